@@ -1,0 +1,318 @@
+//! Types that cross from user space into the kernel through pinned maps.
+//!
+//! Every change of a layout or of a meaning raises [`ABI_VERSION`]: loader, wrapper and command refuse maps of another
+//! version instead of misreading them.
+
+/// Version of everything in this module.
+pub const ABI_VERSION: u32 = 1;
+
+/// How many containers can be registered at a time; a slot is taken again once its container and tasks are gone.
+pub const MAX_CONTAINERS: u32 = 16_384;
+
+/// How many mount roots, superblocks and sockets all containers together can be given.
+pub const MAX_GIVEN: u32 = 1 << 20;
+
+/// Handle to a container: the slot of its entry and the generation that the entry had when the handle was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[repr(C)]
+pub struct ContainerKey {
+    /// Index into `containers` and `usage`.
+    pub slot: u32,
+    /// Never 0 in a valid handle, never the same twice for one slot (until 2^32 registrations).
+    pub generation: u32,
+}
+
+/// [`TaskLabel::state`]: the wrapper asks for a file's kernel identity with `fstatfs(2)`.
+pub const STATE_IDENTIFY: u32 = 1;
+/// [`TaskLabel::state`]: the runtime, setting up a container or joining it; not judged.
+pub const STATE_SETUP: u32 = 2;
+/// [`TaskLabel::state`]: the container's own; judged.
+pub const STATE_CONFINED: u32 = 3;
+
+/// [`TaskLabel::flags`]: the base root and mount namespace are recorded.
+pub const LABEL_HAS_BASE: u32 = 1;
+/// [`TaskLabel::flags`]: the kernel counted this task in `usage`.
+pub const LABEL_COUNTED: u32 = 2;
+/// [`TaskLabel::flags`]: `seen` holds an answer.
+pub const LABEL_SEEN: u32 = 4;
+
+/// Kernel identity of a file or of a mount's root.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[repr(C)]
+pub struct FileId {
+    /// `i_ino`; 0 stands for the whole superblock.
+    pub ino: u64,
+    /// `s_dev` of the superblock, in the kernel's own encoding (not that of `stat(2)`).
+    pub dev: u32,
+    /// Always 0.
+    pub pad: u32,
+}
+
+/// What a task carries in task-local storage.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct TaskLabel {
+    /// The container.
+    pub key: ContainerKey,
+    /// `STATE_*`.
+    pub state: u32,
+    /// `LABEL_*`.
+    pub flags: u32,
+    /// Root directory of the runtime when it was executed: the host's, or that of the engine's own container.
+    pub base_root: FileId,
+    /// Address of the runtime's mount namespace; compared, never followed.
+    pub base_mnt_ns: u64,
+    /// Answer to [`STATE_IDENTIFY`].
+    pub seen: FileId,
+}
+
+/// [`ContainerEntry::mode`]: denials are enforced.
+pub const MODE_ENFORCE: u32 = 0;
+/// [`ContainerEntry::mode`]: denials are only reported.
+pub const MODE_AUDIT: u32 = 1;
+
+/// [`ContainerEntry::flags`]: the engine asked for deletion; the slot is free once the last task is gone.
+pub const ENTRY_DELETING: u32 = 1;
+
+/// Bytes of a container's id that are kept for messages.
+pub const ID_LEN: usize = 64;
+
+/// A registered container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct ContainerEntry {
+    /// 0 in a free slot.
+    pub generation: u32,
+    /// [`Level`](crate::rules::Level).
+    pub level: u32,
+    /// `MODE_*`.
+    pub mode: u32,
+    /// `ENTRY_*`.
+    pub flags: u32,
+    /// Bits of [`RuleMask`](crate::rules::RuleMask).
+    pub rules: u64,
+    /// Root of the container's root file system.
+    pub rootfs: FileId,
+    /// When it was registered, in nanoseconds of `CLOCK_BOOTTIME`.
+    pub created_ns: u64,
+    /// The container's key in `ids`.
+    pub id_hash: [u8; 32],
+    /// The id, cut at [`ID_LEN`] bytes, padded with zeros.
+    pub id: [u8; ID_LEN],
+    /// Name of the policy, cut and padded likewise.
+    pub policy: [u8; 32],
+    /// Where the level came from, cut and padded likewise (`annotation org.lockc.policy`, …).
+    pub origin: [u8; 48],
+}
+
+impl Default for ContainerEntry {
+    fn default() -> Self {
+        Self {
+            generation: 0,
+            level: 0,
+            mode: MODE_ENFORCE,
+            flags: 0,
+            rules: 0,
+            rootfs: FileId { ino: 0, dev: 0, pad: 0 },
+            created_ns: 0,
+            id_hash: [0; 32],
+            id: [0; ID_LEN],
+            policy: [0; 32],
+            origin: [0; 48],
+        }
+    }
+}
+
+/// Key of `given`: what a container was given.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[repr(C)]
+pub struct GivenKey {
+    /// The container.
+    pub key: ContainerKey,
+    /// A mount's root, a whole superblock (`ino` 0), or a socket's inode.
+    pub id: FileId,
+}
+
+/// Value of `given`: a mount root or superblock; files in it may be opened.
+pub const GIVEN_MOUNT: u32 = 1;
+/// Value of `given`: a unix socket of the host that the policy names.
+pub const GIVEN_SOCKET: u32 = 2;
+
+/// Live tasks of a slot, counted by the kernel side.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Usage {
+    /// Labelled children alive; never below 0 in a correct count.
+    pub tasks: i64,
+    /// Denials since the slot was taken.
+    pub denials: u64,
+}
+
+/// The one value of `meta`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Meta {
+    /// [`ABI_VERSION`] of the loader.
+    pub abi: u32,
+    /// Generation of the last registration.
+    pub generation: u32,
+    /// Slot where the search for a free one starts.
+    pub next_slot: u32,
+    /// Always 0.
+    pub pad: u32,
+    /// The loader's version, padded with zeros.
+    pub version: [u8; 32],
+}
+
+impl Default for Meta {
+    fn default() -> Self {
+        Self { abi: 0, generation: 0, next_slot: 0, pad: 0, version: [0; 32] }
+    }
+}
+
+/// Bytes of the detail in an event.
+pub const DETAIL_LEN: usize = 96;
+
+/// One denial (or, in audit mode, what would have been one), as written into the ring buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Event {
+    /// `CLOCK_BOOTTIME`, nanoseconds.
+    pub time_ns: u64,
+    /// The container.
+    pub key: ContainerKey,
+    /// [`Rule`](crate::rules::Rule).
+    pub rule: u32,
+    /// [`Hook`].
+    pub hook: u32,
+    /// Process and thread in the initial PID namespace, for the reader only.
+    pub pid: u32,
+    /// See `pid`.
+    pub tid: u32,
+    /// What was denied, if it is a file.
+    pub file: FileId,
+    /// A number that explains the hook (capability, socket family, …).
+    pub arg: u64,
+    /// The negative errno that was returned.
+    pub errno: i32,
+    /// `MODE_*` in force.
+    pub mode: u32,
+    /// Name of the task.
+    pub comm: [u8; 16],
+    /// Names of the file and its parents, last first, separated by zeros; or another text, padded with zeros.
+    pub detail: [u8; DETAIL_LEN],
+}
+
+/// The hook (or the place in one) that an event or an internal error comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u32)]
+#[allow(missing_docs)] // each is named after the LSM hook of include/linux/lsm_hook_defs.h
+pub enum Hook {
+    TaskAlloc = 0,
+    TaskFree = 1,
+    BprmCommittedCreds = 2,
+    BprmCheckSecurity = 3,
+    SbStatfs = 4,
+    SbKernMount = 5,
+    SbMount = 6,
+    SbUmount = 7,
+    SbRemount = 8,
+    SbPivotroot = 9,
+    MoveMount = 10,
+    Capable = 11,
+    Syslog = 12,
+    FileOpen = 13,
+    SocketPostCreate = 14,
+    SocketCreate = 15,
+    UnixStreamConnect = 16,
+    UnixMaySend = 17,
+    PtraceAccessCheck = 18,
+    PtraceTraceme = 19,
+}
+
+impl Hook {
+    /// Every hook, in the order of the values.
+    pub const ALL: [Self; 20] = [
+        Self::TaskAlloc,
+        Self::TaskFree,
+        Self::BprmCommittedCreds,
+        Self::BprmCheckSecurity,
+        Self::SbStatfs,
+        Self::SbKernMount,
+        Self::SbMount,
+        Self::SbUmount,
+        Self::SbRemount,
+        Self::SbPivotroot,
+        Self::MoveMount,
+        Self::Capable,
+        Self::Syslog,
+        Self::FileOpen,
+        Self::SocketPostCreate,
+        Self::SocketCreate,
+        Self::UnixStreamConnect,
+        Self::UnixMaySend,
+        Self::PtraceAccessCheck,
+        Self::PtraceTraceme,
+    ];
+
+    /// The hook of a raw value from an event, if it is one.
+    pub fn from_raw(raw: u32) -> Option<Self> {
+        Self::ALL.get(raw as usize).copied()
+    }
+}
+
+/// Cells of `errors`: one a hook.
+pub const ERROR_SITES: u32 = 32;
+
+/// [`NameKey::node`] of procfs' root directory.
+pub const NODE_PROC: u32 = 1;
+/// [`NameKey::node`] of sysfs' root directory.
+pub const NODE_SYS: u32 = 2;
+/// Bytes of a name in `names`; a longer name is in no table.
+pub const NAME_LEN: usize = 28;
+
+/// Key of `names`: an entry of a directory in procfs or sysfs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(C)]
+pub struct NameKey {
+    /// Number of the directory; `NODE_*` or given out by the loader.
+    pub node: u32,
+    /// The name, padded with zeros.
+    pub name: [u8; NAME_LEN],
+}
+
+/// [`NameRule::flags`]: this entry itself may be read (a directory: listed).
+pub const NAME_READ: u32 = 1;
+/// [`NameRule::flags`]: it may be written.
+pub const NAME_WRITE: u32 = 2;
+/// [`NameRule::flags`]: everything below has the same flags.
+pub const NAME_SUBTREE: u32 = 4;
+
+/// Value of `names`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct NameRule {
+    /// `NAME_*`.
+    pub flags: u32,
+    /// Number of this directory for the look-up of the next name; 0 where the table ends.
+    pub node: u32,
+}
+
+macro_rules! assert_layout {
+    ($($type:ty: $size:literal, $align:literal;)*) => {$(
+        const _: () = assert!(size_of::<$type>() == $size && align_of::<$type>() == $align);
+    )*};
+}
+
+assert_layout! {
+    ContainerKey: 8, 4;
+    FileId: 16, 8;
+    TaskLabel: 56, 8;
+    ContainerEntry: 232, 8;
+    GivenKey: 24, 8;
+    Usage: 16, 8;
+    Meta: 48, 4;
+    Event: 184, 8;
+    NameKey: 32, 4;
+    NameRule: 8, 4;
+}

@@ -1,0 +1,199 @@
+//! Levels and rules: the one table that kernel side, commands and docs follow.
+
+/// A policy level, named after the Kubernetes Pod Security Standards; `Offline` is baseline without network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u32)]
+pub enum Level {
+    /// Labelled and audited, nothing denied.
+    Privileged = 1,
+    /// The default.
+    Baseline = 2,
+    /// Baseline, and the Pod Security Standards' restricted profile.
+    Restricted = 3,
+    /// Baseline without any socket family but unix.
+    Offline = 4,
+}
+
+impl Level {
+    /// Every level, loosest first.
+    pub const ALL: [Self; 4] = [Self::Privileged, Self::Baseline, Self::Restricted, Self::Offline];
+
+    /// The level of a raw value from a map, if it is one.
+    pub const fn from_raw(raw: u32) -> Option<Self> {
+        match raw {
+            1 => Some(Self::Privileged),
+            2 => Some(Self::Baseline),
+            3 => Some(Self::Restricted),
+            4 => Some(Self::Offline),
+            _ => None,
+        }
+    }
+
+    /// The name used in configuration, annotations and messages.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Privileged => "privileged",
+            Self::Baseline => "baseline",
+            Self::Restricted => "restricted",
+            Self::Offline => "offline",
+        }
+    }
+
+    /// The level of that name, if there is one. Names are case-sensitive.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|level| level.name() == name)
+    }
+
+    /// The rules that the kernel enforces at this level.
+    pub const fn rules(self) -> RuleMask {
+        match self {
+            Self::Privileged => RuleMask::NONE,
+            Self::Baseline | Self::Restricted => RuleMask::CONFINEMENT,
+            Self::Offline => RuleMask::CONFINEMENT.with(Rule::Network),
+        }
+    }
+}
+
+/// One thing that the kernel side denies to a confined container. The value is the rule's bit number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u32)]
+pub enum Rule {
+    /// Mounting, unmounting, remounting, moving mounts, by both mount APIs, and `pivot_root`.
+    Mount = 0,
+    /// Host information in sysfs; writes to sysfs and to cgroup files.
+    Sysfs = 1,
+    /// Host information in procfs; writes outside of `/proc/<pid>` and the namespaced sysctls.
+    Procfs = 2,
+    /// The kernel log: `syslog(2)`, `/dev/kmsg`.
+    KernelLog = 3,
+    /// Unix sockets of the host, by the identity of the peer.
+    UnixSocket = 4,
+    /// Files that the container was not given, by the identity of the mount.
+    Files = 5,
+    /// Tasks outside of the container, by everything that asks for ptrace access.
+    Ptrace = 6,
+    /// Every socket family but unix.
+    Network = 7,
+}
+
+impl Rule {
+    /// Every rule, in the order of the bits.
+    pub const ALL: [Self; 8] = [
+        Self::Mount,
+        Self::Sysfs,
+        Self::Procfs,
+        Self::KernelLog,
+        Self::UnixSocket,
+        Self::Files,
+        Self::Ptrace,
+        Self::Network,
+    ];
+
+    /// The rule of a raw value from an event, if it is one.
+    pub fn from_raw(raw: u32) -> Option<Self> {
+        Self::ALL.get(raw as usize).copied()
+    }
+
+    /// The name used in configuration, events and messages.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Mount => "mount",
+            Self::Sysfs => "sysfs",
+            Self::Procfs => "procfs",
+            Self::KernelLog => "kernel-log",
+            Self::UnixSocket => "unix-socket",
+            Self::Files => "files",
+            Self::Ptrace => "ptrace",
+            Self::Network => "network",
+        }
+    }
+
+    /// The rule of that name, if there is one.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|rule| rule.name() == name)
+    }
+
+    /// What the rule denies, in a few words for messages.
+    pub const fn denies(self) -> &'static str {
+        match self {
+            Self::Mount => "changing mounts",
+            Self::Sysfs => "host information in sysfs",
+            Self::Procfs => "host information in procfs",
+            Self::KernelLog => "the kernel log",
+            Self::UnixSocket => "unix sockets of the host",
+            Self::Files => "files that the container was not given",
+            Self::Ptrace => "tasks outside of the container",
+            Self::Network => "sockets other than unix",
+        }
+    }
+}
+
+/// A set of [`Rule`]s; the bits of a container's entry.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[repr(transparent)]
+pub struct RuleMask(pub u64);
+
+impl RuleMask {
+    /// No rule.
+    pub const NONE: Self = Self(0);
+    /// What every level but `privileged` enforces.
+    pub const CONFINEMENT: Self = Self::NONE
+        .with(Rule::Mount)
+        .with(Rule::Sysfs)
+        .with(Rule::Procfs)
+        .with(Rule::KernelLog)
+        .with(Rule::UnixSocket)
+        .with(Rule::Files)
+        .with(Rule::Ptrace);
+
+    /// This set and `rule`.
+    #[must_use]
+    pub const fn with(self, rule: Rule) -> Self {
+        Self(self.0 | 1 << rule as u32)
+    }
+
+    /// This set without `rule`.
+    #[must_use]
+    pub const fn without(self, rule: Rule) -> Self {
+        Self(self.0 & !(1 << rule as u32))
+    }
+
+    /// Whether `rule` is in the set.
+    pub const fn has(self, rule: Rule) -> bool {
+        self.0 & 1 << rule as u32 != 0
+    }
+
+    /// Whether this set denies everything that `other` denies.
+    pub const fn covers(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_raw_values_round_trip() {
+        for level in Level::ALL {
+            assert_eq!(Level::from_raw(level as u32), Some(level));
+            assert_eq!(Level::from_name(level.name()), Some(level));
+        }
+        for (bit, rule) in Rule::ALL.into_iter().enumerate() {
+            assert_eq!(rule as usize, bit);
+            assert_eq!(Rule::from_raw(rule as u32), Some(rule));
+            assert_eq!(Rule::from_name(rule.name()), Some(rule));
+        }
+        assert_eq!(Level::from_raw(0), None);
+        assert_eq!(Rule::from_raw(Rule::ALL.len() as u32), None);
+    }
+
+    #[test]
+    fn only_privileged_is_without_rules() {
+        for level in Level::ALL {
+            assert_eq!(level.rules() == RuleMask::NONE, level == Level::Privileged);
+        }
+        assert!(Level::Offline.rules().covers(Level::Baseline.rules()));
+        assert!(!Level::Baseline.rules().covers(Level::Offline.rules()));
+    }
+}

@@ -1,0 +1,1 @@
+//! User space's half: configuration, policy decision, pinned maps.

@@ -1,0 +1,2 @@
+//! Runs inside the VM.
+fn main() {}
