@@ -308,11 +308,11 @@ assert_layout! {
     ContainerKey: 8, 4;
     FileId: 16, 8;
     TaskLabel: 56, 8;
-    ContainerEntry: 232, 8;
+    ContainerEntry: 224, 8;
     GivenKey: 24, 8;
     Usage: 16, 8;
     Meta: 48, 4;
-    Event: 184, 8;
+    Event: 176, 8;
     NameKey: 32, 4;
     NameRule: 8, 4;
 }
