@@ -1,2 +1,73 @@
-//! Set-up, demo, tests.
-fn main() {}
+//! Set-up, virtual machines, tests and the demo of lockc: everything a developer runs, `cargo xtask --help`.
+//!
+//! One module per concern: [`setup`] installs, [`assets`] makes kernels and disk images, [`vm`] boots, [`build`]
+//! compiles what goes into a guest, [`gate`] is the whole test, [`suite`] its part in virtual machines, [`demo`] the demo.
+
+mod apt;
+mod assets;
+mod build;
+mod demo;
+mod gate;
+mod report;
+mod setup;
+mod suite;
+mod ui;
+mod vm;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Set-up, virtual machines, tests and the demo of lockc", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Install what is missing to build, test and show lockc; quick when nothing is
+    #[command(after_help = "Examples:\n  cargo xtask setup\n  LOCKC_CACHE=/big/disk cargo xtask setup")]
+    Setup {
+        /// Only what a build needs, no kernels and disk images
+        #[arg(long)]
+        build_only: bool,
+    },
+    /// Run a command as root in a fresh virtual machine with lockc's programs in the working directory
+    #[command(after_help = "Examples:\n  cargo xtask vm --kernel 6.12 -- ./lockc doctor\n  \
+        cargo xtask vm --kernel 7.2 --no-build -- 'uname -r; docker --version'")]
+    Vm(vm::Args),
+    /// The whole gate: format, lints, licences, unit tests, then the integration suite on every kernel
+    #[command(after_help = "Examples:\n  cargo xtask test\n  cargo xtask test --unit-only\n  \
+        cargo xtask test --kernel 6.12 --filter mounts\n  cargo xtask test --json results.json\n\n\
+        Exit status: 0 when everything passed, 1 otherwise.")]
+    Test(gate::Args),
+    /// Show what lockc stops: real Docker, with and without lockc, as a table
+    #[command(after_help = "Examples:\n  cargo xtask demo\n  cargo xtask demo --here      (on this host: BPF LSM and Docker needed)")]
+    Demo(demo::Args),
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Setup { build_only } => setup::run(!build_only).map(|()| true),
+        Command::Vm(args) => vm::command(&args),
+        Command::Test(args) => gate::run(&args),
+        Command::Demo(args) => demo::run(&args),
+    };
+    match result {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The folder of the workspace.
+fn root() -> PathBuf {
+    let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    here.parent().map(PathBuf::from).unwrap_or(here)
+}

@@ -1,0 +1,258 @@
+//! Kernels and disk images of the virtual machines, made once from Debian's packages and cached outside of the tree.
+//!
+//! Every asset's name carries a stamp, the hash of what it is made from (scripts, packages, inputs): a change makes
+//! a new one, and what is stale is removed. Steps write to a scratch name and rename, so an interrupted run leaves nothing.
+
+use std::collections::VecDeque;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Mutex;
+
+use anyhow::{Context, Result, anyhow};
+use sha2::{Digest, Sha256};
+
+use crate::{apt, setup, ui};
+
+const KERNEL_SH: &str = include_str!("../vm/kernel.sh");
+const INIT_SH: &str = include_str!("../vm/init.sh");
+const GUEST_SH: &str = include_str!("../vm/guest.sh");
+const ROOTFS_SH: &str = include_str!("../vm/rootfs.sh");
+const IMAGE_SH: &str = include_str!("../vm/image.sh");
+
+/// What a guest has beyond Debian's minimum.
+const GUEST_PACKAGES: &str = "docker.io,docker-cli,containerd,runc,crun,iproute2,iptables,procps,busybox-static,\
+    kmod,bpftool,strace,ca-certificates,apparmor,jq";
+
+/// A kernel that lockc is tested on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kernel {
+    /// The name on the command line.
+    pub name: &'static str,
+    /// Debian's suite with that kernel.
+    suite: &'static str,
+    /// Debian's suite of the guest.
+    image: &'static str,
+    /// Whether the whole Docker part runs on it, or only its smoke cases.
+    pub all_docker: bool,
+}
+
+/// The kernels, oldest first. A guest may be newer than its kernel: 6.1 runs with trixie's engines.
+pub const KERNELS: [Kernel; 3] = [
+    Kernel { name: "6.1", suite: "bookworm", image: "trixie", all_docker: false },
+    Kernel { name: "6.12", suite: "trixie", image: "trixie", all_docker: true },
+    Kernel { name: "7.2", suite: "sid", image: "sid", all_docker: true },
+];
+
+impl Kernel {
+    /// The kernel of that name.
+    pub fn named(name: &str) -> Result<Self> {
+        let known = || KERNELS.map(|kernel| kernel.name).join(", ");
+        KERNELS.into_iter().find(|kernel| kernel.name == name).ok_or_else(|| anyhow!("no kernel {name}; there are {}", known()))
+    }
+
+    /// Folder with `vmlinuz` and `initrd.img`.
+    pub fn folder(&self) -> Result<PathBuf> {
+        Ok(cache()?.join(format!("kernel-{}-{}", self.suite, stamp(&[KERNEL_SH, INIT_SH, GUEST_SH]))))
+    }
+
+    /// The disk image it boots.
+    pub fn image(&self) -> Result<PathBuf> {
+        Ok(cache()?.join(image_name(self.image)))
+    }
+}
+
+/// Where assets live: `LOCKC_CACHE`, or the usual place of this user.
+pub fn cache() -> Result<PathBuf> {
+    let path = if let Some(path) = std::env::var_os("LOCKC_CACHE") {
+        PathBuf::from(path)
+    } else if let Some(path) = std::env::var_os("XDG_CACHE_HOME") {
+        Path::new(&path).join("lockc")
+    } else if apt::is_root() {
+        PathBuf::from("/var/cache/lockc")
+    } else {
+        let home = std::env::var_os("HOME").context("neither LOCKC_CACHE nor HOME is set: no place for the cache")?;
+        Path::new(&home).join(".cache/lockc")
+    };
+    fs::create_dir_all(&path).with_context(|| format!("cannot create the cache {}; LOCKC_CACHE names another", path.display()))?;
+    Ok(path)
+}
+
+fn stamp(parts: &[&str]) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update(part.as_bytes());
+        hash.update([0]);
+    }
+    hash.finalize().iter().take(5).map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn guest_tar(suite: &str) -> String {
+    format!("guest-{suite}-{}.tar", stamp(&[ROOTFS_SH, GUEST_PACKAGES]))
+}
+
+fn container_tar(suite: &str) -> String {
+    format!("container-{suite}-{}.tar", stamp(&[ROOTFS_SH]))
+}
+
+fn image_name(suite: &str) -> String {
+    format!("image-{suite}-{}.img", stamp(&[IMAGE_SH, &guest_tar(suite), &container_tar(suite)]))
+}
+
+/// Makes what is missing, two at a time.
+pub fn ensure_all(logs: &Path) -> Result<()> {
+    let mut jobs: VecDeque<(String, Job)> = VecDeque::new();
+    for suite in ["trixie", "sid"] {
+        if !cache()?.join(image_name(suite)).is_file() {
+            jobs.push_back((format!("disk image {suite} (Docker, containerd, runc, crun)"), Job::Image(suite)));
+        }
+    }
+    for kernel in KERNELS {
+        if !kernel.folder()?.is_dir() {
+            jobs.push_back((format!("kernel {} (Debian {})", kernel.name, kernel.suite), Job::Kernel(kernel)));
+        }
+    }
+    if jobs.is_empty() {
+        return Ok(());
+    }
+    eprintln!("setup: virtual machines to make in {} (about 3 minutes, once)", cache()?.display());
+    let lock = File::create(cache()?.join("lock")).context("cannot create the cache's lock")?;
+    lock.lock().context("cannot lock the cache")?;
+    // An interrupted run leaves its scratch folders; nobody else is at work under the lock.
+    for entry in fs::read_dir(cache()?).context("cannot list the cache")?.flatten() {
+        if entry.file_name().to_string_lossy().starts_with("making-") {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+    let (mirror, keyring) = (apt::debian_mirror()?, setup::keyring()?);
+    let maker = Maker { mirror, keyring, logs: logs.to_owned(), cache: cache()? };
+    let queue = Mutex::new(jobs);
+    let failures = Mutex::new(Vec::new());
+    let next = || queue.lock().ok().and_then(|mut queue| queue.pop_front());
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while let Some((what, job)) = next() {
+                    if let Err(error) = ui::step(&what, || maker.make(job))
+                        && let Ok(mut failures) = failures.lock()
+                    {
+                        failures.push(error.context(format!("cannot make {what}")));
+                    }
+                }
+            });
+        }
+    });
+    let failures = failures.into_inner().unwrap_or_default();
+    failures.into_iter().next().map_or(Ok(()), Err)
+}
+
+#[derive(Clone, Copy)]
+enum Job {
+    Kernel(Kernel),
+    Image(&'static str),
+}
+
+struct Maker {
+    mirror: String,
+    keyring: PathBuf,
+    logs: PathBuf,
+    cache: PathBuf,
+}
+
+impl Maker {
+    fn make(&self, job: Job) -> Result<()> {
+        match job {
+            Job::Kernel(kernel) => self.kernel(kernel),
+            Job::Image(suite) => self.image(suite),
+        }
+    }
+
+    fn kernel(&self, kernel: Kernel) -> Result<()> {
+        let done = kernel.folder()?;
+        if done.is_dir() {
+            return Ok(());
+        }
+        let scratch = self.scratch()?;
+        for (name, text) in [("init.sh", INIT_SH), ("guest.sh", GUEST_SH)] {
+            fs::write(scratch.path().join(name), text).context("cannot write into the cache")?;
+        }
+        let out = scratch.path().join("out");
+        let mut command = self.script(KERNEL_SH);
+        command.env("SUITE", kernel.suite).env("OUT", &out).env("ASSETS", scratch.path());
+        command.env("WORK", scratch.path().join("work"));
+        self.retry(&mut command, &format!("kernel-{}", kernel.suite))?;
+        self.finish(&out, &done, &format!("kernel-{}-", kernel.suite))
+    }
+
+    fn image(&self, suite: &str) -> Result<()> {
+        let done = self.cache.join(image_name(suite));
+        if done.is_file() {
+            return Ok(());
+        }
+        let guest = self.tree(suite, "minbase", GUEST_PACKAGES, &guest_tar(suite), &format!("guest-{suite}-"))?;
+        let container = self.tree(suite, "essential", "", &container_tar(suite), &format!("container-{suite}-"))?;
+        let scratch = self.scratch()?;
+        let out = scratch.path().join("image");
+        let mut command = self.script(IMAGE_SH);
+        command.env("ROOTFS", &guest).env("CONTAINER", &container).env("OUT", &out);
+        command.env("WORK", scratch.path().join("work"));
+        ui::quiet(&mut command, &self.logs.join(format!("image-{suite}.log")))?;
+        self.finish(&out, &done, &format!("image-{suite}-"))
+    }
+
+    fn tree(&self, suite: &str, variant: &str, packages: &str, name: &str, prefix: &str) -> Result<PathBuf> {
+        let done = self.cache.join(name);
+        if !done.is_file() {
+            let scratch = self.scratch()?;
+            let out = scratch.path().join("tree.tar");
+            let mut command = self.script(ROOTFS_SH);
+            command.env("SUITE", suite).env("VARIANT", variant).env("PACKAGES", packages).env("OUT", &out);
+            self.retry(&mut command, prefix.trim_end_matches('-'))?;
+            self.finish(&out, &done, prefix)?;
+        }
+        Ok(done)
+    }
+
+    /// A script of ours; those that make file systems need root's view of owners.
+    fn script(&self, text: &str) -> Command {
+        let mut command = if apt::is_root() { Command::new("bash") } else { Command::new("fakeroot") };
+        if !apt::is_root() {
+            command.arg("bash");
+        }
+        command.args(["-c", text]).env("MIRROR", &self.mirror).env("KEYRING", &self.keyring);
+        let path = std::env::var("PATH").unwrap_or_default();
+        command.env("PATH", format!("{path}:/usr/local/sbin:/usr/sbin:/sbin")).env("LC_ALL", "C.UTF-8");
+        command
+    }
+
+    /// Downloads fail now and then; apt's own retries do not cover everything.
+    fn retry(&self, command: &mut Command, name: &str) -> Result<()> {
+        let mut attempt = 1;
+        loop {
+            let log = self.logs.join(format!("{name}-{attempt}.log"));
+            match ui::quiet(command, &log) {
+                Err(_) if attempt < 3 => eprintln!("     {name}: attempt {attempt} failed, trying again ({})", log.display()),
+                result => return result,
+            }
+            attempt += 1;
+            std::thread::sleep(std::time::Duration::from_secs(5));
+        }
+    }
+
+    fn scratch(&self) -> Result<tempfile::TempDir> {
+        tempfile::Builder::new().prefix("making-").tempdir_in(&self.cache).context("cannot create a folder in the cache")
+    }
+
+    /// Gives `made` its name and removes older ones of its kind.
+    fn finish(&self, made: &Path, done: &Path, prefix: &str) -> Result<()> {
+        fs::rename(made, done).with_context(|| format!("cannot move {} to {}", made.display(), done.display()))?;
+        for entry in fs::read_dir(&self.cache).context("cannot list the cache")?.flatten() {
+            let path = entry.path();
+            if entry.file_name().to_string_lossy().starts_with(prefix) && path != done {
+                // A leftover costs only space.
+                let _ = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,173 @@
+//! `cargo xtask test`: everything that must hold before a change lands, cheapest first.
+//!
+//! A failing step does not hide the later ones; the summary and the very last line count all of them.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use serde::Serialize;
+
+use crate::assets::{KERNELS, Kernel};
+use crate::report::{Case, Outcome, Report};
+use crate::{build, setup, suite, ui};
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// Kernels to run the integration suite on, separated by commas; all by default
+    #[arg(long, value_delimiter = ',')]
+    kernel: Vec<String>,
+    /// Only the integration cases whose name or tag contains this; no lints, no unit tests
+    #[arg(long)]
+    filter: Option<String>,
+    /// No virtual machines
+    #[arg(long, conflicts_with_all = ["kernel", "filter"])]
+    unit_only: bool,
+    /// Write all results to this file
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+#[derive(Serialize)]
+struct Written<'a> {
+    passed: usize,
+    failed: usize,
+    skipped: usize,
+    cases: &'a [Case],
+}
+
+/// Runs the gate; true if nothing failed.
+pub fn run(args: &Args) -> Result<bool> {
+    let start = Instant::now();
+    let kernels: Vec<Kernel> = if args.kernel.is_empty() {
+        KERNELS.to_vec()
+    } else {
+        args.kernel.iter().map(|name| Kernel::named(name)).collect::<Result<_>>()?
+    };
+    let mut report = Report::default();
+    setup::run(!args.unit_only)?;
+    if args.filter.is_none() {
+        lints(&mut report)?;
+        unit_tests(&mut report)?;
+    }
+    if !args.unit_only {
+        suite::run(&kernels, args.filter.as_deref().unwrap_or(""), &mut report)?;
+    }
+    if let Some(path) = &args.json {
+        write_json(&report, path)?;
+    }
+    eprintln!("the whole took {:.0} s", start.elapsed().as_secs_f32());
+    report.print();
+    Ok(report.failed() == 0)
+}
+
+/// One check that is a command.
+fn check(report: &mut Report, name: &str, command: &mut Command) -> bool {
+    let start = Instant::now();
+    eprintln!("  .. {name}");
+    let outcome = match command.stdin(Stdio::null()).status() {
+        Ok(status) if status.success() => Outcome::Passed,
+        Ok(status) => Outcome::Failed(format!("{status}, its message is above")),
+        Err(error) => Outcome::Failed(format!("cannot run it: {error}")),
+    };
+    let passed = outcome == Outcome::Passed;
+    eprintln!("{} {name} ({:.1} s)", if passed { "  ok" } else { "FAIL" }, start.elapsed().as_secs_f32());
+    report.add("checks", name, outcome, start.elapsed());
+    passed
+}
+
+fn lints(report: &mut Report) -> Result<()> {
+    check(report, "cargo fmt --check", build::cargo().args(["fmt", "--all", "--check"]));
+    check(
+        report,
+        "cargo clippy -D warnings",
+        build::cargo().args(["clippy", "--quiet", "--all-targets", "--", "-D", "warnings"]),
+    );
+    check(
+        report,
+        "cargo deny: licences, bans, sources",
+        build::cargo().args(["deny", "--log-level", "error", "check", "licenses", "bans", "sources"]),
+    );
+    advisories(report);
+    Ok(())
+}
+
+/// The advisory database is a git repository that not every machine reaches: that is said, not hidden, and is no failure.
+fn advisories(report: &mut Report) {
+    const NAME: &str = "cargo deny: advisories";
+    let start = Instant::now();
+    eprintln!("  .. {NAME}");
+    let fetch = Command::new("timeout")
+        .args(["60", "cargo", "deny", "--log-level", "error", "fetch", "db"])
+        .current_dir(crate::root())
+        .env("GIT_TERMINAL_PROMPT", "0")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    if fetch.is_ok_and(|status| status.success()) {
+        check(report, NAME, build::cargo().args(["deny", "--log-level", "error", "check", "--disable-fetch", "advisories"]));
+    } else {
+        eprintln!("skip {NAME}: the advisory database can't be fetched from here");
+        report.add("checks", NAME, Outcome::Skipped("the advisory database can't be fetched from here".into()), start.elapsed());
+    }
+}
+
+/// Unit tests by nextest; each test is a case of the report.
+fn unit_tests(report: &mut Report) -> Result<()> {
+    let start = Instant::now();
+    eprintln!("  .. unit tests");
+    let junit = build::target()?.join("nextest/default/junit.xml");
+    let _ = std::fs::remove_file(&junit);
+    let status = build::cargo()
+        .args(["nextest", "run", "--no-fail-fast", "--no-tests", "pass", "--status-level", "fail", "--final-status-level", "fail"])
+        .stdin(Stdio::null())
+        .status()
+        .context("cannot run cargo nextest")?;
+    let (ran, failed, skipped) = std::fs::read_to_string(&junit).map_or((0, 0, 0), |text| junit_counts(&text));
+    for n in 0..ran.saturating_sub(failed + skipped) {
+        report.add("unit", &format!("unit test {n}"), Outcome::Passed, start.elapsed());
+    }
+    for n in 0..skipped {
+        report.add("unit", &format!("ignored unit test {n}"), Outcome::Skipped("ignored".into()), start.elapsed());
+    }
+    for n in 0..failed {
+        report.add("unit", &format!("failed unit test {n}"), Outcome::Failed("named above".into()), start.elapsed());
+    }
+    if !status.success() && failed == 0 {
+        report.add("unit", "cargo nextest", Outcome::Failed(format!("{status}, its message is above")), start.elapsed());
+    }
+    eprintln!("{} unit tests: {ran} run ({:.1} s)", if status.success() { "  ok" } else { "FAIL" }, start.elapsed().as_secs_f32());
+    Ok(())
+}
+
+/// Tests, failures and errors together, skipped: from the first `<testsuites …>` element.
+fn junit_counts(text: &str) -> (usize, usize, usize) {
+    let head = text.split("<testsuites ").nth(1).and_then(|rest| rest.split('>').next()).unwrap_or("");
+    let count = |name: &str| {
+        let value = head.split(&format!("{name}=\"")).nth(1).and_then(|rest| rest.split('"').next());
+        value.and_then(|value| value.parse().ok()).unwrap_or(0)
+    };
+    (count("tests"), count("failures") + count("errors"), text.matches("<skipped").count())
+}
+
+fn write_json(report: &Report, path: &Path) -> Result<()> {
+    let written =
+        Written { passed: report.passed(), failed: report.failed(), skipped: report.skipped(), cases: &report.cases };
+    let text = serde_json::to_string_pretty(&written).context("cannot format the results")?;
+    std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
+    ui::step(&format!("results in {}", path.display()), || Ok(()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_come_from_the_outer_element() {
+        let text = r#"<?xml?><testsuites name="nextest-run" tests="12" failures="2" errors="1"><testsuite tests="3"/>"#;
+        assert_eq!(junit_counts(text), (12, 3, 0));
+        assert_eq!(junit_counts(""), (0, 0, 0));
+    }
+}

@@ -1,0 +1,150 @@
+//! `cargo xtask setup`: installs what is missing and nothing else, and says what and why.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+
+use crate::{apt, assets, ui};
+
+/// Debian packages that virtual machines need, with the reason shown to the user.
+const FOR_VMS: &[(&str, &str)] = &[
+    ("qemu-system-x86", "boots the test kernels"),
+    ("mmdebstrap", "makes the guests' file systems"),
+    ("debian-archive-keyring", "checks Debian's signatures"),
+    ("e2fsprogs", "makes disk images"),
+    ("busybox-static", "the initrd's tools"),
+    ("kmod", "the guests' modules"),
+    ("cpio", "the initrd"),
+    ("zstd", "unpacks modules"),
+    ("xz-utils", "unpacks modules"),
+];
+
+/// Debian's Rust toolchain with the sources of `core`, for the eBPF target.
+const FOR_EBPF: &[(&str, &str)] = &[
+    ("rustc-web", "compiles the eBPF programs"),
+    ("cargo-web", "builds the eBPF programs"),
+    ("rust-web-src", "the sources of core for the eBPF target"),
+    ("llvm-22-dev", "the LLVM of that compiler, for bpf-linker"),
+    ("libpolly-22-dev", "bpf-linker"),
+    ("zlib1g-dev", "bpf-linker"),
+    ("libzstd-dev", "bpf-linker"),
+    ("libxml2-dev", "bpf-linker"),
+    ("libffi-dev", "bpf-linker"),
+];
+
+const BPF_LINKER: &str = "0.13.0";
+const NEXTEST: &str = "0.9.143";
+const DENY: &str = "0.20.2";
+
+/// Brings the machine to where everything else of xtask works; `vms` adds what virtual machines need.
+pub fn run(vms: bool) -> Result<()> {
+    let start = Instant::now();
+    let logs = assets::cache()?.join("logs");
+    let own_nightly = nightly_with_source();
+    packages(vms, own_nightly.is_some(), &logs)?;
+    tools(own_nightly.is_some(), &logs)?;
+    if vms {
+        assets::ensure_all(&logs)?;
+    }
+    if start.elapsed().as_secs() >= 2 {
+        eprintln!("setup: everything is there ({:.0} s)", start.elapsed().as_secs_f32());
+    }
+    Ok(())
+}
+
+fn packages(vms: bool, own_nightly: bool, logs: &Path) -> Result<()> {
+    let mut wanted: Vec<(&str, &str)> = Vec::new();
+    if !own_nightly {
+        wanted.extend(FOR_EBPF);
+    }
+    if vms {
+        wanted.extend(FOR_VMS);
+        if !apt::is_root() {
+            wanted.push(("fakeroot", "owners inside the disk images"));
+        }
+    }
+    let names: Vec<&str> = wanted.iter().map(|(name, _)| *name).collect();
+    let missing = apt::missing(&names)?;
+    if missing.is_empty() {
+        return Ok(());
+    }
+    eprintln!("setup: Debian packages to install:");
+    for (name, why) in wanted.iter().filter(|(name, _)| missing.contains(name)) {
+        eprintln!("  {name:24} {why}");
+    }
+    if !apt::is_root() {
+        bail!("installing packages needs root. Run once:\n  sudo apt-get install --no-install-recommends {}", missing.join(" "));
+    }
+    ui::step("installing packages", || apt::install(&missing, logs))
+}
+
+/// Tools from crates.io, at versions that are known to work here.
+fn tools(own_nightly: bool, logs: &Path) -> Result<()> {
+    if !has("bpf-linker") {
+        ui::step("building bpf-linker (links the eBPF programs; about a minute)", || {
+            let mut command = cargo_install("bpf-linker", BPF_LINKER);
+            if own_nightly {
+                command.env("RUSTUP_TOOLCHAIN", "nightly");
+            } else {
+                command
+                    .args(["--no-default-features", "--features", "llvm-22"])
+                    .env("LLVM_PREFIX", "/usr/lib/llvm-22")
+                    .env("RUSTFLAGS", "-L /usr/lib/llvm-22/lib");
+            }
+            ui::quiet(&mut command, &logs.join("bpf-linker.log"))
+        })?;
+    }
+    for (tool, version, why) in
+        [("cargo-nextest", NEXTEST, "runs the unit tests"), ("cargo-deny", DENY, "checks the licences")]
+    {
+        if !has(tool) {
+            ui::step(&format!("building {tool} ({why}; some minutes)"), || {
+                let mut command = cargo_install(tool, version);
+                ui::quiet(command.arg("--locked"), &logs.join(format!("{tool}.log")))
+            })?;
+        }
+    }
+    Ok(())
+}
+
+fn cargo_install(name: &str, version: &str) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    // A shared target directory would rebuild the workspace's own dependencies afterwards.
+    command.args(["install", name, "--version", version]).env_remove("CARGO_TARGET_DIR");
+    command
+}
+
+/// Whether a program is in PATH or where cargo installs.
+fn has(program: &str) -> bool {
+    let mut folders: Vec<PathBuf> =
+        std::env::var_os("PATH").map(|path| std::env::split_paths(&path).collect()).unwrap_or_default();
+    folders.extend(cargo_bin());
+    folders.iter().any(|folder| folder.join(program).is_file())
+}
+
+/// Where `cargo install` puts programs.
+pub fn cargo_bin() -> Option<PathBuf> {
+    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    home.or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(".cargo"))).map(|home| home.join("bin"))
+}
+
+/// A nightly of rustup's that has the sources of `core`.
+fn nightly_with_source() -> Option<PathBuf> {
+    let home = std::env::var_os("RUSTUP_HOME")
+        .map(PathBuf::from)
+        .or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(".rustup")))?;
+    let toolchains = std::fs::read_dir(home.join("toolchains")).ok()?;
+    toolchains
+        .flatten()
+        .filter(|entry| entry.file_name().to_string_lossy().starts_with("nightly"))
+        .map(|entry| entry.path())
+        .find(|path| path.join("lib/rustlib/src/rust/library/core").is_dir())
+}
+
+/// A path of the host's that must exist after the set-up.
+pub fn keyring() -> Result<PathBuf> {
+    let path = PathBuf::from("/usr/share/keyrings/debian-archive-keyring.gpg");
+    path.is_file().then_some(path).context("the package debian-archive-keyring has no keyring where it is expected")
+}

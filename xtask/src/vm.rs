@@ -1,0 +1,190 @@
+//! Boots a virtual machine, runs one command in it as root, hands its output over line by line.
+//!
+//! QEMU without KVM, so that it works wherever the tests run; one virtual CPU, because multi-threaded emulation dies
+//! now and then in early boot. The disk is never written (a snapshot), so machines may share an image.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use crate::assets::Kernel;
+use crate::{build, setup, ui};
+
+/// Written to the console by the guest's script; before it, a dead machine is QEMU's fault and not the command's.
+const UP: &str = "lockc-vm: up";
+const BOOT_ATTEMPTS: u32 = 3;
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// Which kernel: 6.1, 6.12 or 7.2
+    #[arg(long, default_value = "6.12")]
+    kernel: String,
+    /// Seconds until the machine is stopped
+    #[arg(long, default_value_t = 600)]
+    timeout: u64,
+    /// Use lockc's programs as they were built last time
+    #[arg(long)]
+    no_build: bool,
+    /// Copy what the command left in /vm/out to this folder
+    #[arg(long, value_name = "FOLDER")]
+    out: Option<PathBuf>,
+    /// More of the kernel's command line
+    #[arg(long, default_value = "")]
+    append: String,
+    /// The command, for bash
+    #[arg(last = true, required = true)]
+    command: Vec<String>,
+}
+
+/// `cargo xtask vm`.
+pub fn command(args: &Args) -> Result<bool> {
+    let kernel = Kernel::named(&args.kernel)?;
+    setup::run(true)?;
+    let programs = if args.no_build { build::folder()? } else { build::guest_programs()? };
+    let machine = Vm { kernel, timeout: Duration::from_secs(args.timeout), append: args.append.clone() };
+    let done = machine.run(&programs, &args.command.join(" "), &mut |line| println!("{line}"))?;
+    if let Some(out) = &args.out {
+        ui::capture(Command::new("cp").arg("-rT").arg(done.out.path()).arg(out))?;
+    }
+    if done.status != 0 {
+        eprintln!("xtask: the command ended with status {}", done.status);
+    }
+    Ok(done.status == 0)
+}
+
+/// A machine to boot.
+pub struct Vm {
+    pub kernel: Kernel,
+    pub timeout: Duration,
+    pub append: String,
+}
+
+/// What came out.
+pub struct Done {
+    /// Exit status of the command.
+    pub status: i32,
+    /// What it left in `/vm/out`.
+    pub out: tempfile::TempDir,
+}
+
+/// A child that does not outlive its owner.
+struct Guard(Child);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        // Already gone is fine.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Vm {
+    /// Boots, runs `command` for bash with a copy of `input` as its working directory, powers off.
+    pub fn run(&self, input: &Path, command: &str, on_line: &mut dyn FnMut(&str)) -> Result<Done> {
+        let scratch = tempfile::Builder::new().prefix("lockc-vm-").tempdir().context("cannot create a temporary folder")?;
+        let at = |name: &str| scratch.path().join(name);
+        fs::write(at(".command"), format!("{command}\n")).context("cannot write the command")?;
+        let mut tar = Command::new("tar");
+        tar.arg("cf").arg(at("in.tar")).arg("--owner=0").arg("--group=0").arg("-C").arg(scratch.path()).arg(".command");
+        ui::capture(tar.arg("-C").arg(input).arg("."))?;
+        for attempt in 1.. {
+            fs::File::create(at("out.tar")).and_then(|file| file.set_len(64 << 20)).context("cannot create the output disk")?;
+            self.boot(scratch.path(), on_line)?;
+            let console = fs::read(at("console.log")).unwrap_or_default();
+            if String::from_utf8_lossy(&console).contains(UP) {
+                break;
+            }
+            let end = ui::tail(&at("console.log"), 1500);
+            if attempt == BOOT_ATTEMPTS {
+                bail!("kernel {} did not reach user space in {attempt} attempts; the console's end:\n{end}", self.kernel.name);
+            }
+            let last = end.lines().last().unwrap_or("nothing on the console");
+            eprintln!("     {}: did not reach user space ({last}), booting again", self.kernel.name);
+        }
+        let out = tempfile::Builder::new().prefix("lockc-out-").tempdir().context("cannot create a temporary folder")?;
+        // An empty disk (the machine died) is no tar: the missing status below says so.
+        let _ = Command::new("tar").arg("xf").arg(at("out.tar")).arg("-C").arg(out.path()).stderr(Stdio::null()).status();
+        let status = fs::read_to_string(out.path().join(".status")).ok().and_then(|text| text.trim().parse().ok());
+        match status {
+            Some(status) => Ok(Done { status, out }),
+            None => bail!(
+                "the machine with kernel {} died before the command ended; the console's end:\n{}",
+                self.kernel.name,
+                ui::tail(&at("console.log"), 4000)
+            ),
+        }
+    }
+
+    fn boot(&self, scratch: &Path, on_line: &mut dyn FnMut(&str)) -> Result<()> {
+        let mut qemu = self.qemu(scratch)?;
+        let log = fs::File::create(scratch.join("qemu.log")).context("cannot write a log")?;
+        let child = qemu.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).spawn();
+        let mut child = Guard(child.context("cannot run qemu-system-x86_64; `cargo xtask setup` installs it")?);
+        let output = child.0.stdout.take().context("qemu has no output")?;
+        let (sender, lines) = mpsc::channel();
+        std::thread::spawn(move || {
+            for line in BufReader::new(output).split(b'\n').map_while(Result::ok) {
+                let line = String::from_utf8_lossy(&line).trim_end_matches('\r').to_owned();
+                if sender.send(line).is_err() {
+                    break;
+                }
+            }
+        });
+        let deadline = Instant::now() + self.timeout;
+        loop {
+            match lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(line) => on_line(&line),
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => bail!(
+                    "kernel {}: the machine was stopped after {} s; the console's end:\n{}",
+                    self.kernel.name,
+                    self.timeout.as_secs(),
+                    ui::tail(&scratch.join("console.log"), 2000)
+                ),
+            }
+        }
+        let status = child.0.wait().context("cannot wait for qemu")?;
+        if !status.success() {
+            bail!("qemu failed ({status}): {}", ui::tail(&scratch.join("qemu.log"), 2000));
+        }
+        Ok(())
+    }
+
+    fn qemu(&self, scratch: &Path) -> Result<Command> {
+        let folder = self.kernel.folder()?;
+        let image = self.kernel.image()?;
+        let drive = |path: &Path, more: &str| format!("file={},if=none,format=raw,{more}", path.display());
+        // setpriv: a killed xtask takes its machines along.
+        let mut qemu = Command::new("setpriv");
+        qemu.args(["--pdeathsig", "KILL", "qemu-system-x86_64"])
+            .args(["-accel", "tcg,thread=multi,tb-size=512", "-cpu", "max", "-M", "q35", "-m", "3G", "-smp", "1"])
+            .args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"])
+            .arg("-kernel")
+            .arg(folder.join("vmlinuz"))
+            .arg("-initrd")
+            .arg(folder.join("initrd.img"))
+            .arg("-append")
+            .arg(format!(
+                "console=ttyS0 quiet panic=-1 lsm=capability,landlock,yama,apparmor,bpf mitigations=off tsc=reliable \
+                 no_timer_check random.trust_cpu=on {}",
+                self.append
+            ))
+            .arg("-serial")
+            .arg(format!("file:{}", scratch.join("console.log").display()));
+        for (id, file) in [
+            ("root", drive(&image, "snapshot=on,cache=unsafe")),
+            ("in", drive(&scratch.join("in.tar"), "read-only=on")),
+            ("out", drive(&scratch.join("out.tar"), "cache=unsafe")),
+        ] {
+            qemu.arg("-drive").arg(format!("{file},id={id}")).args(["-device", &format!("virtio-blk-pci,drive={id}")]);
+        }
+        qemu.args(["-device", "virtio-serial-pci", "-chardev", "stdio,id=lines,signal=off"])
+            .args(["-device", "virtserialport,chardev=lines,name=lockc.out"]);
+        Ok(qemu)
+    }
+}
