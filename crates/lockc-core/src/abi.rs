@@ -156,8 +156,8 @@ pub struct Meta {
     pub abi: u32,
     /// Generation of the last registration.
     pub generation: u32,
-    /// Slot where the search for a free one starts.
-    pub next_slot: u32,
+    /// Slots below this one have been used.
+    pub slots_used: u32,
     /// Always 0.
     pub pad: u32,
     /// The loader's version, padded with zeros.
@@ -166,12 +166,16 @@ pub struct Meta {
 
 impl Default for Meta {
     fn default() -> Self {
-        Self { abi: 0, generation: 0, next_slot: 0, pad: 0, version: [0; 32] }
+        Self { abi: 0, generation: 0, slots_used: 0, pad: 0, version: [0; 32] }
     }
 }
 
+/// Names in the detail of an event.
+pub const DETAIL_NAMES: usize = 4;
+/// Bytes of each of these names, with the terminating zero; a longer name is cut.
+pub const DETAIL_NAME_LEN: usize = 24;
 /// Bytes of the detail in an event.
-pub const DETAIL_LEN: usize = 96;
+pub const DETAIL_LEN: usize = DETAIL_NAMES * DETAIL_NAME_LEN;
 
 /// One denial (or, in audit mode, what would have been one), as written into the ring buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -199,7 +203,7 @@ pub struct Event {
     pub mode: u32,
     /// Name of the task.
     pub comm: [u8; 16],
-    /// Names of the file and its parents, last first, separated by zeros; or another text, padded with zeros.
+    /// The file's name and those of its parents, nearest first: [`DETAIL_NAMES`] fields, each padded with zeros.
     pub detail: [u8; DETAIL_LEN],
 }
 
@@ -227,12 +231,11 @@ pub enum Hook {
     UnixStreamConnect = 16,
     UnixMaySend = 17,
     PtraceAccessCheck = 18,
-    PtraceTraceme = 19,
 }
 
 impl Hook {
     /// Every hook, in the order of the values.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 19] = [
         Self::TaskAlloc,
         Self::TaskFree,
         Self::BprmCommittedCreds,
@@ -252,7 +255,6 @@ impl Hook {
         Self::UnixStreamConnect,
         Self::UnixMaySend,
         Self::PtraceAccessCheck,
-        Self::PtraceTraceme,
     ];
 
     /// The hook of a raw value from an event, if it is one.

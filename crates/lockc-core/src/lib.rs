@@ -9,6 +9,8 @@
 #![cfg_attr(not(feature = "user"), no_std)]
 
 pub mod abi;
+pub mod fields;
+pub mod hooks;
 pub mod rules;
 #[cfg(feature = "user")]
 pub mod user;

@@ -1,1 +1,12 @@
 //! User space's half: configuration, policy decision, pinned maps.
+
+pub mod error;
+pub mod names;
+pub mod paths;
+pub mod registry;
+pub mod sys;
+
+#[doc(inline)]
+pub use error::RegistryError;
+#[doc(inline)]
+pub use registry::{NewContainer, Registry};

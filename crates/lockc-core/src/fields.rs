@@ -1,0 +1,68 @@
+//! Fields of kernel structs that the LSM programs follow.
+//!
+//! Their offsets differ between kernels (`task_struct.fs` is at 1816, 3040 and 3408 in 6.1, 6.12 and 7.2), so the loader
+//! reads them from the running kernel's BTF and sets them as read-only globals before the verifier sees the programs. A
+//! field that the kernel does not have is an error by name, never an offset of 0.
+
+/// One field: the global that gets its offset, and where it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Field {
+    /// Name of the global in `lockc-ebpf`.
+    pub global: &'static str,
+    /// Name of the struct.
+    pub of: &'static str,
+    /// Member, or members of members; unnamed structs and unions on the way are passed through. The first that the
+    /// kernel has is taken.
+    pub members: &'static [&'static str],
+}
+
+macro_rules! fields {
+    ($($global:ident: $of:literal $($member:literal)|+;)*) => {
+        /// Every field that the programs follow.
+        pub const FIELDS: &[Field] = &[
+            $(Field { global: stringify!($global), of: $of, members: &[$($member),+] },)*
+        ];
+
+        /// Declares the globals of all fields, in the crate that holds the programs.
+        #[macro_export]
+        macro_rules! declare_field_globals {
+            () => {
+                $(
+                    #[doc = concat!("Offset of `", $of, "`'s field, set by the loader.")]
+                    #[unsafe(no_mangle)]
+                    pub static $global: u64 = 0;
+                )*
+            };
+        }
+    };
+}
+
+fields! {
+    TASK_FS: "task_struct" "fs";
+    TASK_NSPROXY: "task_struct" "nsproxy";
+    FS_ROOT_MNT: "fs_struct" "root.mnt";
+    FS_ROOT_DENTRY: "fs_struct" "root.dentry";
+    NSPROXY_MNT_NS: "nsproxy" "mnt_ns";
+    VFSMOUNT_ROOT: "vfsmount" "mnt_root";
+    VFSMOUNT_SB: "vfsmount" "mnt_sb";
+    MOUNT_VFSMOUNT: "mount" "mnt";
+    MOUNT_NS: "mount" "mnt_ns";
+    DENTRY_PARENT: "dentry" "d_parent";
+    // Since 6.15 the name is in a union of `__d_name` and a read-only `d_name`.
+    DENTRY_NAME: "dentry" "d_name.name" | "__d_name.name";
+    DENTRY_INODE: "dentry" "d_inode";
+    DENTRY_SB: "dentry" "d_sb";
+    INODE_INO: "inode" "i_ino";
+    INODE_RDEV: "inode" "i_rdev";
+    INODE_MODE: "inode" "i_mode";
+    SB_DEV: "super_block" "s_dev";
+    SB_MAGIC: "super_block" "s_magic";
+    // Since 6.10 the path is in a union of `__f_path` and a read-only `f_path`.
+    FILE_PATH_MNT: "file" "f_path.mnt" | "__f_path.mnt";
+    FILE_PATH_DENTRY: "file" "f_path.dentry" | "__f_path.dentry";
+    FILE_INODE: "file" "f_inode";
+    FILE_MODE: "file" "f_mode";
+    BPRM_FILE: "linux_binprm" "file";
+    SOCKET_SK: "socket" "sk";
+    UNIX_SOCK_DENTRY: "unix_sock" "path.dentry";
+}

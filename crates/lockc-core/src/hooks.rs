@@ -1,0 +1,60 @@
+//! The one table of LSM programs: loader, `lockc doctor` and the docs follow it.
+
+use crate::abi::Hook;
+
+/// One LSM program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Program {
+    /// Name of the program, its pin and its LSM hook.
+    pub name: &'static str,
+    /// Its number in events and error counters.
+    pub hook: Hook,
+    /// First kernel release that has the hook and BPF task storage. Documentation: the loader probes BTF.
+    pub since: &'static str,
+    /// What it guards, and so what is lost without it.
+    pub guards: &'static str,
+}
+
+macro_rules! programs {
+    ($($name:literal $hook:ident $since:literal $guards:literal;)*) => {
+        /// Every program. All are required: without one of them nothing is attached.
+        pub const PROGRAMS: &[Program] = &[
+            $(Program { name: $name, hook: Hook::$hook, since: $since, guards: $guards },)*
+        ];
+    };
+}
+
+programs! {
+    "task_alloc" TaskAlloc "5.11" "children inherit the label";
+    "task_free" TaskFree "5.11" "count of a container's live tasks";
+    "bprm_committed_creds" BprmCommittedCreds "5.11" "setup turns into confined at the container's first own exec";
+    "bprm_check_security" BprmCheckSecurity "5.11" "the entry point is a file that the container was given";
+    "sb_statfs" SbStatfs "5.11" "the wrapper learns the kernel identity of what it gives";
+    "sb_kern_mount" SbKernMount "5.11" "file systems that the runtime mounts are given";
+    "sb_mount" SbMount "5.11" "mount(2): new, bind, move, remount, propagation";
+    "sb_umount" SbUmount "5.11" "umount(2)";
+    "sb_remount" SbRemount "5.11" "reconfiguring a mounted file system";
+    "sb_pivotroot" SbPivotroot "5.11" "pivot_root(2)";
+    "move_mount" MoveMount "5.11" "move_mount(2)";
+    "capable" Capable "5.11" "fsopen, fspick, fsmount, open_tree(CLONE), mount_setattr, unshare and setns of mount namespaces; CAP_SYSLOG";
+    "syslog" Syslog "5.11" "syslog(2), /proc/kmsg";
+    "file_open" FileOpen "5.11" "files by mount identity; procfs, sysfs and cgroup files; /dev/kmsg";
+    "socket_create" SocketCreate "5.11" "socket families";
+    "socket_post_create" SocketPostCreate "5.11" "sockets carry their container";
+    "unix_stream_connect" UnixStreamConnect "5.11" "stream and seqpacket sockets of the host";
+    "unix_may_send" UnixMaySend "5.11" "datagram sockets of the host";
+    "ptrace_access_check" PtraceAccessCheck "5.11" "ptrace, process_vm_*, pidfd_getfd, other tasks' /proc entries";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_hook_has_one_program() {
+        for hook in Hook::ALL {
+            assert_eq!(PROGRAMS.iter().filter(|program| program.hook == hook).count(), 1, "{hook:?}");
+        }
+        assert!(PROGRAMS.iter().all(|program| program.name.len() < 32));
+    }
+}

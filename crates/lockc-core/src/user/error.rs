@@ -1,0 +1,89 @@
+//! Why a container could not be registered. Each message ends with what the operator can do.
+
+use std::{io, path::PathBuf};
+
+use aya::maps::MapError;
+use thiserror::Error;
+
+use super::paths;
+
+/// Why the registry could not do what it was asked for. Every one of them means: the container does not start.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum RegistryError {
+    /// A map or link is not pinned.
+    #[error("lockc's programs are not loaded ({path} is missing); run `lockc load`, and `lockc doctor` if that fails")]
+    NotLoaded {
+        /// The pin.
+        path: PathBuf,
+    },
+    /// Another version of the programs.
+    #[error(
+        "the loaded programs have ABI version {found}, this program has {wanted}; install lockc's parts from one release \
+         and run `lockc load`"
+    )]
+    Abi {
+        /// Version in the pinned map.
+        found: u32,
+        /// [`ABI_VERSION`](crate::abi::ABI_VERSION).
+        wanted: u32,
+    },
+    /// A pinned map could not be opened, read or written.
+    #[error("{action} the pinned map {}/{map} failed: {source}; run `lockc doctor`", paths::MAPS)]
+    Map {
+        /// What was tried.
+        action: &'static str,
+        /// Name of the map.
+        map: &'static str,
+        /// Why it failed.
+        source: MapError,
+    },
+    /// The label could not be read or written.
+    #[error("the label of this process could not be {action}: {source}; lockc must run as root in the host's PID namespace")]
+    Label {
+        /// What was tried.
+        action: &'static str,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// The programs are pinned but did not do their part.
+    #[error("lockc's programs are pinned but do not answer; run `lockc unload` and `lockc load`")]
+    NotAnswering,
+    /// No container of that id.
+    #[error(
+        "container {id} is not registered with lockc: it was created by another runtime or before `lockc load`; create it \
+         again under the lockc runtime"
+    )]
+    NotRegistered {
+        /// The id.
+        id: String,
+    },
+    /// A live container has that id.
+    #[error("a container with the id {id} is registered and has live processes; delete it first")]
+    AlreadyRegistered {
+        /// The id.
+        id: String,
+    },
+    /// Every slot is taken.
+    #[error(
+        "all {} container slots are taken by containers with live processes; delete some of them (`lockc status` lists them)",
+        crate::abi::MAX_CONTAINERS
+    )]
+    Full,
+    /// A path that is to be given could not be identified.
+    #[error("{path}, which the container is to be given, could not be identified: {source}")]
+    Identity {
+        /// The path.
+        path: PathBuf,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// The lock or the table of mounts.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why it failed.
+        source: io::Error,
+    },
+}

@@ -1,0 +1,61 @@
+//! Reading kernel structs: offsets come from the loader, see `lockc_core::fields`.
+//!
+//! Two ways: [`follow`] and [`load`] are plain loads, which the verifier accepts from a pointer whose type it knows and
+//! whose faults the kernel handles (they read 0); [`read`] asks a helper, costs about five times as much, and takes any
+//! address.
+
+use core::ptr;
+
+use aya_ebpf::helpers::bpf_probe_read_kernel;
+
+lockc_core::declare_field_globals!();
+
+/// Set by the loader on kernels before 6.2, where `bpf_task_storage_get` may fail on contention
+/// (kernel/bpf/bpf_task_storage.c, 6.1: `bpf_task_storage_trylock`).
+#[unsafe(no_mangle)]
+pub static STORAGE_MAY_FAIL: u64 = 0;
+
+/// The offset that the loader wrote.
+#[inline(always)]
+pub fn offset(global: &u64) -> usize {
+    // SAFETY: a valid reference; volatile, because the compiler must not fold the initial 0.
+    unsafe { ptr::read_volatile(global) as usize }
+}
+
+/// A kernel object. The verifier knows its type if it came from a hook's argument or from [`follow`].
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+pub struct Obj(pub *const u8);
+
+impl Obj {
+    #[inline(always)]
+    pub fn is_null(self) -> bool {
+        self.0.is_null()
+    }
+
+    #[inline(always)]
+    pub fn addr(self) -> u64 {
+        self.0 as u64
+    }
+}
+
+/// The pointer in a field of a typed object.
+#[inline(always)]
+pub fn follow(obj: Obj, field: &u64) -> Obj {
+    Obj(load::<*const u8>(obj, field))
+}
+
+/// A number in a field of a typed object.
+#[inline(always)]
+pub fn load<T>(obj: Obj, field: &u64) -> T {
+    // SAFETY: the verifier proves the load, and the kernel turns a fault into a read of 0.
+    unsafe { ptr::read_volatile(obj.0.wrapping_add(offset(field)).cast::<T>()) }
+}
+
+/// A value in a field of any kernel object; an error where the address cannot be read.
+#[inline(always)]
+pub fn read<T>(addr: u64, field: &u64) -> Result<T, i32> {
+    let address = addr.wrapping_add(offset(field) as u64) as *const T;
+    // SAFETY: the helper checks the address.
+    unsafe { bpf_probe_read_kernel(address) }
+}

@@ -1,0 +1,107 @@
+//! Labels of tasks and sockets.
+
+use core::{ffi::c_void, ptr};
+
+use aya_ebpf::{
+    bindings::BPF_LOCAL_STORAGE_GET_F_CREATE,
+    helpers::generated::{bpf_get_current_task_btf, bpf_sk_storage_get, bpf_task_storage_get},
+};
+use lockc_core::abi::{ContainerKey, LABEL_COUNTED, LABEL_HAS_BASE, STATE_CONFINED, TaskLabel};
+
+use crate::{
+    kernel::{Obj, STORAGE_MAY_FAIL, offset},
+    maps::{SHADOW, SOCK_LABELS, TASK_LABELS},
+};
+
+const CREATE: u64 = BPF_LOCAL_STORAGE_GET_F_CREATE as u64;
+
+/// The current task.
+#[inline(always)]
+pub fn current() -> Obj {
+    // SAFETY: no arguments; always valid.
+    Obj(unsafe { bpf_get_current_task_btf() } as *const u8)
+}
+
+/// The label of a task, or null: the task is the host's.
+#[inline(always)]
+pub fn of(task: Obj) -> *mut TaskLabel {
+    // SAFETY: the verifier proves that the map and the task are what the helper wants.
+    let label = unsafe { bpf_task_storage_get(TASK_LABELS.as_ptr(), task.0 as *mut _, ptr::null_mut(), 0) };
+    if label.is_null() && offset(&STORAGE_MAY_FAIL) != 0 {
+        return shadow(task);
+    }
+    label.cast()
+}
+
+#[inline(always)]
+fn shadow(task: Obj) -> *mut TaskLabel {
+    SHADOW.get_ptr_mut(task.addr()).unwrap_or(ptr::null_mut())
+}
+
+/// Keeps a copy of a label for kernels on which the storage may fail.
+#[inline(always)]
+pub fn remember(task: Obj, label: &TaskLabel) -> Result<(), i32> {
+    if offset(&STORAGE_MAY_FAIL) != 0 {
+        SHADOW.insert(task.addr(), label, 0)
+    } else {
+        Ok(())
+    }
+}
+
+/// Forgets a task that is being freed: its address may be another task's soon.
+#[inline(always)]
+pub fn forget(task: Obj) {
+    if offset(&STORAGE_MAY_FAIL) != 0 {
+        let _ = SHADOW.remove(task.addr());
+    }
+}
+
+/// Gives `child` a copy of its parent's label. An error where the kernel has no memory for it.
+#[inline(always)]
+pub fn inherit(child: Obj, parent: &TaskLabel) -> Result<(), i32> {
+    let mut label = *parent;
+    label.flags = (parent.flags & LABEL_HAS_BASE) | LABEL_COUNTED;
+    // SAFETY: as in `of`; the initial value is on the stack.
+    let made = unsafe {
+        bpf_task_storage_get(
+            TASK_LABELS.as_ptr(),
+            child.0 as *mut _,
+            ptr::from_mut(&mut label).cast::<c_void>(),
+            CREATE,
+        )
+    };
+    if made.is_null() {
+        return Err(-1);
+    }
+    remember(child, &label)
+}
+
+/// Whether the label is that of a confined task.
+#[inline(always)]
+pub fn is_confined(label: &TaskLabel) -> bool {
+    label.state == STATE_CONFINED
+}
+
+/// The container that created a socket; null: the host.
+#[inline(always)]
+pub fn of_sock(sk: Obj) -> *mut ContainerKey {
+    // SAFETY: as in `of`.
+    unsafe { bpf_sk_storage_get(SOCK_LABELS.as_ptr(), sk.0 as *mut c_void, ptr::null_mut(), 0) }.cast()
+}
+
+/// Marks a socket as created by a container.
+#[inline(always)]
+pub fn mark_sock(sk: Obj, key: ContainerKey) -> Result<(), i32> {
+    let mut key = key;
+    // SAFETY: as in `of`; the initial value is on the stack.
+    let made = unsafe {
+        bpf_sk_storage_get(
+            SOCK_LABELS.as_ptr(),
+            sk.0 as *mut c_void,
+            ptr::from_mut(&mut key).cast::<c_void>(),
+            CREATE,
+        )
+    };
+    if made.is_null() { Err(-1) } else { Ok(()) }
+}
+

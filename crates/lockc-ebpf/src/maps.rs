@@ -1,0 +1,91 @@
+//! The maps. All are pinned by the loader and outlive the programs, so that an upgrade keeps labels and containers.
+
+use core::{ffi::c_void, marker::PhantomData, ptr};
+
+use aya_ebpf::{
+    bindings::{BPF_F_NO_PREALLOC, bpf_map_type},
+    btf_maps::{Array, HashMap, RingBuf},
+    macros::btf_map,
+};
+use lockc_core::abi::{
+    ContainerEntry, ContainerKey, ERROR_SITES, Event, GivenKey, MAX_CONTAINERS, MAX_GIVEN, Meta, NameKey, NameRule,
+    TaskLabel, Usage,
+};
+
+const NO_PREALLOC: usize = BPF_F_NO_PREALLOC as usize;
+
+/// Local storage on a task or socket. aya-ebpf has no type for tasks, and its type for sockets serves only
+/// sock_addr programs. The order of the fields is what libbpf-style BTF map definitions want.
+#[repr(C)]
+pub struct Storage<T, const TYPE: usize> {
+    r#type: *const [i32; TYPE],
+    key: *const i32,
+    value: *const T,
+    max_entries: *const [i32; 0],
+    map_flags: *const [i32; NO_PREALLOC],
+    _value: PhantomData<T>,
+}
+
+// SAFETY: the fields only describe the map to the loader; nothing dereferences them.
+unsafe impl<T, const TYPE: usize> Sync for Storage<T, TYPE> {}
+
+impl<T, const TYPE: usize> Storage<T, TYPE> {
+    const fn new() -> Self {
+        Self {
+            r#type: ptr::null(),
+            key: ptr::null(),
+            value: ptr::null(),
+            max_entries: ptr::null(),
+            map_flags: ptr::null(),
+            _value: PhantomData,
+        }
+    }
+
+    #[inline(always)]
+    pub fn as_ptr(&self) -> *mut c_void {
+        ptr::from_ref(self).cast_mut().cast()
+    }
+}
+
+const TASK_STORAGE: usize = bpf_map_type::BPF_MAP_TYPE_TASK_STORAGE as usize;
+const SK_STORAGE: usize = bpf_map_type::BPF_MAP_TYPE_SK_STORAGE as usize;
+
+/// Which container a task belongs to, and whether it is being set up or confined.
+#[btf_map(name = "task_labels")]
+pub static TASK_LABELS: Storage<TaskLabel, TASK_STORAGE> = Storage::new();
+
+/// Which container created a unix socket.
+#[btf_map(name = "sock_labels")]
+pub static SOCK_LABELS: Storage<ContainerKey, SK_STORAGE> = Storage::new();
+
+/// Labels once more, by the address of the task, for kernels whose task storage may fail on contention; a task that is
+/// in here is never taken for the host's. Removed in task_free.
+#[btf_map(name = "shadow")]
+pub static SHADOW: HashMap<u64, TaskLabel, { 1 << 18 }, NO_PREALLOC> = HashMap::new();
+
+#[btf_map(name = "containers")]
+pub static CONTAINERS: Array<ContainerEntry, { MAX_CONTAINERS as usize }> = Array::new();
+
+#[btf_map(name = "usage")]
+pub static USAGE: Array<Usage, { MAX_CONTAINERS as usize }> = Array::new();
+
+#[btf_map(name = "given")]
+pub static GIVEN: HashMap<GivenKey, u32, { MAX_GIVEN as usize }, NO_PREALLOC> = HashMap::new();
+
+/// SHA-256 of a container's id and state root to its key; user space only.
+#[btf_map(name = "ids")]
+pub static IDS: HashMap<[u8; 32], ContainerKey, { MAX_CONTAINERS as usize }, NO_PREALLOC> = HashMap::new();
+
+/// User space only.
+#[btf_map(name = "meta")]
+pub static META: Array<Meta, 1> = Array::new();
+
+#[btf_map(name = "names")]
+pub static NAMES: HashMap<NameKey, NameRule, 1024, NO_PREALLOC> = HashMap::new();
+
+#[btf_map(name = "events")]
+pub static EVENTS: RingBuf<Event, { 1 << 20 }> = RingBuf::new();
+
+/// Internal errors, a cell a hook; the last cell counts events that found the ring buffer full.
+#[btf_map(name = "errors")]
+pub static ERRORS: Array<u64, { ERROR_SITES as usize }> = Array::new();

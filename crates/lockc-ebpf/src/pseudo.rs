@@ -1,0 +1,138 @@
+//! procfs, sysfs and cgroup files, by their own dentries inside of that file system, wherever and however it is mounted.
+//!
+//! What may be read or written stands in the map `names`, which the loader fills from `lockc_core::user::names`: the
+//! entries of a directory by name, at most three levels deep. What is not in the table is denied.
+
+use aya_ebpf::helpers::generated::bpf_probe_read_kernel_str;
+use lockc_core::{
+    abi::{Hook, NAME_LEN, NAME_READ, NAME_SUBTREE, NAME_WRITE, NODE_PROC, NODE_SYS, NameKey, NameRule},
+    rules::Rule,
+};
+
+use crate::{
+    files,
+    kernel::{self, Obj, follow, load},
+    maps::NAMES,
+    verdict::{self, EACCES, Judged},
+};
+
+/// include/uapi/linux/magic.h
+const PROC_SUPER_MAGIC: u64 = 0x9fa0;
+const SYSFS_MAGIC: u64 = 0x6265_6572;
+const CGROUP_SUPER_MAGIC: u64 = 0x0027_e0eb;
+const CGROUP2_SUPER_MAGIC: u64 = 0x6367_7270;
+
+/// include/linux/fs.h
+const FMODE_WRITE: u32 = 2;
+
+/// Deeper files than this do not exist in procfs and sysfs; one that does is denied.
+const MAX_DEPTH: usize = 24;
+
+#[inline(always)]
+fn magic(mnt: Obj) -> u64 {
+    load(follow(mnt, &kernel::VFSMOUNT_SB), &kernel::SB_MAGIC)
+}
+
+/// Whether the superblock may be one that the host uses too.
+#[inline(always)]
+pub fn is_shared(mnt: Obj) -> bool {
+    matches!(magic(mnt), SYSFS_MAGIC | CGROUP_SUPER_MAGIC | CGROUP2_SUPER_MAGIC)
+}
+
+/// Judges a file of procfs, sysfs or cgroupfs; allows any other.
+#[inline(always)]
+pub fn judge(who: &Judged, file: Obj) -> i32 {
+    let mnt = follow(file, &kernel::FILE_PATH_MNT);
+    let (rule, root) = match magic(mnt) {
+        PROC_SUPER_MAGIC => (Rule::Procfs, NODE_PROC),
+        SYSFS_MAGIC => (Rule::Sysfs, NODE_SYS),
+        CGROUP_SUPER_MAGIC | CGROUP2_SUPER_MAGIC => (Rule::Sysfs, 0),
+        _ => return 0,
+    };
+    if !who.has(rule) {
+        return 0;
+    }
+    let mode: u32 = load(file, &kernel::FILE_MODE);
+    let writes = mode & FMODE_WRITE != 0;
+    let allowed = if root == 0 {
+        // The container's own view of its cgroups: through a mount in its namespace, and not to be written.
+        !writes && files::mount_ns(mnt) == Ok(files::own_mount_ns())
+    } else {
+        in_table(follow(file, &kernel::FILE_PATH_DENTRY).addr(), root, writes)
+    };
+    if allowed { 0 } else { verdict::deny(who, rule, Hook::FileOpen, files::about(file), EACCES) }
+}
+
+/// The three topmost dentries on the way to `dentry`, topmost first; 0 where there is none.
+#[inline(always)]
+fn top(dentry: u64) -> Result<[u64; 3], i32> {
+    let mut top = [0u64; 3];
+    let mut at = dentry;
+    for _ in 0..MAX_DEPTH {
+        let parent: u64 = kernel::read(at, &kernel::DENTRY_PARENT)?;
+        if parent == at {
+            return Ok(top);
+        }
+        top = [at, top[0], top[1]];
+        at = parent;
+    }
+    Err(-1)
+}
+
+#[inline(always)]
+fn name_of(dentry: u64, node: u32) -> Result<NameKey, i32> {
+    let name: u64 = kernel::read(dentry, &kernel::DENTRY_NAME)?;
+    let mut key = NameKey { node, name: [0; NAME_LEN] };
+    // SAFETY: the helper checks the address and writes at most NAME_LEN bytes.
+    let length =
+        unsafe { bpf_probe_read_kernel_str(key.name.as_mut_ptr().cast(), NAME_LEN as u32, name as *const _) };
+    // A name that fills the buffer may have been cut: no entry of the table is that long.
+    if length <= 0 || length >= NAME_LEN as i64 { Err(-1) } else { Ok(key) }
+}
+
+#[inline(always)]
+fn look_up(key: &NameKey) -> NameRule {
+    // SAFETY: the value is copied at once.
+    unsafe { NAMES.get(key) }.copied().unwrap_or_default()
+}
+
+#[inline(always)]
+fn in_table(dentry: u64, root: u32, writes: bool) -> bool {
+    let need = if writes { NAME_WRITE } else { NAME_READ };
+    let Ok(top) = top(dentry) else {
+        verdict::error(Hook::FileOpen);
+        return false;
+    };
+    if top[0] == 0 {
+        // The root directory itself may be listed.
+        return !writes;
+    }
+    let Ok(first) = name_of(top[0], root) else { return false };
+    if root == NODE_PROC && first.name[0].is_ascii_digit() {
+        // /proc/<pid>: which tasks' is judged where the kernel asks for ptrace access.
+        return true;
+    }
+    let rule = look_up(&first);
+    if top[1] == 0 {
+        return rule.flags & need != 0;
+    }
+    let below = if rule.flags & NAME_SUBTREE != 0 { rule.flags } else { 0 };
+    if rule.node == 0 {
+        return below & need != 0;
+    }
+    let Ok(second) = name_of(top[1], rule.node) else { return below & need != 0 };
+    let rule = look_up(&second);
+    if rule.flags == 0 && rule.node == 0 {
+        return below & need != 0;
+    }
+    if top[2] == 0 {
+        return rule.flags & need != 0;
+    }
+    let below = if rule.flags & NAME_SUBTREE != 0 { rule.flags } else { 0 };
+    if rule.node == 0 {
+        return below & need != 0;
+    }
+    let Ok(third) = name_of(top[2], rule.node) else { return below & need != 0 };
+    let rule = look_up(&third);
+    if rule.flags == 0 { below & need != 0 } else { rule.flags & need != 0 }
+}

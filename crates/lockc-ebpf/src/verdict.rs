@@ -1,0 +1,198 @@
+//! Who is judged, and what a denial does. Every hook decides through here.
+
+use core::{arch::asm, ptr};
+
+use aya_ebpf::helpers::{
+    bpf_get_current_comm, bpf_get_current_pid_tgid,
+    generated::{bpf_ktime_get_boot_ns, bpf_probe_read_kernel_str},
+};
+use lockc_core::{
+    abi::{
+        ContainerEntry, ContainerKey, DETAIL_NAME_LEN, DETAIL_NAMES, ERROR_SITES, Event, FileId, Hook, MODE_AUDIT,
+        MODE_ENFORCE, STATE_CONFINED,
+    },
+    rules::{Rule, RuleMask},
+};
+
+use crate::{
+    kernel::{self, Obj},
+    label,
+    maps::{CONTAINERS, ERRORS, EVENTS, USAGE},
+};
+
+pub const EPERM: i32 = 1;
+pub const ENOMEM: i32 = 12;
+pub const EACCES: i32 = 13;
+
+/// A confined task that a rule applies to.
+pub struct Judged {
+    pub key: ContainerKey,
+    mode: u32,
+    /// `None`: the label is stale (its container's entry is gone); everything that is judged is denied.
+    pub entry: Option<&'static ContainerEntry>,
+}
+
+/// What a denial is about, for the event.
+#[derive(Clone, Copy)]
+pub struct About {
+    /// A dentry, or 0.
+    pub dentry: u64,
+    pub file: FileId,
+    pub arg: u64,
+}
+
+impl About {
+    pub const NOTHING: Self = Self { dentry: 0, file: FileId { ino: 0, dev: 0, pad: 0 }, arg: 0 };
+
+    #[inline(always)]
+    pub fn number(arg: u64) -> Self {
+        Self { arg, ..Self::NOTHING }
+    }
+
+    #[inline(always)]
+    pub fn dentry(dentry: u64) -> Self {
+        Self { dentry, ..Self::NOTHING }
+    }
+}
+
+/// The entry that a key still names.
+#[inline(always)]
+pub fn entry(key: ContainerKey) -> Option<&'static ContainerEntry> {
+    // Slots are only written whole by user space; a torn read shows another generation or a stricter mask for a moment.
+    let entry = CONTAINERS.get(key.slot)?;
+    // The lifetime of an array's cell is that of the map, which outlives the programs.
+    (entry.generation == key.generation && key.generation != 0).then_some(entry)
+}
+
+/// The current task, if it is confined.
+#[inline(always)]
+pub fn confined() -> Option<Judged> {
+    let label = label::of(label::current());
+    // SAFETY: null or a live cell of the storage.
+    let label = unsafe { label.as_ref() }?;
+    (label.state == STATE_CONFINED).then(|| Judged::of(label.key))
+}
+
+/// The current task, if it is confined and its container is under `rule`.
+#[inline(always)]
+pub fn judged(rule: Rule) -> Option<Judged> {
+    confined().filter(|who| who.has(rule))
+}
+
+impl Judged {
+    /// A task of that container, confined or about to be.
+    #[inline(always)]
+    pub fn of(key: ContainerKey) -> Self {
+        match entry(key) {
+            Some(entry) => Self { key, mode: entry.mode, entry: Some(entry) },
+            // Refuse rather than fail open.
+            None => Self { key, mode: MODE_ENFORCE, entry: None },
+        }
+    }
+
+    /// Whether the container is under `rule`; a stale label is under every rule.
+    #[inline(always)]
+    pub fn has(&self, rule: Rule) -> bool {
+        match self.entry {
+            Some(entry) => RuleMask(entry.rules).has(rule),
+            None => true,
+        }
+    }
+}
+
+/// Denies (in audit mode: only reports) and says so in the ring buffer.
+#[inline(always)]
+pub fn deny(who: &Judged, rule: Rule, hook: Hook, about: About, errno: i32) -> i32 {
+    report(who, rule, hook, about, -errno);
+    quietly(who, errno)
+}
+
+/// Denies without an event, where the kernel only asks what would be allowed.
+#[inline(always)]
+pub fn quietly(who: &Judged, errno: i32) -> i32 {
+    if who.mode == MODE_AUDIT { 0 } else { -errno }
+}
+
+#[inline(always)]
+fn report(who: &Judged, rule: Rule, hook: Hook, about: About, errno: i32) {
+    if let Some(usage) = USAGE.get_ptr_mut(who.key.slot) {
+        // SAFETY: a cell of the map.
+        atomic_add(unsafe { &raw mut (*usage).denials }.cast(), 1);
+    }
+    let Some(mut slot) = EVENTS.reserve(0) else {
+        count_error(ERROR_SITES - 1);
+        return;
+    };
+    let event: *mut Event = slot.as_mut_ptr();
+    let ids = bpf_get_current_pid_tgid();
+    // SAFETY: `event` is the reserved record; every byte is written.
+    unsafe {
+        ptr::write_bytes(event, 0, 1);
+        (*event).time_ns = bpf_ktime_get_boot_ns();
+        (*event).key = who.key;
+        (*event).rule = rule as u32;
+        (*event).hook = hook as u32;
+        (*event).pid = (ids >> 32) as u32;
+        (*event).tid = ids as u32;
+        (*event).file = about.file;
+        (*event).arg = about.arg;
+        (*event).errno = errno;
+        (*event).mode = who.mode;
+        if let Ok(comm) = bpf_get_current_comm() {
+            (*event).comm = comm;
+        }
+        let mut dentry = about.dentry;
+        let mut index = 0;
+        while index < DETAIL_NAMES && dentry != 0 {
+            let Ok(name) = kernel::read::<u64>(dentry, &kernel::DENTRY_NAME) else { break };
+            let to = (&raw mut (*event).detail).cast::<u8>().add(index * DETAIL_NAME_LEN);
+            bpf_probe_read_kernel_str(to.cast(), DETAIL_NAME_LEN as u32, name as *const _);
+            let Ok(parent) = kernel::read::<u64>(dentry, &kernel::DENTRY_PARENT) else { break };
+            if parent == dentry {
+                break;
+            }
+            dentry = parent;
+            index += 1;
+        }
+    }
+    slot.submit(0);
+}
+
+/// Counts an internal error of a hook.
+#[inline(always)]
+pub fn error(hook: Hook) {
+    count_error(hook as u32);
+}
+
+#[inline(always)]
+fn count_error(site: u32) {
+    if let Some(cell) = ERRORS.get_ptr_mut(site) {
+        atomic_add(cell.cast(), 1);
+    }
+}
+
+/// Other CPUs count in the same cell. Rust has no atomic arithmetic for this target.
+#[inline(always)]
+fn atomic_add(cell: *mut i64, change: i64) {
+    // SAFETY: the callers pass a cell of a map, aligned by its type; the verifier checks it once more.
+    unsafe { asm!("lock *(u64 *)({cell} + 0) += {change}", cell = in(reg) cell, change = in(reg) change) }
+}
+
+/// Adds to a container's count of tasks.
+#[inline(always)]
+pub fn count_tasks(key: ContainerKey, change: i64) {
+    if let Some(usage) = USAGE.get_ptr_mut(key.slot) {
+        // SAFETY: a cell of the map.
+        atomic_add(unsafe { &raw mut (*usage).tasks }, change);
+    }
+}
+
+/// The identity of a mount's root.
+#[inline(always)]
+pub fn mount_root(mnt: Obj) -> FileId {
+    let root = kernel::follow(mnt, &kernel::VFSMOUNT_ROOT);
+    let inode = kernel::follow(root, &kernel::DENTRY_INODE);
+    let sb = kernel::follow(mnt, &kernel::VFSMOUNT_SB);
+    FileId { ino: kernel::load(inode, &kernel::INODE_INO), dev: kernel::load(sb, &kernel::SB_DEV), pad: 0 }
+}
+
