@@ -1,2 +1,0 @@
-//! Runs inside the VM.
-fn main() {}

@@ -1,0 +1,113 @@
+//! Attempts at sockets: unix ones by path and abstract name, of every type, and other families.
+
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+
+use nix::sys::socket::{
+    AddressFamily, Backlog, MsgFlags, SockFlag, SockType, UnixAddr, accept, bind, connect, listen,
+    send, sendto, socket, socketpair,
+};
+
+use crate::usage;
+
+pub fn attempt(name: &str, args: &[&str]) -> Option<io::Result<String>> {
+    Some(match (name, args) {
+        ("connect", [kind, address]) => connected(kind, address),
+        ("sendto", [address]) => sent(address),
+        ("self-connect", [kind, address]) => serve(kind, address)
+            .and_then(|server| connected(kind, address).inspect(|_| drop(server))),
+        ("socketpair", []) => socketpair(
+            AddressFamily::Unix,
+            SockType::Stream,
+            None,
+            SockFlag::empty(),
+        )
+        .map(|_| "pair".into())
+        .map_err(io::Error::from),
+        ("serve", [kind, address]) => serve_once(kind, address),
+        ("socket", [family]) => family_socket(family),
+        _ => return None,
+    })
+}
+
+fn kind_of(kind: &str) -> io::Result<SockType> {
+    match kind {
+        "stream" => Ok(SockType::Stream),
+        "dgram" => Ok(SockType::Datagram),
+        "seqpacket" => Ok(SockType::SeqPacket),
+        _ => Err(usage(kind)),
+    }
+}
+
+/// `@NAME` is an abstract address.
+fn address_of(address: &str) -> io::Result<UnixAddr> {
+    Ok(match address.strip_prefix('@') {
+        Some(name) => UnixAddr::new_abstract(name.as_bytes())?,
+        None => UnixAddr::new(address)?,
+    })
+}
+
+fn unix(kind: &str) -> io::Result<OwnedFd> {
+    Ok(socket(
+        AddressFamily::Unix,
+        kind_of(kind)?,
+        SockFlag::SOCK_CLOEXEC,
+        None,
+    )?)
+}
+
+fn connected(kind: &str, address: &str) -> io::Result<String> {
+    let socket = unix(kind)?;
+    connect(socket.as_raw_fd(), &address_of(address)?)?;
+    send(socket.as_raw_fd(), b"x", MsgFlags::MSG_NOSIGNAL)?;
+    Ok("connected and sent".into())
+}
+
+fn sent(address: &str) -> io::Result<String> {
+    let socket = unix("dgram")?;
+    sendto(
+        socket.as_raw_fd(),
+        b"x",
+        &address_of(address)?,
+        MsgFlags::MSG_NOSIGNAL,
+    )?;
+    Ok("sent".into())
+}
+
+fn serve(kind: &str, address: &str) -> io::Result<OwnedFd> {
+    let socket = unix(kind)?;
+    let _ = std::fs::remove_file(address);
+    bind(socket.as_raw_fd(), &address_of(address)?)?;
+    if kind != "dgram" {
+        listen(&socket, Backlog::new(4)?)?;
+    }
+    Ok(socket)
+}
+
+/// For another process (of the same container) to connect to.
+fn serve_once(kind: &str, address: &str) -> io::Result<String> {
+    let server = serve(kind, address)?;
+    if kind == "dgram" {
+        let mut byte = [0; 8];
+        nix::sys::socket::recv(server.as_raw_fd(), &mut byte, MsgFlags::empty())?;
+    } else {
+        nix::unistd::close(accept(server.as_raw_fd())?)?;
+    }
+    Ok("somebody came".into())
+}
+
+fn family_socket(family: &str) -> io::Result<String> {
+    let (family, kind, protocol) = match family {
+        "inet" => (libc::AF_INET, libc::SOCK_STREAM, 0),
+        "inet6" => (libc::AF_INET6, libc::SOCK_DGRAM, 0),
+        "netlink" => (libc::AF_NETLINK, libc::SOCK_RAW, 0),
+        "packet" => (libc::AF_PACKET, libc::SOCK_RAW, 0),
+        "unix" => (libc::AF_UNIX, libc::SOCK_STREAM, 0),
+        _ => return Err(usage(family)),
+    };
+    crate::sys::open(
+        libc::SYS_socket,
+        &[family as usize, kind as usize, protocol],
+    )
+    .map(|_| "socket".into())
+}
