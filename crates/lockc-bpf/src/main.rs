@@ -1,2 +1,126 @@
-//! Set-up, demo, tests.
-fn main() {}
+//! The `lockc` command.
+
+use std::{io, process::ExitCode};
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use lockc_bpf::{
+    doctor, events,
+    loader::{self, Outcome},
+    status,
+};
+
+const EXIT_CODES: &str = "Exit codes:\n  0  done; the answer is yes\n  1  an error, said on standard error\n  \
+                          2  the command line is wrong\n  3  status: not enforcing; doctor: a check failed";
+
+/// Confines containers in the kernel: loads lockc's LSM programs and shows what they do.
+#[derive(Debug, Parser)]
+#[command(version, after_help = EXIT_CODES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Attaches and pins the programs. Idempotent; replaces older ones without a gap.
+    #[command(
+        after_help = "Examples:\n  lockc load            at boot, before the engines start\n  lockc load --force    replace even the same version"
+    )]
+    Load {
+        /// Replaces programs of the same version too.
+        #[arg(long)]
+        force: bool,
+    },
+    /// Detaches the programs and removes every pin. Running containers are no longer confined.
+    #[command(after_help = "Examples:\n  lockc unload")]
+    Unload,
+    /// What is attached, and which containers are registered.
+    #[command(after_help = "Examples:\n  lockc status\n  lockc status --json | jq '.containers[].id'")]
+    Status {
+        /// For machines.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Checks every precondition and names a remedy for what is missing.
+    #[command(
+        after_help = "Examples:\n  lockc doctor\n  lockc doctor --json | jq '.[] | select(.state == \"failed\")'"
+    )]
+    Doctor {
+        /// For machines.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Prints denials. Each is given to one reader only.
+    #[command(
+        after_help = "Examples:\n  lockc events              those that nobody has read yet\n  lockc events --follow --json"
+    )]
+    Events {
+        /// For machines: one object a line.
+        #[arg(long)]
+        json: bool,
+        /// Waits for more.
+        #[arg(long, short)]
+        follow: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    tracing_subscriber::fmt().with_writer(io::stderr).with_target(false).without_time().init();
+    match run(Cli::parse().command) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("lockc: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<ExitCode> {
+    match command {
+        Command::Load { force } => {
+            let what = match loader::load(force)? {
+                Outcome::Loaded => "loaded",
+                Outcome::Replaced => "replaced the older programs, without a gap",
+                Outcome::AlreadyLoaded => "already loaded",
+            };
+            println!("lockc {}: {what}", loader::version());
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Unload => {
+            let registered = status::gather().map_or(0, |status| status.containers.len());
+            if loader::unload()? {
+                println!("lockc: unloaded; the lockc runtime starts no container until `lockc load`");
+                if registered > 0 {
+                    println!("lockc: {registered} registered containers are no longer confined");
+                }
+            } else {
+                println!("lockc: nothing was loaded");
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Status { json } => {
+            let status = status::gather()?;
+            if json {
+                println!("{}", serde_json::to_string_pretty(&status)?);
+            } else {
+                status.print();
+            }
+            Ok(if status.enforcing { ExitCode::SUCCESS } else { ExitCode::from(3) })
+        }
+        Command::Doctor { json } => {
+            let checks = doctor::all();
+            if json {
+                println!("{}", serde_json::to_string_pretty(&checks)?);
+            } else {
+                doctor::print(&checks);
+            }
+            let failed = checks.iter().any(|check| check.state == doctor::State::Failed);
+            Ok(if failed { ExitCode::from(3) } else { ExitCode::SUCCESS })
+        }
+        Command::Events { json, follow } => {
+            events::print(json, follow, &mut io::stdout().lock())?;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}

@@ -149,7 +149,7 @@ pub struct Usage {
 }
 
 /// The one value of `meta`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Meta {
     /// [`ABI_VERSION`] of the loader.
@@ -162,12 +162,6 @@ pub struct Meta {
     pub pad: u32,
     /// The loader's version, padded with zeros.
     pub version: [u8; 32],
-}
-
-impl Default for Meta {
-    fn default() -> Self {
-        Self { abi: 0, generation: 0, slots_used: 0, pad: 0, version: [0; 32] }
-    }
 }
 
 /// Names in the detail of an event.

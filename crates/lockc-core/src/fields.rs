@@ -57,7 +57,7 @@ fields! {
     INODE_MODE: "inode" "i_mode";
     SB_DEV: "super_block" "s_dev";
     SB_MAGIC: "super_block" "s_magic";
-    // Since 6.10 the path is in a union of `__f_path` and a read-only `f_path`.
+    // Since 6.14 or so the path is in a union of `__f_path` and a read-only `f_path`.
     FILE_PATH_MNT: "file" "f_path.mnt" | "__f_path.mnt";
     FILE_PATH_DENTRY: "file" "f_path.dentry" | "__f_path.dentry";
     FILE_INODE: "file" "f_inode";

@@ -36,13 +36,18 @@ pub fn file_open(ctx: LsmContext) -> i32 {
     if earlier != 0 {
         return earlier;
     }
-    let Some(who) = verdict::confined() else { return 0 };
+    let Some(who) = verdict::confined() else {
+        return 0;
+    };
     let file = Obj(ctx.arg::<*const u8>(0));
     let verdict = if who.has(Rule::Files) { judge_mount(&who, file, Hook::FileOpen) } else { 0 };
     if verdict != 0 {
         return verdict;
     }
     let inode = follow(file, &kernel::FILE_INODE);
+    if inode.is_null() {
+        return pseudo::judge(&who, file);
+    }
     let mode: u16 = load(inode, &kernel::INODE_MODE);
     if mode & S_IFMT == S_IFCHR {
         let device: u32 = load(inode, &kernel::INODE_RDEV);

@@ -41,11 +41,7 @@ fn shadow(task: Obj) -> *mut TaskLabel {
 /// Keeps a copy of a label for kernels on which the storage may fail.
 #[inline(always)]
 pub fn remember(task: Obj, label: &TaskLabel) -> Result<(), i32> {
-    if offset(&STORAGE_MAY_FAIL) != 0 {
-        SHADOW.insert(task.addr(), label, 0)
-    } else {
-        Ok(())
-    }
+    if offset(&STORAGE_MAY_FAIL) != 0 { SHADOW.insert(task.addr(), label, 0) } else { Ok(()) }
 }
 
 /// Forgets a task that is being freed: its address may be another task's soon.
@@ -95,13 +91,7 @@ pub fn mark_sock(sk: Obj, key: ContainerKey) -> Result<(), i32> {
     let mut key = key;
     // SAFETY: as in `of`; the initial value is on the stack.
     let made = unsafe {
-        bpf_sk_storage_get(
-            SOCK_LABELS.as_ptr(),
-            sk.0 as *mut c_void,
-            ptr::from_mut(&mut key).cast::<c_void>(),
-            CREATE,
-        )
+        bpf_sk_storage_get(SOCK_LABELS.as_ptr(), sk.0 as *mut c_void, ptr::from_mut(&mut key).cast::<c_void>(), CREATE)
     };
     if made.is_null() { Err(-1) } else { Ok(()) }
 }
-

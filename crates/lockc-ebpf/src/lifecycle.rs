@@ -12,8 +12,8 @@
 use aya_ebpf::{macros::lsm, programs::LsmContext};
 use lockc_core::{
     abi::{
-        FileId, GIVEN_MOUNT, GivenKey, Hook, LABEL_COUNTED, LABEL_HAS_BASE, LABEL_SEEN, STATE_CONFINED,
-        STATE_IDENTIFY, STATE_SETUP, TaskLabel,
+        FileId, GIVEN_MOUNT, GivenKey, Hook, LABEL_COUNTED, LABEL_HAS_BASE, LABEL_SEEN, STATE_CONFINED, STATE_IDENTIFY,
+        STATE_SETUP, TaskLabel,
     },
     rules::Rule,
 };
@@ -35,7 +35,9 @@ pub fn task_alloc(ctx: LsmContext) -> i32 {
     }
     let child = Obj(ctx.arg::<*const u8>(0));
     // SAFETY: null or a live cell of the storage.
-    let Some(parent) = (unsafe { label::of(label::current()).as_ref() }) else { return 0 };
+    let Some(parent) = (unsafe { label::of(label::current()).as_ref() }) else {
+        return 0;
+    };
     // While an upgrade replaces the programs, the old and the new one both run.
     if !label::of(child).is_null() {
         return 0;
@@ -72,11 +74,9 @@ fn place() -> (FileId, u64) {
     let fs = follow(task, &kernel::TASK_FS);
     let mnt = follow(fs, &kernel::FS_ROOT_MNT);
     let root = follow(fs, &kernel::FS_ROOT_DENTRY);
-    let inode = follow(root, &kernel::DENTRY_INODE);
     let sb = follow(mnt, &kernel::VFSMOUNT_SB);
     let mnt_ns = follow(follow(task, &kernel::TASK_NSPROXY), &kernel::NSPROXY_MNT_NS);
-    let id = FileId { ino: load(inode, &kernel::INODE_INO), dev: load(sb, &kernel::SB_DEV), pad: 0 };
-    (id, mnt_ns.addr())
+    (verdict::identity(root, sb), mnt_ns.addr())
 }
 
 /// Whether a task in setup has left the runtime's root and mount namespace: what it executes is the container's.
@@ -92,7 +92,9 @@ fn is_inside(label: &TaskLabel) -> bool {
 pub fn bprm_committed_creds(_ctx: LsmContext) -> i32 {
     let task = label::current();
     // SAFETY: null or a live cell of the storage, written only by this task and by user space before the exec.
-    let Some(label) = (unsafe { label::of(task).as_mut() }) else { return 0 };
+    let Some(label) = (unsafe { label::of(task).as_mut() }) else {
+        return 0;
+    };
     if label.state != STATE_SETUP {
         return 0;
     }
@@ -122,7 +124,9 @@ pub fn bprm_check_security(ctx: LsmContext) -> i32 {
         return earlier;
     }
     // SAFETY: null or a live cell of the storage.
-    let Some(label) = (unsafe { label::of(label::current()).as_ref() }) else { return 0 };
+    let Some(label) = (unsafe { label::of(label::current()).as_ref() }) else {
+        return 0;
+    };
     // A confined task's exec has been judged in file_open.
     if label.state != STATE_SETUP || label.flags & LABEL_HAS_BASE == 0 || !is_inside(label) {
         return 0;
@@ -143,13 +147,13 @@ pub fn sb_statfs(ctx: LsmContext) -> i32 {
         return earlier;
     }
     // SAFETY: null or a live cell of the storage, written only by this task and by user space while it waits.
-    let Some(label) = (unsafe { label::of(label::current()).as_mut() }) else { return 0 };
+    let Some(label) = (unsafe { label::of(label::current()).as_mut() }) else {
+        return 0;
+    };
     // overlayfs asks its upper layer in turn: the first answer counts.
     if label.state == STATE_IDENTIFY && label.flags & LABEL_SEEN == 0 {
         let dentry = Obj(ctx.arg::<*const u8>(0));
-        let inode = follow(dentry, &kernel::DENTRY_INODE);
-        let sb = follow(dentry, &kernel::DENTRY_SB);
-        label.seen = FileId { ino: load(inode, &kernel::INODE_INO), dev: load(sb, &kernel::SB_DEV), pad: 0 };
+        label.seen = verdict::identity(dentry, follow(dentry, &kernel::DENTRY_SB));
         label.flags |= LABEL_SEEN;
     }
     0
@@ -163,7 +167,9 @@ pub fn sb_kern_mount(ctx: LsmContext) -> i32 {
         return earlier;
     }
     // SAFETY: null or a live cell of the storage.
-    let Some(label) = (unsafe { label::of(label::current()).as_ref() }) else { return 0 };
+    let Some(label) = (unsafe { label::of(label::current()).as_ref() }) else {
+        return 0;
+    };
     if label.state != STATE_SETUP {
         return 0;
     }

@@ -77,7 +77,9 @@ pub fn capable(ctx: LsmContext) -> i32 {
         kernel_log::CAP_SYSLOG => Rule::KernelLog,
         _ => return 0,
     };
-    let Some(who) = verdict::judged(rule) else { return 0 };
+    let Some(who) = verdict::judged(rule) else {
+        return 0;
+    };
     let opts: u32 = ctx.arg(3);
     if opts & CAP_OPT_NOAUDIT != 0 {
         return verdict::quietly(&who, EPERM);

@@ -25,7 +25,9 @@ pub fn ptrace_access_check(ctx: LsmContext) -> i32 {
     if earlier != 0 {
         return earlier;
     }
-    let Some(who) = verdict::judged(Rule::Ptrace) else { return 0 };
+    let Some(who) = verdict::judged(Rule::Ptrace) else {
+        return 0;
+    };
     let child = Obj(ctx.arg::<*const u8>(0));
     // SAFETY: null or a live cell of the storage.
     if let Some(label) = unsafe { label::of(child).as_ref() } {

@@ -84,8 +84,7 @@ fn name_of(dentry: u64, node: u32) -> Result<NameKey, i32> {
     let name: u64 = kernel::read(dentry, &kernel::DENTRY_NAME)?;
     let mut key = NameKey { node, name: [0; NAME_LEN] };
     // SAFETY: the helper checks the address and writes at most NAME_LEN bytes.
-    let length =
-        unsafe { bpf_probe_read_kernel_str(key.name.as_mut_ptr().cast(), NAME_LEN as u32, name as *const _) };
+    let length = unsafe { bpf_probe_read_kernel_str(key.name.as_mut_ptr().cast(), NAME_LEN as u32, name as *const _) };
     // A name that fills the buffer may have been cut: no entry of the table is that long.
     if length <= 0 || length >= NAME_LEN as i64 { Err(-1) } else { Ok(key) }
 }
@@ -107,7 +106,9 @@ fn in_table(dentry: u64, root: u32, writes: bool) -> bool {
         // The root directory itself may be listed.
         return !writes;
     }
-    let Ok(first) = name_of(top[0], root) else { return false };
+    let Ok(first) = name_of(top[0], root) else {
+        return false;
+    };
     if root == NODE_PROC && first.name[0].is_ascii_digit() {
         // /proc/<pid>: which tasks' is judged where the kernel asks for ptrace access.
         return true;
@@ -120,7 +121,9 @@ fn in_table(dentry: u64, root: u32, writes: bool) -> bool {
     if rule.node == 0 {
         return below & need != 0;
     }
-    let Ok(second) = name_of(top[1], rule.node) else { return below & need != 0 };
+    let Ok(second) = name_of(top[1], rule.node) else {
+        return below & need != 0;
+    };
     let rule = look_up(&second);
     if rule.flags == 0 && rule.node == 0 {
         return below & need != 0;
@@ -132,7 +135,9 @@ fn in_table(dentry: u64, root: u32, writes: bool) -> bool {
     if rule.node == 0 {
         return below & need != 0;
     }
-    let Ok(third) = name_of(top[2], rule.node) else { return below & need != 0 };
+    let Ok(third) = name_of(top[2], rule.node) else {
+        return below & need != 0;
+    };
     let rule = look_up(&third);
     if rule.flags == 0 { below & need != 0 } else { rule.flags & need != 0 }
 }

@@ -36,9 +36,7 @@ pub fn socket_create(ctx: LsmContext) -> i32 {
         return 0;
     }
     match verdict::judged(Rule::Network) {
-        Some(who) => {
-            verdict::deny(&who, Rule::Network, Hook::SocketCreate, About::number(family as u64), EACCES)
-        }
+        Some(who) => verdict::deny(&who, Rule::Network, Hook::SocketCreate, About::number(family as u64), EACCES),
         None => 0,
     }
 }
@@ -56,7 +54,9 @@ pub fn socket_post_create(ctx: LsmContext) -> i32 {
     }
     // Sockets of the runtime are the container's too: it listens for the container's notifications.
     // SAFETY: null or a live cell of the storage.
-    let Some(label) = (unsafe { label::of(label::current()).as_ref() }) else { return 0 };
+    let Some(label) = (unsafe { label::of(label::current()).as_ref() }) else {
+        return 0;
+    };
     let key = label.key;
     let sk = follow(Obj(ctx.arg::<*const u8>(0)), &kernel::SOCKET_SK);
     // A socket without its mark would be taken for the host's, and the container's own peers could not reach it.
@@ -89,7 +89,9 @@ pub fn unix_may_send(ctx: LsmContext) -> i32 {
 
 #[inline(always)]
 fn judge(other: Obj, hook: Hook) -> i32 {
-    let Some(who) = verdict::judged(Rule::UnixSocket) else { return 0 };
+    let Some(who) = verdict::judged(Rule::UnixSocket) else {
+        return 0;
+    };
     if other.is_null() {
         verdict::error(hook);
         return verdict::deny(&who, Rule::UnixSocket, hook, About::NOTHING, EACCES);
@@ -108,7 +110,9 @@ fn judge(other: Obj, hook: Hook) -> i32 {
 /// Whether the policy names the socket of the host that is bound to this dentry.
 #[inline(always)]
 fn named(who: &Judged, dentry: u64) -> bool {
-    let Ok(id) = identity(dentry) else { return false };
+    let Ok(id) = identity(dentry) else {
+        return false;
+    };
     let key = GivenKey { key: who.key, id };
     // SAFETY: the value is copied at once.
     matches!(unsafe { GIVEN.get(key) }, Some(kind) if *kind == GIVEN_SOCKET)

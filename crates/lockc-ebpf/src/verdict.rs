@@ -144,10 +144,14 @@ fn report(who: &Judged, rule: Rule, hook: Hook, about: About, errno: i32) {
         let mut dentry = about.dentry;
         let mut index = 0;
         while index < DETAIL_NAMES && dentry != 0 {
-            let Ok(name) = kernel::read::<u64>(dentry, &kernel::DENTRY_NAME) else { break };
+            let Ok(name) = kernel::read::<u64>(dentry, &kernel::DENTRY_NAME) else {
+                break;
+            };
             let to = (&raw mut (*event).detail).cast::<u8>().add(index * DETAIL_NAME_LEN);
             bpf_probe_read_kernel_str(to.cast(), DETAIL_NAME_LEN as u32, name as *const _);
-            let Ok(parent) = kernel::read::<u64>(dentry, &kernel::DENTRY_PARENT) else { break };
+            let Ok(parent) = kernel::read::<u64>(dentry, &kernel::DENTRY_PARENT) else {
+                break;
+            };
             if parent == dentry {
                 break;
             }
@@ -187,12 +191,17 @@ pub fn count_tasks(key: ContainerKey, change: i64) {
     }
 }
 
+/// The identity of a dentry's inode; `sb` is its superblock.
+#[inline(always)]
+pub fn identity(dentry: Obj, sb: Obj) -> FileId {
+    let inode = kernel::follow(dentry, &kernel::DENTRY_INODE);
+    // No inode has this number, and 0 would stand for the whole superblock. Since 6.15 or so the verifier wants the check.
+    let ino = if inode.is_null() { u64::MAX } else { kernel::load(inode, &kernel::INODE_INO) };
+    FileId { ino, dev: kernel::load(sb, &kernel::SB_DEV), pad: 0 }
+}
+
 /// The identity of a mount's root.
 #[inline(always)]
 pub fn mount_root(mnt: Obj) -> FileId {
-    let root = kernel::follow(mnt, &kernel::VFSMOUNT_ROOT);
-    let inode = kernel::follow(root, &kernel::DENTRY_INODE);
-    let sb = kernel::follow(mnt, &kernel::VFSMOUNT_SB);
-    FileId { ino: kernel::load(inode, &kernel::INODE_INO), dev: kernel::load(sb, &kernel::SB_DEV), pad: 0 }
+    identity(kernel::follow(mnt, &kernel::VFSMOUNT_ROOT), kernel::follow(mnt, &kernel::VFSMOUNT_SB))
 }
-

@@ -39,7 +39,9 @@ pub enum RegistryError {
         source: MapError,
     },
     /// The label could not be read or written.
-    #[error("the label of this process could not be {action}: {source}; lockc must run as root in the host's PID namespace")]
+    #[error(
+        "the label of this process could not be {action}: {source}; lockc must run as root in the host's PID namespace"
+    )]
     Label {
         /// What was tried.
         action: &'static str,

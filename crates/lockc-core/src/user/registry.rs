@@ -191,8 +191,7 @@ impl Registry {
 
     /// Labels this process as setting up a task of a registered container (`exec`).
     pub fn join(&self, root: &Path, id: &str) -> Result<ContainerKey, RegistryError> {
-        let (key, _) =
-            self.entry(root, id)?.ok_or_else(|| RegistryError::NotRegistered { id: id.to_owned() })?;
+        let (key, _) = self.entry(root, id)?.ok_or_else(|| RegistryError::NotRegistered { id: id.to_owned() })?;
         // Proof that the programs run.
         self.identify(key, Path::new("/"))?;
         self.set_own_label(key, STATE_SETUP)?;
@@ -201,7 +200,9 @@ impl Registry {
 
     /// The entry of a container; `Ok(None)`: it is not registered.
     pub fn entry(&self, root: &Path, id: &str) -> Result<Option<(ContainerKey, ContainerEntry)>, RegistryError> {
-        let Some(key) = self.key(&id_hash(root, id))? else { return Ok(None) };
+        let Some(key) = self.key(&id_hash(root, id))? else {
+            return Ok(None);
+        };
         let entry = self.container(key.slot)?;
         Ok((entry.generation == key.generation).then_some((key, entry)))
     }
@@ -210,7 +211,9 @@ impl Registry {
     /// the last one is gone. `Ok(false)`: it is not registered.
     pub fn mark_deleting(&mut self, root: &Path, id: &str) -> Result<bool, RegistryError> {
         let _lock = lock()?;
-        let Some((key, mut entry)) = self.entry(root, id)? else { return Ok(false) };
+        let Some((key, mut entry)) = self.entry(root, id)? else {
+            return Ok(false);
+        };
         entry.flags |= ENTRY_DELETING;
         self.set_container(key.slot, &entry)?;
         Ok(true)
@@ -350,8 +353,7 @@ impl Registry {
     /// another device or inode than the kernel compares.
     fn identify(&self, key: ContainerKey, path: &Path) -> Result<FileId, RegistryError> {
         let at = |source: io::Error| RegistryError::Identity { path: path.to_owned(), source };
-        let file =
-            OpenOptions::new().read(true).custom_flags(nix::libc::O_PATH).open(path).map_err(at)?;
+        let file = OpenOptions::new().read(true).custom_flags(nix::libc::O_PATH).open(path).map_err(at)?;
         let task = self.set_own_label(key, STATE_IDENTIFY).and_then(|()| own_pidfd())?;
         fstatfs(&file).map_err(|errno| at(errno.into()))?;
         let label = sys::label(self.labels.as_fd(), task.as_fd())
@@ -417,7 +419,9 @@ impl MountTable {
 
     /// Mount points below a directory, which a recursive bind mount brings along.
     fn below(&self, path: &Path) -> Vec<PathBuf> {
-        let Ok(path) = path.canonicalize() else { return Vec::new() };
+        let Ok(path) = path.canonicalize() else {
+            return Vec::new();
+        };
         self.0.iter().filter(|point| point.starts_with(&path) && **point != path).cloned().collect()
     }
 }

@@ -8,9 +8,7 @@ use std::{
     os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd},
 };
 
-use crate::abi::{
-    ContainerEntry, ContainerKey, Event, FileId, GivenKey, Meta, NameKey, NameRule, TaskLabel, Usage,
-};
+use crate::abi::{ContainerEntry, ContainerKey, Event, FileId, GivenKey, Meta, NameKey, NameRule, TaskLabel, Usage};
 
 macro_rules! pod {
     ($($type:ty),*) => {$(
@@ -42,13 +40,8 @@ struct ElementAttr {
 
 fn element(command: Command, map: BorrowedFd<'_>, task: BorrowedFd<'_>, value: u64) -> io::Result<()> {
     let key: i32 = task.as_raw_fd();
-    let attr = ElementAttr {
-        map_fd: map.as_raw_fd().cast_unsigned(),
-        pad: 0,
-        key: (&raw const key) as u64,
-        value,
-        flags: 0,
-    };
+    let attr =
+        ElementAttr { map_fd: map.as_raw_fd().cast_unsigned(), pad: 0, key: (&raw const key) as u64, value, flags: 0 };
     // SAFETY: the kernel reads `attr` and the key, and reads or writes one value of the map; all of them live until the
     // call returns.
     let result = unsafe { libc::syscall(libc::SYS_bpf, command as libc::c_int, &raw const attr, size_of_val(&attr)) };

@@ -1,0 +1,232 @@
+//! `lockc doctor`: every precondition, and a remedy for each that is not met.
+
+use std::{fs, path::Path};
+
+use anyhow::{Result, bail};
+use lockc_core::{
+    hooks::PROGRAMS,
+    user::{Registry, config::Config, paths},
+};
+use nix::{
+    sys::statfs::{BPF_FS_MAGIC, CGROUP2_SUPER_MAGIC, FsType, statfs},
+    unistd::geteuid,
+};
+use serde::Serialize;
+
+use crate::btf;
+
+/// How a check ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// Met.
+    Ok,
+    /// Not met, and lockc works without it.
+    Warning,
+    /// Not met: no container starts under lockc.
+    Failed,
+}
+
+/// One precondition.
+#[derive(Clone, Debug, Serialize)]
+pub struct Check {
+    /// What is checked.
+    pub name: &'static str,
+    /// How it ended.
+    pub state: State,
+    /// What was found.
+    pub found: String,
+    /// What to do; empty where there is nothing to do.
+    pub remedy: String,
+}
+
+fn check(name: &'static str, state: State, found: impl Into<String>, remedy: impl Into<String>) -> Check {
+    let remedy = if state == State::Ok { String::new() } else { remedy.into() };
+    Check { name, state, found: found.into(), remedy }
+}
+
+fn verdict(good: bool) -> State {
+    if good { State::Ok } else { State::Failed }
+}
+
+/// Runs every check.
+pub fn all() -> Vec<Check> {
+    let mut checks = for_load();
+    checks.extend([cgroup(), config(), runtime(), loaded()]);
+    checks.extend(engines());
+    checks
+}
+
+/// What `lockc load` needs.
+fn for_load() -> Vec<Check> {
+    vec![root(), kernel(), lsm(), kernel_btf(), bpffs()]
+}
+
+/// Refuses with every remedy where `lockc load` would fail.
+pub fn require_for_load() -> Result<()> {
+    let failed: Vec<String> = for_load()
+        .into_iter()
+        .filter(|check| check.state == State::Failed)
+        .map(|check| format!("{}: {}; {}", check.name, check.found, check.remedy))
+        .collect();
+    if failed.is_empty() {
+        return Ok(());
+    }
+    bail!("nothing was loaded, and no container starts under lockc:\n  {}", failed.join("\n  "))
+}
+
+fn root() -> Check {
+    check("root", verdict(geteuid().is_root()), format!("uid {}", geteuid()), "run it as root")
+}
+
+fn kernel() -> Check {
+    let release = read("/proc/sys/kernel/osrelease");
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|part| part.parse().unwrap_or(0u32));
+    let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    let state = match version {
+        v if v < (5, 11) => State::Failed,
+        v if v < (6, 1) => State::Warning,
+        _ => State::Ok,
+    };
+    check(
+        "kernel",
+        state,
+        release,
+        "install a kernel of 6.1 or later: 5.11 is the oldest that can work, 6.1 the oldest tested",
+    )
+}
+
+fn lsm() -> Check {
+    let path = "/sys/kernel/security/lsm";
+    let remedy = "add `bpf` to the kernel's parameter lsm= (with GRUB: GRUB_CMDLINE_LINUX in /etc/default/grub, then \
+                  update-grub; with systemd-boot: the options line of the entry), keep the others, and reboot";
+    match fs::read_to_string(path) {
+        Ok(active) => {
+            let good = active.trim().split(',').any(|name| name == "bpf");
+            check("BPF LSM active", verdict(good), active.trim(), remedy)
+        }
+        Err(error) => check(
+            "BPF LSM active",
+            State::Failed,
+            format!("{path}: {error}"),
+            format!("mount -t securityfs securityfs /sys/kernel/security; then, if `bpf` is not in {path}, {remedy}"),
+        ),
+    }
+}
+
+fn kernel_btf() -> Check {
+    match btf::field_offsets() {
+        Ok(fields) => check("BTF", State::Ok, format!("{} kernel fields found", fields.len()), ""),
+        Err(error) => check(
+            "BTF",
+            State::Failed,
+            error.to_string(),
+            "boot a distribution kernel (CONFIG_DEBUG_INFO_BTF=y); if it is one, report its release",
+        ),
+    }
+}
+
+fn is_fs(path: &str, magic: FsType) -> bool {
+    statfs(path).is_ok_and(|found| found.filesystem_type() == magic)
+}
+
+fn bpffs() -> Check {
+    let good = is_fs("/sys/fs/bpf", BPF_FS_MAGIC);
+    let found = if good { "mounted at /sys/fs/bpf" } else { "/sys/fs/bpf is not a bpffs" };
+    check("bpffs", verdict(good), found, "mount -t bpf bpf /sys/fs/bpf (systemd does it at boot)")
+}
+
+fn cgroup() -> Check {
+    let good = is_fs("/sys/fs/cgroup", CGROUP2_SUPER_MAGIC);
+    let state = if good { State::Ok } else { State::Warning };
+    let found = if good { "version 2 at /sys/fs/cgroup" } else { "no unified hierarchy at /sys/fs/cgroup" };
+    check("cgroup", state, found, "lockc is tested with cgroup version 2; boot with systemd.unified_cgroup_hierarchy=1")
+}
+
+fn config() -> Check {
+    match Config::load(Path::new(paths::CONFIG)) {
+        Ok(_) if Path::new(paths::CONFIG).exists() => check("configuration", State::Ok, paths::CONFIG, ""),
+        Ok(_) => check("configuration", State::Ok, "defaults (no lockc.toml)", ""),
+        Err(error) => check(
+            "configuration",
+            State::Failed,
+            format!("{error:#}"),
+            "correct the file: until then no container starts under lockc",
+        ),
+    }
+}
+
+fn runtime() -> Check {
+    let configured = Config::load(Path::new(paths::CONFIG)).map(|config| config.runtimes).unwrap_or_default();
+    let usual = ["/usr/sbin", "/usr/bin", "/usr/local/sbin", "/usr/local/bin"]
+        .iter()
+        .flat_map(|dir| ["runc", "crun", "youki"].map(|name| Path::new(dir).join(name)));
+    match configured.into_iter().chain(usual).find(|path| path.is_file()) {
+        Some(path) => check("real runtime", State::Ok, path.display().to_string(), ""),
+        None => check(
+            "real runtime",
+            State::Failed,
+            "neither runc, crun nor youki in the usual places",
+            "install runc or crun, or name it in lockc.toml: runtimes = [\"/path/to/runc\"]",
+        ),
+    }
+}
+
+fn loaded() -> Check {
+    match Registry::open() {
+        Ok(_) => check("programs", State::Ok, format!("{} attached", PROGRAMS.len()), ""),
+        Err(error) => check("programs", State::Failed, error.to_string(), "lockc load"),
+    }
+}
+
+/// Engines that are there, and whether lockc is one of their runtimes.
+fn engines() -> Vec<Check> {
+    let remedy_docker = "add to /etc/docker/daemon.json: \"runtimes\": {\"lockc\": {\"path\": \
+                         \"/usr/local/bin/lockc-runc-wrapper\"}}; then restart docker";
+    let remedy_other = "name lockc-runc-wrapper as the BinaryName of a runtime in its configuration, and restart it";
+    [
+        ("docker", "/usr/bin/dockerd", "/etc/docker/daemon.json", remedy_docker),
+        ("containerd", "/usr/bin/containerd", "/etc/containerd/config.toml", remedy_other),
+        ("podman", "/usr/bin/podman", "/etc/containers/containers.conf", remedy_other),
+        ("cri-o", "/usr/bin/crio", "/etc/crio/crio.conf.d", remedy_other),
+    ]
+    .into_iter()
+    .filter(|(_, binary, _, _)| Path::new(binary).exists())
+    .map(|(name, _, path, remedy)| {
+        let named = mentions_wrapper(Path::new(path));
+        let found = if named {
+            format!("{path} names lockc-runc-wrapper")
+        } else {
+            format!("{path} does not name lockc-runc-wrapper")
+        };
+        check(name, if named { State::Ok } else { State::Warning }, found, remedy)
+    })
+    .collect()
+}
+
+fn mentions_wrapper(path: &Path) -> bool {
+    if path.is_dir() {
+        return fs::read_dir(path)
+            .is_ok_and(|entries| entries.filter_map(Result::ok).any(|entry| mentions_wrapper(&entry.path())));
+    }
+    fs::read_to_string(path).is_ok_and(|text| text.contains("lockc-runc-wrapper"))
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(path).map_or_else(|error| format!("{path}: {error}"), |text| text.trim().to_owned())
+}
+
+/// For people.
+pub fn print(checks: &[Check]) {
+    for check in checks {
+        let mark = match check.state {
+            State::Ok => "ok     ",
+            State::Warning => "warning",
+            State::Failed => "FAILED ",
+        };
+        println!("{mark}  {:<15} {}", check.name, check.found);
+        if !check.remedy.is_empty() {
+            println!("         {:<15} -> {}", "", check.remedy);
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! `lockc events`: denials, from the ring buffer. Each event goes to one reader only.
+
+use std::{
+    collections::HashMap,
+    io::{self, Write},
+    os::fd::AsFd as _,
+};
+
+use anyhow::{Context as _, Result};
+use aya::maps::{Map, RingBuf};
+use lockc_core::{
+    abi::{ContainerKey, DETAIL_NAME_LEN, DETAIL_NAMES, Event, Hook, MODE_AUDIT},
+    rules::{Level, Rule},
+    user::{Registry, registry},
+};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use serde::Serialize;
+
+use crate::loader::text;
+
+/// One denial in words.
+#[derive(Debug, Serialize)]
+pub struct Denial {
+    /// Seconds since boot.
+    pub time: f64,
+    /// The container's id; its key where it is gone already.
+    pub container: String,
+    /// Its level.
+    pub level: String,
+    /// Its policy.
+    pub policy: String,
+    /// Where the level came from.
+    pub origin: String,
+    /// Name of the rule.
+    pub rule: &'static str,
+    /// What the rule denies.
+    pub denies: &'static str,
+    /// The LSM hook.
+    pub hook: String,
+    /// In the initial PID namespace.
+    pub pid: u32,
+    /// Name of the task.
+    pub comm: String,
+    /// The file's path inside of its file system, or what else it was about.
+    pub detail: String,
+    /// `enforce`: it was denied. `audit`: it would have been.
+    pub mode: &'static str,
+    /// What the task got to see.
+    pub errno: i32,
+    /// What would change it.
+    pub remedy: String,
+}
+
+struct Known {
+    id: String,
+    level: String,
+    policy: String,
+    origin: String,
+}
+
+/// Prints the events that are there; with `follow`, those that come, until it is ended by a signal.
+///
+/// # Errors
+///
+/// Where the ring buffer cannot be opened (not loaded, not root) or the output is closed.
+pub fn print(json: bool, follow: bool, out: &mut dyn Write) -> Result<()> {
+    let map = registry::open_map("events")?;
+    let mut ring = RingBuf::try_from(Map::RingBuf(map)).context("opening the ring buffer")?;
+    let mut known = HashMap::new();
+    loop {
+        while let Some(item) = ring.next() {
+            let Some(event) = decode(&item) else { continue };
+            let denial = explain(&event, &mut known);
+            if json {
+                serde_json::to_writer(&mut *out, &denial)?;
+                writeln!(out)?;
+            } else {
+                writeln!(out, "{}", sentence(&denial))?;
+            }
+        }
+        out.flush()?;
+        if !follow {
+            return Ok(());
+        }
+        let mut fds = [PollFd::new(ring.as_fd(), PollFlags::POLLIN)];
+        match poll(&mut fds, PollTimeout::NONE) {
+            Ok(_) | Err(nix::errno::Errno::EINTR) => {}
+            Err(errno) => return Err(io::Error::from(errno).into()),
+        }
+    }
+}
+
+/// Reads a record field by field, as `abi::Event` lays it out.
+fn decode(bytes: &[u8]) -> Option<Event> {
+    const {
+        assert!(size_of::<Event>() == 176);
+    }
+    if bytes.len() < size_of::<Event>() {
+        return None;
+    }
+    let u32_at = |at: usize| bytes.get(at..at + 4)?.try_into().ok().map(u32::from_ne_bytes);
+    let u64_at = |at: usize| bytes.get(at..at + 8)?.try_into().ok().map(u64::from_ne_bytes);
+    Some(Event {
+        time_ns: u64_at(0)?,
+        key: ContainerKey { slot: u32_at(8)?, generation: u32_at(12)? },
+        rule: u32_at(16)?,
+        hook: u32_at(20)?,
+        pid: u32_at(24)?,
+        tid: u32_at(28)?,
+        file: lockc_core::abi::FileId { ino: u64_at(32)?, dev: u32_at(40)?, pad: 0 },
+        arg: u64_at(48)?,
+        errno: u32_at(56)?.cast_signed(),
+        mode: u32_at(60)?,
+        comm: bytes.get(64..80)?.try_into().ok()?,
+        detail: bytes.get(80..176)?.try_into().ok()?,
+    })
+}
+
+fn explain(event: &Event, known: &mut HashMap<ContainerKey, Known>) -> Denial {
+    if !known.contains_key(&event.key)
+        && let Ok(registered) = Registry::open().and_then(|registry| registry.containers())
+    {
+        for container in registered {
+            let entry = &container.entry;
+            known.insert(
+                container.key,
+                Known {
+                    id: text(&entry.id),
+                    level: Level::from_raw(entry.level).map_or("unknown", Level::name).to_owned(),
+                    policy: text(&entry.policy),
+                    origin: text(&entry.origin),
+                },
+            );
+        }
+    }
+    let container = known.get(&event.key);
+    let rule = Rule::from_raw(event.rule);
+    let hook = Hook::from_raw(event.hook);
+    let name = rule.map_or("unknown", Rule::name);
+    Denial {
+        time: event.time_ns as f64 / 1e9,
+        container: container
+            .map_or_else(|| format!("{}.{} (gone)", event.key.slot, event.key.generation), |known| known.id.clone()),
+        level: container.map_or_else(String::new, |known| known.level.clone()),
+        policy: container.map_or_else(String::new, |known| known.policy.clone()),
+        origin: container.map_or_else(String::new, |known| known.origin.clone()),
+        rule: name,
+        denies: rule.map_or("unknown", Rule::denies),
+        hook: hook.map_or_else(|| event.hook.to_string(), |hook| format!("{hook:?}")),
+        pid: event.pid,
+        comm: text(&event.comm),
+        detail: detail(event, hook),
+        mode: if event.mode == MODE_AUDIT { "audit" } else { "enforce" },
+        errno: -event.errno,
+        remedy: format!("a policy in lockc.toml with without_rules = [\"{name}\"] allows it"),
+    }
+}
+
+fn detail(event: &Event, hook: Option<Hook>) -> String {
+    let names: Vec<String> = (0..DETAIL_NAMES)
+        .filter_map(|index| event.detail.get(index * DETAIL_NAME_LEN..(index + 1) * DETAIL_NAME_LEN))
+        .map(text)
+        .take_while(|name| !name.is_empty())
+        .collect();
+    if !names.is_empty() {
+        let path = names.into_iter().rev().collect::<Vec<_>>().join("/");
+        return match event.rule {
+            rule if rule == Rule::Files as u32 => {
+                format!(
+                    "{path} (mount root {}:{} inode {})",
+                    event.file.dev >> 20,
+                    event.file.dev & 0xf_ffff,
+                    event.file.ino
+                )
+            }
+            _ => path,
+        };
+    }
+    match hook {
+        Some(Hook::Capable) => format!("capability {}", event.arg),
+        Some(Hook::SbMount) => format!("mount flags {:#x}", event.arg),
+        Some(Hook::SocketCreate) => format!("socket family {}", event.arg),
+        Some(Hook::Syslog) => format!("syslog type {}", event.arg),
+        Some(Hook::PtraceAccessCheck) => format!("ptrace mode {:#x}", event.arg),
+        Some(Hook::UnixStreamConnect | Hook::UnixMaySend) => "a socket without a path".to_owned(),
+        _ => String::new(),
+    }
+}
+
+fn sentence(denial: &Denial) -> String {
+    let id: String = denial.container.chars().take(12).collect();
+    let verb = if denial.mode == "audit" { "would be denied" } else { "denied" };
+    let origin = if denial.origin.is_empty() { String::new() } else { format!(", from {}", denial.origin) };
+    let detail = if denial.detail.is_empty() { String::new() } else { format!(": {}", denial.detail) };
+    format!(
+        "lockc: {verb} {} to {} (pid {}) in container {id}{detail} [rule {}, policy {}{origin}, hook {}]; {}",
+        denial.denies, denial.comm, denial.pid, denial.rule, denial.policy, denial.hook, denial.remedy
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn names(parts: [&str; DETAIL_NAMES]) -> [u8; 96] {
+        let mut detail = [0; 96];
+        for (index, part) in parts.into_iter().enumerate() {
+            for (offset, byte) in part.bytes().enumerate() {
+                detail[index * DETAIL_NAME_LEN + offset] = byte;
+            }
+        }
+        detail
+    }
+
+    #[test]
+    fn names_are_put_in_order() {
+        let mut bytes = [0; 176];
+        bytes[16..20].copy_from_slice(&(Rule::Sysfs as u32).to_ne_bytes());
+        bytes[80..].copy_from_slice(&names(["vda", "ext4", "fs", ""]));
+        let event = decode(&bytes).unwrap();
+        assert_eq!(detail(&event, Some(Hook::FileOpen)), "fs/ext4/vda");
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_explained_without_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            if let Some(event) = decode(&bytes) {
+                let mut known = HashMap::from([(event.key, Known { id: "é".repeat(9), level: "l".into(), policy: "p".into(), origin: String::new() })]);
+                let _ = sentence(&explain(&event, &mut known));
+            }
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! Loading, attaching and pinning; and taking all of it away.
+//!
+//! `load` is the only moment at which a process of lockc is needed: programs, links and maps are pinned and stay when it
+//! exits. An upgrade attaches each new program before the old one is detached, so that there is no moment without; the
+//! maps, and with them labels and containers, stay.
+
+use std::{
+    fs, io,
+    os::unix::fs::DirBuilderExt as _,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, Result, bail};
+use aya::{
+    Btf, Ebpf, EbpfLoader, include_bytes_aligned,
+    maps::{Array, HashMap, Map},
+    programs::{Lsm, links::FdLink},
+};
+use lockc_core::{
+    abi::{ABI_VERSION, Meta, NameKey, NameRule},
+    hooks::PROGRAMS,
+    user::{names, paths, registry},
+};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
+use crate::{btf, doctor};
+
+/// The LSM programs, as the build script made them.
+static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/lockc.bpf.o"));
+
+/// What `load` did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Programs were attached.
+    Loaded,
+    /// They replaced attached ones.
+    Replaced,
+    /// The same programs were attached already.
+    AlreadyLoaded,
+}
+
+/// Release of lockc and a short hash of the programs: what `meta` and `lockc status` show.
+pub fn version() -> String {
+    // FNV-1a: tells builds apart, guards nothing.
+    let hash = OBJECT
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));
+    format!("{}+{:08x}", env!("CARGO_PKG_VERSION"), hash as u32)
+}
+
+/// The bytes of a text that was padded with zeros.
+pub fn text(bytes: &[u8]) -> String {
+    let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
+    String::from_utf8_lossy(&bytes[..end]).into_owned()
+}
+
+/// Attaches and pins everything. Idempotent.
+///
+/// # Errors
+///
+/// Where a precondition is not met or the kernel refuses a program. What was attached before stays attached; nothing
+/// half-loaded stays behind.
+pub fn load(force: bool) -> Result<Outcome> {
+    doctor::require_for_load()?;
+    let _lock = registry::lock()?;
+    let before = attached_version();
+    if let Some(meta) = before {
+        if meta.abi != ABI_VERSION {
+            bail!(
+                "programs of ABI version {} are loaded and this release has {ABI_VERSION}; nothing was changed. Stop the \
+                 lockc containers, then run `lockc unload` and `lockc load`",
+                meta.abi
+            );
+        }
+        if !force && text(&meta.version) == version() && missing_links().is_empty() {
+            return Ok(Outcome::AlreadyLoaded);
+        }
+    }
+    for directory in [paths::PINS, paths::MAPS, paths::LINKS, paths::PROGS] {
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(directory)
+            .with_context(|| format!("{directory} could not be created; nothing was loaded; is bpffs mounted?"))?;
+    }
+    let result = attach_all();
+    if result.is_err() {
+        remove_new();
+        if before.is_none() {
+            remove_pins().context("removing what was half-loaded")?;
+        }
+    }
+    result?;
+    Ok(if before.is_some() { Outcome::Replaced } else { Outcome::Loaded })
+}
+
+fn attach_all() -> Result<()> {
+    raise_limits();
+    let offsets = btf::field_offsets()?;
+    let kernel = Btf::from_sys_fs().context("reading the kernel's BTF")?;
+    let storage_may_fail = u64::from(task_storage_may_fail()?);
+    let map_pins: Vec<(&str, PathBuf)> =
+        paths::MAP_NAMES.iter().map(|name| (*name, Path::new(paths::MAPS).join(name))).collect();
+
+    let mut loader = EbpfLoader::new();
+    loader.btf(Some(&kernel)).allow_unsupported_maps();
+    for (name, pin) in &map_pins {
+        loader.map_pin_path(name, pin.as_path());
+    }
+    for (global, offset) in &offsets {
+        loader.override_global(global, offset, true);
+    }
+    loader.override_global("STORAGE_MAY_FAIL", &storage_may_fail, true);
+    let mut object = loader.load(OBJECT).context("creating the maps failed; nothing was attached")?;
+
+    fill_names(&mut object)?;
+    for program in PROGRAMS {
+        attach(&mut object, program.name, &kernel)
+            .with_context(|| format!("the LSM program {} ({}) was not attached", program.name, program.guards))?;
+    }
+    // All new programs run beside the old ones by now: take the old ones' places.
+    for program in PROGRAMS {
+        for directory in [paths::LINKS, paths::PROGS] {
+            let pin = Path::new(directory).join(program.name);
+            fs::rename(new_pin(&pin), &pin).with_context(|| format!("{} could not be replaced", pin.display()))?;
+        }
+    }
+    remove_foreign_pins()?;
+    write_meta(&mut object)
+}
+
+fn attach(object: &mut Ebpf, name: &str, kernel: &Btf) -> Result<()> {
+    let program: &mut Lsm = object.program_mut(name).context("it is not in this build")?.try_into()?;
+    program.load(name, kernel)?;
+    let link = program.attach()?;
+    let link: FdLink = program.take_link(link)?.into();
+    link.pin(new_pin(&Path::new(paths::LINKS).join(name)))?;
+    program.pin(new_pin(&Path::new(paths::PROGS).join(name)))?;
+    Ok(())
+}
+
+/// bpffs takes no dots in names.
+fn new_pin(pin: &Path) -> PathBuf {
+    let mut name = pin.as_os_str().to_owned();
+    name.push("_new");
+    PathBuf::from(name)
+}
+
+fn fill_names(object: &mut Ebpf) -> Result<()> {
+    let map = object.map_mut("names").context("the map names is not in this build")?;
+    let mut map: HashMap<_, NameKey, NameRule> = HashMap::try_from(map)?;
+    let wanted = names::entries();
+    for (key, rule) in &wanted {
+        map.insert(key, rule, 0).context("filling the map names")?;
+    }
+    let stale: Vec<NameKey> =
+        map.keys().filter_map(Result::ok).filter(|key| !wanted.iter().any(|(name, _)| name == key)).collect();
+    for key in stale {
+        map.remove(&key).context("emptying the map names")?;
+    }
+    Ok(())
+}
+
+fn write_meta(object: &mut Ebpf) -> Result<()> {
+    let map = object.map_mut("meta").context("the map meta is not in this build")?;
+    let mut map: Array<_, Meta> = Array::try_from(map)?;
+    let mut meta = map.get(&0, 0)?;
+    meta.abi = ABI_VERSION;
+    meta.version = [0; 32];
+    for (to, from) in meta.version.iter_mut().zip(version().bytes()) {
+        *to = from;
+    }
+    map.set(0, meta, 0).context("writing the map meta")
+}
+
+/// Before 6.2 the helper gives up on contention (kernel/bpf/bpf_local_storage.c and its users, 6.1 and 6.2).
+fn task_storage_may_fail() -> Result<bool> {
+    let path = "/proc/sys/kernel/osrelease";
+    let release = fs::read_to_string(path).with_context(|| format!("{path} could not be read"))?;
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(str::parse::<u32>);
+    match (numbers.next(), numbers.next()) {
+        (Some(Ok(major)), Some(Ok(minor))) => Ok((major, minor) < (6, 2)),
+        // Costs a look-up and loses nothing.
+        _ => Ok(true),
+    }
+}
+
+/// Each program, map and link is a descriptor; the usual soft limit of 1024 would do, a service's may not. The failure
+/// shows only in what follows.
+fn raise_limits() {
+    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, soft.max(hard.min(4096)), hard);
+    }
+}
+
+/// What the pinned `meta` says, if anything is loaded.
+pub fn attached_version() -> Option<Meta> {
+    let map = registry::open_map("meta").ok()?;
+    let map: Array<_, Meta> = Array::try_from(Map::Array(map)).ok()?;
+    map.get(&0, 0).ok().filter(|meta| meta.abi != 0)
+}
+
+/// Programs whose link is not pinned.
+pub fn missing_links() -> Vec<&'static str> {
+    PROGRAMS.iter().map(|program| program.name).filter(|name| !Path::new(paths::LINKS).join(name).exists()).collect()
+}
+
+fn remove_new() {
+    for program in PROGRAMS {
+        for directory in [paths::LINKS, paths::PROGS] {
+            // Most of them do not exist.
+            let _ = fs::remove_file(new_pin(&Path::new(directory).join(program.name)));
+        }
+    }
+}
+
+/// Pins of programs that an older release had.
+fn remove_foreign_pins() -> Result<()> {
+    for directory in [paths::LINKS, paths::PROGS] {
+        for entry in fs::read_dir(directory)? {
+            let entry = entry?;
+            if !PROGRAMS.iter().any(|program| entry.file_name() == program.name) {
+                fs::remove_file(entry.path())?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Detaches every program and removes every pin. Idempotent; `Ok(false)`: nothing was loaded.
+///
+/// # Errors
+///
+/// Where a pin cannot be removed.
+pub fn unload() -> Result<bool> {
+    // A broken lock must not keep the host's root from unloading.
+    let _lock = registry::lock().ok();
+    let there = Path::new(paths::PINS).exists();
+    remove_pins()?;
+    Ok(there)
+}
+
+fn remove_pins() -> Result<()> {
+    // Links first: programs must not judge by maps that are going away.
+    for directory in [paths::LINKS, paths::PROGS, paths::MAPS, paths::PINS] {
+        let entries = match fs::read_dir(directory) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => {
+                return Err(error).with_context(|| format!("{directory} could not be read"));
+            }
+        };
+        for entry in entries {
+            let path = entry?.path();
+            fs::remove_file(&path).with_context(|| format!("{} could not be removed", path.display()))?;
+        }
+        fs::remove_dir(directory).with_context(|| format!("{directory} could not be removed"))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,151 @@
+//! `lockc status`: what is attached, and which containers are registered.
+
+use anyhow::Result;
+use aya::maps::{Array, Map};
+use lockc_core::{
+    abi::{ENTRY_DELETING, ERROR_SITES, Hook, MODE_AUDIT},
+    hooks::PROGRAMS,
+    rules::{Level, Rule, RuleMask},
+    user::{Registry, RegistryError, registry},
+};
+use serde::Serialize;
+
+use crate::loader::{self, text};
+
+/// All that `lockc status` knows.
+#[derive(Debug, Serialize)]
+pub struct Status {
+    /// Every program is attached, and of this ABI version.
+    pub enforcing: bool,
+    /// Version of the attached programs.
+    pub version: Option<String>,
+    /// ABI version of the pinned maps.
+    pub abi: Option<u32>,
+    /// Version that this command would load.
+    pub own_version: String,
+    /// Names of the attached programs.
+    pub attached: Vec<&'static str>,
+    /// Names of programs that are not attached.
+    pub missing: Vec<&'static str>,
+    /// Registered containers.
+    pub containers: Vec<Container>,
+    /// Internal errors by hook, those that are not 0.
+    pub errors: Vec<(String, u64)>,
+    /// Events that found the ring buffer full.
+    pub lost_events: u64,
+}
+
+/// One registered container.
+#[derive(Debug, Serialize)]
+pub struct Container {
+    /// Its id, the first 64 bytes.
+    pub id: String,
+    /// Its level.
+    pub level: &'static str,
+    /// Its policy; a level's name, or one of the administrator's own.
+    pub policy: String,
+    /// Where that came from.
+    pub origin: String,
+    /// Rules that the kernel enforces.
+    pub rules: Vec<&'static str>,
+    /// `enforce` or `audit`.
+    pub mode: &'static str,
+    /// Live tasks.
+    pub tasks: i64,
+    /// Denials so far.
+    pub denials: u64,
+    /// Its engine asked for deletion; its last tasks are still there.
+    pub deleting: bool,
+}
+
+/// Gathers the status.
+///
+/// # Errors
+///
+/// Where the pinned maps cannot be read. Programs that are not loaded are no error.
+pub fn gather() -> Result<Status> {
+    let missing = loader::missing_links();
+    let attached = PROGRAMS.iter().map(|program| program.name).filter(|name| !missing.contains(name)).collect();
+    let meta = loader::attached_version();
+    let mut status = Status {
+        enforcing: false,
+        version: meta.map(|meta| text(&meta.version)),
+        abi: meta.map(|meta| meta.abi),
+        own_version: loader::version(),
+        attached,
+        missing,
+        containers: Vec::new(),
+        errors: Vec::new(),
+        lost_events: 0,
+    };
+    match Registry::open() {
+        Ok(registry) => {
+            status.enforcing = true;
+            status.containers = registry.containers()?.iter().map(container).collect();
+            let errors: Array<_, u64> = Array::try_from(Map::Array(registry::open_map("errors")?))?;
+            for site in 0..ERROR_SITES - 1 {
+                let count = errors.get(&site, 0)?;
+                if count != 0 {
+                    let hook = Hook::from_raw(site).map_or_else(|| site.to_string(), |hook| format!("{hook:?}"));
+                    status.errors.push((hook, count));
+                }
+            }
+            status.lost_events = errors.get(&(ERROR_SITES - 1), 0)?;
+        }
+        Err(RegistryError::NotLoaded { .. } | RegistryError::Abi { .. }) => {}
+        Err(error) => return Err(error.into()),
+    }
+    Ok(status)
+}
+
+fn container(registered: &registry::Registered) -> Container {
+    let entry = &registered.entry;
+    let rules = RuleMask(entry.rules);
+    Container {
+        id: text(&entry.id),
+        level: Level::from_raw(entry.level).map_or("unknown", Level::name),
+        policy: text(&entry.policy),
+        origin: text(&entry.origin),
+        rules: Rule::ALL.into_iter().filter(|rule| rules.has(*rule)).map(Rule::name).collect(),
+        mode: if entry.mode == MODE_AUDIT { "audit" } else { "enforce" },
+        tasks: registered.usage.tasks,
+        denials: registered.usage.denials,
+        deleting: entry.flags & ENTRY_DELETING != 0,
+    }
+}
+
+impl Status {
+    /// For people.
+    pub fn print(&self) {
+        match (&self.version, self.enforcing) {
+            (Some(version), true) => {
+                println!("enforcing: version {version}, {} programs attached", self.attached.len())
+            }
+            (Some(version), false) => println!(
+                "NOT enforcing: version {version} (ABI {}), not attached: {}; run `lockc load`",
+                self.abi.unwrap_or_default(),
+                self.missing.join(", ")
+            ),
+            (None, _) => println!("NOT loaded; run `lockc load`"),
+        }
+        println!("containers: {}", self.containers.len());
+        for container in &self.containers {
+            let id: String = container.id.chars().take(12).collect();
+            println!(
+                "  {id:<12}  {:<12} {:<8} tasks {:<4} denials {:<5} {}{}",
+                container.policy,
+                container.mode,
+                container.tasks,
+                container.denials,
+                container.origin,
+                if container.deleting { "  (deleted; its last tasks stay confined)" } else { "" }
+            );
+        }
+        for (hook, count) in &self.errors {
+            println!("internal errors in {hook}: {count}");
+        }
+        if self.lost_events != 0 {
+            println!("events lost: {} (nobody read them: `lockc events --follow`)", self.lost_events);
+        }
+    }
+}
