@@ -1,1 +1,123 @@
-fn main() {}
+//! `lockc-it`: the integration suite's half inside of the virtual machine, as root, with real runtimes and engines.
+//!
+//! A case proves three things wherever it can: an attempt works without lockc, fails under a level with the exact
+//! errno and the right rule in the event, and works again under `privileged`.
+
+mod bundle;
+mod cases;
+mod check;
+mod command;
+mod config;
+mod demo;
+mod docker;
+mod lab;
+mod launch;
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::cases::{Case, Part, Skip};
+use crate::lab::Lab;
+
+#[derive(Parser)]
+#[command(name = "lockc-it", about = "lockc's integration suite; runs in a virtual machine: cargo xtask test")]
+struct Cli {
+    #[command(subcommand)]
+    command: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// The names and tags of the cases
+    List(Choice),
+    /// Run cases; one line each: case NAME ok|FAIL|skip MILLISECONDS DETAIL
+    Run {
+        #[command(flatten)]
+        choice: Choice,
+        /// Without lockc: only that the attempts are possible at all
+        #[arg(long)]
+        plain: bool,
+    },
+    /// The demo's table
+    Demo {
+        /// On a host of the user's: configure nothing, clean up
+        #[arg(long)]
+        here: bool,
+    },
+}
+
+#[derive(clap::Args)]
+struct Choice {
+    /// bare runtimes or docker; both by default
+    #[arg(long)]
+    part: Option<Part>,
+    /// Only cases whose name or a tag of which contains this
+    #[arg(long, default_value = "")]
+    filter: String,
+    /// Only what runs on every kernel: bare cases, and Docker's smoke and demo
+    #[arg(long)]
+    smoke: bool,
+}
+
+impl Choice {
+    fn cases(&self) -> Vec<Case> {
+        let mut cases = cases::all();
+        cases.retain(|case| {
+            self.part.is_none_or(|part| case.part == part)
+                && (case.name.contains(&self.filter) || case.tags.iter().any(|tag| tag.contains(&self.filter)))
+                && (!self.smoke || case.part == Part::Bare || case.tags.contains(&"smoke"))
+        });
+        cases
+    }
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse().command) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("lockc-it: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(verb: Verb) -> Result<bool> {
+    match verb {
+        Verb::List(choice) => {
+            for case in choice.cases() {
+                println!("{} {}", case.name, case.tags.join(","));
+            }
+            Ok(true)
+        }
+        Verb::Run { choice, plain } => {
+            let mut lab = Lab::new(plain)?;
+            let mut passed = true;
+            for case in choice.cases() {
+                passed &= run_case(&mut lab, &case);
+            }
+            Ok(passed)
+        }
+        Verb::Demo { here } => demo::run(here),
+    }
+}
+
+fn run_case(lab: &mut Lab, case: &Case) -> bool {
+    let start = Instant::now();
+    let result = case.test.run(lab, case.runtime);
+    let (verdict, detail) = match &result {
+        Ok(detail) => ("ok", detail.clone()),
+        Err(error) => match error.downcast_ref::<Skip>() {
+            Some(Skip(reason)) => ("skip", reason.clone()),
+            None => ("FAIL", format!("{error:#}")),
+        },
+    };
+    // One line, whatever a runtime wrote.
+    let detail = detail.split_whitespace().collect::<Vec<_>>().join(" ");
+    println!("case {} {verdict} {} {}", case.name, start.elapsed().as_millis(), detail);
+    lab.after_case();
+    verdict != "FAIL"
+}

@@ -10,17 +10,18 @@ use crate::{number, sys, usage};
 pub fn attempt(name: &str, args: &[&str]) -> Option<io::Result<String>> {
     Some(match (name, args) {
         ("read", [path]) => read(open(path, libc::O_RDONLY | libc::O_NONBLOCK)),
-        ("write", [path, text]) => open(path, libc::O_WRONLY)
-            .and_then(|mut file| file.write(text.as_bytes()))
-            .map(|n| n.to_string()),
+        ("write", [path, text]) => {
+            open(path, libc::O_WRONLY).and_then(|mut file| file.write(text.as_bytes())).map(|n| n.to_string())
+        }
         ("create", [path]) => open(path, libc::O_WRONLY | libc::O_CREAT).map(|_| "created".into()),
         ("open-path", [path]) => open(path, libc::O_PATH).map(|_| "opened".into()),
         ("list", [path]) => list(path),
         ("stat", [path]) => fs::metadata(path).map(|meta| meta.len().to_string()),
         ("exec", [path, args @ ..]) => exec(path, args),
         ("syslog", [action]) => syslog(action),
-        ("mknod-read", [path, major, minor]) => mknod(path, major, minor)
-            .and_then(|()| read(open(path, libc::O_RDONLY | libc::O_NONBLOCK))),
+        ("mknod-read", [path, major, minor]) => {
+            mknod(path, major, minor).and_then(|()| read(open(path, libc::O_RDONLY | libc::O_NONBLOCK)))
+        }
         ("memfd-reopen", []) => memfd_reopen(),
         ("deep", [depth, path]) => deep(depth, path),
         ("handle", [mount, inode]) => by_handle(mount, inode),
@@ -38,12 +39,7 @@ pub fn open(path: &str, flags: i32) -> io::Result<File> {
         None => (sys::CWD, path),
     };
     let path = sys::text(path)?;
-    let args = [
-        base,
-        path.as_ptr() as usize,
-        (flags | libc::O_CLOEXEC) as usize,
-        0o600,
-    ];
+    let args = [base, path.as_ptr() as usize, (flags | libc::O_CLOEXEC) as usize, 0o600];
     sys::open(libc::SYS_openat, &args).map(File::from)
 }
 
@@ -60,37 +56,26 @@ fn read(file: io::Result<File>) -> io::Result<String> {
 
 fn list(path: &str) -> io::Result<String> {
     let names = fs::read_dir(path)?;
-    let names: io::Result<Vec<String>> = names
-        .map(|entry| entry.map(|entry| entry.file_name().to_string_lossy().into_owned()))
-        .collect();
+    let names: io::Result<Vec<String>> =
+        names.map(|entry| entry.map(|entry| entry.file_name().to_string_lossy().into_owned())).collect();
     Ok(names?.into_iter().take(10).collect::<Vec<_>>().join(" "))
 }
 
 /// Replaces the probe: only a failure comes back.
 fn exec(path: &str, args: &[&str]) -> io::Result<String> {
     use std::os::unix::process::CommandExt;
-    let output = std::process::Command::new(path)
-        .arg0(path)
-        .args(args)
-        .output()?;
+    let output = std::process::Command::new(path).arg0(path).args(args).output()?;
     if output.status.success() {
         Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
     } else {
-        Err(io::Error::other(format!(
-            "{}: {}",
-            output.status,
-            String::from_utf8_lossy(&output.stderr).trim()
-        )))
+        Err(io::Error::other(format!("{}: {}", output.status, String::from_utf8_lossy(&output.stderr).trim())))
     }
 }
 
 /// `syslog(2)`: 3 reads all, 10 asks for the size.
 fn syslog(action: &str) -> io::Result<String> {
     let mut log = vec![0u8; 4096];
-    let length = sys::call(
-        libc::SYS_syslog,
-        &[number(action)?, log.as_mut_ptr() as usize, log.len()],
-    )?;
+    let length = sys::call(libc::SYS_syslog, &[number(action)?, log.as_mut_ptr() as usize, log.len()])?;
     Ok(format!("{length} bytes"))
 }
 
@@ -99,12 +84,7 @@ fn mknod(path: &str, major: &str, minor: &str) -> io::Result<()> {
     let name = sys::text(path)?;
     match sys::call(
         libc::SYS_mknodat,
-        &[
-            sys::CWD,
-            name.as_ptr() as usize,
-            (libc::S_IFCHR | 0o666) as usize,
-            device as usize,
-        ],
+        &[sys::CWD, name.as_ptr() as usize, (libc::S_IFCHR | 0o666) as usize, device as usize],
     ) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
         _ => Ok(()),
@@ -114,10 +94,7 @@ fn mknod(path: &str, major: &str, minor: &str) -> io::Result<()> {
 /// What runtimes and programs do with themselves: must work in every container.
 fn memfd_reopen() -> io::Result<String> {
     let name = CString::default();
-    let mut memory = File::from(sys::open(
-        libc::SYS_memfd_create,
-        &[name.as_ptr() as usize, 0],
-    )?);
+    let mut memory = File::from(sys::open(libc::SYS_memfd_create, &[name.as_ptr() as usize, 0])?);
     memory.write_all(b"memory")?;
     fs::read_to_string(format!("/proc/self/fd/{}", memory.as_raw_fd()))
 }
@@ -125,15 +102,9 @@ fn memfd_reopen() -> io::Result<String> {
 /// Reads `path` through a name that is thousands of bytes long.
 fn deep(depth: &str, path: &str) -> io::Result<String> {
     let detour = "./".repeat(number(depth)?);
-    let path = path
-        .strip_prefix('/')
-        .ok_or_else(|| usage("deep wants an absolute path"))?;
+    let path = path.strip_prefix('/').ok_or_else(|| usage("deep wants an absolute path"))?;
     let full = format!("/{detour}{path}");
-    if fs::metadata(&full)?.is_dir() {
-        list(&full)
-    } else {
-        read(open(&full, libc::O_RDONLY))
-    }
+    if fs::metadata(&full)?.is_dir() { list(&full) } else { read(open(&full, libc::O_RDONLY)) }
 }
 
 /// `open_by_handle_at(2)` of an inode number of the ext4 that `mount` is on ("shocker").
@@ -142,9 +113,6 @@ fn by_handle(mount: &str, inode: &str) -> io::Result<String> {
     let handle: [u32; 4] = [8, 1, number(inode)? as u32, 0];
     let mount = open(mount, libc::O_RDONLY)?;
     let flags = (libc::O_RDONLY | libc::O_DIRECTORY) as usize;
-    let root = sys::open(
-        libc::SYS_open_by_handle_at,
-        &[mount.as_raw_fd() as usize, handle.as_ptr() as usize, flags],
-    )?;
+    let root = sys::open(libc::SYS_open_by_handle_at, &[mount.as_raw_fd() as usize, handle.as_ptr() as usize, flags])?;
     list(&format!("/proc/self/fd/{}", root.as_raw_fd()))
 }

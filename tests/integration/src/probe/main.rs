@@ -37,17 +37,8 @@ fn attempt(args: &[&str]) -> io::Result<String> {
     let Some((name, rest)) = args.split_first() else {
         return Err(usage("no attempt named"));
     };
-    let known = [
-        ways::attempt,
-        files::attempt,
-        mounts::attempt,
-        sockets::attempt,
-        tasks::attempt,
-    ];
-    known
-        .iter()
-        .find_map(|module| module(name, rest))
-        .unwrap_or_else(|| Err(usage(&format!("{name} {rest:?}"))))
+    let known = [ways::attempt, files::attempt, mounts::attempt, sockets::attempt, tasks::attempt];
+    known.iter().find_map(|module| module(name, rest)).unwrap_or_else(|| Err(usage(&format!("{name} {rest:?}"))))
 }
 
 fn usage(what: &str) -> io::Error {
@@ -56,6 +47,5 @@ fn usage(what: &str) -> io::Error {
 
 /// A number of the command line.
 fn number(text: &str) -> io::Result<usize> {
-    text.parse()
-        .map_err(|_| usage(&format!("not a number: {text}")))
+    text.parse().map_err(|_| usage(&format!("not a number: {text}")))
 }

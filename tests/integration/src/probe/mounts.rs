@@ -28,15 +28,8 @@ pub fn attempt(name: &str, args: &[&str]) -> Option<io::Result<String>> {
         ("mount", [kind, target]) => mount("none", target, kind, 0),
         ("bind", [source, target]) => mount(source, target, "", libc::MS_BIND),
         ("rbind", [source, target]) => mount(source, target, "", libc::MS_BIND | libc::MS_REC),
-        ("remount", [target]) => mount(
-            "none",
-            target,
-            "",
-            libc::MS_REMOUNT | libc::MS_BIND | libc::MS_RDONLY,
-        ),
-        ("remount-super", [target]) => {
-            mount("none", target, "", libc::MS_REMOUNT | libc::MS_RDONLY)
-        }
+        ("remount", [target]) => mount("none", target, "", libc::MS_REMOUNT | libc::MS_BIND | libc::MS_RDONLY),
+        ("remount-super", [target]) => mount("none", target, "", libc::MS_REMOUNT | libc::MS_RDONLY),
         ("propagation", [target]) => mount("none", target, "", libc::MS_SHARED),
         ("move", [source, target]) => mount(source, target, "", libc::MS_MOVE),
         ("umount", [target]) => umount(target),
@@ -44,9 +37,7 @@ pub fn attempt(name: &str, args: &[&str]) -> Option<io::Result<String>> {
         ("fsmount", [kind, file]) => fsmount(kind).and_then(|tree| read_in(&tree, file)),
         ("fsmount-move", [kind, target]) => fsmount(kind).and_then(|tree| move_to(&tree, target)),
         ("open-tree", [path, file]) => open_tree(path).and_then(|tree| read_in(&tree, file)),
-        ("open-tree-move", [path, target]) => {
-            open_tree(path).and_then(|tree| move_to(&tree, target))
-        }
+        ("open-tree-move", [path, target]) => open_tree(path).and_then(|tree| move_to(&tree, target)),
         ("mount-setattr", [target]) => mount_setattr(target),
         ("fspick", [target]) => fspick(target),
         ("pivot-root", [root]) => pivot_root(root),
@@ -58,23 +49,13 @@ fn mount(source: &str, target: &str, kind: &str, flags: libc::c_ulong) -> io::Re
     // The place to mount on may be missing in the image.
     let _ = fs::create_dir_all(target);
     let (source, target, kind) = (sys::text(source)?, sys::text(target)?, sys::text(kind)?);
-    let args = [
-        source.as_ptr() as usize,
-        target.as_ptr() as usize,
-        kind.as_ptr() as usize,
-        flags as usize,
-        0,
-    ];
+    let args = [source.as_ptr() as usize, target.as_ptr() as usize, kind.as_ptr() as usize, flags as usize, 0];
     sys::call(libc::SYS_mount, &args).map(|_| "mounted".into())
 }
 
 fn umount(target: &str) -> io::Result<String> {
     let target = sys::text(target)?;
-    sys::call(
-        libc::SYS_umount2,
-        &[target.as_ptr() as usize, libc::MNT_DETACH as usize],
-    )
-    .map(|_| "unmounted".into())
+    sys::call(libc::SYS_umount2, &[target.as_ptr() as usize, libc::MNT_DETACH as usize]).map(|_| "unmounted".into())
 }
 
 fn fsopen(kind: &str) -> io::Result<OwnedFd> {
@@ -92,10 +73,7 @@ fn fsmount(kind: &str) -> io::Result<OwnedFd> {
 fn open_tree(path: &str) -> io::Result<OwnedFd> {
     let path = sys::text(path)?;
     let flags = OPEN_TREE_CLONE | AT_RECURSIVE | libc::O_CLOEXEC as usize;
-    sys::open(
-        libc::SYS_open_tree,
-        &[sys::CWD, path.as_ptr() as usize, flags],
-    )
+    sys::open(libc::SYS_open_tree, &[sys::CWD, path.as_ptr() as usize, flags])
 }
 
 /// The detached mount is usable without ever being attached: that is what is tried.
@@ -118,19 +96,8 @@ fn move_to(tree: &OwnedFd, target: &str) -> io::Result<String> {
 
 fn mount_setattr(target: &str) -> io::Result<String> {
     let target = sys::text(target)?;
-    let attr = MountAttr {
-        attr_set: MOUNT_ATTR_RDONLY,
-        attr_clr: 0,
-        propagation: 0,
-        userns_fd: 0,
-    };
-    let args = [
-        sys::CWD,
-        target.as_ptr() as usize,
-        0,
-        (&raw const attr) as usize,
-        size_of::<MountAttr>(),
-    ];
+    let attr = MountAttr { attr_set: MOUNT_ATTR_RDONLY, attr_clr: 0, propagation: 0, userns_fd: 0 };
+    let args = [sys::CWD, target.as_ptr() as usize, 0, (&raw const attr) as usize, size_of::<MountAttr>()];
     sys::call(libc::SYS_mount_setattr, &args).map(|_| "changed".into())
 }
 
@@ -138,21 +105,13 @@ fn fspick(target: &str) -> io::Result<String> {
     let (target, flag) = (sys::text(target)?, sys::text("ro")?);
     let context = sys::open(libc::SYS_fspick, &[sys::CWD, target.as_ptr() as usize, 0])?;
     let fd = context.as_raw_fd() as usize;
-    sys::call(
-        libc::SYS_fsconfig,
-        &[fd, FSCONFIG_SET_FLAG, flag.as_ptr() as usize, 0, 0],
-    )?;
-    sys::call(libc::SYS_fsconfig, &[fd, FSCONFIG_CMD_RECONFIGURE, 0, 0, 0])
-        .map(|_| "reconfigured".into())
+    sys::call(libc::SYS_fsconfig, &[fd, FSCONFIG_SET_FLAG, flag.as_ptr() as usize, 0, 0])?;
+    sys::call(libc::SYS_fsconfig, &[fd, FSCONFIG_CMD_RECONFIGURE, 0, 0, 0]).map(|_| "reconfigured".into())
 }
 
 fn pivot_root(root: &str) -> io::Result<String> {
     let old = format!("{root}/old");
     fs::create_dir_all(&old)?;
     let (root, old) = (sys::text(root)?, sys::text(&old)?);
-    sys::call(
-        libc::SYS_pivot_root,
-        &[root.as_ptr() as usize, old.as_ptr() as usize],
-    )
-    .map(|_| "pivoted".into())
+    sys::call(libc::SYS_pivot_root, &[root.as_ptr() as usize, old.as_ptr() as usize]).map(|_| "pivoted".into())
 }

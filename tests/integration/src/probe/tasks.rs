@@ -7,9 +7,9 @@ use crate::{files, number, sys, usage, ways};
 
 pub fn attempt(name: &str, args: &[&str]) -> Option<io::Result<String>> {
     Some(match (name, args) {
-        ("kill", [pid, signal]) => number(pid)
-            .and_then(|pid| ways::signal(pid as i32, number(signal)? as i32))
-            .map(|()| "signalled".into()),
+        ("kill", [pid, signal]) => {
+            number(pid).and_then(|pid| ways::signal(pid as i32, number(signal)? as i32)).map(|()| "signalled".into())
+        }
         ("ptrace", [pid]) => ptrace(pid),
         ("vm-read", [pid]) => vm_read(pid),
         ("pidfd-getfd", [pid, fd]) => pidfd_getfd(pid, fd),
@@ -47,22 +47,9 @@ fn own_child() -> io::Result<String> {
 /// Reads at address 0: EFAULT means that the access was granted.
 fn vm_read(pid: &str) -> io::Result<String> {
     let mut byte = [0u8; 8];
-    let local = libc::iovec {
-        iov_base: byte.as_mut_ptr().cast(),
-        iov_len: byte.len(),
-    };
-    let remote = libc::iovec {
-        iov_base: std::ptr::null_mut(),
-        iov_len: byte.len(),
-    };
-    let args = [
-        number(pid)?,
-        (&raw const local) as usize,
-        1,
-        (&raw const remote) as usize,
-        1,
-        0,
-    ];
+    let local = libc::iovec { iov_base: byte.as_mut_ptr().cast(), iov_len: byte.len() };
+    let remote = libc::iovec { iov_base: std::ptr::null_mut(), iov_len: byte.len() };
+    let args = [number(pid)?, (&raw const local) as usize, 1, (&raw const remote) as usize, 1, 0];
     match sys::call(libc::SYS_process_vm_readv, &args) {
         Err(error) if error.raw_os_error() == Some(libc::EFAULT) => Ok("access granted".into()),
         other => other.map(|_| "read".into()),
@@ -71,11 +58,7 @@ fn vm_read(pid: &str) -> io::Result<String> {
 
 fn pidfd_getfd(pid: &str, fd: &str) -> io::Result<String> {
     let task = sys::open(libc::SYS_pidfd_open, &[number(pid)?, 0])?;
-    sys::open(
-        libc::SYS_pidfd_getfd,
-        &[task.as_raw_fd() as usize, number(fd)?, 0],
-    )
-    .map(|_| "taken".into())
+    sys::open(libc::SYS_pidfd_getfd, &[task.as_raw_fd() as usize, number(fd)?, 0]).map(|_| "taken".into())
 }
 
 fn setns(pid: &str, kind: &str) -> io::Result<String> {
@@ -86,9 +69,5 @@ fn setns(pid: &str, kind: &str) -> io::Result<String> {
         _ => return Err(usage(kind)),
     };
     let namespace = files::open(&format!("/proc/{}/ns/{kind}", number(pid)?), libc::O_RDONLY)?;
-    sys::call(
-        libc::SYS_setns,
-        &[namespace.as_raw_fd() as usize, flag as usize],
-    )
-    .map(|_| "joined".into())
+    sys::call(libc::SYS_setns, &[namespace.as_raw_fd() as usize, flag as usize]).map(|_| "joined".into())
 }

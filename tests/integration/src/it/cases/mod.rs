@@ -1,0 +1,178 @@
+//! The cases, as tables by topic; and what a case is.
+
+mod admission;
+mod demo;
+mod docker_bypass;
+mod docker_work;
+mod engine_errors;
+mod failclosed;
+mod files;
+mod kernel_log;
+mod lifecycle;
+mod mounts;
+mod ordinary;
+mod pseudo;
+mod sockets;
+mod tasks;
+
+use std::fmt;
+
+use anyhow::Result;
+use clap::ValueEnum;
+
+use crate::bundle::Bundle;
+use crate::check::{self, Probe, Works};
+use crate::config;
+use crate::lab::Lab;
+use crate::launch::Runtime;
+
+/// Where a case runs: parts run in machines of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Part {
+    Bare,
+    Docker,
+}
+
+/// A case that this machine can't run, with the reason: an error that is shown as a skip.
+#[derive(Debug)]
+pub struct Skip(pub String);
+
+impl fmt::Display for Skip {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Skip {}
+
+/// What a case does.
+#[derive(Clone, Copy)]
+pub enum Test {
+    /// Allowed, denied, allowed.
+    Denied(Probe),
+    /// Works as without lockc.
+    Works(Works),
+    /// Not started, with a reason that contains the text.
+    Refused { give: fn(Bundle) -> Bundle, policy: &'static str, reason: &'static str },
+    /// Anything else.
+    Code(fn(&mut Lab, Runtime) -> Result<String>),
+}
+
+impl Test {
+    pub fn run(&self, lab: &mut Lab, runtime: Runtime) -> Result<String> {
+        match self {
+            Self::Denied(probe) => check::allowed_then_denied(lab, runtime, probe),
+            Self::Works(works) => check::works_alike(lab, runtime, works),
+            Self::Refused { give, policy, reason } => {
+                check::refused(lab, runtime, &give(Bundle::new(&["true"])), policy, reason)
+            }
+            Self::Code(code) => {
+                config::write(runtime)?;
+                code(lab, runtime)
+            }
+        }
+    }
+}
+
+/// A row of a topic's table.
+#[derive(Clone, Copy)]
+pub struct Row {
+    pub name: &'static str,
+    pub tags: &'static [&'static str],
+    pub test: Test,
+    /// With runc too, not only with crun (which starts six times faster).
+    pub both: bool,
+}
+
+/// A row for crun.
+pub const fn row(name: &'static str, test: Test) -> Row {
+    Row { name, tags: &[], test, both: false }
+}
+
+/// A row for crun and runc.
+pub const fn both(name: &'static str, test: Test) -> Row {
+    Row { name, tags: &[], test, both: true }
+}
+
+/// An attempt that `policy` denies by `rule`.
+pub const fn denied(
+    args: &'static [&'static str],
+    give: fn(Bundle) -> Bundle,
+    policy: &'static str,
+    errno: i32,
+    rule: &'static str,
+) -> Test {
+    Test::Denied(Probe { args, give, policy, errno, rule })
+}
+
+/// A program that works under baseline.
+pub const fn works(args: &'static [&'static str], give: fn(Bundle) -> Bundle) -> Test {
+    Test::Works(Works { args, give, policy: "baseline" })
+}
+
+/// A container as it is.
+pub fn same(bundle: Bundle) -> Bundle {
+    bundle
+}
+
+/// A case to run.
+pub struct Case {
+    pub name: String,
+    pub part: Part,
+    pub tags: Vec<&'static str>,
+    pub runtime: Runtime,
+    pub test: Test,
+}
+
+/// Every case, in the order in which they run.
+pub fn all() -> Vec<Case> {
+    let bare = [
+        ordinary::ROWS,
+        mounts::ROWS,
+        pseudo::ROWS,
+        kernel_log::ROWS,
+        sockets::ROWS,
+        files::ROWS,
+        tasks::ROWS,
+        admission::ROWS,
+        lifecycle::ROWS,
+        // last: they take lockc away
+        failclosed::ROWS,
+    ];
+    let docker = [demo::ROWS, docker_work::ROWS, docker_bypass::ROWS, engine_errors::ROWS];
+    let mut cases = Vec::new();
+    for row in bare.into_iter().flatten() {
+        let case =
+            |name: String, runtime| Case { name, part: Part::Bare, tags: row.tags.to_vec(), runtime, test: row.test };
+        cases.push(case(row.name.to_owned(), Runtime::Crun));
+        if row.both {
+            cases.push(case(format!("{}@runc", row.name), Runtime::Runc));
+        }
+    }
+    for row in docker.into_iter().flatten() {
+        let (name, tags) = (row.name.to_owned(), row.tags.to_vec());
+        cases.push(Case { name, part: Part::Docker, tags, runtime: Runtime::Runc, test: row.test });
+    }
+    cases
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_without_spaces() {
+        let mut names: Vec<String> = all().into_iter().map(|case| case.name).collect();
+        assert!(names.iter().all(|name| name.contains('/') && !name.contains(char::is_whitespace)));
+        let count = names.len();
+        names.sort();
+        names.dedup();
+        assert_eq!(names.len(), count);
+    }
+
+    #[test]
+    fn every_kernel_gets_docker_smoke_cases() {
+        let smoke = all().into_iter().filter(|case| case.part == Part::Docker && case.tags.contains(&"smoke")).count();
+        assert!(smoke > 7);
+    }
+}

@@ -1,0 +1,105 @@
+//! Tasks: no way of making one loses the label, and other containers' and the host's are out of reach.
+
+use anyhow::{Context, Result, bail};
+use libc::{EACCES, EPERM};
+
+use super::{Row, Test, both, denied, row, same, works};
+use crate::bundle::Bundle;
+use crate::command;
+use crate::lab::Lab;
+use crate::launch::{self, By, Running, Runtime};
+
+fn host_pids(bundle: Bundle) -> Bundle {
+    bundle.admin().host("pid")
+}
+
+/// By a task of another kind: the same denial as always.
+const fn by(args: &'static [&'static str]) -> Test {
+    denied(args, same, "baseline", EACCES, "sysfs")
+}
+
+const fn on_host(args: &'static [&'static str]) -> Test {
+    denied(args, host_pids, "test", EPERM, "ptrace")
+}
+
+pub const ROWS: &[Row] = &[
+    row("tasks/fork", by(&["fork", "list", "/sys/fs/ext4"])),
+    both("tasks/double-fork", by(&["double-fork", "list", "/sys/fs/ext4"])),
+    row("tasks/setsid", by(&["setsid", "list", "/sys/fs/ext4"])),
+    row("tasks/thread", by(&["thread", "list", "/sys/fs/ext4"])),
+    row("tasks/thread-in-double-fork", by(&["double-fork", "setsid", "thread", "list", "/sys/fs/ext4"])),
+    row("tasks/vfork", by(&["vfork", "list", "/sys/fs/ext4"])),
+    row("tasks/posix-spawn", by(&["spawn", "list", "/sys/fs/ext4"])),
+    row("tasks/clone-files", by(&["clone-files", "list", "/sys/fs/ext4"])),
+    row("tasks/clone-parent", by(&["fork", "clone-parent", "list", "/sys/fs/ext4"])),
+    row("tasks/exec-by-thread", by(&["thread-exec", "list", "/sys/fs/ext4"])),
+    row("tasks/unshare-user", by(&["unshare", "user", "list", "/sys/fs/ext4"])),
+    row("tasks/unshare-pid", by(&["unshare", "user,pid", "fork", "list", "/sys/fs/ext4"])),
+    row("tasks/unshare-files", by(&["unshare", "fs,files", "list", "/sys/fs/ext4"])),
+    row("tasks/chroot", by(&["chroot", "/sys", "list", "/fs/ext4"])),
+    row("tasks/fork-storm", by(&["forks", "2000", "list", "/sys/fs/ext4"])),
+    Row { tags: &["storm"], ..row("tasks/fork-storm-100000", Test::Code(storm)) },
+    row("tasks/pid-reused-by-the-host", Test::Code(reused_by_host)),
+    row("tasks/pid-reused-by-a-container", Test::Code(reused_by_container)),
+    both("tasks/ptrace-host", on_host(&["ptrace", "{victim}"])),
+    row("tasks/vm-read-host", on_host(&["vm-read", "{victim}"])),
+    row("tasks/pidfd-getfd-host", on_host(&["pidfd-getfd", "{victim}", "0"])),
+    row("tasks/setns-host", denied(&["setns", "{victim}", "mnt"], host_pids, "test", EACCES, "ptrace")),
+    row("tasks/environ-host", denied(&["read", "/proc/{victim}/environ"], host_pids, "test", EACCES, "ptrace")),
+    row("tasks/ptrace-own", works(&["/probe", "own-child"], same)),
+    row("tasks/many-at-once", works(&["sh", "-c", "for i in $(seq 60); do sleep 2 & done; wait"], same)),
+];
+
+/// The number; the confinement holds after it, and the kernel's count of tasks is right again.
+fn storm(lab: &mut Lab, runtime: Runtime) -> Result<String> {
+    let bundle = Bundle::probe(&["forks", "100000", "list", "/sys/fs/ext4"]);
+    let by = if lab.plain { By::Plain(runtime) } else { By::Lockc("baseline") };
+    let attempt = launch::attempt(by, &bundle)?;
+    if attempt.ok != lab.plain {
+        bail!("after the storm: {attempt:?}");
+    }
+    if lab.plain {
+        return Ok("100000 tasks".into());
+    }
+    // A host process notices nothing.
+    command::sh("ls /sys/fs/ext4 > /dev/null")?;
+    Ok(format!("100000 tasks, then: {}", attempt.detail))
+}
+
+/// A process of the host's with the PID of a container's that is gone.
+fn reused_by_host(lab: &mut Lab, runtime: Runtime) -> Result<String> {
+    let by = if lab.plain { By::Plain(runtime) } else { By::Lockc("baseline") };
+    let running = Running::start(by, &Bundle::new(&["sleep", "1000"]))?;
+    let pid = running.pid.to_string();
+    running.call(&["kill"], &["KILL"])?.must()?;
+    drop(running);
+    for _ in 0..50 {
+        if !std::path::Path::new(&format!("/proc/{pid}")).exists() {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    for probe in [["list", "/sys/fs/ext4"], ["read", "/etc/shadow"], ["syslog", "3"]] {
+        let run = command::run(&["lockc-probe", "with-pid", &pid, probe[0], probe[1]])?;
+        let attempt = launch::parse(&run)?;
+        if !attempt.ok {
+            bail!("a host process with the reused PID {pid} is confined: {attempt:?}");
+        }
+    }
+    Ok(format!("PID {pid} is free"))
+}
+
+/// A container's process with the PID of a host process that is gone.
+fn reused_by_container(lab: &mut Lab, runtime: Runtime) -> Result<String> {
+    let pid = command::run(&["sh", "-c", "echo $$"])?.must()?;
+    let bundle = host_pids(Bundle::probe(&["with-pid", &pid, "list", "/sys/fs/ext4"]));
+    let plain = launch::attempt(By::Plain(runtime), &bundle)?;
+    if !plain.ok {
+        bail!("proves nothing: {plain:?}");
+    }
+    if lab.plain {
+        return Ok("possible without lockc".into());
+    }
+    let under = launch::attempt(By::Lockc("test"), &bundle).context("under lockc")?;
+    if under.errno == EACCES { Ok(under.detail) } else { bail!("{under:?}") }
+}

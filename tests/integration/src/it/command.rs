@@ -1,0 +1,71 @@
+//! Commands with a time limit, and what they left.
+
+use std::process::{Command, Output, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+/// Seconds after which a command is killed: emulation is slow, but nothing here takes minutes.
+const LIMIT: &str = "120";
+
+/// What a command left.
+#[derive(Clone, Debug)]
+pub struct Run {
+    pub status: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl From<Output> for Run {
+    fn from(output: Output) -> Self {
+        use std::os::unix::process::ExitStatusExt;
+        let status = output.status.code().or_else(|| output.status.signal().map(|signal| 128 + signal)).unwrap_or(-1);
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+        Self { status, stdout: text(&output.stdout), stderr: text(&output.stderr) }
+    }
+}
+
+impl Run {
+    pub fn ok(&self) -> bool {
+        self.status == 0
+    }
+
+    /// Both outputs, for messages and searches.
+    pub fn said(&self) -> String {
+        format!("{}\n{}", self.stdout, self.stderr).trim().to_owned()
+    }
+
+    /// Standard output of a success.
+    pub fn must(self) -> Result<String> {
+        if self.ok() { Ok(self.stdout) } else { bail!("status {}: {}", self.status, self.said()) }
+    }
+}
+
+/// Runs `words` to the end.
+pub fn run<S: AsRef<str>>(words: &[S]) -> Result<Run> {
+    run_with_input(words, "")
+}
+
+/// Runs `words` with `input` on standard input.
+pub fn run_with_input<S: AsRef<str>>(words: &[S], input: &str) -> Result<Run> {
+    use std::io::Write;
+    let mut command = Command::new("timeout");
+    command.args(["--foreground", "-k", "5", LIMIT]).args(words.iter().map(AsRef::as_ref));
+    let stdin = if input.is_empty() { Stdio::null() } else { Stdio::piped() };
+    let mut child =
+        command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().context("cannot run timeout")?;
+    if let Some(mut pipe) = child.stdin.take() {
+        // A program that does not read its input is judged by its status.
+        let _ = pipe.write_all(input.as_bytes());
+    }
+    let run = Run::from(child.wait_with_output().context("cannot wait for a command")?);
+    if run.status == 124 {
+        let words: Vec<&str> = words.iter().map(AsRef::as_ref).collect();
+        bail!("{} did not end within {LIMIT} s; so far: {}", words.join(" "), run.said());
+    }
+    Ok(run)
+}
+
+/// A shell line that must succeed.
+pub fn sh(line: &str) -> Result<String> {
+    run(&["bash", "-c", line])?.must().with_context(|| format!("`{line}`"))
+}

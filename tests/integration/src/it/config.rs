@@ -1,0 +1,40 @@
+//! `/etc/lockc/lockc.toml` of the tests.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+use crate::launch::Runtime;
+
+/// Where lockc reads it.
+pub const PATH: &str = "/etc/lockc/lockc.toml";
+
+/// Policies of the tests' own: kernel rules alone, without the static admission that stands before them.
+const POLICIES: &str = r#"
+[policies.test]
+extends = "baseline"
+admit = ["capabilities", "host-namespaces"]
+
+[policies.devices]
+extends = "test"
+admit = ["devices"]
+
+[policies.mounting]
+extends = "test"
+without_rules = ["mount"]
+"#;
+
+/// Writes the configuration for one real runtime.
+pub fn write(runtime: Runtime) -> Result<()> {
+    put(&format!("runtimes = [\"{}\"]\nceiling = \"baseline\"\n{POLICIES}", runtime.path()))
+}
+
+/// Writes any text as the configuration, as its owner would.
+pub fn put(text: &str) -> Result<()> {
+    fs::create_dir_all(Path::new(PATH).parent().unwrap_or(Path::new("/"))).context("cannot create /etc/lockc")?;
+    if fs::read_to_string(PATH).is_ok_and(|old| old == text) {
+        return Ok(());
+    }
+    fs::write(PATH, text).with_context(|| format!("cannot write {PATH}"))
+}

@@ -1,0 +1,149 @@
+//! Docker in the machine: started once, with lockc's runtimes beside the real ones.
+
+use std::fs::{self, File};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use serde_json::json;
+
+use crate::command::{self, Run};
+use crate::launch::WRAPPER;
+
+/// The levels that have a runtime of their own: `lockc` chooses by itself, `lockc-LEVEL` is told.
+pub const LEVELS: [&str; 5] = ["privileged", "baseline", "restricted", "offline", "test"];
+/// Busybox and the probe.
+pub const IMAGE: &str = "bb";
+/// Debian's essential packages.
+pub const DEBIAN: &str = "deb";
+
+/// A running Docker.
+pub struct Docker {
+    pub version: String,
+}
+
+impl Docker {
+    /// Configures and starts containerd and dockerd, imports the busybox image.
+    pub fn start(plain: bool) -> Result<Self> {
+        let mut runtimes = serde_json::Map::new();
+        if !plain {
+            runtimes.insert("lockc".into(), json!({ "path": WRAPPER }));
+            for level in LEVELS {
+                runtimes.insert(
+                    format!("lockc-{level}"),
+                    json!({"path": WRAPPER, "runtimeArgs": ["--lockc-policy", level]}),
+                );
+            }
+        }
+        fs::create_dir_all("/etc/docker").context("cannot create /etc/docker")?;
+        // No network: nothing here is about it, and it costs a second a container.
+        let config = json!({
+            "iptables": false, "ip6tables": false, "bridge": "none", "storage-driver": "overlay2",
+            "exec-opts": ["native.cgroupdriver=cgroupfs"], "runtimes": runtimes,
+        });
+        fs::write("/etc/docker/daemon.json", config.to_string()).context("cannot write daemon.json")?;
+        fs::create_dir_all("/etc/containerd").context("cannot create /etc/containerd")?;
+        let plugins = r#"disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.internal.v1.tracing"]"#;
+        fs::write("/etc/containerd/config.toml", format!("version = 2\n{plugins}\n"))
+            .context("cannot configure containerd")?;
+        daemon(&["containerd"], "/run/containerd/containerd.sock")?;
+        daemon(&["dockerd", "--containerd", "/run/containerd/containerd.sock"], "/run/docker.sock")?;
+        let version = command::run(&["docker", "version", "--format", "{{.Server.Version}}"])?.must()?;
+        // `docker import` of the tree plus the probe.
+        command::sh(
+            "cp /opt/img/busybox.tar /tmp/bb.tar && mkdir -p /tmp/probe && cp /usr/local/bin/lockc-probe /tmp/probe/probe \
+             && tar rf /tmp/bb.tar -C /tmp/probe ./probe && docker import /tmp/bb.tar bb && rm /tmp/bb.tar",
+        )?;
+        Ok(Self { version })
+    }
+
+    /// The Debian image, imported at the first use.
+    pub fn with_debian(&self) -> Result<()> {
+        if !command::run(&["docker", "image", "inspect", DEBIAN])?.ok() {
+            command::sh(&format!("docker import /opt/img/debian.tar {DEBIAN}"))?;
+        }
+        Ok(())
+    }
+
+    /// `docker run --rm` without network; `runtime` empty: the default one.
+    pub fn run(&self, runtime: &str, args: &[&str]) -> Result<Run> {
+        let mut words = vec!["docker", "run", "--rm", "--network", "none"];
+        if !runtime.is_empty() {
+            words.extend(["--runtime", runtime]);
+        }
+        words.extend(args);
+        command::run(&words)
+    }
+
+    /// `docker run -d`: the container's name; removed when dropped.
+    pub fn background(&self, runtime: &str, args: &[&str]) -> Result<Background> {
+        let name = crate::launch::fresh_id();
+        let mut words = vec!["docker", "run", "-d", "--network", "none", "--name", &name];
+        if !runtime.is_empty() {
+            words.extend(["--runtime", runtime]);
+        }
+        words.extend(args);
+        command::run(&words)?.must().context("docker run -d")?;
+        Ok(Background { name })
+    }
+}
+
+/// A container in the background.
+pub struct Background {
+    pub name: String,
+}
+
+impl Background {
+    pub fn exec(&self, args: &[&str]) -> Result<Run> {
+        let mut words = vec!["docker", "exec", &self.name];
+        words.extend(args);
+        command::run(&words)
+    }
+
+    /// `docker VERB ARGS NAME`.
+    pub fn call(&self, words: &[&str]) -> Result<Run> {
+        let mut all = vec!["docker"];
+        all.extend(words);
+        all.push(&self.name);
+        command::run(&all)
+    }
+
+    /// `docker inspect` of one field.
+    pub fn inspect(&self, format: &str) -> Result<String> {
+        self.call(&["inspect", "--format", format])?.must()
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        // A case may have removed it already.
+        let _ = command::run(&["docker", "rm", "-f", "-v", &self.name]);
+    }
+}
+
+/// Starts a daemon that lives as long as the machine and waits for its socket.
+fn daemon(words: &[&str], socket: &str) -> Result<()> {
+    let log = format!("/var/log/{}.log", words[0]);
+    let file = File::create(&log).with_context(|| format!("cannot write {log}"))?;
+    let mut child = Command::new(words[0])
+        .args(&words[1..])
+        .stdin(Stdio::null())
+        .stdout(file.try_clone().context("cannot share a log")?)
+        .stderr(file)
+        .spawn()
+        .with_context(|| format!("cannot start {}", words[0]))?;
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_secs(90) {
+        if let Some(status) = child.try_wait().context("cannot wait for a daemon")? {
+            let log = fs::read_to_string(&log).unwrap_or_default();
+            let end: Vec<&str> = log.lines().rev().take(5).collect();
+            bail!("{} ended ({status}): {}", words[0], end.join(" / "));
+        }
+        if Path::new(socket).exists() && std::os::unix::net::UnixStream::connect(socket).is_ok() {
+            return Ok(());
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    bail!("{} did not open {socket} within 90 s", words[0])
+}

@@ -1,0 +1,148 @@
+//! The machine that the cases run on: lockc installed and loaded, and a host that has something to attack.
+
+use std::fs;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{UnixDatagram, UnixListener};
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+use crate::bundle::PLACE;
+use crate::command;
+use crate::config;
+use crate::docker::Docker;
+use crate::launch::{Runtime, STATE};
+
+/// Folder with the host's sockets, given to containers as a volume.
+pub const SOCKETS: &str = "/srv/lockc-it/sockets";
+/// A folder that no container is given.
+pub const SECRETS: &str = "/var/lib/lockc-it-secrets";
+
+/// The lab.
+pub struct Lab {
+    /// Without lockc: the first half of each proof only.
+    pub plain: bool,
+    docker: Option<Docker>,
+    /// A process of the host's, to be attacked.
+    victim: Child,
+    loaded: bool,
+}
+
+impl Lab {
+    /// Installs everything; loads lockc unless `plain`.
+    pub fn new(plain: bool) -> Result<Self> {
+        for program in ["lockc", "lockc-runc-wrapper", "lockc-probe"] {
+            let target = format!("/usr/local/bin/{program}");
+            fs::copy(program, &target).with_context(|| format!("cannot install {program}"))?;
+        }
+        for folder in [PLACE, SOCKETS, SECRETS, STATE, "/srv/lockc-it/data", "/home/data"] {
+            fs::create_dir_all(folder).with_context(|| format!("cannot create {folder}"))?;
+        }
+        fs::write(format!("{SECRETS}/key"), "secret of the host\n").context("cannot write a secret")?;
+        // Containers may read the log without lockc; where a distribution forbids it, nothing would be proven.
+        command::sh("sysctl -qw kernel.dmesg_restrict=0 kernel.yama.ptrace_scope=0 2>/dev/null || true")?;
+        serve_host_sockets()?;
+        let victim =
+            Command::new("sleep").arg("100000").stdin(Stdio::null()).spawn().context("cannot start a victim")?;
+        let mut lab = Self { plain, docker: None, victim, loaded: false };
+        config::write(Runtime::Crun)?;
+        if !plain {
+            lab.load()?;
+        }
+        Ok(lab)
+    }
+
+    /// `lockc load`.
+    pub fn load(&mut self) -> Result<()> {
+        command::run(&["lockc", "load"])?.must().context("lockc load")?;
+        self.loaded = true;
+        Ok(())
+    }
+
+    /// `lockc unload`.
+    pub fn unload(&mut self) -> Result<()> {
+        self.loaded = false;
+        command::run(&["lockc", "unload"])?.must().context("lockc unload").map(|_| ())
+    }
+
+    /// Whatever a case did, the next one finds lockc configured and loaded.
+    pub fn after_case(&mut self) {
+        if !self.plain && !self.loaded && self.load().is_err() {
+            println!("lockc could not be loaded again; what follows will fail");
+        }
+    }
+
+    /// Forgets what was denied so far.
+    pub fn forget_events(&self) -> Result<()> {
+        self.events().map(|_| ())
+    }
+
+    /// What was denied since the last look.
+    pub fn events(&self) -> Result<Vec<Value>> {
+        let text = command::run(&["lockc", "events", "--json"])?.must().context("lockc events")?;
+        text.lines().map(|line| serde_json::from_str(line).with_context(|| format!("not JSON: {line}"))).collect()
+    }
+
+    /// That one of the denials since the last look was by `rule`, and what it said.
+    pub fn expect_event(&self, rule: &str) -> Result<String> {
+        let events = self.events()?;
+        let found = events.iter().find(|event| event["rule"] == rule);
+        match found {
+            Some(event) => Ok(event.to_string()),
+            None => bail!("no event of the rule {rule}; there are {}", Value::from(events)),
+        }
+    }
+
+    /// Docker, started at the first use.
+    pub fn docker(&mut self) -> Result<&Docker> {
+        if self.docker.is_none() {
+            config::write(Runtime::Runc)?;
+            self.docker = Some(Docker::start(self.plain)?);
+        }
+        self.docker.as_ref().context("Docker does not run")
+    }
+
+    /// Replaces `{victim}` and the like in a probe's arguments.
+    pub fn fill(&self, args: &[&str]) -> Vec<String> {
+        args.iter().map(|arg| arg.replace("{victim}", &self.victim.id().to_string())).collect()
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        // The machine is switched off next.
+        let _ = self.victim.kill();
+    }
+}
+
+/// Sockets of the host's in every type, under harmless names too, and abstract ones. They live as long as the process.
+fn serve_host_sockets() -> Result<()> {
+    let listener = |listener: UnixListener| {
+        std::thread::spawn(move || listener.incoming().for_each(drop));
+    };
+    let reader = |socket: UnixDatagram| {
+        std::thread::spawn(move || {
+            let mut byte = [0; 16];
+            while socket.recv(&mut byte).is_ok() {}
+        });
+    };
+    let at = |name: &str| format!("{SOCKETS}/{name}");
+    for name in ["stream.sock", "notes.txt", &"n".repeat(60)] {
+        let _ = fs::remove_file(at(name));
+        listener(UnixListener::bind(at(name)).with_context(|| format!("cannot bind {name}"))?);
+    }
+    let _ = fs::remove_file(at("dgram.sock"));
+    reader(UnixDatagram::bind(at("dgram.sock")).context("cannot bind a datagram socket")?);
+    let name = |name: &[u8]| std::os::unix::net::SocketAddr::from_abstract_name(name);
+    listener(UnixListener::bind_addr(&name(b"lockc-it-stream")?).context("cannot bind an abstract socket")?);
+    reader(UnixDatagram::bind_addr(&name(b"lockc-it-dgram")?).context("cannot bind an abstract socket")?);
+    // std has no such type: the probe serves it.
+    Command::new("/usr/local/bin/lockc-probe")
+        .args(["serve", "seqpacket", &at("seqpacket.sock")])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .spawn()
+        .map(|_| ())
+        .context("cannot serve a seqpacket socket")
+}
