@@ -1,0 +1,244 @@
+//! Which directories belong to engines, and which of their files an engine gives to a container by itself.
+//!
+//! "The engine's own" is tied to the container: another container's files are as much the host's as `/etc` is. Where an
+//! engine lets containers share a namespace it also shares the files that belong to it (`/etc/hosts` with the network,
+//! `/dev/shm` with the IPC namespace); then, and only at those destinations, they may be another container's. No
+//! annotation is believed for this: a tenant can write most of them.
+
+use std::{
+    fs,
+    path::{Component, Path, PathBuf},
+};
+
+use super::facts::Facts;
+use crate::user::spec::{Mount, Spec};
+
+/// Programs that engines put into a container as its init.
+const INITS: [&str; 11] = [
+    "/usr/bin/docker-init",
+    "/usr/local/bin/docker-init",
+    "/usr/libexec/docker/docker-init",
+    "/usr/sbin/docker-init",
+    "/usr/bin/tini-static",
+    "/usr/bin/tini",
+    "/usr/local/bin/tini",
+    "/usr/bin/catatonit",
+    "/usr/libexec/catatonit/catatonit",
+    "/usr/libexec/podman/catatonit",
+    "/usr/lib/podman/catatonit",
+];
+
+/// Where they put them.
+const INIT_PLACES: [&str; 4] = ["/sbin/docker-init", "/dev/init", "/run/podman-init", "/sbin/tini"];
+
+/// Directories below an engine's data root in which root file systems of containers are.
+const ROOTFS_PARENTS: [&str; 10] =
+    ["overlay2", "overlay", "fuse-overlayfs", "vfs", "btrfs", "zfs", "devicemapper", "rootfs", "buildkit", "aufs"];
+
+/// Where the engines of this host keep their state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Engines {
+    /// dockerd's data root (`data-root`).
+    docker: Vec<PathBuf>,
+    /// Podman's and CRI-O's graph and run roots.
+    storage: Vec<PathBuf>,
+    /// containerd's root and state.
+    containerd: Vec<PathBuf>,
+    /// kubelet's root.
+    kubelet: Vec<PathBuf>,
+    /// nerdctl's data root.
+    nerdctl: Vec<PathBuf>,
+    /// Everything else that is engine state.
+    other: Vec<PathBuf>,
+}
+
+impl Default for Engines {
+    fn default() -> Self {
+        let paths = |paths: &[&str]| paths.iter().map(PathBuf::from).collect();
+        Self {
+            docker: paths(&["/var/lib/docker"]),
+            storage: paths(&["/var/lib/containers/storage", "/run/containers/storage"]),
+            containerd: paths(&["/var/lib/containerd", "/run/containerd"]),
+            kubelet: paths(&["/var/lib/kubelet"]),
+            nerdctl: paths(&["/var/lib/nerdctl"]),
+            other: paths(&["/var/lib/containers", "/var/lib/crio", "/var/lib/cni"]),
+        }
+    }
+}
+
+impl Engines {
+    /// The usual places, those of the configuration (any engine's), dockerd's `data-root`, and the storage that a
+    /// Podman bundle is in.
+    pub fn detect(bundle: &Path, engine_dirs: &[PathBuf]) -> Self {
+        let mut engines = Self::default();
+        engines.docker.extend(data_root(Path::new("/etc/docker/daemon.json")));
+        engines.with_dirs(engine_dirs).with_bundle(bundle)
+    }
+
+    /// With more data roots; each may be any engine's.
+    #[must_use]
+    pub fn with_dirs(mut self, dirs: &[PathBuf]) -> Self {
+        for kind in [&mut self.docker, &mut self.storage, &mut self.containerd, &mut self.kubelet, &mut self.nerdctl] {
+            kind.extend(dirs.iter().cloned());
+        }
+        self
+    }
+
+    /// With the graph root that holds `bundle`, if the bundle looks like Podman's, and the run root of its user.
+    #[must_use]
+    pub fn with_bundle(mut self, bundle: &Path) -> Self {
+        let parts: Vec<_> = bundle.components().collect();
+        if let [root @ .., containers, _, userdata] = parts.as_slice()
+            && userdata.as_os_str() == "userdata"
+            && containers.as_os_str().to_str().is_some_and(|name| name.ends_with("-containers"))
+            && root.len() >= 3
+        {
+            let root: PathBuf = root.iter().collect();
+            if let Ok(metadata) = fs::metadata(&root) {
+                let uid = std::os::unix::fs::MetadataExt::uid(&metadata);
+                if uid != 0 {
+                    self.storage.push(format!("/run/user/{uid}/containers").into());
+                }
+            }
+            self.storage.push(root);
+        }
+        self
+    }
+
+    /// With another root of Podman's storage.
+    #[must_use]
+    pub fn with_storage(mut self, root: &Path) -> Self {
+        self.storage.push(root.into());
+        self
+    }
+
+    /// With the directories' resolved paths beside those that are links.
+    #[must_use]
+    pub fn resolved(mut self, facts: &dyn Facts) -> Self {
+        let all = [
+            &mut self.docker,
+            &mut self.storage,
+            &mut self.containerd,
+            &mut self.kubelet,
+            &mut self.nerdctl,
+            &mut self.other,
+        ];
+        for dirs in all {
+            let targets: Vec<_> = dirs.iter().filter_map(|dir| facts.canonicalize(dir).ok()).collect();
+            for target in targets {
+                if !dirs.contains(&target) {
+                    dirs.push(target);
+                }
+            }
+        }
+        self
+    }
+
+    /// Every directory that holds state of an engine.
+    pub fn dirs(&self) -> Vec<PathBuf> {
+        [&self.docker, &self.storage, &self.containerd, &self.kubelet, &self.nerdctl, &self.other]
+            .into_iter()
+            .flatten()
+            .cloned()
+            .collect()
+    }
+
+    /// Whether `path` looks like the root file system of a container in an engine's directory.
+    pub fn is_rootfs(&self, path: &Path, bundle: &Path) -> bool {
+        let in_bundle = path != bundle && path.starts_with(bundle) && self.dirs().iter().any(|dir| bundle.starts_with(dir) && bundle != dir);
+        in_bundle
+            || [&self.docker, &self.storage, &self.containerd, &self.nerdctl].into_iter().flatten().any(|dir| {
+                let rest = below(path, dir);
+                match rest.as_deref() {
+                    Some([first, _, ..]) => {
+                        ROOTFS_PARENTS.contains(first) || first.starts_with("io.containerd.snapshotter.")
+                    }
+                    _ => false,
+                }
+            })
+    }
+
+    /// Whether the engine itself gave `source` to the container `id`, to be mounted as `mount` says. `source` is
+    /// canonical.
+    pub fn owns(&self, source: &Path, mount: &Mount, id: &str, spec: &Spec) -> bool {
+        let destination = mount.destination.as_path();
+        if INITS.iter().any(|init| source == Path::new(init)) {
+            return INIT_PLACES.iter().any(|place| destination == Path::new(place));
+        }
+        let joined = |kind: &str| {
+            spec.linux.namespaces.iter().any(|namespace| namespace.kind == kind && !namespace.path.as_os_str().is_empty())
+        };
+        // Whose file it is does not matter where the namespace that it describes is shared.
+        let shared = |file: &str| match file {
+            "resolv.conf" | "hosts" | "hostname" => joined("network") && destination == Path::new("/etc").join(file),
+            "shm" => joined("ipc") && destination == Path::new("/dev/shm"),
+            _ => false,
+        };
+        let any = |dirs: &[PathBuf], check: &dyn Fn(&[&str]) -> bool| {
+            dirs.iter().any(|dir| below(source, dir).is_some_and(|rest| check(&rest)))
+        };
+        any(&self.docker, &|rest| match rest {
+            ["containers", owner, file @ ("resolv.conf" | "hosts" | "hostname")] => *owner == id || shared(file),
+            ["containers", owner, "mounts", "shm"] => *owner == id || shared("shm"),
+            ["containers", owner, "mounts", _, ..] => *owner == id,
+            ["volumes", _, "_data", ..] => true,
+            ["buildkit", "executor", "resolv.conf" | "hosts" | "resolv-host.conf"] => true,
+            ["buildkit", "executor", owner, ..] => *owner == id,
+            _ => false,
+        }) || any(&self.storage, &|rest| match rest {
+            [containers, owner, "userdata", file, ..] if containers.ends_with("-containers") => {
+                *owner == id || rest.len() == 4 && shared(file)
+            }
+            ["volumes", _, "_data", ..] => true,
+            _ => false,
+        }) || any(&self.containerd, &|rest| match rest {
+            [plugin, "sandboxes", owner, file] if is_cri(plugin) => *owner == id || shared(file),
+            [plugin, "containers", owner, "volumes", _, ..] if is_cri(plugin) => *owner == id,
+            _ => false,
+        }) || any(&self.kubelet, &|rest| match rest {
+            ["pods", uid, "volumes" | "volume-subpaths" | "containers", _, ..] | ["pods", uid, "etc-hosts"] => {
+                self.is_pod(uid, spec)
+            }
+            _ => false,
+        }) || any(&self.nerdctl, &|rest| match rest {
+            [_, "containers", _, owner, _, ..] | [_, "etchosts", _, owner, _, ..] => *owner == id,
+            [_, "volumes", _, _, "_data", ..] => true,
+            _ => false,
+        })
+    }
+
+    /// kubelet gives every container a termination log from its pod's directory, so that a container with files of two
+    /// pods has those of a stranger.
+    fn is_pod(&self, uid: &str, spec: &Spec) -> bool {
+        spec.mounts.iter().filter(|mount| mount.is_bind()).all(|mount| {
+            self.kubelet.iter().all(|dir| match below(&mount.source, dir).as_deref() {
+                Some(["pods", other, ..]) => *other == uid,
+                _ => true,
+            })
+        }) && spec.annotations.get("io.kubernetes.cri.sandbox-uid").is_none_or(|annotated| annotated == uid)
+    }
+}
+
+fn is_cri(plugin: &str) -> bool {
+    plugin == "io.containerd.grpc.v1.cri" || plugin.starts_with("io.containerd.cri.") || plugin == "io.containerd.podsandbox.controller.v1.podsandbox"
+}
+
+/// The components of `path` below `dir`; nothing if it is elsewhere, or not in plain UTF-8 components.
+fn below<'a>(path: &'a Path, dir: &Path) -> Option<Vec<&'a str>> {
+    path.strip_prefix(dir)
+        .ok()?
+        .components()
+        .map(|part| match part {
+            Component::Normal(name) => name.to_str(),
+            _ => None,
+        })
+        .collect()
+}
+
+/// `data-root` of dockerd's configuration; its older name was `graph`.
+fn data_root(path: &Path) -> Option<PathBuf> {
+    let text = fs::read(path).ok()?;
+    let value: serde_json::Value = serde_json::from_slice(&text).ok()?;
+    let root = PathBuf::from(value.get("data-root").or_else(|| value.get("graph"))?.as_str()?);
+    (root.is_absolute() && root.components().count() > 1).then_some(root)
+}

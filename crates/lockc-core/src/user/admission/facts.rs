@@ -1,0 +1,175 @@
+//! What admission has to know of the host; a trait, so that tests judge recorded containers without their host.
+
+use std::{
+    fs, io,
+    os::unix::{ffi::OsStringExt as _, fs::FileTypeExt as _, fs::MetadataExt as _},
+    path::{Path, PathBuf},
+};
+
+/// What a path of the host is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A directory.
+    Directory,
+    /// A regular file or a pipe.
+    File,
+    /// A unix socket.
+    Socket,
+    /// A character device with its numbers.
+    Char(u32, u32),
+    /// A block device with its numbers.
+    Block(u32, u32),
+}
+
+/// A kind of namespace, by its name in `/proc/PID/ns`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Namespace {
+    Cgroup,
+    Ipc,
+    Net,
+    Pid,
+    Time,
+    User,
+    Uts,
+}
+
+impl Namespace {
+    /// The kind's name in `/proc/PID/ns`.
+    pub const fn file(self) -> &'static str {
+        match self {
+            Self::Cgroup => "cgroup",
+            Self::Ipc => "ipc",
+            Self::Net => "net",
+            Self::Pid => "pid",
+            Self::Time => "time",
+            Self::User => "user",
+            Self::Uts => "uts",
+        }
+    }
+}
+
+/// A line of `/proc/self/mountinfo`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MountedAt {
+    /// `major:minor` of the superblock.
+    pub device: String,
+    /// The part of that file system that is mounted.
+    pub root: PathBuf,
+    /// Where.
+    pub point: PathBuf,
+}
+
+/// What admission asks of the host.
+pub trait Facts {
+    /// The path without symbolic links, `.` and `..`.
+    fn canonicalize(&self, path: &Path) -> io::Result<PathBuf>;
+    /// What is there.
+    fn kind(&self, path: &Path) -> io::Result<Kind>;
+    /// Whether `path` is the host's own namespace of that kind.
+    fn is_host_namespace(&self, path: &Path, kind: Namespace) -> io::Result<bool>;
+    /// The mount table.
+    fn mounts(&self) -> io::Result<Vec<MountedAt>>;
+}
+
+/// The host that the wrapper runs on.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Host;
+
+impl Facts for Host {
+    fn canonicalize(&self, path: &Path) -> io::Result<PathBuf> {
+        path.canonicalize()
+    }
+
+    fn kind(&self, path: &Path) -> io::Result<Kind> {
+        let metadata = fs::metadata(path)?;
+        let kind = metadata.file_type();
+        let numbers = || (nix::sys::stat::major(metadata.rdev()) as u32, nix::sys::stat::minor(metadata.rdev()) as u32);
+        Ok(if kind.is_dir() {
+            Kind::Directory
+        } else if kind.is_socket() {
+            Kind::Socket
+        } else if kind.is_char_device() {
+            let (major, minor) = numbers();
+            Kind::Char(major, minor)
+        } else if kind.is_block_device() {
+            let (major, minor) = numbers();
+            Kind::Block(major, minor)
+        } else {
+            Kind::File
+        })
+    }
+
+    fn is_host_namespace(&self, path: &Path, kind: Namespace) -> io::Result<bool> {
+        let wanted = fs::metadata(path)?;
+        // The engine's own namespace counts as the host's as well as that of PID 1.
+        for process in ["1", "self"] {
+            let host = fs::metadata(format!("/proc/{process}/ns/{}", kind.file()))?;
+            if (host.dev(), host.ino()) == (wanted.dev(), wanted.ino()) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn mounts(&self) -> io::Result<Vec<MountedAt>> {
+        let table = fs::read("/proc/self/mountinfo")?;
+        table
+            .split(|byte| *byte == b'\n')
+            .filter(|line| !line.is_empty())
+            .map(|line| parse(line).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "unexpected line in mountinfo")))
+            .collect()
+    }
+}
+
+fn parse(line: &[u8]) -> Option<MountedAt> {
+    let mut fields = line.split(|byte| *byte == b' ').skip(2);
+    Some(MountedAt {
+        device: String::from_utf8(fields.next()?.to_vec()).ok()?,
+        root: unescape(fields.next()?),
+        point: unescape(fields.next()?),
+    })
+}
+
+/// The kernel writes space, tab, newline and backslash as `\ooo`.
+fn unescape(field: &[u8]) -> PathBuf {
+    let mut path = Vec::with_capacity(field.len());
+    let mut rest = field;
+    while let [first, tail @ ..] = rest {
+        rest = tail;
+        match (first, tail) {
+            (b'\\', [a @ b'0'..=b'3', b @ b'0'..=b'7', c @ b'0'..=b'7', tail @ ..]) => {
+                path.push((a - b'0') << 6 | (b - b'0') << 3 | (c - b'0'));
+                rest = tail;
+            }
+            _ => path.push(*first),
+        }
+    }
+    PathBuf::from(std::ffi::OsString::from_vec(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_the_mount_table_is_read() {
+        let line = br"36 35 98:0 /mnt1/a\040b /mnt2\134 rw,noatime master:1 - ext3 /dev/root rw,errors=continue";
+        let mount = parse(line).unwrap();
+        assert_eq!(mount, MountedAt { device: "98:0".into(), root: "/mnt1/a b".into(), point: r"/mnt2\".into() });
+        assert_eq!(parse(b"36 35 98:0"), None);
+    }
+
+    #[test]
+    fn the_host_answers_for_itself() {
+        assert!(Host.mounts().unwrap().iter().any(|mount| mount.point == Path::new("/")));
+        assert_eq!(Host.kind(Path::new("/dev/null")).unwrap(), Kind::Char(1, 3));
+        assert_eq!(Host.kind(Path::new("/")).unwrap(), Kind::Directory);
+        let listener = tempfile::tempdir().unwrap();
+        let socket = listener.path().join("s");
+        let _bound = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        assert_eq!(Host.kind(&socket).unwrap(), Kind::Socket);
+        assert!(Host.is_host_namespace(Path::new("/proc/self/ns/net"), Namespace::Net).unwrap());
+        assert!(Host.is_host_namespace(Path::new("/nonexistent"), Namespace::Net).is_err());
+    }
+}

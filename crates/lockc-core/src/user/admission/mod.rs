@@ -1,0 +1,166 @@
+//! Admission: what a container may be created with, judged before the runtime is executed.
+//!
+//! [`admit`] is a function of its arguments and of [`Facts`]; it collects every violation, so that a user who has three
+//! things to change reads of all three at once.
+//!
+//! | control | module |
+//! |---|---|
+//! | host-mounts, host-sockets, mount-types, rootfs | [`mounts`] with [`engines`] and [`trees`] |
+//! | mount-namespace, host-namespaces | [`namespaces`] |
+//! | capabilities, run-as-root | [`process`] |
+//! | devices | [`devices`] |
+//! | runtime-handlers, restore | here |
+
+pub mod devices;
+pub mod engines;
+pub mod facts;
+pub mod mounts;
+pub mod namespaces;
+pub mod process;
+#[cfg(test)]
+mod tests;
+pub mod trees;
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    config::Config,
+    policy::{Control, Policy, Strength},
+    spec::{Process, Spec},
+};
+pub use engines::Engines;
+pub use facts::{Facts, Host, Kind, Namespace};
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// The container's id.
+    pub id: &'a str,
+    /// The bundle's directory, absolute.
+    pub bundle: &'a Path,
+    /// Its configuration.
+    pub spec: &'a Spec,
+    /// Whether the container is restored from a checkpoint.
+    pub restore: bool,
+}
+
+/// What the container is given: canonical paths of the host.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Given {
+    /// Root of its file system.
+    pub rootfs: PathBuf,
+    /// Sources of its bind mounts.
+    pub mounts: Vec<PathBuf>,
+    /// Unix sockets of the host that the configuration names.
+    pub sockets: Vec<PathBuf>,
+}
+
+/// One thing that the policy refuses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// What was checked.
+    pub control: Control,
+    /// What is wrong, with the value.
+    pub what: String,
+    /// The policy and where it came from.
+    pub policy: String,
+    /// What would change it.
+    pub remedy: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}; refused by {}; {}", self.control.name(), self.what, self.policy, self.remedy)
+    }
+}
+
+/// Collects violations of the controls that the policy applies.
+pub(crate) struct Findings<'a> {
+    policy: &'a Policy,
+    found: Vec<Violation>,
+}
+
+impl<'a> Findings<'a> {
+    fn new(policy: &'a Policy) -> Self {
+        Self { policy, found: Vec::new() }
+    }
+
+    fn strength(&self, control: Control) -> Strength {
+        self.policy.strength(control)
+    }
+
+    fn applies(&self, control: Control) -> bool {
+        self.strength(control) != Strength::Off
+    }
+
+    /// Notes a violation unless the policy is without that control.
+    fn add(&mut self, control: Control, what: String, remedy: impl Into<String>) {
+        if self.applies(control) {
+            let remedy = match (remedy.into(), control.optional()) {
+                (remedy, true) => format!("{remedy}, or use a policy that admits {}", control.name()),
+                (remedy, false) => format!("{remedy}, or use the level privileged"),
+            };
+            self.found.push(Violation { control, what, policy: self.policy.to_string(), remedy });
+        }
+    }
+}
+
+/// Judges a container; what it is given, or everything that the policy refuses.
+pub fn admit(
+    request: &Request<'_>,
+    policy: &Policy,
+    config: &Config,
+    engines: &Engines,
+    facts: &dyn Facts,
+) -> Result<Given, Vec<Violation>> {
+    let mut findings = Findings::new(policy);
+    let spec = request.spec;
+    let given = mounts::judge(request, config, engines, facts, &mut findings);
+    namespaces::judge(spec, facts, &mut findings);
+    devices::judge(&spec.linux, &mut findings);
+    match &spec.process {
+        Some(process) => process::judge(process, &mut findings),
+        None => findings.add(Control::RunAsRoot, "no process is configured, so that it would run as uid 0".into(), "set process.user.uid"),
+    }
+    handlers(spec, &mut findings);
+    if request.restore {
+        findings.add(
+            Control::Restore,
+            "a restored container executes nothing, and so would never become confined".into(),
+            "create the container anew",
+        );
+    }
+    if findings.found.is_empty() { Ok(given) } else { Err(findings.found) }
+}
+
+/// Judges a process that joins a container.
+pub fn admit_process(process: &Process, policy: &Policy) -> Result<(), Vec<Violation>> {
+    let mut findings = Findings::new(policy);
+    process::judge(process, &mut findings);
+    if findings.found.is_empty() { Ok(()) } else { Err(findings.found) }
+}
+
+/// Annotations by which crun or youki run the workload inside of themselves, without the exec that confines it, or by
+/// which crun writes to or connects to a path of the host.
+const HANDLERS: [&str; 8] = [
+    "run.oci.handler",
+    "run.oci.hooks.stdout",
+    "run.oci.hooks.stderr",
+    "run.oci.pidfd_receiver",
+    "run.oci.seccomp.receiver",
+    "run.oci.seccomp_bpf_data",
+    "run.oci.seccomp.plugins",
+    "module.wasm.image/variant",
+];
+
+fn handlers(spec: &Spec, findings: &mut Findings<'_>) {
+    for (key, value) in &spec.annotations {
+        // crun and youki also look at variants with a suffix (`module.wasm.image/variant.containername`).
+        if HANDLERS.iter().any(|handler| key.strip_prefix(handler).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '/']))) {
+            findings.add(Control::RuntimeHandlers, format!("the annotation {key}={value}"), "remove the annotation");
+        }
+    }
+}

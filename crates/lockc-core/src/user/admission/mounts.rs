@@ -1,0 +1,219 @@
+//! What of the host's file systems a container is given: its root file system, bind mounts, sockets.
+
+use std::path::{Path, PathBuf};
+
+use super::{
+    Engines, Findings, Given, Request, devices,
+    facts::{Facts, Kind},
+    trees::{Place, Reach, Trees},
+};
+use crate::user::{
+    config::{CONFIG_PATH, Config},
+    policy::{Control, Strength},
+    spec::Mount,
+};
+
+/// File systems that show a container its own things only. (A bind mount is judged by its source.)
+const TYPES: [&str; 7] = ["proc", "sysfs", "tmpfs", "devpts", "mqueue", "cgroup", "cgroup2"];
+
+const LIST_MOUNT: &str = "add exactly that path to allowed_mounts";
+
+/// Judges `root` and `mounts`, and resolves them.
+pub(super) fn judge(
+    request: &Request<'_>,
+    config: &Config,
+    engines: &Engines,
+    facts: &dyn Facts,
+    findings: &mut Findings<'_>,
+) -> Given {
+    let engines = engines.clone().resolved(facts);
+    let trees = match Trees::new(&engines.dirs(), facts) {
+        Ok(trees) => trees,
+        Err(error) => {
+            // Unreadable only where /proc is missing; nothing can be judged then, not even for the level privileged.
+            findings.add(
+                Control::HostMounts,
+                format!("/proc/self/mountinfo cannot be read: {error}"),
+                "mount procfs on /proc",
+            );
+            return Given::default();
+        }
+    };
+    let judge = Judge { request, config, engines: &engines, trees: &trees, facts };
+    let mut given = Given::default();
+    judge.rootfs(&mut given, findings);
+    for mount in &request.spec.mounts {
+        if mount.is_bind() {
+            judge.bind(mount, &mut given, findings);
+        } else if !TYPES.contains(&mount.kind.as_str()) {
+            findings.add(
+                Control::MountTypes,
+                format!("a mount of type {:?} at {}", mount.kind, mount.destination.display()),
+                format!("use one of {}, bind", TYPES.join(", ")),
+            );
+        }
+    }
+    given
+}
+
+struct Judge<'a> {
+    request: &'a Request<'a>,
+    config: &'a Config,
+    engines: &'a Engines,
+    trees: &'a Trees,
+    facts: &'a dyn Facts,
+}
+
+impl Judge<'_> {
+    fn rootfs(&self, given: &mut Given, findings: &mut Findings<'_>) {
+        let Some(root) = &self.request.spec.root else {
+            return findings.add(Control::Rootfs, "no root file system is configured".into(), "set root.path");
+        };
+        let path = self.request.bundle.join(&root.path);
+        let resolved = match self.facts.canonicalize(&path) {
+            Ok(resolved) => resolved,
+            Err(error) => {
+                return findings.add(
+                    Control::Rootfs,
+                    format!("the root file system {} cannot be resolved: {error}", path.display()),
+                    "create it",
+                );
+            }
+        };
+        let bundle = self.facts.canonicalize(self.request.bundle).unwrap_or_else(|_| self.request.bundle.into());
+        let place = self.trees.place(&resolved);
+        let reach = if !self.engines.is_rootfs(&resolved, &bundle) {
+            self.trees.reach(&place, false, true)
+        } else if self.trees.as_named(&place) {
+            None
+        } else {
+            self.trees.aliases(&place).iter().find_map(|alias| self.trees.reach(alias, false, true))
+        };
+        if let Some(reach) = reach {
+            findings.add(
+                Control::Rootfs,
+                format!("the root file system {} {}", resolved.display(), describe(&reach)),
+                "use a directory of its own",
+            );
+        }
+        given.rootfs = resolved;
+    }
+
+    fn bind(&self, mount: &Mount, given: &mut Given, findings: &mut Findings<'_>) {
+        let path = self.request.bundle.join(&mount.source);
+        let label = format!("bind mount of {} at {}", path.display(), mount.destination.display());
+        let resolved = self.facts.canonicalize(&path).and_then(|path| Ok((self.facts.kind(&path)?, path)));
+        let (kind, source) = match resolved {
+            Ok(resolved) => resolved,
+            Err(error) => {
+                return findings.add(
+                    Control::HostMounts,
+                    format!("{label}: the source cannot be resolved: {error}"),
+                    "create it",
+                );
+            }
+        };
+        let label = if source == path { label } else { format!("{label} (which is {})", source.display()) };
+        match kind {
+            Kind::Socket => return self.socket(source, &label, given, findings),
+            Kind::Char(major, minor) if devices::is_default(i64::from(major), i64::from(minor)) => {}
+            Kind::Char(..) | Kind::Block(..) => {
+                let what = if matches!(kind, Kind::Block(..)) { "block device" } else { "device" };
+                findings.add(Control::Devices, format!("{label} gives a {what}"), "leave the device out");
+            }
+            Kind::Directory | Kind::File => {
+                if let Some((what, remedy)) = self.refusal(&source, mount, findings) {
+                    findings.add(Control::HostMounts, format!("{label} {what}"), remedy);
+                }
+            }
+        }
+        given.mounts.push(source);
+    }
+
+    fn socket(&self, source: PathBuf, label: &str, given: &mut Given, findings: &mut Findings<'_>) {
+        let named = self.config.allowed_sockets.iter().any(|allowed| {
+            *allowed == source || self.facts.canonicalize(allowed).is_ok_and(|resolved| resolved == source)
+        });
+        if named || !findings.applies(Control::HostSockets) {
+            given.sockets.push(source.clone());
+            given.mounts.push(source);
+        } else {
+            findings.add(
+                Control::HostSockets,
+                format!("{label} gives a unix socket of the host"),
+                format!("add it to allowed_sockets in {CONFIG_PATH}"),
+            );
+        }
+    }
+
+    /// Why a directory or file of the host is not given, and what would change that.
+    fn refusal(&self, source: &Path, mount: &Mount, findings: &Findings<'_>) -> Option<(String, String)> {
+        let strength = findings.strength(Control::HostMounts);
+        if strength == Strength::Off {
+            return None;
+        }
+        let place = self.trees.place(source);
+        if self.engines.owns(source, mount, self.request.id, self.request.spec) {
+            if self.trees.as_named(&place) {
+                return None;
+            }
+            // An engine's volume can itself be a bind mount (docker's local driver, local volumes of Kubernetes): what
+            // it leads to is judged as if it had been named.
+            return self.trees.aliases(&place).iter().find_map(|alias| {
+                let (what, remedy) = self.host_refusal(alias, false, strength)?;
+                Some((format!("leads to {}, which {what}", alias.path().display()), remedy))
+            });
+        }
+        let submounts = mount.options.iter().any(|option| option == "rbind") || mount.options.iter().all(|option| option != "bind");
+        self.host_refusal(&place, submounts, strength)
+    }
+
+    fn host_refusal(&self, place: &Place, submounts: bool, strength: Strength) -> Option<(String, String)> {
+        if strength == Strength::Baseline && self.explicitly_allowed(place) {
+            return None;
+        }
+        if let Some(reach) = self.trees.reach(place, submounts, true) {
+            return Some((describe(&reach), format!("{LIST_MOUNT} in {CONFIG_PATH}")));
+        }
+        if strength == Strength::Restricted {
+            return Some(("is not one of the engine's own".into(), "use a named volume".into()));
+        }
+        if self.allowed(place) {
+            return None;
+        }
+        let listed: Vec<_> = self.config.allowed_mounts.iter().map(|path| path.display().to_string()).collect();
+        Some((
+            format!("is in none of the allowed directories ({})", listed.join(", ")),
+            format!("add it to allowed_mounts in {CONFIG_PATH}"),
+        ))
+    }
+
+    fn allowed(&self, place: &Place) -> bool {
+        self.config
+            .allowed_mounts
+            .iter()
+            .flat_map(|allowed| self.trees.both(allowed, self.facts))
+            .any(|allowed| place.is_within(&allowed))
+    }
+
+    /// The administrator named exactly this path, or a directory around it that is itself in a forbidden tree. What is
+    /// compared is the path as the administrator wrote it: where a link leads may be a tenant's choice.
+    fn explicitly_allowed(&self, place: &Place) -> bool {
+        self.config.allowed_mounts.iter().any(|written| {
+            let wanted = self.trees.place(written);
+            let forbidden = matches!(self.trees.reach(&wanted, false, true), Some(Reach::Inside(_)));
+            written == place.path() || forbidden && self.trees.both(written, self.facts).iter().any(|allowed| place.path().starts_with(allowed.path()))
+        })
+    }
+}
+
+fn describe(reach: &Reach) -> String {
+    match reach {
+        Reach::Inside(tree) => format!("is in {}, which belongs to the host", tree.display()),
+        Reach::Contains(tree) if tree == Path::new("/") => "gives the host's root directory".into(),
+        Reach::Contains(tree) => format!("contains {}, which belongs to the host", tree.display()),
+        Reach::Below(tree, point) => {
+            format!("contains {}, where {} of the host is mounted", point.display(), tree.display())
+        }
+    }
+}
