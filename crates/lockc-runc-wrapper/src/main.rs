@@ -1,2 +1,112 @@
-//! Set-up, demo, tests.
-fn main() {}
+//! lockc as an OCI runtime: reads the command line, decides, registers the container and labels itself, and executes the
+//! real runtime with the arguments untouched. Every process of the container inherits the label from here, so that there
+//! is no moment without one.
+//!
+//! | call | what happens before the runtime is executed |
+//! |---|---|
+//! | `create`, `run`, `restore` | configuration, policy, admission, registration |
+//! | `exec` | admission of the process, joining |
+//! | `delete` | the slot is given back; an error is logged, and the runtime deletes nevertheless |
+//! | everything else | nothing |
+#![forbid(unsafe_code)]
+
+mod argv;
+mod flags;
+mod flow;
+mod kernel;
+mod log;
+mod runtime;
+
+use std::{
+    env,
+    ffi::{CString, OsString},
+    os::unix::ffi::OsStrExt as _,
+    path::Path,
+    process::ExitCode,
+};
+
+use anyhow::{Context as _, Result};
+use flow::{Environment, Kernel as _, Plan, Refusal};
+use lockc_core::user::{admission::Host, config::CONFIG_PATH};
+
+use crate::{
+    argv::{Call, Invocation},
+    kernel::Pinned,
+};
+
+const HELP: &str = "\
+lockc-runc-wrapper: an OCI runtime that confines containers with lockc.
+
+It takes the command line of runc, crun or youki, and executes that runtime once the container is registered.
+Engines call it; by hand:
+
+    lockc-runc-wrapper run --bundle /srv/bundle web          as runc, under the configured policy
+    lockc-runc-wrapper --lockc-policy restricted run -b B ID  under another one
+    lockc-runc-wrapper exec web ps                            a process under the container's policy
+
+Docker, in /etc/docker/daemon.json:
+
+    { \"runtimes\": { \"lockc\": { \"path\": \"/usr/bin/lockc-runc-wrapper\" } } }
+    docker run --runtime lockc debian
+
+Options of lockc, before the subcommand:
+    --lockc-policy NAME   privileged, baseline, restricted, offline, or a policy of /etc/lockc/lockc.toml
+    --lockc-version       print lockc's version
+    --lockc-help          print this text
+
+Exit code 1 and a line `lockc: ...` on stderr (and in --log): refused, nothing was executed. Every other exit code is the
+runtime's.
+";
+
+fn main() -> ExitCode {
+    let args: Vec<OsString> = env::args_os().skip(1).collect();
+    let (invocation, read) = argv::parse(&args);
+    match invocation.call {
+        Call::Help if read.is_ok() => {
+            print!("{HELP}");
+            return ExitCode::SUCCESS;
+        }
+        Call::Version if read.is_ok() => {
+            println!("lockc-runc-wrapper {}", env!("CARGO_PKG_VERSION"));
+            return ExitCode::SUCCESS;
+        }
+        _ => {}
+    }
+    let Err(refusal) = read.map_err(|unclear| Refusal(vec![unclear.to_string()])).and_then(|()| run(&invocation));
+    log::error(&invocation, &refusal.0);
+    ExitCode::FAILURE
+}
+
+fn run(invocation: &Invocation) -> Result<std::convert::Infallible, Refusal> {
+    let directory = env::current_dir().context("the working directory cannot be found; nothing was executed")?;
+    let environment = Environment {
+        config: Path::new(CONFIG_PATH),
+        directory: &directory,
+        uid: nix::unistd::geteuid().as_raw(),
+        kernel: &Pinned,
+        facts: &Host,
+        find: &runtime::find,
+    };
+    let plan = flow::prepare(invocation, &environment)?;
+    let failed = match execute(&plan) {
+        Ok(never) => match never {},
+        Err(error) => error,
+    };
+    if let Some((root, id)) = &plan.registered
+        && let Err(error) = Pinned.mark_deleting(root, id)
+    {
+        log::warn(&format!("{error:#}; the slot of {id} stays taken until `lockc load`"));
+    }
+    Err(failed.into())
+}
+
+fn execute(plan: &Plan) -> Result<std::convert::Infallible> {
+    let text = |bytes: &[u8]| CString::new(bytes).context("an argument has a zero byte; nothing was executed");
+    let runtime = text(plan.runtime.as_os_str().as_bytes())?;
+    let mut args = vec![runtime.clone()];
+    for arg in &plan.args {
+        args.push(text(arg.as_bytes())?);
+    }
+    nix::unistd::execv(&runtime, &args)
+        .with_context(|| format!("{} cannot be executed; check `runtimes` in {CONFIG_PATH}", plan.runtime.display()))
+}

@@ -1,0 +1,1 @@
+//! Command lines of real engines and made-up ones.

@@ -1,0 +1,143 @@
+//! Every option of runc (1.1 to 1.3), crun and youki that comes before or after a subcommand that lockc acts on.
+//!
+//! An option that is in no table may or may not take a value, so that what follows it could be read in two ways; the
+//! parser refuses that instead of guessing. The runtimes agree on every name that they share.
+
+/// Whether an option takes a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arity {
+    /// `--flag`, `--flag=true`.
+    Switch,
+    /// `--option value`, `--option=value`.
+    Value,
+    /// The runtime prints something and does nothing else.
+    Info,
+}
+
+/// An option: long name, short name, arity.
+#[derive(Clone, Copy, Debug)]
+pub struct Flag {
+    /// Without dashes.
+    pub long: &'static str,
+    /// Its letter, if it has one.
+    pub short: Option<u8>,
+    /// Whether it takes a value.
+    pub arity: Arity,
+}
+
+const fn switch(long: &'static str) -> Flag {
+    Flag { long, short: None, arity: Arity::Switch }
+}
+
+const fn value(long: &'static str) -> Flag {
+    Flag { long, short: None, arity: Arity::Value }
+}
+
+const fn info(long: &'static str) -> Flag {
+    Flag { long, short: None, arity: Arity::Info }
+}
+
+impl Flag {
+    const fn or(mut self, short: u8) -> Self {
+        self.short = Some(short);
+        self
+    }
+}
+
+/// Before the subcommand.
+pub const GLOBAL: &[Flag] = &[
+    switch("debug"),
+    value("log").or(b'l'),
+    value("log-format"),
+    value("log-level"),
+    value("root").or(b'r'),
+    value("criu"),
+    switch("systemd-cgroup").or(b's'),
+    value("rootless"),
+    value("cgroup-manager"),
+    info("help").or(b'h'),
+    info("usage"),
+    info("version").or(b'v'),
+    Flag { long: "", short: Some(b'V'), arity: Arity::Info },
+    Flag { long: "", short: Some(b'?'), arity: Arity::Info },
+];
+
+/// After `create`.
+pub const CREATE: &[Flag] = &[
+    value("bundle").or(b'b'),
+    value("config").or(b'f'),
+    value("console-socket").or(b'c'),
+    value("pidfd-socket"),
+    value("pid-file").or(b'p'),
+    switch("no-pivot"),
+    switch("no-new-keyring"),
+    switch("no-subreaper"),
+    value("preserve-fds"),
+    info("help").or(b'h'),
+    info("usage"),
+    Flag { long: "", short: Some(b'?'), arity: Arity::Info },
+];
+
+/// After `run`: as `create`, and these.
+pub const RUN: &[Flag] = &[switch("detach").or(b'd'), switch("keep")];
+
+/// After `restore`: as `run`, and these.
+pub const RESTORE: &[Flag] = &[
+    value("image-path"),
+    value("work-path"),
+    switch("tcp-established"),
+    switch("tcp-close"),
+    switch("tcp-skip-in-flight"),
+    switch("link-remap"),
+    switch("ext-unix-sk"),
+    switch("shell-job"),
+    switch("file-locks"),
+    value("manage-cgroups-mode"),
+    value("empty-ns"),
+    switch("auto-dedup"),
+    switch("lazy-pages"),
+    value("lsm-profile"),
+    value("lsm-mount-context"),
+];
+
+/// After `exec`.
+pub const EXEC: &[Flag] = &[
+    value("console-socket"),
+    value("pidfd-socket"),
+    value("pid-file"),
+    value("process").or(b'p'),
+    value("cwd"),
+    value("env").or(b'e'),
+    switch("tty").or(b't'),
+    value("user").or(b'u'),
+    value("additional-gids").or(b'g'),
+    switch("detach").or(b'd'),
+    value("process-label"),
+    value("apparmor"),
+    switch("no-new-privs"),
+    value("cap").or(b'c'),
+    value("preserve-fds"),
+    value("cgroup"),
+    switch("ignore-paused"),
+    info("help").or(b'h'),
+    info("usage"),
+    Flag { long: "", short: Some(b'?'), arity: Arity::Info },
+];
+
+/// After `delete`.
+pub const DELETE: &[Flag] = &[
+    switch("force").or(b'f'),
+    switch("regex").or(b'r'),
+    info("help").or(b'h'),
+    info("usage"),
+    Flag { long: "", short: Some(b'?'), arity: Arity::Info },
+];
+
+/// Subcommands that start, join or remove nothing: they go to the runtime as they are.
+pub const PASSED: [&str; 19] = [
+    "start", "state", "kill", "pause", "resume", "ps", "events", "list", "update", "checkpoint", "features", "spec",
+    "help", "h", "mounts", "info", "completion", "version", "init",
+];
+
+/// Subcommands that lockc acts on.
+pub const ACTED: [&str; 5] = ["create", "run", "restore", "exec", "delete"];

@@ -1,0 +1,214 @@
+//! The order of things between reading the command line and executing the runtime. Everything that touches the kernel
+//! side is behind [`Kernel`], so that the order is tested without one.
+
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, Result};
+use lockc_core::{
+    abi::{ContainerEntry, MODE_ENFORCE},
+    rules::Level,
+    user::{
+        NewContainer,
+        admission::{self, Engines, Facts, Request, Violation},
+        config::{CONFIG_PATH, Config, Fail},
+        policy::{self, ANNOTATION, Policy},
+        spec::{Process, Spec},
+    },
+};
+
+use crate::{
+    argv::{Call, Exec, Invocation, Start},
+    log, runtime,
+};
+
+/// What the flow asks of the kernel side; each call opens the pinned maps anew, so that none stays open at exec.
+pub trait Kernel {
+    /// Registers and labels this process.
+    fn register(&self, new: &NewContainer) -> Result<()>;
+    /// Labels this process as joining a container.
+    fn join(&self, root: &Path, id: &str) -> Result<()>;
+    /// The entry of a container, if it is registered.
+    fn entry(&self, root: &Path, id: &str) -> Result<Option<ContainerEntry>>;
+    /// Lets the container's slot be taken once its last task is gone.
+    fn mark_deleting(&self, root: &Path, id: &str) -> Result<()>;
+}
+
+/// Where things are; other places in tests.
+pub struct Environment<'a> {
+    /// The configuration file.
+    pub config: &'a Path,
+    /// The directory that a bundle defaults to.
+    pub directory: &'a Path,
+    /// User that runs the wrapper.
+    pub uid: u32,
+    /// The kernel side.
+    pub kernel: &'a dyn Kernel,
+    /// The host.
+    pub facts: &'a dyn Facts,
+    /// Finds the real runtime.
+    pub find: &'a dyn Fn(&[PathBuf]) -> Result<PathBuf>,
+}
+
+/// What to execute.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// The runtime.
+    pub runtime: PathBuf,
+    /// Its arguments, without its name.
+    pub args: Vec<OsString>,
+    /// What was registered, to be undone if the runtime cannot be executed.
+    pub registered: Option<(PathBuf, String)>,
+}
+
+/// Why nothing is executed: one line a reason.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Refusal(pub Vec<String>);
+
+impl From<anyhow::Error> for Refusal {
+    fn from(error: anyhow::Error) -> Self {
+        Self(vec![format!("{error:#}")])
+    }
+}
+
+/// Decides, registers, and says what to execute.
+pub fn prepare(invocation: &Invocation, environment: &Environment<'_>) -> Result<Plan, Refusal> {
+    let mut plan = match &invocation.call {
+        // Nothing about these starts a process in a container: they work whatever state lockc is in.
+        Call::Other | Call::Help | Call::Version => tolerant(environment)?,
+        Call::Delete(id) => {
+            let plan = tolerant(environment)?;
+            if let Some(id) = id {
+                let root = runtime::state_root(invocation.root.as_deref(), &plan.runtime, environment.uid);
+                if let Err(error) = environment.kernel.mark_deleting(&root, id) {
+                    log::warn(&format!("{error:#}; {id} is deleted nevertheless"));
+                }
+            }
+            plan
+        }
+        Call::Start(start) => begin(invocation, start, environment)?,
+        Call::Exec(exec) => join(invocation, exec, environment)?,
+    };
+    plan.args.clone_from(&invocation.passed);
+    Ok(plan)
+}
+
+/// The plan where a broken configuration must not be in the way of managing containers that exist.
+fn tolerant(environment: &Environment<'_>) -> Result<Plan> {
+    let configured = match Config::load(environment.config) {
+        Ok(config) => config.runtimes,
+        Err(error) => {
+            log::warn(&format!("{error}; looking for the runtime in the usual places"));
+            Vec::new()
+        }
+    };
+    Ok(Plan { runtime: (environment.find)(&configured)?, args: Vec::new(), registered: None })
+}
+
+fn strict(environment: &Environment<'_>) -> Result<(Config, Plan)> {
+    let config = Config::load(environment.config).context("the container is not started")?;
+    let runtime = (environment.find)(&config.runtimes)?;
+    Ok((config, Plan { runtime, args: Vec::new(), registered: None }))
+}
+
+fn begin(invocation: &Invocation, start: &Start, environment: &Environment<'_>) -> Result<Plan, Refusal> {
+    let (config, mut plan) = strict(environment)?;
+    let bundle = environment.directory.join(start.bundle.as_deref().unwrap_or(Path::new("")));
+    // runc only knows the bundle's config.json; crun resolves its option before it changes to the bundle.
+    let file = match &start.config {
+        Some(file) if file != Path::new("config.json") => environment.directory.join(file),
+        _ => bundle.join("config.json"),
+    };
+    let spec = Spec::read(&file).context("the container is not started")?;
+    let annotation = spec.annotations.get(ANNOTATION).map(String::as_str);
+    let policy = policy::resolve(&config, invocation.policy.as_deref(), annotation)
+        .context("the container is not started")?;
+    let engines = Engines::detect(&bundle, &config.engine_dirs);
+    let request = Request { id: &start.id, bundle: &bundle, spec: &spec, restore: start.restore };
+    let given = admission::admit(&request, &policy, &config, &engines, environment.facts).map_err(refusal)?;
+    let new = NewContainer {
+        root: runtime::state_root(invocation.root.as_deref(), &plan.runtime, environment.uid),
+        id: start.id.clone(),
+        level: policy.level,
+        rules: policy.rules,
+        mode: MODE_ENFORCE,
+        policy: policy.name,
+        origin: policy.origin,
+        rootfs: given.rootfs,
+        mounts: given.mounts,
+        sockets: given.sockets,
+    };
+    match environment.kernel.register(&new) {
+        Ok(()) => plan.registered = Some((new.root, new.id)),
+        Err(error) => fail(&config, error, "the container is not started")?,
+    }
+    Ok(plan)
+}
+
+fn join(invocation: &Invocation, exec: &Exec, environment: &Environment<'_>) -> Result<Plan, Refusal> {
+    let (config, plan) = strict(environment)?;
+    let root = runtime::state_root(invocation.root.as_deref(), &plan.runtime, environment.uid);
+    let entry = match environment.kernel.entry(&root, &exec.id) {
+        Ok(entry) => entry,
+        Err(error) => {
+            fail(&config, error, "the process is not started")?;
+            return Ok(plan);
+        }
+    };
+    if let Some(entry) = entry {
+        let policy = policy_of(&config, &entry)?;
+        admission::admit_process(&process(exec, environment.directory)?, &policy).map_err(refusal)?;
+    }
+    if let Err(error) = environment.kernel.join(&root, &exec.id) {
+        fail(&config, error, "the process is not started")?;
+    }
+    Ok(plan)
+}
+
+/// What `fail` says about a kernel side that does not answer.
+fn fail(config: &Config, error: anyhow::Error, consequence: &'static str) -> Result<()> {
+    match config.fail {
+        Fail::Closed => Err(error.context(consequence)),
+        Fail::Open => {
+            log::warn(&format!("{error:#}; it runs UNCONFINED, because {CONFIG_PATH} says fail = \"open\""));
+            Ok(())
+        }
+    }
+}
+
+fn policy_of(config: &Config, entry: &ContainerEntry) -> Result<Policy> {
+    let text = |bytes: &[u8]| {
+        let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
+        String::from_utf8_lossy(&bytes[..end]).into_owned()
+    };
+    let level = Level::from_raw(entry.level).with_context(|| {
+        format!("the container is registered with the unknown level {}; create it again", entry.level)
+    })?;
+    Ok(policy::registered(config, &text(&entry.policy), level, &text(&entry.origin)))
+}
+
+/// The process that `exec` asks for, from its file or its options. Without a user it is the container's own, which was
+/// admitted; the same holds for the capabilities.
+fn process(exec: &Exec, directory: &Path) -> Result<Process> {
+    if let Some(file) = &exec.process {
+        return Process::read(&directory.join(file)).context("the process is not started");
+    }
+    let mut process = Process::default();
+    process.capabilities.effective.clone_from(&exec.caps);
+    process.user.uid = match &exec.user {
+        None => u32::MAX,
+        // What is not a number is for the runtime to refuse; until then it counts as root.
+        Some(user) => user.split(':').next().and_then(|uid| uid.parse().ok()).unwrap_or(0),
+    };
+    Ok(process)
+}
+
+fn refusal(violations: Vec<Violation>) -> Refusal {
+    Refusal(violations.iter().map(|violation| format!("refused: {violation}")).collect())
+}
+
+#[cfg(test)]
+#[path = "flow_tests.rs"]
+mod tests;

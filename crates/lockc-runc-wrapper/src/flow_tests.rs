@@ -1,0 +1,1 @@
+//! The order of calls, with a kernel side that only writes down what is asked of it.

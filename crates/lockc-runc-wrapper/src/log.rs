@@ -1,0 +1,134 @@
+//! A refusal, told so that the engine shows it to the user: on stderr always, and in the log file that the engine names,
+//! in the form in which it reads the runtime's own errors.
+//!
+//! containerd's shim takes the last object with level "error"; Podman and conmon parse the whole file as one object, so
+//! that exactly one is written. conmon without a log file reads stderr.
+
+use std::{
+    ffi::{OsStr, OsString},
+    fs::OpenOptions,
+    io::{self, Write as _},
+    os::unix::ffi::{OsStrExt as _, OsStringExt as _},
+    path::PathBuf,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use crate::argv::Invocation;
+
+/// Writes an error to stderr and to the engine's log.
+pub fn error(invocation: &Invocation, lines: &[String]) {
+    let mut stderr = io::stderr().lock();
+    for line in lines {
+        // Nobody is left to be told if stderr is closed.
+        let _ = writeln!(stderr, "lockc: {line}");
+    }
+    let Some(path) = file(invocation.log.as_deref()) else { return };
+    let message = format!("lockc: {}", lines.join("; "));
+    let time = rfc3339(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()));
+    let entry = entry(invocation.log_format.as_deref(), &message, &time);
+    let written = OpenOptions::new()
+        .append(true)
+        .create(true)
+        .open(&path)
+        .and_then(|mut log| log.write_all(entry.as_bytes()));
+    if let Err(error) = written {
+        let _ = writeln!(stderr, "lockc: the log {} cannot be written: {error}", path.display());
+    }
+}
+
+/// Something worth knowing that stops nothing: stderr only, since the log's objects are taken for failures.
+pub fn warn(message: &str) {
+    let _ = writeln!(io::stderr().lock(), "lockc: {message}");
+}
+
+/// The file that `--log` names; crun also takes `file:PATH`, and `journald:` or `syslog:` which are no files.
+fn file(log: Option<&OsStr>) -> Option<PathBuf> {
+    let bytes = log?.as_bytes();
+    if bytes.is_empty() || bytes.starts_with(b"journald:") || bytes.starts_with(b"syslog:") {
+        return None;
+    }
+    let path = bytes.strip_prefix(b"file:").unwrap_or(bytes);
+    Some(OsString::from_vec(path.to_vec()).into())
+}
+
+fn entry(format: Option<&OsStr>, message: &str, time: &str) -> String {
+    if format == Some(OsStr::new("json")) {
+        let object = serde_json::json!({ "level": "error", "msg": message, "time": time });
+        format!("{object}\n")
+    } else {
+        // logrus' text form: quoted as Go quotes.
+        let quoted = serde_json::Value::from(message);
+        format!("time=\"{time}\" level=error msg={quoted}\n")
+    }
+}
+
+/// Seconds since 1970 as RFC 3339 in UTC.
+fn rfc3339(seconds: u64) -> String {
+    let (days, second) = (seconds / 86_400, seconds % 86_400);
+    // Days of the proleptic Gregorian calendar in eras of 400 years that begin in March.
+    let shifted = days + 719_468;
+    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_index = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_index + 2) / 5 + 1;
+    let month = if month_index < 10 { month_index + 3 } else { month_index - 9 };
+    let year = era * 400 + year_of_era + u64::from(month <= 2);
+    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", second / 3_600, second / 60 % 60, second % 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn invocation(log: Option<&OsStr>, format: Option<&str>) -> Invocation {
+        Invocation { log: log.map(Into::into), log_format: format.map(Into::into), ..Invocation::default() }
+    }
+
+    #[test]
+    fn times_are_rfc_3339() {
+        for (seconds, text) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (951_782_400, "2000-02-29T00:00:00Z"),
+            (1_795_470_700, "2026-11-23T19:11:40Z"),
+            (4_107_542_399, "2100-02-28T23:59:59Z"),
+            (4_107_542_400, "2100-03-01T00:00:00Z"),
+        ] {
+            assert_eq!(rfc3339(seconds), text);
+        }
+    }
+
+    #[test]
+    fn the_json_log_has_exactly_one_object() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log.json");
+        error(&invocation(Some(path.as_os_str()), Some("json")), &["a \"b\"".into(), "c\nd".into()]);
+        let text = std::fs::read_to_string(&path).unwrap();
+        let object: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(object["level"], "error");
+        assert_eq!(object["msg"], "lockc: a \"b\"; c\nd");
+        assert!(object["time"].as_str().unwrap().ends_with('Z'));
+        assert_eq!(text.lines().count(), 1);
+    }
+
+    #[test]
+    fn the_text_log_is_one_line_and_appended() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        std::fs::write(&path, "before\n").unwrap();
+        let mut named = OsString::from("file:");
+        named.push(&path);
+        error(&invocation(Some(&named), None), &["a\nb".into()]);
+        let text = std::fs::read_to_string(&path).unwrap();
+        let line = text.strip_prefix("before\n").unwrap();
+        assert!(line.starts_with("time=\"2") && line.ends_with("level=error msg=\"lockc: a\\nb\"\n"), "{line}");
+    }
+
+    #[test]
+    fn journals_are_no_files() {
+        for log in ["journald:x", "syslog:", ""] {
+            assert_eq!(file(Some(OsStr::new(log))), None);
+        }
+        assert_eq!(file(None), None);
+    }
+}
