@@ -27,9 +27,14 @@ pub fn is_root() -> bool {
 
 fn apt_get() -> Command {
     let mut command = Command::new("apt-get");
-    command
-        .env("DEBIAN_FRONTEND", "noninteractive")
-        .args(["-y", "-q", "-o", "Acquire::Retries=5", "-o", "DPkg::Lock::Timeout=120"]);
+    command.env("DEBIAN_FRONTEND", "noninteractive").args([
+        "-y",
+        "-q",
+        "-o",
+        "Acquire::Retries=5",
+        "-o",
+        "DPkg::Lock::Timeout=120",
+    ]);
     command
 }
 
@@ -51,9 +56,12 @@ pub fn install(packages: &[&str], logs: &Path) -> Result<()> {
     for package in failed {
         let log = logs.join(format!("apt-{package}.log"));
         let first = ui::tail(&log, 2000);
-        eprintln!("     {package} does not install from the release (a newer part of it is there already?); trying its backports");
-        from_backports(package, logs)
-            .with_context(|| format!("{package} installs neither from the release:\n{first}\nnor from its backports"))?;
+        eprintln!(
+            "     {package} does not install from the release (a newer part of it is there already?); trying its backports"
+        );
+        from_backports(package, logs).with_context(|| {
+            format!("{package} installs neither from the release:\n{first}\nnor from its backports")
+        })?;
     }
     Ok(())
 }
@@ -122,5 +130,7 @@ fn find_mirror() -> Result<String> {
             return Ok(mirror.trim_end_matches('/').to_owned());
         }
     }
-    bail!("apt on this machine has no Debian source to take kernels and guests from: set LOCKC_DEBIAN_MIRROR to a Debian mirror")
+    bail!(
+        "apt on this machine has no Debian source to take kernels and guests from: set LOCKC_DEBIAN_MIRROR to a Debian mirror"
+    )
 }

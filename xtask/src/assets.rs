@@ -48,7 +48,10 @@ impl Kernel {
     /// The kernel of that name.
     pub fn named(name: &str) -> Result<Self> {
         let known = || KERNELS.map(|kernel| kernel.name).join(", ");
-        KERNELS.into_iter().find(|kernel| kernel.name == name).ok_or_else(|| anyhow!("no kernel {name}; there are {}", known()))
+        KERNELS
+            .into_iter()
+            .find(|kernel| kernel.name == name)
+            .ok_or_else(|| anyhow!("no kernel {name}; there are {}", known()))
     }
 
     /// Folder with `vmlinuz` and `initrd.img`.
@@ -74,7 +77,8 @@ pub fn cache() -> Result<PathBuf> {
         let home = std::env::var_os("HOME").context("neither LOCKC_CACHE nor HOME is set: no place for the cache")?;
         Path::new(&home).join(".cache/lockc")
     };
-    fs::create_dir_all(&path).with_context(|| format!("cannot create the cache {}; LOCKC_CACHE names another", path.display()))?;
+    fs::create_dir_all(&path)
+        .with_context(|| format!("cannot create the cache {}; LOCKC_CACHE names another", path.display()))?;
     Ok(path)
 }
 
@@ -231,7 +235,9 @@ impl Maker {
         loop {
             let log = self.logs.join(format!("{name}-{attempt}.log"));
             match ui::quiet(command, &log) {
-                Err(_) if attempt < 3 => eprintln!("     {name}: attempt {attempt} failed, trying again ({})", log.display()),
+                Err(_) if attempt < 3 => {
+                    eprintln!("     {name}: attempt {attempt} failed, trying again ({})", log.display())
+                }
                 result => return result,
             }
             attempt += 1;
@@ -240,7 +246,10 @@ impl Maker {
     }
 
     fn scratch(&self) -> Result<tempfile::TempDir> {
-        tempfile::Builder::new().prefix("making-").tempdir_in(&self.cache).context("cannot create a folder in the cache")
+        tempfile::Builder::new()
+            .prefix("making-")
+            .tempdir_in(&self.cache)
+            .context("cannot create a folder in the cache")
     }
 
     /// Gives `made` its name and removes older ones of its kind.

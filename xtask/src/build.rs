@@ -37,7 +37,11 @@ pub fn target() -> Result<PathBuf> {
 /// The folder that a guest gets.
 pub fn folder() -> Result<PathBuf> {
     let folder = target()?.join("guest");
-    if folder.join("lockc-it").is_file() { Ok(folder) } else { bail!("nothing was built yet: leave --no-build away once") }
+    if folder.join("lockc-it").is_file() {
+        Ok(folder)
+    } else {
+        bail!("nothing was built yet: leave --no-build away once")
+    }
 }
 
 fn must(command: &mut Command, what: &str) -> Result<()> {
@@ -49,10 +53,7 @@ fn must(command: &mut Command, what: &str) -> Result<()> {
 pub fn guest_programs() -> Result<PathBuf> {
     ui::step("building lockc and the guest's programs", || {
         let target = target()?;
-        must(
-            cargo().args(["build", "--quiet", "--release", "-p", "lockc-bpf", "-p", "lockc-runc-wrapper"]),
-            "lockc",
-        )?;
+        must(cargo().args(["build", "--quiet", "--release", "-p", "lockc-bpf", "-p", "lockc-runc-wrapper"]), "lockc")?;
         must(
             cargo().args(["build", "--quiet", "--release", "-p", "lockc-integration", "--bin", "lockc-it"]),
             "the test program",

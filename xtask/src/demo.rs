@@ -34,7 +34,10 @@ pub fn run(args: &Args) -> Result<bool> {
             .context("cannot run the demo's program")?;
         return Ok(status.success());
     }
-    eprintln!("  .. booting a virtual machine with kernel {} and Docker (emulated: the demo takes about two minutes)", kernel.name);
+    eprintln!(
+        "  .. booting a virtual machine with kernel {} and Docker (emulated: the demo takes about two minutes)",
+        kernel.name
+    );
     let machine = Vm { kernel, timeout: Duration::from_secs(900), append: String::new() };
     let done = machine.run(&programs, "./lockc-it demo", &mut |line| println!("{line}"))?;
     Ok(done.status == 0)

@@ -107,10 +107,19 @@ fn advisories(report: &mut Report) {
         .stderr(Stdio::null())
         .status();
     if fetch.is_ok_and(|status| status.success()) {
-        check(report, NAME, build::cargo().args(["deny", "--log-level", "error", "check", "--disable-fetch", "advisories"]));
+        check(
+            report,
+            NAME,
+            build::cargo().args(["deny", "--log-level", "error", "check", "--disable-fetch", "advisories"]),
+        );
     } else {
         eprintln!("skip {NAME}: the advisory database can't be fetched from here");
-        report.add("checks", NAME, Outcome::Skipped("the advisory database can't be fetched from here".into()), start.elapsed());
+        report.add(
+            "checks",
+            NAME,
+            Outcome::Skipped("the advisory database can't be fetched from here".into()),
+            start.elapsed(),
+        );
     }
 }
 
@@ -121,7 +130,17 @@ fn unit_tests(report: &mut Report) -> Result<()> {
     let junit = build::target()?.join("nextest/default/junit.xml");
     let _ = std::fs::remove_file(&junit);
     let status = build::cargo()
-        .args(["nextest", "run", "--no-fail-fast", "--no-tests", "pass", "--status-level", "fail", "--final-status-level", "fail"])
+        .args([
+            "nextest",
+            "run",
+            "--no-fail-fast",
+            "--no-tests",
+            "pass",
+            "--status-level",
+            "fail",
+            "--final-status-level",
+            "fail",
+        ])
         .stdin(Stdio::null())
         .status()
         .context("cannot run cargo nextest")?;
@@ -136,9 +155,18 @@ fn unit_tests(report: &mut Report) -> Result<()> {
         report.add("unit", &format!("failed unit test {n}"), Outcome::Failed("named above".into()), start.elapsed());
     }
     if !status.success() && failed == 0 {
-        report.add("unit", "cargo nextest", Outcome::Failed(format!("{status}, its message is above")), start.elapsed());
+        report.add(
+            "unit",
+            "cargo nextest",
+            Outcome::Failed(format!("{status}, its message is above")),
+            start.elapsed(),
+        );
     }
-    eprintln!("{} unit tests: {ran} run ({:.1} s)", if status.success() { "  ok" } else { "FAIL" }, start.elapsed().as_secs_f32());
+    eprintln!(
+        "{} unit tests: {ran} run ({:.1} s)",
+        if status.success() { "  ok" } else { "FAIL" },
+        start.elapsed().as_secs_f32()
+    );
     Ok(())
 }
 

@@ -45,7 +45,9 @@ enum Command {
         Exit status: 0 when everything passed, 1 otherwise.")]
     Test(gate::Args),
     /// Show what lockc stops: real Docker, with and without lockc, as a table
-    #[command(after_help = "Examples:\n  cargo xtask demo\n  cargo xtask demo --here      (on this host: BPF LSM and Docker needed)")]
+    #[command(
+        after_help = "Examples:\n  cargo xtask demo\n  cargo xtask demo --here      (on this host: BPF LSM and Docker needed)"
+    )]
     Demo(demo::Args),
 }
 

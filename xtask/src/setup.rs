@@ -75,7 +75,10 @@ fn packages(vms: bool, own_nightly: bool, logs: &Path) -> Result<()> {
         eprintln!("  {name:24} {why}");
     }
     if !apt::is_root() {
-        bail!("installing packages needs root. Run once:\n  sudo apt-get install --no-install-recommends {}", missing.join(" "));
+        bail!(
+            "installing packages needs root. Run once:\n  sudo apt-get install --no-install-recommends {}",
+            missing.join(" ")
+        );
     }
     ui::step("installing packages", || apt::install(&missing, logs))
 }

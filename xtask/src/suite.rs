@@ -37,7 +37,11 @@ pub fn run(kernels: &[Kernel], filter: &str, report: &mut Report) -> Result<()> 
             let expected = if kernel.all_docker { all.clone() } else { list(&programs, part, filter, true)? };
             if expected.len() < all.len() {
                 let left = all.len() - expected.len();
-                report.note(format!("kernel {}: {left} of {} {part} cases run on the newer kernels only", kernel.name, all.len()));
+                report.note(format!(
+                    "kernel {}: {left} of {} {part} cases run on the newer kernels only",
+                    kernel.name,
+                    all.len()
+                ));
             }
             if !expected.is_empty() {
                 jobs.push_back(Job { kernel: *kernel, part, expected });

@@ -86,14 +86,17 @@ impl Drop for Guard {
 impl Vm {
     /// Boots, runs `command` for bash with a copy of `input` as its working directory, powers off.
     pub fn run(&self, input: &Path, command: &str, on_line: &mut dyn FnMut(&str)) -> Result<Done> {
-        let scratch = tempfile::Builder::new().prefix("lockc-vm-").tempdir().context("cannot create a temporary folder")?;
+        let scratch =
+            tempfile::Builder::new().prefix("lockc-vm-").tempdir().context("cannot create a temporary folder")?;
         let at = |name: &str| scratch.path().join(name);
         fs::write(at(".command"), format!("{command}\n")).context("cannot write the command")?;
         let mut tar = Command::new("tar");
         tar.arg("cf").arg(at("in.tar")).arg("--owner=0").arg("--group=0").arg("-C").arg(scratch.path()).arg(".command");
         ui::capture(tar.arg("-C").arg(input).arg("."))?;
         for attempt in 1.. {
-            fs::File::create(at("out.tar")).and_then(|file| file.set_len(64 << 20)).context("cannot create the output disk")?;
+            fs::File::create(at("out.tar"))
+                .and_then(|file| file.set_len(64 << 20))
+                .context("cannot create the output disk")?;
             self.boot(scratch.path(), on_line)?;
             let console = fs::read(at("console.log")).unwrap_or_default();
             if String::from_utf8_lossy(&console).contains(UP) {
@@ -101,14 +104,19 @@ impl Vm {
             }
             let end = ui::tail(&at("console.log"), 1500);
             if attempt == BOOT_ATTEMPTS {
-                bail!("kernel {} did not reach user space in {attempt} attempts; the console's end:\n{end}", self.kernel.name);
+                bail!(
+                    "kernel {} did not reach user space in {attempt} attempts; the console's end:\n{end}",
+                    self.kernel.name
+                );
             }
             let last = end.lines().last().unwrap_or("nothing on the console");
             eprintln!("     {}: did not reach user space ({last}), booting again", self.kernel.name);
         }
-        let out = tempfile::Builder::new().prefix("lockc-out-").tempdir().context("cannot create a temporary folder")?;
+        let out =
+            tempfile::Builder::new().prefix("lockc-out-").tempdir().context("cannot create a temporary folder")?;
         // An empty disk (the machine died) is no tar: the missing status below says so.
-        let _ = Command::new("tar").arg("xf").arg(at("out.tar")).arg("-C").arg(out.path()).stderr(Stdio::null()).status();
+        let _ =
+            Command::new("tar").arg("xf").arg(at("out.tar")).arg("-C").arg(out.path()).stderr(Stdio::null()).status();
         let status = fs::read_to_string(out.path().join(".status")).ok().and_then(|text| text.trim().parse().ok());
         match status {
             Some(status) => Ok(Done { status, out }),
@@ -183,7 +191,8 @@ impl Vm {
         ] {
             qemu.arg("-drive").arg(format!("{file},id={id}")).args(["-device", &format!("virtio-blk-pci,drive={id}")]);
         }
-        qemu.args(["-device", "virtio-serial-pci", "-chardev", "stdio,id=lines,signal=off"])
+        // A file, not stdio: that one closes the port when its input ends.
+        qemu.args(["-device", "virtio-serial-pci", "-chardev", "file,id=lines,path=/proc/self/fd/1"])
             .args(["-device", "virtserialport,chardev=lines,name=lockc.out"]);
         Ok(qemu)
     }
