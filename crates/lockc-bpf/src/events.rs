@@ -163,7 +163,8 @@ fn detail(event: &Event, hook: Option<Hook>) -> String {
         .take_while(|name| !name.is_empty())
         .collect();
     if !names.is_empty() {
-        let path = names.into_iter().rev().collect::<Vec<_>>().join("/");
+        // A file system's root is called `/`.
+        let path = names.into_iter().rev().collect::<Vec<_>>().join("/").replacen("//", "/", 1);
         return match event.rule {
             rule if rule == Rule::Files as u32 => {
                 format!(

@@ -39,6 +39,7 @@ macro_rules! fields {
 
 fields! {
     TASK_FS: "task_struct" "fs";
+    TASK_REAL_CRED: "task_struct" "real_cred";
     TASK_NSPROXY: "task_struct" "nsproxy";
     FS_ROOT_MNT: "fs_struct" "root.mnt";
     FS_ROOT_DENTRY: "fs_struct" "root.dentry";

@@ -2,6 +2,7 @@
 //!
 //! | hook | what for |
 //! |---|---|
+//! | capable (in `mounts`) | CAP_DAC_READ_SEARCH: open_by_handle_at reaches any file of a volume's file system through the volume's mount |
 //! | file_open | every open but O_PATH: files, directories, devices, executables, reopened descriptors |
 //!
 //! The mount decides, not the path: a leaked directory descriptor, a working directory, `/proc/1/root` or a symlink lead to
@@ -20,6 +21,9 @@ use crate::{
     pseudo,
     verdict::{self, About, EACCES, EPERM, Judged},
 };
+
+/// include/uapi/linux/capability.h
+pub const CAP_DAC_READ_SEARCH: i32 = 2;
 
 /// include/linux/stat.h
 const S_IFMT: u16 = 0o170_000;

@@ -22,32 +22,35 @@ pub fn current() -> Obj {
     Obj(unsafe { bpf_get_current_task_btf() } as *const u8)
 }
 
+/// Whether task storage may fail on contention. The copy in the shadow map is the one that counts then.
+#[inline(always)]
+fn may_fail() -> bool {
+    offset(&STORAGE_MAY_FAIL) != 0
+}
+
 /// The label of a task, or null: the task is the host's.
 #[inline(always)]
 pub fn of(task: Obj) -> *mut TaskLabel {
-    // SAFETY: the verifier proves that the map and the task are what the helper wants.
-    let label = unsafe { bpf_task_storage_get(TASK_LABELS.as_ptr(), task.0 as *mut _, ptr::null_mut(), 0) };
-    if label.is_null() && offset(&STORAGE_MAY_FAIL) != 0 {
-        return shadow(task);
+    if may_fail()
+        && let Some(label) = SHADOW.get_ptr_mut(task.addr())
+    {
+        return label;
     }
-    label.cast()
+    // SAFETY: the verifier proves that the map and the task are what the helper wants.
+    unsafe { bpf_task_storage_get(TASK_LABELS.as_ptr(), task.0 as *mut _, ptr::null_mut(), 0) }.cast()
 }
 
-#[inline(always)]
-fn shadow(task: Obj) -> *mut TaskLabel {
-    SHADOW.get_ptr_mut(task.addr()).unwrap_or(ptr::null_mut())
-}
-
-/// Keeps a copy of a label for kernels on which the storage may fail.
+/// Copies a label to where it is found even if the storage fails. An error where there is no room.
 #[inline(always)]
 pub fn remember(task: Obj, label: &TaskLabel) -> Result<(), i32> {
-    if offset(&STORAGE_MAY_FAIL) != 0 { SHADOW.insert(task.addr(), label, 0) } else { Ok(()) }
+    if may_fail() { SHADOW.insert(task.addr(), label, 0) } else { Ok(()) }
 }
 
 /// Forgets a task that is being freed: its address may be another task's soon.
 #[inline(always)]
 pub fn forget(task: Obj) {
-    if offset(&STORAGE_MAY_FAIL) != 0 {
+    if may_fail() {
+        // Most tasks are not in there.
         let _ = SHADOW.remove(task.addr());
     }
 }
@@ -57,6 +60,7 @@ pub fn forget(task: Obj) {
 pub fn inherit(child: Obj, parent: &TaskLabel) -> Result<(), i32> {
     let mut label = *parent;
     label.flags = (parent.flags & LABEL_HAS_BASE) | LABEL_COUNTED;
+    remember(child, &label)?;
     // SAFETY: as in `of`; the initial value is on the stack.
     let made = unsafe {
         bpf_task_storage_get(
@@ -66,10 +70,7 @@ pub fn inherit(child: Obj, parent: &TaskLabel) -> Result<(), i32> {
             CREATE,
         )
     };
-    if made.is_null() {
-        return Err(-1);
-    }
-    remember(child, &label)
+    if made.is_null() && !may_fail() { Err(-1) } else { Ok(()) }
 }
 
 /// Whether the label is that of a confined task.

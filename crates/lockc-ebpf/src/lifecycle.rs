@@ -151,10 +151,21 @@ pub fn sb_statfs(ctx: LsmContext) -> i32 {
         return 0;
     };
     // overlayfs asks its upper layer in turn: the first answer counts.
-    if label.state == STATE_IDENTIFY && label.flags & LABEL_SEEN == 0 {
-        let dentry = Obj(ctx.arg::<*const u8>(0));
+    if label.flags & LABEL_SEEN != 0 {
+        return 0;
+    }
+    let dentry = Obj(ctx.arg::<*const u8>(0));
+    if label.state == STATE_IDENTIFY {
         label.seen = verdict::identity(dentry, follow(dentry, &kernel::DENTRY_SB));
         label.flags |= LABEL_SEEN;
+    } else if label.state == STATE_SETUP && label.flags & LABEL_HAS_BASE == 0 {
+        // The wrapper makes sure that the label will be found, before it executes the runtime.
+        label.flags |= LABEL_SEEN;
+        let copy = *label;
+        if label::remember(label::current(), &copy).is_err() {
+            label.flags &= !LABEL_SEEN;
+            verdict::error(Hook::SbStatfs);
+        }
     }
     0
 }

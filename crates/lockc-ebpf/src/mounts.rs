@@ -13,7 +13,7 @@ use aya_ebpf::{macros::lsm, programs::LsmContext};
 use lockc_core::{abi::Hook, rules::Rule};
 
 use crate::{
-    kernel_log,
+    files, kernel, kernel_log, label,
     verdict::{self, About, EPERM},
 };
 
@@ -75,11 +75,19 @@ pub fn capable(ctx: LsmContext) -> i32 {
     let rule = match cap {
         CAP_SYS_ADMIN => Rule::Mount,
         kernel_log::CAP_SYSLOG => Rule::KernelLog,
+        files::CAP_DAC_READ_SEARCH => Rule::Files,
         _ => return 0,
     };
     let Some(who) = verdict::judged(rule) else {
         return 0;
     };
+    // The kernel acts in the task's name with credentials of its own (overlayfs with the mounter's, to mark a directory
+    // opaque): not the container's doing. None of what this hook guards can be asked for in that way; io_uring, which
+    // overrides credentials too, has no operation for it.
+    let asking: u64 = ctx.arg(0);
+    if kernel::follow(label::current(), &kernel::TASK_REAL_CRED).addr() != asking {
+        return 0;
+    }
     let opts: u32 = ctx.arg(3);
     if opts & CAP_OPT_NOAUDIT != 0 {
         return verdict::quietly(&who, EPERM);

@@ -13,7 +13,7 @@ use std::{
 use aya::maps::{Array, HashMap, Map, MapData, MapError};
 use nix::{
     fcntl::{Flock, FlockArg},
-    sys::statfs::fstatfs,
+    sys::statfs::{fstatfs, statfs},
     time::{ClockId, clock_gettime},
 };
 use sha2::{Digest as _, Sha256};
@@ -192,9 +192,7 @@ impl Registry {
     /// Labels this process as setting up a task of a registered container (`exec`).
     pub fn join(&self, root: &Path, id: &str) -> Result<ContainerKey, RegistryError> {
         let (key, _) = self.entry(root, id)?.ok_or_else(|| RegistryError::NotRegistered { id: id.to_owned() })?;
-        // Proof that the programs run.
-        self.identify(key, Path::new("/"))?;
-        self.set_own_label(key, STATE_SETUP)?;
+        self.enter_setup(key)?;
         Ok(key)
     }
 
@@ -341,7 +339,7 @@ impl Registry {
         }
         self.set_container(key.slot, &entry)?;
         self.ids.insert(hash, key, 0).map_err(map_error("writing", "ids"))?;
-        self.set_own_label(key, STATE_SETUP)
+        self.enter_setup(key)
     }
 
     fn give(&mut self, key: ContainerKey, path: &Path, kind: u32) -> Result<(), RegistryError> {
@@ -354,14 +352,28 @@ impl Registry {
     fn identify(&self, key: ContainerKey, path: &Path) -> Result<FileId, RegistryError> {
         let at = |source: io::Error| RegistryError::Identity { path: path.to_owned(), source };
         let file = OpenOptions::new().read(true).custom_flags(nix::libc::O_PATH).open(path).map_err(at)?;
-        let task = self.set_own_label(key, STATE_IDENTIFY).and_then(|()| own_pidfd())?;
+        self.set_own_label(key, STATE_IDENTIFY)?;
         fstatfs(&file).map_err(|errno| at(errno.into()))?;
-        let label = sys::label(self.labels.as_fd(), task.as_fd())
-            .map_err(|source| RegistryError::Label { action: "read", source })?;
-        match label {
-            Some(label) if label.flags & LABEL_SEEN != 0 => Ok(label.seen),
-            _ => Err(RegistryError::NotAnswering),
+        let label = self.own_label()?.filter(|label| label.flags & LABEL_SEEN != 0);
+        label.map(|label| label.seen).ok_or(RegistryError::NotAnswering)
+    }
+
+    /// Labels this process as the runtime, and makes sure that the programs see it so.
+    fn enter_setup(&self, key: ContainerKey) -> Result<(), RegistryError> {
+        // Before Linux 6.2 the programs may miss a label for a moment; they confirm the one that they have seen.
+        for _ in 0..100 {
+            self.set_own_label(key, STATE_SETUP)?;
+            statfs("/").map_err(|errno| RegistryError::Io { path: "/".into(), source: errno.into() })?;
+            if self.own_label()?.is_some_and(|label| label.flags & LABEL_SEEN != 0) {
+                return Ok(());
+            }
         }
+        Err(RegistryError::NotAnswering)
+    }
+
+    fn own_label(&self) -> Result<Option<TaskLabel>, RegistryError> {
+        sys::label(self.labels.as_fd(), own_pidfd()?.as_fd())
+            .map_err(|source| RegistryError::Label { action: "read", source })
     }
 
     fn set_own_label(&self, key: ContainerKey, state: u32) -> Result<(), RegistryError> {
