@@ -1,1 +1,314 @@
 //! Command lines of real engines and made-up ones.
+
+use std::os::unix::ffi::OsStringExt as _;
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn os(args: &[&str]) -> Vec<OsString> {
+    args.iter().map(OsString::from).collect()
+}
+
+fn line(text: &str) -> Vec<OsString> {
+    text.split_whitespace().map(OsString::from).collect()
+}
+
+fn ok(text: &str) -> Invocation {
+    let (invocation, result) = parse(&line(text));
+    assert_eq!(result, Ok(()), "{text}");
+    invocation
+}
+
+fn started(text: &str) -> Start {
+    match ok(text).call {
+        Call::Start(start) => start,
+        other => panic!("{text}: {other:?}"),
+    }
+}
+
+fn unclear(text: &str) -> String {
+    let (_, result) = parse(&line(text));
+    result.expect_err(text).0
+}
+
+/// The recorded calls of an engine, one a line, each argument in brackets.
+fn recorded(text: &str) -> impl Iterator<Item = Vec<OsString>> {
+    text.lines()
+        .map(|line| line.trim_start_matches('[').trim_end_matches(']').split("] [").map(OsString::from).collect())
+}
+
+#[test]
+fn every_recorded_call_is_recognised() {
+    let logs = [
+        include_str!("../tests/fixtures/docker-26/argv.log"),
+        include_str!("../tests/fixtures/docker-28/argv.log"),
+        include_str!("../tests/fixtures/containerd-1.7-cri/argv.log"),
+        include_str!("../tests/fixtures/containerd-2.1-cri/argv.log"),
+        include_str!("../tests/fixtures/podman-5.4/argv.log"),
+        include_str!("../tests/fixtures/podman-5.8/argv.log"),
+    ];
+    for log in logs {
+        let mut starts = 0;
+        for args in recorded(log) {
+            let (invocation, result) = parse(&args);
+            assert_eq!(result, Ok(()), "{args:?}");
+            assert_eq!(invocation.passed, args, "nothing of lockc's own");
+            let named = |name: &str| args.iter().any(|arg| arg == name);
+            let last = args.last().and_then(|arg| arg.to_str()).unwrap();
+            match &invocation.call {
+                Call::Start(start) => {
+                    assert!(named("create") && start.bundle.is_some(), "{args:?}");
+                    assert_eq!(start.id, last);
+                    starts += 1;
+                }
+                Call::Exec(exec) => {
+                    assert!(named("exec") && exec.process.is_some(), "{args:?}");
+                    assert_eq!(exec.id, last);
+                }
+                Call::Delete(id) => assert_eq!((named("delete"), id.as_deref()), (true, Some(last))),
+                Call::Other => assert!(!named("create") && !named("exec") && !named("delete"), "{args:?}"),
+                Call::Help | Call::Version => panic!("{args:?}"),
+            }
+            assert_eq!(invocation.log.is_some(), named("--log"));
+            assert_eq!(invocation.root.is_some(), named("--root"));
+        }
+        assert!(starts > 0);
+    }
+}
+
+#[test]
+fn every_spelling_of_the_bundle_is_read() {
+    for spelling in
+        ["--bundle /b", "--bundle=/b", "-bundle /b", "-bundle=/b", "-b /b", "-b=/b", "-b/b", "--b /b", "--b=/b"]
+    {
+        for call in ["create", "run", "restore"] {
+            for text in [
+                format!("{call} {spelling} c"),
+                format!("{call} c {spelling}"),
+                format!("--root /r {call} {spelling} -- c"),
+            ] {
+                let start = started(&text);
+                assert_eq!((start.bundle.as_deref(), start.id.as_str()), (Some("/b".as_ref()), "c"), "{text}");
+                assert_eq!(start.restore, call == "restore");
+            }
+        }
+    }
+    assert_eq!(started("create --bundle /a --bundle=/b c").bundle.unwrap(), PathBuf::from("/b"), "the last one holds");
+    assert_eq!(started("create c").bundle, None);
+    assert_eq!(started("run -f other.json -b /b c").config.unwrap(), PathBuf::from("other.json"));
+}
+
+#[test]
+fn global_options_of_every_runtime_are_read() {
+    let invocation =
+        ok("--debug --root=/r --log /l --log-format json --systemd-cgroup --rootless=auto --criu x create c");
+    assert_eq!((invocation.root.unwrap(), invocation.log.unwrap()), (PathBuf::from("/r"), "/l".into()));
+    assert_eq!(invocation.log_format.unwrap(), "json");
+    let invocation = ok("--cgroup-manager systemd --log=file:/l --log-level debug -r /r -s create c");
+    assert_eq!(invocation.root.unwrap(), PathBuf::from("/r"));
+    assert!(matches!(invocation.call, Call::Start(_)));
+    // The value of an option is no subcommand.
+    assert_eq!(started("--root create --log run create delete").id, "delete");
+    assert_eq!(started("-root create -- create -- run").id, "run");
+    assert_eq!(started("--new-in-2027=x --debug=true create c").id, "c");
+}
+
+#[test]
+fn options_that_stand_for_several_are_read() {
+    let Call::Exec(exec) = ok("exec -dtu 0:0 -c CAP_SYS_ADMIN --cap=CAP_CHOWN c sh -c ls").call else { panic!() };
+    assert_eq!((exec.user.as_deref(), exec.caps.len(), exec.id.as_str()), (Some("0:0"), 2, "c"));
+    let Call::Exec(exec) = ok("exec -tp /p c").call else { panic!() };
+    assert_eq!(exec.process.unwrap(), PathBuf::from("/p"));
+    assert_eq!(started("run -db /b c").bundle.unwrap(), PathBuf::from("/b"));
+}
+
+#[test]
+fn ids_that_look_like_something_else_are_ids() {
+    for id in ["create", "exec", "delete", "run", "a.b", "-"] {
+        assert_eq!(started(&format!("create {id}")).id, id);
+    }
+    assert_eq!(started("create -- --bundle").id, "--bundle");
+    assert_eq!(ok("delete --force delete").call, Call::Delete(Some("delete".into())));
+    assert_eq!(ok("kill run 9").call, Call::Other);
+    assert_eq!(ok("state create").call, Call::Other);
+    let Call::Exec(exec) = ok("exec c --process /p").call else { panic!() };
+    assert_eq!((exec.id.as_str(), exec.process), ("c", None), "what follows the id is the command");
+}
+
+#[test]
+fn what_could_be_read_in_two_ways_is_refused() {
+    for text in [
+        "--new create c",
+        "--new x create c",
+        "create --new c",
+        "run --new x c",
+        "exec --new c ls",
+        "restore --new c",
+        "create -x c",
+        "create a b",
+        "create",
+        "create --bundle",
+        "exec",
+        "create c --help",
+        "create --help=false c",
+        "--help=false create c",
+        "--version=0 run c",
+        "frobnicate c",
+        "--bund=/b create c --bund /b",
+    ] {
+        let error = unclear(text);
+        assert!(error.len() > 20, "{text}: {error}");
+    }
+    assert_eq!(ok("--new state c").call, Call::Other, "nothing that lockc acts on can follow");
+}
+
+#[test]
+fn a_delete_is_never_refused() {
+    assert_eq!(ok("delete --new c").call, Call::Delete(Some("c".into())));
+    assert_eq!(ok("delete -f c").call, Call::Delete(Some("c".into())));
+    assert_eq!(ok("delete c --force").call, Call::Delete(Some("c".into())));
+    assert_eq!(ok("delete --regex .*").call, Call::Delete(None));
+    assert_eq!(ok("delete").call, Call::Delete(None));
+}
+
+#[test]
+fn what_only_prints_goes_to_the_runtime() {
+    for text in [
+        "",
+        "--help",
+        "-h",
+        "--version",
+        "-v",
+        "--root /r --version",
+        "--help create c",
+        "create --help",
+        "run -h c",
+        "exec --help",
+        "features",
+        "--debug features",
+        "help create",
+        "--root",
+    ] {
+        assert_eq!(ok(text).call, Call::Other, "{text}");
+    }
+    assert_eq!(ok("--lockc-help").call, Call::Help);
+    assert_eq!(ok("--lockc-version").call, Call::Version);
+}
+
+#[test]
+fn own_options_are_taken_out_and_nothing_else() {
+    for text in [
+        "--lockc-policy restricted --root /r create -b /b c",
+        "--lockc-policy=restricted --root /r create -b /b c",
+        "--root /r --lockc-policy restricted create -b /b c",
+    ] {
+        let invocation = ok(text);
+        assert_eq!(invocation.policy.as_deref(), Some("restricted"));
+        assert_eq!(invocation.passed, line("--root /r create -b /b c"), "{text}");
+    }
+    assert_eq!(ok("--root --lockc-policy create c").policy, None, "the value of --root");
+    let Call::Exec(_) = ok("exec c --lockc-policy x").call else { panic!() };
+    for text in [
+        "--lockc-policy",
+        "--lockc-policy= create c",
+        "--lockc-nonsense create c",
+        "create --lockc-policy x c",
+        "--lockc-policy a --lockc-policy b create c",
+    ] {
+        assert!(!unclear(text).is_empty(), "{text}");
+    }
+}
+
+#[test]
+fn an_error_still_knows_the_log() {
+    let (invocation, result) = parse(&line("--log /l --log-format json create --new c"));
+    assert!(result.is_err());
+    assert_eq!(invocation.log.unwrap(), "/l");
+}
+
+#[test]
+fn bytes_that_are_no_utf8_are_passed_and_no_ids() {
+    let odd = OsString::from_vec(b"/b\xff".to_vec());
+    let (invocation, result) = parse(&[os(&["create", "--bundle"]), vec![odd.clone()], os(&["c"])].concat());
+    assert_eq!(result, Ok(()));
+    let Call::Start(start) = invocation.call else { panic!() };
+    assert_eq!(start.bundle.unwrap(), PathBuf::from(&odd));
+    assert!(parse(&[os(&["create"]), vec![odd]].concat()).1.is_err());
+}
+
+/// An option with its value, in any spelling.
+fn spelt(long: &'static str, short: Option<char>, value: &'static str) -> impl Strategy<Value = Vec<OsString>> {
+    let mut spellings = vec![
+        vec![format!("--{long}"), value.into()],
+        vec![format!("--{long}={value}")],
+        vec![format!("-{long}"), value.into()],
+        vec![format!("-{long}={value}")],
+    ];
+    if let Some(short) = short {
+        spellings.extend([vec![format!("-{short}"), value.into()], vec![format!("-{short}={value}")]]);
+    }
+    prop::sample::select(spellings).prop_map(|args| args.iter().map(OsString::from).collect())
+}
+
+fn switch(long: &'static str) -> impl Strategy<Value = Vec<OsString>> {
+    prop::sample::select(vec![format!("--{long}"), format!("-{long}"), format!("--{long}=true")])
+        .prop_map(|arg| vec![arg.into()])
+}
+
+proptest! {
+    #[test]
+    fn all_orders_and_spellings_of_a_create_are_the_same(
+        globals in (spelt("root", Some('r'), "/r"), spelt("log", Some('l'), "create"), spelt("log-format", None, "json"), switch("debug"), switch("systemd-cgroup"))
+            .prop_map(|(a, b, c, d, e)| vec![a, b, c, d, e]).prop_shuffle(),
+        after in (spelt("bundle", Some('b'), "/b"), spelt("pid-file", None, "exec"), spelt("console-socket", None, "run"), switch("no-pivot"), Just(vec![OsString::from("delete")]))
+            .prop_map(|(a, b, c, d, e)| vec![a, b, c, d, e]).prop_shuffle(),
+        policy in prop::option::of(0..=5usize),
+    ) {
+        let mut globals = globals;
+        if let Some(at) = policy {
+            globals.insert(at, os(&["--lockc-policy", "offline"]));
+        }
+        let args = [globals.concat(), os(&["create"]), after.concat()].concat();
+        let (invocation, result) = parse(&args);
+        prop_assert_eq!(result, Ok(()));
+        prop_assert_eq!(invocation.root, Some(PathBuf::from("/r")));
+        prop_assert_eq!(invocation.log, Some("create".into()));
+        prop_assert_eq!(invocation.log_format, Some("json".into()));
+        prop_assert_eq!(invocation.policy.is_some(), policy.is_some());
+        prop_assert_eq!(invocation.passed.len() + if policy.is_some() { 2 } else { 0 }, args.len());
+        prop_assert_eq!(invocation.call, Call::Start(Start { bundle: Some("/b".into()), id: "delete".into(), ..Start::default() }));
+    }
+
+    #[test]
+    fn arbitrary_arguments_never_panic(args in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..6), 0..8)) {
+        let args: Vec<OsString> = args.into_iter().map(OsString::from_vec).collect();
+        let _ = parse(&args);
+    }
+
+    #[test]
+    fn a_container_is_never_started_unseen(
+        args in prop::collection::vec(prop::sample::select(vec!["create", "run", "--root", "--debug", "--new", "--new=1", "-b", "--", "c", "--help", "-h", "--lockc-policy", "state"]), 0..7),
+    ) {
+        // Whatever is passed through without lockc acting must not be a create or run for Go's flag package.
+        let (invocation, result) = parse(&os(&args));
+        if result.is_ok() && invocation.call == Call::Other {
+            let mut rest = invocation.passed.iter().filter_map(|arg| arg.to_str()).peekable();
+            let mut subcommand = None;
+            let mut prints = false;
+            while let Some(arg) = rest.next() {
+                match arg {
+                    "--" => { subcommand = rest.next(); break }
+                    "--root" => { rest.next(); }
+                    "--help" | "-h" => prints = true,
+                    "--debug" => {}
+                    // Unknown to runc: it prints its usage and exits.
+                    _ if arg.starts_with('-') => prints = true,
+                    _ => { subcommand = Some(arg); break }
+                }
+            }
+            let helped = rest.next().is_some_and(|arg| arg == "--help" || arg == "-h" || arg == "-b" || arg == "--root");
+            prop_assert!(prints || helped || !matches!(subcommand, Some("create" | "run")), "{:?}", args);
+        }
+    }
+}

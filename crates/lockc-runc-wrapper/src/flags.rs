@@ -135,8 +135,25 @@ pub const DELETE: &[Flag] = &[
 
 /// Subcommands that start, join or remove nothing: they go to the runtime as they are.
 pub const PASSED: [&str; 19] = [
-    "start", "state", "kill", "pause", "resume", "ps", "events", "list", "update", "checkpoint", "features", "spec",
-    "help", "h", "mounts", "info", "completion", "version", "init",
+    "start",
+    "state",
+    "kill",
+    "pause",
+    "resume",
+    "ps",
+    "events",
+    "list",
+    "update",
+    "checkpoint",
+    "features",
+    "spec",
+    "help",
+    "h",
+    "mounts",
+    "info",
+    "completion",
+    "version",
+    "init",
 ];
 
 /// Subcommands that lockc acts on.

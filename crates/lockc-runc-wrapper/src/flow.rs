@@ -13,7 +13,7 @@ use lockc_core::{
     user::{
         NewContainer,
         admission::{self, Engines, Facts, Request, Violation},
-        config::{CONFIG_PATH, Config, Fail},
+        config::{CONFIG_PATH, Config, ConfigError, Fail},
         policy::{self, ANNOTATION, Policy},
         spec::{Process, Spec},
     },
@@ -77,9 +77,12 @@ impl From<anyhow::Error> for Refusal {
 pub fn prepare(invocation: &Invocation, environment: &Environment<'_>) -> Result<Plan, Refusal> {
     let mut plan = match &invocation.call {
         // Nothing about these starts a process in a container: they work whatever state lockc is in.
-        Call::Other | Call::Help | Call::Version => tolerant(environment)?,
+        Call::Other | Call::Help | Call::Version => tolerant(environment)?.0,
         Call::Delete(id) => {
-            let plan = tolerant(environment)?;
+            let (plan, problem) = tolerant(environment)?;
+            if let Some(error) = problem {
+                log::warn(&format!("{error}; the runtime is looked for in the usual places"));
+            }
             if let Some(id) = id {
                 let root = runtime::state_root(invocation.root.as_deref(), &plan.runtime, environment.uid);
                 if let Err(error) = environment.kernel.mark_deleting(&root, id) {
@@ -95,16 +98,14 @@ pub fn prepare(invocation: &Invocation, environment: &Environment<'_>) -> Result
     Ok(plan)
 }
 
-/// The plan where a broken configuration must not be in the way of managing containers that exist.
-fn tolerant(environment: &Environment<'_>) -> Result<Plan> {
-    let configured = match Config::load(environment.config) {
-        Ok(config) => config.runtimes,
-        Err(error) => {
-            log::warn(&format!("{error}; looking for the runtime in the usual places"));
-            Vec::new()
-        }
+/// The plan where a broken configuration must not be in the way of managing containers that exist. The caller tells of
+/// it where nobody parses stderr: engines read the output of `state` and `ps` together with it.
+fn tolerant(environment: &Environment<'_>) -> Result<(Plan, Option<ConfigError>)> {
+    let (configured, problem) = match Config::load(environment.config) {
+        Ok(config) => (config.runtimes, None),
+        Err(error) => (Vec::new(), Some(error)),
     };
-    Ok(Plan { runtime: (environment.find)(&configured)?, args: Vec::new(), registered: None })
+    Ok((Plan { runtime: (environment.find)(&configured)?, args: Vec::new(), registered: None }, problem))
 }
 
 fn strict(environment: &Environment<'_>) -> Result<(Config, Plan)> {
@@ -123,8 +124,8 @@ fn begin(invocation: &Invocation, start: &Start, environment: &Environment<'_>) 
     };
     let spec = Spec::read(&file).context("the container is not started")?;
     let annotation = spec.annotations.get(ANNOTATION).map(String::as_str);
-    let policy = policy::resolve(&config, invocation.policy.as_deref(), annotation)
-        .context("the container is not started")?;
+    let policy =
+        policy::resolve(&config, invocation.policy.as_deref(), annotation).context("the container is not started")?;
     let engines = Engines::detect(&bundle, &config.engine_dirs);
     let request = Request { id: &start.id, bundle: &bundle, spec: &spec, restore: start.restore };
     let given = admission::admit(&request, &policy, &config, &engines, environment.facts).map_err(refusal)?;

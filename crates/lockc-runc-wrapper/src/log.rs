@@ -8,7 +8,10 @@ use std::{
     ffi::{OsStr, OsString},
     fs::OpenOptions,
     io::{self, Write as _},
-    os::unix::ffi::{OsStrExt as _, OsStringExt as _},
+    os::unix::{
+        ffi::{OsStrExt as _, OsStringExt as _},
+        net::UnixDatagram,
+    },
     path::PathBuf,
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -26,19 +29,23 @@ pub fn error(invocation: &Invocation, lines: &[String]) {
     let message = format!("lockc: {}", lines.join("; "));
     let time = rfc3339(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()));
     let entry = entry(invocation.log_format.as_deref(), &message, &time);
-    let written = OpenOptions::new()
-        .append(true)
-        .create(true)
-        .open(&path)
-        .and_then(|mut log| log.write_all(entry.as_bytes()));
+    let written =
+        OpenOptions::new().append(true).create(true).open(&path).and_then(|mut log| log.write_all(entry.as_bytes()));
     if let Err(error) = written {
         let _ = writeln!(stderr, "lockc: the log {} cannot be written: {error}", path.display());
     }
 }
 
-/// Something worth knowing that stops nothing: stderr only, since the log's objects are taken for failures.
+/// Something worth knowing that stops nothing: stderr and the system's log, not the engine's, since what stands there is
+/// taken for a failure. Without anybody who listens on the system's log, stderr has to do.
 pub fn warn(message: &str) {
     let _ = writeln!(io::stderr().lock(), "lockc: {message}");
+    if let Ok(socket) = UnixDatagram::unbound()
+        && socket.set_nonblocking(true).is_ok()
+    {
+        // <28>: daemon, warning.
+        let _ = socket.send_to(format!("<28>lockc: {message}").as_bytes(), "/dev/log");
+    }
 }
 
 /// The file that `--log` names; crun also takes `file:PATH`, and `journald:` or `syslog:` which are no files.
@@ -90,7 +97,7 @@ mod tests {
         for (seconds, text) in [
             (0, "1970-01-01T00:00:00Z"),
             (951_782_400, "2000-02-29T00:00:00Z"),
-            (1_795_470_700, "2026-11-23T19:11:40Z"),
+            (1_795_470_700, "2026-11-23T21:51:40Z"),
             (4_107_542_399, "2100-02-28T23:59:59Z"),
             (4_107_542_400, "2100-03-01T00:00:00Z"),
         ] {

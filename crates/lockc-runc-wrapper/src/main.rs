@@ -15,6 +15,7 @@ mod flags;
 mod flow;
 mod kernel;
 mod log;
+mod options;
 mod runtime;
 
 use std::{

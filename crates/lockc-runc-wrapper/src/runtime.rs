@@ -43,23 +43,19 @@ fn choose(candidates: &[PathBuf], own: &Path) -> Result<PathBuf> {
 /// Why a file is not taken for the runtime.
 fn problem(candidate: &Path, own: &Path) -> io::Result<Option<&'static str>> {
     let metadata = fs::metadata(candidate)?;
-    let own = fs::metadata(own)?;
-    Ok(if (metadata.dev(), metadata.ino()) == (own.dev(), own.ino()) {
+    let own_metadata = fs::metadata(own)?;
+    Ok(if (metadata.dev(), metadata.ino()) == (own_metadata.dev(), own_metadata.ino()) {
         Some("is lockc itself")
     } else if !metadata.is_file() || metadata.permissions().mode() & 0o111 == 0 {
         Some("is not a program")
-    } else if is_copy(candidate, &metadata, &own)? {
+    } else if metadata.len() == own_metadata.len() && fs::read(candidate)? == fs::read(own)? {
+        // Under another name it would call itself forever.
         Some("is a copy of lockc itself")
     } else if starts_lockc(candidate)? {
         Some("is a script that starts lockc")
     } else {
         None
     })
-}
-
-/// A copy of the wrapper under another name would call itself forever.
-fn is_copy(candidate: &Path, metadata: &fs::Metadata, own: &fs::Metadata) -> io::Result<bool> {
-    Ok(metadata.len() == own.len() && fs::read(candidate)? == fs::read("/proc/self/exe")?)
 }
 
 /// dockerd turns `runtimeArgs` into a script; one that leads back here would call itself forever.
@@ -89,7 +85,10 @@ fn resolve(path: &Path) -> PathBuf {
     let path = std::path::absolute(path).unwrap_or_else(|_| path.into());
     for ancestor in path.ancestors() {
         if let (Ok(resolved), Ok(rest)) = (ancestor.canonicalize(), path.strip_prefix(ancestor)) {
-            return rest.components().filter(|part| *part != Component::CurDir).fold(resolved, |path, part| path.join(part));
+            return rest
+                .components()
+                .filter(|part| *part != Component::CurDir)
+                .fold(resolved, |path, part| path.join(part));
         }
     }
     path
@@ -114,18 +113,18 @@ mod tests {
         std::os::unix::fs::symlink(&own, &link).unwrap();
         let hard = dir.path().join("runc-hard");
         fs::hard_link(&own, &hard).unwrap();
-        let script = program(dir.path(), "docker-script", "#!/bin/sh\n/usr/bin/lockc-runc-wrapper --lockc-policy x $@\n");
+        let script =
+            program(dir.path(), "docker-script", "#!/bin/sh\n/usr/bin/lockc-runc-wrapper --lockc-policy x $@\n");
         let plain = dir.path().join("plain");
         fs::write(&plain, "x").unwrap();
         let copy = dir.path().join("copy");
-        fs::copy("/proc/self/exe", &copy).unwrap();
+        fs::copy(&own, &copy).unwrap();
         let real = program(dir.path(), "crun", "\x7fELF");
         let missing = dir.path().join("missing");
         let all = [missing, own.clone(), link, hard, script, plain, copy, dir.path().into(), real.clone()];
         assert_eq!(choose(&all, &own).unwrap(), real);
         let error = choose(&all[..8], &own).unwrap_err().to_string();
         for part in ["lockc itself", "script", "not a program", "runtimes", "copy"] {
-            // The copy is that of the test's own program, which /proc/self/exe is here.
             assert!(error.contains(part), "{part}: {error}");
         }
     }

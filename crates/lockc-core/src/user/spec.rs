@@ -250,9 +250,31 @@ fn parse<T: DeserializeOwned>(text: &[u8], path: &Path) -> Result<T, SpecError> 
 
 /// Keys that admission reads, anywhere in the document.
 const KEYS: [&str; 25] = [
-    "root", "path", "process", "user", "uid", "capabilities", "bounding", "effective", "permitted", "inheritable",
-    "ambient", "mounts", "destination", "type", "source", "options", "annotations", "linux", "namespaces", "devices",
-    "resources", "major", "minor", "allow", "access",
+    "root",
+    "path",
+    "process",
+    "user",
+    "uid",
+    "capabilities",
+    "bounding",
+    "effective",
+    "permitted",
+    "inheritable",
+    "ambient",
+    "mounts",
+    "destination",
+    "type",
+    "source",
+    "options",
+    "annotations",
+    "linux",
+    "namespaces",
+    "devices",
+    "resources",
+    "major",
+    "minor",
+    "allow",
+    "access",
 ];
 
 /// Objects whose keys are data: names of annotations, sysctls, …
@@ -330,7 +352,8 @@ mod tests {
 
     #[test]
     fn binds_are_recognised_by_type_and_by_option() {
-        let mount = |kind: &str, option: &str| Mount { kind: kind.into(), options: vec![option.into()], ..Mount::default() };
+        let mount =
+            |kind: &str, option: &str| Mount { kind: kind.into(), options: vec![option.into()], ..Mount::default() };
         assert!(mount("bind", "ro").is_bind());
         assert!(mount("tmpfs", "rbind").is_bind());
         assert!(mount("", "bind").is_bind());

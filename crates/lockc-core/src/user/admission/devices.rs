@@ -61,7 +61,8 @@ fn describe(device: &Device) -> String {
 }
 
 fn describe_rule(rule: &DeviceRule) -> String {
-    let number = |number: Option<i64>| number.filter(|number| *number >= 0).map_or("*".into(), |number| number.to_string());
+    let number =
+        |number: Option<i64>| number.filter(|number| *number >= 0).map_or("*".into(), |number| number.to_string());
     format!(
         "devices {} {}:{} {}",
         rule.kind.as_deref().unwrap_or("a"),

@@ -145,7 +145,9 @@ impl Engines {
 
     /// Whether `path` looks like the root file system of a container in an engine's directory.
     pub fn is_rootfs(&self, path: &Path, bundle: &Path) -> bool {
-        let in_bundle = path != bundle && path.starts_with(bundle) && self.dirs().iter().any(|dir| bundle.starts_with(dir) && bundle != dir);
+        let in_bundle = path != bundle
+            && path.starts_with(bundle)
+            && self.dirs().iter().any(|dir| bundle.starts_with(dir) && bundle != dir);
         in_bundle
             || [&self.docker, &self.storage, &self.containerd, &self.nerdctl].into_iter().flatten().any(|dir| {
                 let rest = below(path, dir);
@@ -166,7 +168,10 @@ impl Engines {
             return INIT_PLACES.iter().any(|place| destination == Path::new(place));
         }
         let joined = |kind: &str| {
-            spec.linux.namespaces.iter().any(|namespace| namespace.kind == kind && !namespace.path.as_os_str().is_empty())
+            spec.linux
+                .namespaces
+                .iter()
+                .any(|namespace| namespace.kind == kind && !namespace.path.as_os_str().is_empty())
         };
         // Whose file it is does not matter where the namespace that it describes is shared.
         let shared = |file: &str| match file {
@@ -220,7 +225,9 @@ impl Engines {
 }
 
 fn is_cri(plugin: &str) -> bool {
-    plugin == "io.containerd.grpc.v1.cri" || plugin.starts_with("io.containerd.cri.") || plugin == "io.containerd.podsandbox.controller.v1.podsandbox"
+    plugin == "io.containerd.grpc.v1.cri"
+        || plugin.starts_with("io.containerd.cri.")
+        || plugin == "io.containerd.podsandbox.controller.v1.podsandbox"
 }
 
 /// The components of `path` below `dir`; nothing if it is elsewhere, or not in plain UTF-8 components.

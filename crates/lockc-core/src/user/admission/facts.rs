@@ -103,7 +103,7 @@ impl Facts for Host {
     fn is_host_namespace(&self, path: &Path, kind: Namespace) -> io::Result<bool> {
         let wanted = fs::metadata(path)?;
         // The engine's own namespace counts as the host's as well as that of PID 1.
-        for process in ["1", "self"] {
+        for process in ["self", "1"] {
             let host = fs::metadata(format!("/proc/{process}/ns/{}", kind.file()))?;
             if (host.dev(), host.ino()) == (wanted.dev(), wanted.ino()) {
                 return Ok(true);
@@ -117,7 +117,9 @@ impl Facts for Host {
         table
             .split(|byte| *byte == b'\n')
             .filter(|line| !line.is_empty())
-            .map(|line| parse(line).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "unexpected line in mountinfo")))
+            .map(|line| {
+                parse(line).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "unexpected line in mountinfo"))
+            })
             .collect()
     }
 }

@@ -123,7 +123,11 @@ pub fn admit(
     devices::judge(&spec.linux, &mut findings);
     match &spec.process {
         Some(process) => process::judge(process, &mut findings),
-        None => findings.add(Control::RunAsRoot, "no process is configured, so that it would run as uid 0".into(), "set process.user.uid"),
+        None => findings.add(
+            Control::RunAsRoot,
+            "no process is configured, so that it would run as uid 0".into(),
+            "set process.user.uid",
+        ),
     }
     handlers(spec, &mut findings);
     if request.restore {
@@ -159,7 +163,9 @@ const HANDLERS: [&str; 8] = [
 fn handlers(spec: &Spec, findings: &mut Findings<'_>) {
     for (key, value) in &spec.annotations {
         // crun and youki also look at variants with a suffix (`module.wasm.image/variant.containername`).
-        if HANDLERS.iter().any(|handler| key.strip_prefix(handler).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '/']))) {
+        if HANDLERS.iter().any(|handler| {
+            key.strip_prefix(handler).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '/']))
+        }) {
             findings.add(Control::RuntimeHandlers, format!("the annotation {key}={value}"), "remove the annotation");
         }
     }

@@ -16,8 +16,6 @@ use crate::user::{
 /// File systems that show a container its own things only. (A bind mount is judged by its source.)
 const TYPES: [&str; 7] = ["proc", "sysfs", "tmpfs", "devpts", "mqueue", "cgroup", "cgroup2"];
 
-const LIST_MOUNT: &str = "add exactly that path to allowed_mounts";
-
 /// Judges `root` and `mounts`, and resolves them.
 pub(super) fn judge(
     request: &Request<'_>,
@@ -164,7 +162,8 @@ impl Judge<'_> {
                 Some((format!("leads to {}, which {what}", alias.path().display()), remedy))
             });
         }
-        let submounts = mount.options.iter().any(|option| option == "rbind") || mount.options.iter().all(|option| option != "bind");
+        let submounts =
+            mount.options.iter().any(|option| option == "rbind") || mount.options.iter().all(|option| option != "bind");
         self.host_refusal(&place, submounts, strength)
     }
 
@@ -173,7 +172,12 @@ impl Judge<'_> {
             return None;
         }
         if let Some(reach) = self.trees.reach(place, submounts, true) {
-            return Some((describe(&reach), format!("{LIST_MOUNT} in {CONFIG_PATH}")));
+            let remedy = if matches!(reach, Reach::Below(..)) || !self.trees.is_named(place.path()) {
+                "mount a directory without it".into()
+            } else {
+                format!("add exactly that path to allowed_mounts in {CONFIG_PATH}")
+            };
+            return Some((describe(&reach), remedy));
         }
         if strength == Strength::Restricted {
             return Some(("is not one of the engine's own".into(), "use a named volume".into()));
@@ -196,13 +200,20 @@ impl Judge<'_> {
             .any(|allowed| place.is_within(&allowed))
     }
 
-    /// The administrator named exactly this path, or a directory around it that is itself in a forbidden tree. What is
-    /// compared is the path as the administrator wrote it: where a link leads may be a tenant's choice.
+    /// The administrator named exactly this path, or a directory around it that is itself in a forbidden tree, and the
+    /// path says which. What is compared is the path as the administrator wrote it: where a link leads, or what is
+    /// mounted there, may be somebody else's choice.
     fn explicitly_allowed(&self, place: &Place) -> bool {
         self.config.allowed_mounts.iter().any(|written| {
-            let wanted = self.trees.place(written);
-            let forbidden = matches!(self.trees.reach(&wanted, false, true), Some(Reach::Inside(_)));
-            written == place.path() || forbidden && self.trees.both(written, self.facts).iter().any(|allowed| place.path().starts_with(allowed.path()))
+            let inside = matches!(self.trees.reach(&self.trees.place(written), false, true), Some(Reach::Inside(_)));
+            self.trees.is_named(written)
+                && (written == place.path()
+                    || inside
+                        && self
+                            .trees
+                            .both(written, self.facts)
+                            .iter()
+                            .any(|allowed| place.path().starts_with(allowed.path())))
         })
     }
 }

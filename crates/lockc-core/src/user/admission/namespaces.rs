@@ -39,7 +39,9 @@ pub(super) fn judge(spec: &Spec, facts: &dyn Facts, findings: &mut Findings<'_>)
         let shared = if namespaces.peek().is_none() {
             Some(format!("the container uses the host's {name} namespace"))
         } else {
-            namespaces.find_map(|namespace| host_path(&namespace.path, kind, facts).map(|why| format!("the {name} namespace {why}")))
+            namespaces.find_map(|namespace| {
+                host_path(&namespace.path, kind, facts).map(|why| format!("the {name} namespace {why}"))
+            })
         };
         if let Some(what) = shared {
             findings.add(Control::HostNamespaces, what, format!("leave {option} (hostNetwork, hostPID, hostIPC) out"));

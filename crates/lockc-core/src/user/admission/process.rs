@@ -54,7 +54,9 @@ pub(super) fn judge(process: &Process, findings: &mut Findings<'_>) {
 
 fn list(names: &[String]) -> String {
     match names {
-        [first @ .., _, _, _, _] if first.len() > 4 => format!("{} and {} more", names[..4].join(", "), names.len() - 4),
+        [first @ .., _, _, _, _] if first.len() > 4 => {
+            format!("{} and {} more", names[..4].join(", "), names.len() - 4)
+        }
         names => names.join(", "),
     }
 }

@@ -99,9 +99,7 @@ impl Trees {
     pub(crate) fn as_named(&self, place: &Place) -> bool {
         self.engines.iter().any(|engine| {
             place.path.strip_prefix(&engine.path).is_ok_and(|rest| match (&place.location, &engine.location) {
-                (Some(place), Some(engine)) => {
-                    place.device == engine.device && place.path == join(&engine.path, rest)
-                }
+                (Some(place), Some(engine)) => place.device == engine.device && place.path == join(&engine.path, rest),
                 _ => false,
             })
         })
@@ -111,9 +109,8 @@ impl Trees {
     /// of its own directory.
     pub(crate) fn aliases(&self, place: &Place) -> Vec<Place> {
         let Some(location) = &place.location else { return Vec::new() };
-        let engines_own = |point: &Path| {
-            self.engines.iter().any(|engine| point != engine.path && point.starts_with(&engine.path))
-        };
+        let engines_own =
+            |point: &Path| self.engines.iter().any(|engine| point != engine.path && point.starts_with(&engine.path));
         self.table
             .iter()
             .filter(|mount| mount.device == location.device && !engines_own(&mount.point))
@@ -121,6 +118,11 @@ impl Trees {
             .filter(|path| *path != place.path)
             .map(|path| self.place(&path))
             .collect()
+    }
+
+    /// Whether a path says by itself that it is, is in, or contains a forbidden tree.
+    pub(crate) fn is_named(&self, path: &Path) -> bool {
+        self.system.iter().chain(&self.engines).any(|tree| path.starts_with(&tree.path) || tree.path.starts_with(path))
     }
 
     /// How `place` reaches the host's root or a forbidden tree. `submounts`: what is mounted below comes along.
@@ -139,10 +141,14 @@ impl Trees {
             }
         }
         if submounts {
-            for mount in self.table.iter().filter(|mount| mount.point != place.path && mount.point.starts_with(&place.path)) {
-                match self.reach(&self.place(&mount.point), false, !engines.is_empty()) {
-                    Some(Reach::Inside(tree) | Reach::Contains(tree)) => return Some(Reach::Below(tree, mount.point.clone())),
-                    _ => {}
+            for mount in
+                self.table.iter().filter(|mount| mount.point != place.path && mount.point.starts_with(&place.path))
+            {
+                let point = self.place(&mount.point);
+                if let Some(Reach::Inside(tree) | Reach::Contains(tree)) =
+                    self.reach(&point, false, !engines.is_empty())
+                {
+                    return Some(Reach::Below(tree, mount.point.clone()));
                 }
             }
         }

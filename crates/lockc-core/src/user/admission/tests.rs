@@ -1,1 +1,0 @@
-//! Recorded and made-up containers through admission.

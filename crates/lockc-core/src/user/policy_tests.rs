@@ -1,0 +1,133 @@
+//! Who may choose which policy.
+
+use std::path::Path;
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn config(text: &str) -> Config {
+    Config::parse(text, Path::new("lockc.toml")).unwrap()
+}
+
+fn broken(text: &str) -> String {
+    Config::parse(text, Path::new("lockc.toml")).unwrap_err().to_string()
+}
+
+#[test]
+fn the_default_holds_where_nothing_else_chooses() {
+    let policy = resolve(&Config::default(), None, None).unwrap();
+    assert_eq!((policy.level, policy.origin.as_str()), (Level::Baseline, "the default"));
+    assert_eq!(resolve(&config("default = 'offline'"), None, None).unwrap().level, Level::Offline);
+}
+
+#[test]
+fn the_runtime_argument_is_final() {
+    let policy = resolve(&Config::default(), Some("privileged"), Some("restricted")).unwrap();
+    assert_eq!((policy.level, policy.origin.as_str()), (Level::Privileged, "--lockc-policy"));
+}
+
+#[test]
+fn an_annotation_is_granted_up_to_the_ceiling() {
+    let default = Config::default();
+    for tighter in ["baseline", "restricted", "offline"] {
+        assert_eq!(resolve(&default, None, Some(tighter)).unwrap().name, tighter);
+    }
+    let error = resolve(&default, None, Some("privileged")).unwrap_err().to_string();
+    assert!(error.contains("privileged") && error.contains("baseline"), "{error}");
+    let ceiling = config("ceiling = 'restricted'");
+    assert!(resolve(&ceiling, None, Some("offline")).is_err(), "offline admits what restricted refuses");
+    let ceiling = config("ceiling = 'privileged'");
+    assert!(resolve(&ceiling, None, Some("privileged")).is_ok());
+}
+
+#[test]
+fn an_unknown_name_is_refused_wherever_it_stands() {
+    let default = Config::default();
+    assert!(resolve(&default, Some("basline"), None).unwrap_err().to_string().contains("did you mean"));
+    assert!(resolve(&default, None, Some("Baseline")).is_err());
+    assert!(resolve(&default, None, Some("")).is_err());
+    assert!(resolve(&default, Some("baseline"), Some("nonsense")).is_err());
+    assert!(broken("default = 'none'").contains("unknown policy"));
+    assert!(broken("ceiling = 'none'").contains("unknown policy"));
+    assert!(broken("[policies.a]\nextends = 'none'").contains("policies.a.extends"));
+}
+
+#[test]
+fn custom_policies_take_away_what_they_name_and_inherit() {
+    let config = config(
+        "[policies.a]\nextends = 'baseline'\nadmit = ['capabilities']\n\
+         [policies.b]\nextends = 'a'\nadmit = ['devices']\nwithout_rules = ['mount']\n",
+    );
+    let policy = resolve(&config, Some("b"), None).unwrap();
+    assert_eq!(policy.level, Level::Baseline);
+    assert_eq!(policy.rules, Level::Baseline.rules().without(Rule::Mount));
+    assert_eq!(policy.strength(Control::Capabilities), Strength::Off);
+    assert_eq!(policy.strength(Control::Devices), Strength::Off);
+    assert_eq!(policy.strength(Control::HostMounts), Strength::Baseline);
+    assert!(resolve(&config, None, Some("a")).is_err(), "looser than the ceiling baseline");
+}
+
+#[test]
+fn broken_policies_are_refused_with_the_configuration() {
+    assert!(broken("[policies.a]\nextends = 'b'\n[policies.b]\nextends = 'a'").contains("extends itself"));
+    assert!(broken("[policies.baseline]\nextends = 'privileged'").contains("name of a level"));
+    assert!(broken("[policies.a]\nextends = 'baseline'\nadmit = ['mounts']").contains("host-mounts"));
+    assert!(broken("[policies.a]\nextends = 'baseline'\nadmit = ['mount-namespace']").contains("privileged"));
+    assert!(broken("[policies.a]\nextends = 'baseline'\nwithout_rules = ['x']").contains("kernel-log"));
+}
+
+#[test]
+fn a_registered_container_keeps_its_level_when_its_policy_is_gone() {
+    let config = config("[policies.a]\nextends = 'baseline'\nadmit = ['capabilities']");
+    assert_eq!(registered(&config, "a", Level::Baseline, "x").name, "a");
+    assert_eq!(registered(&config, "gone", Level::Restricted, "x").name, "restricted");
+    // The name was given to another level since.
+    assert_eq!(registered(&config, "a", Level::Restricted, "x").name, "restricted");
+}
+
+fn any_policy() -> impl Strategy<Value = Policy> {
+    (0..4usize, any::<u16>(), any::<u8>()).prop_map(|(level, admitted, rules)| {
+        let mut policy = Policy::of_level(Level::ALL[level], "test");
+        for control in Control::ALL.into_iter().filter(|control| admitted & 1 << *control as u16 != 0) {
+            policy = policy.admitting(control);
+        }
+        for rule in Rule::ALL.into_iter().filter(|rule| rules & 1 << *rule as u8 != 0) {
+            policy.rules = policy.rules.without(rule);
+        }
+        policy
+    })
+}
+
+proptest! {
+    #[test]
+    fn taking_away_never_tightens(policy in any_policy(), control in 0..Control::ALL.len(), rule in 0..Rule::ALL.len()) {
+        let mut looser = policy.clone().admitting(Control::ALL[control]);
+        looser.rules = looser.rules.without(Rule::ALL[rule]);
+        prop_assert!(policy.at_least_as_strict_as(&looser));
+    }
+
+    #[test]
+    fn strictness_is_an_order(a in any_policy(), b in any_policy(), c in any_policy()) {
+        prop_assert!(a.at_least_as_strict_as(&a));
+        if a.at_least_as_strict_as(&b) && b.at_least_as_strict_as(&c) {
+            prop_assert!(a.at_least_as_strict_as(&c));
+        }
+    }
+
+    #[test]
+    fn no_annotation_gets_above_the_ceiling(
+        ceiling in 0..4usize, extends in 0..4usize, admit in 0..Control::ALL.len(), rule in 0..Rule::ALL.len(),
+        wanted in prop::sample::select(vec!["privileged", "baseline", "restricted", "offline", "own", "no", ""]),
+    ) {
+        let mut text = format!("ceiling = '{}'\n[policies.own]\nextends = '{}'\n", Level::ALL[ceiling].name(), Level::ALL[extends].name());
+        if Control::ALL[admit].optional() {
+            text += &format!("admit = ['{}']\n", Control::ALL[admit].name());
+        }
+        text += &format!("without_rules = ['{}']\n", Rule::ALL[rule].name());
+        let config = config(&text);
+        if let Ok(policy) = resolve(&config, None, Some(wanted)) {
+            prop_assert!(policy.at_least_as_strict_as(&Policy::of_level(Level::ALL[ceiling], "")));
+        }
+    }
+}
