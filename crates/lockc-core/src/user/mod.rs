@@ -1,9 +1,13 @@
 //! User space's half: configuration, policy decision, pinned maps.
 
+pub mod admission;
+pub mod config;
 pub mod error;
 pub mod names;
 pub mod paths;
+pub mod policy;
 pub mod registry;
+pub mod spec;
 pub mod sys;
 
 #[doc(inline)]
