@@ -40,6 +40,7 @@ impl Lab {
             fs::create_dir_all(folder).with_context(|| format!("cannot create {folder}"))?;
         }
         fs::write(format!("{SECRETS}/key"), "secret of the host\n").context("cannot write a secret")?;
+        fs::write("/home/data/note", "a note\n").context("cannot write a note")?;
         // Containers may read the log without lockc; where a distribution forbids it, nothing would be proven.
         command::sh("sysctl -qw kernel.dmesg_restrict=0 kernel.yama.ptrace_scope=0 2>/dev/null || true")?;
         serve_host_sockets()?;

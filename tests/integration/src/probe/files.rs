@@ -44,14 +44,15 @@ pub fn open(path: &str, flags: i32) -> io::Result<File> {
 }
 
 fn read(file: io::Result<File>) -> io::Result<String> {
-    let mut start = vec![0; 200];
+    // /dev/kmsg refuses to cut a record.
+    let mut start = vec![0; 8192];
     let mut file = file?;
     let length = match file.read(&mut start) {
         // Opened, and nothing to read yet: that counts.
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
         other => other?,
     };
-    Ok(String::from_utf8_lossy(&start[..length]).into_owned())
+    Ok(String::from_utf8_lossy(&start[..length.min(100)]).into_owned())
 }
 
 fn list(path: &str) -> io::Result<String> {

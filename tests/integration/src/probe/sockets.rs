@@ -20,7 +20,7 @@ pub fn attempt(name: &str, args: &[&str]) -> Option<io::Result<String>> {
         ("socketpair", []) => socketpair(AddressFamily::Unix, SockType::Stream, None, SockFlag::empty())
             .map(|_| "pair".into())
             .map_err(io::Error::from),
-        ("serve", [kind, address]) => serve_once(kind, address),
+        ("serve", [kind, address]) => serve_always(kind, address),
         ("docker-ps", [path]) => docker_ps(path),
         ("socket", [family]) => family_socket(family),
         _ => return None,
@@ -51,8 +51,10 @@ fn unix(kind: &str) -> io::Result<OwnedFd> {
 fn connected(kind: &str, address: &str) -> io::Result<String> {
     let socket = unix(kind)?;
     connect(socket.as_raw_fd(), &address_of(address)?)?;
-    send(socket.as_raw_fd(), b"x", MsgFlags::MSG_NOSIGNAL)?;
-    Ok("connected and sent".into())
+    if kind == "dgram" {
+        send(socket.as_raw_fd(), b"x", MsgFlags::MSG_NOSIGNAL)?;
+    }
+    Ok("connected".into())
 }
 
 fn sent(address: &str) -> io::Result<String> {
@@ -71,16 +73,17 @@ fn serve(kind: &str, address: &str) -> io::Result<OwnedFd> {
     Ok(socket)
 }
 
-/// For another process (of the same container) to connect to.
-fn serve_once(kind: &str, address: &str) -> io::Result<String> {
+/// For other processes to connect to, as often as they like.
+fn serve_always(kind: &str, address: &str) -> io::Result<String> {
     let server = serve(kind, address)?;
-    if kind == "dgram" {
-        let mut byte = [0; 8];
-        nix::sys::socket::recv(server.as_raw_fd(), &mut byte, MsgFlags::empty())?;
-    } else {
-        nix::unistd::close(accept(server.as_raw_fd())?)?;
+    loop {
+        if kind == "dgram" {
+            let mut byte = [0; 8];
+            nix::sys::socket::recv(server.as_raw_fd(), &mut byte, MsgFlags::empty())?;
+        } else {
+            nix::unistd::close(accept(server.as_raw_fd())?)?;
+        }
     }
-    Ok("somebody came".into())
 }
 
 fn family_socket(family: &str) -> io::Result<String> {

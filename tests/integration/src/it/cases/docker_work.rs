@@ -162,7 +162,7 @@ fn exit_codes(lab: &mut Lab, _: Runtime) -> Result<String> {
         (&[IMAGE, "sh", "-c", "exit 42"][..], 42),
         (&[IMAGE, "/none"], 127),
         (&[IMAGE, "/etc/passwd"], 126),
-        (&[IMAGE, "sh", "-c", "kill -9 $$"], 137),
+        (&[IMAGE, "sh", "-c", "sh -c 'kill -9 $$'; exit $?"], 137),
     ] {
         let run = docker.run(runtime, args)?;
         if run.status != status {

@@ -51,7 +51,7 @@ pub const ROWS: &[Row] = &[
     row("sockets/own-socketpair", own(&["/probe", "socketpair"])),
     row(
         "sockets/own-other-process",
-        own(&["sh", "-c", "/probe serve stream /tmp/o & sleep 1; /probe connect stream /tmp/o && wait"]),
+        own(&["sh", "-c", "/probe serve stream /tmp/o & sleep 1; /probe connect stream /tmp/o && kill %1"]),
     ),
     row("network/inet", own(&["/probe", "socket", "inet"])),
     row("network/offline-inet", denied(&["socket", "inet"], same, "offline", EACCES, "network")),
