@@ -76,6 +76,10 @@ pub const ENTRY_DELETING: u32 = 1;
 
 /// Bytes of a container's id that are kept for messages.
 pub const ID_LEN: usize = 64;
+/// Bytes of a policy's name that are kept for messages.
+pub const POLICY_LEN: usize = 32;
+/// Bytes of a level's origin that are kept for messages.
+pub const ORIGIN_LEN: usize = 48;
 
 /// A registered container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,9 +104,9 @@ pub struct ContainerEntry {
     /// The id, cut at [`ID_LEN`] bytes, padded with zeros.
     pub id: [u8; ID_LEN],
     /// Name of the policy, cut and padded likewise.
-    pub policy: [u8; 32],
+    pub policy: [u8; POLICY_LEN],
     /// Where the level came from, cut and padded likewise (`annotation org.lockc.policy`, …).
-    pub origin: [u8; 48],
+    pub origin: [u8; ORIGIN_LEN],
 }
 
 impl Default for ContainerEntry {
@@ -117,8 +121,8 @@ impl Default for ContainerEntry {
             created_ns: 0,
             id_hash: [0; 32],
             id: [0; ID_LEN],
-            policy: [0; 32],
-            origin: [0; 48],
+            policy: [0; POLICY_LEN],
+            origin: [0; ORIGIN_LEN],
         }
     }
 }
@@ -195,6 +199,16 @@ pub struct Event {
     pub errno: i32,
     /// `MODE_*` in force.
     pub mode: u32,
+    /// [`Level`](crate::rules::Level) of the container; 0: its entry is gone.
+    pub level: u32,
+    /// Always 0.
+    pub pad: u32,
+    /// From the container's entry, which may be gone when the event is read.
+    pub id: [u8; ID_LEN],
+    /// Likewise.
+    pub policy: [u8; POLICY_LEN],
+    /// Likewise.
+    pub origin: [u8; ORIGIN_LEN],
     /// Name of the task.
     pub comm: [u8; 16],
     /// The file's name and those of its parents, nearest first: [`DETAIL_NAMES`] fields, each padded with zeros.
@@ -308,7 +322,7 @@ assert_layout! {
     GivenKey: 24, 8;
     Usage: 16, 8;
     Meta: 48, 4;
-    Event: 176, 8;
+    Event: 328, 8;
     NameKey: 32, 4;
     NameRule: 8, 4;
 }

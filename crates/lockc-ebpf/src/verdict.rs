@@ -138,6 +138,12 @@ fn report(who: &Judged, rule: Rule, hook: Hook, about: About, errno: i32) {
         (*event).arg = about.arg;
         (*event).errno = errno;
         (*event).mode = who.mode;
+        if let Some(entry) = who.entry {
+            (*event).level = entry.level;
+            (*event).id = entry.id;
+            (*event).policy = entry.policy;
+            (*event).origin = entry.origin;
+        }
         if let Ok(comm) = bpf_get_current_comm() {
             (*event).comm = comm;
         }

@@ -217,14 +217,14 @@ impl Registry {
         Ok(true)
     }
 
-    /// Every registered container, those that wait for their last task included.
+    /// Every registered container, those included that were deleted and still have a task.
     pub fn containers(&self) -> Result<Vec<Registered>, RegistryError> {
         let used = self.read_meta()?.slots_used;
         let mut found = Vec::new();
         for slot in 0..used {
             let entry = self.container(slot)?;
-            if entry.generation != 0 {
-                let key = ContainerKey { slot, generation: entry.generation };
+            let key = ContainerKey { slot, generation: entry.generation };
+            if entry.generation != 0 && !self.is_over(key)? {
                 found.push(Registered { key, entry, usage: self.read_usage(slot)? });
             }
         }
