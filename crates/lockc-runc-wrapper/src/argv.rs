@@ -243,7 +243,7 @@ fn exec(rest: &[OsString], to: &mut Invocation) -> Result<(), Unclear> {
     };
     to.call = Call::Exec(Exec {
         process: options.last("process").map(PathBuf::from),
-        caps: options.all("cap").map(|cap| text(cap)).collect::<Result<_, _>>()?,
+        caps: options.all("cap").map(text).collect::<Result<_, _>>()?,
         user: options.last("user").map(text).transpose()?,
         id: text(id)?,
     });

@@ -134,7 +134,7 @@ pub const DELETE: &[Flag] = &[
 ];
 
 /// Subcommands that start, join or remove nothing: they go to the runtime as they are.
-pub const PASSED: [&str; 19] = [
+pub const PASSED: [&str; 18] = [
     "start",
     "state",
     "kill",
@@ -153,7 +153,6 @@ pub const PASSED: [&str; 19] = [
     "info",
     "completion",
     "version",
-    "init",
 ];
 
 /// Subcommands that lockc acts on.

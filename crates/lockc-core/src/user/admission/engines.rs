@@ -160,13 +160,17 @@ impl Engines {
             })
     }
 
+    /// Whether a mount is the init that engines put into a container on request.
+    pub fn is_init(source: &Path, mount: &Mount) -> bool {
+        // Distributions link the engine's name for it to the program of another package.
+        INITS.iter().map(Path::new).any(|init| source == init || mount.source == init)
+            && INIT_PLACES.iter().any(|place| mount.destination == Path::new(place))
+    }
+
     /// Whether the engine itself gave `source` to the container `id`, to be mounted as `mount` says. `source` is
     /// canonical.
     pub fn owns(&self, source: &Path, mount: &Mount, id: &str, spec: &Spec) -> bool {
         let destination = mount.destination.as_path();
-        if INITS.iter().any(|init| source == Path::new(init)) {
-            return INIT_PLACES.iter().any(|place| destination == Path::new(place));
-        }
         let joined = |kind: &str| {
             spec.linux
                 .namespaces

@@ -85,7 +85,10 @@ impl Judge<'_> {
         } else if self.trees.as_named(&place) {
             None
         } else {
-            self.trees.aliases(&place).iter().find_map(|alias| self.trees.reach(alias, false, true))
+            // containerd's native snapshotter mounts a directory of its own there.
+            let mut aliases = self.trees.aliases(&place).into_iter();
+            let own = |alias: &Place| self.engines.is_rootfs(alias.path(), &bundle) && self.trees.as_named(alias);
+            aliases.find_map(|alias| if own(&alias) { None } else { self.trees.reach(&alias, false, true) })
         };
         if let Some(reach) = reach {
             findings.add(
@@ -151,13 +154,20 @@ impl Judge<'_> {
             return None;
         }
         let place = self.trees.place(source);
-        if self.engines.owns(source, mount, self.request.id, self.request.spec) {
+        if Engines::is_init(source, mount) && self.trees.reach(&place, false, true).is_none() {
+            return None;
+        }
+        let owns = |path: &Path| self.engines.owns(path, mount, self.request.id, self.request.spec);
+        if owns(source) {
             if self.trees.as_named(&place) {
                 return None;
             }
             // An engine's volume can itself be a bind mount (docker's local driver, local volumes of Kubernetes): what
             // it leads to is judged as if it had been named.
             return self.trees.aliases(&place).iter().find_map(|alias| {
+                if owns(alias.path()) && self.trees.as_named(alias) {
+                    return None;
+                }
                 let (what, remedy) = self.host_refusal(alias, false, strength)?;
                 Some((format!("leads to {}, which {what}", alias.path().display()), remedy))
             });

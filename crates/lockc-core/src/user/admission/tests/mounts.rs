@@ -136,6 +136,18 @@ fn the_engines_own_files_are_given_at_every_level() {
 }
 
 #[test]
+fn the_engines_init_may_be_a_link() {
+    let mut fake = Fake::default();
+    fake.link("/usr/bin/docker-init", "/usr/lib/other/tini");
+    let policy = Policy::of_level(Level::Restricted, "x");
+    let judge = |destination: &str| {
+        judge_with(&bind("/usr/bin/docker-init", destination), &policy, &Config::default(), &fake).is_ok()
+    };
+    assert!(judge("/sbin/docker-init"));
+    assert!(!judge("/bin/sh"));
+}
+
+#[test]
 fn another_containers_files_are_the_hosts() {
     for (source, destination) in [
         ("/var/lib/docker/containers/c2/hosts", "/etc/hosts"),
@@ -290,6 +302,38 @@ fn containerds_bundle_holds_the_root_file_system() {
     };
     assert!(judge("/run/containerd/io.containerd.runtime.v2.task/moby/c1").is_ok());
     assert!(judge("/run/elsewhere").is_err());
+}
+
+#[test]
+fn directories_that_engines_mount_within_their_own_state_are_theirs() {
+    let policy = Policy::of_level(Level::Restricted, "x");
+    let mut fake = Fake::default();
+    let subpath = "/var/lib/kubelet/pods/u1/volume-subpaths/v/c/0";
+    fake.mount("8:1", "/var/lib/kubelet/pods/u1/volumes/kubernetes.io~empty-dir/v/sub", subpath);
+    assert!(judge_with(&bind(subpath, "/x"), &policy, &Config::default(), &fake).is_ok());
+    let strange = "/var/lib/kubelet/pods/u1/volume-subpaths/v/c/1";
+    fake.mount("8:1", "/var/lib/kubelet/pods/u2/volumes/kubernetes.io~secret/s", strange);
+    assert!(judge_with(&bind(strange, "/x"), &policy, &Config::default(), &fake).is_err());
+
+    let rootfs = "/run/containerd/io.containerd.runtime.v2.task/default/c1/rootfs";
+    let judge = |root: &str| {
+        let mut fake = Fake::default();
+        fake.mount("8:1", root, rootfs);
+        judge_with(&with("/root/path", json!(rootfs)), &policy, &Config::default(), &fake).is_ok()
+    };
+    let spec = Spec::parse(with("/root/path", json!("rootfs")).to_string().as_bytes(), Path::new("x")).unwrap();
+    let native = |root: &str| {
+        let mut fake = Fake::default();
+        fake.mount("8:1", root, rootfs);
+        let bundle = Path::new(rootfs).parent().unwrap();
+        let request = Request { id: ID, bundle, spec: &spec, restore: false };
+        admit(&request, &policy, &Config::default(), &Engines::default(), &fake).is_ok()
+    };
+    assert!(native("/var/lib/containerd/io.containerd.snapshotter.v1.native/snapshots/7"));
+    assert!(!native("/"));
+    assert!(!native("/etc"));
+    assert!(!native("/var/lib/containerd"));
+    assert!(!judge("/srv"), "not in its own bundle");
 }
 
 proptest! {
