@@ -12,7 +12,7 @@ use crate::lab::Lab;
 /// The disk file system's folder in sysfs, and the renamed socket, in a row's arguments.
 const DISK: &str = "{disk}";
 /// Folder with the engine's socket under a harmless name.
-const SHARED: &str = "/srv/lockc-demo";
+pub const SHARED: &str = "/srv/lockc-demo";
 
 /// One of the seven.
 #[derive(Clone, Copy, Debug)]
@@ -105,7 +105,15 @@ pub fn run_row(row: &Row, runtime: &str, disk: &str) -> Result<Went> {
     }
     // Docker puts "…: unknown" and the like around the sentence.
     if let Some(at) = run.stderr.find("lockc: ") {
-        return Ok(Went::Refused(run.stderr[at..].lines().take(6).collect::<Vec<_>>().join(" ")));
+        return Ok(Went::Refused(
+            run.stderr[at..]
+                .lines()
+                .next()
+                .unwrap_or_default()
+                .trim_end_matches('.')
+                .trim_end_matches(": unknown")
+                .to_owned(),
+        ));
     }
     if confined {
         let events = command::run(&["lockc", "events", "--json"])?.must().context("lockc events")?;
@@ -151,7 +159,7 @@ impl Renamed {
 impl Drop for Renamed {
     fn drop(&mut self) {
         // Best effort: the folder is the demo's own.
-        let _ = command::sh(&format!("umount {SHARED}/notes.txt; rm -rf {SHARED}"));
+        let _ = command::sh(&format!("umount {SHARED}/notes.txt 2>/dev/null && rm -rf {SHARED}"));
     }
 }
 
@@ -177,7 +185,7 @@ pub fn run(here: bool) -> Result<bool> {
         let shown: Vec<&str> = row.args.iter().map(|arg| if *arg == DISK { disk.as_str() } else { arg }).collect();
         println!("{:<50} {:<12} {:<18} {:<18}", row.title, plain.word(), baseline.word(), privileged.word());
         println!("   docker run {}", shown.join(" ").replace("IMAGE", IMAGE));
-        for (who, went) in [("plain runc", &plain), ("lockc", &baseline), ("lockc, privileged", &privileged)] {
+        for (who, went) in [("plain runc", &plain), ("baseline", &baseline), ("privileged", &privileged)] {
             match went {
                 Went::Worked(_) => {}
                 Went::Refused(why) | Went::Denied(why) | Went::Failed(why) => println!("   {who}: {why}"),

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::json;
 
 use crate::command::{self, Run};
+use crate::demo::SHARED;
 use crate::launch::WRAPPER;
 
 /// The levels that have a runtime of their own: `lockc` chooses by itself, `lockc-LEVEL` is told.
@@ -48,7 +49,12 @@ impl Docker {
         fs::write("/etc/containerd/config.toml", format!("version = 2\n{plugins}\n"))
             .context("cannot configure containerd")?;
         daemon(&["containerd"], "/run/containerd/containerd.sock")?;
-        daemon(&["dockerd", "--containerd", "/run/containerd/containerd.sock"], "/run/docker.sock")?;
+        // Under a second, harmless name too, in a folder that may be a volume.
+        let renamed = format!("unix://{SHARED}/notes.txt");
+        fs::create_dir_all(SHARED).with_context(|| format!("cannot create {SHARED}"))?;
+        let containerd = ["--containerd", "/run/containerd/containerd.sock"];
+        let sockets = ["-H", "unix:///run/docker.sock", "-H", &renamed];
+        daemon(&[&["dockerd"], &containerd[..], &sockets[..]].concat(), "/run/docker.sock")?;
         let version = command::run(&["docker", "version", "--format", "{{.Server.Version}}"])?.must()?;
         // `docker import` of the tree plus the probe.
         command::sh(

@@ -34,7 +34,9 @@ impl Lab {
     pub fn new(plain: bool) -> Result<Self> {
         for program in ["lockc", "lockc-runc-wrapper", "lockc-probe"] {
             let target = format!("/usr/local/bin/{program}");
-            fs::copy(program, &target).with_context(|| format!("cannot install {program}"))?;
+            // By rename: an earlier copy may be running.
+            fs::copy(program, format!("{target}.new")).with_context(|| format!("cannot install {program}"))?;
+            fs::rename(format!("{target}.new"), &target).with_context(|| format!("cannot install {program}"))?;
         }
         for folder in [PLACE, SOCKETS, SECRETS, STATE, "/srv/lockc-it/data", "/home/data"] {
             fs::create_dir_all(folder).with_context(|| format!("cannot create {folder}"))?;

@@ -54,7 +54,7 @@ impl By {
 /// An id that no earlier container had.
 pub fn fresh_id() -> String {
     static NEXT: AtomicU32 = AtomicU32::new(1);
-    format!("it{}", NEXT.fetch_add(1, Ordering::Relaxed))
+    format!("it{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
 /// `run` in the foreground.

@@ -3,7 +3,6 @@
 use libc::EACCES;
 
 use super::{Row, Test, both, denied, row, same, works};
-use crate::bundle::Bundle;
 
 const fn sysfs(args: &'static [&'static str]) -> Test {
     denied(args, same, "baseline", EACCES, "sysfs")
@@ -31,6 +30,30 @@ pub const ROWS: &[Row] = &[
     row("sysfs/uevent-write", sysfs(&["write", "/sys/block/vda/uevent", "change"])),
     row("sysfs/thp-write", sysfs(&["write", "/sys/kernel/mm/transparent_hugepage/enabled", "madvise"])),
     row("sysfs/relative", sysfs(&["list", "/sys/devices/system/cpu/../../../fs/ext4"])),
+    row("sysfs/by-proc-root", sysfs(&["list", "/proc/1/root/sys/fs/ext4"])),
+    row("sysfs/offline", denied(&["list", "/sys/fs/ext4"], same, "offline", EACCES, "sysfs")),
+    row("sysfs/long-path", sysfs(&["deep", "1900", "/sys/fs/ext4"])),
+    both("procfs/kallsyms", procfs(&["read", "/proc/kallsyms"])),
+    row("procfs/keys", procfs(&["read", "/proc/keys"])),
+    row("procfs/interrupts", procfs(&["read", "/proc/interrupts"])),
+    row("procfs/iomem", procfs(&["read", "/proc/iomem"])),
+    row("procfs/fs", procfs(&["list", "/proc/fs/ext4"])),
+    row("procfs/sysrq", procfs(&["write", "/proc/sysrq-trigger", "h"])),
+    row("procfs/core-pattern", procfs(&["write", "/proc/sys/kernel/core_pattern", "core"])),
+    row("procfs/drop-caches", procfs(&["write", "/proc/sys/vm/drop_caches", "1"])),
+    row("procfs/irq", procfs(&["list", "/proc/irq"])),
+    row("procfs/long-path", procfs(&["deep", "1900", "/proc/kallsyms"])),
+    both(
+        "pseudo/runtimes-size-themselves",
+        reads(&[
+            "sh",
+            "-c",
+            "set -e; cat /sys/devices/system/cpu/online /sys/devices/system/cpu/possible \
+             /sys/kernel/mm/transparent_hugepage/enabled /proc/cpuinfo /proc/meminfo /proc/stat /proc/loadavg /proc/uptime \
+             /proc/version /proc/self/status /proc/self/mountinfo /proc/self/cgroup /proc/sys/kernel/pid_max \
+             /proc/sys/vm/overcommit_memory /proc/filesystems > /dev/null",
+        ]),
+    ),
     row(
         "pseudo/own-network-devices",
         reads(&["sh", "-c", "ls /sys/class/net && cat /sys/class/net/lo/mtu /proc/net/dev /proc/net/tcp"]),
