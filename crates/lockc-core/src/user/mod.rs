@@ -6,6 +6,7 @@ pub mod error;
 pub mod names;
 pub mod paths;
 pub mod policy;
+mod register;
 pub mod registry;
 pub mod spec;
 pub mod sys;
@@ -13,4 +14,6 @@ pub mod sys;
 #[doc(inline)]
 pub use error::RegistryError;
 #[doc(inline)]
-pub use registry::{NewContainer, Registry};
+pub use register::NewContainer;
+#[doc(inline)]
+pub use registry::Registry;

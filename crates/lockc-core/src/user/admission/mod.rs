@@ -71,9 +71,16 @@ pub struct Violation {
     pub remedy: String,
 }
 
+impl Violation {
+    /// What is wrong and what would change it, without the policy.
+    pub fn reason(&self) -> String {
+        format!("{}: {} [{}]", self.control.name(), self.what, self.remedy)
+    }
+}
+
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}; refused by {}; {}", self.control.name(), self.what, self.policy, self.remedy)
+        write!(f, "refused by {}: {}", self.policy, self.reason())
     }
 }
 
