@@ -206,8 +206,14 @@ fn process(exec: &Exec, directory: &Path) -> Result<Process> {
     Ok(process)
 }
 
+/// One line, since engines show the message in one.
 fn refusal(violations: Vec<Violation>) -> Refusal {
-    Refusal(violations.iter().map(|violation| format!("refused: {violation}")).collect())
+    let policy = violations.first().map(|violation| violation.policy.clone()).unwrap_or_default();
+    let each: Vec<_> = match violations.as_slice() {
+        [one] => vec![one.reason()],
+        many => many.iter().zip(1..).map(|(violation, number)| format!("({number}) {}", violation.reason())).collect(),
+    };
+    Refusal(vec![format!("refused by {policy}: {}", each.join("; "))])
 }
 
 #[cfg(test)]
