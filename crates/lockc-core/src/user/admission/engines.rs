@@ -171,16 +171,14 @@ impl Engines {
     /// canonical.
     pub fn owns(&self, source: &Path, mount: &Mount, id: &str, spec: &Spec) -> bool {
         let destination = mount.destination.as_path();
-        let joined = |kind: &str| {
-            spec.linux
-                .namespaces
-                .iter()
-                .any(|namespace| namespace.kind == kind && !namespace.path.as_os_str().is_empty())
-        };
+        let of = |kind: &'static str| spec.linux.namespaces.iter().filter(move |namespace| namespace.kind == kind);
+        // A pod with the host's network has none here: then its containers share their sandbox's files all the same.
+        let network = of("network").all(|namespace| !namespace.path.as_os_str().is_empty());
+        let ipc = of("ipc").any(|namespace| !namespace.path.as_os_str().is_empty());
         // Whose file it is does not matter where the namespace that it describes is shared.
         let shared = |file: &str| match file {
-            "resolv.conf" | "hosts" | "hostname" => joined("network") && destination == Path::new("/etc").join(file),
-            "shm" => joined("ipc") && destination == Path::new("/dev/shm"),
+            "resolv.conf" | "hosts" | "hostname" => network && destination == Path::new("/etc").join(file),
+            "shm" => ipc && destination == Path::new("/dev/shm"),
             _ => false,
         };
         let any = |dirs: &[PathBuf], check: &dyn Fn(&[&str]) -> bool| {
