@@ -34,7 +34,7 @@ fn panic(_info: &core::panic::PanicInfo) -> ! {
     loop {}
 }
 
-// The kernel gives task storage and probe reads only to programs under a GPL-compatible licence.
+// Apache-2.0 or GPL-2.0: loaded under the latter, because the kernel gives task storage and probe reads only to it.
 #[unsafe(link_section = "license")]
 #[unsafe(no_mangle)]
-static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
+static LICENSE: [u8; 4] = *b"GPL\0";
