@@ -11,7 +11,7 @@ use std::{
 };
 
 use crate::{
-    flags::{ACTED, Arity, CREATE, DELETE, EXEC, Flag, GLOBAL, PASSED, RESTORE, RUN},
+    flags::{Arity, CREATE, DELETE, EXEC, Flag, GLOBAL, PASSED, RESTORE, RUN, STARTING},
     options::{Options, Order, Token, token},
 };
 
@@ -169,10 +169,8 @@ fn globals(args: &[OsString], to: &mut Invocation, own: &mut Vec<usize>) -> Resu
                     continue;
                 }
                 None if bytes_contain(arg, b'=') && arg.as_bytes().starts_with(b"--") => {}
-                None if args[at + 1..].iter().any(|later| ACTED.iter().any(|name| later == name)) => {
-                    return Err(unclear(arg, args));
-                }
-                // Whatever it means, nothing that lockc acts on can follow.
+                None if may_start(&args[at + 1..]) => return Err(unclear(arg, args)),
+                // Whatever it means, no container and no process can follow.
                 None => return Ok(None),
             },
         }
@@ -182,6 +180,13 @@ fn globals(args: &[OsString], to: &mut Invocation, own: &mut Vec<usize>) -> Resu
         return Ok(None);
     }
     Ok((at < args.len()).then_some(at))
+}
+
+/// Whether a subcommand that starts something, or one that nobody knows, may be among these.
+fn may_start(args: &[OsString]) -> bool {
+    let among = |names: &[&str]| args.iter().any(|arg| names.iter().any(|name| arg == name));
+    let words = args.iter().any(|arg| !arg.as_bytes().starts_with(b"-"));
+    among(&STARTING) || words && !among(&PASSED) && !among(&["delete"])
 }
 
 /// lockc's own options; how many arguments it takes up.

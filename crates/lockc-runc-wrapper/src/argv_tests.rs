@@ -155,12 +155,15 @@ fn what_could_be_read_in_two_ways_is_refused() {
         "--help=false create c",
         "--version=0 run c",
         "frobnicate c",
+        "--new frobnicate c",
         "--bund=/b create c --bund /b",
     ] {
         let error = unclear(text);
         assert!(error.len() > 20, "{text}: {error}");
     }
-    assert_eq!(ok("--new state c").call, Call::Other, "nothing that lockc acts on can follow");
+    for text in ["--new state c", "--new delete c", "--new"] {
+        assert_eq!(ok(text).call, Call::Other, "{text}: nothing that starts can follow");
+    }
 }
 
 #[test]

@@ -155,5 +155,5 @@ pub const PASSED: [&str; 18] = [
     "version",
 ];
 
-/// Subcommands that lockc acts on.
-pub const ACTED: [&str; 5] = ["create", "run", "restore", "exec", "delete"];
+/// Subcommands that start a container or a process in one.
+pub const STARTING: [&str; 4] = ["create", "run", "restore", "exec"];

@@ -187,6 +187,9 @@ pub enum PolicyError {
     /// A policy under a level's name.
     #[error("policies.{0}: a policy cannot have the name of a level; choose another name")]
     Reserved(String),
+    /// A name that a container's entry could not keep whole.
+    #[error("policies.{0}: a policy's name has at most 31 letters, digits, `.`, `_` or `-`; choose another name")]
+    Name(String),
     /// `admit` with a name that is no control, or one that cannot be taken away.
     #[error("policies.{policy}.admit: {name:?} {problem}")]
     Admit {
@@ -299,6 +302,10 @@ pub(crate) fn check(config: &Config) -> Result<(), PolicyError> {
     for name in config.policies.keys() {
         if Level::from_name(name).is_some() {
             return Err(PolicyError::Reserved(name.clone()));
+        }
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+        if !(1..32).contains(&name.len()) || !name.bytes().all(plain) {
+            return Err(PolicyError::Name(name.clone()));
         }
         named(config, name, &format!("policies.{name}"))?;
     }

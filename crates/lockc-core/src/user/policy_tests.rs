@@ -71,6 +71,10 @@ fn custom_policies_take_away_what_they_name_and_inherit() {
 #[test]
 fn broken_policies_are_refused_with_the_configuration() {
     assert!(broken("[policies.a]\nextends = 'b'\n[policies.b]\nextends = 'a'").contains("extends itself"));
+    let long = "a".repeat(32);
+    for name in ["\"\"", "\"a b\"", "\"ä\"", long.as_str()] {
+        assert!(broken(&format!("[policies.{name}]\nextends = 'baseline'")).contains("at most 31"), "{name}");
+    }
     assert!(broken("[policies.baseline]\nextends = 'privileged'").contains("name of a level"));
     assert!(broken("[policies.a]\nextends = 'baseline'\nadmit = ['mounts']").contains("host-mounts"));
     assert!(broken("[policies.a]\nextends = 'baseline'\nadmit = ['mount-namespace']").contains("privileged"));

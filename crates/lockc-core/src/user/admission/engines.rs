@@ -251,3 +251,38 @@ fn data_root(path: &Path) -> Option<PathBuf> {
     let root = PathBuf::from(value.get("data-root").or_else(|| value.get("graph"))?.as_str()?);
     (root.is_absolute() && root.components().count() > 1).then_some(root)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dockerds_data_root_is_read_from_its_configuration() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("daemon.json");
+        assert_eq!(data_root(&path), None);
+        for (text, root) in [
+            (r#"{"data-root":"/data/docker"}"#, Some("/data/docker")),
+            (r#"{"graph":"/old"}"#, Some("/old")),
+            (r#"{"runtimes":{}}"#, None),
+            (r#"{"data-root":"relative"}"#, None),
+            (r#"{"data-root":"/"}"#, None),
+            ("{", None),
+        ] {
+            fs::write(&path, text).unwrap();
+            assert_eq!(data_root(&path).as_deref(), root.map(Path::new), "{text}");
+        }
+    }
+
+    #[test]
+    fn podmans_storage_is_where_its_bundle_is() {
+        let engines = |bundle: &str| Engines::default().with_bundle(Path::new(bundle)).dirs();
+        let storage = PathBuf::from("/srv/storage");
+        assert!(engines("/srv/storage/overlay-containers/c1/userdata").contains(&storage));
+        for bundle in
+            ["/srv/storage/overlay/c1/userdata", "/srv/storage/overlay-containers/c1", "/x-containers/c1/userdata"]
+        {
+            assert_eq!(engines(bundle), Engines::default().dirs(), "{bundle}");
+        }
+    }
+}
