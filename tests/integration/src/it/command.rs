@@ -5,7 +5,7 @@ use std::process::{Command, Output, Stdio};
 use anyhow::{Context, Result, bail};
 
 /// Seconds after which a command is killed: emulation is slow, but nothing here takes minutes.
-const LIMIT: &str = "120";
+const LIMIT: u32 = 120;
 
 /// What a command left.
 #[derive(Clone, Debug)]
@@ -47,9 +47,14 @@ pub fn run<S: AsRef<str>>(words: &[S]) -> Result<Run> {
 
 /// Runs `words` with `input` on standard input.
 pub fn run_with_input<S: AsRef<str>>(words: &[S], input: &str) -> Result<Run> {
+    run_for(LIMIT, words, input)
+}
+
+/// Runs `words` for at most `seconds`.
+pub fn run_for<S: AsRef<str>>(seconds: u32, words: &[S], input: &str) -> Result<Run> {
     use std::io::Write;
     let mut command = Command::new("timeout");
-    command.args(["--foreground", "-k", "5", LIMIT]).args(words.iter().map(AsRef::as_ref));
+    command.args(["--foreground", "-k", "5", &seconds.to_string()]).args(words.iter().map(AsRef::as_ref));
     let stdin = if input.is_empty() { Stdio::null() } else { Stdio::piped() };
     let mut child =
         command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().context("cannot run timeout")?;
@@ -60,7 +65,7 @@ pub fn run_with_input<S: AsRef<str>>(words: &[S], input: &str) -> Result<Run> {
     let run = Run::from(child.wait_with_output().context("cannot wait for a command")?);
     if run.status == 124 {
         let words: Vec<&str> = words.iter().map(AsRef::as_ref).collect();
-        bail!("{} did not end within {LIMIT} s; so far: {}", words.join(" "), run.said());
+        bail!("{} did not end within {seconds} s; so far: {}", words.join(" "), run.said());
     }
     Ok(run)
 }

@@ -59,6 +59,11 @@ pub fn fresh_id() -> String {
 
 /// `run` in the foreground.
 pub fn run(by: By, bundle: &Bundle) -> Result<Run> {
+    run_for(120, by, bundle)
+}
+
+/// `run` in the foreground, for at most `seconds`.
+pub fn run_for(seconds: u32, by: By, bundle: &Bundle) -> Result<Run> {
     let folder = bundle.write()?;
     let mut words = by.words();
     words.extend(["run", "--bundle"].map(str::to_owned));
@@ -72,7 +77,7 @@ pub fn run(by: By, bundle: &Bundle) -> Result<Run> {
         let line = format!("exec 3< {leak}; exec \"$@\"");
         words.splice(0..0, ["bash".to_owned(), "-c".into(), line, "bash".into()]);
     }
-    command::run(&words)
+    command::run_for(seconds, &words, "")
 }
 
 /// `run` of a bundle whose program is the probe.

@@ -55,7 +55,7 @@ pub const ROWS: &[Row] = &[
     both("files/proc-1-root", proc_of_host(&["read", "/proc/1/root/etc/hostname"])),
     row("files/proc-victim-root", proc_of_host(&["read", "/proc/{victim}/root/etc/shadow"])),
     row("files/proc-victim-cwd", proc_of_host(&["list", "/proc/{victim}/cwd"])),
-    row("files/proc-victim-fd", proc_of_host(&["list", "/proc/{victim}/fd"])),
+    row("files/proc-victim-fd", proc_of_host(&["read", "/proc/{victim}/fd/0"])),
     row("files/memfd", works(&["/probe", "memfd-reopen"], same)),
     both(
         "files/volume",
