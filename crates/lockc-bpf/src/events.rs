@@ -161,6 +161,18 @@ fn detail(event: &Event, hook: Option<Hook>) -> String {
         Some(Hook::Capable) => format!("capability {}", event.arg),
         Some(Hook::SbMount) => format!("mount flags {:#x}", event.arg),
         Some(Hook::SocketCreate) => format!("socket family {}", event.arg),
+        Some(Hook::TaskKill) => format!("signal {}", event.arg),
+        Some(Hook::Bpf) => format!("bpf command {}", event.arg),
+        Some(Hook::LockedDown) => format!("lockdown reason {}", event.arg),
+        Some(Hook::TaskFixSetuid | Hook::BprmCredsFromFile) => format!("uid {}", event.arg),
+        Some(
+            Hook::SocketConnect
+            | Hook::SocketBind
+            | Hook::SocketListen
+            | Hook::SocketAccept
+            | Hook::SocketSendmsg
+            | Hook::SocketRecvmsg,
+        ) => format!("socket family {}", event.arg),
         Some(Hook::Syslog) => format!("syslog type {}", event.arg),
         Some(Hook::PtraceAccessCheck) => format!("ptrace mode {:#x}", event.arg),
         Some(Hook::UnixStreamConnect | Hook::UnixMaySend) => "a socket without a path".to_owned(),

@@ -4,7 +4,7 @@
 //! version instead of misreading them.
 
 /// Version of everything in this module.
-pub const ABI_VERSION: u32 = 1;
+pub const ABI_VERSION: u32 = 2;
 
 /// How many containers can be registered at a time; a slot is taken again once its container and tasks are gone.
 pub const MAX_CONTAINERS: u32 = 16_384;
@@ -95,6 +95,12 @@ pub struct ContainerEntry {
     pub flags: u32,
     /// Bits of [`RuleMask`](crate::rules::RuleMask).
     pub rules: u64,
+    /// Capabilities that its tasks may use, as bits (include/uapi/linux/capability.h).
+    pub capabilities: u64,
+    /// The kernel's number of the container's uid 0; another than 0 in a user namespace of its own.
+    pub root_uid: u32,
+    /// Always 0.
+    pub pad: u32,
     /// Root of the container's root file system.
     pub rootfs: FileId,
     /// When it was registered, in nanoseconds of `CLOCK_BOOTTIME`.
@@ -117,6 +123,9 @@ impl Default for ContainerEntry {
             mode: MODE_ENFORCE,
             flags: 0,
             rules: 0,
+            capabilities: 0,
+            root_uid: 0,
+            pad: 0,
             rootfs: FileId { ino: 0, dev: 0, pad: 0 },
             created_ns: 0,
             id_hash: [0; 32],
@@ -141,7 +150,6 @@ pub struct GivenKey {
 pub const GIVEN_MOUNT: u32 = 1;
 /// Value of `given`: a unix socket of the host that the policy names.
 pub const GIVEN_SOCKET: u32 = 2;
-
 /// Live tasks of a slot, counted by the kernel side.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
@@ -239,11 +247,38 @@ pub enum Hook {
     UnixStreamConnect = 16,
     UnixMaySend = 17,
     PtraceAccessCheck = 18,
+    TaskKill = 19,
+    TaskSetrlimit = 20,
+    TaskSetscheduler = 21,
+    TaskSetnice = 22,
+    TaskSetioprio = 23,
+    TaskMovememory = 24,
+    UsernsCreate = 25,
+    Bpf = 26,
+    PerfEventOpen = 27,
+    KernelModuleRequest = 28,
+    KernelReadFile = 29,
+    KernelLoadData = 30,
+    LockedDown = 31,
+    KeyAlloc = 32,
+    KeyPermission = 33,
+    Settime = 34,
+    Quotactl = 35,
+    QuotaOn = 36,
+    BprmCredsFromFile = 37,
+    TaskFixSetuid = 38,
+    InodeInitSecurityAnon = 39,
+    SocketConnect = 40,
+    SocketBind = 41,
+    SocketListen = 42,
+    SocketAccept = 43,
+    SocketSendmsg = 44,
+    SocketRecvmsg = 45,
 }
 
 impl Hook {
     /// Every hook, in the order of the values.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 46] = [
         Self::TaskAlloc,
         Self::TaskFree,
         Self::BprmCommittedCreds,
@@ -263,6 +298,33 @@ impl Hook {
         Self::UnixStreamConnect,
         Self::UnixMaySend,
         Self::PtraceAccessCheck,
+        Self::TaskKill,
+        Self::TaskSetrlimit,
+        Self::TaskSetscheduler,
+        Self::TaskSetnice,
+        Self::TaskSetioprio,
+        Self::TaskMovememory,
+        Self::UsernsCreate,
+        Self::Bpf,
+        Self::PerfEventOpen,
+        Self::KernelModuleRequest,
+        Self::KernelReadFile,
+        Self::KernelLoadData,
+        Self::LockedDown,
+        Self::KeyAlloc,
+        Self::KeyPermission,
+        Self::Settime,
+        Self::Quotactl,
+        Self::QuotaOn,
+        Self::BprmCredsFromFile,
+        Self::TaskFixSetuid,
+        Self::InodeInitSecurityAnon,
+        Self::SocketConnect,
+        Self::SocketBind,
+        Self::SocketListen,
+        Self::SocketAccept,
+        Self::SocketSendmsg,
+        Self::SocketRecvmsg,
     ];
 
     /// The hook of a raw value from an event, if it is one.
@@ -271,8 +333,8 @@ impl Hook {
     }
 }
 
-/// Cells of `errors`: one a hook.
-pub const ERROR_SITES: u32 = 32;
+/// Cells of `errors`: one a hook; the last counts lost events.
+pub const ERROR_SITES: u32 = 64;
 
 /// [`NameKey::node`] of procfs' root directory.
 pub const NODE_PROC: u32 = 1;
@@ -318,7 +380,7 @@ assert_layout! {
     ContainerKey: 8, 4;
     FileId: 16, 8;
     TaskLabel: 56, 8;
-    ContainerEntry: 224, 8;
+    ContainerEntry: 240, 8;
     GivenKey: 24, 8;
     Usage: 16, 8;
     Meta: 48, 4;

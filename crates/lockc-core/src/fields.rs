@@ -66,4 +66,19 @@ fields! {
     BPRM_FILE: "linux_binprm" "file";
     SOCKET_SK: "socket" "sk";
     UNIX_SOCK_DENTRY: "unix_sock" "path.dentry";
+    SOCK_FAMILY: "sock" "__sk_common.skc_family";
+    TASK_THREAD_PID: "task_struct" "thread_pid";
+    TASK_CRED: "task_struct" "cred";
+    PID_LEVEL: "pid" "level";
+    PID_NUMBERS: "pid" "numbers";
+    UPID_NS: "upid" "ns";
+    CRED_EFFECTIVE: "cred" "cap_effective";
+    CRED_PERMITTED: "cred" "cap_permitted";
+    CRED_USER_NS: "cred" "user_ns";
+    CRED_EUID: "cred" "euid";
+    CRED_UID: "cred" "uid";
+    CRED_SUID: "cred" "suid";
+    USER_NS_LEVEL: "user_namespace" "level";
+    BPRM_CRED: "linux_binprm" "cred";
+    QSTR_NAME: "qstr" "name";
 }

@@ -44,6 +44,33 @@ programs! {
     "unix_stream_connect" UnixStreamConnect "5.11" "stream and seqpacket sockets of the host";
     "unix_may_send" UnixMaySend "5.11" "datagram sockets of the host";
     "ptrace_access_check" PtraceAccessCheck "5.11" "ptrace, process_vm_*, pidfd_getfd, other tasks' /proc entries";
+    "task_kill" TaskKill "5.11" "signals to tasks outside";
+    "task_setrlimit" TaskSetrlimit "5.11" "limits of tasks outside";
+    "task_setscheduler" TaskSetscheduler "5.11" "scheduling and affinity of tasks outside";
+    "task_setnice" TaskSetnice "5.11" "niceness of tasks outside";
+    "task_setioprio" TaskSetioprio "5.11" "I/O priority of tasks outside";
+    "task_movememory" TaskMovememory "5.11" "moving the memory of tasks outside";
+    "userns_create" UsernsCreate "6.1" "new user namespaces";
+    "bpf" Bpf "5.11" "bpf(2), and with it lockc's own maps and programs";
+    "perf_event_open" PerfEventOpen "5.11" "perf events";
+    "kernel_module_request" KernelModuleRequest "5.11" "modules that the kernel would load by itself";
+    "kernel_read_file" KernelReadFile "5.11" "finit_module, kexec_file_load, firmware";
+    "kernel_load_data" KernelLoadData "5.11" "init_module, kexec_load";
+    "locked_down" LockedDown "5.11" "what the kernel's lockdown knows: raw memory and ports, debugfs, MSRs, …";
+    "key_alloc" KeyAlloc "5.11" "keys carry their container";
+    "key_permission" KeyPermission "5.11" "keys of others";
+    "settime" Settime "5.11" "the clock";
+    "quotactl" Quotactl "5.11" "quotas";
+    "quota_on" QuotaOn "5.11" "quotas";
+    "bprm_creds_from_file" BprmCredsFromFile "5.11" "set-uid programs and file capabilities";
+    "task_fix_setuid" TaskFixSetuid "5.11" "becoming root";
+    "inode_init_security_anon" InodeInitSecurityAnon "5.12" "io_uring";
+    "socket_connect" SocketConnect "5.11" "inherited sockets without network";
+    "socket_bind" SocketBind "5.11" "inherited sockets without network";
+    "socket_listen" SocketListen "5.11" "inherited sockets without network";
+    "socket_accept" SocketAccept "5.11" "inherited sockets without network";
+    "socket_sendmsg" SocketSendmsg "5.11" "inherited sockets without network";
+    "socket_recvmsg" SocketRecvmsg "5.11" "inherited sockets without network";
 }
 
 #[cfg(test)]

@@ -48,7 +48,8 @@ impl Level {
     pub const fn rules(self) -> RuleMask {
         match self {
             Self::Privileged => RuleMask::NONE,
-            Self::Baseline | Self::Restricted => RuleMask::CONFINEMENT,
+            Self::Baseline => RuleMask::CONFINEMENT,
+            Self::Restricted => RuleMask::CONFINEMENT.with(Rule::Privilege).with(Rule::IoUring).with(Rule::RawSocket),
             Self::Offline => RuleMask::CONFINEMENT.with(Rule::Network),
         }
     }
@@ -70,23 +71,44 @@ pub enum Rule {
     UnixSocket = 4,
     /// Files that the container was not given, by the identity of the mount.
     Files = 5,
-    /// Tasks outside of the container, by everything that asks for ptrace access.
-    Ptrace = 6,
+    /// Tasks outside of the container: ptrace and all that asks for its access, signals, limits, scheduling.
+    Process = 6,
     /// Every socket family but unix.
     Network = 7,
+    /// New user namespaces.
+    UserNamespace = 8,
+    /// The kernel itself: bpf(2), perf events, modules, kexec, what lockdown guards, the clock, quotas.
+    Kernel = 9,
+    /// Keys that the container did not create.
+    Keyring = 10,
+    /// Capabilities beyond those that the container may have, when they are used.
+    Capability = 11,
+    /// Becoming root, and gaining rights at exec.
+    Privilege = 12,
+    /// io_uring.
+    IoUring = 13,
+    /// Raw and packet sockets.
+    RawSocket = 14,
 }
 
 impl Rule {
     /// Every rule, in the order of the bits.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 15] = [
         Self::Mount,
         Self::Sysfs,
         Self::Procfs,
         Self::KernelLog,
         Self::UnixSocket,
         Self::Files,
-        Self::Ptrace,
+        Self::Process,
         Self::Network,
+        Self::UserNamespace,
+        Self::Kernel,
+        Self::Keyring,
+        Self::Capability,
+        Self::Privilege,
+        Self::IoUring,
+        Self::RawSocket,
     ];
 
     /// The rule of a raw value from an event, if it is one.
@@ -103,8 +125,15 @@ impl Rule {
             Self::KernelLog => "kernel-log",
             Self::UnixSocket => "unix-socket",
             Self::Files => "files",
-            Self::Ptrace => "ptrace",
+            Self::Process => "process",
             Self::Network => "network",
+            Self::UserNamespace => "user-namespace",
+            Self::Kernel => "kernel",
+            Self::Keyring => "keyring",
+            Self::Capability => "capability",
+            Self::Privilege => "privilege",
+            Self::IoUring => "io-uring",
+            Self::RawSocket => "raw-socket",
         }
     }
 
@@ -122,8 +151,15 @@ impl Rule {
             Self::KernelLog => "the kernel log",
             Self::UnixSocket => "unix sockets of the host",
             Self::Files => "files that the container was not given",
-            Self::Ptrace => "tasks outside of the container",
+            Self::Process => "tasks outside of the container",
             Self::Network => "sockets other than unix",
+            Self::UserNamespace => "new user namespaces",
+            Self::Kernel => "the kernel's own settings and code",
+            Self::Keyring => "keys that the container did not create",
+            Self::Capability => "capabilities beyond those that the container may have",
+            Self::Privilege => "becoming root, and gaining rights at exec",
+            Self::IoUring => "io_uring",
+            Self::RawSocket => "raw and packet sockets",
         }
     }
 }
@@ -144,7 +180,11 @@ impl RuleMask {
         .with(Rule::KernelLog)
         .with(Rule::UnixSocket)
         .with(Rule::Files)
-        .with(Rule::Ptrace);
+        .with(Rule::Process)
+        .with(Rule::UserNamespace)
+        .with(Rule::Kernel)
+        .with(Rule::Keyring)
+        .with(Rule::Capability);
 
     /// This set and `rule`.
     #[must_use]
@@ -195,5 +235,6 @@ mod tests {
         }
         assert!(Level::Offline.rules().covers(Level::Baseline.rules()));
         assert!(!Level::Baseline.rules().covers(Level::Offline.rules()));
+        assert!(Level::Restricted.rules().covers(Level::Baseline.rules()));
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! | hook | what for |
 //! |---|---|
-//! | capable (in `mounts`) | CAP_DAC_READ_SEARCH: open_by_handle_at reaches any file of a volume's file system through the volume's mount |
+//! | capable (in `creds`) | CAP_DAC_READ_SEARCH: open_by_handle_at reaches any file of a volume's file system through the volume's mount |
 //! | file_open | every open but O_PATH: files, directories, devices, executables, reopened descriptors |
 //!
 //! The mount decides, not the path: a leaked directory descriptor, a working directory, `/proc/1/root` or a symlink lead to

@@ -3,13 +3,13 @@
 //! | hook | what for |
 //! |---|---|
 //! | syslog | syslog(2); opening /proc/kmsg and /dev/kmsg asks it too, unless dmesg_restrict is off |
-//! | capable (in `mounts`) | CAP_SYSLOG |
+//! | capable (in `creds`) | CAP_SYSLOG |
 //! | file_open (in `files`) | the device of /dev/kmsg under any name |
 
 use aya_ebpf::{macros::lsm, programs::LsmContext};
 use lockc_core::{abi::Hook, rules::Rule};
 
-use crate::verdict::{self, About, EPERM};
+use crate::verdict::{self, EPERM};
 
 /// include/uapi/linux/capability.h
 pub const CAP_SYSLOG: i32 = 34;
@@ -20,15 +20,6 @@ pub const DEV_KMSG: u32 = 1 << 20 | 11;
 /// `int syslog(int type)`
 #[lsm(hook = "syslog")]
 pub fn syslog(ctx: LsmContext) -> i32 {
-    let earlier: i32 = ctx.arg(1);
-    if earlier != 0 {
-        return earlier;
-    }
-    match verdict::judged(Rule::KernelLog) {
-        Some(who) => {
-            let what: i32 = ctx.arg(0);
-            verdict::deny(&who, Rule::KernelLog, Hook::Syslog, About::number(what as u64), EPERM)
-        }
-        None => 0,
-    }
+    let what: i32 = ctx.arg(0);
+    verdict::refuse(ctx.arg(1), Rule::KernelLog, Hook::Syslog, what as u64, EPERM)
 }

@@ -3,12 +3,15 @@
 //! | module | hooks | guards |
 //! |---|---|---|
 //! | `lifecycle` | task_alloc, task_free, bprm_committed_creds, bprm_check_security, sb_statfs, sb_kern_mount | identity: who belongs to which container, what it was given |
-//! | `mounts` | sb_mount, sb_umount, sb_remount, sb_pivotroot, move_mount, capable | both mount APIs |
+//! | `mounts` | sb_mount, sb_umount, sb_remount, sb_pivotroot, move_mount, (capable) | both mount APIs |
+//! | `creds` | capable, userns_create, bprm_creds_from_file, task_fix_setuid | capabilities, user namespaces, becoming root |
 //! | `files` | file_open | files by mount identity, then `pseudo` |
 //! | `pseudo` | (file_open) | procfs, sysfs and cgroup files by their own dentries |
-//! | `sockets` | socket_create, socket_post_create, unix_stream_connect, unix_may_send | socket families, unix sockets of the host |
+//! | `sockets` | socket_*, unix_stream_connect, unix_may_send | socket families, unix sockets of the host |
 //! | `kernel_log` | syslog, (capable), (file_open) | the kernel log |
-//! | `processes` | ptrace_access_check | tasks outside of the container |
+//! | `processes` | ptrace_access_check, task_* | tasks outside of the container |
+//! | `surface` | bpf, perf_event_open, kernel_*, locked_down, settime, quota* | the kernel itself |
+//! | `keys` | key_alloc, key_permission | keys of others |
 //!
 //! Every hook honours an earlier denial, asks [`verdict::judged`] whether the current task is to be judged at all, and
 //! answers through [`verdict::deny`]. A task without a label is the host's and is let through.
@@ -16,9 +19,11 @@
 #![no_main]
 #![feature(asm_experimental_arch)]
 
+mod creds;
 mod files;
 mod kernel;
 mod kernel_log;
+mod keys;
 mod label;
 mod lifecycle;
 mod maps;
@@ -26,6 +31,7 @@ mod mounts;
 mod processes;
 mod pseudo;
 mod sockets;
+mod surface;
 mod verdict;
 
 #[cfg(not(test))]

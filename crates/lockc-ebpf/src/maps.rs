@@ -4,7 +4,7 @@ use core::{ffi::c_void, marker::PhantomData, ptr};
 
 use aya_ebpf::{
     bindings::{BPF_F_NO_PREALLOC, bpf_map_type},
-    btf_maps::{Array, HashMap, RingBuf},
+    btf_maps::{Array, HashMap, LruHashMap, RingBuf},
     macros::btf_map,
 };
 use lockc_core::abi::{
@@ -62,6 +62,10 @@ pub static SOCK_LABELS: Storage<ContainerKey, SK_STORAGE> = Storage::new();
 /// in here is never taken for the host's. Removed in task_free.
 #[btf_map(name = "shadow")]
 pub static SHADOW: HashMap<u64, TaskLabel, { 1 << 18 }, NO_PREALLOC> = HashMap::new();
+
+/// Which container created a key, by the key's address.
+#[btf_map(name = "keys")]
+pub static KEYS: LruHashMap<u64, ContainerKey, { 1 << 16 }> = LruHashMap::new();
 
 #[btf_map(name = "containers")]
 pub static CONTAINERS: Array<ContainerEntry, { MAX_CONTAINERS as usize }> = Array::new();

@@ -2,7 +2,8 @@
 //!
 //! | hook | what for |
 //! |---|---|
-//! | socket_create | families other than unix, under `offline` |
+//! | socket_create | families other than unix, under `offline`; raw and packet sockets, under `restricted` |
+//! | socket_connect, socket_bind, socket_listen, socket_accept, socket_sendmsg, socket_recvmsg | sockets of those families that were inherited or passed in, under `offline` |
 //! | socket_post_create | a unix socket carries its container's key |
 //! | unix_stream_connect | stream and seqpacket sockets of the host |
 //! | unix_may_send | datagram sockets of the host |
@@ -22,6 +23,11 @@ use crate::{
 
 /// include/linux/socket.h
 const AF_UNIX: i32 = 1;
+const AF_NETLINK: i32 = 16;
+const AF_PACKET: i32 = 17;
+/// include/linux/net.h
+const SOCK_TYPE_MASK: i32 = 0xf;
+const SOCK_RAW: i32 = 3;
 
 /// `int socket_create(int family, int type, int protocol, int kern)`
 #[lsm(hook = "socket_create")]
@@ -35,10 +41,73 @@ pub fn socket_create(ctx: LsmContext) -> i32 {
     if family == AF_UNIX || kern != 0 {
         return 0;
     }
-    match verdict::judged(Rule::Network) {
-        Some(who) => verdict::deny(&who, Rule::Network, Hook::SocketCreate, About::number(family as u64), EACCES),
-        None => 0,
+    let Some(who) = verdict::confined() else {
+        return 0;
+    };
+    let kind: i32 = ctx.arg(1);
+    // Netlink sockets are raw or not as the caller likes.
+    let raw = family == AF_PACKET || (kind & SOCK_TYPE_MASK == SOCK_RAW && family != AF_NETLINK);
+    let rule = if who.has(Rule::Network) {
+        Rule::Network
+    } else if raw && who.has(Rule::RawSocket) {
+        Rule::RawSocket
+    } else {
+        return 0;
+    };
+    verdict::deny(&who, rule, Hook::SocketCreate, About::number(family as u64), EACCES)
+}
+
+/// Judges the use of a socket, however the task came by it.
+#[inline(always)]
+fn judge_use(sock: Obj, earlier: i32, hook: Hook) -> i32 {
+    if earlier != 0 {
+        return earlier;
     }
+    let Some(who) = verdict::judged(Rule::Network) else {
+        return 0;
+    };
+    let sk = follow(sock, &kernel::SOCKET_SK);
+    let family: u16 = if sk.is_null() { 0 } else { kernel::load(sk, &kernel::SOCK_FAMILY) };
+    if i32::from(family) == AF_UNIX {
+        return 0;
+    }
+    verdict::deny(&who, Rule::Network, hook, About::number(u64::from(family)), EACCES)
+}
+
+/// `int socket_connect(struct socket *sock, struct sockaddr *address, int addrlen)`
+#[lsm(hook = "socket_connect")]
+pub fn socket_connect(ctx: LsmContext) -> i32 {
+    judge_use(Obj(ctx.arg::<*const u8>(0)), ctx.arg(3), Hook::SocketConnect)
+}
+
+/// `int socket_bind(struct socket *sock, struct sockaddr *address, int addrlen)`
+#[lsm(hook = "socket_bind")]
+pub fn socket_bind(ctx: LsmContext) -> i32 {
+    judge_use(Obj(ctx.arg::<*const u8>(0)), ctx.arg(3), Hook::SocketBind)
+}
+
+/// `int socket_listen(struct socket *sock, int backlog)`
+#[lsm(hook = "socket_listen")]
+pub fn socket_listen(ctx: LsmContext) -> i32 {
+    judge_use(Obj(ctx.arg::<*const u8>(0)), ctx.arg(2), Hook::SocketListen)
+}
+
+/// `int socket_accept(struct socket *sock, struct socket *newsock)`
+#[lsm(hook = "socket_accept")]
+pub fn socket_accept(ctx: LsmContext) -> i32 {
+    judge_use(Obj(ctx.arg::<*const u8>(0)), ctx.arg(2), Hook::SocketAccept)
+}
+
+/// `int socket_sendmsg(struct socket *sock, struct msghdr *msg, int size)`
+#[lsm(hook = "socket_sendmsg")]
+pub fn socket_sendmsg(ctx: LsmContext) -> i32 {
+    judge_use(Obj(ctx.arg::<*const u8>(0)), ctx.arg(3), Hook::SocketSendmsg)
+}
+
+/// `int socket_recvmsg(struct socket *sock, struct msghdr *msg, int size, int flags)`
+#[lsm(hook = "socket_recvmsg")]
+pub fn socket_recvmsg(ctx: LsmContext) -> i32 {
+    judge_use(Obj(ctx.arg::<*const u8>(0)), ctx.arg(4), Hook::SocketRecvmsg)
 }
 
 /// `int socket_post_create(struct socket *sock, int family, int type, int protocol, int kern)`

@@ -98,6 +98,27 @@ impl Judged {
             None => true,
         }
     }
+
+    /// Whether the container may use a capability.
+    #[inline(always)]
+    pub fn may_use(&self, cap: i32) -> bool {
+        match self.entry {
+            Some(entry) => entry.capabilities >> (cap as u32 & 63) & 1 != 0,
+            None => false,
+        }
+    }
+}
+
+/// Denies what a rule forbids altogether: most hooks are this and nothing else. `earlier` is another program's verdict.
+#[inline(always)]
+pub fn refuse(earlier: i32, rule: Rule, hook: Hook, arg: u64, errno: i32) -> i32 {
+    if earlier != 0 {
+        return earlier;
+    }
+    match judged(rule) {
+        Some(who) => deny(&who, rule, hook, About::number(arg), errno),
+        None => 0,
+    }
 }
 
 /// Denies (in audit mode: only reports) and says so in the ring buffer.

@@ -14,7 +14,7 @@ use lockc_core::{
         NewContainer,
         admission::{self, Engines, Facts, Request, Violation},
         config::{CONFIG_PATH, Config, ConfigError, Fail},
-        policy::{self, ANNOTATION, Policy},
+        policy::{self, ANNOTATION, Control, Policy},
         spec::{Process, Spec},
     },
 };
@@ -129,12 +129,15 @@ fn begin(invocation: &Invocation, start: &Start, environment: &Environment<'_>) 
     let engines = Engines::detect(&bundle, &config.engine_dirs);
     let request = Request { id: &start.id, bundle: &bundle, spec: &spec, restore: start.restore };
     let given = admission::admit(&request, &policy, &config, &engines, environment.facts).map_err(refusal)?;
+    let capabilities = admission::process::usable(policy.strength(Control::Capabilities));
     let new = NewContainer {
         root: runtime::state_root(invocation.root.as_deref(), &plan.runtime, environment.uid),
         id: start.id.clone(),
         level: policy.level,
         rules: policy.rules,
         mode: MODE_ENFORCE,
+        capabilities,
+        root_uid: spec.linux.root_uid(),
         policy: policy.name,
         origin: policy.origin,
         rootfs: given.rootfs,

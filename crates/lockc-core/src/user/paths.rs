@@ -19,10 +19,11 @@ pub const RUN: &str = "/run/lockc";
 pub const CONFIG: &str = "/etc/lockc/lockc.toml";
 
 /// Every pinned map.
-pub const MAP_NAMES: [&str; 11] = [
+pub const MAP_NAMES: [&str; 12] = [
     "task_labels",
     "sock_labels",
     "shadow",
+    "keys",
     "containers",
     "usage",
     "given",

@@ -91,12 +91,12 @@ fn a_registered_container_keeps_its_level_when_its_policy_is_gone() {
 }
 
 fn any_policy() -> impl Strategy<Value = Policy> {
-    (0..4usize, any::<u16>(), any::<u8>()).prop_map(|(level, admitted, rules)| {
+    (0..4usize, any::<u16>(), any::<u64>()).prop_map(|(level, admitted, rules)| {
         let mut policy = Policy::of_level(Level::ALL[level], "test");
         for control in Control::ALL.into_iter().filter(|control| admitted & 1 << *control as u16 != 0) {
             policy = policy.admitting(control);
         }
-        for rule in Rule::ALL.into_iter().filter(|rule| rules & 1 << *rule as u8 != 0) {
+        for rule in Rule::ALL.into_iter().filter(|rule| rules & 1 << *rule as u32 != 0) {
             policy.rules = policy.rules.without(rule);
         }
         policy

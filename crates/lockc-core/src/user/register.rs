@@ -40,6 +40,10 @@ pub struct NewContainer {
     pub rules: RuleMask,
     /// `MODE_*` of [`abi`](crate::abi).
     pub mode: u32,
+    /// Capabilities that its tasks may use, as bits.
+    pub capabilities: u64,
+    /// The kernel's number of its uid 0.
+    pub root_uid: u32,
     /// Name of the policy.
     pub policy: String,
     /// Where the level came from.
@@ -128,6 +132,8 @@ impl Registry {
             level: new.level as u32,
             mode: new.mode,
             rules: new.rules.0,
+            capabilities: new.capabilities,
+            root_uid: new.root_uid,
             created_ns: now_ns(),
             id_hash: hash,
             id: padded(&new.id),

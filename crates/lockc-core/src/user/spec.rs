@@ -113,10 +113,33 @@ impl Mount {
 pub struct Linux {
     #[serde(deserialize_with = "or_default")]
     pub namespaces: Vec<Namespace>,
+    #[serde(rename = "uidMappings", deserialize_with = "or_default")]
+    pub uid_mappings: Vec<IdMapping>,
     #[serde(deserialize_with = "or_default")]
     pub devices: Vec<Device>,
     #[serde(deserialize_with = "or_default")]
     pub resources: Resources,
+}
+
+impl Linux {
+    /// The host's number of the container's uid 0, with a user namespace that maps it; 0 without one.
+    pub fn root_uid(&self) -> u32 {
+        let own = self.namespaces.iter().any(|namespace| namespace.kind == "user");
+        let mapping = self.uid_mappings.iter().find(|mapping| own && mapping.container == 0 && mapping.size > 0);
+        mapping.map_or(0, |mapping| mapping.host)
+    }
+}
+
+/// One of `linux.uidMappings`.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[serde(default)]
+#[allow(missing_docs)]
+pub struct IdMapping {
+    #[serde(rename = "containerID")]
+    pub container: u32,
+    #[serde(rename = "hostID")]
+    pub host: u32,
+    pub size: u32,
 }
 
 /// One of `linux.namespaces`.

@@ -20,6 +20,18 @@ admit = ["capabilities", "host-namespaces"]
 extends = "test"
 admit = ["devices"]
 
+[policies.nesting]
+extends = "test"
+without_rules = ["user-namespace"]
+
+[policies.tight]
+extends = "restricted"
+admit = ["capabilities", "run-as-root"]
+
+[policies.tight-nesting]
+extends = "restricted"
+without_rules = ["user-namespace"]
+
 [policies.mounting]
 extends = "test"
 without_rules = ["mount"]
@@ -27,7 +39,12 @@ without_rules = ["mount"]
 
 /// Writes the configuration for one real runtime.
 pub fn write(runtime: Runtime) -> Result<()> {
-    put(&format!("runtimes = [\"{}\"]\nceiling = \"baseline\"\n{POLICIES}", runtime.path()))
+    write_for(runtime.path())
+}
+
+/// Writes it for another program in the runtime's place.
+pub fn write_for(runtime: &str) -> Result<()> {
+    put(&format!("runtimes = [\"{runtime}\"]\nceiling = \"baseline\"\n{POLICIES}"))
 }
 
 /// Writes any text as the configuration, as its owner would.

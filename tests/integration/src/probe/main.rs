@@ -7,6 +7,7 @@
 mod files;
 mod mounts;
 mod sockets;
+mod surface;
 mod sys;
 mod tasks;
 mod ways;
@@ -37,7 +38,7 @@ fn attempt(args: &[&str]) -> io::Result<String> {
     let Some((name, rest)) = args.split_first() else {
         return Err(usage("no attempt named"));
     };
-    let known = [ways::attempt, files::attempt, mounts::attempt, sockets::attempt, tasks::attempt];
+    let known = [ways::attempt, files::attempt, mounts::attempt, sockets::attempt, surface::attempt, tasks::attempt];
     known.iter().find_map(|module| module(name, rest)).unwrap_or_else(|| Err(usage(&format!("{name} {rest:?}"))))
 }
 

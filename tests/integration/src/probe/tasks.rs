@@ -10,6 +10,16 @@ pub fn attempt(name: &str, args: &[&str]) -> Option<io::Result<String>> {
         ("kill", [pid, signal]) => {
             number(pid).and_then(|pid| ways::signal(pid as i32, number(signal)? as i32)).map(|()| "signalled".into())
         }
+        ("pidfd-kill", [pid, signal]) => pidfd_kill(pid, signal),
+        ("prlimit", [pid]) => prlimit(pid),
+        ("affinity", [pid]) => affinity(pid),
+        ("nice", [pid]) => number(pid)
+            .and_then(|pid| sys::call(libc::SYS_setpriority, &[libc::PRIO_PROCESS as usize, pid, 1]))
+            .map(|_| "set".into()),
+        // Best effort, level 4: what every task has (include/uapi/linux/ioprio.h).
+        ("ionice", [pid]) => {
+            number(pid).and_then(|pid| sys::call(libc::SYS_ioprio_set, &[1, pid, 2 << 13 | 4])).map(|_| "set".into())
+        }
         ("ptrace", [pid]) => ptrace(pid),
         ("vm-read", [pid]) => vm_read(pid),
         ("pidfd-getfd", [pid, fd]) => pidfd_getfd(pid, fd),
@@ -59,6 +69,25 @@ fn vm_read(pid: &str) -> io::Result<String> {
 fn pidfd_getfd(pid: &str, fd: &str) -> io::Result<String> {
     let task = sys::open(libc::SYS_pidfd_open, &[number(pid)?, 0])?;
     sys::open(libc::SYS_pidfd_getfd, &[task.as_raw_fd() as usize, number(fd)?, 0]).map(|_| "taken".into())
+}
+
+fn pidfd_kill(pid: &str, signal: &str) -> io::Result<String> {
+    let task = sys::open(libc::SYS_pidfd_open, &[number(pid)?, 0])?;
+    let args = [task.as_raw_fd() as usize, number(signal)?, 0, 0];
+    sys::call(libc::SYS_pidfd_send_signal, &args).map(|_| "signalled".into())
+}
+
+/// Writes a limit that does not limit.
+fn prlimit(pid: &str) -> io::Result<String> {
+    let limit = [1u64 << 20; 2];
+    let args = [number(pid)?, libc::RLIMIT_SIGPENDING as usize, limit.as_ptr() as usize, 0];
+    sys::call(libc::SYS_prlimit64, &args).map(|_| "set".into())
+}
+
+fn affinity(pid: &str) -> io::Result<String> {
+    let processors = [u64::MAX; 16];
+    let args = [number(pid)?, size_of_val(&processors), processors.as_ptr() as usize];
+    sys::call(libc::SYS_sched_setaffinity, &args).map(|_| "set".into())
 }
 
 fn setns(pid: &str, kind: &str) -> io::Result<String> {

@@ -27,6 +27,20 @@ const BASELINE: [&str; 14] = [
 
 const RESTRICTED: [&str; 1] = ["NET_BIND_SERVICE"];
 
+/// The capabilities that a container's tasks may use, as bits of the kernel's numbers: those that admission lets its
+/// processes start with, and all of them where the policy admits any.
+pub fn usable(strength: Strength) -> u64 {
+    let allowed: &[&str] = match strength {
+        Strength::Off => return u64::MAX,
+        Strength::Baseline => &BASELINE,
+        Strength::Restricted => &RESTRICTED,
+    };
+    allowed
+        .iter()
+        .filter_map(|name| format!("CAP_{name}").parse::<caps::Capability>().ok())
+        .fold(0, |bits, capability| bits | 1 << capability.index())
+}
+
 /// Judges capabilities and user.
 pub(super) fn judge(process: &Process, findings: &mut Findings<'_>) {
     let strength = findings.strength(Control::Capabilities);
@@ -58,5 +72,19 @@ fn list(names: &[String]) -> String {
             format!("{} and {} more", names[..4].join(", "), names.len() - 4)
         }
         names => names.join(", "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_admitted_capability_has_its_bit() {
+        assert_eq!(usable(Strength::Baseline).count_ones() as usize, BASELINE.len());
+        // include/uapi/linux/capability.h: CAP_NET_BIND_SERVICE is 10, CAP_SYS_ADMIN is 21.
+        assert_eq!(usable(Strength::Restricted), 1 << 10);
+        assert_eq!(usable(Strength::Baseline) >> 21 & 1, 0);
+        assert_eq!(usable(Strength::Off), u64::MAX);
     }
 }

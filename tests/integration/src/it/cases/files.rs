@@ -37,7 +37,7 @@ const fn leak(args: &'static [&'static str]) -> Test {
 
 /// The host's processes are visible under `test`; their files stay out of reach.
 const fn proc_of_host(args: &'static [&'static str]) -> Test {
-    denied(args, host_pids, "test", EACCES, "ptrace")
+    denied(args, host_pids, "test", EACCES, "process")
 }
 
 pub const ROWS: &[Row] = &[

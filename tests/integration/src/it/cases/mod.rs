@@ -13,6 +13,7 @@ mod mounts;
 mod ordinary;
 mod pseudo;
 mod sockets;
+mod surface;
 mod tasks;
 
 use std::fmt;
@@ -134,6 +135,7 @@ pub fn all() -> Vec<Case> {
         sockets::ROWS,
         files::ROWS,
         tasks::ROWS,
+        surface::ROWS,
         admission::ROWS,
         lifecycle::ROWS,
         // last: they take lockc away

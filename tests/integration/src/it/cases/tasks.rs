@@ -19,7 +19,7 @@ const fn by(args: &'static [&'static str]) -> Test {
 }
 
 const fn on_host(args: &'static [&'static str]) -> Test {
-    denied(args, host_pids, "test", EPERM, "ptrace")
+    denied(args, host_pids, "test", EPERM, "process")
 }
 
 pub const ROWS: &[Row] = &[
@@ -33,11 +33,11 @@ pub const ROWS: &[Row] = &[
     row("tasks/clone-files", by(&["clone-files", "list", "/sys/fs/ext4"])),
     row("tasks/clone-parent", by(&["fork", "clone-parent", "list", "/sys/fs/ext4"])),
     row("tasks/exec-by-thread", by(&["thread-exec", "list", "/sys/fs/ext4"])),
-    row("tasks/unshare-user", by(&["unshare", "user", "list", "/sys/fs/ext4"])),
+    row("tasks/unshare-user", denied(&["unshare", "user", "list", "/sys/fs/ext4"], same, "nesting", EACCES, "sysfs")),
     // The capability that makes PID namespaces is not to be had, whatever user namespace it is of.
     row(
         "tasks/unshare-pid",
-        denied(&["unshare", "user,pid", "fork", "list", "/sys/fs/ext4"], same, "baseline", EPERM, "mount"),
+        denied(&["unshare", "user,pid", "fork", "list", "/sys/fs/ext4"], same, "nesting", EPERM, "mount"),
     ),
     row("tasks/unshare-files", by(&["unshare", "fs,files", "list", "/sys/fs/ext4"])),
     row("tasks/chroot", by(&["chroot", "/sys", "list", "/fs/ext4"])),
@@ -48,8 +48,15 @@ pub const ROWS: &[Row] = &[
     both("tasks/ptrace-host", on_host(&["ptrace", "{victim}"])),
     row("tasks/vm-read-host", on_host(&["vm-read", "{victim}"])),
     row("tasks/pidfd-getfd-host", on_host(&["pidfd-getfd", "{victim}", "0"])),
-    row("tasks/setns-host", denied(&["setns", "{victim}", "mnt"], host_pids, "test", EACCES, "ptrace")),
-    row("tasks/environ-host", denied(&["read", "/proc/{victim}/environ"], host_pids, "test", EACCES, "ptrace")),
+    row("tasks/setns-host", denied(&["setns", "{victim}", "mnt"], host_pids, "test", EACCES, "process")),
+    row("tasks/environ-host", denied(&["read", "/proc/{victim}/environ"], host_pids, "test", EACCES, "process")),
+    row("tasks/kill-host", on_host(&["kill", "{victim}", "0"])),
+    row("tasks/kill-host-pidfd", on_host(&["pidfd-kill", "{victim}", "0"])),
+    row("tasks/prlimit-host", on_host(&["prlimit", "{victim}"])),
+    row("tasks/affinity-host", on_host(&["affinity", "{victim}"])),
+    row("tasks/nice-host", on_host(&["nice", "{victim}"])),
+    row("tasks/ionice-host", on_host(&["ionice", "{victim}"])),
+    row("tasks/kill-thread", on_host(&["thread", "kill", "{victim}", "0"])),
     row("tasks/ptrace-own", works(&["/probe", "own-child"], same)),
     row("tasks/many-at-once", works(&["sh", "-c", "for i in $(seq 60); do sleep 2 & done; wait"], same)),
 ];

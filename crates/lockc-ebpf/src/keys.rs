@@ -1,0 +1,74 @@
+//! Keyrings: root's keys are those of the host's root in every container without a user namespace of its own.
+//!
+//! | hook | what for |
+//! |---|---|
+//! | key_alloc | a key belongs to the container whose task, or whose runtime, creates it |
+//! | key_permission | every use of a key by its number or through a keyring |
+//!
+//! The map knows a key by its address. An address that is used again is the new creator's, because key_alloc sees every
+//! key; one that was pushed out of the map is nobody's, and denied.
+
+use aya_ebpf::{EbpfContext as _, helpers::bpf_probe_read_kernel, macros::lsm, programs::LsmContext};
+use lockc_core::{
+    abi::{ContainerKey, Hook},
+    rules::Rule,
+};
+
+use crate::{
+    creds,
+    kernel::Obj,
+    label,
+    maps::KEYS,
+    verdict::{self, About, EACCES},
+};
+
+/// `KEY_ALLOC_UID_KEYRING`, include/linux/key.h (6.1): the keyring of a user, whoever makes the kernel create it.
+const UID_KEYRING: u64 = 0x10;
+
+/// `int key_alloc(struct key *key, const struct cred *cred, unsigned long flags)`
+#[lsm(hook = "key_alloc")]
+pub fn key_alloc(ctx: LsmContext) -> i32 {
+    let earlier: i32 = ctx.arg(3);
+    if earlier != 0 {
+        return earlier;
+    }
+    let address: u64 = ctx.arg(0);
+    let flags: u64 = ctx.arg(2);
+    // SAFETY: null or a live cell of the storage.
+    let label = unsafe { label::of(label::current()).as_ref() };
+    match label {
+        Some(label) if flags & UID_KEYRING == 0 => {
+            if KEYS.insert(address, label.key, 0).is_err() {
+                verdict::error(Hook::KeyAlloc);
+            }
+        }
+        // Most keys are not in there.
+        _ => drop(KEYS.remove(address)),
+    }
+    0
+}
+
+/// `int key_permission(key_ref_t key_ref, const struct cred *cred, enum key_need_perm need_perm)`
+#[lsm(hook = "key_permission")]
+pub fn key_permission(ctx: LsmContext) -> i32 {
+    let earlier: i32 = ctx.arg(3);
+    if earlier != 0 {
+        return earlier;
+    }
+    let Some(who) = verdict::judged(Rule::Keyring) else {
+        return 0;
+    };
+    // The reference is a pointer with a flag in its lowest bit, on which the verifier allows no arithmetic.
+    // SAFETY: the context is readable.
+    let Ok(reference) = (unsafe { bpf_probe_read_kernel::<u64>(ctx.as_ptr().cast()) }) else {
+        verdict::error(Hook::KeyPermission);
+        return -EACCES;
+    };
+    // SAFETY: the value is copied at once.
+    let owner: Option<ContainerKey> = unsafe { KEYS.get(reference & !1) }.copied();
+    if owner == Some(who.key) || creds::are_kernels_own(Obj(ctx.arg::<*const u8>(1))) {
+        return 0;
+    }
+    let need: u32 = ctx.arg(2);
+    verdict::deny(&who, Rule::Keyring, Hook::KeyPermission, About::number(u64::from(need)), EACCES)
+}

@@ -1,0 +1,74 @@
+//! The kernel itself, user namespaces, keys, capabilities at use, and what only `restricted` denies.
+
+use anyhow::{Context, Result, bail};
+use nix::libc::{EACCES, ENOKEY, EPERM};
+
+use super::{Row, Test, both, denied, row, same, works};
+use crate::bundle::Bundle;
+use crate::config;
+use crate::lab::Lab;
+use crate::launch::{self, By, Runtime};
+
+fn admin(bundle: Bundle) -> Bundle {
+    bundle.admin()
+}
+
+fn clock(bundle: Bundle) -> Bundle {
+    bundle.cap("CAP_SYS_TIME")
+}
+
+/// Without the mount rule, which stands before bpf(2) and perf with CAP_SYS_ADMIN.
+const fn kernel(args: &'static [&'static str]) -> Test {
+    denied(args, admin, "mounting", EPERM, "kernel")
+}
+
+pub const ROWS: &[Row] = &[
+    both("surface/bpf", kernel(&["bpf"])),
+    row("surface/bpf-thread", kernel(&["thread", "bpf"])),
+    row("surface/perf", kernel(&["perf"])),
+    row("surface/clock", denied(&["set-clock"], clock, "test", EPERM, "kernel")),
+    row("surface/user-namespace", denied(&["unshare", "user", "list", "/"], same, "baseline", EPERM, "user-namespace")),
+    row(
+        "surface/user-namespace-double-fork",
+        denied(&["double-fork", "unshare", "user", "list", "/"], same, "baseline", EPERM, "user-namespace"),
+    ),
+    row("surface/user-keyring", denied(&["user-keyring"], same, "baseline", ENOKEY, "keyring")),
+    row("surface/own-key", works(&["/probe", "own-key"], same)),
+    row("surface/io-uring", works(&["/probe", "io-uring"], same)),
+    row("surface/restricted-io-uring", denied(&["io-uring"], same, "tight", EPERM, "io-uring")),
+    row("surface/packet", works(&["/probe", "socket", "packet"], same)),
+    row("surface/restricted-packet", denied(&["socket", "packet"], same, "tight", EACCES, "raw-socket")),
+    row("surface/restricted-root", denied(&["regain-root", "1000"], same, "tight", EPERM, "privilege")),
+    row("surface/root", works(&["/probe", "regain-root", "1000"], same)),
+    row("surface/capability-by-changed-bundle", Test::Code(changed_bundle)),
+];
+
+/// A runtime that gives more than what admission saw, as one would that reads `config.json` after somebody changed it.
+const GENEROUS: &str = "/run/lockc-it-generous";
+
+fn changed_bundle(lab: &mut Lab, runtime: Runtime) -> Result<String> {
+    let script = format!(
+        "#!/bin/sh\nfor word; do [ \"$before\" = --bundle ] && \
+         sed -i 's/\"CAP_CHOWN\"/\"CAP_CHOWN\",\"CAP_SYS_TIME\"/g' \"$word/config.json\"; before=$word; done\nexec {} \"$@\"\n",
+        runtime.path()
+    );
+    std::fs::write(GENEROUS, script).context("cannot write a script")?;
+    crate::command::sh(&format!("chmod 755 {GENEROUS}"))?;
+    config::write_for(GENEROUS)?;
+    let bundle = Bundle::probe(&["set-clock"]);
+    if lab.plain {
+        let with = launch::attempt(By::Plain(runtime), &clock(bundle))?;
+        return if with.ok { Ok(with.detail) } else { bail!("{with:?}") };
+    }
+    let privileged = launch::attempt(By::Lockc("privileged"), &bundle)?;
+    if !privileged.ok {
+        bail!("proves nothing: the runtime did not give the capability: {privileged:?}");
+    }
+    lab.forget_events()?;
+    let under = launch::attempt(By::Lockc("baseline"), &bundle)?;
+    if under.ok || under.errno != EPERM {
+        bail!("NOT DENIED with EPERM: {under:?}");
+    }
+    lab.expect_event("capability")?;
+    Ok(under.detail)
+}

@@ -1,0 +1,82 @@
+//! Attempts at the kernel itself: bpf(2), perf, the clock, keys, io_uring; and at becoming root again.
+
+use std::io;
+
+use crate::{number, sys};
+
+pub fn attempt(name: &str, args: &[&str]) -> Option<io::Result<String>> {
+    Some(match (name, args) {
+        ("bpf", []) => bpf(),
+        ("perf", []) => perf(),
+        ("set-clock", []) => set_clock(),
+        ("user-keyring", []) => user_keyring(),
+        ("own-key", []) => own_key(),
+        ("io-uring", []) => io_uring(),
+        ("regain-root", [uid]) => regain_root(uid),
+        _ => return None,
+    })
+}
+
+/// A small array map.
+fn bpf() -> io::Result<String> {
+    const MAP_CREATE: usize = 0;
+    const ARRAY: u32 = 2;
+    let attr: [u32; 18] = std::array::from_fn(|n| [ARRAY, 4, 4, 1].get(n).copied().unwrap_or(0));
+    sys::open(libc::SYS_bpf, &[MAP_CREATE, attr.as_ptr() as usize, size_of_val(&attr)]).map(|_| "map".into())
+}
+
+/// The software clock of this process (include/uapi/linux/perf_event.h: `PERF_TYPE_SOFTWARE`, `PERF_ATTR_SIZE_VER0`).
+fn perf() -> io::Result<String> {
+    const SIZE: u32 = 64;
+    let attr: [u32; 16] = std::array::from_fn(|n| [1, SIZE].get(n).copied().unwrap_or(0));
+    let args = [attr.as_ptr() as usize, 0, usize::MAX, usize::MAX, 0];
+    sys::open(libc::SYS_perf_event_open, &args).map(|_| "event".into())
+}
+
+/// To the time that it shows.
+fn set_clock() -> io::Result<String> {
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    sys::call(libc::SYS_clock_gettime, &[libc::CLOCK_REALTIME as usize, (&raw mut now) as usize])?;
+    sys::call(libc::SYS_clock_settime, &[libc::CLOCK_REALTIME as usize, (&raw const now) as usize])
+        .map(|_| "set".into())
+}
+
+/// include/uapi/linux/keyctl.h
+const SESSION_KEYRING: i32 = -3;
+const USER_KEYRING: i32 = -4;
+const GET_KEYRING_ID: usize = 0;
+const READ: usize = 11;
+
+/// The keyring of the user, which root of the host has too.
+fn user_keyring() -> io::Result<String> {
+    sys::call(libc::SYS_keyctl, &[GET_KEYRING_ID, USER_KEYRING as usize, 1]).map(|id| format!("keyring {id}"))
+}
+
+/// A key in the session keyring that the runtime made for the container.
+fn own_key() -> io::Result<String> {
+    let (kind, name) = (sys::text("user")?, sys::text("lockc-probe")?);
+    let args =
+        [kind.as_ptr() as usize, name.as_ptr() as usize, c"secret".as_ptr() as usize, 6, SESSION_KEYRING as usize];
+    let key = sys::call(libc::SYS_add_key, &args)?;
+    let mut secret = [0u8; 6];
+    sys::call(libc::SYS_keyctl, &[READ, key, secret.as_mut_ptr() as usize, secret.len()])?;
+    if &secret == b"secret" { Ok("read back".into()) } else { Err(io::Error::other("another secret")) }
+}
+
+fn io_uring() -> io::Result<String> {
+    let mut params = [0u32; 32];
+    sys::open(libc::SYS_io_uring_setup, &[4, params.as_mut_ptr() as usize]).map(|_| "ring".into())
+}
+
+/// Gives root up for `uid` but keeps its capabilities, then takes it back with one of them.
+fn regain_root(uid: &str) -> io::Result<String> {
+    const VERSION_3: u32 = 0x2008_0522;
+    const SETUID: u32 = 1 << 7;
+    let uid = number(uid)?;
+    sys::call(libc::SYS_prctl, &[libc::PR_SET_KEEPCAPS as usize, 1])?;
+    sys::call(libc::SYS_setresuid, &[uid, uid, uid])?;
+    let header = [VERSION_3, 0];
+    let data = [SETUID, SETUID, 0, 0, 0, 0];
+    sys::call(libc::SYS_capset, &[header.as_ptr() as usize, data.as_ptr() as usize])?;
+    sys::call(libc::SYS_setuid, &[0]).map(|_| "root again".into())
+}
