@@ -13,6 +13,15 @@ fn host_pids(bundle: Bundle) -> Bundle {
     bundle.admin().host("pid")
 }
 
+/// With the capabilities to change how any task runs.
+fn host_pids_nice(bundle: Bundle) -> Bundle {
+    host_pids(bundle).cap("CAP_SYS_NICE").cap("CAP_SYS_RESOURCE")
+}
+
+const fn changed(args: &'static [&'static str]) -> Test {
+    denied(args, host_pids_nice, "test", EPERM, "process")
+}
+
 /// By a task of another kind: the same denial as always.
 const fn by(args: &'static [&'static str]) -> Test {
     denied(args, same, "baseline", EACCES, "sysfs")
@@ -52,10 +61,10 @@ pub const ROWS: &[Row] = &[
     row("tasks/environ-host", denied(&["read", "/proc/{victim}/environ"], host_pids, "test", EACCES, "process")),
     row("tasks/kill-host", on_host(&["kill", "{victim}", "0"])),
     row("tasks/kill-host-pidfd", on_host(&["pidfd-kill", "{victim}", "0"])),
-    row("tasks/prlimit-host", on_host(&["prlimit", "{victim}"])),
-    row("tasks/affinity-host", on_host(&["affinity", "{victim}"])),
-    row("tasks/nice-host", on_host(&["nice", "{victim}"])),
-    row("tasks/ionice-host", on_host(&["ionice", "{victim}"])),
+    row("tasks/prlimit-host", changed(&["prlimit", "{victim}"])),
+    row("tasks/affinity-host", changed(&["affinity", "{victim}"])),
+    row("tasks/nice-host", changed(&["nice", "{victim}"])),
+    row("tasks/ionice-host", changed(&["ionice", "{victim}"])),
     row("tasks/kill-thread", on_host(&["thread", "kill", "{victim}", "0"])),
     row("tasks/ptrace-own", works(&["/probe", "own-child"], same)),
     row("tasks/many-at-once", works(&["sh", "-c", "for i in $(seq 60); do sleep 2 & done; wait"], same)),
