@@ -16,6 +16,8 @@ const MAGIC: u16 = 0xeb9f;
 const KIND_ARRAY: u32 = 3;
 const KIND_STRUCT: u32 = 4;
 const KIND_UNION: u32 = 5;
+const KIND_FUNC: u32 = 12;
+const KIND_FUNC_PROTO: u32 = 13;
 /// How deep unnamed members are nested at most.
 const MAX_DEPTH: u32 = 16;
 
@@ -173,6 +175,17 @@ impl<'a> Btf<'a> {
         Ok((bits % 8 == 0).then_some(bits / 8))
     }
 
+    /// How many parameters a function has; `Ok(None)`: there is no such function.
+    pub fn parameters(&self, name: &str) -> Result<Option<usize>, BtfError> {
+        for entry in self.types.iter().filter(|entry| entry.kind == KIND_FUNC) {
+            if self.string(entry.name)? == name {
+                let prototype = self.get(entry.size_or_type)?;
+                return Ok((prototype.kind == KIND_FUNC_PROTO).then_some(prototype.members.len() / 8));
+            }
+        }
+        Ok(None)
+    }
+
     /// The offset of a field that the programs follow.
     pub fn field(&self, field: &Field) -> Result<u64, BtfError> {
         for members in field.members {
@@ -192,20 +205,25 @@ fn extra_size(kind: u32, count: usize) -> Option<usize> {
         KIND_ARRAY => 12,
         KIND_STRUCT | KIND_UNION | 15 | 19 => 12 * count,
         // enum, function prototype
-        6 | 13 => 8 * count,
+        6 | KIND_FUNC_PROTO => 8 * count,
         // pointer, forward, typedef, volatile, const, restrict, function, float, type tag
-        2 | 7..=12 | 16 | 18 => 0,
+        2 | 7..=KIND_FUNC | 16 | 18 => 0,
         _ => return None,
     })
 }
 
-/// The offsets of all [`FIELDS`], from the BTF of the running kernel.
-pub fn field_offsets() -> Result<Vec<(&'static str, u64)>, BtfError> {
+/// The globals of the programs that depend on the kernel's types: the offsets of all [`FIELDS`], and which form a hook
+/// has.
+pub fn globals() -> Result<Vec<(&'static str, u64)>, BtfError> {
     let path = Path::new(VMLINUX);
     let data = std::fs::read(path)
         .map_err(|error| BtfError::Unreadable { path: VMLINUX.to_owned(), reason: error.to_string() })?;
     let btf = Btf::parse(&data)?;
-    FIELDS.iter().map(|field| Ok((field.global, btf.field(field)?))).collect()
+    let mut globals: Vec<_> =
+        FIELDS.iter().map(|field| Ok((field.global, btf.field(field)?))).collect::<Result<_, BtfError>>()?;
+    let with_idmap = btf.parameters("bpf_lsm_inode_setattr")? == Some(3);
+    globals.push(("SETATTR_HAS_IDMAP", u64::from(with_idmap)));
+    Ok(globals)
 }
 
 #[cfg(test)]
@@ -215,6 +233,7 @@ mod tests {
     use super::*;
 
     /// struct inner { int x; /* 32 bits */ int y; }; struct outer { int a; union { struct inner u; int v; }; struct inner n; };
+    /// int outer(int a, int u);
     fn sample() -> Vec<u8> {
         let strings = b"\0int\0inner\0x\0y\0outer\0a\0u\0v\0n\0";
         let at = |name: &str| {
@@ -230,6 +249,8 @@ mod tests {
             vec![at("inner"), info(4, 2), 8, at("x"), 1, 0, at("y"), 1, 32],
             vec![0, info(5, 2), 8, at("u"), 2, 0, at("v"), 1, 0],
             vec![at("outer"), info(4, 3), 20, at("a"), 1, 0, 0, 3, 32, at("n"), 2, 96],
+            vec![0, info(13, 2), 1, at("a"), 1, at("u"), 1],
+            vec![at("outer"), info(12, 0), 5],
         ]
         .concat();
         let types: Vec<u8> = words.into_iter().flat_map(u32::to_le_bytes).collect();
@@ -247,6 +268,8 @@ mod tests {
         assert_eq!(btf.offset("outer", "n.y"), Ok(Some(16)));
         assert_eq!(btf.offset("outer", "none"), Ok(None));
         assert_eq!(btf.offset("none", "a"), Ok(None));
+        assert_eq!(btf.parameters("outer"), Ok(Some(2)));
+        assert_eq!(btf.parameters("inner"), Ok(None));
     }
 
     proptest! {
@@ -258,6 +281,7 @@ mod tests {
             data.truncate(cut.min(length));
             if let Ok(btf) = Btf::parse(&data) {
                 let _ = btf.offset("outer", "u.y");
+                let _ = btf.parameters("outer");
             }
         }
     }

@@ -115,7 +115,7 @@ fn lsm() -> Check {
 }
 
 fn kernel_btf() -> Check {
-    match btf::field_offsets() {
+    match btf::globals() {
         Ok(fields) => check("BTF", State::Ok, format!("{} kernel fields found", fields.len()), ""),
         Err(error) => check(
             "BTF",

@@ -96,7 +96,7 @@ pub fn load(force: bool) -> Result<Outcome> {
 
 fn attach_all() -> Result<()> {
     raise_limits();
-    let offsets = btf::field_offsets()?;
+    let globals = btf::globals()?;
     let kernel = Btf::from_sys_fs().context("reading the kernel's BTF")?;
     let storage_may_fail = u64::from(task_storage_may_fail()?);
     let map_pins: Vec<(&str, PathBuf)> =
@@ -107,8 +107,8 @@ fn attach_all() -> Result<()> {
     for (name, pin) in &map_pins {
         loader.map_pin_path(name, pin.as_path());
     }
-    for (global, offset) in &offsets {
-        loader.override_global(global, offset, true);
+    for (global, value) in &globals {
+        loader.override_global(global, value, true);
     }
     loader.override_global("STORAGE_MAY_FAIL", &storage_may_fail, true);
     let mut object = loader.load(OBJECT).context("creating the maps failed; nothing was attached")?;

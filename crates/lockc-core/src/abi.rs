@@ -4,7 +4,7 @@
 //! version instead of misreading them.
 
 /// Version of everything in this module.
-pub const ABI_VERSION: u32 = 2;
+pub const ABI_VERSION: u32 = 3;
 
 /// How many containers can be registered at a time; a slot is taken again once its container and tasks are gone.
 pub const MAX_CONTAINERS: u32 = 16_384;
@@ -150,6 +150,33 @@ pub struct GivenKey {
 pub const GIVEN_MOUNT: u32 = 1;
 /// Value of `given`: a unix socket of the host that the policy names.
 pub const GIVEN_SOCKET: u32 = 2;
+/// Value of `given`: a device that may be opened and made; its key is a [`device_id`].
+pub const GIVEN_DEVICE: u32 = 3;
+/// Value of `given`: a file that the runtime left as standard input, output or error.
+pub const GIVEN_STDIO: u32 = 4;
+
+/// [`FileId::dev`] of character devices in `given`: no superblock has this number.
+const CHARACTER_DEVICES: u32 = u32::MAX;
+/// [`FileId::dev`] of block devices in `given`.
+const BLOCK_DEVICES: u32 = u32::MAX - 1;
+/// Stands for every minor number in a [`device_id`]; the kernel's have 20 bits (include/linux/kdev_t.h).
+pub const ANY_MINOR: u32 = u32::MAX;
+
+/// The key of a device in `given`.
+#[inline(always)]
+pub const fn device_id(block: bool, major: u32, minor: u32) -> FileId {
+    let dev = if block { BLOCK_DEVICES } else { CHARACTER_DEVICES };
+    FileId { ino: (major as u64) << 32 | minor as u64, dev, pad: 0 }
+}
+
+/// Whether a character device is in every container: null, zero, full, random, urandom, tty, console, ptmx
+/// (runtime-spec, config-linux.md, "Default Devices"), and the terminals of devpts (majors 136 to 143,
+/// include/uapi/linux/major.h).
+#[inline(always)]
+pub const fn is_default_device(major: u32, minor: u32) -> bool {
+    matches!((major, minor), (1, 3 | 5 | 7 | 8 | 9) | (5, 0..=2) | (136..=143, _))
+}
+
 /// Live tasks of a slot, counted by the kernel side.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
@@ -274,11 +301,35 @@ pub enum Hook {
     SocketAccept = 43,
     SocketSendmsg = 44,
     SocketRecvmsg = 45,
+    FileReceive = 46,
+    FilePermission = 47,
+    MmapFile = 48,
+    FileIoctl = 49,
+    FileLock = 50,
+    PathMknod = 51,
+    PathMkdir = 52,
+    PathRmdir = 53,
+    PathUnlink = 54,
+    PathRename = 55,
+    PathLink = 56,
+    PathSymlink = 57,
+    PathTruncate = 58,
+    PathChmod = 59,
+    PathChown = 60,
+    PathChroot = 61,
+    PathNotify = 62,
+    InodeGetattr = 63,
+    InodeSetattr = 64,
+    InodeSetxattr = 65,
+    InodeRemovexattr = 66,
+    InodeGetxattr = 67,
+    InodeListxattr = 68,
+    InodeReadlink = 69,
 }
 
 impl Hook {
     /// Every hook, in the order of the values.
-    pub const ALL: [Self; 46] = [
+    pub const ALL: [Self; 70] = [
         Self::TaskAlloc,
         Self::TaskFree,
         Self::BprmCommittedCreds,
@@ -325,6 +376,30 @@ impl Hook {
         Self::SocketAccept,
         Self::SocketSendmsg,
         Self::SocketRecvmsg,
+        Self::FileReceive,
+        Self::FilePermission,
+        Self::MmapFile,
+        Self::FileIoctl,
+        Self::FileLock,
+        Self::PathMknod,
+        Self::PathMkdir,
+        Self::PathRmdir,
+        Self::PathUnlink,
+        Self::PathRename,
+        Self::PathLink,
+        Self::PathSymlink,
+        Self::PathTruncate,
+        Self::PathChmod,
+        Self::PathChown,
+        Self::PathChroot,
+        Self::PathNotify,
+        Self::InodeGetattr,
+        Self::InodeSetattr,
+        Self::InodeSetxattr,
+        Self::InodeRemovexattr,
+        Self::InodeGetxattr,
+        Self::InodeListxattr,
+        Self::InodeReadlink,
     ];
 
     /// The hook of a raw value from an event, if it is one.
@@ -334,7 +409,7 @@ impl Hook {
 }
 
 /// Cells of `errors`: one a hook; the last counts lost events.
-pub const ERROR_SITES: u32 = 64;
+pub const ERROR_SITES: u32 = 128;
 
 /// [`NameKey::node`] of procfs' root directory.
 pub const NODE_PROC: u32 = 1;

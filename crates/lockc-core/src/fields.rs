@@ -80,5 +80,16 @@ fields! {
     CRED_SUID: "cred" "suid";
     USER_NS_LEVEL: "user_namespace" "level";
     BPRM_CRED: "linux_binprm" "cred";
+    PATH_MNT: "path" "mnt";
+    PATH_DENTRY: "path" "dentry";
+    SB_ROOT: "super_block" "s_root";
+    SB_FLAGS: "super_block" "s_flags";
+    IATTR_VALID: "iattr" "ia_valid";
+    TASK_FILES: "task_struct" "files";
+    FILES_FDT: "files_struct" "fdt";
+    FDT_FD: "fdtable" "fd";
+    KEY_TYPE: "key" "type";
+    KEY_DESCRIPTION: "key" "description";
+    KEY_TYPE_NAME: "key_type" "name";
     QSTR_NAME: "qstr" "name";
 }

@@ -71,6 +71,30 @@ programs! {
     "socket_accept" SocketAccept "5.11" "inherited sockets without network";
     "socket_sendmsg" SocketSendmsg "5.11" "inherited sockets without network";
     "socket_recvmsg" SocketRecvmsg "5.11" "inherited sockets without network";
+    "file_receive" FileReceive "5.11" "descriptors received over sockets or taken by pidfd_getfd";
+    "file_permission" FilePermission "5.11" "reading, writing and listing through inherited descriptors";
+    "mmap_file" MmapFile "5.11" "mapping through inherited descriptors";
+    "file_ioctl" FileIoctl "5.11" "ioctl through inherited descriptors";
+    "file_lock" FileLock "5.11" "locks through inherited descriptors";
+    "path_mknod" PathMknod "5.11" "new files and device nodes";
+    "path_mkdir" PathMkdir "5.11" "new directories";
+    "path_rmdir" PathRmdir "5.11" "removing directories";
+    "path_unlink" PathUnlink "5.11" "removing files";
+    "path_rename" PathRename "5.11" "renaming";
+    "path_link" PathLink "5.11" "hard links";
+    "path_symlink" PathSymlink "5.11" "symbolic links";
+    "path_truncate" PathTruncate "5.11" "truncate(2)";
+    "path_chmod" PathChmod "5.11" "modes";
+    "path_chown" PathChown "5.11" "owners";
+    "path_chroot" PathChroot "5.11" "chroot(2)";
+    "path_notify" PathNotify "5.11" "inotify, fanotify, dnotify";
+    "inode_getattr" InodeGetattr "5.11" "stat(2)";
+    "inode_setattr" InodeSetattr "5.11" "times; modes and owners in sysfs and procfs";
+    "inode_setxattr" InodeSetxattr "5.11" "extended attributes";
+    "inode_removexattr" InodeRemovexattr "5.11" "extended attributes";
+    "inode_getxattr" InodeGetxattr "5.11" "extended attributes";
+    "inode_listxattr" InodeListxattr "5.11" "extended attributes";
+    "inode_readlink" InodeReadlink "5.11" "readlink(2)";
 }
 
 #[cfg(test)]

@@ -89,11 +89,13 @@ pub enum Rule {
     IoUring = 13,
     /// Raw and packet sockets.
     RawSocket = 14,
+    /// Devices that are neither in every container nor in this one's specification.
+    Device = 15,
 }
 
 impl Rule {
     /// Every rule, in the order of the bits.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Mount,
         Self::Sysfs,
         Self::Procfs,
@@ -109,6 +111,7 @@ impl Rule {
         Self::Privilege,
         Self::IoUring,
         Self::RawSocket,
+        Self::Device,
     ];
 
     /// The rule of a raw value from an event, if it is one.
@@ -134,6 +137,7 @@ impl Rule {
             Self::Privilege => "privilege",
             Self::IoUring => "io-uring",
             Self::RawSocket => "raw-socket",
+            Self::Device => "device",
         }
     }
 
@@ -160,6 +164,7 @@ impl Rule {
             Self::Privilege => "becoming root, and gaining rights at exec",
             Self::IoUring => "io_uring",
             Self::RawSocket => "raw and packet sockets",
+            Self::Device => "devices that the container was not given",
         }
     }
 }
@@ -184,7 +189,8 @@ impl RuleMask {
         .with(Rule::UserNamespace)
         .with(Rule::Kernel)
         .with(Rule::Keyring)
-        .with(Rule::Capability);
+        .with(Rule::Capability)
+        .with(Rule::Device);
 
     /// This set and `rule`.
     #[must_use]

@@ -15,6 +15,10 @@ lockc_core::declare_field_globals!();
 #[unsafe(no_mangle)]
 pub static STORAGE_MAY_FAIL: u64 = 0;
 
+/// Set by the loader where `inode_setattr` has an idmap before its other arguments.
+#[unsafe(no_mangle)]
+pub static SETATTR_HAS_IDMAP: u64 = 0;
+
 /// The offset that the loader wrote.
 #[inline(always)]
 pub fn offset(global: &u64) -> usize {

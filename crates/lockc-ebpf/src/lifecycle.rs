@@ -105,6 +105,7 @@ pub fn bprm_committed_creds(_ctx: LsmContext) -> i32 {
         label.base_mnt_ns = mnt_ns;
         label.flags |= LABEL_HAS_BASE;
     } else if is_inside(label) {
+        files::remember_stdio(label.key);
         label.state = STATE_CONFINED;
     } else {
         return 0;
@@ -136,7 +137,7 @@ pub fn bprm_check_security(ctx: LsmContext) -> i32 {
         return 0;
     }
     let file = follow(Obj(ctx.arg::<*const u8>(0)), &kernel::BPRM_FILE);
-    files::judge_mount(&who, file, Hook::BprmCheckSecurity)
+    files::judge_file(&who, file, Hook::BprmCheckSecurity, false)
 }
 
 /// `int sb_statfs(struct dentry *dentry)`

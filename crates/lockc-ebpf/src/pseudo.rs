@@ -13,7 +13,7 @@ use crate::{
     files,
     kernel::{self, Obj, follow, load},
     maps::NAMES,
-    verdict::{self, EACCES, Judged},
+    verdict::{self, About, EACCES, Judged},
 };
 
 /// include/uapi/linux/magic.h
@@ -31,6 +31,34 @@ const MAX_DEPTH: usize = 24;
 #[inline(always)]
 fn magic(mnt: Obj) -> u64 {
     load(follow(mnt, &kernel::VFSMOUNT_SB), &kernel::SB_MAGIC)
+}
+
+/// Whether a superblock is one of those that are judged by name.
+#[inline(always)]
+pub fn is_pseudo(sb: Obj) -> bool {
+    rule_of(load(sb, &kernel::SB_MAGIC)).is_some()
+}
+
+#[inline(always)]
+fn rule_of(magic: u64) -> Option<Rule> {
+    match magic {
+        PROC_SUPER_MAGIC => Some(Rule::Procfs),
+        SYSFS_MAGIC | CGROUP_SUPER_MAGIC | CGROUP2_SUPER_MAGIC => Some(Rule::Sysfs),
+        _ => None,
+    }
+}
+
+/// Judges a change of mode, owner or times: in procfs and sysfs they are the host's.
+#[inline(always)]
+pub fn judge_attributes(dentry: Obj) -> i32 {
+    let sb = follow(dentry, &kernel::DENTRY_SB);
+    let Some(rule) = rule_of(load(sb, &kernel::SB_MAGIC)) else {
+        return 0;
+    };
+    match verdict::judged(rule) {
+        Some(who) => verdict::deny(&who, rule, Hook::InodeSetattr, About::dentry(dentry.addr()), EACCES),
+        None => 0,
+    }
 }
 
 /// Whether the superblock may be one that the host uses too.

@@ -10,14 +10,14 @@
 
 use aya_ebpf::{macros::lsm, programs::LsmContext};
 use lockc_core::{
-    abi::{FileId, GIVEN_SOCKET, GivenKey, Hook},
+    abi::{GIVEN_SOCKET, Hook},
     rules::Rule,
 };
 
 use crate::{
+    files,
     kernel::{self, Obj, follow},
     label,
-    maps::GIVEN,
     verdict::{self, About, EACCES, ENOMEM, Judged},
 };
 
@@ -179,17 +179,5 @@ fn judge(other: Obj, hook: Hook) -> i32 {
 /// Whether the policy names the socket of the host that is bound to this dentry.
 #[inline(always)]
 fn named(who: &Judged, dentry: u64) -> bool {
-    let Ok(id) = identity(dentry) else {
-        return false;
-    };
-    let key = GivenKey { key: who.key, id };
-    // SAFETY: the value is copied at once.
-    matches!(unsafe { GIVEN.get(key) }, Some(kind) if *kind == GIVEN_SOCKET)
-}
-
-#[inline(always)]
-fn identity(dentry: u64) -> Result<FileId, i32> {
-    let inode: u64 = kernel::read(dentry, &kernel::DENTRY_INODE)?;
-    let sb: u64 = kernel::read(dentry, &kernel::DENTRY_SB)?;
-    Ok(FileId { ino: kernel::read(inode, &kernel::INODE_INO)?, dev: kernel::read(sb, &kernel::SB_DEV)?, pad: 0 })
+    verdict::identity_at(dentry).is_ok_and(|id| files::kind_of(who, id) == GIVEN_SOCKET)
 }

@@ -227,6 +227,14 @@ pub fn identity(dentry: Obj, sb: Obj) -> FileId {
     FileId { ino, dev: kernel::load(sb, &kernel::SB_DEV), pad: 0 }
 }
 
+/// The identity of the inode of a dentry at an address.
+#[inline(always)]
+pub fn identity_at(dentry: u64) -> Result<FileId, i32> {
+    let inode: u64 = kernel::read(dentry, &kernel::DENTRY_INODE)?;
+    let sb: u64 = kernel::read(dentry, &kernel::DENTRY_SB)?;
+    Ok(FileId { ino: kernel::read(inode, &kernel::INODE_INO)?, dev: kernel::read(sb, &kernel::SB_DEV)?, pad: 0 })
+}
+
 /// The identity of a mount's root.
 #[inline(always)]
 pub fn mount_root(mnt: Obj) -> FileId {

@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context as _, Result};
 use lockc_core::{
     abi::{ContainerEntry, MODE_ENFORCE},
-    rules::Level,
+    rules::{Level, Rule},
     user::{
         NewContainer,
         admission::{self, Engines, Facts, Request, Violation},
@@ -134,7 +134,8 @@ fn begin(invocation: &Invocation, start: &Start, environment: &Environment<'_>) 
         root: runtime::state_root(invocation.root.as_deref(), &plan.runtime, environment.uid),
         id: start.id.clone(),
         level: policy.level,
-        rules: policy.rules,
+        // There is nothing to compare with then.
+        rules: if given.all_devices { policy.rules.without(Rule::Device) } else { policy.rules },
         mode: MODE_ENFORCE,
         capabilities,
         root_uid: spec.linux.root_uid(),
@@ -143,6 +144,7 @@ fn begin(invocation: &Invocation, start: &Start, environment: &Environment<'_>) 
         rootfs: given.rootfs,
         mounts: given.mounts,
         sockets: given.sockets,
+        devices: given.devices,
     };
     match environment.kernel.register(&new) {
         Ok(()) => plan.registered = Some((new.root, new.id)),

@@ -14,6 +14,6 @@ pub mod sys;
 #[doc(inline)]
 pub use error::RegistryError;
 #[doc(inline)]
-pub use register::NewContainer;
+pub use register::{GivenDevice, NewContainer};
 #[doc(inline)]
 pub use registry::Registry;

@@ -17,8 +17,8 @@ use super::{
 };
 use crate::{
     abi::{
-        ContainerEntry, ContainerKey, ENTRY_DELETING, FileId, GIVEN_MOUNT, GIVEN_SOCKET, GivenKey, LABEL_SEEN,
-        MAX_CONTAINERS, STATE_IDENTIFY, Usage,
+        ANY_MINOR, ContainerEntry, ContainerKey, ENTRY_DELETING, FileId, GIVEN_DEVICE, GIVEN_MOUNT, GIVEN_SOCKET,
+        GivenKey, LABEL_SEEN, MAX_CONTAINERS, STATE_IDENTIFY, Usage, device_id,
     },
     rules::{Level, RuleMask},
 };
@@ -54,6 +54,19 @@ pub struct NewContainer {
     pub mounts: Vec<PathBuf>,
     /// Unix sockets of the host that the policy names.
     pub sockets: Vec<PathBuf>,
+    /// Devices beyond those of every container.
+    pub devices: Vec<GivenDevice>,
+}
+
+/// A device that a container may open and make nodes of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GivenDevice {
+    /// A block device; otherwise a character device.
+    pub block: bool,
+    /// 12 bits.
+    pub major: u32,
+    /// 20 bits; `None`: every one.
+    pub minor: Option<u32>,
 }
 
 fn padded<const N: usize>(text: &str) -> [u8; N] {
@@ -163,6 +176,10 @@ impl Registry {
         }
         for socket in &new.sockets {
             self.give(key, socket, GIVEN_SOCKET)?;
+        }
+        for device in &new.devices {
+            let id = device_id(device.block, device.major, device.minor.unwrap_or(ANY_MINOR));
+            self.given.insert(GivenKey { key, id }, GIVEN_DEVICE, 0).map_err(map_error("writing", "given"))?;
         }
         self.set_container(key.slot, &entry)?;
         self.ids.insert(hash, key, 0).map_err(map_error("writing", "ids"))?;

@@ -39,7 +39,7 @@ const MORE_CAPS: [&str; 6] =
 pub struct Bundle {
     args: Vec<String>,
     caps: Vec<&'static str>,
-    mounts: Vec<Value>,
+    pub mounts: Vec<Value>,
     namespaces: Vec<Value>,
     devices: Vec<Value>,
     annotations: serde_json::Map<String, Value>,

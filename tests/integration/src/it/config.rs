@@ -20,6 +20,10 @@ admit = ["capabilities", "host-namespaces"]
 extends = "test"
 admit = ["devices"]
 
+[policies.sockets]
+extends = "test"
+without_rules = ["unix-socket"]
+
 [policies.nesting]
 extends = "test"
 without_rules = ["user-namespace"]

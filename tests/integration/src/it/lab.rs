@@ -1,11 +1,14 @@
 //! The machine that the cases run on: lockc installed and loaded, and a host that has something to attack.
 
 use std::fs;
+use std::io::{self, IoSlice};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{UnixDatagram, UnixListener};
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result, bail};
+use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use serde_json::Value;
 
 use crate::bundle::PLACE;
@@ -42,6 +45,10 @@ impl Lab {
             fs::create_dir_all(folder).with_context(|| format!("cannot create {folder}"))?;
         }
         fs::write(format!("{SECRETS}/key"), "secret of the host\n").context("cannot write a secret")?;
+        command::sh(&format!(
+            "cd {SECRETS}; touch renamed; ln -sf key link; for n in 1 2 3 4 5 6 7 8 9; do touch file-$n; mkdir -p folder-$n; \
+             lockc-probe setxattr key user.lockc-$n; done; lockc-probe setxattr key"
+        ))?;
         fs::write("/home/data/note", "a note\n").context("cannot write a note")?;
         // Containers may read the log without lockc; where a distribution forbids it, nothing would be proven.
         command::sh("sysctl -qw kernel.dmesg_restrict=0 kernel.yama.ptrace_scope=0 2>/dev/null || true")?;
@@ -140,6 +147,9 @@ fn serve_host_sockets() -> Result<()> {
     let name = |name: &[u8]| std::os::unix::net::SocketAddr::from_abstract_name(name);
     listener(UnixListener::bind_addr(&name(b"lockc-it-stream")?).context("cannot bind an abstract socket")?);
     reader(UnixDatagram::bind_addr(&name(b"lockc-it-dgram")?).context("cannot bind an abstract socket")?);
+    give("gives-file", || fs::File::open(format!("{SECRETS}/key")).map(OwnedFd::from))?;
+    give("gives-folder", || fs::File::open(SECRETS).map(OwnedFd::from))?;
+    give("gives-pipe", || std::io::pipe().map(|(read, _)| OwnedFd::from(read)))?;
     // std has no such type: the probe serves it.
     Command::new("/usr/local/bin/lockc-probe")
         .args(["serve", "seqpacket", &at("seqpacket.sock")])
@@ -148,4 +158,21 @@ fn serve_host_sockets() -> Result<()> {
         .spawn()
         .map(|_| ())
         .context("cannot serve a seqpacket socket")
+}
+
+/// Serves a descriptor to whoever connects.
+fn give(name: &str, open: fn() -> io::Result<OwnedFd>) -> Result<()> {
+    let path = format!("{SOCKETS}/{name}");
+    let _ = fs::remove_file(&path);
+    let listener = UnixListener::bind(&path).with_context(|| format!("cannot bind {name}"))?;
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let Ok(file) = open() else { continue };
+            let fds = [file.as_raw_fd()];
+            let rights = [ControlMessage::ScmRights(&fds)];
+            // The peer may be gone.
+            let _ = sendmsg::<()>(stream.as_raw_fd(), &[IoSlice::new(b"x")], &rights, MsgFlags::MSG_NOSIGNAL, None);
+        }
+    });
+    Ok(())
 }

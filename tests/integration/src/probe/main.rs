@@ -6,6 +6,7 @@
 
 mod files;
 mod mounts;
+mod paths;
 mod sockets;
 mod surface;
 mod sys;
@@ -38,7 +39,15 @@ fn attempt(args: &[&str]) -> io::Result<String> {
     let Some((name, rest)) = args.split_first() else {
         return Err(usage("no attempt named"));
     };
-    let known = [ways::attempt, files::attempt, mounts::attempt, sockets::attempt, surface::attempt, tasks::attempt];
+    let known = [
+        ways::attempt,
+        files::attempt,
+        mounts::attempt,
+        paths::attempt,
+        sockets::attempt,
+        surface::attempt,
+        tasks::attempt,
+    ];
     known.iter().find_map(|module| module(name, rest)).unwrap_or_else(|| Err(usage(&format!("{name} {rest:?}"))))
 }
 

@@ -1,21 +1,16 @@
 //! Devices: nodes that the runtime makes, and what the device cgroup lets the container use.
 
 use super::Findings;
+use crate::abi::is_default_device;
 use crate::user::{
+    GivenDevice,
     policy::Control,
     spec::{Device, DeviceRule, Linux},
 };
 
-/// Character devices that the specification gives every container: null, zero, full, random, urandom, tty, console,
-/// ptmx.
-const DEFAULT: [(i64, i64); 8] = [(1, 3), (1, 5), (1, 7), (1, 8), (1, 9), (5, 0), (5, 1), (5, 2)];
-
-/// Terminals of the container's own devpts.
-const PTS_MAJOR: i64 = 136;
-
 /// Whether a character device is in every container.
 pub(super) fn is_default(major: i64, minor: i64) -> bool {
-    DEFAULT.contains(&(major, minor)) || major == PTS_MAJOR
+    matches!((u32::try_from(major), u32::try_from(minor)), (Ok(major), Ok(minor)) if is_default_device(major, minor))
 }
 
 /// Judges `linux.devices` and `linux.resources.devices`.
@@ -34,6 +29,28 @@ pub(super) fn judge(linux: &Linux, findings: &mut Findings<'_>) {
     }
 }
 
+/// What the specification gives, and whether that is every device there is: the policy has let it through.
+pub(super) fn given(linux: &Linux) -> (Vec<GivenDevice>, bool) {
+    let (mut devices, mut all) = (Vec::new(), false);
+    let mut add = |kind: &str, major: Option<i64>, minor: Option<i64>| {
+        let number = |number: Option<i64>| number.and_then(|number| u32::try_from(number).ok());
+        match (kind, number(major)) {
+            ("c" | "u" | "b", Some(major)) => {
+                devices.push(GivenDevice { block: kind == "b", major, minor: number(minor) });
+            }
+            ("p", _) => {}
+            _ => all = true,
+        }
+    };
+    for device in &linux.devices {
+        add(&device.kind, Some(device.major), Some(device.minor));
+    }
+    for rule in linux.resources.devices.iter().filter(|rule| rule.allow && rule.access.contains(['r', 'w'])) {
+        add(rule.kind.as_deref().unwrap_or("a"), rule.major, rule.minor);
+    }
+    (devices, all)
+}
+
 fn harmless(device: &Device) -> bool {
     match device.kind.as_str() {
         "p" => true,
@@ -50,7 +67,7 @@ fn harmless_rule(rule: &DeviceRule) -> bool {
     let number = |number: Option<i64>| number.filter(|number| *number >= 0);
     match (rule.kind.as_deref(), number(rule.major), number(rule.minor)) {
         (Some("c" | "u"), Some(major), Some(minor)) => is_default(major, minor),
-        (Some("c" | "u"), Some(major), None) => major == PTS_MAJOR,
+        (Some("c" | "u"), Some(major), None) => is_default(major, 0) && is_default(major, 255),
         _ => false,
     }
 }
@@ -77,5 +94,40 @@ fn list(items: &[String]) -> String {
     match items {
         [a, b, c, rest @ ..] if rest.len() > 1 => format!("{a}, {b}, {c} and {} more", rest.len()),
         items => items.join(", "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_specification_gives() {
+        let linux: Linux = serde_json::from_value(serde_json::json!({
+            "devices": [
+                {"path": "/dev/fuse", "type": "c", "major": 10, "minor": 229},
+                {"path": "/run/pipe", "type": "p"},
+            ],
+            "resources": {"devices": [
+                {"allow": false, "access": "rwm"},
+                {"allow": true, "type": "c", "access": "m"},
+                {"allow": true, "type": "b", "major": 8, "minor": -1, "access": "r"},
+            ]},
+        }))
+        .unwrap();
+        let fuse = GivenDevice { block: false, major: 10, minor: Some(229) };
+        let disks = GivenDevice { block: true, major: 8, minor: None };
+        assert_eq!(given(&linux), (vec![fuse, disks], false));
+    }
+
+    #[test]
+    fn every_device() {
+        for rule in [
+            serde_json::json!({"allow": true, "access": "rwm"}),
+            serde_json::json!({"allow": true, "type": "b", "access": "r"}),
+        ] {
+            let linux: Linux = serde_json::from_value(serde_json::json!({"resources": {"devices": [rule]}})).unwrap();
+            assert_eq!(given(&linux), (Vec::new(), true));
+        }
     }
 }

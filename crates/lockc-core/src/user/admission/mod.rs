@@ -27,6 +27,7 @@ use std::{
 };
 
 use super::{
+    GivenDevice,
     config::Config,
     policy::{Control, Policy, Strength},
     spec::{Process, Spec},
@@ -56,6 +57,10 @@ pub struct Given {
     pub mounts: Vec<PathBuf>,
     /// Unix sockets of the host that the configuration names.
     pub sockets: Vec<PathBuf>,
+    /// Devices of its specification.
+    pub devices: Vec<GivenDevice>,
+    /// Whether the specification gives every device there is.
+    pub all_devices: bool,
 }
 
 /// One thing that the policy refuses.
@@ -125,7 +130,8 @@ pub fn admit(
 ) -> Result<Given, Vec<Violation>> {
     let mut findings = Findings::new(policy);
     let spec = request.spec;
-    let given = mounts::judge(request, config, engines, facts, &mut findings);
+    let mut given = mounts::judge(request, config, engines, facts, &mut findings);
+    (given.devices, given.all_devices) = devices::given(&spec.linux);
     namespaces::judge(spec, facts, &mut findings);
     devices::judge(&spec.linux, &mut findings);
     match &spec.process {

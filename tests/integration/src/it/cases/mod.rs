@@ -11,6 +11,7 @@ mod kernel_log;
 mod lifecycle;
 mod mounts;
 mod ordinary;
+mod paths;
 mod pseudo;
 mod sockets;
 mod surface;
@@ -134,6 +135,7 @@ pub fn all() -> Vec<Case> {
         kernel_log::ROWS,
         sockets::ROWS,
         files::ROWS,
+        paths::ROWS,
         tasks::ROWS,
         surface::ROWS,
         admission::ROWS,

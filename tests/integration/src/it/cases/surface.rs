@@ -43,32 +43,43 @@ pub const ROWS: &[Row] = &[
     row("surface/capability-by-changed-bundle", Test::Code(changed_bundle)),
 ];
 
+fn changed_bundle(lab: &mut Lab, runtime: Runtime) -> Result<String> {
+    let change = "s/\"CAP_CHOWN\"/\"CAP_CHOWN\",\"CAP_SYS_TIME\"/g";
+    generous(lab, runtime, change, &Bundle::probe(&["set-clock"]), EPERM, "capability")
+}
+
 /// A runtime that gives more than what admission saw, as one would that reads `config.json` after somebody changed it.
 const GENEROUS: &str = "/run/lockc-it-generous";
 
-fn changed_bundle(lab: &mut Lab, runtime: Runtime) -> Result<String> {
+/// Proves that the kernel denies what a changed `config.json` gives; `change` is sed's.
+pub fn generous(
+    lab: &mut Lab,
+    runtime: Runtime,
+    change: &str,
+    bundle: &Bundle,
+    errno: i32,
+    rule: &str,
+) -> Result<String> {
     let script = format!(
         "#!/bin/sh\nfor word; do [ \"$before\" = --bundle ] && \
-         sed -i 's/\"CAP_CHOWN\"/\"CAP_CHOWN\",\"CAP_SYS_TIME\"/g' \"$word/config.json\"; before=$word; done\nexec {} \"$@\"\n",
+         sed -i '{change}' \"$word/config.json\"; before=$word; done\nexec {} \"$@\"\n",
         runtime.path()
     );
     std::fs::write(GENEROUS, script).context("cannot write a script")?;
     crate::command::sh(&format!("chmod 755 {GENEROUS}"))?;
     config::write_for(GENEROUS)?;
-    let bundle = Bundle::probe(&["set-clock"]);
     if lab.plain {
-        let with = launch::attempt(By::Plain(runtime), &clock(bundle))?;
-        return if with.ok { Ok(with.detail) } else { bail!("{with:?}") };
+        bail!("proves nothing: needs lockc between, to give what was not asked for");
     }
-    let privileged = launch::attempt(By::Lockc("privileged"), &bundle)?;
+    let privileged = launch::attempt(By::Lockc("privileged"), bundle)?;
     if !privileged.ok {
-        bail!("proves nothing: the runtime did not give the capability: {privileged:?}");
+        bail!("proves nothing: the runtime gave no more: {privileged:?}");
     }
     lab.forget_events()?;
-    let under = launch::attempt(By::Lockc("baseline"), &bundle)?;
-    if under.ok || under.errno != EPERM {
-        bail!("NOT DENIED with EPERM: {under:?}");
+    let under = launch::attempt(By::Lockc("baseline"), bundle)?;
+    if under.ok || under.errno != errno {
+        bail!("NOT DENIED with errno {errno}: {under:?}");
     }
-    lab.expect_event("capability")?;
+    lab.expect_event(rule)?;
     Ok(under.detail)
 }

@@ -1,0 +1,70 @@
+//! Devices: those of every container, and those of its specification; however the node came to be.
+//!
+//! | hook | what for |
+//! |---|---|
+//! | file_open (in `files`) | opening a node |
+//! | path_mknod (in `paths`) | making one: on a volume it would be the host's to open |
+
+use lockc_core::{
+    abi::{ANY_MINOR, FileId, GIVEN_DEVICE, Hook, device_id, is_default_device},
+    rules::Rule,
+};
+
+use crate::{
+    files,
+    kernel::{self, Obj, follow},
+    kernel_log,
+    verdict::{self, About, EPERM, Judged},
+};
+
+/// include/linux/kdev_t.h
+const MINOR_BITS: u32 = 20;
+
+/// `device` is in the kernel's own encoding.
+#[inline(always)]
+fn is_given(who: &Judged, block: bool, device: u32) -> bool {
+    let (major, minor) = (device >> MINOR_BITS, device & ((1 << MINOR_BITS) - 1));
+    (!block && is_default_device(major, minor))
+        || files::kind_of(who, device_id(block, major, minor)) == GIVEN_DEVICE
+        || files::kind_of(who, device_id(block, major, ANY_MINOR)) == GIVEN_DEVICE
+}
+
+/// Judges the opening of a device.
+#[inline(always)]
+pub fn judge_open(who: &Judged, file: Obj, block: bool, device: u32) -> i32 {
+    if !block && device == kernel_log::DEV_KMSG {
+        return if who.has(Rule::KernelLog) {
+            verdict::deny(who, Rule::KernelLog, Hook::FileOpen, files::about(file), EPERM)
+        } else {
+            0
+        };
+    }
+    if !who.has(Rule::Device) || is_given(who, block, device) {
+        return 0;
+    }
+    // A node that is bound by itself was given by the specification; so was a terminal as standard input.
+    let (dentry, mnt) = (follow(file, &kernel::FILE_PATH_DENTRY), follow(file, &kernel::FILE_PATH_MNT));
+    let root = follow(mnt, &kernel::VFSMOUNT_ROOT);
+    if dentry.addr() == root.addr() || files::is_stdio(who, dentry, mnt) {
+        return 0;
+    }
+    verdict::deny(who, Rule::Device, Hook::FileOpen, files::about(file), EPERM)
+}
+
+/// Judges the making of a node; `device` is in the encoding of mknod(2) (include/linux/kdev_t.h, `new_decode_dev`).
+#[inline(always)]
+pub fn judge_mknod(who: &Judged, dentry: u64, mode: u16, device: u32) -> i32 {
+    let block = match mode & files::S_IFMT {
+        files::S_IFCHR => false,
+        files::S_IFBLK => true,
+        _ => return 0,
+    };
+    let (major, minor) = (device >> 8 & 0xfff, device & 0xff | device >> 12 & 0xfff00);
+    // overlayfs marks a removed file with the device 0:0, which nothing answers to.
+    let nothing = !block && device == 0;
+    if !who.has(Rule::Device) || nothing || is_given(who, block, major << MINOR_BITS | minor) {
+        return 0;
+    }
+    let about = About { dentry, file: FileId::default(), arg: u64::from(device) };
+    verdict::deny(who, Rule::Device, Hook::PathMknod, about, EPERM)
+}

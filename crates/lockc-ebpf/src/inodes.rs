@@ -1,0 +1,149 @@
+//! What the kernel tells without a mount: the file's ancestors must lead to something that the container was given.
+//!
+//! | hook | what for |
+//! |---|---|
+//! | inode_setattr | utimensat(2); modes and owners in sysfs and procfs |
+//! | inode_setxattr, inode_removexattr, inode_getxattr, inode_listxattr | extended attributes |
+//! | inode_readlink | readlink(2) |
+
+use core::arch::asm;
+
+use aya_ebpf::{EbpfContext as _, macros::lsm, programs::LsmContext};
+use lockc_core::{
+    abi::{FileId, GIVEN_MOUNT, GIVEN_STDIO, Hook},
+    rules::Rule,
+};
+
+use crate::{
+    creds, files,
+    kernel::{self, Obj, follow, load},
+    pseudo,
+    verdict::{self, About, EACCES, Judged},
+};
+
+/// `SB_KERNMOUNT`, include/linux/fs.h: a file system that only the kernel mounts (memfds, pipes, sockets, …).
+const SB_KERNMOUNT: u64 = 1 << 22;
+/// `ATTR_MODE`, `ATTR_UID`, `ATTR_GID`, include/linux/fs.h
+const ATTR_ACCESS: u32 = 7;
+/// `ATTR_SIZE`: a truncation, which opening for writing does.
+const ATTR_SIZE: u32 = 1 << 3;
+/// `ATTR_ATIME`, `ATTR_MTIME`
+const ATTR_TIMES: u32 = 3 << 4;
+/// A file deeper than this in a volume (or in a root file system that shares its superblock) is denied.
+const MAX_DEPTH: usize = 1024;
+
+#[inline(always)]
+fn judge(dentry: Obj, hook: Hook) -> i32 {
+    let Some(who) = verdict::judged(Rule::Files) else {
+        return 0;
+    };
+    if is_within(&who, dentry) || creds::kernel_at_work() {
+        return 0;
+    }
+    verdict::deny(&who, Rule::Files, hook, About::dentry(dentry.addr()), EACCES)
+}
+
+/// Whether a file is in something that the container was given.
+#[inline(always)]
+fn is_within(who: &Judged, dentry: Obj) -> bool {
+    let Some(entry) = who.entry else {
+        return false;
+    };
+    let sb = follow(dentry, &kernel::DENTRY_SB);
+    if load::<u64>(sb, &kernel::SB_FLAGS) & SB_KERNMOUNT != 0 || pseudo::is_pseudo(sb) {
+        return true;
+    }
+    let dev: u32 = load(sb, &kernel::SB_DEV);
+    let whole = FileId { ino: 0, dev, pad: 0 };
+    if files::given(who, whole) {
+        return true;
+    }
+    // An overlay is the container's own, however deep the file lies in it.
+    let top = follow(sb, &kernel::SB_ROOT);
+    if dev == entry.rootfs.dev && verdict::identity(top, sb).ino == entry.rootfs.ino {
+        return true;
+    }
+    let mut at = dentry.addr();
+    for step in 0..MAX_DEPTH {
+        let Ok(id) = verdict::identity_at(at) else {
+            return false;
+        };
+        if id.ino == entry.rootfs.ino && id.dev == entry.rootfs.dev {
+            return true;
+        }
+        let kind = files::kind_of(who, id);
+        if kind == GIVEN_MOUNT || (step == 0 && kind == GIVEN_STDIO) {
+            return true;
+        }
+        let Ok(parent) = kernel::read::<u64>(at, &kernel::DENTRY_PARENT) else {
+            return false;
+        };
+        if parent == at {
+            return false;
+        }
+        at = parent;
+    }
+    false
+}
+
+/// An argument, read by an instruction of its own: of two branches with different arguments the compiler would make one
+/// read at a computed place, which the verifier refuses.
+#[inline(always)]
+fn argument<const N: usize>(ctx: &LsmContext) -> Obj {
+    let value: *const u8;
+    // SAFETY: reads a word of the context; the verifier checks that it is an argument.
+    unsafe {
+        asm!("{value} = *(u64 *)({ctx} + {offset})", value = out(reg) value, ctx = in(reg) ctx.as_ptr(), offset = const N * 8)
+    }
+    Obj(value)
+}
+
+/// `int inode_setattr(struct dentry *dentry, struct iattr *attr)`; since 6.5 or so with an idmap before. The kernel
+/// calls no later program once one has denied.
+#[lsm(hook = "inode_setattr")]
+pub fn inode_setattr(ctx: LsmContext) -> i32 {
+    // The loader has written it before the verifier looks, which so follows only the way that this kernel takes.
+    let (dentry, attr) = if kernel::offset(&kernel::SETATTR_HAS_IDMAP) != 0 {
+        (argument::<1>(&ctx), argument::<2>(&ctx))
+    } else {
+        (argument::<0>(&ctx), argument::<1>(&ctx))
+    };
+    let valid: u32 = load(attr, &kernel::IATTR_VALID);
+    if valid & ATTR_SIZE != 0 || valid & (ATTR_ACCESS | ATTR_TIMES) == 0 {
+        return 0;
+    }
+    let verdict = pseudo::judge_attributes(dentry);
+    // Modes and owners have been judged by the mount, in path_chmod and path_chown.
+    if verdict != 0 || valid & ATTR_ACCESS != 0 { verdict } else { judge(dentry, Hook::InodeSetattr) }
+}
+
+/// `int inode_setxattr(struct mnt_idmap *idmap, struct dentry *dentry, const char *name, const void *value, size_t size,
+/// int flags)`
+#[lsm(hook = "inode_setxattr")]
+pub fn inode_setxattr(ctx: LsmContext) -> i32 {
+    judge(Obj(ctx.arg(1)), Hook::InodeSetxattr)
+}
+
+/// `int inode_removexattr(struct mnt_idmap *idmap, struct dentry *dentry, const char *name)`
+#[lsm(hook = "inode_removexattr")]
+pub fn inode_removexattr(ctx: LsmContext) -> i32 {
+    judge(Obj(ctx.arg(1)), Hook::InodeRemovexattr)
+}
+
+/// `int inode_getxattr(struct dentry *dentry, const char *name)`
+#[lsm(hook = "inode_getxattr")]
+pub fn inode_getxattr(ctx: LsmContext) -> i32 {
+    judge(Obj(ctx.arg(0)), Hook::InodeGetxattr)
+}
+
+/// `int inode_listxattr(struct dentry *dentry)`
+#[lsm(hook = "inode_listxattr")]
+pub fn inode_listxattr(ctx: LsmContext) -> i32 {
+    judge(Obj(ctx.arg(0)), Hook::InodeListxattr)
+}
+
+/// `int inode_readlink(struct dentry *dentry)`
+#[lsm(hook = "inode_readlink")]
+pub fn inode_readlink(ctx: LsmContext) -> i32 {
+    judge(Obj(ctx.arg(0)), Hook::InodeReadlink)
+}
