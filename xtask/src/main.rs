@@ -1,12 +1,15 @@
 //! Set-up, virtual machines, tests and the demo of lockc: everything a developer runs, `cargo xtask --help`.
 //!
 //! One module per concern: [`setup`] installs, [`assets`] makes kernels and disk images, [`vm`] boots, [`build`]
-//! compiles what goes into a guest, [`gate`] is the whole test, [`suite`] its part in virtual machines, [`demo`] the demo.
+//! compiles what goes into a guest, [`gate`] is the whole test, [`suite`] its part in virtual machines, [`demo`] the demo, [`docs`]
+//! writes pages from tables, [`bpf_report`] asks the verifiers.
 
 mod apt;
 mod assets;
+mod bpf_report;
 mod build;
 mod demo;
+mod docs;
 mod gate;
 mod report;
 mod setup;
@@ -49,6 +52,13 @@ enum Command {
         after_help = "Examples:\n  cargo xtask demo\n  cargo xtask demo --here      (on this host: BPF LSM and Docker needed)"
     )]
     Demo(demo::Args),
+    /// Print instruction counts and stack use of the LSM programs, as each kernel's verifier sees them
+    #[command(after_help = "Examples:\n  cargo xtask bpf-report\n  cargo xtask bpf-report --kernel 6.12 --json\n\n\
+        Exit status: 0 when every kernel accepts every program, 1 otherwise.")]
+    BpfReport(bpf_report::Args),
+    /// Write the pages of docs/ that come from tables in the code
+    #[command(after_help = "Examples:\n  cargo xtask docs && git diff docs")]
+    Docs,
 }
 
 fn main() -> ExitCode {
@@ -57,6 +67,8 @@ fn main() -> ExitCode {
         Command::Vm(args) => vm::command(&args),
         Command::Test(args) => gate::run(&args),
         Command::Demo(args) => demo::run(&args),
+        Command::BpfReport(args) => bpf_report::run(&args),
+        Command::Docs => docs::run().map(|()| true),
     };
     match result {
         Ok(true) => ExitCode::SUCCESS,

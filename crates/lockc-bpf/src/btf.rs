@@ -6,7 +6,10 @@
 
 use std::{collections::HashMap, path::Path};
 
-use lockc_core::fields::{FIELDS, Field};
+use lockc_core::{
+    fields::{FIELDS, Field},
+    hooks::{PROGRAMS, Program},
+};
 use thiserror::Error;
 
 /// Where the kernel shows its BTF.
@@ -175,15 +178,15 @@ impl<'a> Btf<'a> {
         Ok((bits % 8 == 0).then_some(bits / 8))
     }
 
-    /// How many parameters a function has; `Ok(None)`: there is no such function.
-    pub fn parameters(&self, name: &str) -> Result<Option<usize>, BtfError> {
+    /// Functions whose name begins with `prefix`: the rest of the name, and the number of parameters.
+    pub fn functions(&self, prefix: &str) -> Result<HashMap<&'a str, usize>, BtfError> {
+        let mut found = HashMap::new();
         for entry in self.types.iter().filter(|entry| entry.kind == KIND_FUNC) {
-            if self.string(entry.name)? == name {
-                let prototype = self.get(entry.size_or_type)?;
-                return Ok((prototype.kind == KIND_FUNC_PROTO).then_some(prototype.members.len() / 8));
+            if let Some(name) = self.string(entry.name)?.strip_prefix(prefix) {
+                found.insert(name, self.get(entry.size_or_type)?.members.len() / 8);
             }
         }
-        Ok(None)
+        Ok(found)
     }
 
     /// The offset of a field that the programs follow.
@@ -212,18 +215,32 @@ fn extra_size(kind: u32, count: usize) -> Option<usize> {
     })
 }
 
-/// The globals of the programs that depend on the kernel's types: the offsets of all [`FIELDS`], and which form a hook
-/// has.
-pub fn globals() -> Result<Vec<(&'static str, u64)>, BtfError> {
+/// What the programs depend on in the running kernel.
+#[derive(Debug)]
+pub struct Kernel {
+    /// The globals that the loader sets: the offsets of all [`FIELDS`], and which form a hook has.
+    pub globals: Vec<(&'static str, u64)>,
+    /// Programs whose LSM hook this kernel lacks.
+    pub lacks: Vec<&'static Program>,
+}
+
+/// Reads the running kernel's BTF.
+///
+/// # Errors
+///
+/// Where a field is missing. A missing hook is none: the caller decides.
+pub fn kernel() -> Result<Kernel, BtfError> {
     let path = Path::new(VMLINUX);
     let data = std::fs::read(path)
         .map_err(|error| BtfError::Unreadable { path: VMLINUX.to_owned(), reason: error.to_string() })?;
     let btf = Btf::parse(&data)?;
     let mut globals: Vec<_> =
         FIELDS.iter().map(|field| Ok((field.global, btf.field(field)?))).collect::<Result<_, BtfError>>()?;
-    let with_idmap = btf.parameters("bpf_lsm_inode_setattr")? == Some(3);
+    let functions = btf.functions("bpf_lsm_")?;
+    let with_idmap = functions.get("inode_setattr") == Some(&3);
     globals.push(("SETATTR_HAS_IDMAP", u64::from(with_idmap)));
-    Ok(globals)
+    let lacks = PROGRAMS.iter().filter(|program| !functions.contains_key(program.name)).collect();
+    Ok(Kernel { globals, lacks })
 }
 
 #[cfg(test)]
@@ -268,8 +285,8 @@ mod tests {
         assert_eq!(btf.offset("outer", "n.y"), Ok(Some(16)));
         assert_eq!(btf.offset("outer", "none"), Ok(None));
         assert_eq!(btf.offset("none", "a"), Ok(None));
-        assert_eq!(btf.parameters("outer"), Ok(Some(2)));
-        assert_eq!(btf.parameters("inner"), Ok(None));
+        assert_eq!(btf.functions("ou"), Ok(HashMap::from([("ter", 2)])));
+        assert_eq!(btf.functions("in"), Ok(HashMap::new()));
     }
 
     proptest! {
@@ -281,7 +298,7 @@ mod tests {
             data.truncate(cut.min(length));
             if let Ok(btf) = Btf::parse(&data) {
                 let _ = btf.offset("outer", "u.y");
-                let _ = btf.parameters("outer");
+                let _ = btf.functions("");
             }
         }
     }

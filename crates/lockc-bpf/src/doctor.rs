@@ -1,10 +1,11 @@
 //! `lockc doctor`: every precondition, and a remedy for each that is not met.
 
-use std::{fs, path::Path};
+use std::{fs, os::unix::fs::MetadataExt as _, path::Path};
 
 use anyhow::{Result, bail};
 use lockc_core::{
-    hooks::PROGRAMS,
+    abi::MODE_AUDIT,
+    hooks::{PROGRAMS, Without},
     user::{Registry, config::Config, paths},
 };
 use nix::{
@@ -13,7 +14,7 @@ use nix::{
 };
 use serde::Serialize;
 
-use crate::btf;
+use crate::{btf, loader::attached_version};
 
 /// How a check ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -52,14 +53,16 @@ fn verdict(good: bool) -> State {
 /// Runs every check.
 pub fn all() -> Vec<Check> {
     let mut checks = for_load();
-    checks.extend([cgroup(), config(), runtime(), loaded()]);
+    checks.extend([cgroup(), config(), runtime(), loaded(), guard(), objects()]);
     checks.extend(engines());
     checks
 }
 
 /// What `lockc load` needs.
 fn for_load() -> Vec<Check> {
-    vec![root(), kernel(), lsm(), kernel_btf(), bpffs()]
+    let mut checks = vec![root(), kernel(), lsm(), kernel_btf(), bpffs()];
+    checks.extend(hooks());
+    checks
 }
 
 /// Refuses with every remedy where `lockc load` would fail.
@@ -115,8 +118,8 @@ fn lsm() -> Check {
 }
 
 fn kernel_btf() -> Check {
-    match btf::globals() {
-        Ok(fields) => check("BTF", State::Ok, format!("{} kernel fields found", fields.len()), ""),
+    match btf::kernel() {
+        Ok(kernel) => check("BTF", State::Ok, format!("{} kernel fields found", kernel.globals.len()), ""),
         Err(error) => check(
             "BTF",
             State::Failed,
@@ -124,6 +127,29 @@ fn kernel_btf() -> Check {
             "boot a distribution kernel (CONFIG_DEBUG_INFO_BTF=y); if it is one, report its release",
         ),
     }
+}
+
+/// Hooks that this kernel lacks, and what is not enforced without them.
+fn hooks() -> Vec<Check> {
+    let Ok(kernel) = btf::kernel() else {
+        // Said by the check before.
+        return Vec::new();
+    };
+    let required = Config::load(Path::new(paths::CONFIG)).map(|config| config.require).unwrap_or_default();
+    let lacking = kernel.lacks.iter().map(|program| {
+        let remedy = format!("boot a kernel of {} or later", program.since);
+        let required = required.iter().any(|name| name == program.name);
+        let found = |what| format!("this kernel has no {}: {what}", program.name);
+        match program.without {
+            Without::Loses(what) if !required => {
+                check("LSM hook", State::Warning, found(format!("not enforced: {what}")), remedy)
+            }
+            Without::Covered(why) if !required => check("LSM hook", State::Ok, found(why.to_owned()), ""),
+            _ => check("LSM hook", State::Failed, found(format!("nothing guards {}", program.guards)), remedy),
+        }
+    });
+    let all = format!("{} of {}", PROGRAMS.len() - kernel.lacks.len(), PROGRAMS.len());
+    std::iter::once(check("LSM hooks", State::Ok, all, "")).chain(lacking).collect()
 }
 
 fn is_fs(path: &str, magic: FsType) -> bool {
@@ -158,10 +184,7 @@ fn config() -> Check {
 
 fn runtime() -> Check {
     let configured = Config::load(Path::new(paths::CONFIG)).map(|config| config.runtimes).unwrap_or_default();
-    let usual = ["/usr/sbin", "/usr/bin", "/usr/local/sbin", "/usr/local/bin"]
-        .iter()
-        .flat_map(|dir| ["runc", "crun", "youki"].map(|name| Path::new(dir).join(name)));
-    match configured.into_iter().chain(usual).find(|path| path.is_file()) {
+    match paths::runtimes(&configured).into_iter().find(|path| path.is_file()) {
         Some(path) => check("real runtime", State::Ok, path.display().to_string(), ""),
         None => check(
             "real runtime",
@@ -174,8 +197,49 @@ fn runtime() -> Check {
 
 fn loaded() -> Check {
     match Registry::open() {
-        Ok(_) => check("programs", State::Ok, format!("{} attached", PROGRAMS.len()), ""),
+        Ok(_) => {
+            let attached =
+                attached_version().map_or(0, |meta| meta.attached.iter().map(|bits| bits.count_ones()).sum());
+            check("programs", State::Ok, format!("{attached} attached"), "")
+        }
         Err(error) => check("programs", State::Failed, error.to_string(), "lockc load"),
+    }
+}
+
+fn guard() -> Check {
+    let found = match Registry::open().and_then(|registry| registry.guarded()) {
+        Ok(Some((_, entry))) => {
+            format!(
+                "runtimes without the wrapper: level {}",
+                if entry.mode == MODE_AUDIT { "reported" } else { "enforced" }
+            )
+        }
+        Ok(None) => "off: containers that a runtime starts without the wrapper are not confined".into(),
+        Err(_) => "not loaded".into(),
+    };
+    check("runtime guard", State::Ok, found, "")
+}
+
+/// lockc's own files: whoever can change them decides what is enforced.
+fn objects() -> Check {
+    let own = std::env::current_exe().unwrap_or_default();
+    let paths = [Path::new(paths::PINS), Path::new(paths::CONFIG), &own];
+    let open = |path: &&&Path| {
+        path.ancestors().any(|path| {
+            // Sticky directories keep others from replacing what is root's.
+            fs::metadata(path).is_ok_and(|meta| {
+                meta.uid() != 0 || (meta.mode() & 0o022 != 0 && !(meta.is_dir() && meta.mode() & 0o1000 != 0))
+            })
+        })
+    };
+    match paths.iter().find(open) {
+        None => check("lockc's files", State::Ok, "pins, configuration and programs are root's alone", ""),
+        Some(path) => check(
+            "lockc's files",
+            State::Failed,
+            format!("{} can be changed by others than root", path.display()),
+            "chown root and chmod go-w it and the directories above it",
+        ),
     }
 }
 

@@ -3,5 +3,7 @@
 pub mod btf;
 pub mod doctor;
 pub mod events;
+pub mod guard;
 pub mod loader;
+pub mod programs;
 pub mod status;

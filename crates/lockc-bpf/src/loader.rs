@@ -18,15 +18,15 @@ use aya::{
 };
 use lockc_core::{
     abi::{ABI_VERSION, Meta, NameKey, NameRule},
-    hooks::PROGRAMS,
-    user::{names, paths, registry},
+    hooks::{self, PROGRAMS, Program},
+    user::{config::Config, names, paths, registry},
 };
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use crate::{btf, doctor};
 
 /// The LSM programs, as the build script made them.
-static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/lockc.bpf.o"));
+pub static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/lockc.bpf.o"));
 
 /// What `load` did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,7 +96,8 @@ pub fn load(force: bool) -> Result<Outcome> {
 
 fn attach_all() -> Result<()> {
     raise_limits();
-    let globals = btf::globals()?;
+    let running = btf::kernel()?;
+    check_hooks(&running.lacks)?;
     let kernel = Btf::from_sys_fs().context("reading the kernel's BTF")?;
     let storage_may_fail = u64::from(task_storage_may_fail()?);
     let map_pins: Vec<(&str, PathBuf)> =
@@ -107,26 +108,58 @@ fn attach_all() -> Result<()> {
     for (name, pin) in &map_pins {
         loader.map_pin_path(name, pin.as_path());
     }
-    for (global, value) in &globals {
+    for (global, value) in &running.globals {
         loader.override_global(global, value, true);
     }
     loader.override_global("STORAGE_MAY_FAIL", &storage_may_fail, true);
     let mut object = loader.load(OBJECT).context("creating the maps failed; nothing was attached")?;
 
     fill_names(&mut object)?;
-    for program in PROGRAMS {
+    let programs = || PROGRAMS.iter().filter(|program| !running.lacks.contains(program));
+    for program in programs() {
         attach(&mut object, program.name, &kernel)
             .with_context(|| format!("the LSM program {} ({}) was not attached", program.name, program.guards))?;
     }
     // All new programs run beside the old ones by now: take the old ones' places.
-    for program in PROGRAMS {
+    for program in programs() {
         for directory in [paths::LINKS, paths::PROGS] {
             let pin = Path::new(directory).join(program.name);
             fs::rename(new_pin(&pin), &pin).with_context(|| format!("{} could not be replaced", pin.display()))?;
         }
     }
     remove_foreign_pins()?;
-    write_meta(&mut object)
+    write_meta(&mut object, programs())
+}
+
+/// Refuses a kernel that lacks a hook which lockc, or the configuration, cannot do without.
+fn check_hooks(lacks: &[&Program]) -> Result<()> {
+    if let Some(program) = lacks.iter().find(|program| !program.is_optional()) {
+        bail!(
+            "this kernel has no LSM hook {} ({}); nothing was attached; boot a kernel of {} or later",
+            program.name,
+            program.guards,
+            program.since
+        );
+    }
+    // A configuration that cannot be read keeps every container from starting, but must not take the confinement of the
+    // running ones away.
+    let wanted = match Config::load(Path::new(paths::CONFIG)) {
+        Ok(config) => config.require,
+        Err(error) => {
+            tracing::warn!("{error}; `require` in it is not obeyed");
+            Vec::new()
+        }
+    };
+    if let Some(program) = lacks.iter().find(|program| wanted.iter().any(|name| name == program.name)) {
+        bail!(
+            "{} requires the LSM hook {} ({}), which this kernel lacks; nothing was attached; boot a kernel of {} or later",
+            paths::CONFIG,
+            program.name,
+            program.guards,
+            program.since
+        );
+    }
+    Ok(())
 }
 
 fn attach(object: &mut Ebpf, name: &str, kernel: &Btf) -> Result<()> {
@@ -161,11 +194,13 @@ fn fill_names(object: &mut Ebpf) -> Result<()> {
     Ok(())
 }
 
-fn write_meta(object: &mut Ebpf) -> Result<()> {
+fn write_meta(object: &mut Ebpf, attached: impl Iterator<Item = &'static Program>) -> Result<()> {
     let map = object.map_mut("meta").context("the map meta is not in this build")?;
     let mut map: Array<_, Meta> = Array::try_from(map)?;
     let mut meta = map.get(&0, 0)?;
     meta.abi = ABI_VERSION;
+    meta.attached = [0; 2];
+    attached.for_each(|program| meta.add(program.hook));
     meta.version = [0; 32];
     for (to, from) in meta.version.iter_mut().zip(version().bytes()) {
         *to = from;
@@ -200,9 +235,12 @@ pub fn attached_version() -> Option<Meta> {
     map.get(&0, 0).ok().filter(|meta| meta.abi != 0)
 }
 
-/// Programs whose link is not pinned.
+/// Programs whose link is not pinned, but for those whose hook the kernel lacked when the others were loaded.
 pub fn missing_links() -> Vec<&'static str> {
-    PROGRAMS.iter().map(|program| program.name).filter(|name| !Path::new(paths::LINKS).join(name).exists()).collect()
+    let expected =
+        |program: &&Program| !program.is_optional() || attached_version().is_none_or(|loaded| loaded.has(program.hook));
+    let pinned = |program: &Program| Path::new(paths::LINKS).join(program.name).exists();
+    PROGRAMS.iter().filter(|program| !pinned(program)).filter(expected).map(|program| program.name).collect()
 }
 
 fn remove_new() {
@@ -219,7 +257,7 @@ fn remove_foreign_pins() -> Result<()> {
     for directory in [paths::LINKS, paths::PROGS] {
         for entry in fs::read_dir(directory)? {
             let entry = entry?;
-            if !PROGRAMS.iter().any(|program| entry.file_name() == program.name) {
+            if entry.file_name().to_str().is_none_or(|name| hooks::by_name(name).is_none()) {
                 fs::remove_file(entry.path())?;
             }
         }

@@ -6,8 +6,9 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 use lockc_bpf::{
     doctor, events,
+    guard::{self, Guard},
     loader::{self, Outcome},
-    status,
+    programs, status,
 };
 
 const EXIT_CODES: &str = "Exit codes:\n  0  done; the answer is yes\n  1  an error, said on standard error\n  \
@@ -24,13 +25,18 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Attaches and pins the programs. Idempotent; replaces older ones without a gap.
-    #[command(
-        after_help = "Examples:\n  lockc load            at boot, before the engines start\n  lockc load --force    replace even the same version"
-    )]
+    #[command(after_help = "Examples:\n  lockc load                           at boot, before the engines start\n  \
+                      lockc load --force                   replace even the same version\n  \
+                      lockc load --guard-runtimes          confine what runs around lockc, too\n  \
+                      lockc load --guard-runtimes=report   only report it")]
     Load {
         /// Replaces programs of the same version too.
         #[arg(long)]
         force: bool,
+        /// Also confines containers that runc, crun or youki start without the wrapper, under the default policy; nothing is
+        /// refused before they start. `report`: only reports what would be denied. Without this option: neither.
+        #[arg(long, value_name = "MODE", num_args = 0..=1, require_equals = true, default_missing_value = "enforce")]
+        guard_runtimes: Option<Guard>,
     },
     /// Detaches the programs and removes every pin. Running containers are no longer confined.
     #[command(after_help = "Examples:\n  lockc unload")]
@@ -47,6 +53,13 @@ enum Command {
         after_help = "Examples:\n  lockc doctor\n  lockc doctor --json | jq '.[] | select(.state == \"failed\")'"
     )]
     Doctor {
+        /// For machines.
+        #[arg(long)]
+        json: bool,
+    },
+    /// The LSM programs: hook, stack, and what the verifier made of those that are loaded.
+    #[command(after_help = "Examples:\n  lockc programs\n  lockc programs --json | jq '.[] | select(.attached | not)'")]
+    Programs {
         /// For machines.
         #[arg(long)]
         json: bool,
@@ -78,13 +91,16 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> Result<ExitCode> {
     match command {
-        Command::Load { force } => {
+        Command::Load { force, guard_runtimes } => {
             let what = match loader::load(force)? {
                 Outcome::Loaded => "loaded",
                 Outcome::Replaced => "replaced the older programs, without a gap",
                 Outcome::AlreadyLoaded => "already loaded",
             };
             println!("lockc {}: {what}", loader::version());
+            for program in guard::set(guard_runtimes)? {
+                println!("lockc: containers that {} starts without the wrapper are guarded", program.display());
+            }
             Ok(ExitCode::SUCCESS)
         }
         Command::Unload => {
@@ -117,6 +133,15 @@ fn run(command: Command) -> Result<ExitCode> {
             }
             let failed = checks.iter().any(|check| check.state == doctor::State::Failed);
             Ok(if failed { ExitCode::from(3) } else { ExitCode::SUCCESS })
+        }
+        Command::Programs { json } => {
+            let reports = programs::gather()?;
+            if json {
+                println!("{}", serde_json::to_string_pretty(&reports)?);
+            } else {
+                programs::print(&reports);
+            }
+            Ok(ExitCode::SUCCESS)
         }
         Command::Events { json, follow } => {
             events::print(json, follow, &mut io::stdout().lock())?;

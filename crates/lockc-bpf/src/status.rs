@@ -27,6 +27,8 @@ pub struct Status {
     pub attached: Vec<&'static str>,
     /// Names of programs that are not attached.
     pub missing: Vec<&'static str>,
+    /// What the running kernel cannot enforce, because it lacks an optional hook: the hook, and what is lost.
+    pub not_enforced: Vec<(&'static str, &'static str)>,
     /// Registered containers.
     pub containers: Vec<Container>,
     /// Internal errors by hook, those that are not 0.
@@ -65,8 +67,14 @@ pub struct Container {
 /// Where the pinned maps cannot be read. Programs that are not loaded are no error.
 pub fn gather() -> Result<Status> {
     let missing = loader::missing_links();
-    let attached = PROGRAMS.iter().map(|program| program.name).filter(|name| !missing.contains(name)).collect();
     let meta = loader::attached_version();
+    let attached: Vec<_> = PROGRAMS
+        .iter()
+        .filter(|program| !missing.contains(&program.name) && meta.is_some_and(|meta| meta.has(program.hook)))
+        .map(|program| program.name)
+        .collect();
+    let absent = PROGRAMS.iter().filter(|program| meta.is_some_and(|meta| !meta.has(program.hook)));
+    let not_enforced = absent.filter_map(|program| program.loses().map(|what| (program.name, what))).collect();
     let mut status = Status {
         enforcing: false,
         version: meta.map(|meta| text(&meta.version)),
@@ -74,6 +82,7 @@ pub fn gather() -> Result<Status> {
         own_version: loader::version(),
         attached,
         missing,
+        not_enforced,
         containers: Vec::new(),
         errors: Vec::new(),
         lost_events: 0,
@@ -127,6 +136,9 @@ impl Status {
                 self.missing.join(", ")
             ),
             (None, _) => println!("NOT loaded; run `lockc load`"),
+        }
+        for (hook, what) in &self.not_enforced {
+            println!("not enforced, because this kernel has no hook {hook}: {what}");
         }
         println!("containers: {}", self.containers.len());
         for container in &self.containers {

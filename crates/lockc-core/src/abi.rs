@@ -73,6 +73,9 @@ pub const MODE_AUDIT: u32 = 1;
 
 /// [`ContainerEntry::flags`]: the engine asked for deletion; the slot is free once the last task is gone.
 pub const ENTRY_DELETING: u32 = 1;
+/// [`ContainerEntry::flags`]: stands for every container that a runtime starts without the wrapper. What they are given
+/// is not known: every mount in a task's own mount namespace is.
+pub const ENTRY_GUARD: u32 = 2;
 
 /// Bytes of a container's id that are kept for messages.
 pub const ID_LEN: usize = 64;
@@ -199,8 +202,22 @@ pub struct Meta {
     pub slots_used: u32,
     /// Always 0.
     pub pad: u32,
+    /// Programs that the loader attached, a bit a [`Hook`]: an older kernel lacks some hooks.
+    pub attached: [u64; 2],
     /// The loader's version, padded with zeros.
     pub version: [u8; 32],
+}
+
+impl Meta {
+    /// Whether the loader attached the program of a hook.
+    pub const fn has(&self, hook: Hook) -> bool {
+        self.attached[hook as usize / 64] >> (hook as usize % 64) & 1 != 0
+    }
+
+    /// Notes that the program of a hook is attached.
+    pub const fn add(&mut self, hook: Hook) {
+        self.attached[hook as usize / 64] |= 1 << (hook as usize % 64);
+    }
 }
 
 /// Names in the detail of an event.
@@ -325,11 +342,18 @@ pub enum Hook {
     InodeGetxattr = 67,
     InodeListxattr = 68,
     InodeReadlink = 69,
+    FileTruncate = 70,
+    FileIoctlCompat = 71,
+    InodeSetAcl = 72,
+    InodeRemoveAcl = 73,
+    InodeGetAcl = 74,
+    InodeFileGetattr = 75,
+    InodeFileSetattr = 76,
 }
 
 impl Hook {
     /// Every hook, in the order of the values.
-    pub const ALL: [Self; 70] = [
+    pub const ALL: [Self; 77] = [
         Self::TaskAlloc,
         Self::TaskFree,
         Self::BprmCommittedCreds,
@@ -400,6 +424,13 @@ impl Hook {
         Self::InodeGetxattr,
         Self::InodeListxattr,
         Self::InodeReadlink,
+        Self::FileTruncate,
+        Self::FileIoctlCompat,
+        Self::InodeSetAcl,
+        Self::InodeRemoveAcl,
+        Self::InodeGetAcl,
+        Self::InodeFileGetattr,
+        Self::InodeFileSetattr,
     ];
 
     /// The hook of a raw value from an event, if it is one.
@@ -458,7 +489,7 @@ assert_layout! {
     ContainerEntry: 240, 8;
     GivenKey: 24, 8;
     Usage: 16, 8;
-    Meta: 48, 4;
+    Meta: 64, 8;
     Event: 328, 8;
     NameKey: 32, 4;
     NameRule: 8, 4;

@@ -11,16 +11,61 @@ pub struct Program {
     pub hook: Hook,
     /// First kernel release that has the hook and BPF task storage. Documentation: the loader probes BTF.
     pub since: &'static str,
-    /// What it guards, and so what is lost without it.
+    /// What it guards.
     pub guards: &'static str,
+    /// What a kernel without the hook means.
+    pub without: Without,
+}
+
+/// What a kernel without a hook means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Without {
+    /// Nothing is attached.
+    Refused,
+    /// The rest is attached; this is not enforced.
+    Loses(&'static str),
+    /// The rest is attached, and nothing is lost, because of this.
+    Covered(&'static str),
+}
+
+impl Program {
+    /// Whether lockc does without on a kernel that lacks the hook.
+    pub fn is_optional(&self) -> bool {
+        self.without != Without::Refused
+    }
+
+    /// What is lost without it, if anything is, and lockc does without.
+    pub const fn loses(&self) -> Option<&'static str> {
+        match self.without {
+            Without::Loses(what) => Some(what),
+            Without::Refused | Without::Covered(_) => None,
+        }
+    }
+}
+
+/// The program of that name, if there is one.
+pub fn by_name(name: &str) -> Option<&'static Program> {
+    PROGRAMS.iter().find(|program| program.name == name)
 }
 
 macro_rules! programs {
-    ($($name:literal $hook:ident $since:literal $guards:literal;)*) => {
-        /// Every program. All are required: without one of them nothing is attached.
+    ($($name:literal $hook:ident $since:literal $guards:literal $($kind:ident $without:literal)?;)*) => {
+        /// Every program.
         pub const PROGRAMS: &[Program] = &[
-            $(Program { name: $name, hook: Hook::$hook, since: $since, guards: $guards },)*
+            $(Program { name: $name, hook: Hook::$hook, since: $since, guards: $guards, without: without!($($kind $without)?) },)*
         ];
+    };
+}
+
+macro_rules! without {
+    () => {
+        Without::Refused
+    };
+    (loses $what:literal) => {
+        Without::Loses($what)
+    };
+    (covered $why:literal) => {
+        Without::Covered($why)
     };
 }
 
@@ -50,7 +95,7 @@ programs! {
     "task_setnice" TaskSetnice "5.11" "niceness of tasks outside";
     "task_setioprio" TaskSetioprio "5.11" "I/O priority of tasks outside";
     "task_movememory" TaskMovememory "5.11" "moving the memory of tasks outside";
-    "userns_create" UsernsCreate "6.1" "new user namespaces";
+    "userns_create" UsernsCreate "6.1" "new user namespaces" loses "user namespaces can be created; mounts, capabilities beyond the given ones and the rest stay denied in them";
     "bpf" Bpf "5.11" "bpf(2), and with it lockc's own maps and programs";
     "perf_event_open" PerfEventOpen "5.11" "perf events";
     "kernel_module_request" KernelModuleRequest "5.11" "modules that the kernel would load by itself";
@@ -64,7 +109,7 @@ programs! {
     "quota_on" QuotaOn "5.11" "quotas";
     "bprm_creds_from_file" BprmCredsFromFile "5.11" "set-uid programs and file capabilities";
     "task_fix_setuid" TaskFixSetuid "5.11" "becoming root";
-    "inode_init_security_anon" InodeInitSecurityAnon "5.12" "io_uring";
+    "inode_init_security_anon" InodeInitSecurityAnon "5.12" "io_uring" loses "restricted cannot deny io_uring";
     "socket_connect" SocketConnect "5.11" "inherited sockets without network";
     "socket_bind" SocketBind "5.11" "inherited sockets without network";
     "socket_listen" SocketListen "5.11" "inherited sockets without network";
@@ -95,6 +140,13 @@ programs! {
     "inode_getxattr" InodeGetxattr "5.11" "extended attributes";
     "inode_listxattr" InodeListxattr "5.11" "extended attributes";
     "inode_readlink" InodeReadlink "5.11" "readlink(2)";
+    "file_truncate" FileTruncate "6.2" "ftruncate through inherited descriptors" covered "path_truncate is asked instead";
+    "file_ioctl_compat" FileIoctlCompat "6.8" "ioctl of 32-bit programs through inherited descriptors" loses "32-bit programs may use ioctl on inherited descriptors";
+    "inode_set_acl" InodeSetAcl "6.2" "POSIX ACLs" covered "inode_setxattr is asked instead";
+    "inode_remove_acl" InodeRemoveAcl "6.2" "POSIX ACLs" covered "inode_removexattr is asked instead";
+    "inode_get_acl" InodeGetAcl "6.2" "POSIX ACLs" covered "inode_getxattr is asked instead";
+    "inode_file_getattr" InodeFileGetattr "6.17" "file_getattr(2)" covered "the kernel has no such call";
+    "inode_file_setattr" InodeFileSetattr "6.17" "file_setattr(2)" covered "the kernel has no such call";
 }
 
 #[cfg(test)]
@@ -106,6 +158,7 @@ mod tests {
         for hook in Hook::ALL {
             assert_eq!(PROGRAMS.iter().filter(|program| program.hook == hook).count(), 1, "{hook:?}");
         }
+        assert!(Hook::ALL.len() <= 128);
         assert!(PROGRAMS.iter().all(|program| program.name.len() < 32));
     }
 }

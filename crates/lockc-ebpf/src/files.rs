@@ -5,14 +5,14 @@
 //! | capable (in `creds`) | CAP_DAC_READ_SEARCH: open_by_handle_at reaches any file of a volume's file system through the volume's mount |
 //! | file_open | every open but O_PATH: files, directories, devices, executables, reopened descriptors |
 //! | file_receive | descriptors that come over a socket, by pidfd_getfd or from a seccomp agent |
-//! | file_permission, mmap_file, file_ioctl, file_lock | use of descriptors that were open before the container's first exec |
+//! | file_permission, mmap_file, file_ioctl, file_ioctl_compat, file_lock, file_truncate | use of descriptors that were open before the container's first exec |
 //!
 //! The mount decides, not the path: a leaked directory descriptor, a working directory, `/proc/1/root` or a symlink lead to
 //! a mount of the host whatever they are called. What needs no open file is in `paths` and `inodes`.
 
 use aya_ebpf::{bindings::BPF_NOEXIST, helpers::bpf_probe_read_kernel, macros::lsm, programs::LsmContext};
 use lockc_core::{
-    abi::{ContainerKey, FileId, GIVEN_MOUNT, GIVEN_STDIO, GivenKey, Hook},
+    abi::{ContainerKey, ENTRY_GUARD, FileId, GIVEN_MOUNT, GIVEN_STDIO, GivenKey, Hook},
     rules::Rule,
 };
 
@@ -99,6 +99,18 @@ pub fn file_ioctl(ctx: LsmContext) -> i32 {
     judge_use(Obj(ctx.arg::<*const u8>(0)), ctx.arg(3), Hook::FileIoctl)
 }
 
+/// `int file_ioctl_compat(struct file *file, unsigned int cmd, unsigned long arg)`
+#[lsm(hook = "file_ioctl_compat")]
+pub fn file_ioctl_compat(ctx: LsmContext) -> i32 {
+    judge_use(Obj(ctx.arg::<*const u8>(0)), ctx.arg(3), Hook::FileIoctlCompat)
+}
+
+/// `int file_truncate(struct file *file)`
+#[lsm(hook = "file_truncate")]
+pub fn file_truncate(ctx: LsmContext) -> i32 {
+    judge_use(Obj(ctx.arg::<*const u8>(0)), ctx.arg(1), Hook::FileTruncate)
+}
+
 /// `int file_lock(struct file *file, unsigned int cmd)`
 #[lsm(hook = "file_lock")]
 pub fn file_lock(ctx: LsmContext) -> i32 {
@@ -158,6 +170,8 @@ pub fn is_given(who: &Judged, mnt: Obj, hook: Hook) -> bool {
     }
     match mount_ns(mnt) {
         Ok(MNT_NS_INTERNAL) => return true,
+        // Nobody said what it is given.
+        Ok(namespace) if entry.flags & ENTRY_GUARD != 0 => return namespace == own_mount_ns(),
         Ok(_) => {}
         Err(_) => verdict::error(hook),
     }

@@ -4,13 +4,15 @@
 //! |---|---|
 //! | inode_setattr | utimensat(2); modes and owners in sysfs and procfs |
 //! | inode_setxattr, inode_removexattr, inode_getxattr, inode_listxattr | extended attributes |
+//! | inode_set_acl, inode_remove_acl, inode_get_acl | POSIX ACLs, which are attributes no longer since 6.2 |
+//! | inode_file_getattr, inode_file_setattr | file_getattr(2), file_setattr(2) |
 //! | inode_readlink | readlink(2) |
 
 use core::arch::asm;
 
 use aya_ebpf::{EbpfContext as _, macros::lsm, programs::LsmContext};
 use lockc_core::{
-    abi::{FileId, GIVEN_MOUNT, GIVEN_STDIO, Hook},
+    abi::{ENTRY_GUARD, FileId, GIVEN_MOUNT, GIVEN_STDIO, Hook},
     rules::Rule,
 };
 
@@ -30,7 +32,7 @@ const ATTR_SIZE: u32 = 1 << 3;
 /// `ATTR_ATIME`, `ATTR_MTIME`
 const ATTR_TIMES: u32 = 3 << 4;
 /// A file deeper than this in a volume (or in a root file system that shares its superblock) is denied.
-const MAX_DEPTH: usize = 1024;
+const MAX_DEPTH: usize = 256;
 
 #[inline(always)]
 fn judge(dentry: Obj, hook: Hook) -> i32 {
@@ -49,6 +51,10 @@ fn is_within(who: &Judged, dentry: Obj) -> bool {
     let Some(entry) = who.entry else {
         return false;
     };
+    // There is no mount to tell by; what leads here through a path has been judged by one.
+    if entry.flags & ENTRY_GUARD != 0 {
+        return true;
+    }
     let sb = follow(dentry, &kernel::DENTRY_SB);
     if load::<u64>(sb, &kernel::SB_FLAGS) & SB_KERNMOUNT != 0 || pseudo::is_pseudo(sb) {
         return true;
@@ -146,4 +152,34 @@ pub fn inode_listxattr(ctx: LsmContext) -> i32 {
 #[lsm(hook = "inode_readlink")]
 pub fn inode_readlink(ctx: LsmContext) -> i32 {
     judge(Obj(ctx.arg(0)), Hook::InodeReadlink)
+}
+
+/// `int inode_set_acl(struct mnt_idmap *idmap, struct dentry *dentry, const char *acl_name, struct posix_acl *kacl)`
+#[lsm(hook = "inode_set_acl")]
+pub fn inode_set_acl(ctx: LsmContext) -> i32 {
+    judge(Obj(ctx.arg(1)), Hook::InodeSetAcl)
+}
+
+/// `int inode_remove_acl(struct mnt_idmap *idmap, struct dentry *dentry, const char *acl_name)`
+#[lsm(hook = "inode_remove_acl")]
+pub fn inode_remove_acl(ctx: LsmContext) -> i32 {
+    judge(Obj(ctx.arg(1)), Hook::InodeRemoveAcl)
+}
+
+/// `int inode_get_acl(struct mnt_idmap *idmap, struct dentry *dentry, const char *acl_name)`
+#[lsm(hook = "inode_get_acl")]
+pub fn inode_get_acl(ctx: LsmContext) -> i32 {
+    judge(Obj(ctx.arg(1)), Hook::InodeGetAcl)
+}
+
+/// `int inode_file_getattr(struct dentry *dentry, struct file_kattr *fa)`
+#[lsm(hook = "inode_file_getattr")]
+pub fn inode_file_getattr(ctx: LsmContext) -> i32 {
+    judge(Obj(ctx.arg(0)), Hook::InodeFileGetattr)
+}
+
+/// `int inode_file_setattr(struct dentry *dentry, struct file_kattr *fa)`
+#[lsm(hook = "inode_file_setattr")]
+pub fn inode_file_setattr(ctx: LsmContext) -> i32 {
+    judge(Obj(ctx.arg(0)), Hook::InodeFileSetattr)
 }

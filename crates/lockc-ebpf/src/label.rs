@@ -55,22 +55,23 @@ pub fn forget(task: Obj) {
     }
 }
 
+/// Labels a task that has none. An error where the kernel has no memory for it.
+#[inline(always)]
+pub fn give(task: Obj, label: &mut TaskLabel) -> Result<(), i32> {
+    remember(task, label)?;
+    // SAFETY: as in `of`; the initial value is on the stack.
+    let made = unsafe {
+        bpf_task_storage_get(TASK_LABELS.as_ptr(), task.0 as *mut _, ptr::from_mut(label).cast::<c_void>(), CREATE)
+    };
+    if made.is_null() && !may_fail() { Err(-1) } else { Ok(()) }
+}
+
 /// Gives `child` a copy of its parent's label. An error where the kernel has no memory for it.
 #[inline(always)]
 pub fn inherit(child: Obj, parent: &TaskLabel) -> Result<(), i32> {
     let mut label = *parent;
     label.flags = (parent.flags & LABEL_HAS_BASE) | LABEL_COUNTED;
-    remember(child, &label)?;
-    // SAFETY: as in `of`; the initial value is on the stack.
-    let made = unsafe {
-        bpf_task_storage_get(
-            TASK_LABELS.as_ptr(),
-            child.0 as *mut _,
-            ptr::from_mut(&mut label).cast::<c_void>(),
-            CREATE,
-        )
-    };
-    if made.is_null() && !may_fail() { Err(-1) } else { Ok(()) }
+    give(child, &mut label)
 }
 
 /// Whether the label is that of a confined task.

@@ -22,7 +22,7 @@ use crate::{
     files,
     kernel::{self, Obj, follow, load},
     label,
-    maps::GIVEN,
+    maps::{GIVEN, GUARD},
     verdict::{self, ENOMEM, Judged},
 };
 
@@ -87,12 +87,32 @@ fn is_inside(label: &TaskLabel) -> bool {
     moved && mnt_ns != label.base_mnt_ns
 }
 
+/// Labels a process of the host's that executes a guarded runtime, as the wrapper would have labelled itself.
+#[inline(always)]
+fn guard(task: Obj, bprm: Obj) {
+    let dentry = follow(follow(bprm, &kernel::BPRM_FILE), &kernel::FILE_PATH_DENTRY);
+    let Ok(program) = verdict::identity_at(dentry.addr()) else {
+        return;
+    };
+    // SAFETY: the value is copied at once.
+    let Some(key) = (unsafe { GUARD.get(program) }).copied() else {
+        return;
+    };
+    let (base_root, base_mnt_ns) = place();
+    let flags = LABEL_HAS_BASE;
+    let mut label = TaskLabel { key, state: STATE_SETUP, flags, base_root, base_mnt_ns, seen: FileId::default() };
+    if label::give(task, &mut label).is_err() {
+        verdict::error(Hook::BprmCommittedCreds);
+    }
+}
+
 /// `void bprm_committed_creds(struct linux_binprm *bprm)`: after the point of no return, so a failed exec changes nothing.
 #[lsm(hook = "bprm_committed_creds")]
-pub fn bprm_committed_creds(_ctx: LsmContext) -> i32 {
+pub fn bprm_committed_creds(ctx: LsmContext) -> i32 {
     let task = label::current();
     // SAFETY: null or a live cell of the storage, written only by this task and by user space before the exec.
     let Some(label) = (unsafe { label::of(task).as_mut() }) else {
+        guard(task, Obj(ctx.arg::<*const u8>(0)));
         return 0;
     };
     if label.state != STATE_SETUP {

@@ -5,9 +5,9 @@
 //! | `lifecycle` | task_alloc, task_free, bprm_committed_creds, bprm_check_security, sb_statfs, sb_kern_mount | identity: who belongs to which container, what it was given |
 //! | `mounts` | sb_mount, sb_umount, sb_remount, sb_pivotroot, move_mount, (capable) | both mount APIs |
 //! | `creds` | capable, userns_create, bprm_creds_from_file, task_fix_setuid | capabilities, user namespaces, becoming root |
-//! | `files` | file_open, file_receive, file_permission, mmap_file, file_ioctl, file_lock | open files by mount identity, then `devices` and `pseudo` |
+//! | `files` | file_open, file_receive, file_permission, mmap_file, file_ioctl*, file_lock, file_truncate | open files by mount identity, then `devices` and `pseudo` |
 //! | `paths` | path_*, inode_getattr | what needs no open file |
-//! | `inodes` | inode_setattr, inode_*xattr, inode_readlink | what the kernel asks without a mount |
+//! | `inodes` | inode_setattr, inode_*xattr, inode_*_acl, inode_file_*attr, inode_readlink | what the kernel asks without a mount |
 //! | `devices` | (file_open), (path_mknod) | device nodes |
 //! | `pseudo` | (file_open) | procfs, sysfs and cgroup files by their own dentries |
 //! | `sockets` | socket_*, unix_stream_connect, unix_may_send | socket families, unix sockets of the host |

@@ -8,8 +8,8 @@ use aya_ebpf::{
     macros::btf_map,
 };
 use lockc_core::abi::{
-    ContainerEntry, ContainerKey, ERROR_SITES, Event, GivenKey, MAX_CONTAINERS, MAX_GIVEN, Meta, NameKey, NameRule,
-    TaskLabel, Usage,
+    ContainerEntry, ContainerKey, ERROR_SITES, Event, FileId, GivenKey, MAX_CONTAINERS, MAX_GIVEN, Meta, NameKey,
+    NameRule, TaskLabel, Usage,
 };
 
 const NO_PREALLOC: usize = BPF_F_NO_PREALLOC as usize;
@@ -75,6 +75,10 @@ pub static USAGE: Array<Usage, { MAX_CONTAINERS as usize }> = Array::new();
 
 #[btf_map(name = "given")]
 pub static GIVEN: HashMap<GivenKey, u32, { MAX_GIVEN as usize }, NO_PREALLOC> = HashMap::new();
+
+/// Programs that start containers without the wrapper, and the entry that stands for those.
+#[btf_map(name = "guard")]
+pub static GUARD: HashMap<FileId, ContainerKey, 64, NO_PREALLOC> = HashMap::new();
 
 /// SHA-256 of a container's id and state root to its key; user space only.
 #[btf_map(name = "ids")]

@@ -8,19 +8,12 @@ use std::{
 };
 
 use anyhow::{Result, bail};
-
-const NAMES: [&str; 3] = ["runc", "crun", "youki"];
-const PLACES: [&str; 4] = ["/usr/sbin", "/usr/bin", "/usr/local/sbin", "/usr/local/bin"];
+use lockc_core::user::paths;
 
 /// The first candidate that is a program and is not lockc: those of the configuration if it has any, else the usual
 /// names in the usual places.
 pub fn find(configured: &[PathBuf]) -> Result<PathBuf> {
-    let candidates = if configured.is_empty() {
-        NAMES.iter().flat_map(|name| PLACES.iter().map(move |place| Path::new(place).join(name))).collect()
-    } else {
-        configured.to_vec()
-    };
-    choose(&candidates, Path::new("/proc/self/exe"))
+    choose(&paths::runtimes(configured), Path::new("/proc/self/exe"))
 }
 
 fn choose(candidates: &[PathBuf], own: &Path) -> Result<PathBuf> {
@@ -73,7 +66,7 @@ pub fn state_root(given: Option<&Path>, runtime: &Path, uid: u32) -> PathBuf {
         None => {
             let target = runtime.canonicalize().unwrap_or_else(|_| runtime.into());
             let name = target.file_name().and_then(OsStr::to_str).unwrap_or_default();
-            let name = NAMES.into_iter().find(|known| name.contains(known)).unwrap_or("runc");
+            let name = paths::RUNTIME_NAMES.into_iter().find(|known| name.contains(known)).unwrap_or("runc");
             if uid == 0 { Path::new("/run").join(name) } else { PathBuf::from(format!("/run/user/{uid}/{name}")) }
         }
     }

@@ -14,6 +14,7 @@ use std::{
 use serde::Deserialize;
 
 use super::policy;
+use crate::hooks;
 
 /// Where the configuration is. A constant: neither environment nor command line moves it.
 pub use super::paths::CONFIG as CONFIG_PATH;
@@ -31,6 +32,8 @@ pub struct Config {
     pub ceiling: String,
     /// What happens when the kernel side cannot be reached.
     pub fail: Fail,
+    /// Optional LSM hooks without which `lockc load` fails.
+    pub require: Vec<String>,
     /// Candidates for the real runtime; empty: the usual names in the usual places.
     pub runtimes: Vec<PathBuf>,
     /// Directories of the host that containers may be given, themselves and all below.
@@ -74,6 +77,7 @@ impl Default for Config {
             default: "baseline".into(),
             ceiling: "baseline".into(),
             fail: Fail::Closed,
+            require: Vec::new(),
             runtimes: Vec::new(),
             allowed_mounts: ["/home", "/srv", "/var/data", "/mnt", "/media", "/opt"].map(PathBuf::from).to_vec(),
             allowed_sockets: Vec::new(),
@@ -193,6 +197,15 @@ impl Config {
                 if !path.is_absolute() || path.components().any(|part| part == Component::ParentDir) {
                     return Err(format!("{key}: {path:?} is not an absolute path without `..`; write the full path"));
                 }
+            }
+        }
+        for name in &self.require {
+            if hooks::by_name(name).is_none() {
+                let hint = nearest(name, hooks::PROGRAMS.iter().map(|program| program.name));
+                let hint = hint.map(|name| format!(" (did you mean {name:?}?)")).unwrap_or_default();
+                return Err(format!(
+                    "require: {name:?} is not an LSM hook of lockc's{hint}; docs/hooks.md has them all"
+                ));
             }
         }
         policy::check(self).map_err(|error| error.to_string())

@@ -3,6 +3,7 @@
 pub mod admission;
 pub mod config;
 pub mod error;
+mod guard;
 pub mod names;
 pub mod paths;
 pub mod policy;
@@ -13,6 +14,8 @@ pub mod sys;
 
 #[doc(inline)]
 pub use error::RegistryError;
+#[doc(inline)]
+pub use guard::GUARD_ID;
 #[doc(inline)]
 pub use register::{GivenDevice, NewContainer};
 #[doc(inline)]

@@ -1,5 +1,7 @@
 //! Where lockc keeps what the host's root can see of it.
 
+use std::path::{Path, PathBuf};
+
 /// Directory of all pins, in bpffs.
 pub const PINS: &str = "/sys/fs/bpf/lockc";
 
@@ -19,7 +21,7 @@ pub const RUN: &str = "/run/lockc";
 pub const CONFIG: &str = "/etc/lockc/lockc.toml";
 
 /// Every pinned map.
-pub const MAP_NAMES: [&str; 12] = [
+pub const MAP_NAMES: [&str; 13] = [
     "task_labels",
     "sock_labels",
     "shadow",
@@ -32,4 +34,20 @@ pub const MAP_NAMES: [&str; 12] = [
     "names",
     "events",
     "errors",
+    "guard",
 ];
+
+/// Programs that are taken for OCI runtimes, best first.
+pub const RUNTIME_NAMES: [&str; 3] = ["runc", "crun", "youki"];
+
+/// Where they are looked for.
+pub const RUNTIME_PLACES: [&str; 4] = ["/usr/sbin", "/usr/bin", "/usr/local/sbin", "/usr/local/bin"];
+
+/// Candidates for the real runtime: those of the configuration if it has any, else the usual names in the usual places.
+pub fn runtimes(configured: &[PathBuf]) -> Vec<PathBuf> {
+    if configured.is_empty() {
+        RUNTIME_NAMES.iter().flat_map(|name| RUNTIME_PLACES.map(|place| Path::new(place).join(name))).collect()
+    } else {
+        configured.to_vec()
+    }
+}

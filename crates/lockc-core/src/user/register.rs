@@ -69,7 +69,7 @@ pub struct GivenDevice {
     pub minor: Option<u32>,
 }
 
-fn padded<const N: usize>(text: &str) -> [u8; N] {
+pub(super) fn padded<const N: usize>(text: &str) -> [u8; N] {
     let mut bytes = [0; N];
     for (to, from) in bytes.iter_mut().zip(text.bytes()) {
         *to = from;
@@ -106,7 +106,7 @@ impl Registry {
     }
 
     /// Finds a slot and writes its new generation, so that no stale handle matches it.
-    fn take_slot(&mut self) -> Result<ContainerKey, RegistryError> {
+    pub(super) fn take_slot(&mut self) -> Result<ContainerKey, RegistryError> {
         let mut meta = self.read_meta()?;
         let mut free = None;
         let mut over = Vec::new();
@@ -193,7 +193,7 @@ impl Registry {
 
     /// The kernel's own identity of a path: `stat(2)` encodes devices differently, and for overlayfs and btrfs it tells
     /// another device or inode than the kernel compares.
-    fn identify(&self, key: ContainerKey, path: &Path) -> Result<FileId, RegistryError> {
+    pub(super) fn identify(&self, key: ContainerKey, path: &Path) -> Result<FileId, RegistryError> {
         let at = |source: io::Error| RegistryError::Identity { path: path.to_owned(), source };
         let file = OpenOptions::new().read(true).custom_flags(nix::libc::O_PATH).open(path).map_err(at)?;
         self.set_own_label(key, STATE_IDENTIFY)?;

@@ -20,8 +20,8 @@ use sha2::{Digest as _, Sha256};
 use super::{error::RegistryError, paths, sys};
 use crate::{
     abi::{
-        ABI_VERSION, ContainerEntry, ContainerKey, ENTRY_DELETING, GivenKey, LABEL_SEEN, Meta, STATE_SETUP, TaskLabel,
-        Usage,
+        ABI_VERSION, ContainerEntry, ContainerKey, ENTRY_DELETING, ENTRY_GUARD, GivenKey, LABEL_SEEN, Meta,
+        STATE_SETUP, TaskLabel, Usage,
     },
     hooks::PROGRAMS,
 };
@@ -101,11 +101,11 @@ impl Registry {
     /// nothing may start.
     pub fn open() -> Result<Self, RegistryError> {
         let meta: Array<MapData, Meta> = array("meta")?;
-        let found = meta.get(&0, 0).map_err(map_error("reading", "meta"))?.abi;
-        if found != ABI_VERSION {
-            return Err(RegistryError::Abi { found, wanted: ABI_VERSION });
+        let loaded = meta.get(&0, 0).map_err(map_error("reading", "meta"))?;
+        if loaded.abi != ABI_VERSION {
+            return Err(RegistryError::Abi { found: loaded.abi, wanted: ABI_VERSION });
         }
-        for program in PROGRAMS {
+        for program in PROGRAMS.iter().filter(|program| !program.is_optional() || loaded.has(program.hook)) {
             let path = Path::new(paths::LINKS).join(program.name);
             if !path.exists() {
                 return Err(RegistryError::NotLoaded { path });
@@ -198,6 +198,9 @@ impl Registry {
         let entry = self.container(key.slot)?;
         if entry.generation != key.generation {
             return Ok(true);
+        }
+        if entry.flags & (ENTRY_GUARD | ENTRY_DELETING) == ENTRY_GUARD {
+            return Ok(false);
         }
         let idle = self.read_usage(key.slot)?.tasks <= 0;
         let old = now_ns().saturating_sub(entry.created_ns) > ABANDONED_NS;

@@ -7,6 +7,7 @@ mod docker_work;
 mod engine_errors;
 mod failclosed;
 mod files;
+mod guard;
 mod kernel_log;
 mod lifecycle;
 mod mounts;
@@ -138,6 +139,7 @@ pub fn all() -> Vec<Case> {
         paths::ROWS,
         tasks::ROWS,
         surface::ROWS,
+        guard::ROWS,
         admission::ROWS,
         lifecycle::ROWS,
         // last: they take lockc away

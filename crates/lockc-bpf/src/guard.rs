@@ -1,0 +1,45 @@
+//! `lockc load --guard-runtimes`: which programs are guarded, and under which policy.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use clap::ValueEnum;
+use lockc_core::{
+    abi::{MODE_AUDIT, MODE_ENFORCE},
+    user::{
+        Registry, admission,
+        config::Config,
+        paths,
+        policy::{self, Control},
+    },
+};
+
+/// What happens to containers that a runtime starts without the wrapper.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Guard {
+    /// They are confined under the default policy.
+    Enforce,
+    /// What that would deny is reported.
+    Report,
+}
+
+/// Guards the runtimes that are there, or takes the guard away. Returns the guarded programs.
+///
+/// # Errors
+///
+/// Where the programs are not loaded, or the configuration cannot be read.
+pub fn set(guard: Option<Guard>) -> Result<Vec<PathBuf>> {
+    let mut registry = Registry::open()?;
+    let Some(guard) = guard else {
+        registry.unguard()?;
+        return Ok(Vec::new());
+    };
+    let config = Config::load(Path::new(paths::CONFIG)).context("the runtimes are not guarded")?;
+    let policy = policy::named(&config, &config.default, "the default").context("the runtimes are not guarded")?;
+    let capabilities = admission::process::usable(policy.strength(Control::Capabilities));
+    // Whatever the wrapper executes, others may be executed without it.
+    let mut programs = paths::runtimes(&[]);
+    programs.extend(config.runtimes);
+    let mode = if guard == Guard::Report { MODE_AUDIT } else { MODE_ENFORCE };
+    Ok(registry.guard(&programs, &policy, capabilities, mode)?)
+}

@@ -1,0 +1,159 @@
+//! `lockc programs`: what the verifier made of each program, and how much stack it uses.
+
+use std::{collections::BTreeMap, path::Path};
+
+use anyhow::{Context as _, Result};
+use aya::programs::ProgramInfo;
+use aya_obj::{Object, generated::bpf_insn};
+use lockc_core::{
+    hooks::{PROGRAMS, Without},
+    user::paths,
+};
+use serde::Serialize;
+
+use crate::loader::OBJECT;
+
+/// The stack that the kernel gives a program: `MAX_BPF_STACK`, include/linux/filter.h, in bytes.
+pub const MAX_STACK: u32 = 512;
+
+/// One program.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    /// Its name, which is that of its hook.
+    pub name: &'static str,
+    /// First kernel release that has the hook.
+    pub since: &'static str,
+    /// What it guards.
+    pub guards: &'static str,
+    /// What is lost on a kernel without the hook; absent: nothing is attached there.
+    pub without: Option<&'static str>,
+    /// Whether it is attached.
+    pub attached: bool,
+    /// Instructions in the object.
+    pub instructions: usize,
+    /// Bytes of stack, at most [`MAX_STACK`].
+    pub stack: u32,
+    /// Instructions that the verifier walked through to prove it; it gives up at a million.
+    pub verified: Option<u32>,
+    /// Bytes of machine code.
+    pub machine_code: Option<u32>,
+}
+
+/// What is known about every program; some of it only while they are loaded.
+///
+/// # Errors
+///
+/// Where this build's own object cannot be read.
+pub fn gather() -> Result<Vec<Report>> {
+    let object = Object::parse(OBJECT).context("this build's own programs cannot be read")?;
+    let code: BTreeMap<&str, &[bpf_insn]> =
+        object.functions.values().map(|function| (function.name.as_str(), &*function.instructions)).collect();
+    let helper = code.iter().filter(|(name, _)| !is_program(name)).map(|(_, code)| stack(code)).max().unwrap_or(0);
+    let report = |program: &lockc_core::hooks::Program| {
+        let code = code.get(program.name).copied().unwrap_or_default();
+        let info = ProgramInfo::from_pin(Path::new(paths::PROGS).join(program.name)).ok();
+        Report {
+            name: program.name,
+            since: program.since,
+            guards: program.guards,
+            without: match program.without {
+                Without::Refused => None,
+                Without::Loses(what) | Without::Covered(what) => Some(what),
+            },
+            attached: Path::new(paths::LINKS).join(program.name).exists(),
+            instructions: code.len(),
+            stack: stack(code) + if code.iter().any(calls) { helper } else { 0 },
+            verified: info.as_ref().and_then(ProgramInfo::verified_instruction_count),
+            machine_code: info.as_ref().map(ProgramInfo::size_jitted),
+        }
+    };
+    Ok(PROGRAMS.iter().map(report).collect())
+}
+
+fn is_program(name: &str) -> bool {
+    lockc_core::hooks::by_name(name).is_some()
+}
+
+/// include/uapi/linux/bpf_common.h, include/uapi/linux/bpf.h
+const CLASS: u8 = 0x07;
+const ST: u8 = 0x02;
+const LDX: u8 = 0x01;
+const STX: u8 = 0x03;
+const MOV64_X: u8 = 0xbf;
+const ADD64_K: u8 = 0x07;
+const CALL: u8 = 0x85;
+const PSEUDO_CALL: u8 = 1;
+const FRAME: u8 = 10;
+
+fn calls(insn: &bpf_insn) -> bool {
+    insn.code == CALL && insn.src_reg() == PSEUDO_CALL
+}
+
+/// The deepest place of the stack frame that an instruction reaches: directly, or through a copy of the frame pointer
+/// that a constant is added to. In steps of 8 bytes.
+fn stack(code: &[bpf_insn]) -> u32 {
+    let mut deepest = 0i32;
+    for (at, insn) in code.iter().enumerate() {
+        let reached = match insn.code & CLASS {
+            ST | STX if insn.dst_reg() == FRAME => i32::from(insn.off),
+            LDX if insn.src_reg() == FRAME => i32::from(insn.off),
+            _ if insn.code == MOV64_X && insn.src_reg() == FRAME => code[at + 1..]
+                .iter()
+                .find(|next| next.dst_reg() == insn.dst_reg())
+                .filter(|next| next.code == ADD64_K)
+                .map_or(0, |next| next.imm),
+            _ => 0,
+        };
+        deepest = deepest.min(reached);
+    }
+    deepest.unsigned_abs().next_multiple_of(8)
+}
+
+/// For people.
+pub fn print(reports: &[Report]) {
+    println!(
+        "{:<26} {:>5}  {:<8} {:>6} {:>6} {:>9} {:>8}",
+        "program", "since", "attached", "insns", "stack", "verified", "machine"
+    );
+    let number = |number: Option<u32>| number.map_or("-".into(), |number| number.to_string());
+    for report in reports {
+        println!(
+            "{:<26} {:>5}  {:<8} {:>6} {:>6} {:>9} {:>8}",
+            report.name,
+            report.since,
+            if report.attached { "yes" } else { "no" },
+            report.instructions,
+            report.stack,
+            number(report.verified),
+            number(report.machine_code),
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_program_is_in_the_object_and_fits_the_stack() {
+        for report in gather().unwrap() {
+            assert!(report.instructions > 1, "{}", report.name);
+            assert!(report.stack <= MAX_STACK, "{} uses {} bytes", report.name, report.stack);
+        }
+    }
+
+    #[test]
+    fn the_stack_is_found_through_stores_loads_and_copies() {
+        let insn = |code: u8, dst: u8, src: u8, off: i16, imm: i32| bpf_insn {
+            code,
+            _bitfield_align_1: [],
+            _bitfield_1: bpf_insn::new_bitfield_1(dst, src),
+            off,
+            imm,
+        };
+        assert_eq!(stack(&[insn(0x7b, 10, 1, -12, 0)]), 16);
+        assert_eq!(stack(&[insn(0x79, 1, 10, -24, 0)]), 24);
+        assert_eq!(stack(&[insn(0xbf, 2, 10, 0, 0), insn(0x07, 2, 0, 0, -40)]), 40);
+        assert_eq!(stack(&[insn(0xb7, 2, 0, 0, 0)]), 0);
+    }
+}

@@ -1,0 +1,52 @@
+//! `cargo xtask docs`: pages that are written from tables in the code, so that they cannot say anything else.
+
+use std::fmt::Write as _;
+use std::fs;
+
+use anyhow::{Context, Result};
+use lockc_core::hooks::{PROGRAMS, Without};
+
+/// Writes every page; unit tests tell when one is stale.
+pub fn run() -> Result<()> {
+    let path = crate::root().join("docs/hooks.md");
+    fs::write(&path, hooks()).with_context(|| format!("cannot write {}", path.display()))?;
+    eprintln!("docs: {}", path.display());
+    Ok(())
+}
+
+const HOOKS: &str = "# LSM hooks
+
+<!-- Written by `cargo xtask docs` from crates/lockc-core/src/hooks.rs; do not edit. -->
+
+Each hook has one program of the same name. On a kernel without a required hook nothing is attached, and so no container of the
+lockc runtime starts. Without an optional one the rest is attached; `lockc doctor` and `lockc status` say what is not enforced,
+and `require = [\"HOOK\"]` in `/etc/lockc/lockc.toml` makes `lockc load` fail instead. The kernel is the first release with the
+hook (and with the task storage that every program needs); lockc is tested on 6.1, 6.12 and 7.2.
+
+| hook | guards | kernel | without it |
+|---|---|---|---|
+";
+
+fn hooks() -> String {
+    let mut text = HOOKS.to_owned();
+    for program in PROGRAMS {
+        let without = match program.without {
+            Without::Refused => "required".to_owned(),
+            Without::Loses(what) => format!("optional; lost: {what}"),
+            Without::Covered(why) => format!("optional; nothing is lost: {why}"),
+        };
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "| {} | {} | {} | {without} |", program.name, program.guards, program.since);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_in_the_tree_is_fresh() {
+        assert!(include_str!("../../docs/hooks.md") == hooks(), "docs/hooks.md is stale: run `cargo xtask docs`");
+    }
+}
