@@ -476,6 +476,20 @@ pub struct NameRule {
     pub node: u32,
 }
 
+/// Bytes of a container's id, policy and origin, which stand together in [`ContainerEntry`] and [`Event`].
+pub const NAMES_LEN: usize = ID_LEN + POLICY_LEN + ORIGIN_LEN;
+
+const _: () = {
+    use core::mem::offset_of;
+    assert!(
+        offset_of!(ContainerEntry, id).is_multiple_of(8)
+            && offset_of!(Event, id).is_multiple_of(8)
+            && NAMES_LEN.is_multiple_of(8)
+    );
+    assert!(offset_of!(ContainerEntry, origin) + ORIGIN_LEN - offset_of!(ContainerEntry, id) == NAMES_LEN);
+    assert!(offset_of!(Event, origin) + ORIGIN_LEN - offset_of!(Event, id) == NAMES_LEN);
+};
+
 macro_rules! assert_layout {
     ($($type:ty: $size:literal, $align:literal;)*) => {$(
         const _: () = assert!(size_of::<$type>() == $size && align_of::<$type>() == $align);

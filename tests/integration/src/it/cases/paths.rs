@@ -103,7 +103,7 @@ pub const ROWS: &[Row] = &[
                 "-ec",
                 "cd $(mktemp -d /data/XXXXXX); mkdir d; echo x > d/a; mv d/a d/b; ln d/b d/c; ln -s b d/l; readlink d/l; stat d/b; chmod 600 d/b; \
                  chown 1000:1000 d/b; touch -d @1 d/b; mkfifo d/f; truncate -s 0 d/b; rm -r d; cd $(mktemp -d); \
-                 for i in $(seq 200); do mkdir d; cd d; done; touch deep; touch -d @1 deep; stat deep; \
+                 for i in $(seq 100); do mkdir d; cd d; done; touch deep; touch -d @1 deep; stat deep; \
                  echo said > /dev/stdout; echo said > /dev/stderr; stat /dev/stdin /dev/null; readlink /proc/self/exe",
             ],
             volume,
