@@ -6,10 +6,25 @@ use std::fs;
 use anyhow::{Context, Result};
 use lockc_core::hooks::{PROGRAMS, Without};
 
+use crate::{build, ui};
+
 /// Writes every page; unit tests tell when one is stale.
 pub fn run() -> Result<()> {
-    let path = crate::root().join("docs/hooks.md");
-    fs::write(&path, hooks()).with_context(|| format!("cannot write {}", path.display()))?;
+    write("hooks", &hooks())?;
+    for page in PAGES {
+        let mut command = build::cargo();
+        command.args(["run", "--quiet", "-p", "lockc-integration", "--bin", "lockc-it", "--", "docs", page]);
+        write(page, &ui::capture(&mut command)?)?;
+    }
+    Ok(())
+}
+
+/// Pages that the integration suite's program writes from its own tables.
+const PAGES: [&str; 1] = ["escapes"];
+
+fn write(page: &str, text: &str) -> Result<()> {
+    let path = crate::root().join("docs").join(page).with_extension("md");
+    fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
     eprintln!("docs: {}", path.display());
     Ok(())
 }

@@ -67,11 +67,11 @@ fn check(report: &mut Report, name: &str, command: &mut Command) -> bool {
     let start = Instant::now();
     eprintln!("  .. {name}");
     let outcome = match command.stdin(Stdio::null()).status() {
-        Ok(status) if status.success() => Outcome::Passed,
+        Ok(status) if status.success() => Outcome::Passed(String::new()),
         Ok(status) => Outcome::Failed(format!("{status}, its message is above")),
         Err(error) => Outcome::Failed(format!("cannot run it: {error}")),
     };
-    let passed = outcome == Outcome::Passed;
+    let passed = matches!(outcome, Outcome::Passed(_));
     eprintln!("{} {name} ({:.1} s)", if passed { "  ok" } else { "FAIL" }, start.elapsed().as_secs_f32());
     report.add("checks", name, outcome, start.elapsed());
     passed
@@ -146,7 +146,7 @@ fn unit_tests(report: &mut Report) -> Result<()> {
         .context("cannot run cargo nextest")?;
     let (ran, failed, skipped) = std::fs::read_to_string(&junit).map_or((0, 0, 0), |text| junit_counts(&text));
     for n in 0..ran.saturating_sub(failed + skipped) {
-        report.add("unit", &format!("unit test {n}"), Outcome::Passed, start.elapsed());
+        report.add("unit", &format!("unit test {n}"), Outcome::Passed(String::new()), start.elapsed());
     }
     for n in 0..skipped {
         report.add("unit", &format!("ignored unit test {n}"), Outcome::Skipped("ignored".into()), start.elapsed());

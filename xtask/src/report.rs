@@ -1,5 +1,6 @@
 //! What ran and how it ended: the summary table and the closing line.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -8,7 +9,7 @@ use serde::Serialize;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase", tag = "outcome", content = "detail")]
 pub enum Outcome {
-    Passed,
+    Passed(String),
     Failed(String),
     Skipped(String),
 }
@@ -46,7 +47,7 @@ impl Report {
     }
 
     pub fn passed(&self) -> usize {
-        self.count(None, |outcome| *outcome == Outcome::Passed)
+        self.count(None, |outcome| matches!(outcome, Outcome::Passed(_)))
     }
 
     pub fn failed(&self) -> usize {
@@ -55,6 +56,33 @@ impl Report {
 
     pub fn skipped(&self) -> usize {
         self.count(None, |outcome| matches!(outcome, Outcome::Skipped(_)))
+    }
+
+    /// The escape suite's matrix: a technique a row, the way it was run a column; by kernel where they differ.
+    fn print_matrix(&self) {
+        let mut rows: BTreeMap<&str, BTreeMap<&str, Vec<&str>>> = BTreeMap::new();
+        for case in &self.cases {
+            if let (Some(name), Outcome::Passed(row)) = (case.name.strip_prefix("escape/"), &case.outcome) {
+                let kernel = case.group.strip_prefix("kernel ").unwrap_or(&case.group);
+                rows.entry(name).or_default().entry(row).or_default().push(kernel);
+            }
+        }
+        if rows.is_empty() {
+            return;
+        }
+        println!(
+            "\n{:<26} {:<8} {:<11} {:<44} {:<58} offline",
+            "escapes", "plain", "privileged", "baseline", "restricted"
+        );
+        for (name, by_row) in &rows {
+            for (row, kernels) in by_row {
+                let cell =
+                    |n: usize| row.split(" | ").nth(n).and_then(|cell| cell.split_once(": ")).map_or("", |cell| cell.1);
+                let name =
+                    if by_row.len() > 1 { format!("{name} ({})", kernels.join(", ")) } else { (*name).to_owned() };
+                println!("{name:<26} {:<8} {:<11} {:<44} {:<58} {}", cell(0), cell(1), cell(2), cell(3), cell(4));
+            }
+        }
     }
 
     /// The table, what failed and what was skipped, and last the line that CI reads.
@@ -67,17 +95,18 @@ impl Report {
         }
         println!("\n{:<14} {:>7} {:>7} {:>8}", "", "passed", "failed", "skipped");
         for group in groups {
-            let passed = self.count(Some(group), |outcome| *outcome == Outcome::Passed);
+            let passed = self.count(Some(group), |outcome| matches!(outcome, Outcome::Passed(_)));
             let failed = self.count(Some(group), |outcome| matches!(outcome, Outcome::Failed(_)));
             let skipped = self.count(Some(group), |outcome| matches!(outcome, Outcome::Skipped(_)));
             println!("{group:<14} {passed:>7} {failed:>7} {skipped:>8}");
         }
+        self.print_matrix();
         for note in &self.notes {
             println!("note: {note}");
         }
         for case in &self.cases {
             match &case.outcome {
-                Outcome::Passed => {}
+                Outcome::Passed(_) => {}
                 Outcome::Failed(why) => println!("FAILED  {} {}: {why}", case.group, case.name),
                 Outcome::Skipped(why) => println!("skipped {} {}: {why}", case.group, case.name),
             }

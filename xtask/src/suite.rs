@@ -117,7 +117,7 @@ fn parse(line: &str) -> Option<(String, Outcome, Duration)> {
     let (name, verdict, time) = (words.next()?, words.next()?, words.next()?);
     let detail = words.next().unwrap_or("").to_owned();
     let outcome = match verdict {
-        "ok" => Outcome::Passed,
+        "ok" => Outcome::Passed(detail),
         "FAIL" => Outcome::Failed(detail),
         "skip" => Outcome::Skipped(detail),
         _ => return None,
@@ -132,7 +132,10 @@ mod tests {
     #[test]
     fn lines_of_the_guest_are_understood() {
         let time = Duration::from_millis(12);
-        assert_eq!(parse("case mounts/tmpfs ok 12 EPERM"), Some(("mounts/tmpfs".into(), Outcome::Passed, time)));
+        assert_eq!(
+            parse("case mounts/tmpfs ok 12 EPERM"),
+            Some(("mounts/tmpfs".into(), Outcome::Passed("EPERM".into()), time))
+        );
         assert_eq!(parse("case a FAIL 12 b c"), Some(("a".into(), Outcome::Failed("b c".into()), time)));
         assert_eq!(parse("case a skip 12"), Some(("a".into(), Outcome::Skipped(String::new()), time)));
         assert_eq!(parse("case a maybe 12 x"), None);

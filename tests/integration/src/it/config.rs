@@ -24,6 +24,18 @@ admit = ["devices"]
 extends = "test"
 without_rules = ["unix-socket"]
 
+[policies.escape-baseline]
+extends = "baseline"
+admit = ["host-mounts", "host-sockets", "mount-types", "host-namespaces", "capabilities", "devices", "rootfs", "run-as-root"]
+
+[policies.escape-restricted]
+extends = "restricted"
+admit = ["host-mounts", "host-sockets", "mount-types", "host-namespaces", "capabilities", "devices", "rootfs", "run-as-root"]
+
+[policies.escape-offline]
+extends = "offline"
+admit = ["host-mounts", "host-sockets", "mount-types", "host-namespaces", "capabilities", "devices", "rootfs", "run-as-root"]
+
 [policies.nesting]
 extends = "test"
 without_rules = ["user-namespace"]

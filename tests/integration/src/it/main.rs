@@ -10,13 +10,14 @@ mod command;
 mod config;
 mod demo;
 mod docker;
+mod escapes;
 mod lab;
 mod launch;
 
 use std::process::ExitCode;
 use std::time::Instant;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::{Parser, Subcommand};
 
 use crate::cases::{Case, Part, Skip};
@@ -41,6 +42,8 @@ enum Verb {
         #[arg(long)]
         plain: bool,
     },
+    /// A page of docs/: escapes
+    Docs { page: String },
     /// The demo's table
     Demo {
         /// On a host of the user's: configure nothing, clean up
@@ -100,6 +103,13 @@ fn run(verb: Verb) -> Result<bool> {
                 passed &= run_case(&mut lab, &case);
             }
             Ok(passed)
+        }
+        Verb::Docs { page } => {
+            match page.as_str() {
+                "escapes" => print!("{}", escapes::docs::markdown()),
+                _ => bail!("there is no page {page}"),
+            }
+            Ok(true)
         }
         Verb::Demo { here } => demo::run(here),
     }

@@ -26,6 +26,7 @@ use clap::ValueEnum;
 use crate::bundle::Bundle;
 use crate::check::{self, Probe, Works};
 use crate::config;
+use crate::escapes::{self, Technique};
 use crate::lab::Lab;
 use crate::launch::Runtime;
 
@@ -57,6 +58,8 @@ pub enum Test {
     Works(Works),
     /// Not started, with a reason that contains the text.
     Refused { give: fn(Bundle) -> Bundle, policy: &'static str, reason: &'static str },
+    /// One technique, without lockc and under every level.
+    Escape(&'static Technique),
     /// Anything else.
     Code(fn(&mut Lab, Runtime) -> Result<String>),
 }
@@ -69,6 +72,7 @@ impl Test {
             Self::Refused { give, policy, reason } => {
                 check::refused(lab, runtime, &give(Bundle::new(&["true"])), policy, reason)
             }
+            Self::Escape(technique) => escapes::run(lab, technique),
             Self::Code(code) => {
                 config::write(runtime)?;
                 code(lab, runtime)
@@ -142,22 +146,29 @@ pub fn all() -> Vec<Case> {
         guard::ROWS,
         admission::ROWS,
         lifecycle::ROWS,
-        // last: they take lockc away
-        failclosed::ROWS,
     ];
     let docker = [demo::ROWS, docker_work::ROWS, docker_bypass::ROWS, engine_errors::ROWS];
     let mut cases = Vec::new();
-    for row in bare.into_iter().flatten() {
-        let case =
-            |name: String, runtime| Case { name, part: Part::Bare, tags: row.tags.to_vec(), runtime, test: row.test };
-        cases.push(case(row.name.to_owned(), Runtime::Crun));
-        if row.both {
-            cases.push(case(format!("{}@runc", row.name), Runtime::Runc));
-        }
+    cases.extend(bare.into_iter().flatten().flat_map(bare_cases));
+    for technique in escapes::all() {
+        let (name, test) = (format!("escape/{}", technique.name), Test::Escape(technique));
+        cases.push(Case { name, part: Part::Bare, tags: Vec::new(), runtime: Runtime::Crun, test });
     }
+    // Last: they take lockc away.
+    cases.extend(failclosed::ROWS.iter().flat_map(bare_cases));
     for row in docker.into_iter().flatten() {
         let (name, tags) = (row.name.to_owned(), row.tags.to_vec());
         cases.push(Case { name, part: Part::Docker, tags, runtime: Runtime::Runc, test: row.test });
+    }
+    cases
+}
+
+fn bare_cases(row: &Row) -> Vec<Case> {
+    let case =
+        |name: String, runtime| Case { name, part: Part::Bare, tags: row.tags.to_vec(), runtime, test: row.test };
+    let mut cases = vec![case(row.name.to_owned(), Runtime::Crun)];
+    if row.both {
+        cases.push(case(format!("{}@runc", row.name), Runtime::Runc));
     }
     cases
 }

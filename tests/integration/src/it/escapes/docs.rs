@@ -1,0 +1,58 @@
+//! `docs/escapes.md`, from the table of techniques.
+
+use std::fmt::Write as _;
+
+use super::{Stopped, all};
+
+const HEAD: &str = "# Escapes
+
+<!-- Written by `cargo xtask docs` from tests/integration/src/it/escapes; do not edit. -->
+
+Each technique below is a small program that `cargo xtask test --filter escape` runs in a container by plain crun, where it
+works, and under each level, on Linux 6.1, 6.12 and 7.2; the test's output shows what was observed as a matrix. Where a level
+refuses such a container before it starts, the attempt is made once more under a policy that extends the level and admits
+everything, so that both walls are seen. `restricted` also refuses every container here for running as root. Under `privileged`
+everything works. A kernel that lacks a call is counted as skipped there, and said.
+
+| technique | reference | refused before it starts | denied by the kernel's rule | baseline | restricted | offline |
+|---|---|---|---|---|---|---|
+";
+
+/// The page.
+pub fn markdown() -> String {
+    let mut text = HEAD.to_owned();
+    for technique in all() {
+        let control = if technique.control.is_empty() { "-" } else { technique.control };
+        let cells = match technique.stopped {
+            Stopped::Everywhere => ["stopped"; 3],
+            Stopped::Restricted => ["works", "stopped", "works"],
+            Stopped::Offline => ["works", "works", "stopped"],
+        };
+        // Writing to a string cannot fail.
+        let _ = writeln!(
+            text,
+            "| {} | {} | {control} | {} | {} |",
+            technique.name,
+            technique.reference,
+            technique.rule,
+            cells.join(" | ")
+        );
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_in_the_tree_is_fresh() {
+        let page = include_str!("../../../../../docs/escapes.md");
+        assert!(page == markdown(), "docs/escapes.md is not what the table says: run `cargo xtask docs`");
+    }
+
+    #[test]
+    fn there_are_enough_techniques() {
+        assert!(all().count() >= 60);
+    }
+}

@@ -1,0 +1,118 @@
+//! Techniques that need capabilities, namespaces or mounts of the host, which admission refuses first.
+
+use super::{Stopped, Technique};
+use crate::bundle::Bundle;
+
+type Args = &'static [&'static str];
+
+const fn technique(
+    name: &'static str,
+    reference: &'static str,
+    args: Args,
+    give: fn(Bundle) -> Bundle,
+    control: &'static str,
+    rule: &'static str,
+) -> Technique {
+    Technique { name, reference, args, give, control, rule, stopped: Stopped::Everywhere }
+}
+
+fn host_pids(bundle: Bundle) -> Bundle {
+    bundle.admin().cap("CAP_SYS_NICE").cap("CAP_SYS_RESOURCE").host("pid")
+}
+
+fn search(bundle: Bundle) -> Bundle {
+    bundle.bind("/srv/lockc-it/data", "/data").cap("CAP_DAC_READ_SEARCH")
+}
+
+fn clock(bundle: Bundle) -> Bundle {
+    bundle.cap("CAP_SYS_TIME")
+}
+
+/// The host's procfs and sysfs under other names, as a race of the runtime may leave them.
+fn bound(bundle: Bundle) -> Bundle {
+    bundle.bind("/proc", "/hostproc").bind("/sys", "/hostsys")
+}
+
+fn bound_with_capabilities(bundle: Bundle) -> Bundle {
+    bound(bundle).admin()
+}
+
+fn host_root(bundle: Bundle) -> Bundle {
+    bundle.bind("/", "/host").admin()
+}
+
+const fn mount(name: &'static str, reference: &'static str, args: Args) -> Technique {
+    technique(name, reference, args, Bundle::admin, "capabilities", "mount")
+}
+
+const fn task(name: &'static str, reference: &'static str, args: Args) -> Technique {
+    technique(name, reference, args, host_pids, "host-namespaces", "process")
+}
+
+const fn rebound(name: &'static str, args: Args, rule: &'static str) -> Technique {
+    technique(name, "CVE-2025-31133, CVE-2025-52565, CVE-2025-52881", args, bound, "host-mounts", rule)
+}
+
+pub const TECHNIQUES: &[Technique] = &[
+    mount("mount-tmpfs", "mount(2)", &["mount", "tmpfs", "/mnt/x"]),
+    mount("mount-proc", "mount(2)", &["mount", "proc", "/mnt/x"]),
+    mount("mount-sysfs", "mount(2)", &["mount", "sysfs", "/mnt/x"]),
+    mount("bind", "mount(2), MS_BIND", &["bind", "/bin", "/mnt/x"]),
+    mount("remount", "mount(2), MS_REMOUNT", &["remount", "/mnt/a"]),
+    mount("propagation", "mount_namespaces(7)", &["propagation", "/mnt/a"]),
+    mount("move-mount", "mount(2), MS_MOVE", &["move", "/mnt/a", "/mnt/x"]),
+    mount("umount-mask", "umount(2)", &["umount", "/mnt/a"]),
+    mount("fsopen", "fsopen(2)", &["fsopen", "tmpfs"]),
+    mount("fsmount", "fsmount(2)", &["fsmount", "proc", "uptime"]),
+    mount("fsmount-sysfs", "fsmount(2)", &["fsmount", "sysfs", "fs"]),
+    mount("open-tree", "open_tree(2)", &["open-tree", "/mnt/a", "."]),
+    mount("mount-setattr", "mount_setattr(2)", &["mount-setattr", "/mnt/a"]),
+    mount("fspick", "fspick(2)", &["fspick", "/mnt/a"]),
+    mount("pivot-root", "pivot_root(2)", &["pivot-root", "/mnt/a"]),
+    mount("unshare-mount", "unshare(2)", &["unshare", "mnt", "mount", "tmpfs", "/mnt/x"]),
+    mount("mount-thread", "clone(2)", &["thread", "mount", "tmpfs", "/mnt/x"]),
+    task("ptrace", "ptrace(2)", &["ptrace", "{victim}"]),
+    task("vm-read", "process_vm_readv(2)", &["vm-read", "{victim}"]),
+    task("pidfd-getfd", "pidfd_getfd(2)", &["pidfd-getfd", "{victim}", "0"]),
+    task("setns", "setns(2)", &["setns", "{victim}", "mnt"]),
+    task("environ", "proc_pid_environ(5)", &["read", "/proc/{victim}/environ"]),
+    task("proc-root", "proc_pid_root(5)", &["read", "/proc/1/root/etc/hostname"]),
+    task("proc-cwd", "proc_pid_cwd(5)", &["list", "/proc/{victim}/cwd"]),
+    task("proc-fd", "proc_pid_fd(5)", &["read", "/proc/{victim}/fd/0"]),
+    task("kill", "kill(2)", &["kill", "{victim}", "0"]),
+    task("pidfd-signal", "pidfd_send_signal(2)", &["pidfd-kill", "{victim}", "0"]),
+    task("prlimit", "prlimit(2)", &["prlimit", "{victim}"]),
+    task("affinity", "sched_setaffinity(2)", &["affinity", "{victim}"]),
+    task("nice", "setpriority(2)", &["nice", "{victim}"]),
+    task("ionice", "ioprio_set(2)", &["ionice", "{victim}"]),
+    technique("shocker", "open_by_handle_at(2), shocker", &["handle", "/data", "2"], search, "capabilities", "files"),
+    technique("clock", "clock_settime(2)", &["set-clock"], clock, "capabilities", "kernel"),
+    technique(
+        "host-root-procfs",
+        "docker run -v /:/host",
+        &["read", "/host/proc/kallsyms"],
+        host_root,
+        "host-mounts",
+        "procfs",
+    ),
+    technique(
+        "host-root-mount",
+        "docker run -v /:/host, chroot, mount",
+        &["chroot", "/host", "mount", "tmpfs", "/mnt"],
+        host_root,
+        "host-mounts",
+        "mount",
+    ),
+    rebound("rebound-kallsyms", &["read", "/hostproc/kallsyms"], "procfs"),
+    rebound("rebound-sysrq", &["write", "/hostproc/sysrq-trigger", "h"], "procfs"),
+    rebound("rebound-core-pattern", &["write", "/hostproc/sys/kernel/core_pattern", "core"], "procfs"),
+    rebound("rebound-sysfs", &["list", "/hostsys/fs/ext4"], "sysfs"),
+    technique(
+        "rebound-environ",
+        "proc_pid_environ(5)",
+        &["read", "/hostproc/1/environ"],
+        bound_with_capabilities,
+        "host-mounts",
+        "process",
+    ),
+];
