@@ -3,6 +3,10 @@
 //! Every change of a layout or of a meaning raises [`ABI_VERSION`]: loader, wrapper and command refuse maps of another
 //! version instead of misreading them.
 
+mod hook;
+
+pub use hook::Hook;
+
 /// Version of everything in this module.
 pub const ABI_VERSION: u32 = 3;
 
@@ -76,6 +80,8 @@ pub const ENTRY_DELETING: u32 = 1;
 /// [`ContainerEntry::flags`]: stands for every container that a runtime starts without the wrapper. What they are given
 /// is not known: every mount in a task's own mount namespace is.
 pub const ENTRY_GUARD: u32 = 2;
+/// [`ContainerEntry::flags`]: without network, the loopback addresses of IPv4 may be used all the same.
+pub const ENTRY_LOOPBACK: u32 = 4;
 
 /// Bytes of a container's id that are kept for messages.
 pub const ID_LEN: usize = 64;
@@ -265,178 +271,6 @@ pub struct Event {
     pub comm: [u8; 16],
     /// The file's name and those of its parents, nearest first: [`DETAIL_NAMES`] fields, each padded with zeros.
     pub detail: [u8; DETAIL_LEN],
-}
-
-/// The hook (or the place in one) that an event or an internal error comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[repr(u32)]
-#[allow(missing_docs)] // each is named after the LSM hook of include/linux/lsm_hook_defs.h
-pub enum Hook {
-    TaskAlloc = 0,
-    TaskFree = 1,
-    BprmCommittedCreds = 2,
-    BprmCheckSecurity = 3,
-    SbStatfs = 4,
-    SbKernMount = 5,
-    SbMount = 6,
-    SbUmount = 7,
-    SbRemount = 8,
-    SbPivotroot = 9,
-    MoveMount = 10,
-    Capable = 11,
-    Syslog = 12,
-    FileOpen = 13,
-    SocketPostCreate = 14,
-    SocketCreate = 15,
-    UnixStreamConnect = 16,
-    UnixMaySend = 17,
-    PtraceAccessCheck = 18,
-    TaskKill = 19,
-    TaskSetrlimit = 20,
-    TaskSetscheduler = 21,
-    TaskSetnice = 22,
-    TaskSetioprio = 23,
-    TaskMovememory = 24,
-    UsernsCreate = 25,
-    Bpf = 26,
-    PerfEventOpen = 27,
-    KernelModuleRequest = 28,
-    KernelReadFile = 29,
-    KernelLoadData = 30,
-    LockedDown = 31,
-    KeyAlloc = 32,
-    KeyPermission = 33,
-    Settime = 34,
-    Quotactl = 35,
-    QuotaOn = 36,
-    BprmCredsFromFile = 37,
-    TaskFixSetuid = 38,
-    InodeInitSecurityAnon = 39,
-    SocketConnect = 40,
-    SocketBind = 41,
-    SocketListen = 42,
-    SocketAccept = 43,
-    SocketSendmsg = 44,
-    SocketRecvmsg = 45,
-    FileReceive = 46,
-    FilePermission = 47,
-    MmapFile = 48,
-    FileIoctl = 49,
-    FileLock = 50,
-    PathMknod = 51,
-    PathMkdir = 52,
-    PathRmdir = 53,
-    PathUnlink = 54,
-    PathRename = 55,
-    PathLink = 56,
-    PathSymlink = 57,
-    PathTruncate = 58,
-    PathChmod = 59,
-    PathChown = 60,
-    PathChroot = 61,
-    PathNotify = 62,
-    InodeGetattr = 63,
-    InodeSetattr = 64,
-    InodeSetxattr = 65,
-    InodeRemovexattr = 66,
-    InodeGetxattr = 67,
-    InodeListxattr = 68,
-    InodeReadlink = 69,
-    FileTruncate = 70,
-    FileIoctlCompat = 71,
-    InodeSetAcl = 72,
-    InodeRemoveAcl = 73,
-    InodeGetAcl = 74,
-    InodeFileGetattr = 75,
-    InodeFileSetattr = 76,
-}
-
-impl Hook {
-    /// Every hook, in the order of the values.
-    pub const ALL: [Self; 77] = [
-        Self::TaskAlloc,
-        Self::TaskFree,
-        Self::BprmCommittedCreds,
-        Self::BprmCheckSecurity,
-        Self::SbStatfs,
-        Self::SbKernMount,
-        Self::SbMount,
-        Self::SbUmount,
-        Self::SbRemount,
-        Self::SbPivotroot,
-        Self::MoveMount,
-        Self::Capable,
-        Self::Syslog,
-        Self::FileOpen,
-        Self::SocketPostCreate,
-        Self::SocketCreate,
-        Self::UnixStreamConnect,
-        Self::UnixMaySend,
-        Self::PtraceAccessCheck,
-        Self::TaskKill,
-        Self::TaskSetrlimit,
-        Self::TaskSetscheduler,
-        Self::TaskSetnice,
-        Self::TaskSetioprio,
-        Self::TaskMovememory,
-        Self::UsernsCreate,
-        Self::Bpf,
-        Self::PerfEventOpen,
-        Self::KernelModuleRequest,
-        Self::KernelReadFile,
-        Self::KernelLoadData,
-        Self::LockedDown,
-        Self::KeyAlloc,
-        Self::KeyPermission,
-        Self::Settime,
-        Self::Quotactl,
-        Self::QuotaOn,
-        Self::BprmCredsFromFile,
-        Self::TaskFixSetuid,
-        Self::InodeInitSecurityAnon,
-        Self::SocketConnect,
-        Self::SocketBind,
-        Self::SocketListen,
-        Self::SocketAccept,
-        Self::SocketSendmsg,
-        Self::SocketRecvmsg,
-        Self::FileReceive,
-        Self::FilePermission,
-        Self::MmapFile,
-        Self::FileIoctl,
-        Self::FileLock,
-        Self::PathMknod,
-        Self::PathMkdir,
-        Self::PathRmdir,
-        Self::PathUnlink,
-        Self::PathRename,
-        Self::PathLink,
-        Self::PathSymlink,
-        Self::PathTruncate,
-        Self::PathChmod,
-        Self::PathChown,
-        Self::PathChroot,
-        Self::PathNotify,
-        Self::InodeGetattr,
-        Self::InodeSetattr,
-        Self::InodeSetxattr,
-        Self::InodeRemovexattr,
-        Self::InodeGetxattr,
-        Self::InodeListxattr,
-        Self::InodeReadlink,
-        Self::FileTruncate,
-        Self::FileIoctlCompat,
-        Self::InodeSetAcl,
-        Self::InodeRemoveAcl,
-        Self::InodeGetAcl,
-        Self::InodeFileGetattr,
-        Self::InodeFileSetattr,
-    ];
-
-    /// The hook of a raw value from an event, if it is one.
-    pub fn from_raw(raw: u32) -> Option<Self> {
-        Self::ALL.get(raw as usize).copied()
-    }
 }
 
 /// Cells of `errors`: one a hook; the last counts lost events.

@@ -91,5 +91,10 @@ fields! {
     KEY_TYPE: "key" "type";
     KEY_DESCRIPTION: "key" "description";
     KEY_TYPE_NAME: "key_type" "name";
+    SOCK_OWN_ADDRESS: "sock" "__sk_common.skc_rcv_saddr";
+    SOCK_PEER_ADDRESS: "sock" "__sk_common.skc_daddr";
+    MSG_NAME: "msghdr" "msg_name";
+    SOCKADDR_FAMILY: "sockaddr_in" "sin_family";
+    SOCKADDR_ADDRESS: "sockaddr_in" "sin_addr";
     QSTR_NAME: "qstr" "name";
 }

@@ -155,7 +155,7 @@ mod tests {
 
     #[test]
     fn every_hook_has_one_program() {
-        for hook in Hook::ALL {
+        for hook in Hook::ALL.iter().copied() {
             assert_eq!(PROGRAMS.iter().filter(|program| program.hook == hook).count(), 1, "{hook:?}");
         }
         assert!(Hook::ALL.len() <= 128);

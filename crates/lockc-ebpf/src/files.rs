@@ -157,6 +157,10 @@ pub fn is_given(who: &Judged, mnt: Obj, hook: Hook) -> bool {
     let Some(entry) = who.entry else {
         return false;
     };
+    // Pinned maps and programs, lockc's among them: no container's, whatever somebody mounts into it.
+    if pseudo::is_bpffs(mnt) {
+        return false;
+    }
     let root = verdict::mount_root(mnt);
     if root.ino == entry.rootfs.ino && root.dev == entry.rootfs.dev {
         return true;

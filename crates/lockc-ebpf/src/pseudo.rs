@@ -21,6 +21,7 @@ const PROC_SUPER_MAGIC: u64 = 0x9fa0;
 const SYSFS_MAGIC: u64 = 0x6265_6572;
 const CGROUP_SUPER_MAGIC: u64 = 0x0027_e0eb;
 const CGROUP2_SUPER_MAGIC: u64 = 0x6367_7270;
+const BPF_FS_MAGIC: u64 = 0xcafe_4a11;
 
 /// include/linux/fs.h
 const FMODE_WRITE: u32 = 2;
@@ -31,6 +32,12 @@ const MAX_DEPTH: usize = 24;
 #[inline(always)]
 fn magic(mnt: Obj) -> u64 {
     load(follow(mnt, &kernel::VFSMOUNT_SB), &kernel::SB_MAGIC)
+}
+
+/// Whether the mount is of a bpffs.
+#[inline(always)]
+pub fn is_bpffs(mnt: Obj) -> bool {
+    magic(mnt) == BPF_FS_MAGIC
 }
 
 /// Whether a superblock is one of those that are judged by name.

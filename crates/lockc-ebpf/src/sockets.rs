@@ -10,7 +10,7 @@
 
 use aya_ebpf::{macros::lsm, programs::LsmContext};
 use lockc_core::{
-    abi::{GIVEN_SOCKET, Hook},
+    abi::{ENTRY_LOOPBACK, GIVEN_SOCKET, Hook},
     rules::Rule,
 };
 
@@ -22,11 +22,15 @@ use crate::{
 };
 
 /// include/linux/socket.h
+const AF_UNSPEC: i32 = 0;
 const AF_UNIX: i32 = 1;
+const AF_INET: i32 = 2;
 const AF_NETLINK: i32 = 16;
 const AF_PACKET: i32 = 17;
 /// include/linux/net.h
 const SOCK_TYPE_MASK: i32 = 0xf;
+const SOCK_STREAM: i32 = 1;
+const SOCK_DGRAM: i32 = 2;
 const SOCK_RAW: i32 = 3;
 
 /// `int socket_create(int family, int type, int protocol, int kern)`
@@ -47,7 +51,8 @@ pub fn socket_create(ctx: LsmContext) -> i32 {
     let kind: i32 = ctx.arg(1);
     // Netlink sockets are raw or not as the caller likes.
     let raw = family == AF_PACKET || (kind & SOCK_TYPE_MASK == SOCK_RAW && family != AF_NETLINK);
-    let rule = if who.has(Rule::Network) {
+    let ordinary = matches!(kind & SOCK_TYPE_MASK, SOCK_STREAM | SOCK_DGRAM);
+    let rule = if who.has(Rule::Network) && !(family == AF_INET && ordinary && has_loopback(&who)) {
         Rule::Network
     } else if raw && who.has(Rule::RawSocket) {
         Rule::RawSocket
@@ -57,9 +62,47 @@ pub fn socket_create(ctx: LsmContext) -> i32 {
     verdict::deny(&who, rule, Hook::SocketCreate, About::number(family as u64), EACCES)
 }
 
+/// What a call does with a socket whose family its container may not use, for those that may use loopback.
+enum Use {
+    /// Names an address, in kernel memory; 0: none.
+    Address(u64),
+    /// Relies on the address that the socket is bound to.
+    Own,
+    /// Relies on either of its addresses.
+    Both,
+}
+
+/// 127.0.0.0/8, in network order.
+#[inline(always)]
+fn is_loopback(address: u32) -> bool {
+    address.to_ne_bytes()[0] == 127
+}
+
+/// Whether all that a call would reach is loopback. Sockets of IPv4 only.
+#[inline(always)]
+fn stays_inside(sk: Obj, what: &Use) -> Result<bool, i32> {
+    if i32::from(kernel::load::<u16>(sk, &kernel::SOCK_FAMILY)) != AF_INET {
+        return Ok(false);
+    }
+    let own = is_loopback(kernel::load(sk, &kernel::SOCK_OWN_ADDRESS));
+    let peer = is_loopback(kernel::load(sk, &kernel::SOCK_PEER_ADDRESS));
+    match *what {
+        Use::Own => Ok(own),
+        Use::Both | Use::Address(0) => Ok(own || peer),
+        Use::Address(address) => {
+            let family: u16 = kernel::read(address, &kernel::SOCKADDR_FAMILY)?;
+            // AF_UNSPEC takes a connection back; bind(2) takes it for AF_INET.
+            Ok(match i32::from(family) {
+                AF_INET | AF_UNSPEC => is_loopback(kernel::read(address, &kernel::SOCKADDR_ADDRESS)?),
+                _ => false,
+            })
+        }
+    }
+}
+
 /// Judges the use of a socket, however the task came by it.
 #[inline(always)]
-fn judge_use(sock: Obj, earlier: i32, hook: Hook) -> i32 {
+fn judge_use(sock: Obj, what: Use, earlier: i32, hook: Hook) -> i32 {
     if earlier != 0 {
         return earlier;
     }
@@ -71,43 +114,52 @@ fn judge_use(sock: Obj, earlier: i32, hook: Hook) -> i32 {
     if i32::from(family) == AF_UNIX {
         return 0;
     }
+    if has_loopback(&who) && !sk.is_null() && stays_inside(sk, &what) == Ok(true) {
+        return 0;
+    }
     verdict::deny(&who, Rule::Network, hook, About::number(u64::from(family)), EACCES)
+}
+
+#[inline(always)]
+fn has_loopback(who: &Judged) -> bool {
+    who.entry.is_some_and(|entry| entry.flags & ENTRY_LOOPBACK != 0)
 }
 
 /// `int socket_connect(struct socket *sock, struct sockaddr *address, int addrlen)`
 #[lsm(hook = "socket_connect")]
 pub fn socket_connect(ctx: LsmContext) -> i32 {
-    judge_use(Obj(ctx.arg::<*const u8>(0)), ctx.arg(3), Hook::SocketConnect)
+    judge_use(Obj(ctx.arg::<*const u8>(0)), Use::Address(ctx.arg(1)), ctx.arg(3), Hook::SocketConnect)
 }
 
 /// `int socket_bind(struct socket *sock, struct sockaddr *address, int addrlen)`
 #[lsm(hook = "socket_bind")]
 pub fn socket_bind(ctx: LsmContext) -> i32 {
-    judge_use(Obj(ctx.arg::<*const u8>(0)), ctx.arg(3), Hook::SocketBind)
+    judge_use(Obj(ctx.arg::<*const u8>(0)), Use::Address(ctx.arg(1)), ctx.arg(3), Hook::SocketBind)
 }
 
 /// `int socket_listen(struct socket *sock, int backlog)`
 #[lsm(hook = "socket_listen")]
 pub fn socket_listen(ctx: LsmContext) -> i32 {
-    judge_use(Obj(ctx.arg::<*const u8>(0)), ctx.arg(2), Hook::SocketListen)
+    judge_use(Obj(ctx.arg::<*const u8>(0)), Use::Own, ctx.arg(2), Hook::SocketListen)
 }
 
 /// `int socket_accept(struct socket *sock, struct socket *newsock)`
 #[lsm(hook = "socket_accept")]
 pub fn socket_accept(ctx: LsmContext) -> i32 {
-    judge_use(Obj(ctx.arg::<*const u8>(0)), ctx.arg(2), Hook::SocketAccept)
+    judge_use(Obj(ctx.arg::<*const u8>(0)), Use::Own, ctx.arg(2), Hook::SocketAccept)
 }
 
 /// `int socket_sendmsg(struct socket *sock, struct msghdr *msg, int size)`
 #[lsm(hook = "socket_sendmsg")]
 pub fn socket_sendmsg(ctx: LsmContext) -> i32 {
-    judge_use(Obj(ctx.arg::<*const u8>(0)), ctx.arg(3), Hook::SocketSendmsg)
+    let name = follow(Obj(ctx.arg::<*const u8>(1)), &kernel::MSG_NAME).addr();
+    judge_use(Obj(ctx.arg::<*const u8>(0)), Use::Address(name), ctx.arg(3), Hook::SocketSendmsg)
 }
 
 /// `int socket_recvmsg(struct socket *sock, struct msghdr *msg, int size, int flags)`
 #[lsm(hook = "socket_recvmsg")]
 pub fn socket_recvmsg(ctx: LsmContext) -> i32 {
-    judge_use(Obj(ctx.arg::<*const u8>(0)), ctx.arg(4), Hook::SocketRecvmsg)
+    judge_use(Obj(ctx.arg::<*const u8>(0)), Use::Both, ctx.arg(4), Hook::SocketRecvmsg)
 }
 
 /// `int socket_post_create(struct socket *sock, int family, int type, int protocol, int kern)`

@@ -139,6 +139,7 @@ fn begin(invocation: &Invocation, start: &Start, environment: &Environment<'_>) 
         mode: MODE_ENFORCE,
         capabilities,
         root_uid: spec.linux.root_uid(),
+        loopback: config.offline_loopback,
         policy: policy.name,
         origin: policy.origin,
         rootfs: given.rootfs,

@@ -32,6 +32,8 @@ pub struct Config {
     pub ceiling: String,
     /// What happens when the kernel side cannot be reached.
     pub fail: Fail,
+    /// Whether the level offline, and policies that extend it, leave the loopback addresses of IPv4.
+    pub offline_loopback: bool,
     /// Optional LSM hooks without which `lockc load` fails.
     pub require: Vec<String>,
     /// Candidates for the real runtime; empty: the usual names in the usual places.
@@ -77,6 +79,7 @@ impl Default for Config {
             default: "baseline".into(),
             ceiling: "baseline".into(),
             fail: Fail::Closed,
+            offline_loopback: false,
             require: Vec::new(),
             runtimes: Vec::new(),
             allowed_mounts: ["/home", "/srv", "/var/data", "/mnt", "/media", "/opt"].map(PathBuf::from).to_vec(),

@@ -17,8 +17,8 @@ use super::{
 };
 use crate::{
     abi::{
-        ANY_MINOR, ContainerEntry, ContainerKey, ENTRY_DELETING, FileId, GIVEN_DEVICE, GIVEN_MOUNT, GIVEN_SOCKET,
-        GivenKey, LABEL_SEEN, MAX_CONTAINERS, STATE_IDENTIFY, Usage, device_id,
+        ANY_MINOR, ContainerEntry, ContainerKey, ENTRY_DELETING, ENTRY_LOOPBACK, FileId, GIVEN_DEVICE, GIVEN_MOUNT,
+        GIVEN_SOCKET, GivenKey, LABEL_SEEN, MAX_CONTAINERS, STATE_IDENTIFY, Usage, device_id,
     },
     rules::{Level, RuleMask},
 };
@@ -44,6 +44,8 @@ pub struct NewContainer {
     pub capabilities: u64,
     /// The kernel's number of its uid 0.
     pub root_uid: u32,
+    /// Whether the loopback addresses may be used where the network may not.
+    pub loopback: bool,
     /// Name of the policy.
     pub policy: String,
     /// Where the level came from.
@@ -144,6 +146,7 @@ impl Registry {
             generation: key.generation,
             level: new.level as u32,
             mode: new.mode,
+            flags: if new.loopback { ENTRY_LOOPBACK } else { 0 },
             rules: new.rules.0,
             capabilities: new.capabilities,
             root_uid: new.root_uid,

@@ -23,6 +23,8 @@ pub fn attempt(name: &str, args: &[&str]) -> Option<io::Result<String>> {
         ("serve", [kind, address]) => serve_always(kind, address),
         ("docker-ps", [path]) => docker_ps(path),
         ("socket", [family]) => family_socket(family),
+        ("tcp", [address]) => tcp(address),
+        ("udp", [own, peer]) => udp(own, peer),
         _ => return None,
     })
 }
@@ -84,6 +86,27 @@ fn serve_always(kind: &str, address: &str) -> io::Result<String> {
             nix::unistd::close(accept(server.as_raw_fd())?)?;
         }
     }
+}
+
+/// A server on `address` and its client.
+fn tcp(address: &str) -> io::Result<String> {
+    use std::io::{Read, Write};
+    let server = std::net::TcpListener::bind((address, 0))?;
+    let mut client = std::net::TcpStream::connect(("127.0.0.1", server.local_addr()?.port()))?;
+    client.write_all(b"said")?;
+    drop(client);
+    let mut heard = String::new();
+    server.accept()?.0.read_to_string(&mut heard)?;
+    Ok(heard)
+}
+
+/// Two sockets bound to `own`; one hears the other, which sends to `peer`.
+fn udp(own: &str, peer: &str) -> io::Result<String> {
+    let (one, other) = (std::net::UdpSocket::bind((own, 0))?, std::net::UdpSocket::bind((own, 0))?);
+    one.send_to(b"said", (peer, other.local_addr()?.port()))?;
+    let mut heard = [0; 8];
+    let length = other.recv(&mut heard)?;
+    Ok(String::from_utf8_lossy(&heard[..length]).into_owned())
 }
 
 fn family_socket(family: &str) -> io::Result<String> {

@@ -37,6 +37,11 @@ fn bound_with_capabilities(bundle: Bundle) -> Bundle {
     bound(bundle).admin()
 }
 
+/// lockc's pins and configuration, given by somebody's mistake.
+fn pins(bundle: Bundle) -> Bundle {
+    bundle.bind("/sys/fs/bpf", "/hostbpf")
+}
+
 fn host_root(bundle: Bundle) -> Bundle {
     bundle.bind("/", "/host").admin()
 }
@@ -115,4 +120,8 @@ pub const TECHNIQUES: &[Technique] = &[
         "host-mounts",
         "process",
     ),
+    technique("pins-list", "bpf(2), BPF_OBJ_PIN", &["list", "/hostbpf/lockc"], pins, "host-mounts", "files"),
+    technique("pins-mode", "chmod(2)", &["chmod", "/hostbpf/lockc", "700"], pins, "host-mounts", "files"),
+    technique("pins-stat", "stat(2)", &["stat", "/hostbpf/lockc/maps/containers"], pins, "host-mounts", "files"),
+    technique("pins-rename", "rename(2)", &["rename", "/hostbpf/lockc"], pins, "host-mounts", "files"),
 ];
