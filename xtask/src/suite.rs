@@ -17,7 +17,7 @@ use crate::vm::Vm;
 use crate::{build, ui};
 
 const PARTS: [&str; 2] = ["docker", "bare"];
-const TIMEOUT: Duration = Duration::from_secs(1500);
+const TIMEOUT: Duration = Duration::from_secs(2700);
 
 struct Job {
     kernel: Kernel,
