@@ -19,10 +19,22 @@ const INIT_SH: &str = include_str!("../vm/init.sh");
 const GUEST_SH: &str = include_str!("../vm/guest.sh");
 const ROOTFS_SH: &str = include_str!("../vm/rootfs.sh");
 const IMAGE_SH: &str = include_str!("../vm/image.sh");
+const WORKLOADS_SH: &str = include_str!("../vm/workloads.sh");
+/// Programs of the workloads' image that are compiled when it is made.
+const WORKLOAD_SOURCES: [(&str, &str); 2] =
+    [("Cpus.java", include_str!("../vm/workloads/Cpus.java")), ("cpus.go", include_str!("../vm/workloads/cpus.go"))];
 
 /// What a guest has beyond Debian's minimum.
 const GUEST_PACKAGES: &str = "docker.io,docker-cli,containerd,runc,crun,iproute2,iptables,procps,busybox-static,\
-    kmod,bpftool,strace,ca-certificates,apparmor,jq";
+    kmod,bpftool,strace,ca-certificates,apparmor,jq,criu,docker-buildx";
+
+/// What the workloads' image has; Debian's suite of it, whatever kernel and engine run it.
+const WORKLOAD_SUITE: &str = "trixie";
+const WORKLOAD_PACKAGES: &str = "acl,apache2,apt-utils,attr,busybox,ca-certificates,chromium-headless-shell,cron,curl,dbus-bin,\
+    dbus-daemon,gcc,gdb,git,gnupg,golang-go,haproxy,inotify-tools,iproute2,iputils-ping,jq,libc6-dev,libcap2-bin,\
+    libeclipse-jdt-core-compiler-batch-java,lsof,make,nginx,nodejs,openjdk-21-jre-headless,openssh-client,openssh-server,\
+    openssl,perl,php-cli,postgresql-17,procps,prometheus-node-exporter,psmisc,python3-pip,python3-setuptools,python3-venv,\
+    python3-wheel,redis-server,rsync,rsyslog,ruby,socat,sqlite3,strace,sudo,supervisor,tini,tmux,util-linux-extra,xz-utils";
 
 /// A kernel that lockc is tested on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,13 +47,15 @@ pub struct Kernel {
     image: &'static str,
     /// Whether the whole Docker part runs on it, or only its smoke cases.
     pub all_docker: bool,
+    /// Whether all workloads run on it, or only the smoke cases among them.
+    pub all_work: bool,
 }
 
 /// The kernels, oldest first. A guest may be newer than its kernel: 6.1 runs with trixie's engines.
 pub const KERNELS: [Kernel; 3] = [
-    Kernel { name: "6.1", suite: "bookworm", image: "trixie", all_docker: false },
-    Kernel { name: "6.12", suite: "trixie", image: "trixie", all_docker: true },
-    Kernel { name: "7.2", suite: "sid", image: "sid", all_docker: true },
+    Kernel { name: "6.1", suite: "bookworm", image: "trixie", all_docker: false, all_work: false },
+    Kernel { name: "6.12", suite: "trixie", image: "trixie", all_docker: true, all_work: true },
+    Kernel { name: "7.2", suite: "sid", image: "sid", all_docker: true, all_work: false },
 ];
 
 impl Kernel {
@@ -103,6 +117,13 @@ fn image_name(suite: &str) -> String {
     format!("image-{suite}-{}.img", stamp(&[IMAGE_SH, &guest_tar(suite), &container_tar(suite)]))
 }
 
+/// The disk with Docker's data directory and the workloads' image.
+pub fn workloads() -> Result<PathBuf> {
+    let sources = WORKLOAD_SOURCES.map(|(_, text)| text);
+    let stamp = stamp(&[&[WORKLOADS_SH, WORKLOAD_PACKAGES], &sources[..]].concat());
+    Ok(cache()?.join(format!("workloads-{WORKLOAD_SUITE}-{stamp}.img")))
+}
+
 /// Makes what is missing, two at a time.
 pub fn ensure_all(logs: &Path) -> Result<()> {
     let mut jobs: VecDeque<(String, Job)> = VecDeque::new();
@@ -110,6 +131,10 @@ pub fn ensure_all(logs: &Path) -> Result<()> {
         if !cache()?.join(image_name(suite)).is_file() {
             jobs.push_back((format!("disk image {suite} (Docker, containerd, runc, crun)"), Job::Image(suite)));
         }
+    }
+    if !workloads()?.is_file() {
+        // First: it takes the longest.
+        jobs.push_front(("disk of the workloads (servers, languages, tools)".into(), Job::Workloads));
     }
     for kernel in KERNELS {
         if !kernel.folder()?.is_dir() {
@@ -119,7 +144,7 @@ pub fn ensure_all(logs: &Path) -> Result<()> {
     if jobs.is_empty() {
         return Ok(());
     }
-    eprintln!("setup: virtual machines to make in {} (about 3 minutes, once)", cache()?.display());
+    eprintln!("setup: virtual machines to make in {} (some minutes, once)", cache()?.display());
     let lock = File::create(cache()?.join("lock")).context("cannot create the cache's lock")?;
     lock.lock().context("cannot lock the cache")?;
     // An interrupted run leaves its scratch folders; nobody else is at work under the lock.
@@ -154,6 +179,7 @@ pub fn ensure_all(logs: &Path) -> Result<()> {
 enum Job {
     Kernel(Kernel),
     Image(&'static str),
+    Workloads,
 }
 
 struct Maker {
@@ -168,6 +194,7 @@ impl Maker {
         match job {
             Job::Kernel(kernel) => self.kernel(kernel),
             Job::Image(suite) => self.image(suite),
+            Job::Workloads => self.workloads(),
         }
     }
 
@@ -202,6 +229,21 @@ impl Maker {
         command.env("WORK", scratch.path().join("work"));
         ui::quiet(&mut command, &self.logs.join(format!("image-{suite}.log")))?;
         self.finish(&out, &done, &format!("image-{suite}-"))
+    }
+
+    fn workloads(&self) -> Result<()> {
+        let done = workloads()?;
+        let scratch = self.scratch()?;
+        let (sources, out) = (scratch.path().join("sources"), scratch.path().join("disk"));
+        fs::create_dir(&sources).context("cannot write into the cache")?;
+        for (name, text) in WORKLOAD_SOURCES {
+            fs::write(sources.join(name), text).context("cannot write into the cache")?;
+        }
+        let mut command = self.script(WORKLOADS_SH);
+        command.env("SUITE", WORKLOAD_SUITE).env("PACKAGES", WORKLOAD_PACKAGES).env("SOURCES", &sources);
+        command.env("OUT", &out).env("WORK", scratch.path().join("work"));
+        self.retry(&mut command, "workloads")?;
+        self.finish(&out, &done, "workloads-")
     }
 
     fn tree(&self, suite: &str, variant: &str, packages: &str, name: &str, prefix: &str) -> Result<PathBuf> {

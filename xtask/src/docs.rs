@@ -20,7 +20,7 @@ pub fn run() -> Result<()> {
 }
 
 /// Pages that the integration suite's program writes from its own tables.
-const PAGES: [&str; 1] = ["escapes"];
+const PAGES: [&str; 2] = ["escapes", "workloads"];
 
 fn write(page: &str, text: &str) -> Result<()> {
     let path = crate::root().join("docs").join(page).with_extension("md");

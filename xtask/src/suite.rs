@@ -1,6 +1,6 @@
 //! The integration suite in virtual machines: which cases run where, two machines at a time.
 //!
-//! A job is a kernel and a part (`bare` runtimes, `docker`): parts balance the two machines, and a case that leaves
+//! A job is a kernel and a part (`bare` runtimes, `docker`, workloads): parts balance the two machines, and a case that leaves
 //! something behind harms only its own part.
 
 use std::collections::VecDeque;
@@ -16,7 +16,9 @@ use crate::report::{Outcome, Report};
 use crate::vm::Vm;
 use crate::{build, ui};
 
-const PARTS: [&str; 2] = ["docker", "bare"];
+const PARTS: [&str; 3] = [WORK, "docker", "bare"];
+/// The part that needs the workloads' disk.
+const WORK: &str = "work";
 const TIMEOUT: Duration = Duration::from_secs(2700);
 
 struct Job {
@@ -30,15 +32,15 @@ struct Job {
 pub fn run(kernels: &[Kernel], filter: &str, report: &mut Report) -> Result<()> {
     let programs = build::guest_programs()?;
     let mut jobs = VecDeque::new();
-    // Docker first: those jobs are the longest.
+    // The longest first.
     for part in PARTS {
         for kernel in kernels.iter().rev() {
             let all = list(&programs, part, filter, false)?;
-            let expected = if kernel.all_docker { all.clone() } else { list(&programs, part, filter, true)? };
+            let expected = if everything(kernel, part) { all.clone() } else { list(&programs, part, filter, true)? };
             if expected.len() < all.len() {
                 let left = all.len() - expected.len();
                 report.note(format!(
-                    "kernel {}: {left} of {} {part} cases run on the newer kernels only",
+                    "kernel {}: {left} of {} {part} cases run on other kernels only",
                     kernel.name,
                     all.len()
                 ));
@@ -66,6 +68,11 @@ pub fn run(kernels: &[Kernel], filter: &str, report: &mut Report) -> Result<()> 
     Ok(())
 }
 
+/// Whether all cases of a part run on a kernel, or only its smoke cases.
+fn everything(kernel: &Kernel, part: &str) -> bool {
+    if part == WORK { kernel.all_work } else { kernel.all_docker }
+}
+
 fn list(programs: &Path, part: &str, filter: &str, smoke: bool) -> Result<Vec<String>> {
     let mut command = Command::new(programs.join("lockc-it"));
     command.args(["list", "--part", part, "--filter", filter]);
@@ -79,9 +86,9 @@ fn list(programs: &Path, part: &str, filter: &str, smoke: bool) -> Result<Vec<St
 fn run_job(job: &Job, programs: &Path, filter: &str, report: &Mutex<&mut Report>) {
     let start = Instant::now();
     let group = format!("kernel {}", job.kernel.name);
-    let smoke = if job.kernel.all_docker { "" } else { " --smoke" };
+    let smoke = if everything(&job.kernel, job.part) { "" } else { " --smoke" };
     let command = format!("./lockc-it run --part {} --filter '{}'{smoke}", job.part, filter.replace('\'', ""));
-    let machine = Vm { kernel: job.kernel, timeout: TIMEOUT, append: String::new() };
+    let machine = Vm { kernel: job.kernel, timeout: TIMEOUT, append: String::new(), workloads: job.part == WORK };
     let mut waiting = job.expected.clone();
     let mut last = Instant::now();
     let mut on_line = |line: &str| {

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use crate::assets::Kernel;
+use crate::assets::{self, Kernel};
 use crate::{build, setup, ui};
 
 /// Written to the console by the guest's script; before it, a dead machine is QEMU's fault and not the command's.
@@ -36,6 +36,9 @@ pub struct Args {
     /// More of the kernel's command line
     #[arg(long, default_value = "")]
     append: String,
+    /// With the workloads' disk as /dev/vdd
+    #[arg(long)]
+    workloads: bool,
     /// The command, for bash
     #[arg(last = true, required = true)]
     command: Vec<String>,
@@ -46,7 +49,12 @@ pub fn command(args: &Args) -> Result<bool> {
     let kernel = Kernel::named(&args.kernel)?;
     setup::run(true)?;
     let programs = if args.no_build { build::folder()? } else { build::guest_programs()? };
-    let machine = Vm { kernel, timeout: Duration::from_secs(args.timeout), append: args.append.clone() };
+    let machine = Vm {
+        kernel,
+        timeout: Duration::from_secs(args.timeout),
+        append: args.append.clone(),
+        workloads: args.workloads,
+    };
     let done = machine.run(&programs, &args.command.join(" "), &mut |line| println!("{line}"))?;
     if let Some(out) = &args.out {
         ui::capture(Command::new("cp").arg("-rT").arg(done.out.path()).arg(out))?;
@@ -62,6 +70,8 @@ pub struct Vm {
     pub kernel: Kernel,
     pub timeout: Duration,
     pub append: String,
+    /// Whether it gets the workloads' disk.
+    pub workloads: bool,
 }
 
 /// What came out.
@@ -184,11 +194,15 @@ impl Vm {
             ))
             .arg("-serial")
             .arg(format!("file:{}", scratch.join("console.log").display()));
-        for (id, file) in [
+        let mut drives = vec![
             ("root", drive(&image, "snapshot=on,cache=unsafe")),
             ("in", drive(&scratch.join("in.tar"), "read-only=on")),
             ("out", drive(&scratch.join("out.tar"), "cache=unsafe")),
-        ] {
+        ];
+        if self.workloads {
+            drives.push(("work", drive(&assets::workloads()?, "snapshot=on,cache=unsafe")));
+        }
+        for (id, file) in drives {
             qemu.arg("-drive").arg(format!("{file},id={id}")).args(["-device", &format!("virtio-blk-pci,drive={id}")]);
         }
         // A file, not stdio: that one closes the port when its input ends.

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::command::{self, Run};
 use crate::demo::SHARED;
-use crate::launch::WRAPPER;
+use crate::launch::{Runtime, WRAPPER};
 
 /// The levels that have a runtime of their own: `lockc` chooses by itself, `lockc-LEVEL` is told.
 pub const LEVELS: [&str; 5] = ["privileged", "baseline", "restricted", "offline", "test"];
@@ -18,6 +18,11 @@ pub const LEVELS: [&str; 5] = ["privileged", "baseline", "restricted", "offline"
 pub const IMAGE: &str = "bb";
 /// Debian's essential packages.
 pub const DEBIAN: &str = "deb";
+
+/// dockerd's configuration.
+pub const CONFIG: &str = "/etc/docker/daemon.json";
+/// What dockerd's BuildKit executes instead of runc: a link that the cases of it set.
+pub const BUILDER: &str = "/usr/local/bin/lockc-it-builder";
 
 /// A running Docker.
 pub struct Docker {
@@ -38,16 +43,29 @@ impl Docker {
             }
         }
         fs::create_dir_all("/etc/docker").context("cannot create /etc/docker")?;
-        // No network: nothing here is about it, and it costs a second a container.
-        let config = json!({
-            "iptables": false, "ip6tables": false, "bridge": "none", "storage-driver": "overlay2",
-            "exec-opts": ["native.cgroupdriver=cgroupfs"], "runtimes": runtimes,
+        let mut config = json!({
+            "storage-driver": "overlay2", "exec-opts": ["native.cgroupdriver=cgroupfs"], "runtimes": runtimes,
         });
-        fs::write("/etc/docker/daemon.json", config.to_string()).context("cannot write daemon.json")?;
+        if data_disk()? {
+            // Workloads: what users have, and what is still an experiment of Docker's (checkpoints).
+            config["experimental"] = true.into();
+            config["ip6tables"] = false.into();
+        } else {
+            // No network: nothing else is about it, and it costs a second a container.
+            config["iptables"] = false.into();
+            config["ip6tables"] = false.into();
+            config["bridge"] = "none".into();
+        }
+        fs::write(CONFIG, config.to_string()).context("cannot write daemon.json")?;
         fs::create_dir_all("/etc/containerd").context("cannot create /etc/containerd")?;
         let plugins = r#"disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.internal.v1.tracing"]"#;
         fs::write("/etc/containerd/config.toml", format!("version = 2\n{plugins}\n"))
             .context("cannot configure containerd")?;
+        // dockerd does not start without it.
+        if !Path::new(BUILDER).exists() {
+            std::os::unix::fs::symlink(Runtime::Runc.path(), BUILDER)
+                .with_context(|| format!("cannot link {BUILDER}"))?;
+        }
         daemon(&["containerd"], "/run/containerd/containerd.sock")?;
         // Under a second, harmless name too, in a folder that may be a volume.
         let renamed = format!("unix://{SHARED}/notes.txt");
@@ -128,12 +146,24 @@ impl Drop for Background {
     }
 }
 
+/// Puts the workloads' disk, which has an image already, where Docker keeps its data; false if the machine has none.
+fn data_disk() -> Result<bool> {
+    const DISK: &str = "/dev/vdd";
+    if !Path::new(DISK).exists() {
+        return Ok(false);
+    }
+    fs::create_dir_all("/var/lib/docker").context("cannot create Docker's data directory")?;
+    command::sh(&format!("mount -t ext4 -o noatime {DISK} /var/lib/docker"))?;
+    Ok(true)
+}
+
 /// Starts a daemon that lives as long as the machine and waits for its socket.
 fn daemon(words: &[&str], socket: &str) -> Result<()> {
     let log = format!("/var/log/{}.log", words[0]);
     let file = File::create(&log).with_context(|| format!("cannot write {log}"))?;
     let mut child = Command::new(words[0])
         .args(&words[1..])
+        .env("DOCKER_BUILDKIT_RUNC_COMMAND", BUILDER)
         .stdin(Stdio::null())
         .stdout(file.try_clone().context("cannot share a log")?)
         .stderr(file)

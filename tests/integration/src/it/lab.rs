@@ -16,6 +16,7 @@ use crate::command;
 use crate::config;
 use crate::docker::Docker;
 use crate::launch::{Runtime, STATE};
+use crate::workloads::Sessions;
 
 /// Folder with the host's sockets, given to containers as a volume.
 pub const SOCKETS: &str = "/srv/lockc-it/sockets";
@@ -30,6 +31,8 @@ pub struct Lab {
     /// A process of the host's, to be attacked.
     victim: Child,
     loaded: bool,
+    /// Containers of the workloads.
+    pub sessions: Sessions,
 }
 
 impl Lab {
@@ -55,7 +58,7 @@ impl Lab {
         serve_host_sockets()?;
         let victim =
             Command::new("sleep").arg("100000").stdin(Stdio::null()).spawn().context("cannot start a victim")?;
-        let mut lab = Self { plain, docker: None, victim, loaded: false };
+        let mut lab = Self { plain, docker: None, victim, loaded: false, sessions: Sessions::default() };
         config::write(Runtime::Crun)?;
         if !plain {
             lab.load()?;

@@ -13,11 +13,12 @@ mod docker;
 mod escapes;
 mod lab;
 mod launch;
+mod workloads;
 
 use std::process::ExitCode;
 use std::time::Instant;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 use crate::cases::{Case, Part, Skip};
@@ -42,8 +43,8 @@ enum Verb {
         #[arg(long)]
         plain: bool,
     },
-    /// A page of docs/: escapes
-    Docs { page: String },
+    /// A page of the documentation, from the tables of the cases
+    Docs { page: Page },
     /// The demo's table
     Demo {
         /// On a host of the user's: configure nothing, clean up
@@ -52,9 +53,16 @@ enum Verb {
     },
 }
 
+/// Pages that are written from tables.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Page {
+    Escapes,
+    Workloads,
+}
+
 #[derive(clap::Args)]
 struct Choice {
-    /// bare runtimes or docker; both by default
+    /// bare runtimes, docker, or workloads; all by default
     #[arg(long)]
     part: Option<Part>,
     /// Only cases whose name or a tag of which contains this
@@ -105,10 +113,11 @@ fn run(verb: Verb) -> Result<bool> {
             Ok(passed)
         }
         Verb::Docs { page } => {
-            match page.as_str() {
-                "escapes" => print!("{}", escapes::docs::markdown()),
-                _ => bail!("there is no page {page}"),
-            }
+            let text = match page {
+                Page::Escapes => escapes::docs::markdown(),
+                Page::Workloads => workloads::markdown(),
+            };
+            print!("{text}");
             Ok(true)
         }
         Verb::Demo { here } => demo::run(here),

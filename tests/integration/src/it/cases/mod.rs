@@ -29,12 +29,15 @@ use crate::config;
 use crate::escapes::{self, Technique};
 use crate::lab::Lab;
 use crate::launch::Runtime;
+use crate::workloads::{self, Workload};
 
 /// Where a case runs: parts run in machines of their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Part {
     Bare,
     Docker,
+    /// The workloads, in a machine with their disk.
+    Work,
 }
 
 /// A case that this machine can't run, with the reason: an error that is shown as a skip.
@@ -62,6 +65,8 @@ pub enum Test {
     Escape(&'static Technique),
     /// Anything else.
     Code(fn(&mut Lab, Runtime) -> Result<String>),
+    /// A workload that works alike without lockc and under its levels.
+    Work(Workload),
 }
 
 impl Test {
@@ -76,6 +81,10 @@ impl Test {
             Self::Code(code) => {
                 config::write(runtime)?;
                 code(lab, runtime)
+            }
+            Self::Work(workload) => {
+                config::write(runtime)?;
+                workloads::prove(lab, workload)
             }
         }
     }
@@ -159,6 +168,11 @@ pub fn all() -> Vec<Case> {
     for row in docker.into_iter().flatten() {
         let (name, tags) = (row.name.to_owned(), row.tags.to_vec());
         cases.push(Case { name, part: Part::Docker, tags, runtime: Runtime::Runc, test: row.test });
+    }
+    for workload in workloads::ALL.iter() {
+        let tags = if workload.smoke { vec!["smoke", "workloads"] } else { vec!["workloads"] };
+        let name = format!("work/{}", workload.name);
+        cases.push(Case { name, part: Part::Work, tags, runtime: Runtime::Runc, test: Test::Work(*workload) });
     }
     cases
 }

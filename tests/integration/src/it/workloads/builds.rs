@@ -1,0 +1,113 @@
+//! `docker build`, by the classic builder and by BuildKit.
+//!
+//! The classic builder starts its containers through the daemon's default runtime. BuildKit calls a program named `runc` by
+//! itself and asks no setting of the daemon's but the variable `DOCKER_BUILDKIT_RUNC_COMMAND`: to confine its steps, dockerd is
+//! started with that variable naming lockc's wrapper.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+use super::engine::patiently;
+use super::way::{IMAGE, Way, docker};
+use super::{Work, Workload};
+use crate::command;
+use crate::docker::{BUILDER, CONFIG};
+use crate::launch::{Runtime, WRAPPER};
+
+pub const ROWS: &[Workload] = &[
+    Workload::new("build-classic", "a Dockerfile with RUN, COPY, ARG, USER, two stages: the classic builder", "gcc", Work::Engine(classic))
+        .baseline_only("its steps are root's"),
+    Workload::new("build-kit", "the same by BuildKit, and a cache mount", "docker-buildx, gcc", Work::Engine(buildkit))
+        .baseline_only("its steps are root's")
+        .exception(
+            "BuildKit runs a program named `runc` whatever the daemon's default runtime is: to have its steps confined, start \
+             dockerd with `DOCKER_BUILDKIT_RUNC_COMMAND=/usr/local/bin/lockc-runc-wrapper`, or `lockc load --guard-runtimes`",
+        ),
+];
+
+const FOLDER: &str = "/tmp/lockc-build";
+
+/// Two stages; `more` stands in the first.
+fn dockerfile(more: &str) -> String {
+    format!(
+        "FROM {IMAGE} AS first\nARG WHO=nobody\nWORKDIR /src\nCOPY a.c .\nRUN gcc -o a a.c && useradd builder && echo $WHO > who\n{more}\
+         FROM {IMAGE}\nCOPY --from=first /src/a /src/who /opt/\nRUN chmod 755 /opt/a && id -un > /opt/by\nUSER 1000\nCMD [\"sh\", \"-c\", \"/opt/a; cat /opt/who /opt/by; id -u\"]\n"
+    )
+}
+
+fn prepare(dockerfile: &str) -> Result<()> {
+    let _ = fs::remove_dir_all(FOLDER);
+    fs::create_dir_all(FOLDER).context("cannot create a folder")?;
+    fs::write(format!("{FOLDER}/a.c"), "#include <stdio.h>\nint main(void) { puts(\"built\"); return 0; }\n")
+        .context("cannot write a source")?;
+    fs::write(format!("{FOLDER}/Dockerfile"), dockerfile).context("cannot write a Dockerfile")
+}
+
+/// Runs what was built, and forgets it.
+fn result(way: &Way, tag: &str) -> Result<String> {
+    let text = way.says(&[tag])?;
+    docker(&["rmi", "-f", tag])?;
+    Ok(text)
+}
+
+/// Makes `runtime` the daemon's default; takes effect without a restart.
+fn default_runtime(runtime: &str) -> Result<()> {
+    let text = fs::read_to_string(CONFIG).context("cannot read daemon.json")?;
+    let mut config: Value = serde_json::from_str(&text).context("daemon.json is no JSON")?;
+    config["default-runtime"] = runtime.into();
+    fs::write(CONFIG, config.to_string()).context("cannot write daemon.json")?;
+    command::sh("kill -HUP $(pidof dockerd)")?;
+    patiently("the default runtime", || Ok(docker(&["info", "--format", "{{.DefaultRuntime}}"])? == runtime))
+}
+
+fn classic(way: &Way) -> Result<String> {
+    prepare(&dockerfile(""))?;
+    default_runtime(way.runtime())?;
+    let built = command::run_for(
+        240,
+        &[
+            "env",
+            "DOCKER_BUILDKIT=0",
+            "docker",
+            "build",
+            "--no-cache",
+            "--build-arg",
+            "WHO=me",
+            "-t",
+            "lockc-built",
+            FOLDER,
+        ],
+        "",
+    );
+    default_runtime("runc")?;
+    built?.must().context("docker build")?;
+    result(way, "lockc-built")
+}
+
+fn buildkit(way: &Way) -> Result<String> {
+    prepare(&dockerfile(
+        "RUN --mount=type=cache,target=/cache echo x > /cache/x && test -s /cache/x\nRUN --mount=type=tmpfs,target=/t touch /t/x\n",
+    ))?;
+    let runtime = if *way == Way::PLAIN { Runtime::Runc.path() } else { WRAPPER };
+    let _ = fs::remove_file(BUILDER);
+    symlink(runtime, BUILDER).with_context(|| format!("cannot link {BUILDER}"))?;
+    let words = [
+        "env",
+        "DOCKER_BUILDKIT=1",
+        "BUILDX_NO_DEFAULT_ATTESTATIONS=1",
+        "docker",
+        "build",
+        "--no-cache",
+        "--progress",
+        "plain",
+    ];
+    let built =
+        command::run_for(300, &[&words[..], &["--build-arg", "WHO=me", "-t", "lockc-built-kit", FOLDER]].concat(), "")?;
+    if !built.ok() {
+        bail!("docker build: {}", built.said());
+    }
+    result(way, "lockc-built-kit")
+}

@@ -1,0 +1,100 @@
+//! Languages, tools and libraries: programs that run and end.
+
+use super::{Work, Workload};
+
+const fn script(
+    name: &'static str,
+    title: &'static str,
+    needs: &'static str,
+    text: &'static str,
+    expected: &'static str,
+) -> Workload {
+    Workload::new(name, title, needs, Work::Script(text, expected))
+}
+
+pub const ROWS: &[Workload] = &[
+    script(
+        "shell",
+        "jobs, pipes, fifos, locks, traps, time limits",
+        "bash, coreutils, findutils",
+        include_str!("scripts/shell.sh"),
+        "found",
+    )
+    .smoke(),
+    script(
+        "jvm",
+        "a JVM that reads its control group's processors and memory",
+        "openjdk-21-jre-headless",
+        include_str!("scripts/jvm.sh"),
+        "heap below 128 MiB true",
+    )
+    .smoke(),
+    script(
+        "go",
+        "a Go program that reads its control group, and serves HTTP",
+        "golang-go (compiled beforehand)",
+        include_str!("scripts/go.sh"),
+        "memory.max 503316480 <nil>",
+    )
+    .smoke(),
+    script(
+        "node",
+        "Node: processors, memory limit, worker threads, a child, HTTP",
+        "nodejs",
+        include_str!("scripts/node.sh"),
+        "hello from node",
+    )
+    .smoke(),
+    script(
+        "python-venv",
+        "a virtual environment, a package built and installed by pip",
+        "python3-venv, python3-pip, python3-setuptools",
+        include_str!("scripts/python-venv.sh"),
+        "greetings from a package",
+    ),
+    script(
+        "python-processes",
+        "multiprocessing: pools, shared memory, semaphores, a manager",
+        "python3",
+        include_str!("scripts/python-processes.sh"),
+        "by a pipe",
+    ),
+    script("ruby", "threads, fork, socket pairs", "ruby", include_str!("scripts/ruby.sh"), "from a child"),
+    script("perl", "fork, signals, locks, System V shared memory", "perl", include_str!("scripts/perl.sh"), "written"),
+    script(
+        "compile",
+        "gcc and make: shared and static programs",
+        "gcc, make, libc6-dev",
+        include_str!("scripts/compile.sh"),
+        "answer 42",
+    ),
+    script("git", "commits, merge, clone by its daemon, gc, fsck", "git", include_str!("scripts/git.sh"), "merge"),
+    script(
+        "memory-map",
+        "a database mapped into memory, four writers",
+        "sqlite3",
+        include_str!("scripts/memory-map.sh"),
+        "ok",
+    ),
+    script(
+        "openssl",
+        "keys, certificates, a TLS server and client",
+        "openssl, curl",
+        include_str!("scripts/openssl.sh"),
+        "Verify return code: 0",
+    ),
+    script(
+        "gnupg",
+        "a key and a signature through gpg-agent",
+        "gnupg",
+        include_str!("scripts/gnupg.sh"),
+        "Good signature",
+    ),
+    script(
+        "chromium",
+        "a page with a script as a document, headless, --no-sandbox",
+        "chromium-headless-shell",
+        include_str!("scripts/chromium.sh"),
+        "computed 42",
+    ),
+];
