@@ -28,8 +28,7 @@ pub const ROWS: &[Workload] = &[
         "two containers of a user-defined network talk by name; a key login by ssh",
         "openssh-server, redis-server",
         named,
-    )
-    .smoke(),
+    ),
     engine("sidecar", "containers that share network, IPC and process namespaces", "redis-server, procps", sidecar),
     engine("internal-network", "an internal network and an alias", "busybox, curl", internal),
 ];

@@ -43,8 +43,7 @@ pub const ROWS: &[Workload] = &[
         "nodejs",
         include_str!("scripts/node.sh"),
         "hello from node",
-    )
-    .smoke(),
+    ),
     script(
         "python-venv",
         "a virtual environment, a package built and installed by pip",

@@ -41,16 +41,14 @@ pub const ROWS: &[Workload] = &[
         "postgresql-17",
         include_str!("scripts/postgresql.sh"),
         "10000",
-    )
-    .smoke(),
+    ),
     script(
         "redis",
         "keys, background save, append-only file, restart",
         "redis-server, redis-tools",
         include_str!("scripts/redis.sh"),
         "lockc",
-    )
-    .smoke(),
+    ),
     script(
         "php",
         "PHP's own server and a session",

@@ -71,16 +71,14 @@ pub const ROWS: &[Workload] = &[
         "iputils-ping, iproute2, socat",
         include_str!("scripts/network-tools.sh"),
         "2 received",
-    )
-    .smoke(),
+    ),
     script(
         "system-view",
         "ps, top, lsof, lscpu, df, findmnt; forty files of procfs and sysfs",
         "procps, lsof, util-linux",
         include_str!("scripts/system-view.sh"),
         "looked",
-    )
-    .smoke(),
+    ),
     script("scheduling", "nice, ionice, chrt, taskset, prlimit, signals", "util-linux, psmisc", include_str!("scripts/scheduling.sh"), "ended with 143"),
     script("ipc", "shared memory, semaphores, queues, memfds handed on", "util-linux, gcc", include_str!("scripts/ipc.sh"), "child 0"),
     script("terminals", "pseudo-terminals with script and tmux", "bsdutils, tmux", include_str!("scripts/terminals.sh"), "inside tmux"),

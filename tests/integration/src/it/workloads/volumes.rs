@@ -18,7 +18,7 @@ const fn engine(
 
 pub const ROWS: &[Workload] = &[
     engine("copy", "docker cp both ways, diff, commit, export", "", copy).baseline_only(ENGINE),
-    engine("volume", "a named volume, filled from the image, shared and read-only", "", volume).smoke(),
+    engine("volume", "a named volume, filled from the image, shared and read-only", "", volume),
     engine(
         "volume-socket",
         "a server's unix socket in a volume, used by a second container",
