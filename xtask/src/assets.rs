@@ -1,7 +1,7 @@
 //! Kernels and disk images of the virtual machines, made once from Debian's packages and cached outside of the tree.
 //!
 //! Every asset's name carries a stamp, the hash of what it is made from (scripts, packages, inputs): a change makes
-//! a new one, and what is stale is removed. Steps write to a scratch name and rename, so an interrupted run leaves nothing.
+//! a new one, and one that nothing has used for a day is removed. Steps write to a scratch name and rename, so an interrupted run leaves nothing.
 
 use std::collections::VecDeque;
 use std::fs::{self, File};
@@ -94,6 +94,15 @@ pub fn cache() -> Result<PathBuf> {
     fs::create_dir_all(&path)
         .with_context(|| format!("cannot create the cache {}; LOCKC_CACHE names another", path.display()))?;
     Ok(path)
+}
+
+/// How long an asset is kept that nothing uses: another working tree may be testing with it.
+const KEPT: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
+
+/// Notes that an asset is in use.
+pub fn used(path: &Path) {
+    // Without the note it may be made once more, no worse.
+    let _ = File::open(path).and_then(|file| file.set_modified(std::time::SystemTime::now()));
 }
 
 fn stamp(parts: &[&str]) -> String {
@@ -294,12 +303,15 @@ impl Maker {
             .context("cannot create a folder in the cache")
     }
 
-    /// Gives `made` its name and removes older ones of its kind.
+    /// Gives `made` its name and removes those of its kind that nobody has used lately.
     fn finish(&self, made: &Path, done: &Path, prefix: &str) -> Result<()> {
         fs::rename(made, done).with_context(|| format!("cannot move {} to {}", made.display(), done.display()))?;
+        used(done);
         for entry in fs::read_dir(&self.cache).context("cannot list the cache")?.flatten() {
             let path = entry.path();
-            if entry.file_name().to_string_lossy().starts_with(prefix) && path != done {
+            let modified = entry.metadata().and_then(|metadata| metadata.modified());
+            let stale = modified.is_ok_and(|time| time.elapsed().is_ok_and(|age| age > KEPT));
+            if entry.file_name().to_string_lossy().starts_with(prefix) && path != done && stale {
                 // A leftover costs only space.
                 let _ = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
             }

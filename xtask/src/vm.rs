@@ -176,6 +176,8 @@ impl Vm {
     fn qemu(&self, scratch: &Path) -> Result<Command> {
         let folder = self.kernel.folder()?;
         let image = self.kernel.image()?;
+        assets::used(&folder);
+        assets::used(&image);
         let drive = |path: &Path, more: &str| format!("file={},if=none,format=raw,{more}", path.display());
         // setpriv: a killed xtask takes its machines along.
         let mut qemu = Command::new("setpriv");
@@ -200,7 +202,9 @@ impl Vm {
             ("out", drive(&scratch.join("out.tar"), "cache=unsafe")),
         ];
         if self.workloads {
-            drives.push(("work", drive(&assets::workloads()?, "snapshot=on,cache=unsafe")));
+            let disk = assets::workloads()?;
+            assets::used(&disk);
+            drives.push(("work", drive(&disk, "snapshot=on,cache=unsafe")));
         }
         for (id, file) in drives {
             qemu.arg("-drive").arg(format!("{file},id={id}")).args(["-device", &format!("virtio-blk-pci,drive={id}")]);

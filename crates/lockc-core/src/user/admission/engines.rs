@@ -10,7 +10,7 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
-use super::facts::Facts;
+use super::{Request, facts::Facts};
 use crate::user::spec::{Mount, Spec};
 
 /// Programs that engines put into a container as its init.
@@ -167,9 +167,10 @@ impl Engines {
             && INIT_PLACES.iter().any(|place| mount.destination == Path::new(place))
     }
 
-    /// Whether the engine itself gave `source` to the container `id`, to be mounted as `mount` says. `source` is
-    /// canonical.
-    pub fn owns(&self, source: &Path, mount: &Mount, id: &str, spec: &Spec) -> bool {
+    /// Whether the engine itself gave `source` to the container, to be mounted as `mount` says. `source` is canonical.
+    pub fn owns(&self, source: &Path, mount: &Mount, request: &Request<'_>) -> bool {
+        let Request { id, spec, .. } = *request;
+        let builds = self.is_build(request.bundle);
         let destination = mount.destination.as_path();
         let of = |kind: &'static str| spec.linux.namespaces.iter().filter(move |namespace| namespace.kind == kind);
         // A pod with the host's network has none here: then its containers share their sandbox's files all the same.
@@ -189,8 +190,11 @@ impl Engines {
             ["containers", owner, "mounts", "shm"] => *owner == id || shared("shm"),
             ["containers", owner, "mounts", _, ..] => *owner == id,
             ["volumes", _, "_data", ..] => true,
-            ["buildkit", "executor", "resolv.conf" | "hosts" | "resolv-host.conf"] => true,
+            ["buildkit", "executor", file] => is_buildkits(file, destination),
             ["buildkit", "executor", owner, ..] => *owner == id,
+            // Caches, and what a step mounts of another stage, are snapshots. Nobody but BuildKit chooses which.
+            [driver, _, "diff" | "merged", ..] => builds && ROOTFS_PARENTS.contains(driver),
+            ["tmp", name, ..] => builds && name.starts_with("buildkit-"),
             _ => false,
         }) || any(&self.storage, &|rest| match rest {
             [containers, owner, "userdata", file, ..] if containers.ends_with("-containers") => {
@@ -201,6 +205,7 @@ impl Engines {
         }) || any(&self.containerd, &|rest| match rest {
             [plugin, "sandboxes", owner, file] if is_cri(plugin) => *owner == id || shared(file),
             [plugin, "containers", owner, "volumes", _, ..] if is_cri(plugin) => *owner == id,
+            [plugin, "snapshots", _, "fs", ..] => builds && plugin.starts_with("io.containerd.snapshotter."),
             _ => false,
         }) || any(&self.kubelet, &|rest| match rest {
             ["pods", uid, "volumes" | "volume-subpaths" | "containers", _, ..] | ["pods", uid, "etc-hosts"] => {
@@ -212,6 +217,18 @@ impl Engines {
             [_, "volumes", _, _, "_data", ..] => true,
             _ => false,
         })
+    }
+
+    /// Whether the container is a step of a build: BuildKit in dockerd keeps the bundles of these in its own directory,
+    /// and no other container's can be there.
+    pub fn is_build(&self, bundle: &Path) -> bool {
+        self.docker.iter().any(|dir| matches!(below(bundle, dir).as_deref(), Some(["buildkit", "executor", _])))
+    }
+
+    /// Whether `source` is the socket behind which BuildKit puts the SSH agent that the build's caller forwards to a step.
+    pub fn is_build_agent(&self, source: &Path, bundle: &Path) -> bool {
+        let place = |rest: &[&str]| matches!(rest, ["tmp", folder, "ssh_auth_sock"] if folder.starts_with(".buildkit-ssh-sock"));
+        self.is_build(bundle) && self.docker.iter().any(|dir| below(source, dir).is_some_and(|rest| place(&rest)))
     }
 
     /// kubelet gives every container a termination log from its pod's directory, so that a container with files of two
@@ -230,6 +247,15 @@ fn is_cri(plugin: &str) -> bool {
     plugin == "io.containerd.grpc.v1.cri"
         || plugin.starts_with("io.containerd.cri.")
         || plugin == "io.containerd.podsandbox.controller.v1.podsandbox"
+}
+
+/// Whether BuildKit made `file` for the steps of a build: its resolver configuration is shared by all of them, the hosts
+/// are too unless the step has hosts or a name of its own (`hosts.` and a random word; moby 26, buildkit/executor/oci).
+fn is_buildkits(file: &str, destination: &Path) -> bool {
+    match file {
+        "resolv.conf" | "resolv-host.conf" => destination == Path::new("/etc/resolv.conf"),
+        _ => (file == "hosts" || file.starts_with("hosts.")) && destination == Path::new("/etc/hosts"),
+    }
 }
 
 /// The components of `path` below `dir`; nothing if it is elsewhere, or not in plain UTF-8 components.

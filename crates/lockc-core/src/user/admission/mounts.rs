@@ -132,9 +132,10 @@ impl Judge<'_> {
     }
 
     fn socket(&self, source: PathBuf, label: &str, given: &mut Given, findings: &mut Findings<'_>) {
-        let named = self.config.allowed_sockets.iter().any(|allowed| {
-            *allowed == source || self.facts.canonicalize(allowed).is_ok_and(|resolved| resolved == source)
-        });
+        let named = self.engines.is_build_agent(&source, self.request.bundle)
+            || self.config.allowed_sockets.iter().any(|allowed| {
+                *allowed == source || self.facts.canonicalize(allowed).is_ok_and(|resolved| resolved == source)
+            });
         if named || !findings.applies(Control::HostSockets) {
             given.sockets.push(source.clone());
             given.mounts.push(source);
@@ -157,7 +158,7 @@ impl Judge<'_> {
         if Engines::is_init(source, mount) && self.trees.reach(&place, false, true).is_none() {
             return None;
         }
-        let owns = |path: &Path| self.engines.owns(path, mount, self.request.id, self.request.spec);
+        let owns = |path: &Path| self.engines.owns(path, mount, self.request);
         if owns(source) {
             if self.trees.as_named(&place) {
                 return None;

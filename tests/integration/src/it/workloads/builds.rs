@@ -20,7 +20,7 @@ use crate::launch::{Runtime, WRAPPER};
 pub const ROWS: &[Workload] = &[
     Workload::new("build-classic", "a Dockerfile with RUN, COPY, ARG, USER, two stages: the classic builder", "gcc", Work::Engine(classic))
         .baseline_only("its steps are root's"),
-    Workload::new("build-kit", "the same by BuildKit, and a cache mount", "docker-buildx, gcc", Work::Engine(buildkit))
+    Workload::new("build-kit", "the same by BuildKit, with mounts of caches, stages and secrets", "docker-buildx, gcc", Work::Engine(buildkit))
         .baseline_only("its steps are root's")
         .exception(
             "BuildKit runs a program named `runc` whatever the daemon's default runtime is: to have its steps confined, start \
@@ -30,11 +30,11 @@ pub const ROWS: &[Workload] = &[
 
 const FOLDER: &str = "/tmp/lockc-build";
 
-/// Two stages; `more` stands in the first.
-fn dockerfile(more: &str) -> String {
+/// Stages; `more` stands after the first one's work, and `last` is the one that the last copies from.
+fn dockerfile(more: &str, last: &str) -> String {
     format!(
         "FROM {IMAGE} AS first\nARG WHO=nobody\nWORKDIR /src\nCOPY a.c .\nRUN gcc -o a a.c && useradd builder && echo $WHO > who\n{more}\
-         FROM {IMAGE}\nCOPY --from=first /src/a /src/who /opt/\nRUN chmod 755 /opt/a && id -un > /opt/by\nUSER 1000\nCMD [\"sh\", \"-c\", \"/opt/a; cat /opt/who /opt/by; id -u\"]\n"
+         FROM {IMAGE}\nCOPY --from={last} /src/a /src/who /opt/\nRUN chmod 755 /opt/a && id -un > /opt/by\nUSER 1000\nCMD [\"sh\", \"-c\", \"/opt/a; cat /opt/who /opt/by; id -u\"]\n"
     )
 }
 
@@ -64,7 +64,7 @@ fn default_runtime(runtime: &str) -> Result<()> {
 }
 
 fn classic(way: &Way) -> Result<String> {
-    prepare(&dockerfile(""))?;
+    prepare(&dockerfile("", "first"))?;
     default_runtime(way.runtime())?;
     let built = command::run_for(
         240,
@@ -89,7 +89,11 @@ fn classic(way: &Way) -> Result<String> {
 
 fn buildkit(way: &Way) -> Result<String> {
     prepare(&dockerfile(
-        "RUN --mount=type=cache,target=/cache echo x > /cache/x && test -s /cache/x\nRUN --mount=type=tmpfs,target=/t touch /t/x\n",
+        "RUN --mount=type=cache,target=/cache echo x > /cache/x && test -s /cache/x\nRUN --mount=type=tmpfs,target=/t touch /t/x\n\
+         FROM first AS second\nRUN --mount=type=bind,from=first,source=/src,target=/f test -x /f/a\n\
+         RUN --mount=type=bind,from=first,target=/f test -x /f/src/a\n\
+         RUN --mount=type=secret,id=s grep -q hidden /run/secrets/s\nFROM second AS third\n",
+        "third",
     ))?;
     let runtime = if *way == Way::PLAIN { Runtime::Runc.path() } else { WRAPPER };
     let _ = fs::remove_file(BUILDER);
@@ -97,12 +101,15 @@ fn buildkit(way: &Way) -> Result<String> {
     let words = [
         "env",
         "DOCKER_BUILDKIT=1",
+        "SECRET=hidden",
         "BUILDX_NO_DEFAULT_ATTESTATIONS=1",
         "docker",
         "build",
         "--no-cache",
         "--progress",
         "plain",
+        "--secret",
+        "id=s,env=SECRET",
     ];
     let built =
         command::run_for(300, &[&words[..], &["--build-arg", "WHO=me", "-t", "lockc-built-kit", FOLDER]].concat(), "")?;

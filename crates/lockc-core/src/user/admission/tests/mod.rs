@@ -1,5 +1,6 @@
 //! One refusal a test, and what must not be refused; a host that is made up.
 
+mod builds;
 mod mounts;
 
 use std::{collections::BTreeMap, io};
