@@ -233,7 +233,12 @@ fn objects() -> Check {
         })
     };
     match paths.iter().find(open) {
-        None => check("lockc's files", State::Ok, "pins, configuration and programs are root's alone", ""),
+        None => check(
+            "lockc's files",
+            State::Ok,
+            "pins, configuration and programs are root's alone; pins and maps need CAP_BPF as well while lockc is loaded",
+            "",
+        ),
         Some(path) => check(
             "lockc's files",
             State::Failed,

@@ -6,14 +6,14 @@
 
 use std::{
     fs, io,
-    os::unix::fs::DirBuilderExt as _,
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _},
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context as _, Result, bail};
 use aya::{
     Btf, Ebpf, EbpfLoader, include_bytes_aligned,
-    maps::{Array, HashMap, Map},
+    maps::{Array, HashMap, Map, MapInfo},
     programs::{Lsm, links::FdLink},
 };
 use lockc_core::{
@@ -112,9 +112,12 @@ fn attach_all() -> Result<()> {
         loader.override_global(global, value, true);
     }
     loader.override_global("STORAGE_MAY_FAIL", &storage_may_fail, true);
+    let (dev, ino) = pins()?;
+    loader.override_global("PINS_DEV", &dev, true).override_global("PINS_INO", &ino, true);
     let mut object = loader.load(OBJECT).context("creating the maps failed; nothing was attached")?;
 
     fill_names(&mut object)?;
+    fill_own_maps(&mut object)?;
     let programs = || PROGRAMS.iter().filter(|program| !running.lacks.contains(program));
     for program in programs() {
         attach(&mut object, program.name, &kernel)
@@ -190,6 +193,34 @@ fn fill_names(object: &mut Ebpf) -> Result<()> {
         map.keys().filter_map(Result::ok).filter(|key| !wanted.iter().any(|(name, _)| name == key)).collect();
     for key in stale {
         map.remove(&key).context("emptying the map names")?;
+    }
+    Ok(())
+}
+
+/// Device and inode of the directory with the pins, as the kernel writes them (`MKDEV`, include/linux/kdev_t.h); a bpffs
+/// tells stat(2) the truth.
+fn pins() -> Result<(u64, u64)> {
+    let metadata = fs::metadata(paths::PINS).with_context(|| format!("{} could not be read", paths::PINS))?;
+    let dev = metadata.dev();
+    Ok((nix::sys::stat::major(dev) << 20 | nix::sys::stat::minor(dev), metadata.ino()))
+}
+
+/// Notes which maps are lockc's.
+fn fill_own_maps(object: &mut Ebpf) -> Result<()> {
+    let mut ids = Vec::new();
+    for name in paths::MAP_NAMES {
+        let pin = Path::new(paths::MAPS).join(name);
+        let info = MapInfo::from_pin(&pin).with_context(|| format!("{} could not be read", pin.display()))?;
+        ids.push(info.id());
+    }
+    let map = object.map_mut("own_maps").context("the map own_maps is not in this build")?;
+    let mut map: HashMap<_, u32, u32> = HashMap::try_from(map)?;
+    for id in &ids {
+        map.insert(id, 1, 0).context("filling the map own_maps")?;
+    }
+    let stale: Vec<u32> = map.keys().filter_map(Result::ok).filter(|id| !ids.contains(id)).collect();
+    for id in stale {
+        map.remove(&id).context("emptying the map own_maps")?;
     }
     Ok(())
 }

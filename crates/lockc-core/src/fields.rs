@@ -97,4 +97,5 @@ fields! {
     SOCKADDR_FAMILY: "sockaddr_in" "sin_family";
     SOCKADDR_ADDRESS: "sockaddr_in" "sin_addr";
     QSTR_NAME: "qstr" "name";
+    BPF_MAP_ID: "bpf_map" "id";
 }

@@ -97,6 +97,7 @@ programs! {
     "task_movememory" TaskMovememory "5.11" "moving the memory of tasks outside";
     "userns_create" UsernsCreate "6.1" "new user namespaces" loses "user namespaces can be created; mounts, capabilities beyond the given ones and the rest stay denied in them";
     "bpf" Bpf "5.11" "bpf(2), and with it lockc's own maps and programs";
+    "bpf_map" BpfMap "5.11" "lockc's own maps, before tasks of the host without CAP_BPF";
     "perf_event_open" PerfEventOpen "5.11" "perf events";
     "kernel_module_request" KernelModuleRequest "5.11" "modules that the kernel would load by itself";
     "kernel_read_file" KernelReadFile "5.11" "finit_module, kexec_file_load, firmware";

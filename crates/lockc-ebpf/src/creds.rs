@@ -19,6 +19,12 @@ use crate::{
 
 /// include/uapi/linux/capability.h
 const CAP_SYS_ADMIN: i32 = 21;
+const CAP_BPF: i32 = 39;
+/// What only changes the kernel or tells about it, or takes the host down: SYS_MODULE, SYS_RAWIO, SYS_PACCT, SYS_BOOT,
+/// SYS_TIME, AUDIT_CONTROL, MAC_OVERRIDE, MAC_ADMIN, PERFMON, BPF. For most of what they allow there is no other hook:
+/// adjtimex, acct, ioperm, iopl, reboot.
+const KERNEL: u64 =
+    1 << 16 | 1 << 17 | 1 << 20 | 1 << 22 | 1 << 25 | 1 << 30 | 1 << 32 | 1 << 33 | 1 << 38 | 1 << CAP_BPF;
 /// `CAP_OPT_NOAUDIT`, include/linux/security.h (6.1): the caller only asks and fails silently.
 const CAP_OPT_NOAUDIT: u32 = 2;
 
@@ -42,6 +48,14 @@ pub fn kernel_at_work() -> bool {
     are_kernels_own(follow(label::current(), &kernel::TASK_CRED))
 }
 
+/// Whether the current task has CAP_BPF, or CAP_SYS_ADMIN which implies it, in the initial user namespace.
+#[inline(always)]
+pub fn has_bpf() -> bool {
+    let cred = follow(label::current(), &kernel::TASK_CRED);
+    let effective: u64 = load(cred, &kernel::CRED_EFFECTIVE);
+    effective & (1 << CAP_SYS_ADMIN | 1 << CAP_BPF) != 0 && is_initial(follow(cred, &kernel::CRED_USER_NS))
+}
+
 #[inline(always)]
 fn is_initial(user_ns: Obj) -> bool {
     !user_ns.is_null() && load::<i32>(user_ns, &kernel::USER_NS_LEVEL) == 0
@@ -63,6 +77,7 @@ pub fn capable(ctx: LsmContext) -> i32 {
         CAP_SYS_ADMIN if who.has(Rule::Mount) => Rule::Mount,
         kernel_log::CAP_SYSLOG if who.has(Rule::KernelLog) => Rule::KernelLog,
         files::CAP_DAC_READ_SEARCH if who.has(Rule::Files) => Rule::Files,
+        _ if KERNEL >> (cap as u32 & 63) & 1 != 0 && who.has(Rule::Kernel) => Rule::Kernel,
         _ => {
             if !who.has(Rule::Capability) || who.may_use(cap) {
                 return 0;

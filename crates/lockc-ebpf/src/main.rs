@@ -14,6 +14,7 @@
 //! | `kernel_log` | syslog, (capable), (file_open) | the kernel log |
 //! | `processes` | ptrace_access_check, task_* | tasks outside of the container |
 //! | `surface` | bpf, perf_event_open, kernel_*, locked_down, settime, quota* | the kernel itself |
+//! | `own` | bpf_map, (path_*) | lockc's own pins and maps, before the host's tasks too |
 //! | `keys` | key_alloc, key_permission | keys of others |
 //!
 //! Every hook honours an earlier denial, asks [`verdict::judged`] whether the current task is to be judged at all, and
@@ -33,6 +34,7 @@ mod label;
 mod lifecycle;
 mod maps;
 mod mounts;
+mod own;
 mod paths;
 mod processes;
 mod pseudo;

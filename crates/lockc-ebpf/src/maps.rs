@@ -88,6 +88,10 @@ pub static IDS: HashMap<[u8; 32], ContainerKey, { MAX_CONTAINERS as usize }, NO_
 #[btf_map(name = "meta")]
 pub static META: Array<Meta, 1> = Array::new();
 
+/// The ids of these maps, written by the loader.
+#[btf_map(name = "own_maps")]
+pub static OWN_MAPS: HashMap<u32, u32, 32> = HashMap::new();
+
 #[btf_map(name = "names")]
 pub static NAMES: HashMap<NameKey, NameRule, 1024, NO_PREALLOC> = HashMap::new();
 

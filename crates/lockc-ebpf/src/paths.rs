@@ -15,6 +15,7 @@ use lockc_core::{abi::Hook, rules::Rule};
 use crate::{
     devices, files,
     kernel::{self, Obj, follow},
+    own,
     verdict::{self, About, EACCES},
 };
 
@@ -36,10 +37,21 @@ fn judge(path: *const u8, earlier: i32, hook: Hook) -> i32 {
     verdict::deny(&who, Rule::Files, hook, about, EACCES)
 }
 
+/// Judges a change of the entry `dentry` in a directory, or (null) of what the path names itself: lockc's pins before
+/// every task.
+#[inline(always)]
+fn change(path: *const u8, dentry: *const u8, earlier: i32, hook: Hook) -> i32 {
+    let verdict = judge(path, earlier, hook);
+    if verdict != 0 {
+        return verdict;
+    }
+    own::judge(Obj(path), Obj(dentry))
+}
+
 /// `int path_mknod(const struct path *dir, struct dentry *dentry, umode_t mode, unsigned int dev)`: new regular files too.
 #[lsm(hook = "path_mknod")]
 pub fn path_mknod(ctx: LsmContext) -> i32 {
-    let verdict = judge(ctx.arg(0), ctx.arg(4), Hook::PathMknod);
+    let verdict = change(ctx.arg(0), ctx.arg(1), ctx.arg(4), Hook::PathMknod);
     if verdict != 0 {
         return verdict;
     }
@@ -53,25 +65,25 @@ pub fn path_mknod(ctx: LsmContext) -> i32 {
 /// `int path_mkdir(const struct path *dir, struct dentry *dentry, umode_t mode)`
 #[lsm(hook = "path_mkdir")]
 pub fn path_mkdir(ctx: LsmContext) -> i32 {
-    judge(ctx.arg(0), ctx.arg(3), Hook::PathMkdir)
+    change(ctx.arg(0), ctx.arg(1), ctx.arg(3), Hook::PathMkdir)
 }
 
 /// `int path_rmdir(const struct path *dir, struct dentry *dentry)`
 #[lsm(hook = "path_rmdir")]
 pub fn path_rmdir(ctx: LsmContext) -> i32 {
-    judge(ctx.arg(0), ctx.arg(2), Hook::PathRmdir)
+    change(ctx.arg(0), ctx.arg(1), ctx.arg(2), Hook::PathRmdir)
 }
 
 /// `int path_unlink(const struct path *dir, struct dentry *dentry)`
 #[lsm(hook = "path_unlink")]
 pub fn path_unlink(ctx: LsmContext) -> i32 {
-    judge(ctx.arg(0), ctx.arg(2), Hook::PathUnlink)
+    change(ctx.arg(0), ctx.arg(1), ctx.arg(2), Hook::PathUnlink)
 }
 
 /// `int path_symlink(const struct path *dir, struct dentry *dentry, const char *old_name)`
 #[lsm(hook = "path_symlink")]
 pub fn path_symlink(ctx: LsmContext) -> i32 {
-    judge(ctx.arg(0), ctx.arg(3), Hook::PathSymlink)
+    change(ctx.arg(0), ctx.arg(1), ctx.arg(3), Hook::PathSymlink)
 }
 
 /// `int path_truncate(const struct path *path)`
@@ -83,13 +95,13 @@ pub fn path_truncate(ctx: LsmContext) -> i32 {
 /// `int path_chmod(const struct path *path, umode_t mode)`
 #[lsm(hook = "path_chmod")]
 pub fn path_chmod(ctx: LsmContext) -> i32 {
-    judge(ctx.arg(0), ctx.arg(2), Hook::PathChmod)
+    change(ctx.arg(0), core::ptr::null(), ctx.arg(2), Hook::PathChmod)
 }
 
 /// `int path_chown(const struct path *path, kuid_t uid, kgid_t gid)`
 #[lsm(hook = "path_chown")]
 pub fn path_chown(ctx: LsmContext) -> i32 {
-    judge(ctx.arg(0), ctx.arg(3), Hook::PathChown)
+    change(ctx.arg(0), core::ptr::null(), ctx.arg(3), Hook::PathChown)
 }
 
 /// `int path_chroot(const struct path *path)`
@@ -108,14 +120,14 @@ pub fn path_notify(ctx: LsmContext) -> i32 {
 /// *new_dentry, unsigned int flags)`: the kernel wants both in one mount.
 #[lsm(hook = "path_rename")]
 pub fn path_rename(ctx: LsmContext) -> i32 {
-    judge(ctx.arg(0), ctx.arg(5), Hook::PathRename)
+    change(ctx.arg(0), ctx.arg(1), ctx.arg(5), Hook::PathRename)
 }
 
 /// `int path_link(struct dentry *old_dentry, const struct path *new_dir, struct dentry *new_dentry)`: the kernel wants
 /// both in one mount.
 #[lsm(hook = "path_link")]
 pub fn path_link(ctx: LsmContext) -> i32 {
-    judge(ctx.arg(1), ctx.arg(3), Hook::PathLink)
+    change(ctx.arg(1), ctx.arg(0), ctx.arg(3), Hook::PathLink)
 }
 
 /// `int inode_getattr(const struct path *path)`

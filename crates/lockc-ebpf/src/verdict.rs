@@ -11,7 +11,7 @@ use lockc_core::{
         ContainerEntry, ContainerKey, DETAIL_NAME_LEN, DETAIL_NAMES, ERROR_SITES, Event, FileId, Hook, MODE_AUDIT,
         MODE_ENFORCE, NAMES_LEN, STATE_CONFINED,
     },
-    rules::{Rule, RuleMask},
+    rules::{Level, Rule, RuleMask},
 };
 
 use crate::{
@@ -97,6 +97,12 @@ impl Judged {
             Some(entry) => RuleMask(entry.rules).has(rule),
             None => true,
         }
+    }
+
+    /// Whether its level is privileged: only the administrator can say so.
+    #[inline(always)]
+    pub fn is_privileged(&self) -> bool {
+        self.entry.is_some_and(|entry| entry.level == Level::Privileged as u32)
     }
 
     /// Whether the container may use a capability.

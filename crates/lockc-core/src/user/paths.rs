@@ -21,7 +21,7 @@ pub const RUN: &str = "/run/lockc";
 pub const CONFIG: &str = "/etc/lockc/lockc.toml";
 
 /// Every pinned map.
-pub const MAP_NAMES: [&str; 13] = [
+pub const MAP_NAMES: [&str; 14] = [
     "task_labels",
     "sock_labels",
     "shadow",
@@ -32,6 +32,7 @@ pub const MAP_NAMES: [&str; 13] = [
     "ids",
     "meta",
     "names",
+    "own_maps",
     "events",
     "errors",
     "guard",

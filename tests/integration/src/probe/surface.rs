@@ -9,6 +9,16 @@ pub fn attempt(name: &str, args: &[&str]) -> Option<io::Result<String>> {
         ("bpf", []) => bpf(),
         ("perf", []) => perf(),
         ("set-clock", []) => set_clock(),
+        ("adjust-clock", []) => adjust_clock(),
+        ("load-module", []) => load_module(),
+        ("kexec", []) => sys::call(libc::SYS_kexec_load, &[0, 0, 0, 0]).map(|_| "unloaded".into()),
+        ("reboot-key", []) => reboot_key(),
+        ("accounting", []) => sys::call(libc::SYS_acct, &[0]).map(|_| "stopped".into()),
+        ("port", []) => sys::call(libc::SYS_ioperm, &[0x80, 1, 1]).map(|_| "port 0x80".into()),
+        ("all-ports", []) => sys::call(libc::SYS_iopl, &[3]).map(|_| "level 3".into()),
+        ("hurry", []) => sys::call(libc::SYS_setpriority, &[libc::PRIO_PROCESS as usize, 0, -5isize as usize])
+            .map(|_| "nice -5".into()),
+        ("quota-sync", []) => quota_sync(),
         ("user-keyring", []) => user_keyring(),
         ("own-key", []) => own_key(),
         ("io-uring", []) => io_uring(),
@@ -39,6 +49,37 @@ fn set_clock() -> io::Result<String> {
     sys::call(libc::SYS_clock_gettime, &[libc::CLOCK_REALTIME as usize, (&raw mut now) as usize])?;
     sys::call(libc::SYS_clock_settime, &[libc::CLOCK_REALTIME as usize, (&raw const now) as usize])
         .map(|_| "set".into())
+}
+
+/// The length of a tick, to what it is (`ADJ_TICK`, include/uapi/linux/timex.h).
+fn adjust_clock() -> io::Result<String> {
+    const ADJ_TICK: u64 = 0x4000;
+    // `struct timex` begins with the 32 bits of `modes`, which padding follows.
+    let mut timex = [0u64; size_of::<libc::timex>().div_ceil(8)];
+    sys::call(libc::SYS_adjtimex, &[timex.as_mut_ptr() as usize])?;
+    timex[0] = ADJ_TICK;
+    sys::call(libc::SYS_adjtimex, &[timex.as_mut_ptr() as usize]).map(|_| "set".into())
+}
+
+/// No module: who may load one gets as far as the kernel's look at it.
+fn load_module() -> io::Result<String> {
+    let image = [0u8; 64];
+    match sys::call(libc::SYS_init_module, &[image.as_ptr() as usize, image.len(), c"".as_ptr() as usize]) {
+        Err(error) if error.raw_os_error() == Some(libc::ENOEXEC) => Ok("it was looked at".into()),
+        result => result.map(|_| "loaded".into()),
+    }
+}
+
+/// What Ctrl-Alt-Del does: to what it is in a machine without systemd (`LINUX_REBOOT_CMD_CAD_ON`).
+fn reboot_key() -> io::Result<String> {
+    const MAGIC: [usize; 2] = [0xfee1_dead, 672_274_793];
+    const CAD_ON: usize = 0x89AB_CDEF;
+    sys::call(libc::SYS_reboot, &[MAGIC[0], MAGIC[1], CAD_ON, 0]).map(|_| "set".into())
+}
+
+/// Every file system's quotas to disk: `QCMD(Q_SYNC, USRQUOTA)`, include/uapi/linux/quota.h.
+fn quota_sync() -> io::Result<String> {
+    sys::call(libc::SYS_quotactl, &[0x0080_0001 << 8, 0, 0, 0]).map(|_| "synced".into())
 }
 
 /// include/uapi/linux/keyctl.h

@@ -12,6 +12,7 @@ mod kernel_log;
 mod lifecycle;
 mod mounts;
 mod ordinary;
+mod own;
 mod paths;
 mod pseudo;
 mod sockets;
@@ -153,6 +154,7 @@ pub fn all() -> Vec<Case> {
         tasks::ROWS,
         surface::ROWS,
         guard::ROWS,
+        own::ROWS,
         admission::ROWS,
         lifecycle::ROWS,
     ];

@@ -24,6 +24,22 @@ fn search(bundle: Bundle) -> Bundle {
     bundle.bind("/srv/lockc-it/data", "/data").cap("CAP_DAC_READ_SEARCH")
 }
 
+fn module(bundle: Bundle) -> Bundle {
+    bundle.cap("CAP_SYS_MODULE")
+}
+
+fn boot(bundle: Bundle) -> Bundle {
+    bundle.cap("CAP_SYS_BOOT").host("pid")
+}
+
+fn accounting(bundle: Bundle) -> Bundle {
+    bundle.cap("CAP_SYS_PACCT").host("pid")
+}
+
+fn ports(bundle: Bundle) -> Bundle {
+    bundle.cap("CAP_SYS_RAWIO")
+}
+
 fn clock(bundle: Bundle) -> Bundle {
     bundle.cap("CAP_SYS_TIME")
 }
@@ -48,6 +64,11 @@ fn host_root(bundle: Bundle) -> Bundle {
 
 const fn mount(name: &'static str, reference: &'static str, args: Args) -> Technique {
     technique(name, reference, args, Bundle::admin, "capabilities", "mount")
+}
+
+/// What no capability gives a container while the rule `kernel` holds.
+const fn kernel(name: &'static str, reference: &'static str, args: Args, give: fn(Bundle) -> Bundle) -> Technique {
+    technique(name, reference, args, give, "capabilities", "kernel")
 }
 
 const fn task(name: &'static str, reference: &'static str, args: Args) -> Technique {
@@ -92,6 +113,13 @@ pub const TECHNIQUES: &[Technique] = &[
     task("ionice", "ioprio_set(2)", &["ionice", "{victim}"]),
     technique("shocker", "open_by_handle_at(2), shocker", &["handle", "/data", "2"], search, "capabilities", "files"),
     technique("clock", "clock_settime(2)", &["set-clock"], clock, "capabilities", "kernel"),
+    kernel("adjust-clock", "adjtimex(2)", &["adjust-clock"], clock),
+    kernel("load-module", "init_module(2)", &["load-module"], module),
+    kernel("kexec", "kexec_load(2)", &["kexec"], boot),
+    kernel("reboot", "reboot(2)", &["reboot-key"], boot),
+    kernel("accounting", "acct(2)", &["accounting"], accounting),
+    kernel("ioperm", "ioperm(2)", &["port"], ports),
+    kernel("iopl", "iopl(2)", &["all-ports"], ports),
     technique(
         "host-root-procfs",
         "docker run -v /:/host",
