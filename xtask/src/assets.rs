@@ -26,7 +26,7 @@ const WORKLOAD_SOURCES: [(&str, &str); 2] =
 
 /// What a guest has beyond Debian's minimum.
 const GUEST_PACKAGES: &str = "docker.io,docker-cli,containerd,runc,crun,iproute2,iptables,procps,busybox-static,\
-    kmod,bpftool,strace,ca-certificates,apparmor,jq,criu,docker-buildx";
+    kmod,bpftool,strace,ca-certificates,apparmor,jq,criu,docker-buildx,btrfs-progs,erofs-utils,fuse-overlayfs";
 
 /// What the workloads' image has; Debian's suite of it, whatever kernel and engine run it.
 const WORKLOAD_SUITE: &str = "trixie";

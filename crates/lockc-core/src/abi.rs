@@ -8,7 +8,7 @@ mod hook;
 pub use hook::Hook;
 
 /// Version of everything in this module.
-pub const ABI_VERSION: u32 = 3;
+pub const ABI_VERSION: u32 = 4;
 
 /// How many containers can be registered at a time; a slot is taken again once its container and tasks are gone.
 pub const MAX_CONTAINERS: u32 = 16_384;
@@ -82,6 +82,8 @@ pub const ENTRY_DELETING: u32 = 1;
 pub const ENTRY_GUARD: u32 = 2;
 /// [`ContainerEntry::flags`]: without network, the loopback addresses of IPv4 may be used all the same.
 pub const ENTRY_LOOPBACK: u32 = 4;
+/// [`ContainerEntry::flags`]: it has a volume into which the host may mount more.
+pub const ENTRY_PROPAGATION: u32 = 8;
 
 /// Bytes of a container's id that are kept for messages.
 pub const ID_LEN: usize = 64;
@@ -163,6 +165,9 @@ pub const GIVEN_SOCKET: u32 = 2;
 pub const GIVEN_DEVICE: u32 = 3;
 /// Value of `given`: a file that the runtime left as standard input, output or error.
 pub const GIVEN_STDIO: u32 = 4;
+
+/// Value of `given`: a mount root below which the host may mount more while the container runs.
+pub const GIVEN_PROPAGATING: u32 = 5;
 
 /// [`FileId::dev`] of character devices in `given`: no superblock has this number.
 const CHARACTER_DEVICES: u32 = u32::MAX;

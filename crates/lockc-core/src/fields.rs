@@ -48,6 +48,7 @@ fields! {
     VFSMOUNT_SB: "vfsmount" "mnt_sb";
     MOUNT_VFSMOUNT: "mount" "mnt";
     MOUNT_NS: "mount" "mnt_ns";
+    MOUNT_PARENT: "mount" "mnt_parent";
     DENTRY_PARENT: "dentry" "d_parent";
     // Since 6.15 the name is in a union of `__d_name` and a read-only `d_name`.
     DENTRY_NAME: "dentry" "d_name.name" | "__d_name.name";

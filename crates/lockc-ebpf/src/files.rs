@@ -12,7 +12,10 @@
 
 use aya_ebpf::{bindings::BPF_NOEXIST, helpers::bpf_probe_read_kernel, macros::lsm, programs::LsmContext};
 use lockc_core::{
-    abi::{ContainerKey, ENTRY_GUARD, FileId, GIVEN_MOUNT, GIVEN_STDIO, GivenKey, Hook},
+    abi::{
+        ContainerKey, ENTRY_GUARD, ENTRY_PROPAGATION, FileId, GIVEN_MOUNT, GIVEN_PROPAGATING, GIVEN_STDIO, GivenKey,
+        Hook,
+    },
     rules::Rule,
 };
 
@@ -176,6 +179,12 @@ pub fn is_given(who: &Judged, mnt: Obj, hook: Hook) -> bool {
         Ok(MNT_NS_INTERNAL) => return true,
         // Nobody said what it is given.
         Ok(namespace) if entry.flags & ENTRY_GUARD != 0 => return namespace == own_mount_ns(),
+        Ok(namespace) if entry.flags & ENTRY_PROPAGATION != 0 && namespace == own_mount_ns() => {
+            match is_propagated(who, mnt) {
+                Ok(propagated) => return propagated,
+                Err(_) => verdict::error(hook),
+            }
+        }
         Ok(_) => {}
         Err(_) => verdict::error(hook),
     }
@@ -219,7 +228,39 @@ fn stdio_identity(fd: u64) -> Result<Option<FileId>, i32> {
 
 #[inline(always)]
 pub fn given(who: &Judged, id: FileId) -> bool {
-    kind_of(who, id) == GIVEN_MOUNT
+    is_mount(kind_of(who, id))
+}
+
+/// Whether that value of `given` is a mount's.
+#[inline(always)]
+pub fn is_mount(kind: u32) -> bool {
+    matches!(kind, GIVEN_MOUNT | GIVEN_PROPAGATING)
+}
+
+/// Mounts on mounts below a propagating volume that are looked through.
+const MAX_NESTED: usize = 4;
+
+/// Whether a mount came from the host into a volume that lets it (`rslave`, `rshared`) while the container ran. It is
+/// remembered then, for the hooks that are not told the mount.
+#[inline(always)]
+fn is_propagated(who: &Judged, mnt: Obj) -> Result<bool, i32> {
+    let vfsmount = kernel::offset(&kernel::MOUNT_VFSMOUNT) as u64;
+    let mut mount = mnt.addr().wrapping_sub(vfsmount);
+    for _ in 0..MAX_NESTED {
+        let parent: u64 = kernel::read(mount, &kernel::MOUNT_PARENT)?;
+        if parent == mount {
+            break;
+        }
+        let root = kernel::read::<u64>(parent.wrapping_add(vfsmount), &kernel::VFSMOUNT_ROOT)?;
+        if kind_of(who, verdict::identity_at(root)?) == GIVEN_PROPAGATING {
+            let key = GivenKey { key: who.key, id: verdict::mount_root(mnt) };
+            // Where the map is full it is looked for again.
+            let _ = GIVEN.insert(key, GIVEN_MOUNT, u64::from(BPF_NOEXIST));
+            return Ok(true);
+        }
+        mount = parent;
+    }
+    Ok(false)
 }
 
 /// How the container was given something; 0: it was not.

@@ -12,7 +12,7 @@ use core::arch::asm;
 
 use aya_ebpf::{EbpfContext as _, macros::lsm, programs::LsmContext};
 use lockc_core::{
-    abi::{ENTRY_GUARD, FileId, GIVEN_MOUNT, GIVEN_STDIO, Hook},
+    abi::{ENTRY_GUARD, FileId, GIVEN_STDIO, Hook},
     rules::Rule,
 };
 
@@ -80,7 +80,7 @@ fn is_within(who: &Judged, dentry: Obj) -> bool {
             return true;
         }
         let kind = files::kind_of(who, FileId { ino, dev, pad: 0 });
-        if kind == GIVEN_MOUNT || (step == 0 && kind == GIVEN_STDIO) {
+        if files::is_mount(kind) || (step == 0 && kind == GIVEN_STDIO) {
             return true;
         }
         let Ok(parent) = kernel::read::<u64>(at, &kernel::DENTRY_PARENT) else {

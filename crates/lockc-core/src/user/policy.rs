@@ -26,11 +26,12 @@ pub enum Control {
     RunAsRoot,
     RuntimeHandlers,
     Restore,
+    OwnFiles,
 }
 
 impl Control {
     /// Every control.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::HostMounts,
         Self::HostSockets,
         Self::MountTypes,
@@ -42,6 +43,7 @@ impl Control {
         Self::RunAsRoot,
         Self::RuntimeHandlers,
         Self::Restore,
+        Self::OwnFiles,
     ];
 
     /// The name used in configuration and messages.
@@ -58,6 +60,7 @@ impl Control {
             Self::RunAsRoot => "run-as-root",
             Self::RuntimeHandlers => "runtime-handlers",
             Self::Restore => "restore",
+            Self::OwnFiles => "own-files",
         }
     }
 
@@ -80,13 +83,14 @@ impl Control {
             Self::RunAsRoot => "running as uid 0",
             Self::RuntimeHandlers => "annotations that make the runtime do something else",
             Self::Restore => "restoring from a checkpoint",
+            Self::OwnFiles => "writable mounts of lockc's own configuration and programs",
         }
     }
 
     /// Whether a policy may take the control away. Without the others the kernel side never gets to judge the
     /// container, so that only `privileged`, which says so, is without them.
     pub const fn optional(self) -> bool {
-        !matches!(self, Self::MountNamespace | Self::RuntimeHandlers | Self::Restore)
+        !matches!(self, Self::MountNamespace | Self::RuntimeHandlers | Self::Restore | Self::OwnFiles)
     }
 
     const fn bit(self) -> u32 {

@@ -17,8 +17,9 @@ use super::{
 };
 use crate::{
     abi::{
-        ANY_MINOR, ContainerEntry, ContainerKey, ENTRY_DELETING, ENTRY_LOOPBACK, FileId, GIVEN_DEVICE, GIVEN_MOUNT,
-        GIVEN_SOCKET, GivenKey, LABEL_SEEN, MAX_CONTAINERS, STATE_IDENTIFY, Usage, device_id,
+        ANY_MINOR, ContainerEntry, ContainerKey, ENTRY_DELETING, ENTRY_LOOPBACK, ENTRY_PROPAGATION, FileId,
+        GIVEN_DEVICE, GIVEN_MOUNT, GIVEN_PROPAGATING, GIVEN_SOCKET, GivenKey, LABEL_SEEN, MAX_CONTAINERS,
+        STATE_IDENTIFY, Usage, device_id,
     },
     rules::{Level, RuleMask},
 };
@@ -54,6 +55,8 @@ pub struct NewContainer {
     pub rootfs: PathBuf,
     /// Sources of bind mounts; the file systems that are mounted below them are given too.
     pub mounts: Vec<PathBuf>,
+    /// Those of them into which the host may mount more while the container runs.
+    pub propagating: Vec<PathBuf>,
     /// Unix sockets of the host that the policy names.
     pub sockets: Vec<PathBuf>,
     /// Devices beyond those of every container.
@@ -146,7 +149,8 @@ impl Registry {
             generation: key.generation,
             level: new.level as u32,
             mode: new.mode,
-            flags: if new.loopback { ENTRY_LOOPBACK } else { 0 },
+            flags: if new.loopback { ENTRY_LOOPBACK } else { 0 }
+                | if new.propagating.is_empty() { 0 } else { ENTRY_PROPAGATION },
             rules: new.rules.0,
             capabilities: new.capabilities,
             root_uid: new.root_uid,
@@ -165,7 +169,8 @@ impl Registry {
             self.give(key, &path, GIVEN_MOUNT)?;
         }
         for source in &new.mounts {
-            self.give(key, source, GIVEN_MOUNT)?;
+            let propagates = new.propagating.contains(source);
+            self.give(key, source, if propagates { GIVEN_PROPAGATING } else { GIVEN_MOUNT })?;
             for path in table.below(source) {
                 // A file system that went away, or one whose mount point root may not enter (FUSE), is not given.
                 match self.give(key, &path, GIVEN_MOUNT) {

@@ -104,6 +104,11 @@ impl Mount {
     pub fn is_bind(&self) -> bool {
         self.kind == "bind" || self.options.iter().any(|option| option == "bind" || option == "rbind")
     }
+
+    /// Whether file systems that the host mounts below the source later appear in the container.
+    pub fn propagates(&self) -> bool {
+        self.options.iter().any(|option| ["slave", "rslave", "shared", "rshared"].contains(&option.as_str()))
+    }
 }
 
 /// `linux`.

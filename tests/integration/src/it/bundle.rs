@@ -49,6 +49,8 @@ pub struct Bundle {
     pub leak: Option<String>,
     /// Root of the container, if not the common one.
     pub rootfs: Option<String>,
+    /// `linux.rootfsPropagation`; empty: the runtime's own.
+    propagation: &'static str,
 }
 
 impl Bundle {
@@ -74,6 +76,7 @@ impl Bundle {
             uid: 0,
             leak: None,
             rootfs: None,
+            propagation: "",
         }
     }
 
@@ -122,9 +125,22 @@ impl Bundle {
         self
     }
 
+    /// A read-only bind mount, with all that is mounted below.
+    pub fn bind_read_only(mut self, source: &str, destination: &str) -> Self {
+        self.mounts
+            .push(json!({"destination": destination, "type": "bind", "source": source, "options": ["rbind", "rro"]}));
+        self
+    }
+
     /// Any mount.
     pub fn mount(mut self, mount: Value) -> Self {
         self.mounts.push(mount);
+        self
+    }
+
+    /// Another propagation of the root file system, as engines choose for volumes that propagate.
+    pub fn propagation(mut self, propagation: &'static str) -> Self {
+        self.propagation = propagation;
         self
     }
 
@@ -154,7 +170,7 @@ impl Bundle {
             rules.push(json!({"allow": true, "type": "c", "major": device["major"], "minor": device["minor"], "access": "rwm"}));
         }
         let caps = &self.caps;
-        let spec = json!({
+        let mut spec = json!({
             "ociVersion": "1.0.2",
             "process": {
                 "terminal": false, "cwd": self.cwd, "args": self.args,
@@ -169,6 +185,9 @@ impl Bundle {
             "annotations": self.annotations,
             "linux": {"namespaces": self.namespaces, "devices": self.devices, "resources": {"devices": rules}},
         });
+        if !self.propagation.is_empty() {
+            spec["linux"]["rootfsPropagation"] = self.propagation.into();
+        }
         let path = folder.join("config.json");
         fs::write(&path, spec.to_string()).with_context(|| format!("cannot write {}", path.display()))?;
         Ok(folder)

@@ -115,6 +115,7 @@ fn family_socket(family: &str) -> io::Result<String> {
         "inet6" => (libc::AF_INET6, libc::SOCK_DGRAM, 0),
         "netlink" => (libc::AF_NETLINK, libc::SOCK_RAW, 0),
         "packet" => (libc::AF_PACKET, libc::SOCK_RAW, 0),
+        "vsock" => (libc::AF_VSOCK, libc::SOCK_STREAM, 0),
         "unix" => (libc::AF_UNIX, libc::SOCK_STREAM, 0),
         _ => return Err(usage(family)),
     };

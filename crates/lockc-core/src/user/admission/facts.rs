@@ -1,5 +1,6 @@
 //! What admission has to know of the host; a trait, so that tests judge recorded containers without their host.
 
+use crate::user::config::CONFIG_PATH;
 use std::{
     fs, io,
     os::unix::{ffi::OsStringExt as _, fs::FileTypeExt as _, fs::MetadataExt as _},
@@ -68,6 +69,10 @@ pub trait Facts {
     fn kind(&self, path: &Path) -> io::Result<Kind>;
     /// Whether `path` is the host's own namespace of that kind.
     fn is_host_namespace(&self, path: &Path, kind: Namespace) -> io::Result<bool>;
+    /// The host's number of uid 0 in a user namespace; nothing if it has none there, or no process is in it.
+    fn root_uid(&self, user_namespace: &Path) -> io::Result<Option<u32>>;
+    /// What lockc itself consists of: its configuration and its programs.
+    fn own_files(&self) -> Vec<PathBuf>;
     /// The mount table.
     fn mounts(&self) -> io::Result<Vec<MountedAt>>;
 }
@@ -112,6 +117,30 @@ impl Facts for Host {
         Ok(false)
     }
 
+    fn root_uid(&self, user_namespace: &Path) -> io::Result<Option<u32>> {
+        let wanted = fs::metadata(user_namespace)?;
+        for process in fs::read_dir("/proc")?.flatten() {
+            // Most entries are no processes, and some end meanwhile.
+            let Ok(namespace) = fs::metadata(process.path().join("ns/user")) else { continue };
+            if (namespace.dev(), namespace.ino()) == (wanted.dev(), wanted.ino())
+                && let Ok(map) = fs::read_to_string(process.path().join("uid_map"))
+            {
+                return Ok(root_of(&map));
+            }
+        }
+        Ok(None)
+    }
+
+    fn own_files(&self) -> Vec<PathBuf> {
+        let mut own = vec![PathBuf::from(CONFIG_PATH).parent().unwrap_or(Path::new("/etc/lockc")).to_owned()];
+        // The program that runs, whatever its name, and the command that is installed beside it.
+        if let Ok(program) = std::env::current_exe() {
+            own.push(program.with_file_name("lockc"));
+            own.push(program);
+        }
+        own
+    }
+
     fn mounts(&self) -> io::Result<Vec<MountedAt>> {
         let table = fs::read("/proc/self/mountinfo")?;
         table
@@ -122,6 +151,17 @@ impl Facts for Host {
             })
             .collect()
     }
+}
+
+/// The host's number of uid 0 in a `uid_map` (user_namespaces(7)), as a process of the initial user namespace reads it.
+fn root_of(map: &str) -> Option<u32> {
+    map.lines().find_map(|line| {
+        let mut numbers = line.split_whitespace().map(str::parse::<u32>);
+        match (numbers.next()?, numbers.next()?, numbers.next()?) {
+            (Ok(0), Ok(host), Ok(1..)) => Some(host),
+            _ => None,
+        }
+    })
 }
 
 fn parse(line: &[u8]) -> Option<MountedAt> {
@@ -160,6 +200,17 @@ mod tests {
         let mount = parse(line).unwrap();
         assert_eq!(mount, MountedAt { device: "98:0".into(), root: "/mnt1/a b".into(), point: r"/mnt2\".into() });
         assert_eq!(parse(b"36 35 98:0"), None);
+    }
+
+    #[test]
+    fn the_root_of_a_user_namespace_is_read_from_its_map() {
+        assert_eq!(root_of("         0     100000      65536\n"), Some(100_000));
+        assert_eq!(root_of("1 1000 1\n0 7 1\n"), Some(7));
+        assert_eq!(root_of("1 1000 1\n"), None);
+        assert_eq!(root_of("0 0 0\n"), None);
+        assert_eq!(root_of(""), None);
+        assert!(Host.root_uid(Path::new("/proc/self/ns/user")).unwrap().is_some());
+        assert!(Host.root_uid(Path::new("/nonexistent")).is_err());
     }
 
     #[test]

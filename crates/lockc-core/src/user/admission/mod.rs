@@ -16,6 +16,7 @@ pub mod engines;
 pub mod facts;
 pub mod mounts;
 pub mod namespaces;
+mod own;
 pub mod process;
 #[cfg(test)]
 mod tests;
@@ -55,12 +56,16 @@ pub struct Given {
     pub rootfs: PathBuf,
     /// Sources of its bind mounts.
     pub mounts: Vec<PathBuf>,
+    /// Those of them into which the host may mount more while the container runs (`rslave`, `rshared` and their like).
+    pub propagating: Vec<PathBuf>,
     /// Unix sockets of the host that the configuration names.
     pub sockets: Vec<PathBuf>,
     /// Devices of its specification.
     pub devices: Vec<GivenDevice>,
     /// Whether the specification gives every device there is.
     pub all_devices: bool,
+    /// The host's number of its uid 0.
+    pub root_uid: u32,
 }
 
 /// One thing that the policy refuses.
@@ -133,6 +138,7 @@ pub fn admit(
     let mut given = mounts::judge(request, config, engines, facts, &mut findings);
     (given.devices, given.all_devices) = devices::given(&spec.linux);
     namespaces::judge(spec, facts, &mut findings);
+    given.root_uid = namespaces::root_uid(&spec.linux, facts, &mut findings);
     devices::judge(&spec.linux, &mut findings);
     match &spec.process {
         Some(process) => process::judge(process, &mut findings),

@@ -5,12 +5,16 @@ use std::path::{Path, PathBuf};
 use super::{
     Engines, Findings, Given, Request, devices,
     facts::{Facts, Kind},
+    own::{Own, brings_submounts},
     trees::{Place, Reach, Trees},
 };
-use crate::user::{
-    config::{CONFIG_PATH, Config},
-    policy::{Control, Strength},
-    spec::Mount,
+use crate::{
+    rules::Rule,
+    user::{
+        config::{CONFIG_PATH, Config},
+        policy::{Control, Strength},
+        spec::Mount,
+    },
 };
 
 /// File systems that show a container its own things only. (A bind mount is judged by its source.)
@@ -37,7 +41,8 @@ pub(super) fn judge(
             return Given::default();
         }
     };
-    let judge = Judge { request, config, engines: &engines, trees: &trees, facts };
+    let own = Own::new(&trees, facts, findings.policy.rules.has(Rule::Mount));
+    let judge = Judge { request, config, engines: &engines, trees: &trees, own: &own, facts };
     let mut given = Given::default();
     judge.rootfs(&mut given, findings);
     for mount in &request.spec.mounts {
@@ -59,6 +64,7 @@ struct Judge<'a> {
     config: &'a Config,
     engines: &'a Engines,
     trees: &'a Trees,
+    own: &'a Own,
     facts: &'a dyn Facts,
 }
 
@@ -125,8 +131,17 @@ impl Judge<'_> {
             Kind::Directory | Kind::File => {
                 if let Some((what, remedy)) = self.refusal(&source, mount, findings) {
                     findings.add(Control::HostMounts, format!("{label} {what}"), remedy);
+                } else if let Some(own) = self.own.changed_by(mount, &self.trees.place(&source)) {
+                    findings.add(
+                        Control::OwnFiles,
+                        format!("{label} lets the container change {}", own.display()),
+                        "mount it read-only (rro where file systems are mounted below it)",
+                    );
                 }
             }
+        }
+        if mount.propagates() {
+            given.propagating.push(source.clone());
         }
         given.mounts.push(source);
     }
@@ -173,9 +188,7 @@ impl Judge<'_> {
                 Some((format!("leads to {}, which {what}", alias.path().display()), remedy))
             });
         }
-        let submounts =
-            mount.options.iter().any(|option| option == "rbind") || mount.options.iter().all(|option| option != "bind");
-        self.host_refusal(&place, submounts, strength)
+        self.host_refusal(&place, brings_submounts(mount), strength)
     }
 
     fn host_refusal(&self, place: &Place, submounts: bool, strength: Strength) -> Option<(String, String)> {

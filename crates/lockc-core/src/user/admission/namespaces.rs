@@ -9,9 +9,12 @@ use super::{
     Findings,
     facts::{Facts, Namespace},
 };
-use crate::user::{
-    policy::Control,
-    spec::{self, Spec},
+use crate::{
+    rules::Rule,
+    user::{
+        policy::Control,
+        spec::{self, Linux, Spec},
+    },
 };
 
 /// Namespaces that a container must have of its own or share with its pod: name in the configuration, kind, and the
@@ -47,6 +50,26 @@ pub(super) fn judge(spec: &Spec, facts: &dyn Facts, findings: &mut Findings<'_>)
             findings.add(Control::HostNamespaces, what, format!("leave {option} (hostNetwork, hostPID, hostIPC) out"));
         }
     }
+}
+
+/// The host's number of the container's uid 0: by the mappings of its own user namespace, by those of the one that it
+/// joins, or 0 without one.
+pub(super) fn root_uid(linux: &Linux, facts: &dyn Facts, findings: &mut Findings<'_>) -> u32 {
+    let path = linux.namespaces.iter().find(|namespace| namespace.kind == "user").map(|namespace| &namespace.path);
+    let Some(path) = path.filter(|path| !path.as_os_str().is_empty()) else {
+        return linux.root_uid();
+    };
+    let why = match facts.root_uid(path) {
+        Ok(Some(uid)) => return uid,
+        Ok(None) => "no process in it, or no uid 0".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    // Only this rule asks who is root.
+    if findings.policy.rules.has(Rule::Privilege) {
+        let what = format!("the user namespace {} has {why}, so that nobody knows who is root in it", path.display());
+        findings.add(Control::HostNamespaces, what, "join the namespace of a running container");
+    }
+    linux.root_uid()
 }
 
 fn host_path(path: &Path, kind: Namespace, facts: &dyn Facts) -> Option<String> {

@@ -53,11 +53,15 @@ impl Place {
 
     /// Whether this is `other` or below it, as a path or by location.
     pub(crate) fn is_within(&self, other: &Self) -> bool {
-        let located = match (&self.location, &other.location) {
+        self.is_located_in(other) || self.path.starts_with(&other.path)
+    }
+
+    /// Whether this is `other` or below it on the same file system, so that a mount of `other` shows it by itself.
+    pub(crate) fn is_located_in(&self, other: &Self) -> bool {
+        match (&self.location, &other.location) {
             (Some(this), Some(other)) => this.device == other.device && this.path.starts_with(&other.path),
             _ => false,
-        };
-        located || self.path.starts_with(&other.path)
+        }
     }
 }
 

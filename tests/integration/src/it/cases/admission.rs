@@ -4,12 +4,18 @@ use anyhow::{Result, bail};
 
 use super::{Row, Test, both, row, works};
 use crate::bundle::Bundle;
+use crate::check::Works;
 use crate::command;
 use crate::lab::Lab;
 use crate::launch::{self, By, Runtime};
 
 const fn refused(give: fn(Bundle) -> Bundle, reason: &'static str) -> Test {
     Test::Refused { give, policy: "baseline", reason }
+}
+
+/// Under a policy that admits mounts of the host.
+const fn own_files(give: fn(Bundle) -> Bundle) -> Test {
+    Test::Refused { give, policy: "escape-baseline", reason: "own-files" }
 }
 
 /// A path with more bytes than the first lockc compared.
@@ -49,6 +55,17 @@ pub const ROWS: &[Row] = &[
             policy: "restricted",
             reason: "/srv/lockc-it/data",
         },
+    ),
+    row("admission/own-files", own_files(|b| b.bind("/", "/host"))),
+    row("admission/own-files-etc", own_files(|b| b.bind("/etc", "/host"))),
+    row("admission/own-program", own_files(|b| b.bind("/usr/local", "/host"))),
+    row(
+        "admission/own-files-read-only",
+        Test::Works(Works {
+            args: &["cat", "/host/etc/lockc/lockc.toml"],
+            give: |b| b.bind_read_only("/", "/host"),
+            policy: "escape-baseline",
+        }),
     ),
     row(
         "admission/allowed-mounts",

@@ -16,6 +16,7 @@ mod own;
 mod paths;
 mod pseudo;
 mod sockets;
+mod storage;
 mod surface;
 mod tasks;
 
@@ -151,6 +152,7 @@ pub fn all() -> Vec<Case> {
         sockets::ROWS,
         files::ROWS,
         paths::ROWS,
+        storage::ROWS,
         tasks::ROWS,
         surface::ROWS,
         guard::ROWS,

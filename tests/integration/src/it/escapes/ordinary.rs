@@ -140,5 +140,6 @@ pub const TECHNIQUES: &[Technique] = &[
     only("regain-root", "setresuid(2), PR_SET_KEEPCAPS", &["regain-root", "1000"], "privilege", Stopped::Restricted),
     only("inet", "ip(7)", &["socket", "inet"], "network", Stopped::Offline),
     only("inet6", "ipv6(7)", &["socket", "inet6"], "network", Stopped::Offline),
+    only("vsock", "vsock(7)", &["socket", "vsock"], "network", Stopped::Offline),
     only("netlink", "netlink(7)", &["socket", "netlink"], "network", Stopped::Offline),
 ];

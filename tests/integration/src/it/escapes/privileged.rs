@@ -59,7 +59,7 @@ fn pins(bundle: Bundle) -> Bundle {
 }
 
 fn host_root(bundle: Bundle) -> Bundle {
-    bundle.bind("/", "/host").admin()
+    bundle.bind_read_only("/", "/host").admin()
 }
 
 const fn mount(name: &'static str, reference: &'static str, args: Args) -> Technique {

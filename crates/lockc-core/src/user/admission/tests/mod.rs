@@ -2,6 +2,7 @@
 
 mod builds;
 mod mounts;
+mod own;
 
 use std::{collections::BTreeMap, io};
 
@@ -79,6 +80,14 @@ impl Facts for Fake {
             return Err(io::ErrorKind::NotFound.into());
         }
         Ok(self.host_namespaces.iter().any(|host| host == path))
+    }
+
+    fn root_uid(&self, user_namespace: &Path) -> io::Result<Option<u32>> {
+        Ok((user_namespace == Path::new("/proc/77/ns/user")).then_some(100_000))
+    }
+
+    fn own_files(&self) -> Vec<PathBuf> {
+        vec!["/etc/lockc".into(), "/usr/local/bin/lockc-runc-wrapper".into()]
     }
 
     fn mounts(&self) -> io::Result<Vec<MountedAt>> {
