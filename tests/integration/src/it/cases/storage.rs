@@ -75,8 +75,10 @@ fn prepare(name: &str, make: &str) -> Result<String> {
         "for n in 1 2 3; do findmnt -Rno TARGET -R {place} | sort -r | xargs -r umount -l; done 2> /dev/null; \
          for m in $(grep -o ' {place}[^ ]*' /proc/mounts | sort -r); do umount -l $m; done; rm -rf {place}"
     ))?;
-    command::sh(&format!("mkdir -p {place}; cd {place}; mkdir m t u w; C={common}; modprobe -q loop; set -e; {make}"))
-        .with_context(|| format!("the root file system of {name} cannot be made"))?;
+    command::sh(&format!(
+        "mkdir -p {place}; cd {place}; mkdir m t u w; C={common}; modprobe -aq loop fuse; set -e; {make}"
+    ))
+    .with_context(|| format!("the root file system of {name} cannot be made"))?;
     Ok(format!("{place}/m"))
 }
 
@@ -137,8 +139,7 @@ fn mounted_later(by: By, option: &str) -> Result<(Running, String)> {
     let volume =
         prepare("propagation", "mount --bind m m; mount --make-shared m; mkdir m/disk m/folder; echo kept > t/note")?;
     let mount = json!({"destination": "/v", "type": "bind", "source": volume, "options": ["rbind", option]});
-    let running =
-        Running::start(by, &Bundle::new(&["sleep", "1000"]).mount(mount).propagation("rslave"))?;
+    let running = Running::start(by, &Bundle::new(&["sleep", "1000"]).mount(mount).propagation("rslave"))?;
     command::sh(&format!(
         "cd {volume} && mount -t tmpfs disk disk && echo later > disk/f && mkdir disk/inner && mount -t tmpfs inner disk/inner && mount --bind ../t folder"
     ))?;

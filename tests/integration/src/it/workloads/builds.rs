@@ -30,11 +30,22 @@ pub const ROWS: &[Workload] = &[
 
 const FOLDER: &str = "/tmp/lockc-build";
 
-/// Stages; `more` stands after the first one's work, and `last` is the one that the last copies from.
+/// Two stages; `more` stands in the first, `last` at the end of the second's work.
 fn dockerfile(more: &str, last: &str) -> String {
     format!(
         "FROM {IMAGE} AS first\nARG WHO=nobody\nWORKDIR /src\nCOPY a.c .\nRUN gcc -o a a.c && useradd builder && echo $WHO > who\n{more}\
-         FROM {IMAGE}\nCOPY --from={last} /src/a /src/who /opt/\nRUN chmod 755 /opt/a && id -un > /opt/by\nUSER 1000\nCMD [\"sh\", \"-c\", \"/opt/a; cat /opt/who /opt/by; id -u\"]\n"
+         FROM {IMAGE}\nCOPY --from=first /src/a /src/who /opt/\nRUN chmod 755 /opt/a && id -un > /opt/by\n{last}\
+         USER 1000\nCMD [\"sh\", \"-c\", \"/opt/a; cat /opt/who /opt/by; id -u\"]\n"
+    )
+}
+
+/// What only BuildKit has: mounts of caches, of other stages and images whole and in part, and of secrets.
+fn mounts() -> String {
+    let small = crate::docker::IMAGE;
+    format!(
+        "FROM {small} AS second\nRUN --mount=type=bind,from={small},source=/bin,target=/f test -x /f/busybox && echo part > /a\n\
+         FROM {small} AS third\nRUN --mount=type=bind,from=second,target=/f test -s /f/a && echo whole > /b\n\
+         RUN --mount=type=secret,id=s grep -q hidden /run/secrets/s\n"
     )
 }
 
@@ -64,7 +75,7 @@ fn default_runtime(runtime: &str) -> Result<()> {
 }
 
 fn classic(way: &Way) -> Result<String> {
-    prepare(&dockerfile("", "first"))?;
+    prepare(&dockerfile("", ""))?;
     default_runtime(way.runtime())?;
     let built = command::run_for(
         240,
@@ -88,13 +99,8 @@ fn classic(way: &Way) -> Result<String> {
 }
 
 fn buildkit(way: &Way) -> Result<String> {
-    prepare(&dockerfile(
-        "RUN --mount=type=cache,target=/cache echo x > /cache/x && test -s /cache/x\nRUN --mount=type=tmpfs,target=/t touch /t/x\n\
-         FROM first AS second\nRUN --mount=type=bind,from=first,source=/src,target=/f test -x /f/a\n\
-         RUN --mount=type=bind,from=first,target=/f test -x /f/src/a\n\
-         RUN --mount=type=secret,id=s grep -q hidden /run/secrets/s\nFROM second AS third\n",
-        "third",
-    ))?;
+    let cache = "RUN --mount=type=cache,target=/cache echo x > /cache/x && test -s /cache/x\nRUN --mount=type=tmpfs,target=/t touch /t/x\n";
+    prepare(&dockerfile(&format!("{cache}{}", mounts()), "COPY --from=third /b /opt/b\n"))?;
     let runtime = if *way == Way::PLAIN { Runtime::Runc.path() } else { WRAPPER };
     let _ = fs::remove_file(BUILDER);
     symlink(runtime, BUILDER).with_context(|| format!("cannot link {BUILDER}"))?;

@@ -101,7 +101,9 @@ fn named(way: &Way) -> Result<String> {
 }
 
 fn sidecar(way: &Way) -> Result<String> {
-    let c = way.background(&["--ipc", "shareable", IMAGE, "redis-server", "--save", "", "--dir", "/tmp"])?;
+    // Not as PID 1: with that one all of the shared PID namespace ends.
+    let server = "redis-server --save '' --dir /tmp & wait; sleep 1000";
+    let c = way.background(&["--ipc", "shareable", IMAGE, "sh", "-c", server])?;
     let share = format!("container:{}", c.name);
     let work = "for n in $(seq 100); do redis-cli ping > /dev/null 2>&1 && break; sleep 0.3; done; redis-cli ping; p=$(pgrep -x redis-server); \
          tr '\\0' ' ' < /proc/$p/cmdline; echo; grep -c VmRSS /proc/$p/status; kill -0 $p && echo signalled; \
