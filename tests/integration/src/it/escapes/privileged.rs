@@ -24,6 +24,10 @@ fn search(bundle: Bundle) -> Bundle {
     bundle.bind("/srv/lockc-it/data", "/data").cap("CAP_DAC_READ_SEARCH")
 }
 
+fn cgroup1(bundle: Bundle) -> Bundle {
+    bundle.bind("/srv/lockc-it/cgroup1", "/cgroup1").admin()
+}
+
 fn module(bundle: Bundle) -> Bundle {
     bundle.cap("CAP_SYS_MODULE")
 }
@@ -53,9 +57,9 @@ fn bound_with_capabilities(bundle: Bundle) -> Bundle {
     bound(bundle).admin()
 }
 
-/// lockc's pins and configuration, given by somebody's mistake.
+/// lockc's pins, given by somebody's mistake; without CAP_BPF nobody changes them, labelled or not.
 fn pins(bundle: Bundle) -> Bundle {
-    bundle.bind("/sys/fs/bpf", "/hostbpf")
+    bundle.bind("/sys/fs/bpf", "/hostbpf").cap("CAP_BPF")
 }
 
 fn host_root(bundle: Bundle) -> Bundle {
@@ -120,6 +124,14 @@ pub const TECHNIQUES: &[Technique] = &[
     kernel("accounting", "acct(2)", &["accounting"], accounting),
     kernel("ioperm", "ioperm(2)", &["port"], ports),
     kernel("iopl", "iopl(2)", &["all-ports"], ports),
+    technique(
+        "release-agent",
+        "CVE-2022-0492",
+        &["write", "/cgroup1/release_agent", "/bin/false"],
+        cgroup1,
+        "capabilities",
+        "sysfs",
+    ),
     technique(
         "host-root-procfs",
         "docker run -v /:/host",
