@@ -67,6 +67,7 @@ pub const ROWS: &[Row] = &[
             policy: "escape-baseline",
         }),
     ),
+    row("admission/joined-user-namespace-root", Test::Code(joined_user_namespace)),
     row(
         "admission/allowed-mounts",
         works(&["ls", "/a", "/b"], |b| b.bind("/srv/lockc-it/data", "/a").bind("/home/data", "/b")),
@@ -120,4 +121,40 @@ fn looser(lab: &mut Lab, runtime: Runtime) -> Result<String> {
 
 fn unknown(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     outcome(lab, runtime, &Bundle::new(&["true"]), "no-such-policy", false, "no-such-policy")
+}
+
+/// Root of a user namespace that is joined by its path: another uid of the host's, which becomes root again.
+fn joined_user_namespace(lab: &mut Lab, runtime: Runtime) -> Result<String> {
+    let line = "unshare -U sleep 1000 < /dev/null > /dev/null 2>&1 & p=$!; \
+         until [ \"$(readlink /proc/$p/ns/user)\" != \"$(readlink /proc/$$/ns/user)\" ]; do sleep 0.1; done; \
+         echo 0 100000 65536 > /proc/$p/uid_map; echo 0 100000 65536 > /proc/$p/gid_map; echo $p";
+    let holder = command::sh(line)?;
+    let bundle = Bundle::probe(&["regain-root", "1000"]).join("user", &format!("/proc/{holder}/ns/user"));
+    let result = root_again(lab, runtime, &bundle);
+    command::sh(&format!("kill {holder}"))?;
+    if !lab.plain {
+        let gone = launch::run(By::Lockc("tight"), &bundle)?;
+        if gone.ok() || !gone.stderr.contains("host-namespaces") || !gone.stderr.contains("user namespace") {
+            bail!("a namespace without a process: {}", gone.said());
+        }
+    }
+    result
+}
+
+fn root_again(lab: &Lab, runtime: Runtime, bundle: &Bundle) -> Result<String> {
+    let before = launch::attempt(By::Plain(runtime), bundle)?;
+    if !before.ok {
+        bail!("proves nothing: without lockc it fails too: {before:?}");
+    }
+    if lab.plain {
+        return Ok(before.detail);
+    }
+    lab.forget_events()?;
+    let under = launch::attempt(By::Lockc("tight"), bundle)?;
+    if under.ok {
+        bail!("NOT DENIED: {under:?}");
+    }
+    lab.expect_event("privilege")?;
+    let baseline = launch::attempt(By::Lockc("baseline"), bundle)?;
+    if baseline.ok { Ok(under.detail) } else { bail!("BROKEN under baseline: {baseline:?}") }
 }

@@ -5,18 +5,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use super::way::{IMAGE, Way, docker};
-use super::{Work, Workload};
+use super::{Workload, engine};
 use crate::command;
 use crate::docker::Background;
-
-const fn engine(
-    name: &'static str,
-    title: &'static str,
-    needs: &'static str,
-    code: fn(&Way) -> Result<String>,
-) -> Workload {
-    Workload::new(name, title, needs, Work::Engine(code))
-}
 
 /// Why most rows do not run under `restricted`: starts are what takes the time here.
 pub const ENGINE: &str = "Docker's side of it does not depend on the level";

@@ -81,6 +81,27 @@ impl Workload {
     }
 }
 
+/// A row that is a script.
+const fn script(
+    name: &'static str,
+    title: &'static str,
+    needs: &'static str,
+    text: &'static str,
+    expected: &'static str,
+) -> Workload {
+    Workload::new(name, title, needs, Work::Script(text, expected))
+}
+
+/// A row that calls Docker.
+const fn engine(
+    name: &'static str,
+    title: &'static str,
+    needs: &'static str,
+    code: fn(&Way) -> Result<String>,
+) -> Workload {
+    Workload::new(name, title, needs, Work::Engine(code))
+}
+
 /// Every row, in the order in which they run.
 pub static ALL: LazyLock<Vec<Workload>> = LazyLock::new(|| {
     [programs::ROWS, system::ROWS, servers::ROWS, engine::ROWS, volumes::ROWS, network::ROWS, builds::ROWS].concat()

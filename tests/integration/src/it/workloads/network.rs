@@ -8,17 +8,8 @@ use anyhow::{Context, Result};
 
 use super::engine::patiently;
 use super::way::{IMAGE, Way, docker};
-use super::{Work, Workload};
+use super::{Workload, engine};
 use crate::launch::fresh_id;
-
-const fn engine(
-    name: &'static str,
-    title: &'static str,
-    needs: &'static str,
-    code: fn(&Way) -> Result<String>,
-) -> Workload {
-    Workload::new(name, title, needs, Work::Engine(code))
-}
 
 pub const ROWS: &[Workload] = &[
     engine("published-port", "a port published to the host, and the container's own address", "busybox", published)

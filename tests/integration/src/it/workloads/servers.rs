@@ -1,16 +1,6 @@
 //! Servers: programs that stay, fork, listen, and are asked.
 
-use super::{Work, Workload};
-
-const fn script(
-    name: &'static str,
-    title: &'static str,
-    needs: &'static str,
-    text: &'static str,
-    expected: &'static str,
-) -> Workload {
-    Workload::new(name, title, needs, Work::Script(text, expected))
-}
+use super::{Workload, script};
 
 pub const ROWS: &[Workload] = &[
     script(

@@ -1,16 +1,6 @@
 //! What systems do within a container: packages, accounts, supervision, observation, and the tools for these.
 
-use super::{Work, Workload};
-
-const fn script(
-    name: &'static str,
-    title: &'static str,
-    needs: &'static str,
-    text: &'static str,
-    expected: &'static str,
-) -> Workload {
-    Workload::new(name, title, needs, Work::Script(text, expected))
-}
+use super::{Workload, script};
 
 /// Why a row does not run under `restricted`.
 const ROOT: &str = "needs root in the container";

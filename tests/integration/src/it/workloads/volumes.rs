@@ -4,17 +4,8 @@ use anyhow::{Context, Result, bail};
 
 use super::engine::{ENGINE, patiently};
 use super::way::{IMAGE, Way, docker};
-use super::{Work, Workload};
+use super::{Workload, engine};
 use crate::command;
-
-const fn engine(
-    name: &'static str,
-    title: &'static str,
-    needs: &'static str,
-    code: fn(&Way) -> Result<String>,
-) -> Workload {
-    Workload::new(name, title, needs, Work::Engine(code))
-}
 
 pub const ROWS: &[Workload] = &[
     engine("copy", "docker cp both ways, diff, commit, export", "", copy).baseline_only(ENGINE),
