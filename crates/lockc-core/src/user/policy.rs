@@ -301,23 +301,30 @@ fn admittable(policy: &str, name: &str) -> Result<Control, PolicyError> {
     Err(PolicyError::Admit { policy: policy.into(), name: name.into(), problem: problem.into() })
 }
 
-/// Checks every policy of a configuration, used or not.
-pub(crate) fn check(config: &Config) -> Result<(), PolicyError> {
+/// Checks every name of a configuration, used or not; an error comes with the key that is at fault.
+pub(crate) fn check(config: &Config) -> Result<(), (String, PolicyError)> {
     for name in config.policies.keys() {
+        let key = format!("policies.{name}");
         if Level::from_name(name).is_some() {
-            return Err(PolicyError::Reserved(name.clone()));
+            return Err((key, PolicyError::Reserved(name.clone())));
         }
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
         if !(1..32).contains(&name.len()) || !name.bytes().all(plain) {
-            return Err(PolicyError::Name(name.clone()));
+            return Err((key, PolicyError::Name(name.clone())));
         }
-        named(config, name, &format!("policies.{name}"))?;
+        named(config, name, &key).map_err(|error| (key, error))?;
     }
-    named(config, &config.default, "`default`")?;
-    named(config, &config.ceiling, "`ceiling`")?;
+    let engines = config.engines.iter().map(|(engine, choice)| (format!("engines.{}", engine.name()), choice));
+    let namespaces = config.namespaces.iter().map(|(name, choice)| (format!("namespaces.{name}"), choice));
+    for (key, choice) in engines.chain(namespaces) {
+        for (what, name) in [("default", &choice.default), ("ceiling", &choice.ceiling)] {
+            if let Some(name) = name {
+                named(config, name, &format!("`{key}.{what}`")).map_err(|error| (key.clone(), error))?;
+            }
+        }
+    }
+    for (key, name) in [("default", &config.default), ("ceiling", &config.ceiling)] {
+        named(config, name, &format!("`{key}`")).map_err(|error| (key.into(), error))?;
+    }
     Ok(())
 }
-
-#[cfg(test)]
-#[path = "policy_tests.rs"]
-mod tests;

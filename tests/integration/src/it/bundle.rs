@@ -45,7 +45,10 @@ pub struct Bundle {
     annotations: serde_json::Map<String, Value>,
     pub cwd: String,
     uid: u32,
-    /// A folder of the host's that the runtime inherits as descriptor 3 and passes on.
+    /// Capabilities for programs only, not for the process.
+    only_bounding: bool,
+    /// What of the host's the runtime inherits as descriptor 3 and passes on: a path, or with `>` before it one that is
+    /// opened for writing as well.
     pub leak: Option<String>,
     /// Root of the container, if not the common one.
     pub rootfs: Option<String>,
@@ -74,6 +77,7 @@ impl Bundle {
             annotations: serde_json::Map::new(),
             cwd: "/".into(),
             uid: 0,
+            only_bounding: false,
             leak: None,
             rootfs: None,
             propagation: "",
@@ -102,6 +106,13 @@ impl Bundle {
     pub fn user(mut self, uid: u32) -> Self {
         self.uid = uid;
         self.caps.clear();
+        self
+    }
+
+    /// As an ordinary user that programs may give capabilities to.
+    pub fn user_with_bounds(mut self, uid: u32) -> Self {
+        self.uid = uid;
+        self.only_bounding = true;
         self
     }
 
@@ -170,13 +181,14 @@ impl Bundle {
             rules.push(json!({"allow": true, "type": "c", "major": device["major"], "minor": device["minor"], "access": "rwm"}));
         }
         let caps = &self.caps;
+        let own = if self.only_bounding { &Vec::new() } else { caps };
         let mut spec = json!({
             "ociVersion": "1.0.2",
             "process": {
                 "terminal": false, "cwd": self.cwd, "args": self.args,
                 "user": {"uid": self.uid, "gid": self.uid},
                 "env": ["PATH=/bin:/sbin:/usr/bin:/usr/sbin", "HOME=/root"],
-                "capabilities": {"bounding": caps, "effective": caps, "permitted": caps},
+                "capabilities": {"bounding": caps, "effective": own, "permitted": own},
                 "rlimits": [{"type": "RLIMIT_NOFILE", "hard": 1024, "soft": 1024}],
             },
             "root": {"path": root, "readonly": false},
@@ -208,7 +220,8 @@ pub fn common_rootfs() -> Result<String> {
 pub fn unpack(name: &str, image: &str) -> Result<String> {
     let path = format!("{PLACE}/{name}");
     command::sh(&format!(
-        "mkdir -p {path} && tar xf /opt/img/{image}.tar -C {path} --exclude='./dev/*' && cp /usr/local/bin/lockc-probe {path}/probe && mkdir -p {path}/mnt/a"
+        "mkdir -p {path} && tar xf /opt/img/{image}.tar -C {path} --exclude='./dev/*' && cp /usr/local/bin/lockc-probe {path}/probe && mkdir -p {path}/mnt/a \
+         && cp {path}/probe {path}/setuid && chmod 4755 {path}/setuid && cp {path}/probe {path}/filecaps && {path}/probe give-capability {path}/filecaps 10"
     ))?;
     Ok(path)
 }

@@ -52,6 +52,10 @@ impl Lab {
             "cd {SECRETS}; touch renamed; ln -sf key link; for n in 1 2 3 4 5 6 7 8 9; do touch file-$n; mkdir -p folder-$n; \
              lockc-probe setxattr key user.lockc-$n; done; lockc-probe setxattr key"
         ))?;
+        // A hierarchy of version 1 without controllers, as hosts with old software have.
+        command::sh(
+            "mkdir -p /srv/lockc-it/cgroup1; mountpoint -q /srv/lockc-it/cgroup1 || mount -t cgroup -o none,name=lockc-it cgroup /srv/lockc-it/cgroup1",
+        )?;
         fs::write("/home/data/note", "a note\n").context("cannot write a note")?;
         // Containers may read the log without lockc; where a distribution forbids it, nothing would be proven.
         command::sh("sysctl -qw kernel.dmesg_restrict=0 kernel.yama.ptrace_scope=0 2>/dev/null || true")?;

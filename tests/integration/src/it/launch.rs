@@ -74,7 +74,7 @@ pub fn run_for(seconds: u32, by: By, bundle: &Bundle) -> Result<Run> {
     words.push(fresh_id());
     if let Some(leak) = &bundle.leak {
         // A descriptor that the engine left open, as in CVE-2024-21626.
-        let line = format!("exec 3< {leak}; exec \"$@\"");
+        let line = format!("exec 3<{leak}; exec \"$@\"");
         words.splice(0..0, ["bash".to_owned(), "-c".into(), line, "bash".into()]);
     }
     command::run_for(seconds, &words, "")

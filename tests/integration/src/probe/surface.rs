@@ -22,6 +22,10 @@ pub fn attempt(name: &str, args: &[&str]) -> Option<io::Result<String>> {
         ("user-keyring", []) => user_keyring(),
         ("own-key", []) => own_key(),
         ("io-uring", []) => io_uring(),
+        ("is-root", []) if nix::unistd::geteuid().is_root() => Ok("root".into()),
+        ("is-root", []) => Err(io::Error::from_raw_os_error(libc::EPERM)),
+        ("has-capability", [number]) => has_capability(number),
+        ("give-capability", [path, number]) => give_capability(path, number),
         ("regain-root", [uid]) => regain_root(uid),
         _ => return None,
     })
@@ -107,6 +111,33 @@ fn own_key() -> io::Result<String> {
 fn io_uring() -> io::Result<String> {
     let mut params = [0u32; 32];
     sys::open(libc::SYS_io_uring_setup, &[4, params.as_mut_ptr() as usize]).map(|_| "ring".into())
+}
+
+fn has_capability(wanted: &str) -> io::Result<String> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("CapEff:")).unwrap_or_default();
+    let effective = u64::from_str_radix(line.trim(), 16).map_err(io::Error::other)?;
+    if effective >> number(wanted)? & 1 != 0 {
+        Ok(line.trim().into())
+    } else {
+        Err(io::Error::from_raw_os_error(libc::EPERM))
+    }
+}
+
+/// One of the first 32 capabilities for a file, permitted and effective (`struct vfs_cap_data`, include/uapi/linux/capability.h).
+fn give_capability(path: &str, wanted: &str) -> io::Result<String> {
+    const REVISION_2: u32 = 0x0200_0000;
+    const EFFECTIVE: u32 = 1;
+    let value = [REVISION_2 | EFFECTIVE, 1 << number(wanted)?, 0, 0, 0];
+    let path = sys::text(path)?;
+    let args = [
+        path.as_ptr() as usize,
+        c"security.capability".as_ptr() as usize,
+        value.as_ptr() as usize,
+        size_of_val(&value),
+        0,
+    ];
+    sys::call(libc::SYS_setxattr, &args).map(|_| "given".into())
 }
 
 /// Gives root up for `uid` but keeps its capabilities, then takes it back with one of them.

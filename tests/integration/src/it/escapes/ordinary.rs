@@ -30,6 +30,16 @@ fn leaked_file(mut bundle: Bundle) -> Bundle {
     bundle
 }
 
+/// A connected UDP socket: bash opens it for the runtime.
+fn udp_left_open(mut bundle: Bundle) -> Bundle {
+    bundle.leak = Some(">/dev/udp/127.0.0.1/9".into());
+    bundle
+}
+
+fn ordinary_user(bundle: Bundle) -> Bundle {
+    bundle.user_with_bounds(1000)
+}
+
 fn sockets(bundle: Bundle) -> Bundle {
     bundle.bind(SOCKETS, "/socks")
 }
@@ -138,8 +148,32 @@ pub const TECHNIQUES: &[Technique] = &[
     technique("mknod-mem", "mem(4)", &["mknod", "/tmp/mem", "c", "1", "1"], same, "device"),
     only("io-uring", "io_uring(7)", &["io-uring"], "io-uring", Stopped::Restricted),
     only("regain-root", "setresuid(2), PR_SET_KEEPCAPS", &["regain-root", "1000"], "privilege", Stopped::Restricted),
+    Technique {
+        give: ordinary_user,
+        ..only(
+            "set-uid",
+            "credentials(7), CVE-2019-14271",
+            &["exec", "/setuid", "is-root"],
+            "privilege",
+            Stopped::Restricted,
+        )
+    },
+    Technique {
+        give: ordinary_user,
+        ..only(
+            "file-capabilities",
+            "capabilities(7)",
+            &["exec", "/filecaps", "has-capability", "10"],
+            "privilege",
+            Stopped::Restricted,
+        )
+    },
     only("inet", "ip(7)", &["socket", "inet"], "network", Stopped::Offline),
     only("inet6", "ipv6(7)", &["socket", "inet6"], "network", Stopped::Offline),
+    Technique {
+        give: udp_left_open,
+        ..only("inherited-inet", "socket(7), SOCK_CLOEXEC missing", &["inherited"], "network", Stopped::Offline)
+    },
     only("vsock", "vsock(7)", &["socket", "vsock"], "network", Stopped::Offline),
     only("netlink", "netlink(7)", &["socket", "netlink"], "network", Stopped::Offline),
 ];

@@ -24,6 +24,10 @@ fn search(bundle: Bundle) -> Bundle {
     bundle.bind("/srv/lockc-it/data", "/data").cap("CAP_DAC_READ_SEARCH")
 }
 
+fn cgroup1(bundle: Bundle) -> Bundle {
+    bundle.bind("/srv/lockc-it/cgroup1", "/cgroup1").admin()
+}
+
 fn module(bundle: Bundle) -> Bundle {
     bundle.cap("CAP_SYS_MODULE")
 }
@@ -120,6 +124,14 @@ pub const TECHNIQUES: &[Technique] = &[
     kernel("accounting", "acct(2)", &["accounting"], accounting),
     kernel("ioperm", "ioperm(2)", &["port"], ports),
     kernel("iopl", "iopl(2)", &["all-ports"], ports),
+    technique(
+        "release-agent",
+        "CVE-2022-0492",
+        &["write", "/cgroup1/release_agent", "/bin/false"],
+        cgroup1,
+        "capabilities",
+        "sysfs",
+    ),
     technique(
         "host-root-procfs",
         "docker run -v /:/host",
