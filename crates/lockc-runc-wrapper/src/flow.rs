@@ -14,7 +14,9 @@ use lockc_core::{
         NewContainer,
         admission::{self, Engines, Facts, Request, Violation},
         config::{CONFIG_PATH, Config, ConfigError, Fail},
+        describe::Described,
         policy::{self, ANNOTATION, Control, Policy},
+        selection::{self, Asked},
         spec::{Process, Spec},
     },
 };
@@ -123,15 +125,23 @@ fn begin(invocation: &Invocation, start: &Start, environment: &Environment<'_>) 
         _ => bundle.join("config.json"),
     };
     let spec = Spec::read(&file).context("the container is not started")?;
-    let annotation = spec.annotations.get(ANNOTATION).map(String::as_str);
-    let policy =
-        policy::resolve(&config, invocation.policy.as_deref(), annotation).context("the container is not started")?;
     let engines = Engines::detect(&bundle, &config.engine_dirs);
+    let root = runtime::state_root(invocation.root.as_deref(), &plan.runtime, environment.uid);
+    let described = Described::of(&start.id, &bundle, &spec, &engines).context("the container is not started")?;
+    let asked = Asked {
+        argument: invocation.policy.as_deref(),
+        annotation: spec.annotations.get(ANNOTATION).map(String::as_str),
+        label: described.label.as_deref(),
+        engine: described.engine,
+        namespace: described.namespace.as_deref(),
+        sandbox: sandbox(&config, &root, described.sandbox.as_deref(), environment)?,
+    };
+    let policy = selection::resolve(&config, &asked).context("the container is not started")?;
     let request = Request { id: &start.id, bundle: &bundle, spec: &spec, restore: start.restore };
     let given = admission::admit(&request, &policy, &config, &engines, environment.facts).map_err(refusal)?;
     let capabilities = admission::process::usable(policy.strength(Control::Capabilities));
     let new = NewContainer {
-        root: runtime::state_root(invocation.root.as_deref(), &plan.runtime, environment.uid),
+        root,
         id: start.id.clone(),
         level: policy.level,
         // There is nothing to compare with then.
@@ -153,6 +163,23 @@ fn begin(invocation: &Invocation, start: &Start, environment: &Environment<'_>) 
         Err(error) => fail(&config, error, "the container is not started")?,
     }
     Ok(plan)
+}
+
+/// The policy of a pod's sandbox. Without an entry it was started around lockc, and says nothing.
+fn sandbox(
+    config: &Config,
+    root: &Path,
+    id: Option<&str>,
+    environment: &Environment<'_>,
+) -> Result<Option<Policy>, Refusal> {
+    let Some(id) = id else { return Ok(None) };
+    match environment.kernel.entry(root, id) {
+        Ok(entry) => Ok(entry.map(|entry| policy_of(config, &entry)).transpose()?),
+        Err(error) => {
+            fail(config, error, "the container is not started")?;
+            Ok(None)
+        }
+    }
 }
 
 fn join(invocation: &Invocation, exec: &Exec, environment: &Environment<'_>) -> Result<Plan, Refusal> {

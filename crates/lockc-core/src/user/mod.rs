@@ -2,6 +2,7 @@
 
 pub mod admission;
 pub mod config;
+pub mod describe;
 pub mod error;
 mod guard;
 pub mod names;
@@ -9,6 +10,7 @@ pub mod paths;
 pub mod policy;
 mod register;
 pub mod registry;
+pub mod selection;
 pub mod spec;
 pub mod sys;
 

@@ -212,37 +212,25 @@ pub enum PolicyError {
         /// What stands there.
         name: String,
     },
-    /// An annotation asks for more than the ceiling.
+    /// A request for more than the ceiling.
     #[error(
-        "the annotation {ANNOTATION} asks for {wanted}, which is looser than the ceiling {ceiling}; ask for a tighter \
-         policy, or let the administrator raise `ceiling` in {CONFIG_PATH}"
+        "the {origin} asks for {wanted}, which is looser than the ceiling {ceiling}; ask for a tighter policy, or let the \
+         administrator raise {setting} in {CONFIG_PATH}"
     )]
     AboveCeiling {
+        /// By what it was asked for.
+        origin: String,
         /// What was asked for.
         wanted: String,
         /// What is granted at most.
         ceiling: String,
+        /// Where the ceiling stands.
+        setting: String,
     },
 }
 
 fn rule_names() -> String {
     Rule::ALL.map(Rule::name).join(", ")
-}
-
-/// The policy for a container: `argument` is `--lockc-policy`, `annotation` the value of [`ANNOTATION`].
-pub fn resolve(config: &Config, argument: Option<&str>, annotation: Option<&str>) -> Result<Policy, PolicyError> {
-    let wanted = annotation.map(|name| named(config, name, &format!("annotation {ANNOTATION}"))).transpose()?;
-    if let Some(name) = argument {
-        return named(config, name, "--lockc-policy");
-    }
-    let Some(wanted) = wanted else {
-        return named(config, &config.default, "the default");
-    };
-    let ceiling = named(config, &config.ceiling, "the ceiling")?;
-    if !wanted.at_least_as_strict_as(&ceiling) {
-        return Err(PolicyError::AboveCeiling { wanted: wanted.name, ceiling: ceiling.name });
-    }
-    Ok(wanted)
 }
 
 /// The policy that a registered container runs under; its level where the configuration no longer knows the name.
