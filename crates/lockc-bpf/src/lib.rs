@@ -1,6 +1,7 @@
 //! Loader of the LSM programs and what the `lockc` command knows about the machine.
 
 pub mod btf;
+pub mod config;
 pub mod doctor;
 pub mod events;
 pub mod guard;

@@ -5,7 +5,7 @@ use std::{io, process::ExitCode};
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use lockc_bpf::{
-    doctor, events,
+    config, doctor, events,
     guard::{self, Guard},
     loader::{self, Outcome},
     programs, status,
@@ -57,6 +57,9 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// The configuration: whether it can be used, what holds, its schema.
+    #[command(subcommand)]
+    Config(config::Command),
     /// The LSM programs: hook, stack, and what the verifier made of those that are loaded.
     #[command(after_help = "Examples:\n  lockc programs\n  lockc programs --json | jq '.[] | select(.attached | not)'")]
     Programs {
@@ -133,6 +136,10 @@ fn run(command: Command) -> Result<ExitCode> {
             }
             let failed = checks.iter().any(|check| check.state == doctor::State::Failed);
             Ok(if failed { ExitCode::from(3) } else { ExitCode::SUCCESS })
+        }
+        Command::Config(command) => {
+            config::run(command)?;
+            Ok(ExitCode::SUCCESS)
         }
         Command::Programs { json } => {
             let reports = programs::gather()?;

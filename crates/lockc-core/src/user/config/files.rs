@@ -45,20 +45,33 @@ pub struct Loaded {
 }
 
 /// One file.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Deserialize, Default)]
 #[serde(default, deny_unknown_fields)]
 struct Part {
+    /// Level or policy of a container for which nothing else chooses.
     default: Option<String>,
+    /// The most that annotations and labels may ask for.
     ceiling: Option<String>,
+    /// What happens when the kernel side cannot be reached.
     fail: Option<Fail>,
+    /// Whether containers without network may use 127.0.0.0/8.
     offline_loopback: Option<bool>,
+    /// Optional LSM hooks without which `lockc load` fails.
     require: Option<Vec<String>>,
+    /// Candidates for the real runtime, best first.
     runtimes: Option<Vec<PathBuf>>,
+    /// Directories of the host that containers may be given at the level baseline.
     allowed_mounts: Option<Vec<PathBuf>>,
+    /// Unix sockets of the host that containers may be given.
     allowed_sockets: Option<Vec<PathBuf>>,
+    /// State directories of engines in unusual places.
     engine_dirs: Option<Vec<PathBuf>>,
+    /// What holds for the containers of one engine.
     engines: BTreeMap<Engine, Choice>,
+    /// What holds for the pods of a Kubernetes namespace; `*` stands for any characters.
     namespaces: BTreeMap<String, Choice>,
+    /// Policies of one's own.
     policies: BTreeMap<String, PolicyConfig>,
 }
 
@@ -80,10 +93,16 @@ impl Config {
 
     /// Parses and checks one file's text; `path` is for the messages.
     pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
-        let mut loaded = Loaded::default();
-        loaded.add(text, path)?;
-        loaded.checked(path).map(|loaded| loaded.config)
+        Loaded::of_text(text, path).map(|loaded| loaded.config)
     }
+}
+
+/// The JSON Schema of one file.
+#[cfg(feature = "schema")]
+pub fn schema() -> serde_json::Value {
+    let mut schema = schemars::schema_for!(Part);
+    schema.insert("title".into(), "lockc.toml".into());
+    schema.to_value()
 }
 
 /// With another owner than root: for tests that do not run as root.
@@ -162,6 +181,17 @@ fn read(path: &Path, owner: u32) -> Result<Option<String>, ConfigError> {
 }
 
 impl Loaded {
+    /// One file's text alone.
+    ///
+    /// # Errors
+    ///
+    /// As [`Config::load`], but whoever the file belongs to.
+    pub fn of_text(text: &str, path: &Path) -> Result<Self, ConfigError> {
+        let mut loaded = Self::default();
+        loaded.add(text, path)?;
+        loaded.checked(path)
+    }
+
     /// Puts a file's values over those of the earlier ones.
     fn add(&mut self, text: &str, path: &Path) -> Result<(), ConfigError> {
         let syntax = |error: toml::de::Error| ConfigError::Syntax {

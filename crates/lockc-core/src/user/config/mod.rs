@@ -19,6 +19,8 @@ use serde::{Deserialize, Serialize};
 use super::policy;
 use crate::hooks;
 
+#[cfg(feature = "schema")]
+pub use files::schema;
 pub use files::{Loaded, Origin};
 
 /// Where the configuration is. A constant: neither environment nor command line moves it.
@@ -54,6 +56,7 @@ pub struct Config {
 }
 
 /// An engine, as far as the choice of a level asks.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Engine {
@@ -83,6 +86,7 @@ impl Engine {
 }
 
 /// `[engines.NAME]` and `[namespaces.NAME]`.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Choice {
@@ -95,6 +99,7 @@ pub struct Choice {
 }
 
 /// `fail`: which way lockc fails when its programs or maps do not answer.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Fail {
@@ -106,6 +111,7 @@ pub enum Fail {
 }
 
 /// `[policies.NAME]`.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct PolicyConfig {
