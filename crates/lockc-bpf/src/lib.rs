@@ -4,6 +4,7 @@ pub mod btf;
 pub mod config;
 pub mod doctor;
 pub mod events;
+pub mod explain;
 pub mod guard;
 pub mod loader;
 pub mod programs;

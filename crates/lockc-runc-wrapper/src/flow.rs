@@ -12,11 +12,10 @@ use lockc_core::{
     rules::{Level, Rule},
     user::{
         NewContainer,
-        admission::{self, Engines, Facts, Request, Violation},
+        admission::{self, Facts, Violation},
         config::{CONFIG_PATH, Config, ConfigError, Fail},
-        describe::Described,
-        policy::{self, ANNOTATION, Control, Policy},
-        selection::{self, Asked},
+        decision::{self, Case},
+        policy::{self, Control, Policy},
         spec::{Process, Spec},
     },
 };
@@ -125,20 +124,13 @@ fn begin(invocation: &Invocation, start: &Start, environment: &Environment<'_>) 
         _ => bundle.join("config.json"),
     };
     let spec = Spec::read(&file).context("the container is not started")?;
-    let engines = Engines::detect(&bundle, &config.engine_dirs);
     let root = runtime::state_root(invocation.root.as_deref(), &plan.runtime, environment.uid);
-    let described = Described::of(&start.id, &bundle, &spec, &engines).context("the container is not started")?;
-    let asked = Asked {
-        argument: invocation.policy.as_deref(),
-        annotation: spec.annotations.get(ANNOTATION).map(String::as_str),
-        label: described.label.as_deref(),
-        engine: described.engine,
-        namespace: described.namespace.as_deref(),
-        sandbox: sandbox(&config, &root, described.sandbox.as_deref(), environment)?,
-    };
-    let policy = selection::resolve(&config, &asked).context("the container is not started")?;
-    let request = Request { id: &start.id, bundle: &bundle, spec: &spec, restore: start.restore };
-    let given = admission::admit(&request, &policy, &config, &engines, environment.facts).map_err(refusal)?;
+    let argument = invocation.policy.as_deref();
+    let case = Case { id: &start.id, bundle: &bundle, spec: &spec, argument, restore: start.restore };
+    let look_up = |id: &str| sandbox(&config, &root, id, environment);
+    let decision =
+        decision::decide(&case, &config, environment.facts, look_up).context("the container is not started")?;
+    let (policy, given) = (decision.policy, decision.judged.map_err(refusal)?);
     let capabilities = admission::process::usable(policy.strength(Control::Capabilities));
     let new = NewContainer {
         root,
@@ -166,19 +158,10 @@ fn begin(invocation: &Invocation, start: &Start, environment: &Environment<'_>) 
 }
 
 /// The policy of a pod's sandbox. Without an entry it was started around lockc, and says nothing.
-fn sandbox(
-    config: &Config,
-    root: &Path,
-    id: Option<&str>,
-    environment: &Environment<'_>,
-) -> Result<Option<Policy>, Refusal> {
-    let Some(id) = id else { return Ok(None) };
+fn sandbox(config: &Config, root: &Path, id: &str, environment: &Environment<'_>) -> Result<Option<Policy>> {
     match environment.kernel.entry(root, id) {
-        Ok(entry) => Ok(entry.map(|entry| policy_of(config, &entry)).transpose()?),
-        Err(error) => {
-            fail(config, error, "the container is not started")?;
-            Ok(None)
-        }
+        Ok(entry) => entry.map(|entry| policy_of(config, &entry)).transpose(),
+        Err(error) => fail(config, error, "its pod's sandbox cannot be looked up").map(|()| None),
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub mod admission;
 pub mod config;
+pub mod decision;
 pub mod describe;
 pub mod error;
 mod guard;

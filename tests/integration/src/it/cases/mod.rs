@@ -3,6 +3,7 @@
 mod admission;
 mod demo;
 mod docker_bypass;
+mod docker_select;
 mod docker_work;
 mod engine_errors;
 mod failclosed;
@@ -160,7 +161,7 @@ pub fn all() -> Vec<Case> {
         admission::ROWS,
         lifecycle::ROWS,
     ];
-    let docker = [demo::ROWS, docker_work::ROWS, docker_bypass::ROWS, engine_errors::ROWS];
+    let docker = [demo::ROWS, docker_work::ROWS, docker_bypass::ROWS, docker_select::ROWS, engine_errors::ROWS];
     let mut cases = Vec::new();
     cases.extend(bare.into_iter().flatten().flat_map(bare_cases));
     for technique in escapes::all() {
