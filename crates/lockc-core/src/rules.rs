@@ -141,28 +141,6 @@ impl Rule {
         }
     }
 
-    /// What it denies, in a few words.
-    pub const fn denies(self) -> &'static str {
-        match self {
-            Self::Mount => "changing mounts, by either mount API",
-            Self::Sysfs => "host information in sysfs; writes to sysfs and cgroup files",
-            Self::Procfs => "host information in procfs; writes but to its own processes and the namespaced sysctls",
-            Self::KernelLog => "the kernel log",
-            Self::UnixSocket => "unix sockets of the host",
-            Self::Files => "files that it was not given",
-            Self::Process => "tasks outside of the container: tracing, signals, limits, scheduling",
-            Self::Network => "every socket family but unix",
-            Self::UserNamespace => "new user namespaces",
-            Self::Kernel => "the kernel itself: bpf(2), perf events, modules, kexec, the clock, quotas",
-            Self::Keyring => "keys that it did not create",
-            Self::Capability => "capabilities beyond those that it was admitted with",
-            Self::Privilege => "becoming root, and gaining rights at exec",
-            Self::IoUring => "io_uring",
-            Self::RawSocket => "raw and packet sockets",
-            Self::Device => "devices that are neither in every container nor in its specification",
-        }
-    }
-
     /// The rule of that name, if there is one.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|rule| rule.name() == name)
