@@ -57,9 +57,9 @@ fn bound_with_capabilities(bundle: Bundle) -> Bundle {
     bound(bundle).admin()
 }
 
-/// lockc's pins and configuration, given by somebody's mistake.
+/// lockc's pins, given by somebody's mistake; without CAP_BPF nobody changes them, labelled or not.
 fn pins(bundle: Bundle) -> Bundle {
-    bundle.bind("/sys/fs/bpf", "/hostbpf")
+    bundle.bind("/sys/fs/bpf", "/hostbpf").cap("CAP_BPF")
 }
 
 fn host_root(bundle: Bundle) -> Bundle {
