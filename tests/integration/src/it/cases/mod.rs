@@ -38,6 +38,8 @@ use crate::workloads::{self, Workload};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Part {
     Bare,
+    /// The escape suite, on bare runtimes too.
+    Escape,
     Docker,
     /// The workloads, in a machine with their disk.
     Work,
@@ -166,7 +168,7 @@ pub fn all() -> Vec<Case> {
     cases.extend(bare.into_iter().flatten().flat_map(bare_cases));
     for technique in escapes::all() {
         let (name, test) = (format!("escape/{}", technique.name), Test::Escape(technique));
-        cases.push(Case { name, part: Part::Bare, tags: Vec::new(), runtime: Runtime::Crun, test });
+        cases.push(Case { name, part: Part::Escape, tags: Vec::new(), runtime: Runtime::Crun, test });
     }
     // Last: they take lockc away.
     cases.extend(failclosed::ROWS.iter().flat_map(bare_cases));
