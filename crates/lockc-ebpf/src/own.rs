@@ -6,7 +6,7 @@
 //! | (path_unlink, path_rmdir, path_rename, path_link, path_symlink, path_mkdir, path_mknod, path_chmod, path_chown) | the pins, and the directories in which they are |
 //!
 //! File permissions make the pins root's. This is about uid 0 without capabilities, such as a service with a bounding set:
-//! since 6.4 or so BPF_OBJ_GET asks nothing but the file's mode. Containers do not come this far unless a policy takes
+//! on 6.12 BPF_OBJ_GET asks it for nothing but the file's mode, even where unprivileged bpf(2) is off. Containers do not come this far unless a policy takes
 //! the rule `files` or `kernel` away.
 
 use aya_ebpf::{macros::lsm, programs::LsmContext};
