@@ -1,8 +1,10 @@
 //! Loader of the LSM programs and what the `lockc` command knows about the machine.
 
 pub mod btf;
+pub mod config;
 pub mod doctor;
 pub mod events;
+pub mod explain;
 pub mod guard;
 pub mod loader;
 pub mod programs;

@@ -5,7 +5,7 @@ use std::{io, process::ExitCode};
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use lockc_bpf::{
-    doctor, events,
+    config, doctor, events, explain,
     guard::{self, Guard},
     loader::{self, Outcome},
     programs, status,
@@ -53,6 +53,26 @@ enum Command {
         after_help = "Examples:\n  lockc doctor\n  lockc doctor --json | jq '.[] | select(.state == \"failed\")'"
     )]
     Doctor {
+        /// For machines.
+        #[arg(long)]
+        json: bool,
+    },
+    /// The configuration: whether it can be used, what holds, its schema.
+    #[command(subcommand)]
+    Config(config::Command),
+    /// What would happen to a container: its policy and where that came from, what is refused, what the kernel denies, and
+    /// which settings would change it.
+    #[command(
+        after_help = "Examples:\n  lockc explain /run/bundle\n  lockc explain config.json --level restricted\n  \
+                            lockc explain docker:web\n  lockc explain 3f842b0c13dd --json | jq .starts\n\n\
+                            Exit codes:\n  0  it would start\n  1  an error\n  3  it would be refused"
+    )]
+    Explain {
+        /// A bundle, a config.json, docker:NAME, or the id of a container that runs
+        target: String,
+        /// Another level or policy than the one that would be chosen
+        #[arg(long, value_name = "POLICY")]
+        level: Option<String>,
         /// For machines.
         #[arg(long)]
         json: bool,
@@ -133,6 +153,19 @@ fn run(command: Command) -> Result<ExitCode> {
             }
             let failed = checks.iter().any(|check| check.state == doctor::State::Failed);
             Ok(if failed { ExitCode::from(3) } else { ExitCode::SUCCESS })
+        }
+        Command::Config(command) => {
+            config::run(command)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Explain { target, level, json } => {
+            let explanation = explain::explain(&explain::Target::find(&target)?, level.as_deref())?;
+            if json {
+                println!("{}", serde_json::to_string_pretty(&explanation)?);
+            } else {
+                explanation.print();
+            }
+            Ok(if explanation.starts { ExitCode::SUCCESS } else { ExitCode::from(3) })
         }
         Command::Programs { json } => {
             let reports = programs::gather()?;

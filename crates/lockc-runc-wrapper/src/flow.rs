@@ -12,9 +12,10 @@ use lockc_core::{
     rules::{Level, Rule},
     user::{
         NewContainer,
-        admission::{self, Engines, Facts, Request, Violation},
+        admission::{self, Facts, Violation},
         config::{CONFIG_PATH, Config, ConfigError, Fail},
-        policy::{self, ANNOTATION, Control, Policy},
+        decision::{self, Case},
+        policy::{self, Control, Policy},
         spec::{Process, Spec},
     },
 };
@@ -123,15 +124,16 @@ fn begin(invocation: &Invocation, start: &Start, environment: &Environment<'_>) 
         _ => bundle.join("config.json"),
     };
     let spec = Spec::read(&file).context("the container is not started")?;
-    let annotation = spec.annotations.get(ANNOTATION).map(String::as_str);
-    let policy =
-        policy::resolve(&config, invocation.policy.as_deref(), annotation).context("the container is not started")?;
-    let engines = Engines::detect(&bundle, &config.engine_dirs);
-    let request = Request { id: &start.id, bundle: &bundle, spec: &spec, restore: start.restore };
-    let given = admission::admit(&request, &policy, &config, &engines, environment.facts).map_err(refusal)?;
+    let root = runtime::state_root(invocation.root.as_deref(), &plan.runtime, environment.uid);
+    let argument = invocation.policy.as_deref();
+    let case = Case { id: &start.id, bundle: &bundle, spec: &spec, argument, restore: start.restore };
+    let look_up = |id: &str| sandbox(&config, &root, id, environment);
+    let decision =
+        decision::decide(&case, &config, environment.facts, look_up).context("the container is not started")?;
+    let (policy, given) = (decision.policy, decision.judged.map_err(refusal)?);
     let capabilities = admission::process::usable(policy.strength(Control::Capabilities));
     let new = NewContainer {
-        root: runtime::state_root(invocation.root.as_deref(), &plan.runtime, environment.uid),
+        root,
         id: start.id.clone(),
         level: policy.level,
         // There is nothing to compare with then.
@@ -153,6 +155,14 @@ fn begin(invocation: &Invocation, start: &Start, environment: &Environment<'_>) 
         Err(error) => fail(&config, error, "the container is not started")?,
     }
     Ok(plan)
+}
+
+/// The policy of a pod's sandbox. Without an entry it was started around lockc, and says nothing.
+fn sandbox(config: &Config, root: &Path, id: &str, environment: &Environment<'_>) -> Result<Option<Policy>> {
+    match environment.kernel.entry(root, id) {
+        Ok(entry) => entry.map(|entry| policy_of(config, &entry)).transpose(),
+        Err(error) => fail(config, error, "its pod's sandbox cannot be looked up").map(|()| None),
+    }
 }
 
 fn join(invocation: &Invocation, exec: &Exec, environment: &Environment<'_>) -> Result<Plan, Refusal> {

@@ -3,7 +3,7 @@
 use std::{cell::RefCell, collections::BTreeMap, fs, io, os::unix::fs::PermissionsExt as _};
 
 use anyhow::anyhow;
-use lockc_core::user::admission::{Kind, Namespace, facts::MountedAt};
+use lockc_core::user::admission::{Engines, Kind, Namespace, Request, facts::MountedAt};
 use serde_json::{Value, json};
 
 use super::*;

@@ -2,6 +2,8 @@
 
 pub mod admission;
 pub mod config;
+pub mod decision;
+pub mod describe;
 pub mod error;
 mod guard;
 pub mod names;
@@ -9,6 +11,7 @@ pub mod paths;
 pub mod policy;
 mod register;
 pub mod registry;
+pub mod selection;
 pub mod spec;
 pub mod sys;
 

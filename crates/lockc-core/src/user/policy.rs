@@ -212,37 +212,25 @@ pub enum PolicyError {
         /// What stands there.
         name: String,
     },
-    /// An annotation asks for more than the ceiling.
+    /// A request for more than the ceiling.
     #[error(
-        "the annotation {ANNOTATION} asks for {wanted}, which is looser than the ceiling {ceiling}; ask for a tighter \
-         policy, or let the administrator raise `ceiling` in {CONFIG_PATH}"
+        "the {origin} asks for {wanted}, which is looser than the ceiling {ceiling}; ask for a tighter policy, or let the \
+         administrator raise {setting} in {CONFIG_PATH}"
     )]
     AboveCeiling {
+        /// By what it was asked for.
+        origin: String,
         /// What was asked for.
         wanted: String,
         /// What is granted at most.
         ceiling: String,
+        /// Where the ceiling stands.
+        setting: String,
     },
 }
 
 fn rule_names() -> String {
     Rule::ALL.map(Rule::name).join(", ")
-}
-
-/// The policy for a container: `argument` is `--lockc-policy`, `annotation` the value of [`ANNOTATION`].
-pub fn resolve(config: &Config, argument: Option<&str>, annotation: Option<&str>) -> Result<Policy, PolicyError> {
-    let wanted = annotation.map(|name| named(config, name, &format!("annotation {ANNOTATION}"))).transpose()?;
-    if let Some(name) = argument {
-        return named(config, name, "--lockc-policy");
-    }
-    let Some(wanted) = wanted else {
-        return named(config, &config.default, "the default");
-    };
-    let ceiling = named(config, &config.ceiling, "the ceiling")?;
-    if !wanted.at_least_as_strict_as(&ceiling) {
-        return Err(PolicyError::AboveCeiling { wanted: wanted.name, ceiling: ceiling.name });
-    }
-    Ok(wanted)
 }
 
 /// The policy that a registered container runs under; its level where the configuration no longer knows the name.
@@ -301,23 +289,30 @@ fn admittable(policy: &str, name: &str) -> Result<Control, PolicyError> {
     Err(PolicyError::Admit { policy: policy.into(), name: name.into(), problem: problem.into() })
 }
 
-/// Checks every policy of a configuration, used or not.
-pub(crate) fn check(config: &Config) -> Result<(), PolicyError> {
+/// Checks every name of a configuration, used or not; an error comes with the key that is at fault.
+pub(crate) fn check(config: &Config) -> Result<(), (String, PolicyError)> {
     for name in config.policies.keys() {
+        let key = format!("policies.{name}");
         if Level::from_name(name).is_some() {
-            return Err(PolicyError::Reserved(name.clone()));
+            return Err((key, PolicyError::Reserved(name.clone())));
         }
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
         if !(1..32).contains(&name.len()) || !name.bytes().all(plain) {
-            return Err(PolicyError::Name(name.clone()));
+            return Err((key, PolicyError::Name(name.clone())));
         }
-        named(config, name, &format!("policies.{name}"))?;
+        named(config, name, &key).map_err(|error| (key, error))?;
     }
-    named(config, &config.default, "`default`")?;
-    named(config, &config.ceiling, "`ceiling`")?;
+    let engines = config.engines.iter().map(|(engine, choice)| (format!("engines.{}", engine.name()), choice));
+    let namespaces = config.namespaces.iter().map(|(name, choice)| (format!("namespaces.{name}"), choice));
+    for (key, choice) in engines.chain(namespaces) {
+        for (what, name) in [("default", &choice.default), ("ceiling", &choice.ceiling)] {
+            if let Some(name) = name {
+                named(config, name, &format!("`{key}.{what}`")).map_err(|error| (key.clone(), error))?;
+            }
+        }
+    }
+    for (key, name) in [("default", &config.default), ("ceiling", &config.ceiling)] {
+        named(config, name, &format!("`{key}`")).map_err(|error| (key.into(), error))?;
+    }
     Ok(())
 }
-
-#[cfg(test)]
-#[path = "policy_tests.rs"]
-mod tests;

@@ -4,7 +4,10 @@ use std::path::Path;
 
 use proptest::prelude::*;
 
-use super::*;
+use super::{
+    super::selection::{self, Asked},
+    *,
+};
 
 fn config(text: &str) -> Config {
     Config::parse(text, Path::new("lockc.toml")).unwrap()
@@ -16,14 +19,14 @@ fn broken(text: &str) -> String {
 
 #[test]
 fn the_default_holds_where_nothing_else_chooses() {
-    let policy = resolve(&Config::default(), None, None).unwrap();
+    let policy = resolved(&Config::default(), None, None).unwrap();
     assert_eq!((policy.level, policy.origin.as_str()), (Level::Baseline, "the default"));
-    assert_eq!(resolve(&config("default = 'offline'"), None, None).unwrap().level, Level::Offline);
+    assert_eq!(resolved(&config("default = 'offline'"), None, None).unwrap().level, Level::Offline);
 }
 
 #[test]
 fn the_runtime_argument_is_final() {
-    let policy = resolve(&Config::default(), Some("privileged"), Some("restricted")).unwrap();
+    let policy = resolved(&Config::default(), Some("privileged"), Some("restricted")).unwrap();
     assert_eq!((policy.level, policy.origin.as_str()), (Level::Privileged, "--lockc-policy"));
 }
 
@@ -31,23 +34,23 @@ fn the_runtime_argument_is_final() {
 fn an_annotation_is_granted_up_to_the_ceiling() {
     let default = Config::default();
     for tighter in ["baseline", "restricted", "offline"] {
-        assert_eq!(resolve(&default, None, Some(tighter)).unwrap().name, tighter);
+        assert_eq!(resolved(&default, None, Some(tighter)).unwrap().name, tighter);
     }
-    let error = resolve(&default, None, Some("privileged")).unwrap_err().to_string();
+    let error = resolved(&default, None, Some("privileged")).unwrap_err().to_string();
     assert!(error.contains("privileged") && error.contains("baseline"), "{error}");
     let ceiling = config("ceiling = 'restricted'");
-    assert!(resolve(&ceiling, None, Some("offline")).is_err(), "offline admits what restricted refuses");
+    assert!(resolved(&ceiling, None, Some("offline")).is_err(), "offline admits what restricted refuses");
     let ceiling = config("ceiling = 'privileged'");
-    assert!(resolve(&ceiling, None, Some("privileged")).is_ok());
+    assert!(resolved(&ceiling, None, Some("privileged")).is_ok());
 }
 
 #[test]
 fn an_unknown_name_is_refused_wherever_it_stands() {
     let default = Config::default();
-    assert!(resolve(&default, Some("basline"), None).unwrap_err().to_string().contains("did you mean"));
-    assert!(resolve(&default, None, Some("Baseline")).is_err());
-    assert!(resolve(&default, None, Some("")).is_err());
-    assert!(resolve(&default, Some("baseline"), Some("nonsense")).is_err());
+    assert!(resolved(&default, Some("basline"), None).unwrap_err().to_string().contains("did you mean"));
+    assert!(resolved(&default, None, Some("Baseline")).is_err());
+    assert!(resolved(&default, None, Some("")).is_err());
+    assert!(resolved(&default, Some("baseline"), Some("nonsense")).is_err());
     assert!(broken("default = 'none'").contains("unknown policy"));
     assert!(broken("ceiling = 'none'").contains("unknown policy"));
     assert!(broken("[policies.a]\nextends = 'none'").contains("policies.a.extends"));
@@ -59,13 +62,13 @@ fn custom_policies_take_away_what_they_name_and_inherit() {
         "[policies.a]\nextends = 'baseline'\nadmit = ['capabilities']\n\
          [policies.b]\nextends = 'a'\nadmit = ['devices']\nwithout_rules = ['mount']\n",
     );
-    let policy = resolve(&config, Some("b"), None).unwrap();
+    let policy = resolved(&config, Some("b"), None).unwrap();
     assert_eq!(policy.level, Level::Baseline);
     assert_eq!(policy.rules, Level::Baseline.rules().without(Rule::Mount));
     assert_eq!(policy.strength(Control::Capabilities), Strength::Off);
     assert_eq!(policy.strength(Control::Devices), Strength::Off);
     assert_eq!(policy.strength(Control::HostMounts), Strength::Baseline);
-    assert!(resolve(&config, None, Some("a")).is_err(), "looser than the ceiling baseline");
+    assert!(resolved(&config, None, Some("a")).is_err(), "looser than the ceiling baseline");
 }
 
 #[test]
@@ -130,8 +133,12 @@ proptest! {
         }
         text += &format!("without_rules = ['{}']\n", Rule::ALL[rule].name());
         let config = config(&text);
-        if let Ok(policy) = resolve(&config, None, Some(wanted)) {
+        if let Ok(policy) = resolved(&config, None, Some(wanted)) {
             prop_assert!(policy.at_least_as_strict_as(&Policy::of_level(Level::ALL[ceiling], "")));
         }
     }
+}
+
+fn resolved(config: &Config, argument: Option<&str>, annotation: Option<&str>) -> Result<Policy, PolicyError> {
+    selection::resolve(config, &Asked { argument, annotation, ..Asked::default() })
 }

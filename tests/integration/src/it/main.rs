@@ -62,7 +62,7 @@ enum Page {
 
 #[derive(clap::Args)]
 struct Choice {
-    /// bare runtimes, docker, or workloads; all by default
+    /// bare runtimes, the escape suite, docker, or workloads; all by default
     #[arg(long)]
     part: Option<Part>,
     /// Only cases whose name or a tag of which contains this
@@ -79,7 +79,7 @@ impl Choice {
         cases.retain(|case| {
             self.part.is_none_or(|part| case.part == part)
                 && (case.name.contains(&self.filter) || case.tags.iter().any(|tag| tag.contains(&self.filter)))
-                && (!self.smoke || case.part == Part::Bare || case.tags.contains(&"smoke"))
+                && (!self.smoke || matches!(case.part, Part::Bare | Part::Escape) || case.tags.contains(&"smoke"))
         });
         cases
     }

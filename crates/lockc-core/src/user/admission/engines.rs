@@ -134,6 +134,11 @@ impl Engines {
         self
     }
 
+    /// dockerd's data roots.
+    pub fn docker_roots(&self) -> &[PathBuf] {
+        &self.docker
+    }
+
     /// Every directory that holds state of an engine.
     pub fn dirs(&self) -> Vec<PathBuf> {
         [&self.docker, &self.storage, &self.containerd, &self.kubelet, &self.nerdctl, &self.other]

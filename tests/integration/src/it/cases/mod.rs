@@ -3,6 +3,7 @@
 mod admission;
 mod demo;
 mod docker_bypass;
+mod docker_select;
 mod docker_work;
 mod engine_errors;
 mod failclosed;
@@ -37,6 +38,8 @@ use crate::workloads::{self, Workload};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Part {
     Bare,
+    /// The escape suite, on bare runtimes too.
+    Escape,
     Docker,
     /// The workloads, in a machine with their disk.
     Work,
@@ -160,12 +163,12 @@ pub fn all() -> Vec<Case> {
         admission::ROWS,
         lifecycle::ROWS,
     ];
-    let docker = [demo::ROWS, docker_work::ROWS, docker_bypass::ROWS, engine_errors::ROWS];
+    let docker = [demo::ROWS, docker_work::ROWS, docker_bypass::ROWS, docker_select::ROWS, engine_errors::ROWS];
     let mut cases = Vec::new();
     cases.extend(bare.into_iter().flatten().flat_map(bare_cases));
     for technique in escapes::all() {
         let (name, test) = (format!("escape/{}", technique.name), Test::Escape(technique));
-        cases.push(Case { name, part: Part::Bare, tags: Vec::new(), runtime: Runtime::Crun, test });
+        cases.push(Case { name, part: Part::Escape, tags: Vec::new(), runtime: Runtime::Crun, test });
     }
     // Last: they take lockc away.
     cases.extend(failclosed::ROWS.iter().flat_map(bare_cases));

@@ -1,0 +1,139 @@
+//! `lockc config`: whether the configuration can be used, what holds, and where each value stands.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use clap::Subcommand;
+use lockc_core::user::{
+    config::{self, Config, Loaded},
+    paths,
+};
+use serde::Serialize;
+use serde_json::Value;
+
+/// What to do with the configuration.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Reads the configuration as the wrapper does; an error is said with file, line and remedy.
+    #[command(after_help = "Examples:\n  lockc config check\n  lockc config check --json | jq .files\n  \
+                            lockc config check --file new.toml    another file, before it is installed")]
+    Check {
+        /// Another file, alone, whoever it belongs to.
+        #[arg(long, value_name = "FILE")]
+        file: Option<PathBuf>,
+        /// For machines.
+        #[arg(long)]
+        json: bool,
+    },
+    /// What holds, and where each value comes from.
+    #[command(after_help = "Examples:\n  lockc config show\n  lockc config show --json | jq .ceiling")]
+    Show {
+        /// For machines: value and origin of each key.
+        #[arg(long)]
+        json: bool,
+    },
+    /// The JSON Schema of a configuration file, for editors and linters.
+    #[command(after_help = "Examples:\n  lockc config schema > lockc.schema.json")]
+    Schema,
+}
+
+/// Runs it.
+///
+/// # Errors
+///
+/// Where the configuration cannot be used.
+pub fn run(command: Command) -> Result<()> {
+    match command {
+        Command::Check { file, json } => {
+            let loaded = match &file {
+                Some(path) => Loaded::of_text(&std::fs::read_to_string(path)?, path)?,
+                None => load()?,
+            };
+            if json {
+                println!("{}", serde_json::json!({ "files": loaded.files }));
+            } else if loaded.files.is_empty() {
+                println!("lockc: there is no {}; the defaults hold", paths::CONFIG);
+            }
+            for path in loaded.files.iter().filter(|_| !json) {
+                println!("lockc: {} is in order", path.display());
+            }
+        }
+        Command::Show { json } => show(&load()?, json)?,
+        Command::Schema => println!("{}", serde_json::to_string_pretty(&config::schema())?),
+    }
+    Ok(())
+}
+
+fn load() -> Result<Loaded> {
+    Ok(Config::load_with_origins(Path::new(paths::CONFIG))?)
+}
+
+/// A value and where it stands.
+#[derive(Debug, Serialize)]
+struct Entry {
+    value: Value,
+    /// `FILE:LINE`, or `default`.
+    origin: String,
+}
+
+/// Every key with its value, the tables' entries one by one.
+fn entries(loaded: &Loaded) -> Result<Vec<(String, Entry)>> {
+    let origin = |key: &str| loaded.origins.get(key).map_or_else(|| "default".to_owned(), ToString::to_string);
+    let mut entries = Vec::new();
+    let Value::Object(values) = serde_json::to_value(&loaded.config)? else { return Ok(entries) };
+    for (key, value) in values {
+        match value {
+            Value::Object(table) => {
+                for (name, value) in table {
+                    let key = format!("{key}.{name}");
+                    entries.push((key.clone(), Entry { value, origin: origin(&key) }));
+                }
+            }
+            value => entries.push((key.clone(), Entry { value, origin: origin(&key) })),
+        }
+    }
+    Ok(entries)
+}
+
+fn show(loaded: &Loaded, json: bool) -> Result<()> {
+    let entries = entries(loaded)?;
+    if json {
+        let map: serde_json::Map<String, Value> =
+            entries.into_iter().map(|(key, entry)| Ok((key, serde_json::to_value(entry)?))).collect::<Result<_>>()?;
+        println!("{}", serde_json::to_string_pretty(&map)?);
+        return Ok(());
+    }
+    for (key, entry) in entries {
+        println!("{:<60} # {}", format!("{key} = {}", entry.value), entry.origin);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_is_shown_with_its_place() {
+        let text = "\ndefault = 'mine'\n[policies.mine]\nextends = 'offline'\n";
+        let loaded = Loaded::of_text(text, Path::new("lockc.toml")).unwrap();
+        let entries = entries(&loaded).unwrap();
+        let find = |key: &str| &entries.iter().find(|(name, _)| name == key).unwrap().1;
+        assert_eq!((find("default").value.as_str(), find("default").origin.as_str()), (Some("mine"), "lockc.toml:2"));
+        assert_eq!(find("policies.mine").origin, "lockc.toml:3");
+        assert_eq!(find("ceiling").origin, "default");
+        assert_eq!(find("fail").value, "closed");
+    }
+
+    #[test]
+    fn the_schema_knows_every_key_and_refuses_others() {
+        let schema = config::schema();
+        let properties = schema["properties"].as_object().unwrap();
+        let Value::Object(config) = serde_json::to_value(Config::default()).unwrap() else { panic!("no object") };
+        for key in config.keys() {
+            assert!(properties.contains_key(key), "{key}");
+        }
+        assert_eq!(properties.len(), config.len());
+        assert_eq!(schema["additionalProperties"], false);
+    }
+}

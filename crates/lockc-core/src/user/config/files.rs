@@ -1,0 +1,284 @@
+//! The files that make the configuration: trusted, read, and put together.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    fs::{self, File},
+    io::{self, Read as _},
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+use toml::de::DeTable;
+
+use super::{Choice, Config, ConfigError, Engine, Fail, PolicyConfig, nearest};
+
+/// Larger than any configuration that a person wrote.
+const SIZE_LIMIT: u64 = 1 << 20;
+
+/// Where a value stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Origin {
+    /// The file.
+    pub path: PathBuf,
+    /// The line, from 1.
+    pub line: usize,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.path.display(), self.line)
+    }
+}
+
+/// The configuration with the place of each value that a file gives: by key, or by table and name
+/// (`policies.monitoring`).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Loaded {
+    /// What holds.
+    pub config: Config,
+    /// Keys that no file gives are not in here.
+    pub origins: BTreeMap<String, Origin>,
+    /// The files, in the order in which they were read.
+    pub files: Vec<PathBuf>,
+}
+
+/// One file.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Deserialize, Default)]
+#[serde(default, deny_unknown_fields)]
+struct Part {
+    /// Level or policy of a container for which nothing else chooses.
+    default: Option<String>,
+    /// The most that annotations and labels may ask for.
+    ceiling: Option<String>,
+    /// What happens when the kernel side cannot be reached.
+    fail: Option<Fail>,
+    /// Whether containers without network may use 127.0.0.0/8.
+    offline_loopback: Option<bool>,
+    /// Optional LSM hooks without which `lockc load` fails.
+    require: Option<Vec<String>>,
+    /// Candidates for the real runtime, best first.
+    runtimes: Option<Vec<PathBuf>>,
+    /// Directories of the host that containers may be given at the level baseline.
+    allowed_mounts: Option<Vec<PathBuf>>,
+    /// Unix sockets of the host that containers may be given.
+    allowed_sockets: Option<Vec<PathBuf>>,
+    /// State directories of engines in unusual places.
+    engine_dirs: Option<Vec<PathBuf>>,
+    /// What holds for the containers of one engine.
+    engines: BTreeMap<Engine, Choice>,
+    /// What holds for the pods of a Kubernetes namespace; `*` stands for any characters.
+    namespaces: BTreeMap<String, Choice>,
+    /// Policies of one's own.
+    policies: BTreeMap<String, PolicyConfig>,
+}
+
+/// Tables whose entries come from several files, each from one.
+const TABLES: [&str; 3] = ["engines", "namespaces", "policies"];
+
+impl Config {
+    /// Reads the configuration at `path` and the files `*.toml` in the directory beside it (`lockc.d` for `lockc.toml`) in
+    /// the order of their names; the defaults if there is none. A later file's value takes the place of an earlier one's;
+    /// an engine, a namespace or a policy stands in one file only.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        Self::load_with_origins(path).map(|loaded| loaded.config)
+    }
+
+    /// As [`Config::load`], with the place of each value.
+    pub fn load_with_origins(path: &Path) -> Result<Loaded, ConfigError> {
+        load_owned_by(path, 0)
+    }
+
+    /// Parses and checks one file's text; `path` is for the messages.
+    pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
+        Loaded::of_text(text, path).map(|loaded| loaded.config)
+    }
+}
+
+/// The JSON Schema of one file.
+#[cfg(feature = "schema")]
+pub fn schema() -> serde_json::Value {
+    let mut schema = schemars::schema_for!(Part);
+    schema.insert("title".into(), "lockc.toml".into());
+    schema.to_value()
+}
+
+/// With another owner than root: for tests that do not run as root.
+pub(super) fn load_owned_by(path: &Path, owner: u32) -> Result<Loaded, ConfigError> {
+    let mut loaded = Loaded::default();
+    for file in std::iter::once(path.to_owned()).chain(drop_ins(&path.with_extension("d"), owner)?) {
+        if let Some(text) = read(&file, owner)? {
+            loaded.add(&text, &file)?;
+        }
+    }
+    loaded.checked(path)
+}
+
+/// The files `*.toml` of a directory, sorted; none if it does not exist.
+fn drop_ins(directory: &Path, owner: u32) -> Result<Vec<PathBuf>, ConfigError> {
+    let read_error = |source| ConfigError::Read { path: directory.into(), source };
+    let entries = match fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound && directory.symlink_metadata().is_err() => {
+            return Ok(Vec::new());
+        }
+        Err(error) => return Err(read_error(error)),
+    };
+    trust(directory, &directory.metadata().map_err(read_error)?, owner)?;
+    let mut files = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(read_error)?.path();
+        if path.extension().is_some_and(|extension| extension == "toml") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn trust(path: &Path, metadata: &fs::Metadata, owner: u32) -> Result<(), ConfigError> {
+    let untrusted = |problem, remedy: &str| {
+        Err(ConfigError::Untrusted { path: path.into(), problem, remedy: format!("{remedy} {}", path.display()) })
+    };
+    if metadata.uid() != owner {
+        return untrusted("not owned by root", "chown root:root");
+    }
+    if metadata.mode() & 0o022 != 0 {
+        return untrusted("writable for group or others", "chmod go-w");
+    }
+    Ok(())
+}
+
+/// The text of a file that only its owner can change; nothing if there is none.
+fn read(path: &Path, owner: u32) -> Result<Option<String>, ConfigError> {
+    let read_error = |source| ConfigError::Read { path: path.into(), source };
+    let file = match File::open(path) {
+        Ok(file) => file,
+        // A dangling link is a broken configuration, not a missing one.
+        Err(error) if error.kind() == io::ErrorKind::NotFound && path.symlink_metadata().is_err() => return Ok(None),
+        Err(error) => return Err(read_error(error)),
+    };
+    let metadata = file.metadata().map_err(read_error)?;
+    if !metadata.is_file() {
+        return Err(ConfigError::Untrusted {
+            path: path.into(),
+            problem: "not a regular file",
+            remedy: format!("remove {}", path.display()),
+        });
+    }
+    let target = path.canonicalize().map_err(read_error)?;
+    let directory = target.parent().unwrap_or(Path::new("/"));
+    trust(&target, &metadata, owner)?;
+    trust(directory, &directory.metadata().map_err(read_error)?, owner)?;
+    let mut text = String::new();
+    file.take(SIZE_LIMIT + 1).read_to_string(&mut text).map_err(read_error)?;
+    if text.len() as u64 > SIZE_LIMIT {
+        return Err(ConfigError::Invalid { path: path.into(), message: "larger than 1 MiB".into() });
+    }
+    Ok(Some(text))
+}
+
+impl Loaded {
+    /// One file's text alone.
+    ///
+    /// # Errors
+    ///
+    /// As [`Config::load`], but whoever the file belongs to.
+    pub fn of_text(text: &str, path: &Path) -> Result<Self, ConfigError> {
+        let mut loaded = Self::default();
+        loaded.add(text, path)?;
+        loaded.checked(path)
+    }
+
+    /// Puts a file's values over those of the earlier ones.
+    fn add(&mut self, text: &str, path: &Path) -> Result<(), ConfigError> {
+        let syntax = |error: toml::de::Error| ConfigError::Syntax {
+            path: path.into(),
+            message: match meant(error.message()) {
+                Some(key) => format!("{error}(did you mean `{key}`?)"),
+                None => error.to_string().trim_end().to_owned(),
+            },
+        };
+        let part: Part = toml::from_str(text).map_err(syntax)?;
+        for (key, line) in places(&DeTable::parse(text).map_err(syntax)?.into_inner(), text) {
+            let origin = Origin { path: path.into(), line };
+            match self.origins.insert(key.clone(), origin) {
+                Some(other) if key.contains('.') => {
+                    return Err(ConfigError::Twice { path: path.into(), line, key, other });
+                }
+                _ => {}
+            }
+        }
+        let config = &mut self.config;
+        put(&mut config.default, part.default);
+        put(&mut config.ceiling, part.ceiling);
+        put(&mut config.fail, part.fail);
+        put(&mut config.offline_loopback, part.offline_loopback);
+        put(&mut config.require, part.require);
+        put(&mut config.runtimes, part.runtimes);
+        put(&mut config.allowed_mounts, part.allowed_mounts);
+        put(&mut config.allowed_sockets, part.allowed_sockets);
+        put(&mut config.engine_dirs, part.engine_dirs);
+        config.engines.extend(part.engines);
+        config.namespaces.extend(part.namespaces);
+        config.policies.extend(part.policies);
+        self.files.push(path.into());
+        Ok(())
+    }
+
+    /// What no single file shows: names that one file uses and another defines.
+    fn checked(self, path: &Path) -> Result<Self, ConfigError> {
+        self.config.check().map_err(|(key, message)| {
+            // The place of the key, or of the table that it is in.
+            let origin = key.as_ref().and_then(|key| {
+                let table = key.rsplit_once('.').map(|(table, _)| table);
+                self.origins.get(key).or_else(|| self.origins.get(table?))
+            });
+            match origin {
+                Some(origin) => ConfigError::Invalid {
+                    path: origin.path.clone(),
+                    message: format!("line {}: {message}", origin.line),
+                },
+                None => ConfigError::Invalid { path: path.into(), message },
+            }
+        })?;
+        Ok(self)
+    }
+}
+
+fn put<T>(value: &mut T, given: Option<T>) {
+    if let Some(given) = given {
+        *value = given;
+    }
+}
+
+/// Every key of the first level, and of the tables' entries, with its line.
+fn places(table: &DeTable<'_>, text: &str) -> Vec<(String, usize)> {
+    let line = |at: usize| text.bytes().take(at).filter(|byte| *byte == b'\n').count() + 1;
+    let mut places = Vec::new();
+    for (key, value) in table {
+        let name = key.get_ref().as_ref();
+        match value.get_ref().as_table() {
+            Some(entries) if TABLES.contains(&name) => {
+                let entry = |(entry, _): (&toml::Spanned<toml::de::DeString<'_>>, _)| {
+                    (format!("{name}.{}", entry.get_ref()), line(entry.span().start))
+                };
+                places.extend(entries.iter().map(entry));
+            }
+            _ => places.push((name.to_owned(), line(key.span().start))),
+        }
+    }
+    places
+}
+
+/// The key that was probably meant, from serde's "unknown field `a`, expected one of `b`, `c`".
+fn meant(message: &str) -> Option<String> {
+    if !message.starts_with("unknown") {
+        return None;
+    }
+    let mut names = message.split('`').skip(1).step_by(2);
+    let wrong = names.next()?;
+    nearest(wrong, names).map(str::to_owned)
+}

@@ -1,0 +1,263 @@
+//! The administrator's configuration, `/etc/lockc/lockc.toml` and `/etc/lockc/lockc.d/*.toml`.
+//!
+//! A missing file means the defaults. Anything else that is not a well-formed file which only root can write is an
+//! error, and the caller refuses: a policy that cannot be read must not turn into a looser one.
+
+mod files;
+mod globs;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::BTreeMap,
+    io,
+    path::{Component, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::policy;
+use crate::hooks;
+
+#[cfg(feature = "schema")]
+pub use files::schema;
+pub use files::{Loaded, Origin};
+
+/// Where the configuration is. A constant: neither environment nor command line moves it.
+pub use super::paths::CONFIG as CONFIG_PATH;
+
+/// The configuration, with the defaults where the files say nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Config {
+    /// Level or policy when nothing else chooses.
+    pub default: String,
+    /// What annotations may ask for at most.
+    pub ceiling: String,
+    /// What happens when the kernel side cannot be reached.
+    pub fail: Fail,
+    /// Whether the level offline, and policies that extend it, leave the loopback addresses of IPv4.
+    pub offline_loopback: bool,
+    /// Optional LSM hooks without which `lockc load` fails.
+    pub require: Vec<String>,
+    /// Candidates for the real runtime; empty: the usual names in the usual places.
+    pub runtimes: Vec<PathBuf>,
+    /// Directories of the host that containers may be given, themselves and all below.
+    pub allowed_mounts: Vec<PathBuf>,
+    /// Unix sockets of the host that containers may be given.
+    pub allowed_sockets: Vec<PathBuf>,
+    /// State directories of engines in unusual places.
+    pub engine_dirs: Vec<PathBuf>,
+    /// What holds for the containers of one engine.
+    pub engines: BTreeMap<Engine, Choice>,
+    /// What holds for the pods of a Kubernetes namespace; `*` stands for any characters of a name.
+    pub namespaces: BTreeMap<String, Choice>,
+    /// The administrator's own policies by name.
+    pub policies: BTreeMap<String, PolicyConfig>,
+}
+
+/// An engine, as far as the choice of a level asks.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Engine {
+    /// dockerd.
+    Docker,
+    /// containerd by its own clients: ctr, nerdctl.
+    Containerd,
+    /// containerd by kubelet's Container Runtime Interface.
+    Cri,
+    /// CRI-O.
+    Crio,
+    /// Podman.
+    Podman,
+}
+
+impl Engine {
+    /// The name in configuration and messages.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Docker => "docker",
+            Self::Containerd => "containerd",
+            Self::Cri => "cri",
+            Self::Crio => "crio",
+            Self::Podman => "podman",
+        }
+    }
+}
+
+/// `[engines.NAME]` and `[namespaces.NAME]`.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Choice {
+    /// Level or policy of a container that asks for none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub default: Option<String>,
+    /// What its annotations and labels may ask for at most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ceiling: Option<String>,
+}
+
+/// `fail`: which way lockc fails when its programs or maps do not answer.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Fail {
+    /// The container does not start.
+    #[default]
+    Closed,
+    /// The container starts unconfined, and that is logged.
+    Open,
+}
+
+/// `[policies.NAME]`.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct PolicyConfig {
+    /// A level or another policy.
+    pub extends: String,
+    /// Admission controls taken away.
+    #[serde(default)]
+    pub admit: Vec<String>,
+    /// Kernel rules taken away.
+    #[serde(default)]
+    pub without_rules: Vec<String>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            default: "baseline".into(),
+            ceiling: "baseline".into(),
+            fail: Fail::Closed,
+            offline_loopback: false,
+            require: Vec::new(),
+            runtimes: Vec::new(),
+            allowed_mounts: ["/home", "/srv", "/var/data", "/mnt", "/media", "/opt"].map(PathBuf::from).to_vec(),
+            allowed_sockets: Vec::new(),
+            engine_dirs: Vec::new(),
+            engines: BTreeMap::new(),
+            namespaces: BTreeMap::new(),
+            policies: BTreeMap::new(),
+        }
+    }
+}
+
+/// Why the configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// Could not be opened or read.
+    #[error("{path}: cannot be read: {source}; make it readable for root, or remove it to use the defaults")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        source: io::Error,
+    },
+    /// Not a regular file, or somebody else than root can change it.
+    #[error("{path}: {problem}; lockc trusts only a configuration that nobody but root can change: {remedy}")]
+    Untrusted {
+        /// The file or the directory that it is in.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: &'static str,
+        /// A command that puts it right.
+        remedy: String,
+    },
+    /// Not TOML, or not of this form.
+    #[error("{path}: {message}")]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// Line, column, reason and, where one is close, the key that was probably meant.
+        message: String,
+    },
+    /// Two files say the same, so that neither can be meant.
+    #[error("{path}: line {line}: {key} is in {other} too; leave one of them out")]
+    Twice {
+        /// The later file.
+        path: PathBuf,
+        /// Its line, from 1.
+        line: usize,
+        /// The key.
+        key: String,
+        /// The earlier file and its line.
+        other: Origin,
+    },
+    /// Well-formed, but it makes no sense.
+    #[error("{path}: {message}")]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong and what to write instead.
+        message: String,
+    },
+}
+
+impl Config {
+    /// What holds for pods of a namespace: the entry with exactly its name, or the glob with the most characters that fit
+    /// it, the first in the alphabet of equally long ones.
+    pub fn namespace(&self, name: &str) -> Option<(&str, &Choice)> {
+        let found = match self.namespaces.get_key_value(name) {
+            Some(exact) => Some(exact),
+            None => {
+                let fitting = self.namespaces.iter().filter(|(glob, _)| globs::fits(glob, name));
+                fitting.min_by_key(|(glob, _)| std::cmp::Reverse(glob.bytes().filter(|byte| *byte != b'*').count()))
+            }
+        };
+        found.map(|(key, choice)| (key.as_str(), choice))
+    }
+
+    /// What makes no sense: the key, where one is at fault, and the reason with what to write instead.
+    fn check(&self) -> Result<(), (Option<String>, String)> {
+        let lists = [
+            ("runtimes", &self.runtimes),
+            ("allowed_mounts", &self.allowed_mounts),
+            ("allowed_sockets", &self.allowed_sockets),
+            ("engine_dirs", &self.engine_dirs),
+        ];
+        for (key, paths) in lists {
+            for path in paths {
+                if !path.is_absolute() || path.components().any(|part| part == Component::ParentDir) {
+                    let message = format!("{key}: {path:?} is not an absolute path without `..`; write the full path");
+                    return Err((Some(key.into()), message));
+                }
+            }
+        }
+        for name in &self.require {
+            if hooks::by_name(name).is_none() {
+                let hint = nearest(name, hooks::PROGRAMS.iter().map(|program| program.name));
+                let hint = hint.map(|name| format!(" (did you mean {name:?}?)")).unwrap_or_default();
+                let message =
+                    format!("require: {name:?} is not an LSM hook of lockc's{hint}; docs/hooks.md has them all");
+                return Err((Some("require".into()), message));
+            }
+        }
+        policy::check(self).map_err(|(key, error)| (Some(key), error.to_string()))
+    }
+}
+
+/// The candidate that differs from `word` by at most two insertions, deletions or replacements.
+pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let distance = |other: &str| {
+        let mut row: Vec<usize> = (0..=other.chars().count()).collect();
+        for (i, a) in word.chars().enumerate() {
+            let mut diagonal = row[0];
+            row[0] = i + 1;
+            for (j, b) in other.chars().enumerate() {
+                let replace = diagonal + usize::from(a != b);
+                diagonal = row[j + 1];
+                row[j + 1] = replace.min(row[j] + 1).min(diagonal + 1);
+            }
+        }
+        row.last().copied().unwrap_or(usize::MAX)
+    };
+    candidates
+        .into_iter()
+        .map(|candidate| (distance(candidate), candidate))
+        .filter(|(distance, _)| *distance <= 2)
+        .min()
+        .map(|(_, candidate)| candidate)
+}

@@ -1,0 +1,237 @@
+//! Who starts a container, and how it was described there: engine, Kubernetes namespace, pod, Docker label.
+//!
+//! The engine is known by the bundle's place, which no tenant chooses. Annotations of Kubernetes count only where an
+//! engine of Kubernetes wrote them: `docker run --annotation` copies any key verbatim.
+
+use std::{
+    fs, io,
+    path::{Component, Path, PathBuf},
+};
+
+use serde::Deserialize;
+
+use super::{admission::Engines, config::Engine, policy::ANNOTATION, spec::Spec};
+
+/// Larger than any record that dockerd wrote; its labels alone may have a few MiB.
+const RECORD_LIMIT: u64 = 16 << 20;
+
+/// What the engine says of a container.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Described {
+    /// Which engine, if its way of keeping bundles is known.
+    pub engine: Option<Engine>,
+    /// The pod's Kubernetes namespace.
+    pub namespace: Option<String>,
+    /// The id of its pod's sandbox, unless it is that itself.
+    pub sandbox: Option<String>,
+    /// Docker's label.
+    pub label: Option<String>,
+}
+
+/// A record of dockerd's that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("{path}, Docker's record of the container, cannot be read: {source}")]
+pub struct RecordError {
+    /// The file.
+    path: PathBuf,
+    /// The reason.
+    source: io::Error,
+}
+
+/// `config.v2.json`, as far as it matters (moby 28, container/container.go).
+#[derive(Deserialize)]
+struct Record {
+    #[serde(rename = "Config")]
+    config: Option<RecordConfig>,
+}
+
+#[derive(Deserialize)]
+struct RecordConfig {
+    #[serde(rename = "Labels")]
+    labels: Option<std::collections::BTreeMap<String, String>>,
+}
+
+impl Described {
+    /// Reads it from the bundle's place, the annotations, and dockerd's record.
+    ///
+    /// # Errors
+    ///
+    /// Where dockerd has a record that cannot be read: what it asks for must not be lost.
+    pub fn of(id: &str, bundle: &Path, spec: &Spec, engines: &Engines) -> Result<Self, RecordError> {
+        let annotation = |key: &str| spec.annotations.get(key).cloned();
+        let engine = engine(bundle, spec, engines);
+        let (namespace, kind, sandbox) = match engine {
+            Some(Engine::Cri) => (
+                "io.kubernetes.cri.sandbox-namespace",
+                "io.kubernetes.cri.container-type",
+                "io.kubernetes.cri.sandbox-id",
+            ),
+            Some(Engine::Crio) => {
+                ("io.kubernetes.cri-o.Namespace", "io.kubernetes.cri-o.ContainerType", "io.kubernetes.cri-o.SandboxID")
+            }
+            _ => {
+                let label = if engine == Some(Engine::Docker) { docker_label(id, spec, engines)? } else { None };
+                return Ok(Self { engine, label, ..Self::default() });
+            }
+        };
+        let in_pod = annotation(kind).is_some_and(|kind| kind == "container");
+        let sandbox = annotation(sandbox).filter(|sandbox| in_pod && sandbox != id);
+        Ok(Self { engine, namespace: annotation(namespace), sandbox, label: None })
+    }
+}
+
+/// By the bundle's place: `…/io.containerd.runtime.v2.task/NAMESPACE/ID` is containerd's, whose namespace `moby` is
+/// dockerd's and `k8s.io` the CRI plugin's; `…-containers/ID/userdata` is in the storage that Podman and CRI-O share.
+fn engine(bundle: &Path, spec: &Spec, engines: &Engines) -> Option<Engine> {
+    let parts: Vec<&str> = bundle.components().map(|part| part.as_os_str().to_str().unwrap_or("")).collect();
+    match parts.as_slice() {
+        [.., "io.containerd.runtime.v2.task", "moby", _] => Some(Engine::Docker),
+        [.., "io.containerd.runtime.v2.task", "k8s.io", _] => Some(Engine::Cri),
+        [.., "io.containerd.runtime.v2.task", _, _] => Some(Engine::Containerd),
+        [.., containers, _, "userdata"] if containers.ends_with("-containers") => {
+            let manager = spec.annotations.get("io.container.manager").map(String::as_str);
+            Some(if manager == Some("cri-o") { Engine::Crio } else { Engine::Podman })
+        }
+        _ if engines.is_build(bundle) => Some(Engine::Docker),
+        _ => None,
+    }
+}
+
+/// The label in dockerd's record, wherever its data root is.
+fn docker_label(id: &str, spec: &Spec, engines: &Engines) -> Result<Option<String>, RecordError> {
+    // The id becomes a part of a path.
+    if !matches!(Path::new(id).components().collect::<Vec<_>>().as_slice(), [Component::Normal(_)]) {
+        return Ok(None);
+    }
+    for folder in records(id, spec, engines) {
+        let path = folder.join("config.v2.json");
+        match read(&path) {
+            Ok(record) => {
+                let labels = record.config.and_then(|config| config.labels);
+                return Ok(labels.and_then(|mut labels| labels.remove(ANNOTATION)));
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(source) => return Err(RecordError { path, source }),
+        }
+    }
+    Ok(None)
+}
+
+/// Where the record may be: by the files that dockerd gives the container (its network's, its name's), then in the data
+/// roots that are known.
+fn records(id: &str, spec: &Spec, engines: &Engines) -> Vec<PathBuf> {
+    let given = spec.mounts.iter().filter(|mount| mount.is_bind()).filter_map(|mount| {
+        let folder = mount.source.parent()?;
+        let own = mount.source.is_absolute()
+            && ["hostname", "hosts", "resolv.conf"].iter().any(|file| mount.source.ends_with(file))
+            && folder.ends_with(Path::new("containers").join(id))
+            && mount.destination.parent() == Some(Path::new("/etc"));
+        own.then(|| folder.to_owned())
+    });
+    let known = engines.docker_roots().iter().map(|root| root.join("containers").join(id));
+    given.chain(known).collect()
+}
+
+fn read(path: &Path) -> io::Result<Record> {
+    use std::io::Read as _;
+    let mut text = Vec::new();
+    fs::File::open(path)?.take(RECORD_LIMIT).read_to_end(&mut text)?;
+    serde_json::from_slice(&text).map_err(io::Error::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn spec(annotations: Value, mounts: Value) -> Spec {
+        let text = json!({ "annotations": annotations, "mounts": mounts }).to_string();
+        Spec::parse(text.as_bytes(), Path::new("config.json")).unwrap()
+    }
+
+    fn described(bundle: &str, annotations: Value) -> Described {
+        Described::of("c1", Path::new(bundle), &spec(annotations, json!([])), &Engines::default()).unwrap()
+    }
+
+    const CRI: &str = "/run/containerd/io.containerd.runtime.v2.task/k8s.io/c1";
+    const MOBY: &str = "/run/containerd/io.containerd.runtime.v2.task/moby/c1";
+    const STORAGE: &str = "/var/lib/containers/storage/overlay-containers/c1/userdata";
+
+    fn pod(prefix: &str) -> Value {
+        match prefix {
+            "cri" => json!({
+                "io.kubernetes.cri.sandbox-namespace": "team-a", "io.kubernetes.cri.container-type": "container",
+                "io.kubernetes.cri.sandbox-id": "s1",
+            }),
+            _ => json!({
+                "io.container.manager": "cri-o", "io.kubernetes.cri-o.Namespace": "team-a",
+                "io.kubernetes.cri-o.ContainerType": "container", "io.kubernetes.cri-o.SandboxID": "s1",
+            }),
+        }
+    }
+
+    #[test]
+    fn engines_are_known_by_the_bundles_place() {
+        for (bundle, engine) in [
+            (MOBY, Some(Engine::Docker)),
+            ("/run/docker/containerd/daemon/io.containerd.runtime.v2.task/moby/c1", Some(Engine::Docker)),
+            ("/var/lib/docker/buildkit/executor/c1", Some(Engine::Docker)),
+            (CRI, Some(Engine::Cri)),
+            ("/run/containerd/io.containerd.runtime.v2.task/default/c1", Some(Engine::Containerd)),
+            (STORAGE, Some(Engine::Podman)),
+            ("/srv/bundle", None),
+            ("/io.containerd.runtime.v2.task/moby", None),
+        ] {
+            assert_eq!(described(bundle, json!({})).engine, engine, "{bundle}");
+        }
+    }
+
+    #[test]
+    fn pods_are_known_by_what_their_engine_wrote() {
+        for (bundle, prefix, engine) in [(CRI, "cri", Engine::Cri), (STORAGE, "crio", Engine::Crio)] {
+            let found = described(bundle, pod(prefix));
+            assert_eq!(found.engine, Some(engine));
+            assert_eq!((found.namespace.as_deref(), found.sandbox.as_deref()), (Some("team-a"), Some("s1")));
+        }
+        let mut sandbox = pod("cri");
+        sandbox["io.kubernetes.cri.container-type"] = "sandbox".into();
+        assert_eq!(described(CRI, sandbox).sandbox, None);
+    }
+
+    #[test]
+    fn annotations_that_a_tenant_copies_make_no_pod() {
+        for bundle in [MOBY, STORAGE, "/srv/bundle", "/run/containerd/io.containerd.runtime.v2.task/default/c1"] {
+            let found = described(bundle, pod("cri"));
+            assert_eq!((found.namespace, found.sandbox), (None, None), "{bundle}");
+        }
+        assert_eq!(described(CRI, pod("crio")).namespace, None);
+    }
+
+    #[test]
+    fn the_label_is_read_from_dockers_record_wherever_that_is() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("containers/c1");
+        fs::create_dir_all(&folder).unwrap();
+        let hosts = json!([{ "destination": "/etc/hosts", "type": "bind", "source": folder.join("hosts"), "options": ["rbind"] }]);
+        let by_mount =
+            |bundle: &str| Described::of("c1", Path::new(bundle), &spec(json!({}), hosts.clone()), &Engines::default());
+        let label = |bundle: &str| by_mount(bundle).unwrap().label;
+        assert_eq!(label(MOBY), None, "no record yet");
+        let record = folder.join("config.v2.json");
+        fs::write(&record, r#"{"ID":"c1","Config":{"Labels":{"org.lockc.policy":"restricted","x":"y"}}}"#).unwrap();
+        assert_eq!(label(MOBY).as_deref(), Some("restricted"));
+        assert_eq!(label(CRI), None, "not dockerd's");
+        let engines = Engines::default().with_dirs(&[root.path().into()]);
+        let known = Described::of("c1", Path::new(MOBY), &spec(json!({}), json!([])), &engines).unwrap();
+        assert_eq!(known.label.as_deref(), Some("restricted"));
+        for text in [r#"{"Config":{"Labels":null}}"#, "{}"] {
+            fs::write(&record, text).unwrap();
+            assert_eq!(label(MOBY), None, "{text}");
+        }
+        fs::write(&record, r#"{"Config":"#).unwrap();
+        assert!(by_mount(MOBY).unwrap_err().to_string().contains("config.v2.json"));
+        let strange = Described::of("../c1", Path::new(MOBY), &spec(json!({}), hosts), &engines).unwrap();
+        assert_eq!(strange.label, None);
+    }
+}

@@ -1,0 +1,139 @@
+//! Every means of asking, and every ceiling against each of them.
+
+use std::path::Path;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::rules::Level;
+
+const CONFIG: &str = "
+default = 'baseline'
+ceiling = 'baseline'
+[engines.docker]
+default = 'restricted'
+[engines.podman]
+ceiling = 'privileged'
+[namespaces.kube-system]
+default = 'privileged'
+ceiling = 'privileged'
+[namespaces.'team-*']
+ceiling = 'restricted'
+default = 'restricted'
+[policies.monitoring]
+extends = 'baseline'
+admit = ['host-namespaces']
+";
+
+fn config() -> Config {
+    Config::parse(CONFIG, Path::new("lockc.toml")).unwrap()
+}
+
+fn chosen(asked: &Asked<'_>) -> Result<(String, String), String> {
+    resolve(&config(), asked).map(|policy| (policy.name, policy.origin)).map_err(|error| error.to_string())
+}
+
+fn name(asked: &Asked<'_>) -> Result<String, String> {
+    chosen(asked).map(|(name, _)| name)
+}
+
+#[test]
+fn the_nearest_default_holds_and_says_where_it_stands() {
+    let none = Asked::default();
+    assert_eq!(chosen(&none).unwrap(), ("baseline".into(), "the default".into()));
+    let docker = Asked { engine: Some(Engine::Docker), ..none.clone() };
+    assert_eq!(chosen(&docker).unwrap(), ("restricted".into(), "engines.docker.default".into()));
+    let system = Asked { engine: Some(Engine::Cri), namespace: Some("kube-system"), ..none.clone() };
+    assert_eq!(chosen(&system).unwrap(), ("privileged".into(), "namespaces.\"kube-system\".default".into()));
+    let other = Asked { namespace: Some("kube-public"), ..system.clone() };
+    assert_eq!(name(&other).unwrap(), "baseline");
+    let argument = Asked { argument: Some("offline"), annotation: Some("baseline"), ..system };
+    assert_eq!(chosen(&argument).unwrap(), ("offline".into(), "--lockc-policy".into()));
+}
+
+#[test]
+fn requests_hold_up_to_the_nearest_ceiling() {
+    type Request = fn(&'static str) -> Asked<'static>;
+    let means: [Request; 2] = [
+        |name| Asked { annotation: Some(name), ..Asked::default() },
+        |name| Asked { label: Some(name), engine: Some(Engine::Docker), ..Asked::default() },
+    ];
+    for ask in means {
+        for (policy, granted) in
+            [("restricted", true), ("offline", true), ("baseline", true), ("monitoring", false), ("privileged", false)]
+        {
+            assert_eq!(name(&ask(policy)).is_ok(), granted, "{policy}");
+        }
+        let team = |policy| Asked { namespace: Some("team-a"), ..ask(policy) };
+        assert!(name(&team("restricted")).is_ok());
+        let error = name(&team("baseline")).unwrap_err();
+        for part in ["baseline", "restricted", "namespaces.\"team-*\".ceiling"] {
+            assert!(error.contains(part), "{error}");
+        }
+        assert!(name(&Asked { engine: Some(Engine::Podman), ..ask("privileged") }).is_ok());
+        let both = Asked { namespace: Some("team-a"), engine: Some(Engine::Podman), ..ask("privileged") };
+        assert!(name(&both).is_err(), "the namespace is nearer than the engine");
+        assert!(name(&ask("none-such")).unwrap_err().contains("unknown policy"));
+    }
+}
+
+#[test]
+fn an_annotation_stands_before_a_label_and_both_must_exist() {
+    let asked = Asked { annotation: Some("offline"), label: Some("restricted"), ..Asked::default() };
+    assert_eq!(chosen(&asked).unwrap().0, "offline");
+    assert!(chosen(&Asked { label: Some("none-such"), ..asked.clone() }).is_err());
+    assert!(chosen(&Asked { argument: Some("baseline"), label: Some("none-such"), ..asked }).is_err());
+}
+
+#[test]
+fn a_pods_containers_take_its_policy_unless_they_ask_for_a_tighter_one() {
+    let sandbox = |level| Some(Policy::of_level(level, "x"));
+    let asked = Asked { sandbox: sandbox(Level::Restricted), ..Asked::default() };
+    assert_eq!(chosen(&asked).unwrap(), ("restricted".into(), "its pod's sandbox".into()));
+    let looser = Asked { annotation: Some("baseline"), ..asked.clone() };
+    assert!(name(&looser).unwrap_err().contains("pod's sandbox"));
+    let tighter = Asked { annotation: Some("restricted"), sandbox: sandbox(Level::Baseline), ..Asked::default() };
+    assert_eq!(name(&tighter).unwrap(), "restricted");
+    // The sandbox's own policy is no way around the ceiling of what the container asks for.
+    let above = Asked { annotation: Some("privileged"), sandbox: sandbox(Level::Privileged), ..Asked::default() };
+    assert!(name(&above).is_err());
+}
+
+fn level() -> impl Strategy<Value = &'static str> {
+    prop::sample::select(vec!["privileged", "monitoring", "baseline", "restricted", "offline"])
+}
+
+fn maybe<T: Clone + std::fmt::Debug + 'static>(values: Vec<T>) -> impl Strategy<Value = Option<T>> {
+    prop::option::of(prop::sample::select(values))
+}
+
+proptest! {
+    #[test]
+    fn no_request_gets_above_the_ceiling(
+        annotation in prop::option::of(level()),
+        label in prop::option::of(level()),
+        ceilings in prop::array::uniform3(prop::option::of(level())),
+        sandbox in maybe(Level::ALL.to_vec()),
+        engine in maybe(vec![Engine::Docker, Engine::Cri]),
+        namespace in maybe(vec!["team-a", "other"]),
+    ) {
+        let mut config = config();
+        if let Some(ceiling) = ceilings[0] {
+            config.ceiling = ceiling.into();
+        }
+        config.engines.entry(Engine::Docker).or_default().ceiling = ceilings[1].map(str::to_owned);
+        config.namespaces.entry("team-*".into()).or_default().ceiling = ceilings[2].map(str::to_owned);
+        let sandbox = sandbox.map(|level| Policy::of_level(level, "x"));
+        let asked = Asked { annotation, label, engine, namespace, sandbox, ..Asked::default() };
+        let ceiling = namespace.filter(|name| *name == "team-a").and(ceilings[2])
+            .or(engine.filter(|engine| *engine == Engine::Docker).and(ceilings[1]))
+            .unwrap_or(&config.ceiling);
+        let ceiling = named(&config, ceiling, "x").unwrap();
+        if annotation.or(label).is_some()
+            && let Ok(policy) = resolve(&config, &asked)
+        {
+            prop_assert!(policy.at_least_as_strict_as(&ceiling));
+            prop_assert!(asked.sandbox.is_none_or(|sandbox| policy.at_least_as_strict_as(&sandbox)));
+        }
+    }
+}

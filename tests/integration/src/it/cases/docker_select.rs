@@ -1,0 +1,152 @@
+//! How a level is chosen for Docker: by label, annotation, and the configuration of the engine; and what bounds it.
+
+use std::fs;
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+use super::{Row, Test, row};
+use crate::command;
+use crate::docker::IMAGE;
+use crate::lab::Lab;
+use crate::launch::Runtime;
+
+const LABEL: &str = "org.lockc.policy";
+/// A file of the administrator's beside `lockc.toml`.
+const DROP_IN: &str = "/etc/lockc/lockc.d/50-docker.toml";
+
+pub const ROWS: &[Row] = &[
+    row(
+        "docker/label-chooses",
+        Test::Code(|lab, _| {
+            chosen(lab, "", &["--label", "org.lockc.policy=offline"], "offline", "Docker label org.lockc.policy")
+        }),
+    ),
+    row(
+        "docker/label-above-ceiling",
+        Test::Code(|lab, _| refused(lab, "", &["--label", "org.lockc.policy=privileged"], "`ceiling`")),
+    ),
+    row(
+        "docker/label-unknown",
+        Test::Code(|lab, _| refused(lab, "", &["--label", "org.lockc.policy=lax"], "unknown policy")),
+    ),
+    row(
+        "docker/annotation-before-label",
+        Test::Code(|lab, _| {
+            let options = ["--label", "org.lockc.policy=restricted", "--annotation", "org.lockc.policy=offline"];
+            chosen(lab, "", &options, "offline", "annotation org.lockc.policy")
+        }),
+    ),
+    row(
+        "docker/argument-before-all",
+        Test::Code(|lab, _| {
+            chosen_by(lab, "lockc-baseline", "", &["--label", "org.lockc.policy=offline"], "baseline", "--lockc-policy")
+        }),
+    ),
+    row(
+        "docker/engine-default",
+        Test::Code(|lab, _| {
+            chosen(lab, "[engines.docker]\ndefault = 'offline'\n", &[], "offline", "engines.docker.default")
+        }),
+    ),
+    row(
+        "docker/engine-ceiling",
+        Test::Code(|lab, _| {
+            refused(
+                lab,
+                "[engines.docker]\nceiling = 'restricted'\n",
+                &["--label", "org.lockc.policy=baseline"],
+                "engines.docker.ceiling",
+            )
+        }),
+    ),
+    row(
+        "docker/other-engines-default",
+        Test::Code(|lab, _| chosen(lab, "[engines.podman]\ndefault = 'offline'\n", &[], "baseline", "the default")),
+    ),
+    row(
+        "docker/pretended-namespace",
+        Test::Code(|lab, _| {
+            let config = "[namespaces.kube-system]\ndefault = 'privileged'\nceiling = 'privileged'\n";
+            chosen(lab, config, &PRETENDED, "baseline", "the default")
+        }),
+    ),
+    row(
+        "docker/pretended-namespace-ceiling",
+        Test::Code(|lab, _| {
+            let config = "[namespaces.kube-system]\ndefault = 'privileged'\nceiling = 'privileged'\n";
+            let options = [&PRETENDED[..], &["--annotation", "org.lockc.policy=privileged"]].concat();
+            refused(lab, config, &options, "`ceiling`")
+        }),
+    ),
+    row("docker/broken-drop-in", Test::Code(|lab, _| refused(lab, "defualt = 'baseline'\n", &[], "50-docker.toml"))),
+];
+
+/// What containerd's CRI plugin would have written.
+const PRETENDED: [&str; 6] = [
+    "--annotation",
+    "io.kubernetes.cri.sandbox-namespace=kube-system",
+    "--annotation",
+    "io.kubernetes.cri.container-type=container",
+    "--annotation",
+    "io.kubernetes.cri.sandbox-id=0123456789abcdef",
+];
+
+/// Whatever comes of `work`, the next case finds no drop-in.
+fn with_drop_in<T>(text: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    if text.is_empty() {
+        return work();
+    }
+    command::sh("install -d -m 755 /etc/lockc/lockc.d")?;
+    fs::write(DROP_IN, text).with_context(|| format!("cannot write {DROP_IN}"))?;
+    let result = work();
+    fs::remove_file(DROP_IN).with_context(|| format!("cannot remove {DROP_IN}"))?;
+    result
+}
+
+fn chosen(lab: &mut Lab, config: &str, options: &[&str], policy: &str, origin: &str) -> Result<String> {
+    chosen_by(lab, "lockc", config, options, policy, origin)
+}
+
+/// A container that runs under the policy, and the kernel's entry says so.
+fn chosen_by(
+    lab: &mut Lab,
+    runtime: &str,
+    config: &str,
+    options: &[&str],
+    policy: &str,
+    origin: &str,
+) -> Result<String> {
+    if lab.plain {
+        bail!("proves nothing: needs lockc's runtimes");
+    }
+    let docker = lab.docker()?;
+    with_drop_in(config, || {
+        let c = docker.background(runtime, &[options, &[IMAGE, "sleep", "1000"]].concat())?;
+        let id = c.inspect("{{.Id}}")?;
+        let status: Value = serde_json::from_str(&command::run(&["lockc", "status", "--json"])?.must()?)?;
+        let entry = status["containers"]
+            .as_array()
+            .and_then(|containers| containers.iter().find(|entry| id.starts_with(entry["id"].as_str().unwrap_or("?"))))
+            .with_context(|| format!("{id} is not registered: {status}"))?;
+        if entry["policy"] != policy || entry["origin"] != origin {
+            bail!("chosen: {entry}");
+        }
+        Ok(format!("{policy} by {origin}"))
+    })
+}
+
+/// Not started, and Docker shows lockc's reason.
+fn refused(lab: &mut Lab, config: &str, options: &[&str], reason: &str) -> Result<String> {
+    if lab.plain {
+        bail!("proves nothing: needs lockc's runtimes");
+    }
+    let docker = lab.docker()?;
+    let args = [options, &[IMAGE, "true"]].concat();
+    docker.run("", &args)?.must().context("proves nothing: it fails without lockc too")?;
+    let run = with_drop_in(config, || docker.run("lockc", &args))?;
+    if run.ok() || !run.stderr.contains("lockc: ") || !run.stderr.contains(reason) {
+        bail!("{LABEL}: status {}: {}", run.status, run.said());
+    }
+    Ok(run.stderr)
+}
