@@ -9,7 +9,6 @@ use super::{Row, Test, row};
 use crate::command;
 use crate::docker::IMAGE;
 use crate::lab::Lab;
-use crate::launch::Runtime;
 
 const LABEL: &str = "org.lockc.policy";
 /// A file of the administrator's beside `lockc.toml`.
