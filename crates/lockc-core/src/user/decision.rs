@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::{
     admission::{self, Engines, Facts, Given, Request, Violation},
-    config::Config,
+    config::{Config, Engine},
     describe::Described,
     policy::{ANNOTATION, Policy},
     selection::{self, Asked},
@@ -57,6 +57,8 @@ pub fn decide(
         label: described.label.as_deref(),
         engine: described.engine,
         namespace: described.namespace.as_deref(),
+        // CRI-O writes a pod's own annotations and labels after its own, so that they may replace them.
+        pod_is_claimed: described.engine == Some(Engine::Crio),
         sandbox: described.sandbox.as_deref().map(sandbox).transpose()?.flatten(),
     };
     let policy = selection::resolve(config, &asked)?;

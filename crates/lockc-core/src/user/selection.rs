@@ -4,7 +4,7 @@
 //! namespace. Annotations and labels are requests of whoever describes the container; the nearest ceiling bounds them.
 
 use super::{
-    config::{Config, Engine},
+    config::{Choice, Config, Engine},
     policy::{ANNOTATION, Policy, PolicyError, named},
 };
 
@@ -21,6 +21,9 @@ pub struct Asked<'a> {
     pub engine: Option<Engine>,
     /// The Kubernetes namespace of its pod.
     pub namespace: Option<&'a str>,
+    /// Whether the pod's owner could have written namespace and sandbox: then what holds for them may tighten what holds
+    /// without them, but not loosen it.
+    pub pod_is_claimed: bool,
     /// The policy of its pod's sandbox, where that is registered.
     pub sandbox: Option<Policy>,
 }
@@ -61,32 +64,47 @@ pub fn resolve(config: &Config, asked: &Asked<'_>) -> Result<Policy, PolicyError
     }
 }
 
-/// The settings that hold for the container, the nearest first: the setting's table, and the choice.
-fn choices<'a>(config: &'a Config, asked: &Asked<'_>) -> impl Iterator<Item = (String, &'a super::config::Choice)> {
-    let namespace = asked.namespace.and_then(|name| config.namespace(name));
-    let namespace = namespace.map(|(name, choice)| (format!("namespaces.{name:?}"), choice));
-    let engine =
-        asked.engine.and_then(|engine| Some((format!("engines.{}", engine.name()), config.engines.get(&engine)?)));
-    namespace.into_iter().chain(engine)
-}
+/// What one level of the configuration says.
+type Setting = fn(&Choice) -> Option<&String>;
 
 fn ceiling(config: &Config, asked: &Asked<'_>) -> Result<(Policy, String), PolicyError> {
-    let (name, setting) = choices(config, asked)
-        .find_map(|(table, choice)| Some((choice.ceiling.as_deref()?, format!("{table}.ceiling"))))
-        .unwrap_or((&config.ceiling, "`ceiling`".into()));
-    Ok((named(config, name, &setting)?, setting))
+    nearest(config, asked, |choice| choice.ceiling.as_ref(), "ceiling", &config.ceiling)
 }
 
 fn default(config: &Config, asked: &Asked<'_>) -> Result<Policy, PolicyError> {
-    if let Some(sandbox) = &asked.sandbox {
-        let mut policy = sandbox.clone();
-        policy.origin = "its pod's sandbox".into();
-        return Ok(policy);
+    let (mut policy, origin) = nearest(config, asked, |choice| choice.default.as_ref(), "default", &config.default)?;
+    policy.origin = if origin == "`default`" { "the default".into() } else { origin };
+    match &asked.sandbox {
+        Some(sandbox) if !asked.pod_is_claimed || sandbox.at_least_as_strict_as(&policy) => {
+            let mut inherited = sandbox.clone();
+            inherited.origin = "its pod's sandbox".into();
+            Ok(inherited)
+        }
+        _ => Ok(policy),
     }
-    let (name, origin) = choices(config, asked)
-        .find_map(|(table, choice)| Some((choice.default.as_deref()?, format!("{table}.default"))))
-        .unwrap_or((&config.default, "the default".into()));
-    named(config, name, &origin)
+}
+
+/// The policy that the namespace's entry names, or the engine's, or the configuration; and where it stands.
+fn nearest(
+    config: &Config,
+    asked: &Asked<'_>,
+    setting: Setting,
+    key: &str,
+    global: &str,
+) -> Result<(Policy, String), PolicyError> {
+    let at = |name: &str, origin: String| Ok((named(config, name, &origin)?, origin));
+    let engine = asked.engine.and_then(|engine| Some((engine, setting(config.engines.get(&engine)?)?)));
+    let outer = match engine {
+        Some((engine, name)) => at(name, format!("engines.{}.{key}", engine.name()))?,
+        None => at(global, format!("`{key}`"))?,
+    };
+    let entry = asked.namespace.and_then(|name| config.namespace(name));
+    let Some((table, name)) = entry.and_then(|(table, choice)| Some((table, setting(choice)?))) else {
+        return Ok(outer);
+    };
+    let inner = at(name, format!("namespaces.{table:?}.{key}"))?;
+    let trusted = !asked.pod_is_claimed || inner.0.at_least_as_strict_as(&outer.0);
+    Ok(if trusted { inner } else { outer })
 }
 
 #[cfg(test)]

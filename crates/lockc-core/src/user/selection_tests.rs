@@ -137,3 +137,25 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_a_pods_owner_may_have_written_tightens_only() {
+    let claimed = |namespace| Asked {
+        engine: Some(Engine::Crio),
+        namespace: Some(namespace),
+        pod_is_claimed: true,
+        ..Asked::default()
+    };
+    assert_eq!(name(&claimed("kube-system")).unwrap(), "baseline");
+    let wanting = Asked { annotation: Some("privileged"), ..claimed("kube-system") };
+    assert!(name(&wanting).unwrap_err().contains("`ceiling`"));
+    assert_eq!(name(&claimed("team-a")).unwrap(), "restricted");
+    let wanting = Asked { annotation: Some("baseline"), ..claimed("team-a") };
+    assert!(name(&wanting).unwrap_err().contains("namespaces.\"team-*\".ceiling"));
+    for (sandbox, inherited) in
+        [(Level::Privileged, "baseline"), (Level::Offline, "offline"), (Level::Restricted, "restricted")]
+    {
+        let sandbox = Some(Policy::of_level(sandbox, "x"));
+        assert_eq!(name(&Asked { sandbox, ..claimed("other") }).unwrap(), inherited);
+    }
+}
