@@ -153,7 +153,10 @@ pub fn explain(target: &Target, level: Option<&str>) -> Result<Explanation> {
     let spec = Spec::read(&target.file)?;
     let case = Case { id: &target.id, bundle: &target.bundle, spec: &spec, argument: level, restore: false };
     // The sandbox's entry is keyed by the runtime's state directory, which a bundle does not tell.
-    let decision = decision::decide(&case, &config, &Host, |_| Ok(None))?;
+    let mut decision = decision::decide(&case, &config, &Host, |_| Ok(None))?;
+    if level.is_some() {
+        decision.policy.origin = "--level".into();
+    }
     Ok(explanation(&target.id, &decision))
 }
 
