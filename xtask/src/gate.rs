@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::assets::{KERNELS, Kernel};
 use crate::report::{Case, Outcome, Report};
-use crate::{build, setup, suite, ui};
+use crate::{build, fuzz, setup, suite, ui};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -50,6 +50,7 @@ pub fn run(args: &Args) -> Result<bool> {
     if args.filter.is_none() {
         lints(&mut report)?;
         unit_tests(&mut report)?;
+        fuzz::run(None, fuzz::SECONDS, &mut report)?;
     }
     if !args.unit_only {
         suite::run(&kernels, args.filter.as_deref().unwrap_or(""), &mut report)?;

@@ -2,7 +2,7 @@
 //!
 //! One module per concern: [`setup`] installs, [`assets`] makes kernels and disk images, [`vm`] boots, [`build`]
 //! compiles what goes into a guest, [`gate`] is the whole test, [`suite`] its part in virtual machines, [`demo`] the demo, [`docs`]
-//! writes pages from tables, [`bpf_report`] asks the verifiers.
+//! writes pages from tables, [`fuzz`] runs the fuzz targets, [`bpf_report`] asks the verifiers.
 
 mod apt;
 mod assets;
@@ -10,6 +10,7 @@ mod bpf_report;
 mod build;
 mod demo;
 mod docs;
+mod fuzz;
 mod gate;
 mod report;
 mod setup;
@@ -56,6 +57,10 @@ enum Command {
     #[command(after_help = "Examples:\n  cargo xtask bpf-report\n  cargo xtask bpf-report --kernel 6.12 --json\n\n\
         Exit status: 0 when every kernel accepts every program, 1 otherwise.")]
     BpfReport(bpf_report::Args),
+    /// Look for inputs that the parsers and the log writer do not stand
+    #[command(after_help = "Examples:\n  cargo xtask fuzz\n  cargo xtask fuzz config_json --seconds 3600\n\n\
+        Exit status: 0 when nothing was found, 1 otherwise; the input that was found is named.")]
+    Fuzz(fuzz::Args),
     /// Write the pages of docs/ that come from tables in the code
     #[command(after_help = "Examples:\n  cargo xtask docs && git diff docs")]
     Docs,
@@ -68,6 +73,7 @@ fn main() -> ExitCode {
         Command::Test(args) => gate::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::BpfReport(args) => bpf_report::run(&args),
+        Command::Fuzz(args) => fuzz::command(&args),
         Command::Docs => docs::run().map(|()| true),
     };
     match result {

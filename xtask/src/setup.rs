@@ -37,6 +37,7 @@ const FOR_EBPF: &[(&str, &str)] = &[
 const BPF_LINKER: &str = "0.13.0";
 const NEXTEST: &str = "0.9.143";
 const DENY: &str = "0.20.2";
+const FUZZ: &str = "0.13.2";
 
 /// Brings the machine to where everything else of xtask works; `vms` adds what virtual machines need.
 pub fn run(vms: bool) -> Result<()> {
@@ -102,14 +103,24 @@ fn tools(own_nightly: bool, logs: &Path) -> Result<()> {
     for (tool, version, why) in
         [("cargo-nextest", NEXTEST, "runs the unit tests"), ("cargo-deny", DENY, "checks the licences")]
     {
-        if !has(tool) {
-            ui::step(&format!("building {tool} ({why}; some minutes)"), || {
-                let mut command = cargo_install(tool, version);
-                ui::quiet(command.arg("--locked"), &logs.join(format!("{tool}.log")))
-            })?;
-        }
+        tool_of_cargo(tool, version, why, logs)?;
     }
     Ok(())
+}
+
+/// What only fuzzing needs.
+pub fn cargo_fuzz() -> Result<()> {
+    tool_of_cargo("cargo-fuzz", FUZZ, "runs the fuzz targets", &assets::cache()?.join("logs"))
+}
+
+fn tool_of_cargo(tool: &str, version: &str, why: &str, logs: &Path) -> Result<()> {
+    if has(tool) {
+        return Ok(());
+    }
+    ui::step(&format!("building {tool} ({why}; some minutes)"), || {
+        let mut command = cargo_install(tool, version);
+        ui::quiet(command.arg("--locked"), &logs.join(format!("{tool}.log")))
+    })
 }
 
 fn cargo_install(name: &str, version: &str) -> Command {

@@ -160,7 +160,7 @@ pub fn explain(target: &Target, level: Option<&str>) -> Result<Explanation> {
     Ok(explanation(&target.id, &decision))
 }
 
-fn explanation(id: &str, decision: &Decision) -> Explanation {
+pub(crate) fn explanation(id: &str, decision: &Decision) -> Explanation {
     let policy = &decision.policy;
     let violations = decision.judged.as_ref().err().map_or(&[][..], Vec::as_slice);
     Explanation {

@@ -6,12 +6,7 @@ use anyhow::{Context as _, Result};
 use clap::ValueEnum;
 use lockc_core::{
     abi::{MODE_AUDIT, MODE_ENFORCE},
-    user::{
-        Registry, admission,
-        config::Config,
-        paths,
-        policy::{self, Control},
-    },
+    user::{Registry, admission, config::Config, paths, policy},
 };
 
 /// What happens to containers that a runtime starts without the wrapper.
@@ -36,7 +31,7 @@ pub fn set(guard: Option<Guard>) -> Result<Vec<PathBuf>> {
     };
     let config = Config::load(Path::new(paths::CONFIG)).context("the runtimes are not guarded")?;
     let policy = policy::named(&config, &config.default, "the default").context("the runtimes are not guarded")?;
-    let capabilities = admission::process::usable(policy.strength(Control::Capabilities));
+    let capabilities = admission::process::usable(&policy);
     // Whatever the wrapper executes, others may be executed without it.
     let mut programs = paths::runtimes(&[]);
     programs.extend(config.runtimes);

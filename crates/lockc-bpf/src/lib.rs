@@ -7,5 +7,7 @@ pub mod events;
 pub mod explain;
 pub mod guard;
 pub mod loader;
+pub mod manifest;
+mod pod;
 pub mod programs;
 pub mod status;

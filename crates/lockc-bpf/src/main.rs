@@ -1,6 +1,6 @@
 //! The `lockc` command.
 
-use std::{io, process::ExitCode};
+use std::{io, path::PathBuf, process::ExitCode};
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -8,7 +8,7 @@ use lockc_bpf::{
     config, doctor, events, explain,
     guard::{self, Guard},
     loader::{self, Outcome},
-    programs, status,
+    manifest, programs, status,
 };
 
 const EXIT_CODES: &str = "Exit codes:\n  0  done; the answer is yes\n  1  an error, said on standard error\n  \
@@ -64,12 +64,20 @@ enum Command {
     /// which settings would change it.
     #[command(
         after_help = "Examples:\n  lockc explain /run/bundle\n  lockc explain config.json --level restricted\n  \
-                            lockc explain docker:web\n  lockc explain 3f842b0c13dd --json | jq .starts\n\n\
+                            lockc explain docker:web\n  lockc explain 3f842b0c13dd --json | jq .starts\n  \
+                            lockc explain -f pod.yaml --config node/lockc.toml\n\n\
                             Exit codes:\n  0  it would start\n  1  an error\n  3  it would be refused"
     )]
     Explain {
         /// A bundle, a config.json, docker:NAME, or the id of a container that runs
-        target: String,
+        #[arg(required_unless_present = "manifest")]
+        target: Option<String>,
+        /// A Kubernetes manifest instead; `-` is standard input
+        #[arg(short = 'f', long, value_name = "FILE", conflicts_with = "target")]
+        manifest: Option<PathBuf>,
+        /// Another configuration than /etc/lockc/lockc.toml, for a manifest
+        #[arg(long, value_name = "FILE", requires = "manifest")]
+        config: Option<PathBuf>,
         /// Another level or policy than the one that would be chosen
         #[arg(long, value_name = "POLICY")]
         level: Option<String>,
@@ -158,7 +166,18 @@ fn run(command: Command) -> Result<ExitCode> {
             config::run(command)?;
             Ok(ExitCode::SUCCESS)
         }
-        Command::Explain { target, level, json } => {
+        Command::Explain { manifest: Some(file), config, level, json, .. } => {
+            let verdicts = manifest::explain_file(&file, config.as_deref(), level.as_deref())?;
+            if json {
+                println!("{}", serde_json::to_string_pretty(&verdicts)?);
+            } else {
+                verdicts.iter().for_each(manifest::Verdict::print);
+            }
+            let starts = verdicts.iter().all(|verdict| verdict.explanation.starts);
+            Ok(if starts { ExitCode::SUCCESS } else { ExitCode::from(3) })
+        }
+        Command::Explain { target, level, json, .. } => {
+            let target = target.unwrap_or_default();
             let explanation = explain::explain(&explain::Target::find(&target)?, level.as_deref())?;
             if json {
                 println!("{}", serde_json::to_string_pretty(&explanation)?);

@@ -15,7 +15,7 @@ use lockc_core::{
         admission::{self, Facts, Violation},
         config::{CONFIG_PATH, Config, ConfigError, Fail},
         decision::{self, Case},
-        policy::{self, Control, Policy},
+        policy::{self, Policy},
         spec::{Process, Spec},
     },
 };
@@ -131,7 +131,7 @@ fn begin(invocation: &Invocation, start: &Start, environment: &Environment<'_>) 
     let decision =
         decision::decide(&case, &config, environment.facts, look_up).context("the container is not started")?;
     let (policy, given) = (decision.policy, decision.judged.map_err(refusal)?);
-    let capabilities = admission::process::usable(policy.strength(Control::Capabilities));
+    let capabilities = admission::process::usable(&policy);
     let new = NewContainer {
         root,
         id: start.id.clone(),

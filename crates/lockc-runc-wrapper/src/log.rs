@@ -58,7 +58,8 @@ fn file(log: Option<&OsStr>) -> Option<PathBuf> {
     Some(OsString::from_vec(path.to_vec()).into())
 }
 
-fn entry(format: Option<&OsStr>, message: &str, time: &str) -> String {
+/// One entry of the engine's log: in the form of JSON or of logrus' text.
+pub fn entry(format: Option<&OsStr>, message: &str, time: &str) -> String {
     if format == Some(OsStr::new("json")) {
         let object = serde_json::json!({ "level": "error", "msg": message, "time": time });
         format!("{object}\n")
@@ -70,7 +71,7 @@ fn entry(format: Option<&OsStr>, message: &str, time: &str) -> String {
 }
 
 /// Seconds since 1970 as RFC 3339 in UTC.
-fn rfc3339(seconds: u64) -> String {
+pub fn rfc3339(seconds: u64) -> String {
     let (days, second) = (seconds / 86_400, seconds % 86_400);
     // Days of the proleptic Gregorian calendar in eras of 400 years that begin in March.
     let shifted = days + 719_468;

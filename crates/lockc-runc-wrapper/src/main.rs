@@ -10,14 +10,6 @@
 //! | everything else | nothing |
 #![forbid(unsafe_code)]
 
-mod argv;
-mod flags;
-mod flow;
-mod kernel;
-mod log;
-mod options;
-mod runtime;
-
 use std::{
     env,
     ffi::{CString, OsString},
@@ -27,12 +19,13 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use flow::{Environment, Kernel as _, Plan, Refusal};
 use lockc_core::user::{admission::Host, config::CONFIG_PATH};
 
-use crate::{
-    argv::{Call, Invocation},
+use lockc_runc_wrapper::{
+    argv::{self, Call, Invocation},
+    flow::{self, Environment, Kernel as _, Plan, Refusal},
     kernel::Pinned,
+    log, runtime,
 };
 
 const HELP: &str = "\

@@ -62,7 +62,14 @@ pub fn decide(
         sandbox: described.sandbox.as_deref().map(sandbox).transpose()?.flatten(),
     };
     let policy = selection::resolve(config, &asked)?;
-    let request = Request { id: case.id, bundle: case.bundle, spec: case.spec, restore: case.restore };
+    let request = Request {
+        id: case.id,
+        bundle: case.bundle,
+        spec: case.spec,
+        restore: case.restore,
+        engine: described.engine,
+        sandbox: described.is_sandbox,
+    };
     let judged = admission::admit(&request, &policy, config, &engines, facts);
     Ok(Decision { described, policy, judged })
 }

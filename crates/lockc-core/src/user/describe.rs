@@ -24,6 +24,8 @@ pub struct Described {
     pub namespace: Option<String>,
     /// The id of its pod's sandbox, unless it is that itself.
     pub sandbox: Option<String>,
+    /// Whether it is a pod's sandbox.
+    pub is_sandbox: bool,
     /// Docker's label.
     pub label: Option<String>,
 }
@@ -76,7 +78,8 @@ impl Described {
         };
         let in_pod = annotation(kind).is_some_and(|kind| kind == "container");
         let sandbox = annotation(sandbox).filter(|sandbox| in_pod && sandbox != id);
-        Ok(Self { engine, namespace: annotation(namespace), sandbox, label: None })
+        let is_sandbox = annotation(kind).is_some_and(|kind| kind == "sandbox");
+        Ok(Self { engine, namespace: annotation(namespace), sandbox, is_sandbox, label: None })
     }
 }
 
@@ -196,7 +199,8 @@ mod tests {
         }
         let mut sandbox = pod("cri");
         sandbox["io.kubernetes.cri.container-type"] = "sandbox".into();
-        assert_eq!(described(CRI, sandbox).sandbox, None);
+        let found = described(CRI, sandbox);
+        assert!(found.is_sandbox && found.sandbox.is_none());
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! User space's half: configuration, policy decision, pinned maps.
 
+mod additions;
 pub mod admission;
 pub mod config;
+pub mod control;
 pub mod decision;
 pub mod describe;
 pub mod error;

@@ -5,98 +5,17 @@
 
 use std::fmt;
 
-use super::config::{CONFIG_PATH, Config, nearest};
+pub use super::control::Control;
+use super::{
+    additions::Additions,
+    admission::process,
+    config::{CONFIG_PATH, Config, nearest},
+    control,
+};
 use crate::rules::{Level, Rule, RuleMask};
 
 /// The annotation by which a container asks for a level.
 pub const ANNOTATION: &str = "org.lockc.policy";
-
-/// Something that is checked before a container starts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[allow(missing_docs)] // the table is in `Control::checks`
-pub enum Control {
-    HostMounts,
-    HostSockets,
-    MountTypes,
-    MountNamespace,
-    HostNamespaces,
-    Capabilities,
-    Devices,
-    Rootfs,
-    RunAsRoot,
-    RuntimeHandlers,
-    Restore,
-    OwnFiles,
-}
-
-impl Control {
-    /// Every control.
-    pub const ALL: [Self; 12] = [
-        Self::HostMounts,
-        Self::HostSockets,
-        Self::MountTypes,
-        Self::MountNamespace,
-        Self::HostNamespaces,
-        Self::Capabilities,
-        Self::Devices,
-        Self::Rootfs,
-        Self::RunAsRoot,
-        Self::RuntimeHandlers,
-        Self::Restore,
-        Self::OwnFiles,
-    ];
-
-    /// The name used in configuration and messages.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::HostMounts => "host-mounts",
-            Self::HostSockets => "host-sockets",
-            Self::MountTypes => "mount-types",
-            Self::MountNamespace => "mount-namespace",
-            Self::HostNamespaces => "host-namespaces",
-            Self::Capabilities => "capabilities",
-            Self::Devices => "devices",
-            Self::Rootfs => "rootfs",
-            Self::RunAsRoot => "run-as-root",
-            Self::RuntimeHandlers => "runtime-handlers",
-            Self::Restore => "restore",
-            Self::OwnFiles => "own-files",
-        }
-    }
-
-    /// The control of that name, if there is one.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|control| control.name() == name)
-    }
-
-    /// What is checked, in a few words for messages.
-    pub const fn checks(self) -> &'static str {
-        match self {
-            Self::HostMounts => "bind mounts of the host's files",
-            Self::HostSockets => "unix sockets of the host",
-            Self::MountTypes => "types of file systems that are mounted",
-            Self::MountNamespace => "a mount namespace of its own",
-            Self::HostNamespaces => "namespaces of the host",
-            Self::Capabilities => "capabilities beyond the engines' default set",
-            Self::Devices => "devices beyond the default set",
-            Self::Rootfs => "where the root file system is",
-            Self::RunAsRoot => "running as uid 0",
-            Self::RuntimeHandlers => "annotations that make the runtime do something else",
-            Self::Restore => "restoring from a checkpoint",
-            Self::OwnFiles => "writable mounts of lockc's own configuration and programs",
-        }
-    }
-
-    /// Whether a policy may take the control away. Without the others the kernel side never gets to judge the
-    /// container, so that only `privileged`, which says so, is without them.
-    pub const fn optional(self) -> bool {
-        !matches!(self, Self::MountNamespace | Self::RuntimeHandlers | Self::Restore | Self::OwnFiles)
-    }
-
-    const fn bit(self) -> u32 {
-        1 << self as u32
-    }
-}
 
 /// How strictly a control is applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -120,6 +39,8 @@ pub struct Policy {
     pub rules: RuleMask,
     /// Controls taken away, as bits.
     admitted: u32,
+    /// What is admitted beyond the level.
+    pub more: Additions,
     /// Where the choice came from, for messages.
     pub origin: String,
 }
@@ -127,7 +48,14 @@ pub struct Policy {
 impl Policy {
     /// A level as such.
     pub fn of_level(level: Level, origin: impl Into<String>) -> Self {
-        Self { name: level.name().into(), level, rules: level.rules(), admitted: 0, origin: origin.into() }
+        Self {
+            name: level.name().into(),
+            level,
+            rules: level.rules(),
+            admitted: 0,
+            more: Additions::default(),
+            origin: origin.into(),
+        }
     }
 
     /// This policy without `control`.
@@ -143,10 +71,15 @@ impl Policy {
             return Strength::Off;
         }
         match (control, self.level) {
-            (Control::HostMounts | Control::Capabilities | Control::RunAsRoot, Level::Restricted) => {
-                Strength::Restricted
-            }
-            (Control::RunAsRoot, _) => Strength::Off,
+            (
+                Control::HostMounts
+                | Control::Capabilities
+                | Control::RunAsRoot
+                | Control::Seccomp
+                | Control::PrivilegeEscalation,
+                Level::Restricted,
+            ) => Strength::Restricted,
+            (Control::RunAsRoot | Control::PrivilegeEscalation, _) => Strength::Off,
             _ => Strength::Baseline,
         }
     }
@@ -155,6 +88,19 @@ impl Policy {
     pub fn at_least_as_strict_as(&self, other: &Self) -> bool {
         self.rules.covers(other.rules)
             && Control::ALL.into_iter().all(|control| self.strength(control) >= other.strength(control))
+            && self.adds_no_more_than(other)
+    }
+
+    fn adds_no_more_than(&self, other: &Self) -> bool {
+        fn within<T: PartialEq>(own: &[T], others: &[T]) -> bool {
+            own.iter().all(|item| others.contains(item))
+        }
+        let off = |control| other.strength(control) == Strength::Off;
+        (off(Control::HostMounts) || within(&self.more.mounts, &other.more.mounts))
+            && (off(Control::HostSockets) || within(&self.more.sockets, &other.more.sockets))
+            && (off(Control::Devices) || within(&self.more.devices, &other.more.devices))
+            && (off(Control::Sysctls) || within(&self.more.sysctls, &other.more.sysctls))
+            && process::usable(self) & !process::usable(other) == 0
     }
 }
 
@@ -202,6 +148,16 @@ pub enum PolicyError {
         /// What stands there.
         name: String,
         /// What is wrong with it, and what would be right.
+        problem: String,
+    },
+    /// A value that cannot be added.
+    #[error("policies.{policy}.{key}: {problem}")]
+    Addition {
+        /// The policy.
+        policy: String,
+        /// The key.
+        key: &'static str,
+        /// What is wrong with its value.
         problem: String,
     },
     /// `without_rules` with a name that is no rule.
@@ -273,6 +229,11 @@ pub fn named(config: &Config, name: &str, origin: &str) -> Result<Policy, Policy
                 Rule::from_name(rule).ok_or_else(|| PolicyError::Rule { policy: name.into(), name: rule.clone() })?;
             policy.rules = policy.rules.without(rule);
         }
+        policy.more.extend(definition).map_err(|(key, problem)| PolicyError::Addition {
+            policy: name.into(),
+            key,
+            problem,
+        })?;
     }
     Ok(policy)
 }
@@ -281,10 +242,7 @@ fn admittable(policy: &str, name: &str) -> Result<Control, PolicyError> {
     let problem = match Control::from_name(name) {
         Some(control) if control.optional() => return Ok(control),
         Some(_) => "can only be taken away by the level privileged: without it the kernel cannot judge the container",
-        None => {
-            "is not a control; the controls are host-mounts, host-sockets, mount-types, host-namespaces, \
-                 capabilities, devices, rootfs, run-as-root"
-        }
+        None => &format!("is not a control; the controls are {}", control::optional_names()),
     };
     Err(PolicyError::Admit { policy: policy.into(), name: name.into(), problem: problem.into() })
 }

@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 use crate::command;
+use crate::launch::By;
 
 /// Where bundles live: on the disk, in a folder that may be given to containers.
 pub const PLACE: &str = "/srv/lockc-it";
@@ -34,6 +35,20 @@ const DEFAULT_CAPS: [&str; 14] = [
 const MORE_CAPS: [&str; 6] =
     ["CAP_SYS_ADMIN", "CAP_SYS_PTRACE", "CAP_SYSLOG", "CAP_DAC_READ_SEARCH", "CAP_CHECKPOINT_RESTORE", "CAP_NET_ADMIN"];
 
+/// What engines hide and make read-only.
+const MASKED: [&str; 9] = [
+    "/proc/acpi",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/sys/firmware",
+];
+const READ_ONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
+
 /// A bundle in the making.
 #[derive(Clone, Debug)]
 pub struct Bundle {
@@ -52,8 +67,8 @@ pub struct Bundle {
     pub leak: Option<String>,
     /// Root of the container, if not the common one.
     pub rootfs: Option<String>,
-    /// `linux.rootfsPropagation`; empty: the runtime's own.
-    propagation: &'static str,
+    /// What else is put into the configuration: JSON pointer and value.
+    changes: Vec<(&'static str, Value)>,
 }
 
 impl Bundle {
@@ -80,7 +95,7 @@ impl Bundle {
             only_bounding: false,
             leak: None,
             rootfs: None,
-            propagation: "",
+            changes: Vec::new(),
         }
     }
 
@@ -149,12 +164,6 @@ impl Bundle {
         self
     }
 
-    /// Another propagation of the root file system, as engines choose for volumes that propagate.
-    pub fn propagation(mut self, propagation: &'static str) -> Self {
-        self.propagation = propagation;
-        self
-    }
-
     /// A device node, allowed in the device cgroup too.
     pub fn device(mut self, path: &str, major: u32, minor: u32) -> Self {
         self.devices.push(
@@ -163,13 +172,19 @@ impl Bundle {
         self
     }
 
+    /// Any value at a JSON pointer of the configuration, in the place of what stands there.
+    pub fn set(mut self, pointer: &'static str, value: Value) -> Self {
+        self.changes.push((pointer, value));
+        self
+    }
+
     pub fn annotation(mut self, key: &str, value: &str) -> Self {
         self.annotations.insert(key.into(), value.into());
         self
     }
 
-    /// Writes it and returns its folder.
-    pub fn write(&self) -> Result<PathBuf> {
+    /// Writes it for whom it is started by, and returns its folder.
+    pub fn write(&self, by: By) -> Result<PathBuf> {
         let folder = PathBuf::from(PLACE).join("bundles").join(crate::launch::fresh_id());
         fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
         let root = match &self.rootfs {
@@ -197,8 +212,19 @@ impl Bundle {
             "annotations": self.annotations,
             "linux": {"namespaces": self.namespaces, "devices": self.devices, "resources": {"devices": rules}},
         });
-        if !self.propagation.is_empty() {
-            spec["linux"]["rootfsPropagation"] = self.propagation.into();
+        if by.as_engines_do() {
+            spec["linux"]["maskedPaths"] = json!(MASKED);
+            spec["linux"]["readonlyPaths"] = json!(READ_ONLY);
+            // One call that nobody misses: everything else is for lockc to judge.
+            spec["linux"]["seccomp"] = json!({
+                "defaultAction": "SCMP_ACT_ALLOW", "architectures": ["SCMP_ARCH_X86_64"],
+                "syscalls": [{"names": ["lookup_dcookie"], "action": "SCMP_ACT_ERRNO"}],
+            });
+        }
+        for (path, value) in &self.changes {
+            let (parent, key) = path.rsplit_once('/').context("a pointer begins with a slash")?;
+            let place = spec.pointer_mut(parent).with_context(|| format!("the bundle has no {parent}"))?;
+            place[key] = value.clone();
         }
         let path = folder.join("config.json");
         fs::write(&path, spec.to_string()).with_context(|| format!("cannot write {}", path.display()))?;

@@ -14,7 +14,7 @@ pub const PATH: &str = "/etc/lockc/lockc.toml";
 const POLICIES: &str = r#"
 [policies.test]
 extends = "baseline"
-admit = ["capabilities", "host-namespaces"]
+admit = ["capabilities", "host-namespaces", "proc-mount"]
 
 [policies.devices]
 extends = "test"
@@ -26,15 +26,15 @@ without_rules = ["unix-socket"]
 
 [policies.escape-baseline]
 extends = "baseline"
-admit = ["host-mounts", "host-sockets", "mount-types", "host-namespaces", "capabilities", "devices", "rootfs", "run-as-root"]
+admit = ["host-mounts", "host-sockets", "mount-types", "host-namespaces", "capabilities", "devices", "rootfs", "run-as-root", "proc-mount", "seccomp", "rootfs-propagation"]
 
 [policies.escape-restricted]
 extends = "restricted"
-admit = ["host-mounts", "host-sockets", "mount-types", "host-namespaces", "capabilities", "devices", "rootfs", "run-as-root"]
+admit = ["host-mounts", "host-sockets", "mount-types", "host-namespaces", "capabilities", "devices", "rootfs", "run-as-root", "proc-mount", "seccomp", "rootfs-propagation"]
 
 [policies.escape-offline]
 extends = "offline"
-admit = ["host-mounts", "host-sockets", "mount-types", "host-namespaces", "capabilities", "devices", "rootfs", "run-as-root"]
+admit = ["host-mounts", "host-sockets", "mount-types", "host-namespaces", "capabilities", "devices", "rootfs", "run-as-root", "proc-mount", "seccomp", "rootfs-propagation"]
 
 [policies.nesting]
 extends = "test"
@@ -42,10 +42,11 @@ without_rules = ["user-namespace"]
 
 [policies.tight]
 extends = "restricted"
-admit = ["capabilities", "run-as-root"]
+admit = ["capabilities", "run-as-root", "proc-mount", "seccomp"]
 
 [policies.tight-nesting]
 extends = "restricted"
+admit = ["proc-mount", "seccomp"]
 without_rules = ["user-namespace"]
 
 [policies.mounting]

@@ -1,6 +1,8 @@
 //! Devices: nodes that the runtime makes, and what the device cgroup lets the container use.
 
-use super::Findings;
+use std::path::PathBuf;
+
+use super::{Facts, Findings, Kind};
 use crate::abi::is_default_device;
 use crate::user::{
     GivenDevice,
@@ -14,18 +16,47 @@ pub(super) fn is_default(major: i64, minor: i64) -> bool {
 }
 
 /// Judges `linux.devices` and `linux.resources.devices`.
-pub(super) fn judge(linux: &Linux, findings: &mut Findings<'_>) {
+pub(super) fn judge(linux: &Linux, facts: &dyn Facts, findings: &mut Findings<'_>) {
+    let more = Named::of(&findings.policy.more.devices, facts);
+    let harmless = |device: &&Device| harmless(device) || more.has(&device.kind, device.major, device.minor);
     let refused: Vec<_> = linux.devices.iter().filter(|device| !harmless(device)).map(describe).collect();
     if !refused.is_empty() {
         findings.add(Control::Devices, list(&refused), "leave --device (--privileged) out");
     }
-    let rules: Vec<_> = linux.resources.devices.iter().filter(|rule| !harmless_rule(rule)).map(describe_rule).collect();
+    let harmless = |rule: &&DeviceRule| {
+        let named = |major, minor| more.has(rule.kind.as_deref().unwrap_or("a"), major, minor);
+        harmless_rule(rule) || matches!((rule.major, rule.minor), (Some(major), Some(minor)) if named(major, minor))
+    };
+    let rules: Vec<_> = linux.resources.devices.iter().filter(|rule| !harmless(rule)).map(describe_rule).collect();
     if !rules.is_empty() {
         findings.add(
             Control::Devices,
             format!("access to {}", list(&rules)),
             "leave --device-cgroup-rule (--privileged) out",
         );
+    }
+}
+
+/// Devices that a policy names by their nodes on the host; one that is not there is nobody's.
+pub(super) struct Named(Vec<Kind>);
+
+impl Named {
+    pub(super) fn of(nodes: &[PathBuf], facts: &dyn Facts) -> Self {
+        Self(nodes.iter().filter_map(|node| facts.kind(node).ok()).collect())
+    }
+
+    fn has(&self, kind: &str, major: i64, minor: i64) -> bool {
+        let (Ok(major), Ok(minor)) = (u32::try_from(major), u32::try_from(minor)) else { return false };
+        match kind {
+            "c" | "u" => self.0.contains(&Kind::Char(major, minor)),
+            "b" => self.0.contains(&Kind::Block(major, minor)),
+            _ => false,
+        }
+    }
+
+    /// Whether it is the device of a node that is mounted.
+    pub(super) fn is(&self, kind: Kind) -> bool {
+        matches!(kind, Kind::Char(..) | Kind::Block(..)) && self.0.contains(&kind)
     }
 }
 

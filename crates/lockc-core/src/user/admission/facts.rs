@@ -71,6 +71,8 @@ pub trait Facts {
     fn is_host_namespace(&self, path: &Path, kind: Namespace) -> io::Result<bool>;
     /// The host's number of uid 0 in a user namespace; nothing if it has none there, or no process is in it.
     fn root_uid(&self, user_namespace: &Path) -> io::Result<Option<u32>>;
+    /// Whether somebody else than root may change the file, or put another in its place.
+    fn others_may_change(&self, path: &Path) -> io::Result<bool>;
     /// What lockc itself consists of: its configuration and its programs.
     fn own_files(&self) -> Vec<PathBuf>;
     /// The mount table.
@@ -129,6 +131,18 @@ impl Facts for Host {
             }
         }
         Ok(None)
+    }
+
+    fn others_may_change(&self, path: &Path) -> io::Result<bool> {
+        for part in path.ancestors() {
+            let metadata = fs::symlink_metadata(part)?;
+            // In a sticky directory nobody replaces a file of root's.
+            let sticky = metadata.is_dir() && metadata.mode() & 0o1000 != 0;
+            if metadata.uid() != 0 || metadata.mode() & 0o022 != 0 && !sticky {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     fn own_files(&self) -> Vec<PathBuf> {
@@ -211,6 +225,17 @@ mod tests {
         assert_eq!(root_of(""), None);
         assert!(Host.root_uid(Path::new("/proc/self/ns/user")).unwrap().is_some());
         assert!(Host.root_uid(Path::new("/nonexistent")).is_err());
+    }
+
+    #[test]
+    fn who_may_change_a_program() {
+        assert!(!Host.others_may_change(Path::new("/bin/true").canonicalize().unwrap().as_path()).unwrap());
+        let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().join("hook");
+        fs::write(&program, "").unwrap();
+        fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o757)).unwrap();
+        assert!(Host.others_may_change(&program).unwrap());
+        assert!(Host.others_may_change(Path::new("/nonexistent/hook")).is_err());
     }
 
     #[test]

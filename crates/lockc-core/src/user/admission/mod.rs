@@ -9,15 +9,22 @@
 //! | mount-namespace, host-namespaces | [`namespaces`] |
 //! | capabilities, run-as-root | [`process`] |
 //! | devices | [`devices`] |
-//! | runtime-handlers, restore | here |
+//! | seccomp, apparmor, selinux, privilege-escalation | [`profiles`] |
+//! | proc-mount, sysctls | [`kernel_files`] |
+//! | hooks, runtime-handlers, rootfs-propagation, resources | [`runtime`] |
+//! | own-files | [`own`] |
+//! | restore | here |
 
 pub mod devices;
 pub mod engines;
 pub mod facts;
+pub mod kernel_files;
 pub mod mounts;
 pub mod namespaces;
 mod own;
 pub mod process;
+mod profiles;
+mod runtime;
 #[cfg(test)]
 mod tests;
 pub mod trees;
@@ -29,7 +36,7 @@ use std::{
 
 use super::{
     GivenDevice,
-    config::Config,
+    config::{Config, Engine},
     policy::{Control, Policy, Strength},
     spec::{Process, Spec},
 };
@@ -47,6 +54,10 @@ pub struct Request<'a> {
     pub spec: &'a Spec,
     /// Whether the container is restored from a checkpoint.
     pub restore: bool,
+    /// The engine, where it is known.
+    pub engine: Option<Engine>,
+    /// Whether it is a pod's sandbox, as its engine says.
+    pub sandbox: bool,
 }
 
 /// What the container is given: canonical paths of the host.
@@ -139,16 +150,28 @@ pub fn admit(
     (given.devices, given.all_devices) = devices::given(&spec.linux);
     namespaces::judge(spec, facts, &mut findings);
     given.root_uid = namespaces::root_uid(&spec.linux, facts, &mut findings);
-    devices::judge(&spec.linux, &mut findings);
+    devices::judge(&spec.linux, facts, &mut findings);
+    if let Some(process) = &spec.process
+        && process.user.uid != 0
+        && spec.linux.host_uid(process.user.uid) == Some(0)
+    {
+        findings.add(
+            Control::RunAsRoot,
+            format!("uid {} of the container is the host's uid 0", process.user.uid),
+            "map it to another",
+        );
+    }
     match &spec.process {
-        Some(process) => process::judge(process, &mut findings),
+        Some(process) => judge_process(process, &mut findings),
         None => findings.add(
             Control::RunAsRoot,
             "no process is configured, so that it would run as uid 0".into(),
             "set process.user.uid",
         ),
     }
-    handlers(spec, &mut findings);
+    profiles::judge(request, config, &mut findings);
+    kernel_files::judge(request, &mut findings);
+    runtime::judge(spec, &given, facts, &mut findings);
     if request.restore {
         findings.add(
             Control::Restore,
@@ -162,30 +185,12 @@ pub fn admit(
 /// Judges a process that joins a container.
 pub fn admit_process(process: &Process, policy: &Policy) -> Result<(), Vec<Violation>> {
     let mut findings = Findings::new(policy);
-    process::judge(process, &mut findings);
+    judge_process(process, &mut findings);
     if findings.found.is_empty() { Ok(()) } else { Err(findings.found) }
 }
 
-/// Annotations by which crun or youki run the workload inside of themselves, without the exec that confines it, or by
-/// which crun writes to or connects to a path of the host.
-const HANDLERS: [&str; 8] = [
-    "run.oci.handler",
-    "run.oci.hooks.stdout",
-    "run.oci.hooks.stderr",
-    "run.oci.pidfd_receiver",
-    "run.oci.seccomp.receiver",
-    "run.oci.seccomp_bpf_data",
-    "run.oci.seccomp.plugins",
-    "module.wasm.image/variant",
-];
-
-fn handlers(spec: &Spec, findings: &mut Findings<'_>) {
-    for (key, value) in &spec.annotations {
-        // crun and youki also look at variants with a suffix (`module.wasm.image/variant.containername`).
-        if HANDLERS.iter().any(|handler| {
-            key.strip_prefix(handler).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '/']))
-        }) {
-            findings.add(Control::RuntimeHandlers, format!("the annotation {key}={value}"), "remove the annotation");
-        }
-    }
+fn judge_process(process: &Process, findings: &mut Findings<'_>) {
+    process::judge(process, findings);
+    profiles::of_process(process, findings);
+    runtime::of_process(process, findings);
 }

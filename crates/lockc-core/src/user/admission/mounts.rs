@@ -124,6 +124,8 @@ impl Judge<'_> {
         match kind {
             Kind::Socket => return self.socket(source, &label, given, findings),
             Kind::Char(major, minor) if devices::is_default(i64::from(major), i64::from(minor)) => {}
+            Kind::Char(..) | Kind::Block(..)
+                if devices::Named::of(&findings.policy.more.devices, self.facts).is(kind) => {}
             Kind::Char(..) | Kind::Block(..) => {
                 let what = if matches!(kind, Kind::Block(..)) { "block device" } else { "device" };
                 findings.add(Control::Devices, format!("{label} gives a {what}"), "leave the device out");
@@ -148,7 +150,7 @@ impl Judge<'_> {
 
     fn socket(&self, source: PathBuf, label: &str, given: &mut Given, findings: &mut Findings<'_>) {
         let named = self.engines.is_build_agent(&source, self.request.bundle)
-            || self.config.allowed_sockets.iter().any(|allowed| {
+            || self.config.allowed_sockets.iter().chain(&findings.policy.more.sockets).any(|allowed| {
                 *allowed == source || self.facts.canonicalize(allowed).is_ok_and(|resolved| resolved == source)
             });
         if named || !findings.applies(Control::HostSockets) {
@@ -166,9 +168,13 @@ impl Judge<'_> {
     /// Why a directory or file of the host is not given, and what would change that.
     fn refusal(&self, source: &Path, mount: &Mount, findings: &Findings<'_>) -> Option<(String, String)> {
         let strength = findings.strength(Control::HostMounts);
-        if strength == Strength::Off {
-            return None;
-        }
+        // Beyond the engine's own; what the configuration allows is for baseline.
+        let of_level: &[PathBuf] = match strength {
+            Strength::Off => return None,
+            Strength::Baseline => &self.config.allowed_mounts,
+            Strength::Restricted => &[],
+        };
+        let allowed: Vec<&Path> = of_level.iter().chain(&findings.policy.more.mounts).map(PathBuf::as_path).collect();
         let place = self.trees.place(source);
         if Engines::is_init(source, mount) && self.trees.reach(&place, false, true).is_none() {
             return None;
@@ -184,15 +190,21 @@ impl Judge<'_> {
                 if owns(alias.path()) && self.trees.as_named(alias) {
                     return None;
                 }
-                let (what, remedy) = self.host_refusal(alias, false, strength)?;
+                let (what, remedy) = self.host_refusal(alias, false, strength, &allowed)?;
                 Some((format!("leads to {}, which {what}", alias.path().display()), remedy))
             });
         }
-        self.host_refusal(&place, brings_submounts(mount), strength)
+        self.host_refusal(&place, brings_submounts(mount), strength, &allowed)
     }
 
-    fn host_refusal(&self, place: &Place, submounts: bool, strength: Strength) -> Option<(String, String)> {
-        if strength == Strength::Baseline && self.explicitly_allowed(place) {
+    fn host_refusal(
+        &self,
+        place: &Place,
+        submounts: bool,
+        strength: Strength,
+        allowed: &[&Path],
+    ) -> Option<(String, String)> {
+        if self.explicitly_allowed(place, allowed) {
             return None;
         }
         if let Some(reach) = self.trees.reach(place, submounts, true) {
@@ -203,32 +215,28 @@ impl Judge<'_> {
             };
             return Some((describe(&reach), remedy));
         }
+        if self.allowed(place, allowed) {
+            return None;
+        }
         if strength == Strength::Restricted {
             return Some(("is not one of the engine's own".into(), "use a named volume".into()));
         }
-        if self.allowed(place) {
-            return None;
-        }
-        let listed: Vec<_> = self.config.allowed_mounts.iter().map(|path| path.display().to_string()).collect();
+        let listed: Vec<_> = allowed.iter().map(|path| path.display().to_string()).collect();
         Some((
             format!("is in none of the allowed directories ({})", listed.join(", ")),
             format!("add it to allowed_mounts in {CONFIG_PATH}"),
         ))
     }
 
-    fn allowed(&self, place: &Place) -> bool {
-        self.config
-            .allowed_mounts
-            .iter()
-            .flat_map(|allowed| self.trees.both(allowed, self.facts))
-            .any(|allowed| place.is_within(&allowed))
+    fn allowed(&self, place: &Place, allowed: &[&Path]) -> bool {
+        allowed.iter().flat_map(|allowed| self.trees.both(allowed, self.facts)).any(|allowed| place.is_within(&allowed))
     }
 
     /// The administrator named exactly this path, or a directory around it that is itself in a forbidden tree, and the
     /// path says which. What is compared is the path as the administrator wrote it: where a link leads, or what is
     /// mounted there, may be somebody else's choice.
-    fn explicitly_allowed(&self, place: &Place) -> bool {
-        self.config.allowed_mounts.iter().any(|written| {
+    fn explicitly_allowed(&self, place: &Place, allowed: &[&Path]) -> bool {
+        allowed.iter().any(|&written| {
             let inside = matches!(self.trees.reach(&self.trees.place(written), false, true), Some(Reach::Inside(_)));
             self.trees.is_named(written)
                 && (written == place.path()

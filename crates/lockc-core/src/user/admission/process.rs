@@ -2,7 +2,7 @@
 
 use super::Findings;
 use crate::user::{
-    policy::{Control, Strength},
+    policy::{Control, Policy, Strength},
     spec::Process,
 };
 
@@ -29,29 +29,57 @@ const RESTRICTED: [&str; 1] = ["NET_BIND_SERVICE"];
 
 /// The capabilities that a container's tasks may use, as bits of the kernel's numbers: those that admission lets its
 /// processes start with, and all of them where the policy admits any.
-pub fn usable(strength: Strength) -> u64 {
-    let allowed: &[&str] = match strength {
-        Strength::Off => return u64::MAX,
-        Strength::Baseline => &BASELINE,
+pub fn usable(policy: &Policy) -> u64 {
+    if policy.strength(Control::Capabilities) == Strength::Off {
+        return u64::MAX;
+    }
+    allowed(policy).filter_map(capability).fold(0, |bits, capability| bits | 1 << capability.index())
+}
+
+/// The names without `CAP_` of those that a policy admits, unless it admits any.
+fn allowed(policy: &Policy) -> impl Iterator<Item = &str> {
+    let level: &[&str] = match policy.strength(Control::Capabilities) {
         Strength::Restricted => &RESTRICTED,
+        _ => &BASELINE,
     };
-    allowed
-        .iter()
-        .filter_map(|name| format!("CAP_{name}").parse::<caps::Capability>().ok())
-        .fold(0, |bits, capability| bits | 1 << capability.index())
+    level.iter().copied().chain(policy.more.capabilities.iter().map(String::as_str))
+}
+
+fn capability(short: &str) -> Option<caps::Capability> {
+    format!("CAP_{short}").parse().ok()
+}
+
+/// Every capability, as `config.json` names it.
+pub fn every() -> Vec<String> {
+    let mut names: Vec<String> = caps::all().iter().map(ToString::to_string).collect();
+    names.sort();
+    names
+}
+
+/// Those that engines give by default.
+pub fn usual() -> Vec<String> {
+    BASELINE.map(|name| format!("CAP_{name}")).to_vec()
+}
+
+/// Whether the kernel knows a capability of that name.
+pub(in crate::user) fn is_known(short: &str) -> bool {
+    capability(short).is_some()
+}
+
+/// A name in capitals and without `CAP_`: crun takes names in any case and without the prefix.
+pub(in crate::user) fn short_name(name: &str) -> String {
+    let upper = name.to_ascii_uppercase();
+    upper.strip_prefix("CAP_").unwrap_or(&upper).into()
 }
 
 /// Judges capabilities and user.
 pub(super) fn judge(process: &Process, findings: &mut Findings<'_>) {
     let strength = findings.strength(Control::Capabilities);
-    let allowed: &[&str] = if strength == Strength::Restricted { &RESTRICTED } else { &BASELINE };
     let mut refused: Vec<String> = Vec::new();
     for name in process.capabilities.all() {
-        // crun takes names in any case and without the prefix.
-        let upper = name.to_ascii_uppercase();
-        let short = upper.strip_prefix("CAP_").unwrap_or(&upper);
-        if !allowed.contains(&short) && !refused.iter().any(|seen| seen == short) {
-            refused.push(short.into());
+        let short = short_name(name);
+        if allowed(findings.policy).all(|allowed| allowed != short) && !refused.contains(&short) {
+            refused.push(short);
         }
     }
     if !refused.is_empty() {
@@ -78,13 +106,15 @@ fn list(names: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rules::Level;
 
     #[test]
     fn every_admitted_capability_has_its_bit() {
-        assert_eq!(usable(Strength::Baseline).count_ones() as usize, BASELINE.len());
+        let of = |level| usable(&Policy::of_level(level, "a test"));
+        assert_eq!(of(Level::Baseline).count_ones() as usize, BASELINE.len());
         // include/uapi/linux/capability.h: CAP_NET_BIND_SERVICE is 10, CAP_SYS_ADMIN is 21.
-        assert_eq!(usable(Strength::Restricted), 1 << 10);
-        assert_eq!(usable(Strength::Baseline) >> 21 & 1, 0);
-        assert_eq!(usable(Strength::Off), u64::MAX);
+        assert_eq!(of(Level::Restricted), 1 << 10);
+        assert_eq!(of(Level::Baseline) >> 21 & 1, 0);
+        assert_eq!(of(Level::Privileged), u64::MAX);
     }
 }

@@ -4,19 +4,15 @@
 //! error, and the caller refuses: a policy that cannot be read must not turn into a looser one.
 
 mod files;
-mod globs;
+pub(super) mod globs;
 #[cfg(test)]
 mod tests;
 
-use std::{
-    collections::BTreeMap,
-    io,
-    path::{Component, PathBuf},
-};
+use std::{collections::BTreeMap, io, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::policy;
+use super::{additions, policy};
 use crate::hooks;
 
 #[cfg(feature = "schema")]
@@ -123,6 +119,21 @@ pub struct PolicyConfig {
     /// Kernel rules taken away.
     #[serde(default)]
     pub without_rules: Vec<String>,
+    /// Directories of the host that containers may be given beyond the configuration's, under `restricted` too.
+    #[serde(default)]
+    pub allowed_mounts: Vec<PathBuf>,
+    /// Unix sockets of the host that containers may be given beyond the configuration's.
+    #[serde(default)]
+    pub allowed_sockets: Vec<PathBuf>,
+    /// Device nodes of the host that containers may be given.
+    #[serde(default)]
+    pub devices: Vec<PathBuf>,
+    /// Capabilities that containers may have beyond the level's.
+    #[serde(default)]
+    pub capabilities: Vec<String>,
+    /// Sysctls that containers may set beyond the safe ones; `*` stands for any characters.
+    #[serde(default)]
+    pub sysctls: Vec<String>,
 }
 
 impl Default for Config {
@@ -220,7 +231,7 @@ impl Config {
         ];
         for (key, paths) in lists {
             for path in paths {
-                if !path.is_absolute() || path.components().any(|part| part == Component::ParentDir) {
+                if !additions::is_plain(path) {
                     let message = format!("{key}: {path:?} is not an absolute path without `..`; write the full path");
                     return Err((Some(key.into()), message));
                 }

@@ -70,14 +70,15 @@ fn exec(lab: &mut Lab, runtime: Runtime) -> Result<String> {
 fn hooks(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     let out = "/tmp/lockc-it-hook";
     let _ = fs::remove_file(out);
-    let folder = Bundle::new(&["true"]).write()?;
+    let by = by(lab, runtime, "baseline");
+    let folder = Bundle::new(&["true"]).write(by)?;
     let path = folder.join("config.json");
     let mut spec: Value = serde_json::from_str(&fs::read_to_string(&path).context("cannot read the bundle")?)?;
     let line = format!("ls /sys/fs/ext4 > {out} && cat /etc/shadow > /dev/null && touch {out}.$1");
     let hook = |name: &str| serde_json::json!([{"path": "/bin/sh", "args": ["sh", "-c", line, "sh", name]}]);
     spec["hooks"] = serde_json::json!({"prestart": hook("prestart"), "createRuntime": hook("createRuntime"), "poststop": hook("poststop")});
     fs::write(&path, spec.to_string()).context("cannot write the bundle")?;
-    let mut words = by(lab, runtime, "baseline").words();
+    let mut words = by.words();
     words.extend(["run".into(), "--bundle".into(), folder.display().to_string(), crate::launch::fresh_id()]);
     command::run(&words)?.must()?;
     for name in ["prestart", "createRuntime", "poststop"] {
@@ -163,8 +164,9 @@ fn hundred(lab: &mut Lab, runtime: Runtime) -> Result<String> {
 
 fn same_id(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     for level in ["privileged", "baseline", "privileged", "baseline"] {
-        let folder = Bundle::probe(&["list", "/sys/fs/ext4"]).write()?;
-        let mut words = by(lab, runtime, level).words();
+        let by = by(lab, runtime, level);
+        let folder = Bundle::probe(&["list", "/sys/fs/ext4"]).write(by)?;
+        let mut words = by.words();
         words.extend(["run".into(), "--bundle".into(), folder.display().to_string(), "always-the-same".into()]);
         let run = command::run(&words)?;
         let attempt = crate::launch::parse(&run).with_context(|| run.said())?;

@@ -17,6 +17,7 @@ mod own;
 mod paths;
 mod pseudo;
 mod sockets;
+mod standards;
 mod storage;
 mod surface;
 mod tasks;
@@ -66,6 +67,8 @@ pub enum Test {
     Works(Works),
     /// Not started, with a reason that contains the text.
     Refused { give: fn(Bundle) -> Bundle, policy: &'static str, reason: &'static str },
+    /// Not started by Docker with these options, with a reason that contains the text.
+    Docker { options: &'static [&'static str], reason: &'static str },
     /// One technique, without lockc and under every level.
     Escape(&'static Technique),
     /// Anything else.
@@ -81,6 +84,10 @@ impl Test {
             Self::Works(works) => check::works_alike(lab, runtime, works),
             Self::Refused { give, policy, reason } => {
                 check::refused(lab, runtime, &give(Bundle::new(&["true"])), policy, reason)
+            }
+            Self::Docker { options, reason } => {
+                config::write(runtime)?;
+                standards::refused_by_docker(lab, options, reason)
             }
             Self::Escape(technique) => escapes::run(lab, technique),
             Self::Code(code) => {
@@ -155,6 +162,7 @@ pub fn all() -> Vec<Case> {
         sockets::ROWS,
         files::ROWS,
         paths::ROWS,
+        standards::BARE,
         storage::ROWS,
         tasks::ROWS,
         surface::ROWS,
@@ -163,7 +171,14 @@ pub fn all() -> Vec<Case> {
         admission::ROWS,
         lifecycle::ROWS,
     ];
-    let docker = [demo::ROWS, docker_work::ROWS, docker_bypass::ROWS, docker_select::ROWS, engine_errors::ROWS];
+    let docker = [
+        demo::ROWS,
+        docker_work::ROWS,
+        docker_bypass::ROWS,
+        docker_select::ROWS,
+        standards::DOCKER,
+        engine_errors::ROWS,
+    ];
     let mut cases = Vec::new();
     cases.extend(bare.into_iter().flatten().flat_map(bare_cases));
     for technique in escapes::all() {

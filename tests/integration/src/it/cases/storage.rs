@@ -139,7 +139,10 @@ fn mounted_later(by: By, option: &str) -> Result<(Running, String)> {
     let volume =
         prepare("propagation", "mount --bind m m; mount --make-shared m; mkdir m/disk m/folder; echo kept > t/note")?;
     let mount = json!({"destination": "/v", "type": "bind", "source": volume, "options": ["rbind", option]});
-    let running = Running::start(by, &Bundle::new(&["sleep", "1000"]).mount(mount).propagation("rslave"))?;
+    let running = Running::start(
+        by,
+        &Bundle::new(&["sleep", "1000"]).mount(mount).set("/linux/rootfsPropagation", "rslave".into()),
+    )?;
     command::sh(&format!(
         "cd {volume} && mount -t tmpfs disk disk && echo later > disk/f && mkdir disk/inner && mount -t tmpfs inner disk/inner && mount --bind ../t folder"
     ))?;

@@ -9,7 +9,8 @@ fn refused_to(bundle: &str, source: &str, destination: &str, facts: &Fake) -> Ve
     let mut spec = bind(source, destination);
     spec["root"]["path"] = "rootfs".into();
     let spec = Spec::parse(spec.to_string().as_bytes(), Path::new("x")).unwrap();
-    let request = Request { id: ID, bundle: Path::new(bundle), spec: &spec, restore: false };
+    let request =
+        Request { id: ID, bundle: Path::new(bundle), spec: &spec, restore: false, engine: None, sandbox: false };
     let policy = Policy::of_level(Level::Baseline, "x");
     let judged = admit(&request, &policy, &Config::default(), &Engines::default(), facts);
     judged.err().into_iter().flatten().map(|violation| violation.control.name()).collect()

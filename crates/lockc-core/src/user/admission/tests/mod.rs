@@ -1,6 +1,8 @@
 //! One refusal a test, and what must not be refused; a host that is made up.
 
+mod additions;
 mod builds;
+mod controls;
 mod mounts;
 mod own;
 
@@ -86,6 +88,10 @@ impl Facts for Fake {
         Ok((user_namespace == Path::new("/proc/77/ns/user")).then_some(100_000))
     }
 
+    fn others_may_change(&self, path: &Path) -> io::Result<bool> {
+        Ok(path.starts_with("/home"))
+    }
+
     fn own_files(&self) -> Vec<PathBuf> {
         vec!["/etc/lockc".into(), "/usr/local/bin/lockc-runc-wrapper".into()]
     }
@@ -101,7 +107,13 @@ fn spec() -> Value {
         "root": { "path": "/b/rootfs" },
         "process": { "user": { "uid": 1000 }, "capabilities": { "bounding": ["CAP_NET_BIND_SERVICE"] } },
         "mounts": [{ "destination": "/proc", "type": "proc", "source": "proc" }],
-        "linux": { "namespaces": namespaces },
+        "linux": {
+            "namespaces": namespaces,
+            "maskedPaths": ["/proc/acpi", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/sched_debug", "/proc/scsi",
+                "/proc/timer_list", "/proc/timer_stats", "/sys/firmware"],
+            "readonlyPaths": ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"],
+            "seccomp": { "defaultAction": "SCMP_ACT_ERRNO" },
+        },
     })
 }
 
@@ -117,7 +129,8 @@ fn bind(source: &str, destination: &str) -> Value {
 
 fn judge_with(spec: &Value, policy: &Policy, config: &Config, facts: &Fake) -> Result<Given, Vec<Violation>> {
     let spec = Spec::parse(spec.to_string().as_bytes(), Path::new("config.json")).unwrap();
-    let request = Request { id: ID, bundle: Path::new("/b"), spec: &spec, restore: false };
+    let request =
+        Request { id: ID, bundle: Path::new("/b"), spec: &spec, restore: false, engine: None, sandbox: false };
     let engines = Engines::default().with_dirs(&config.engine_dirs);
     admit(&request, policy, config, &engines, facts)
 }
@@ -252,7 +265,8 @@ fn annotations_that_take_the_workload_out_of_the_container_are_refused() {
 #[test]
 fn restoring_is_refused_below_privileged() {
     let parsed = Spec::parse(spec().to_string().as_bytes(), Path::new("x")).unwrap();
-    let request = Request { id: ID, bundle: Path::new("/b"), spec: &parsed, restore: true };
+    let request =
+        Request { id: ID, bundle: Path::new("/b"), spec: &parsed, restore: true, engine: None, sandbox: false };
     for level in Level::ALL {
         let policy = Policy::of_level(level, "x");
         let result = admit(&request, &policy, &Config::default(), &Engines::default(), &Fake::default());

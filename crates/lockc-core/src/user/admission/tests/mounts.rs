@@ -299,7 +299,8 @@ fn containerds_bundle_holds_the_root_file_system() {
     let spec = Spec::parse(with("/root/path", json!("rootfs")).to_string().as_bytes(), Path::new("x")).unwrap();
     let policy = Policy::of_level(Level::Baseline, "x");
     let judge = |bundle: &str| {
-        let request = Request { id: ID, bundle: Path::new(bundle), spec: &spec, restore: false };
+        let request =
+            Request { id: ID, bundle: Path::new(bundle), spec: &spec, restore: false, engine: None, sandbox: false };
         admit(&request, &policy, &Config::default(), &Engines::default(), &Fake::default())
     };
     assert!(judge("/run/containerd/io.containerd.runtime.v2.task/moby/c1").is_ok());
@@ -328,7 +329,7 @@ fn directories_that_engines_mount_within_their_own_state_are_theirs() {
         let mut fake = Fake::default();
         fake.mount("8:1", root, rootfs);
         let bundle = Path::new(rootfs).parent().unwrap();
-        let request = Request { id: ID, bundle, spec: &spec, restore: false };
+        let request = Request { id: ID, bundle, spec: &spec, restore: false, engine: None, sandbox: false };
         admit(&request, &policy, &Config::default(), &Engines::default(), &fake).is_ok()
     };
     assert!(native("/var/lib/containerd/io.containerd.snapshotter.v1.native/snapshots/7"));

@@ -1,0 +1,196 @@
+//! The Pod Security Standards, control by control, as their own examples have them: what baseline and restricted refuse of a
+//! pod, and what they do not.
+
+use lockc_core::rules::Level;
+
+use super::*;
+
+/// A pod that restricted admits.
+const POD: &str = "
+kind: Pod
+metadata: {name: web, namespace: team-a}
+spec:
+  securityContext:
+    runAsNonRoot: true
+    seccompProfile: {type: RuntimeDefault}
+  containers:
+  - name: c
+    image: nginx
+    securityContext:
+      allowPrivilegeEscalation: false
+      capabilities: {drop: [ALL]}
+";
+
+/// The pod with a value at a JSON pointer, and what refuses it.
+fn refused(pointer: &str, value: Value, level: Level) -> Vec<&'static str> {
+    let verdict = judged(pointer, value, Some(level.name()));
+    let lines = verdict.explanation.controls.iter().filter(|line| line.verdict == "refused");
+    lines.map(|line| line.name).collect()
+}
+
+fn judged(pointer: &str, value: Value, level: Option<&str>) -> Verdict {
+    let mut pods: Vec<Value> = serde_saphyr::from_multiple(POD).unwrap();
+    if let Some((parent, key)) = pointer.rsplit_once('/') {
+        let parent = pods[0].pointer_mut(parent).unwrap();
+        parent[key] = value;
+    }
+    explain(&pods[0].to_string(), &Config::default(), level).unwrap().remove(0)
+}
+
+const CONTAINER: &str = "/spec/containers/0/securityContext";
+
+/// Refused by baseline and by restricted, by these controls at least.
+fn at_both(key: &str, value: Value, control: &str) {
+    for level in [Level::Baseline, Level::Restricted] {
+        let controls = refused(key, value.clone(), level);
+        assert!(controls.contains(&control), "{key} {value} {level:?}: {controls:?}");
+    }
+    assert!(refused(key, value, Level::Privileged).is_empty());
+}
+
+fn at_none(key: &str, value: &Value) {
+    for level in [Level::Baseline, Level::Restricted] {
+        assert!(refused(key, value.clone(), level).is_empty(), "{key} {value} {level:?}");
+    }
+}
+
+/// Refused by restricted only.
+fn at_restricted(key: &str, value: Value, control: &str) {
+    assert!(refused(key, value.clone(), Level::Baseline).is_empty(), "{key} {value}");
+    assert_eq!(refused(key, value, Level::Restricted), [control], "{key}");
+}
+
+#[test]
+fn a_pod_that_restricted_admits() {
+    at_none("/metadata/labels", &json!({}));
+}
+
+#[test]
+fn host_namespaces() {
+    for key in ["hostNetwork", "hostPID", "hostIPC"] {
+        at_both(&format!("/spec/{key}"), json!(true), "host-namespaces");
+        at_none(&format!("/spec/{key}"), &json!(false));
+    }
+}
+
+#[test]
+fn privileged_containers() {
+    for control in ["capabilities", "proc-mount", "devices"] {
+        at_both(&format!("{CONTAINER}/privileged"), json!(true), control);
+    }
+}
+
+#[test]
+fn capabilities() {
+    let key = format!("{CONTAINER}/capabilities");
+    at_both(&key, json!({ "drop": ["ALL"], "add": ["NET_ADMIN"] }), "capabilities");
+    at_both(&key, json!({ "add": ["ALL"] }), "capabilities");
+    at_restricted(&key, json!({ "drop": ["ALL"], "add": ["CHOWN"] }), "capabilities");
+    at_restricted(&key, json!({}), "capabilities");
+    at_none(&key, &json!({ "drop": ["ALL"], "add": ["NET_BIND_SERVICE"] }));
+}
+
+#[test]
+fn host_paths() {
+    let volume = |path: &str, kind: &str| {
+        let mut pods: Vec<Value> = serde_saphyr::from_multiple(POD).unwrap();
+        pods[0]["spec"]["volumes"] = json!([{ "name": "v", "hostPath": { "path": path, "type": kind } }]);
+        pods[0]["spec"]["containers"][0]["volumeMounts"] = json!([{ "name": "v", "mountPath": "/v" }]);
+        ["baseline", "restricted"].map(|level| {
+            let verdict = explain(&pods[0].to_string(), &Config::default(), Some(level)).unwrap().remove(0);
+            let lines = verdict.explanation.controls.iter().filter(|line| line.verdict == "refused");
+            lines.map(|line| line.name).collect::<Vec<_>>().join(" ")
+        })
+    };
+    for path in ["/", "/etc", "/var/run", "/proc", "/var/lib/kubelet", "/data"] {
+        assert_eq!(volume(path, ""), ["host-mounts", "host-mounts"], "{path}");
+    }
+    assert_eq!(volume("/var/run/docker.sock", ""), ["host-sockets", "host-sockets"]);
+    assert_eq!(volume("/srv/agent", "Socket"), ["host-sockets", "host-sockets"]);
+    assert_eq!(volume("/dev/kvm", ""), ["devices", "devices"]);
+    assert_eq!(volume("/srv/data", ""), ["", "host-mounts"]);
+}
+
+#[test]
+fn profiles() {
+    let seccomp = "/spec/securityContext/seccompProfile";
+    at_restricted(seccomp, json!(null), "seccomp");
+    at_restricted(seccomp, json!({ "type": "Unconfined" }), "seccomp");
+    at_none(seccomp, &json!({ "type": "Localhost", "localhostProfile": "x.json" }));
+    let selinux = "/spec/securityContext/seLinuxOptions";
+    for value in [json!({ "type": "spc_t" }), json!({ "user": "sysadm_u" }), json!({ "role": "sysadm_r" })] {
+        at_both(selinux, value, "selinux");
+    }
+    at_none(selinux, &json!({ "type": "container_init_t", "level": "s0:c1,c2" }));
+    at_both(&format!("{CONTAINER}/procMount"), json!("Unmasked"), "proc-mount");
+    at_none(&format!("{CONTAINER}/procMount"), &json!("Default"));
+}
+
+#[test]
+fn sysctls() {
+    let key = "/spec/securityContext/sysctls";
+    at_both(key, json!([{ "name": "kernel.msgmax", "value": "1" }]), "sysctls");
+    at_none(key, &json!([{ "name": "net.ipv4.tcp_syncookies", "value": "1" }]));
+}
+
+#[test]
+fn users() {
+    let key = "/spec/securityContext/runAsNonRoot";
+    at_restricted(key, json!(null), "run-as-root");
+    at_restricted("/spec/securityContext/runAsUser", json!(0), "run-as-root");
+    at_none("/spec/securityContext/runAsUser", &json!(1000));
+}
+
+#[test]
+fn what_no_runtime_learns_of_is_noted() {
+    let notes = |pointer: &str, value: Value| judged(pointer, value, None).notes.join("\n");
+    assert!(
+        notes("/spec/containers/0/ports", json!([{ "containerPort": 80, "hostPort": 80 }])).contains("hostPort 80")
+    );
+    assert!(notes("/spec/volumes", json!([{ "name": "v", "nfs": { "server": "x" } }])).contains("kind nfs"));
+    assert!(
+        notes("/spec/securityContext/appArmorProfile", json!({ "type": "Unconfined" })).contains("appArmorProfile")
+    );
+    assert_eq!(notes("/spec/volumes", json!([{ "name": "v", "emptyDir": {} }])), "");
+}
+
+#[test]
+fn templates_lists_and_namespaces() {
+    let text = "
+apiVersion: v1
+kind: List
+items:
+- kind: Deployment
+  metadata: {name: web, namespace: kube-system}
+  spec: {template: {metadata: {annotations: {org.lockc.policy: restricted}}, spec: {hostNetwork: true, containers: [{name: a}], initContainers: [{name: b}]}}}
+---
+kind: CronJob
+metadata: {name: night, namespace: other}
+spec: {jobTemplate: {spec: {template: {spec: {hostNetwork: true, containers: [{name: c, securityContext: null}]}}}}}
+---
+kind: ConfigMap
+metadata: {name: x}
+";
+    let config =
+        Config::parse("[namespaces.other]\ndefault = 'privileged'\nceiling = 'privileged'\n", Path::new("x")).unwrap();
+    let verdicts = explain(text, &config, None).unwrap();
+    let found: Vec<_> = verdicts
+        .iter()
+        .map(|verdict| {
+            let explanation = &verdict.explanation;
+            (verdict.object.as_str(), verdict.container.as_str(), explanation.policy.as_str(), explanation.starts)
+        })
+        .collect();
+    assert_eq!(
+        found,
+        [
+            ("Deployment web", "b", "restricted", false),
+            ("Deployment web", "a", "restricted", false),
+            ("CronJob night", "c", "privileged", true),
+        ]
+    );
+    assert!(explain("kind: ConfigMap\n", &config, None).is_err());
+    assert!(explain("a: [", &config, None).is_err());
+    let above = POD.replace("name: web,", "name: web, annotations: {org.lockc.policy: privileged},");
+    assert!(format!("{:#}", explain(&above, &config, None).unwrap_err()).contains("ceiling"));
+}

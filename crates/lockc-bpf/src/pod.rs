@@ -1,0 +1,244 @@
+//! The fields of a pod (Kubernetes API v1) that say what its containers are given.
+
+use std::{collections::BTreeMap, path::Path};
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+/// `PodSpec`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct PodSpec {
+    pub(crate) host_network: bool,
+    #[serde(rename = "hostPID")]
+    pub(crate) host_pid: bool,
+    #[serde(rename = "hostIPC")]
+    pub(crate) host_ipc: bool,
+    pub(crate) os: Os,
+    pub(crate) security_context: SecurityContext,
+    containers: Vec<Container>,
+    init_containers: Vec<Container>,
+    ephemeral_containers: Vec<Container>,
+    volumes: Vec<Volume>,
+}
+
+/// `PodOS`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Os {
+    pub(crate) name: String,
+}
+
+/// `Container`, also an init or ephemeral one.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct Container {
+    pub(crate) name: String,
+    pub(crate) security_context: SecurityContext,
+    volume_mounts: Vec<VolumeMount>,
+    ports: Vec<Port>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct VolumeMount {
+    name: String,
+    mount_path: String,
+    sub_path: String,
+    read_only: bool,
+    mount_propagation: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Port {
+    host_port: u16,
+}
+
+/// `Volume`: its name, and one key that says of what kind it is.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Volume {
+    name: String,
+    host_path: Option<HostPath>,
+    #[serde(flatten)]
+    other: BTreeMap<String, Value>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct HostPath {
+    path: String,
+    #[serde(rename = "type")]
+    kind: Option<String>,
+}
+
+/// `PodSecurityContext` and `SecurityContext` in one.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct SecurityContext {
+    pub(crate) privileged: bool,
+    pub(crate) allow_privilege_escalation: Option<bool>,
+    run_as_user: Option<u32>,
+    run_as_non_root: Option<bool>,
+    proc_mount: Option<String>,
+    capabilities: Capabilities,
+    seccomp_profile: Option<Profile>,
+    app_armor_profile: Option<Profile>,
+    se_linux_options: Option<SeLinux>,
+    sysctls: Vec<Sysctl>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct Capabilities {
+    add: Vec<String>,
+    drop: Vec<String>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct Profile {
+    #[serde(rename = "type")]
+    kind: String,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct SeLinux {
+    user: String,
+    role: String,
+    #[serde(rename = "type")]
+    kind: String,
+    level: String,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct Sysctl {
+    name: String,
+    value: String,
+}
+
+/// Kinds of volumes that the Pod Security Standards' restricted admits.
+const VOLUMES: [&str; 8] =
+    ["configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret"];
+
+impl PodSpec {
+    pub(crate) fn every_container(&self) -> impl Iterator<Item = &Container> {
+        self.init_containers.iter().chain(&self.containers).chain(&self.ephemeral_containers)
+    }
+
+    /// The bind mounts of the node's paths; every other volume is kubelet's own.
+    pub(crate) fn host_mounts(&self, container: &Container) -> impl Iterator<Item = Value> {
+        container.volume_mounts.iter().filter_map(|mount| {
+            let volume = self.volumes.iter().find(|volume| volume.name == mount.name)?;
+            let source = Path::new(&volume.host_path.as_ref()?.path).join(&mount.sub_path);
+            let access = if mount.read_only { "ro" } else { "rw" };
+            let propagation = match mount.mount_propagation.as_str() {
+                "Bidirectional" => "rshared",
+                "HostToContainer" => "rslave",
+                _ => "rprivate",
+            };
+            Some(json!({
+                "destination": mount.mount_path, "type": "bind", "source": source, "options": ["rbind", access, propagation],
+            }))
+        })
+    }
+
+    /// What the manifest says of a path of the node's; nothing if it does not.
+    pub(crate) fn host_path_type(&self, path: &Path) -> &str {
+        let host_paths = self.volumes.iter().filter_map(|volume| volume.host_path.as_ref());
+        let named = host_paths.filter(|host_path| Path::new(&host_path.path) == path);
+        named.filter_map(|host_path| host_path.kind.as_deref()).next().unwrap_or("")
+    }
+
+    /// What the Pod Security Standards refuse, and no runtime learns of.
+    pub(crate) fn notes(&self, container: &Container) -> Vec<String> {
+        let security = SecurityContext::of(&self.security_context, &container.security_context);
+        let is_open = |profile: &Option<Profile>| profile.as_ref().is_some_and(|profile| profile.kind == "Unconfined");
+        let mut notes = Vec::new();
+        let mut note = |level: &str, what: String| {
+            notes.push(format!("{what}: refused by the Pod Security Standards' {level}, not seen by a runtime"));
+        };
+        for port in container.ports.iter().filter(|port| port.host_port != 0) {
+            note("baseline", format!("hostPort {}", port.host_port));
+        }
+        if is_open(&security.seccomp_profile) && !security.privileged {
+            note("baseline", "seccompProfile Unconfined".into());
+        }
+        if is_open(&security.app_armor_profile) && !security.privileged {
+            note("baseline", "appArmorProfile Unconfined".into());
+        }
+        for volume in self.volumes.iter().filter(|volume| volume.host_path.is_none()) {
+            for kind in volume.other.keys().filter(|kind| !VOLUMES.contains(&kind.as_str())) {
+                note("restricted", format!("volume {} of kind {kind}", volume.name));
+            }
+        }
+        notes
+    }
+}
+
+impl SecurityContext {
+    /// The container's, with the pod's where it says nothing.
+    pub(crate) fn of(pod: &Self, container: &Self) -> Self {
+        let mut both = container.clone();
+        both.run_as_user = both.run_as_user.or(pod.run_as_user);
+        both.run_as_non_root = both.run_as_non_root.or(pod.run_as_non_root);
+        both.seccomp_profile = both.seccomp_profile.or_else(|| pod.seccomp_profile.clone());
+        both.app_armor_profile = both.app_armor_profile.or_else(|| pod.app_armor_profile.clone());
+        both.se_linux_options = both.se_linux_options.or_else(|| pod.se_linux_options.clone());
+        both
+    }
+
+    pub(crate) fn capabilities(&self, usual: &[String], every: &[String]) -> Vec<String> {
+        if self.privileged {
+            return every.to_vec();
+        }
+        let full = |name: &String| {
+            let upper = name.to_ascii_uppercase();
+            if upper.starts_with("CAP_") { upper } else { format!("CAP_{upper}") }
+        };
+        let has_all = |names: &[String]| names.iter().any(|name| full(name) == "CAP_ALL");
+        let mut granted = if has_all(&self.capabilities.add) { every.to_vec() } else { usual.to_vec() };
+        if has_all(&self.capabilities.drop) && !has_all(&self.capabilities.add) {
+            granted.clear();
+        }
+        granted.retain(|name| !self.capabilities.drop.iter().any(|drop| full(drop) == *name));
+        let added = self.capabilities.add.iter().map(full).filter(|name| name != "CAP_ALL");
+        granted.extend(added.collect::<Vec<_>>());
+        granted
+    }
+
+    /// kubelet starts nothing as uid 0 with runAsNonRoot; without that and without a user it is the image that decides,
+    /// and most choose root.
+    pub(crate) fn uid(&self) -> u32 {
+        match (self.run_as_user, self.run_as_non_root) {
+            (Some(uid), _) => uid,
+            (None, Some(true)) => 65_534,
+            (None, _) => 0,
+        }
+    }
+
+    pub(crate) fn shows_everything(&self) -> bool {
+        self.privileged || self.proc_mount.as_deref() == Some("Unmasked")
+    }
+
+    pub(crate) fn has_seccomp(&self) -> bool {
+        self.seccomp_profile
+            .as_ref()
+            .is_some_and(|profile| ["RuntimeDefault", "Localhost"].contains(&profile.kind.as_str()))
+    }
+
+    /// `user:role:type:level`, with what engines fill in.
+    pub(crate) fn selinux_label(&self) -> String {
+        let Some(options) = &self.se_linux_options else { return String::new() };
+        let or = |text: &String, usual: &str| if text.is_empty() { usual.to_owned() } else { text.clone() };
+        let parts = [or(&options.user, "system_u"), or(&options.role, "system_r"), or(&options.kind, "container_t")];
+        format!("{}:{}", parts.join(":"), or(&options.level, "s0"))
+    }
+
+    pub(crate) fn sysctls(&self) -> BTreeMap<&str, &str> {
+        self.sysctls.iter().map(|sysctl| (sysctl.name.as_str(), sysctl.value.as_str())).collect()
+    }
+}

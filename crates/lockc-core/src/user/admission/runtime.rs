@@ -1,0 +1,125 @@
+//! What the runtime itself is made to do with its own rights, beyond the kernel's view of the container: hooks,
+//! annotations that it obeys, attributes of processes that other containers feel.
+
+use std::path::Path;
+
+use super::{Facts, Findings, Given};
+use crate::user::{
+    policy::Control,
+    spec::{Linux, Process, Spec},
+};
+
+/// Annotations by which crun or youki run the workload inside of themselves, without the exec that confines it, or by
+/// which crun writes to or connects to a path of the host.
+const HANDLERS: [&str; 8] = [
+    "run.oci.handler",
+    "run.oci.hooks.stdout",
+    "run.oci.hooks.stderr",
+    "run.oci.pidfd_receiver",
+    "run.oci.seccomp.receiver",
+    "run.oci.seccomp_bpf_data",
+    "run.oci.seccomp.plugins",
+    "module.wasm.image/variant",
+];
+
+/// By this prefix runc and crun set properties of the container's systemd unit, its device policy among them.
+const PROPERTY: &str = "org.systemd.property.";
+/// Those that Podman and CRI-O set by themselves: when and how the unit is stopped.
+const PROPERTIES: [&str; 4] = ["KillSignal", "TimeoutStopUSec", "CollectMode", "DefaultDependencies"];
+
+/// Scheduling policies and I/O classes that everybody may choose (sched(7), ioprio_set(2)).
+const SCHEDULERS: [&str; 4] = ["", "SCHED_OTHER", "SCHED_BATCH", "SCHED_IDLE"];
+const IO_CLASSES: [&str; 4] = ["", "IOPRIO_CLASS_NONE", "IOPRIO_CLASS_BE", "IOPRIO_CLASS_IDLE"];
+
+/// Judges hooks, annotations, and the rest of `linux`.
+pub(super) fn judge(spec: &Spec, given: &Given, facts: &dyn Facts, findings: &mut Findings<'_>) {
+    hooks(spec, given, facts, findings);
+    annotations(spec, findings);
+    let linux = &spec.linux;
+    // A shared root gives what is mounted in the container to the host.
+    if ["shared", "rshared"].contains(&linux.rootfs_propagation.as_str()) {
+        findings.add(
+            Control::RootfsPropagation,
+            format!("rootfsPropagation is {:?}", linux.rootfs_propagation),
+            "use private or slave (leave Bidirectional mountPropagation out)",
+        );
+    }
+    if !linux.net_devices.is_empty() {
+        let names: Vec<&str> = linux.net_devices.keys().map(String::as_str).collect();
+        findings.add(
+            Control::HostNamespaces,
+            format!("the host's network device {} moves into the container", names.join(", ")),
+            "leave netDevices out",
+        );
+    }
+    resources(linux, findings);
+}
+
+fn hooks(spec: &Spec, given: &Given, facts: &dyn Facts, findings: &mut Findings<'_>) {
+    for (name, hook) in spec.hooks.of_the_host() {
+        let path = hook.path.display();
+        let problem = match facts.canonicalize(&hook.path) {
+            Err(error) => Some(format!("cannot be resolved: {error}")),
+            Ok(program) if is_within(&program, given) => Some("is a file of the container's".into()),
+            Ok(program) => match facts.others_may_change(&program) {
+                Ok(false) => None,
+                Ok(true) => Some("can be changed by others than root".into()),
+                Err(error) => Some(format!("cannot be read: {error}")),
+            },
+        };
+        if let Some(problem) = problem {
+            findings.add(
+                Control::Hooks,
+                format!("the {name} hook {path}, which runs on the host, {problem}"),
+                "use a program that only root can change, outside of what containers are given",
+            );
+        }
+    }
+}
+
+fn is_within(program: &Path, given: &Given) -> bool {
+    // Nothing is known of the root file system where it was not found; that is a violation of its own.
+    let rootfs = Some(&given.rootfs).filter(|rootfs| !rootfs.as_os_str().is_empty());
+    given.mounts.iter().chain(rootfs).any(|folder| program.starts_with(folder))
+}
+
+fn annotations(spec: &Spec, findings: &mut Findings<'_>) {
+    for (key, value) in &spec.annotations {
+        // crun and youki also look at variants with a suffix (`module.wasm.image/variant.containername`).
+        let handler = HANDLERS.iter().any(|handler| {
+            key.strip_prefix(handler).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '/']))
+        });
+        let property = key.strip_prefix(PROPERTY).is_some_and(|property| !PROPERTIES.contains(&property));
+        if handler || property {
+            findings.add(Control::RuntimeHandlers, format!("the annotation {key}={value}"), "remove the annotation");
+        }
+    }
+}
+
+fn resources(linux: &Linux, findings: &mut Findings<'_>) {
+    let mut add = |what: String, key: &str| findings.add(Control::Resources, what, format!("leave {key} out"));
+    if linux.intel_rdt.is_some() {
+        add("a share of the host's caches and memory bandwidth".into(), "intelRdt");
+    }
+    if linux.memory_policy.is_some() {
+        add("a memory policy".into(), "memoryPolicy");
+    }
+    let personality = &linux.personality;
+    if !["", "LINUX", "LINUX32"].contains(&personality.domain.as_str()) || !personality.flags.is_empty() {
+        let flags = personality.flags.join(", ");
+        add(format!("the execution domain {} {flags}", personality.domain).trim_end().into(), "personality");
+    }
+}
+
+/// Judges how a process competes with others.
+pub(super) fn of_process(process: &Process, findings: &mut Findings<'_>) {
+    let choices = [
+        ("the scheduling policy", &process.scheduler.policy, SCHEDULERS, "scheduler"),
+        ("the I/O class", &process.io_priority.class, IO_CLASSES, "ioPriority"),
+    ];
+    for (what, chosen, usual, key) in choices {
+        if !usual.contains(&chosen.as_str()) {
+            findings.add(Control::Resources, format!("{what} {chosen}"), format!("leave {key} out"));
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! Reading it: limits, and what runtimes would read differently.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    fs::File,
+    io::{self, Read as _},
+    marker::PhantomData,
+    path::{Path, PathBuf},
+};
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, MapAccess, Visitor},
+};
+use serde_json::Value;
+
+use super::{Process, Spec};
+
+/// No real bundle comes near; a larger one is an attempt to keep the wrapper busy.
+pub const SIZE_LIMIT: u64 = 10 << 20;
+
+/// Go writes `null` for an empty slice or map.
+pub(super) fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(from: D) -> Result<T, D::Error> {
+    Option::<T>::deserialize(from).map(Option::unwrap_or_default)
+}
+
+/// A map in which no key stands twice: some runtimes take the first value, some the last.
+pub(super) fn once_each<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    from: D,
+) -> Result<BTreeMap<String, T>, D::Error> {
+    struct Members<T>(PhantomData<T>);
+
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for Members<T> {
+        type Value = BTreeMap<String, T>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object")
+        }
+
+        fn visit_unit<E>(self) -> Result<Self::Value, E> {
+            Ok(BTreeMap::new())
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut from: A) -> Result<Self::Value, A::Error> {
+            let mut members = BTreeMap::new();
+            while let Some((key, value)) = from.next_entry::<String, T>()? {
+                if let Some((key, _)) = members.get_key_value(&key) {
+                    return Err(serde::de::Error::custom(format!("the key {key:?} stands twice")));
+                }
+                members.insert(key, value);
+            }
+            Ok(members)
+        }
+    }
+
+    from.deserialize_any(Members(PhantomData))
+}
+
+/// Why a configuration or process file cannot be judged.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SpecError {
+    /// Could not be read.
+    #[error("{path}: cannot be read: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        source: io::Error,
+    },
+    /// Larger than [`SIZE_LIMIT`].
+    #[error("{path}: larger than 10 MiB; lockc does not read it")]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Not JSON, or not of the specification's form.
+    #[error("{path}: not a valid OCI configuration: {source}")]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// Reason, line and column.
+        source: serde_json::Error,
+    },
+    /// A key that one runtime would read and another not.
+    #[error("{path}: the key {key:?} differs from {known:?} only in case; runtimes disagree on it, write {known:?}")]
+    Case {
+        /// The file.
+        path: PathBuf,
+        /// The key as it stands.
+        key: String,
+        /// The key of the specification.
+        known: &'static str,
+    },
+    /// A string with a NUL byte: where one runtime sees its end, another goes on.
+    #[error("{path}: {text:?} contains a NUL byte; leave it out")]
+    Nul {
+        /// The file.
+        path: PathBuf,
+        /// The string.
+        text: String,
+    },
+}
+
+impl Spec {
+    /// Reads the configuration file of a bundle.
+    pub fn read(path: &Path) -> Result<Self, SpecError> {
+        parse(&contents(path)?, path)
+    }
+
+    /// Parses a configuration; `path` is for the messages.
+    pub fn parse(text: &[u8], path: &Path) -> Result<Self, SpecError> {
+        parse(text, path)
+    }
+}
+
+impl Process {
+    /// Reads the process file of `exec`.
+    pub fn read(path: &Path) -> Result<Self, SpecError> {
+        parse(&contents(path)?, path)
+    }
+}
+
+fn contents(path: &Path) -> Result<Vec<u8>, SpecError> {
+    let read_error = |source| SpecError::Read { path: path.into(), source };
+    let file = File::open(path).map_err(read_error)?;
+    let mut text = Vec::new();
+    file.take(SIZE_LIMIT + 1).read_to_end(&mut text).map_err(read_error)?;
+    if text.len() as u64 > SIZE_LIMIT {
+        return Err(SpecError::TooLarge { path: path.into() });
+    }
+    Ok(text)
+}
+
+fn parse<T: DeserializeOwned>(text: &[u8], path: &Path) -> Result<T, SpecError> {
+    let syntax = |source| SpecError::Syntax { path: path.into(), source };
+    let parsed = serde_json::from_slice(text).map_err(syntax)?;
+    let value: Value = serde_json::from_slice(text).map_err(syntax)?;
+    if let Some((key, known)) = misspelt(&value) {
+        return Err(SpecError::Case { path: path.into(), key, known });
+    }
+    if let Some(text) = with_nul(&value) {
+        return Err(SpecError::Nul { path: path.into(), text: text.chars().take(80).collect() });
+    }
+    Ok(parsed)
+}
+
+/// Keys that admission reads, anywhere in the document.
+const KEYS: [&str; 57] = [
+    "root",
+    "path",
+    "process",
+    "user",
+    "uid",
+    "capabilities",
+    "bounding",
+    "effective",
+    "permitted",
+    "inheritable",
+    "ambient",
+    "noNewPrivileges",
+    "apparmorProfile",
+    "selinuxLabel",
+    "scheduler",
+    "policy",
+    "ioPriority",
+    "class",
+    "mounts",
+    "destination",
+    "type",
+    "source",
+    "options",
+    "annotations",
+    "linux",
+    "namespaces",
+    "uidMappings",
+    "containerID",
+    "hostID",
+    "size",
+    "devices",
+    "resources",
+    "major",
+    "minor",
+    "allow",
+    "access",
+    "sysctl",
+    "seccomp",
+    "defaultAction",
+    "listenerPath",
+    "syscalls",
+    "action",
+    "maskedPaths",
+    "readonlyPaths",
+    "rootfsPropagation",
+    "personality",
+    "domain",
+    "flags",
+    "intelRdt",
+    "memoryPolicy",
+    "netDevices",
+    "hooks",
+    "prestart",
+    "createRuntime",
+    "createContainer",
+    "poststart",
+    "poststop",
+];
+
+/// Objects whose keys are data: names of annotations, sysctls, …
+const DATA: [&str; 5] = ["annotations", "sysctl", "unified", "rdma", "netDevices"];
+
+fn misspelt(value: &Value) -> Option<(String, &'static str)> {
+    match value {
+        Value::Array(items) => items.iter().find_map(misspelt),
+        Value::Object(members) => members.iter().find_map(|(key, member)| {
+            // Go folds two more letters to ASCII ones than eq_ignore_ascii_case does.
+            let folded = key.replace('\u{17f}', "s").replace('\u{212a}', "k");
+            if let Some(known) = KEYS.into_iter().find(|known| key != known && folded.eq_ignore_ascii_case(known)) {
+                return Some((key.clone(), known));
+            }
+            if DATA.contains(&key.as_str()) { None } else { misspelt(member) }
+        }),
+        _ => None,
+    }
+}
+
+fn with_nul(value: &Value) -> Option<&str> {
+    let has = |text: &str| text.contains('\0');
+    match value {
+        Value::String(text) => has(text).then_some(text),
+        Value::Array(items) => items.iter().find_map(with_nul),
+        Value::Object(members) => {
+            members.iter().find_map(|(key, member)| if has(key) { Some(key.as_str()) } else { with_nul(member) })
+        }
+        _ => None,
+    }
+}
