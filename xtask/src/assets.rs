@@ -26,7 +26,8 @@ const WORKLOAD_SOURCES: [(&str, &str); 2] =
 
 /// What a guest has beyond Debian's minimum.
 const GUEST_PACKAGES: &str = "docker.io,docker-cli,containerd,runc,crun,iproute2,iptables,procps,busybox-static,\
-    kmod,bpftool,strace,ca-certificates,apparmor,jq,criu,docker-buildx,btrfs-progs,erofs-utils,fuse-overlayfs";
+    kmod,bpftool,strace,ca-certificates,apparmor,jq,criu,docker-buildx,btrfs-progs,erofs-utils,fuse-overlayfs,\
+    podman,netavark,catatonit,uidmap,containernetworking-plugins,runsc";
 
 /// What the workloads' image has; Debian's suite of it, whatever kernel and engine run it.
 const WORKLOAD_SUITE: &str = "trixie";
@@ -45,17 +46,17 @@ pub struct Kernel {
     suite: &'static str,
     /// Debian's suite of the guest.
     image: &'static str,
-    /// Whether the whole Docker part runs on it, or only its smoke cases.
-    pub all_docker: bool,
+    /// Whether all cases of the engines run on it, or only their smoke cases.
+    pub all_engines: bool,
     /// Whether all workloads run on it, or only the smoke cases among them.
     pub all_work: bool,
 }
 
 /// The kernels, oldest first. A guest may be newer than its kernel: 6.1 runs with trixie's engines.
 pub const KERNELS: [Kernel; 3] = [
-    Kernel { name: "6.1", suite: "bookworm", image: "trixie", all_docker: false, all_work: false },
-    Kernel { name: "6.12", suite: "trixie", image: "trixie", all_docker: true, all_work: true },
-    Kernel { name: "7.2", suite: "sid", image: "sid", all_docker: true, all_work: false },
+    Kernel { name: "6.1", suite: "bookworm", image: "trixie", all_engines: false, all_work: false },
+    Kernel { name: "6.12", suite: "trixie", image: "trixie", all_engines: true, all_work: true },
+    Kernel { name: "7.2", suite: "sid", image: "sid", all_engines: true, all_work: false },
 ];
 
 impl Kernel {
@@ -138,7 +139,10 @@ pub fn ensure_all(logs: &Path) -> Result<()> {
     let mut jobs: VecDeque<(String, Job)> = VecDeque::new();
     for suite in ["trixie", "sid"] {
         if !cache()?.join(image_name(suite)).is_file() {
-            jobs.push_back((format!("disk image {suite} (Docker, containerd, runc, crun)"), Job::Image(suite)));
+            jobs.push_back((
+                format!("disk image {suite} (Docker, containerd, Podman, runc, crun, runsc)"),
+                Job::Image(suite),
+            ));
         }
     }
     if !workloads()?.is_file() {

@@ -1,6 +1,6 @@
 //! The integration suite in virtual machines: which cases run where, two machines at a time.
 //!
-//! A job is a kernel and a part (`bare` runtimes, the `escape` suite on them, `docker`, workloads): parts balance the two machines, and a case that leaves
+//! A job is a kernel and a part (`bare` runtimes, the `escape` suite on them, an engine, workloads): parts balance the two machines, and a case that leaves
 //! something behind harms only its own part.
 
 use std::collections::VecDeque;
@@ -16,7 +16,7 @@ use crate::report::{Outcome, Report};
 use crate::vm::Vm;
 use crate::{build, ui};
 
-const PARTS: [&str; 4] = [WORK, "docker", "bare", "escape"];
+const PARTS: [&str; 6] = [WORK, "docker", "containerd", "podman", "bare", "escape"];
 /// The part that needs the workloads' disk.
 const WORK: &str = "work";
 const TIMEOUT: Duration = Duration::from_secs(2700);
@@ -70,7 +70,7 @@ pub fn run(kernels: &[Kernel], filter: &str, report: &mut Report) -> Result<()> 
 
 /// Whether all cases of a part run on a kernel, or only its smoke cases.
 fn everything(kernel: &Kernel, part: &str) -> bool {
-    if part == WORK { kernel.all_work } else { kernel.all_docker }
+    if part == WORK { kernel.all_work } else { kernel.all_engines }
 }
 
 fn list(programs: &Path, part: &str, filter: &str, smoke: bool) -> Result<Vec<String>> {

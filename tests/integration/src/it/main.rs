@@ -62,13 +62,13 @@ enum Page {
 
 #[derive(clap::Args)]
 struct Choice {
-    /// bare runtimes, the escape suite, docker, or workloads; all by default
+    /// bare runtimes, the escape suite, an engine, or workloads; all by default
     #[arg(long)]
     part: Option<Part>,
     /// Only cases whose name or a tag of which contains this
     #[arg(long, default_value = "")]
     filter: String,
-    /// Only what runs on every kernel: bare cases, and Docker's smoke and demo
+    /// Only what runs on every kernel: bare cases, and the smoke cases among the engines'
     #[arg(long)]
     smoke: bool,
 }
