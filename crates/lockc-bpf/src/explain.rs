@@ -7,16 +7,21 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use lockc_core::{
-    rules::Rule,
+    abi::ENTRY_DELETING,
+    rules::{Rule, RuleMask},
     user::{
+        Registry,
         admission::{Host, Violation},
         config::{CONFIG_PATH, Config},
         decision::{self, Case, Decision},
         policy::{Control, Policy, Strength},
-        spec::Spec,
+        registry::Registered,
+        spec::{Spec, strict},
     },
 };
 use serde::Serialize;
+
+use crate::{docker, loader::text};
 
 /// Where engines keep the bundles of running containers.
 const BUNDLES: [&str; 4] = [
@@ -32,6 +37,9 @@ pub struct Target {
     id: String,
     bundle: PathBuf,
     file: PathBuf,
+    /// `--lockc-policy`, as far as its engine's configuration tells.
+    argument: Option<String>,
+    notes: Vec<String>,
 }
 
 impl Target {
@@ -48,15 +56,26 @@ impl Target {
         if path.is_file() {
             let file = path.canonicalize().with_context(|| format!("{text} cannot be resolved"))?;
             let bundle = file.parent().unwrap_or(Path::new("/")).to_owned();
-            return Ok(Self { id: id_of(&bundle), bundle, file });
+            return Ok(Self { id: id_of(&bundle), bundle, file, argument: None, notes: Vec::new() });
         }
-        let id = match text.strip_prefix("docker:") {
-            Some(name) => docker_id(name)?,
-            None => text.to_owned(),
+        let container = match text.strip_prefix("docker:") {
+            Some(name) => docker::inspect(name)?,
+            None => docker::Container { id: text.to_owned(), ..docker::Container::default() },
         };
-        let mut found = bundles(&id);
+        let mut found = bundles(&container.id);
         match (found.pop(), found.is_empty()) {
-            (Some(bundle), true) => Self::of_bundle(&bundle),
+            (Some(bundle), true) => {
+                let notes = container.foreign_runtime.map(|runtime| {
+                    format!("it runs under the runtime {runtime}, which is not lockc's: this is what lockc's would do")
+                });
+                let (argument, notes) = (container.argument, notes.into_iter().collect());
+                Ok(Self { argument, notes, ..Self::of_bundle(&bundle)? })
+            }
+            (None, _) if text.starts_with("docker:") => {
+                bail!(
+                    "{text} does not run, and Docker keeps the configuration of running containers only; start it first"
+                )
+            }
             (None, _) => bail!(
                 "{text} is neither a bundle, a config.json, nor a container that runs; `lockc explain --help` has examples"
             ),
@@ -66,7 +85,8 @@ impl Target {
 
     fn of_bundle(path: &Path) -> Result<Self> {
         let bundle = path.canonicalize().with_context(|| format!("{} cannot be resolved", path.display()))?;
-        Ok(Self { id: id_of(&bundle), file: bundle.join("config.json"), bundle })
+        let file = bundle.join("config.json");
+        Ok(Self { id: id_of(&bundle), file, bundle, argument: None, notes: Vec::new() })
     }
 }
 
@@ -91,18 +111,6 @@ fn bundles(id: &str) -> Vec<PathBuf> {
     found.extend(of_storage.filter(named).map(|path| path.join("userdata")));
     found.retain(|path| path.join("config.json").is_file());
     found
-}
-
-/// The id of the container that dockerd knows by that name.
-fn docker_id(name: &str) -> Result<String> {
-    let output = std::process::Command::new("docker")
-        .args(["container", "inspect", "--format", "{{.Id}}", "--", name])
-        .output()
-        .context("`docker inspect` cannot be run")?;
-    if !output.status.success() {
-        bail!("docker:{name}: {}", String::from_utf8_lossy(&output.stderr).trim());
-    }
-    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
 /// What a control or a rule does with the container.
@@ -141,9 +149,13 @@ pub struct Explanation {
     pub controls: Vec<Line>,
     /// What the kernel denies while it runs.
     pub rules: Vec<Line>,
+    /// Whether it runs already, under this policy.
+    pub registered: bool,
+    /// What else there is to know.
+    pub notes: Vec<String>,
 }
 
-/// Explains a container under the policy that would be chosen, or under another.
+/// Explains a container under the policy that it runs under, or that would be chosen, or under another.
 ///
 /// # Errors
 ///
@@ -151,16 +163,49 @@ pub struct Explanation {
 pub fn explain(target: &Target, level: Option<&str>) -> Result<Explanation> {
     let config = Config::load(Path::new(CONFIG_PATH))?;
     let spec = Spec::read(&target.file)?;
-    let case = Case { id: &target.id, bundle: &target.bundle, spec: &spec, argument: level, restore: false };
-    // The sandbox's entry is keyed by the runtime's state directory, which a bundle does not tell.
-    let mut decision = decision::decide(&case, &config, &Host, |_| Ok(None))?;
+    let containers = containers();
+    let registered = match (level, find(&containers, &target.id)) {
+        (None, Some(container)) => {
+            let mut policy = decision::registered(&config, &container.entry)?;
+            policy.rules = RuleMask(container.entry.rules);
+            Some(policy)
+        }
+        _ => None,
+    };
+    let runs = registered.is_some();
+    let argument = level.or(target.argument.as_deref());
+    let (id, bundle) = (target.id.as_str(), target.bundle.as_path());
+    let case = Case { id, bundle, spec: &spec, argument, restore: false, registered };
+    let sandbox =
+        |id: &str| find(&containers, id).map(|container| decision::registered(&config, &container.entry)).transpose();
+    let mut decision = decision::decide(&case, &config, &Host, sandbox)?;
     if level.is_some() {
         decision.policy.origin = "--level".into();
     }
-    Ok(explanation(&target.id, &decision))
+    let mut notes = target.notes.clone();
+    if let Some(problem) = strict::problem(&target.file) {
+        notes.push(format!(
+            "its config.json is not of the OCI runtime specification's form, and was read as runtimes do: {problem}"
+        ));
+    }
+    Ok(Explanation { registered: runs, ..explanation(id, &decision, notes) })
 }
 
-pub(crate) fn explanation(id: &str, decision: &Decision) -> Explanation {
+/// The registered containers; none where the maps cannot be read: an ordinary user may explain a bundle.
+fn containers() -> Vec<Registered> {
+    Registry::open().and_then(|registry| registry.containers()).unwrap_or_default()
+}
+
+/// The container of that id, if there is exactly one: the maps know it together with the runtime's state directory, which
+/// a bundle does not tell.
+fn find<'a>(containers: &'a [Registered], id: &str) -> Option<&'a Registered> {
+    let mut found = containers
+        .iter()
+        .filter(|container| text(&container.entry.id) == id && container.entry.flags & ENTRY_DELETING == 0);
+    found.next().filter(|_| found.next().is_none())
+}
+
+pub(crate) fn explanation(id: &str, decision: &Decision, notes: Vec<String>) -> Explanation {
     let policy = &decision.policy;
     let violations = decision.judged.as_ref().err().map_or(&[][..], Vec::as_slice);
     Explanation {
@@ -173,6 +218,8 @@ pub(crate) fn explanation(id: &str, decision: &Decision) -> Explanation {
         starts: decision.judged.is_ok(),
         controls: Control::ALL.into_iter().map(|control| of_control(control, policy, violations)).collect(),
         rules: Rule::ALL.into_iter().map(|rule| of_rule(rule, policy)).collect(),
+        registered: false,
+        notes,
     }
 }
 
@@ -214,7 +261,13 @@ impl Explanation {
             println!("namespace  {namespace}");
         }
         println!("policy     {} (level {}), from {}", self.policy, self.level, self.origin);
+        if self.registered {
+            println!("runs       yes, under that policy");
+        }
         println!("starts     {}", if self.starts { "yes" } else { "no" });
+        for note in &self.notes {
+            println!("note       {note}");
+        }
         for (title, lines) in [("before it starts", &self.controls), ("while it runs", &self.rules)] {
             println!("\n{title}");
             for line in lines {

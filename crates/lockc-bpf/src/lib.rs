@@ -2,6 +2,7 @@
 
 pub mod btf;
 pub mod config;
+mod docker;
 pub mod doctor;
 pub mod events;
 pub mod explain;

@@ -34,8 +34,6 @@ pub struct Verdict {
     /// As for a bundle.
     #[serde(flatten)]
     pub explanation: Explanation,
-    /// What the Pod Security Standards refuse, and no runtime learns of.
-    pub notes: Vec<String>,
 }
 
 /// An object of Kubernetes, as far as it matters.
@@ -68,7 +66,7 @@ impl Verdict {
         {
             println!("         {}: {}", finding.0, finding.1);
         }
-        for note in &self.notes {
+        for note in &self.explanation.notes {
             println!("         note: {note}");
         }
     }
@@ -159,14 +157,21 @@ fn of_object(object: &Object, config: &Config, level: Option<&str>, verdicts: &m
         let spec = Spec::parse(spec.to_string().as_bytes(), Path::new("the container"))
             .with_context(|| format!("{name}, container {}", container.name))?;
         let bundle = Path::new(BUNDLES).join(&container.name);
-        let case = Case { id: &container.name, bundle: &bundle, spec: &spec, argument: level, restore: false };
+        let case = Case {
+            id: &container.name,
+            bundle: &bundle,
+            spec: &spec,
+            argument: level,
+            restore: false,
+            registered: None,
+        };
         let decision = decision::decide(&case, config, &Paper { pod: &pod }, |_| Ok(None))
             .with_context(|| format!("{name}, container {}", container.name))?;
         verdicts.push(Verdict {
             object: name.clone(),
             container: container.name.clone(),
-            explanation: explain::explanation(&container.name, &decision),
-            notes: pod.notes(container),
+            // What the Pod Security Standards refuse, and no runtime learns of.
+            explanation: explain::explanation(&container.name, &decision, pod.notes(container)),
         });
     }
     Ok(())

@@ -143,7 +143,7 @@ fn users() {
 
 #[test]
 fn what_no_runtime_learns_of_is_noted() {
-    let notes = |pointer: &str, value: Value| judged(pointer, value, None).notes.join("\n");
+    let notes = |pointer: &str, value: Value| judged(pointer, value, None).explanation.notes.join("\n");
     assert!(
         notes("/spec/containers/0/ports", json!([{ "containerPort": 80, "hostPort": 80 }])).contains("hostPort 80")
     );

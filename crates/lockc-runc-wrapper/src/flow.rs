@@ -9,13 +9,13 @@ use std::{
 use anyhow::{Context as _, Result};
 use lockc_core::{
     abi::{ContainerEntry, MODE_ENFORCE},
-    rules::{Level, Rule},
+    rules::Rule,
     user::{
         NewContainer,
         admission::{self, Facts, Violation},
         config::{CONFIG_PATH, Config, ConfigError, Fail},
         decision::{self, Case},
-        policy::{self, Policy},
+        policy::Policy,
         spec::{Process, Spec},
     },
 };
@@ -126,7 +126,7 @@ fn begin(invocation: &Invocation, start: &Start, environment: &Environment<'_>) 
     let spec = Spec::read(&file).context("the container is not started")?;
     let root = runtime::state_root(invocation.root.as_deref(), &plan.runtime, environment.uid);
     let argument = invocation.policy.as_deref();
-    let case = Case { id: &start.id, bundle: &bundle, spec: &spec, argument, restore: start.restore };
+    let case = Case { id: &start.id, bundle: &bundle, spec: &spec, argument, restore: start.restore, registered: None };
     let look_up = |id: &str| sandbox(&config, &root, id, environment);
     let decision =
         decision::decide(&case, &config, environment.facts, look_up).context("the container is not started")?;
@@ -160,7 +160,7 @@ fn begin(invocation: &Invocation, start: &Start, environment: &Environment<'_>) 
 /// The policy of a pod's sandbox. Without an entry it was started around lockc, and says nothing.
 fn sandbox(config: &Config, root: &Path, id: &str, environment: &Environment<'_>) -> Result<Option<Policy>> {
     match environment.kernel.entry(root, id) {
-        Ok(entry) => entry.map(|entry| policy_of(config, &entry)).transpose(),
+        Ok(entry) => entry.map(|entry| decision::registered(config, &entry)).transpose(),
         Err(error) => fail(config, error, "its pod's sandbox cannot be looked up").map(|()| None),
     }
 }
@@ -176,7 +176,7 @@ fn join(invocation: &Invocation, exec: &Exec, environment: &Environment<'_>) -> 
         }
     };
     if let Some(entry) = entry {
-        let policy = policy_of(&config, &entry)?;
+        let policy = decision::registered(&config, &entry)?;
         admission::admit_process(&process(exec, environment.directory)?, &policy).map_err(refusal)?;
     }
     if let Err(error) = environment.kernel.join(&root, &exec.id) {
@@ -194,17 +194,6 @@ fn fail(config: &Config, error: anyhow::Error, consequence: &'static str) -> Res
             Ok(())
         }
     }
-}
-
-fn policy_of(config: &Config, entry: &ContainerEntry) -> Result<Policy> {
-    let text = |bytes: &[u8]| {
-        let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
-        String::from_utf8_lossy(&bytes[..end]).into_owned()
-    };
-    let level = Level::from_raw(entry.level).with_context(|| {
-        format!("the container is registered with the unknown level {}; create it again", entry.level)
-    })?;
-    Ok(policy::registered(config, &text(&entry.policy), level, &text(&entry.origin)))
 }
 
 /// The process that `exec` asks for, from its file or its options. Without a user it is the container's own, which was

@@ -3,9 +3,11 @@
 use std::{cell::RefCell, collections::BTreeMap, fs, io, os::unix::fs::PermissionsExt as _};
 
 use anyhow::anyhow;
+use lockc_core::rules::Level;
 use lockc_core::user::{
     admission::{Engines, Kind, Namespace, Request, facts::MountedAt},
     config::Engine,
+    spec::strict,
 };
 use serde_json::{Value, json};
 
@@ -369,6 +371,7 @@ fn recorded_containers_are_admitted_unless_they_ask_for_more() {
                 spec.annotations.get("io.kubernetes.cri.container-type").is_some_and(|kind| kind == "sandbox");
             let request =
                 Request { id: &id, bundle: &bundle, spec: &spec, restore: false, engine: Some(engine), sandbox };
+            assert_eq!(strict::difference(&fs::read(&path).unwrap()).unwrap(), None, "{name}");
             let policy = Policy::of_level(Level::Baseline, "the default");
             match admission::admit(&request, &policy, &Config::default(), &engines, &AnyHost) {
                 Ok(given) => {

@@ -13,7 +13,7 @@ use lockc_core::{
         admission::{self, Engines, Facts, Kind, Namespace, Request, facts::MountedAt},
         config::Config,
         policy::Policy,
-        spec::Spec,
+        spec::{Spec, strict},
     },
 };
 
@@ -53,6 +53,8 @@ impl Facts for AnyHost {
 }
 
 fuzz_target!(|data: &[u8]| {
+    // Whatever the specification's own reading understands, lockc's sees the same, or refuses it.
+    assert_eq!(strict::difference(data).unwrap_or_default(), None);
     let Ok(spec) = Spec::parse(data, Path::new("config.json")) else { return };
     let request =
         Request { id: "c1", bundle: Path::new("/b"), spec: &spec, restore: false, engine: None, sandbox: false };

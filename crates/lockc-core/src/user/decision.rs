@@ -2,16 +2,17 @@
 
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
 use super::{
     admission::{self, Engines, Facts, Given, Request, Violation},
     config::{Config, Engine},
     describe::Described,
-    policy::{ANNOTATION, Policy},
+    policy::{self, ANNOTATION, Policy},
     selection::{self, Asked},
     spec::Spec,
 };
+use crate::{abi::ContainerEntry, rules::Level};
 
 /// A container that is asked for.
 pub struct Case<'a> {
@@ -25,6 +26,8 @@ pub struct Case<'a> {
     pub argument: Option<&'a str>,
     /// From a checkpoint.
     pub restore: bool,
+    /// The policy that it runs under already: then nothing is chosen anew.
+    pub registered: Option<Policy>,
 }
 
 /// What was decided.
@@ -61,7 +64,10 @@ pub fn decide(
         pod_is_claimed: described.engine == Some(Engine::Crio),
         sandbox: described.sandbox.as_deref().map(sandbox).transpose()?.flatten(),
     };
-    let policy = selection::resolve(config, &asked)?;
+    let policy = match &case.registered {
+        Some(policy) => policy.clone(),
+        None => selection::resolve(config, &asked)?,
+    };
     let request = Request {
         id: case.id,
         bundle: case.bundle,
@@ -72,4 +78,20 @@ pub fn decide(
     };
     let judged = admission::admit(&request, &policy, config, &engines, facts);
     Ok(Decision { described, policy, judged })
+}
+
+/// The policy that a registered container runs under.
+///
+/// # Errors
+///
+/// For an entry that this version of lockc cannot have written.
+pub fn registered(config: &Config, entry: &ContainerEntry) -> Result<Policy> {
+    let text = |bytes: &[u8]| {
+        let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
+        String::from_utf8_lossy(&bytes[..end]).into_owned()
+    };
+    let level = Level::from_raw(entry.level).with_context(|| {
+        format!("the container is registered with the unknown level {}; create it again", entry.level)
+    })?;
+    Ok(policy::registered(config, &text(&entry.policy), level, &text(&entry.origin)))
 }

@@ -6,6 +6,7 @@
 
 mod linux;
 mod read;
+pub mod strict;
 #[cfg(test)]
 mod tests;
 

@@ -122,7 +122,7 @@ impl Process {
     }
 }
 
-fn contents(path: &Path) -> Result<Vec<u8>, SpecError> {
+pub(super) fn contents(path: &Path) -> Result<Vec<u8>, SpecError> {
     let read_error = |source| SpecError::Read { path: path.into(), source };
     let file = File::open(path).map_err(read_error)?;
     let mut text = Vec::new();

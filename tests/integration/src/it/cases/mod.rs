@@ -6,6 +6,7 @@ mod docker_bypass;
 mod docker_select;
 mod docker_work;
 mod engine_errors;
+mod explain;
 mod failclosed;
 mod files;
 mod guard;
@@ -166,6 +167,7 @@ pub fn all() -> Vec<Case> {
         files::ROWS,
         paths::ROWS,
         standards::BARE,
+        explain::BARE,
         storage::ROWS,
         tasks::ROWS,
         surface::ROWS,
@@ -180,6 +182,7 @@ pub fn all() -> Vec<Case> {
         docker_bypass::ROWS,
         docker_select::ROWS,
         standards::DOCKER,
+        explain::DOCKER,
         engine_errors::ROWS,
     ];
     let containerd: [&[Row]; 0] = [];

@@ -1,0 +1,133 @@
+//! The same file as the `oci-spec` crate reads it: by the letter of the OCI runtime specification.
+//!
+//! What decides is the one reading in [`super`], which passes over what engines add; with two readings there would be
+//! containers that are judged by the one and made after the other. This one tells where a file is not of the
+//! specification's form, and tests hold the two against each other.
+
+use std::path::Path;
+
+use oci_spec::runtime;
+
+use super::{Spec, SpecError, read::contents};
+
+/// What `oci-spec` does not understand in a configuration; nothing if it is of the specification's form, or cannot be
+/// read at all.
+pub fn problem(path: &Path) -> Option<String> {
+    let text = contents(path).ok()?;
+    parse(&text).err().map(|error| error.to_string())
+}
+
+/// By the letter.
+///
+/// # Errors
+///
+/// The reason with line and column.
+pub fn parse(text: &[u8]) -> Result<runtime::Spec, serde_json::Error> {
+    serde_json::from_slice(text)
+}
+
+/// The first thing that the two readings of one text see differently, for tests: nothing where they agree, or the text is
+/// not of the specification's form.
+///
+/// # Errors
+///
+/// Where only the reading by the letter understands the text.
+pub fn difference(text: &[u8]) -> Result<Option<&'static str>, SpecError> {
+    let Ok(strict) = parse(text) else { return Ok(None) };
+    let spec = Spec::parse(text, Path::new("config.json"))?;
+    let linux = strict.linux().as_ref();
+    let process = strict.process().as_ref();
+    let own = spec.process.as_ref();
+    let agree = [
+        ("root", strict.root().as_ref().map(runtime::Root::path) == spec.root.as_ref().map(|root| &root.path)),
+        ("process", process.is_some() == own.is_some()),
+        ("process.user", process.map(|process| process.user().uid()) == own.map(|process| process.user.uid)),
+        (
+            "process.capabilities",
+            process.map_or(0, capabilities) == own.map_or(0, |own| own.capabilities.all().count()),
+        ),
+        ("mounts", mounts(&strict) == own_mounts(&spec)),
+        (
+            "annotations",
+            strict.annotations().iter().flatten().all(|(key, value)| spec.annotations.get(key) == Some(value)),
+        ),
+        (
+            "linux.namespaces",
+            linux.and_then(|linux| linux.namespaces().as_ref()).map_or(0, Vec::len) == spec.linux.namespaces.len(),
+        ),
+        (
+            "linux.devices",
+            linux.and_then(|linux| linux.devices().as_ref()).map_or(0, Vec::len) == spec.linux.devices.len(),
+        ),
+        (
+            "linux.sysctl",
+            linux
+                .and_then(|linux| linux.sysctl().as_ref())
+                .into_iter()
+                .flatten()
+                .all(|(key, value)| spec.linux.sysctl.get(key) == Some(value)),
+        ),
+        (
+            "linux.maskedPaths",
+            linux.and_then(|linux| linux.masked_paths().as_ref()).map_or(0, Vec::len) == spec.linux.masked_paths.len(),
+        ),
+        ("linux.seccomp", linux.is_some_and(|linux| linux.seccomp().is_some()) == spec.linux.seccomp.is_some()),
+    ];
+    Ok(agree.into_iter().find(|(_, same)| !same).map(|(what, _)| what))
+}
+
+/// How many names stand in all five sets.
+fn capabilities(process: &runtime::Process) -> usize {
+    let sets = process.capabilities().as_ref();
+    let each = sets.map(|sets| {
+        [sets.bounding(), sets.effective(), sets.permitted(), sets.inheritable(), sets.ambient()]
+            .map(|set| set.as_ref().map_or(0, |set| set.len()))
+    });
+    each.into_iter().flatten().sum()
+}
+
+type MountView<'a> = (&'a Path, Option<&'a Path>, bool);
+
+fn mounts(spec: &runtime::Spec) -> Vec<MountView<'_>> {
+    let mounts = spec.mounts().iter().flatten();
+    let binds = |mount: &runtime::Mount| {
+        mount.typ().as_deref() == Some("bind")
+            || mount.options().iter().flatten().any(|option| option == "bind" || option == "rbind")
+    };
+    mounts.map(|mount| (mount.destination().as_path(), mount.source().as_deref(), binds(mount))).collect()
+}
+
+fn own_mounts(spec: &Spec) -> Vec<MountView<'_>> {
+    let source = |path: &'_ Path| !path.as_os_str().is_empty();
+    spec.mounts
+        .iter()
+        .map(|mount| {
+            (mount.destination.as_path(), Some(mount.source.as_path()).filter(|path| source(path)), mount.is_bind())
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_readings_see_the_same() {
+        let default = serde_json::to_vec(&runtime::Spec::default()).unwrap();
+        assert_eq!(difference(&default).unwrap(), None);
+        assert!(!Spec::parse(&default, Path::new("x")).unwrap().linux.namespaces.is_empty());
+        let rootless = serde_json::to_vec(&runtime::Spec::rootless(1000, 1000)).unwrap();
+        assert_eq!(difference(&rootless).unwrap(), None);
+    }
+
+    #[test]
+    fn what_is_not_of_the_form_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.json");
+        std::fs::write(&path, r#"{"ociVersion":"1.2.0","linux":{"namespaces":[{"type":"planet"}]}}"#).unwrap();
+        assert!(problem(&path).unwrap().contains("planet"));
+        std::fs::write(&path, serde_json::to_vec(&runtime::Spec::default()).unwrap()).unwrap();
+        assert_eq!(problem(&path), None);
+        assert_eq!(problem(Path::new("/nonexistent")), None);
+    }
+}

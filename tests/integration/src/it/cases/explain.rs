@@ -1,0 +1,184 @@
+//! `lockc explain` says what the wrapper does: the same policy, the same origin, the same refusals, for containers that run and
+//! for bundles that do not.
+
+use std::fs;
+
+use anyhow::{Context, Result, bail};
+use serde_json::{Value, json};
+
+use super::{Row, Test, row};
+use crate::bundle::Bundle;
+use crate::command;
+use crate::docker::IMAGE;
+use crate::lab::Lab;
+use crate::launch::{self, By};
+
+pub const BARE: &[Row] = &[
+    row("explain/bundle-that-starts", Test::Code(|lab, _| bundle(lab, &Bundle::new(&["true"]), ""))),
+    row(
+        "explain/bundle-that-is-refused",
+        Test::Code(|lab, _| {
+            bundle(lab, &Bundle::new(&["true"]).bind("/etc", "/host-etc").cap("CAP_SYS_ADMIN"), "host-mounts")
+        }),
+    ),
+    row("explain/ordinary-user", Test::Code(ordinary_user)),
+    row("explain/manifest", Test::Code(manifest)),
+    row("explain/closed-pipe", Test::Code(closed_pipe)),
+];
+
+pub const DOCKER: &[Row] = &[
+    row("docker/explain-argument", Test::Code(|lab, _| docker(lab, "lockc-offline", &[], "offline", "--lockc-policy"))),
+    row(
+        "docker/explain-label",
+        Test::Code(|lab, _| {
+            docker(lab, "lockc", &["--label", "org.lockc.policy=offline"], "offline", "Docker label org.lockc.policy")
+        }),
+    ),
+    row("docker/explain-foreign-runtime", Test::Code(foreign)),
+];
+
+struct Answer {
+    status: i32,
+    json: Value,
+}
+
+fn explain(words: &[&str]) -> Result<Answer> {
+    let run = command::run(&[&["lockc", "explain", "--json"], words].concat())?;
+    let json = serde_json::from_str(&run.stdout).with_context(|| format!("status {}: {}", run.status, run.said()))?;
+    Ok(Answer { status: run.status, json })
+}
+
+impl Answer {
+    fn expect(&self, status: i32, policy: &str, origin: &str, starts: bool) -> Result<()> {
+        let found = (self.status, &self.json["policy"], &self.json["origin"], &self.json["starts"]);
+        if found == (status, &json!(policy), &json!(origin), &json!(starts)) {
+            Ok(())
+        } else {
+            bail!("answer: {found:?}")
+        }
+    }
+
+    /// The controls that refuse something.
+    fn refused(&self) -> Vec<&str> {
+        let lines = self.json["controls"].as_array().into_iter().flatten();
+        lines.filter(|line| line["verdict"] == "refused").filter_map(|line| line["name"].as_str()).collect()
+    }
+}
+
+/// What is explained is what then happens.
+fn bundle(lab: &mut Lab, bundle: &Bundle, refused: &str) -> Result<String> {
+    let by = By::Lockc("");
+    let folder = bundle.write(by)?;
+    let folder = folder.display().to_string();
+    let answer = explain(&[&folder])?;
+    let starts = refused.is_empty();
+    answer.expect(if starts { 0 } else { 3 }, "baseline", "the default", starts)?;
+    if !lab.plain && launch::run(by, bundle)?.ok() != starts {
+        bail!("the wrapper does otherwise");
+    }
+    let same = explain(&[&format!("{folder}/config.json")])?;
+    if same.refused() != answer.refused() || (!starts && !answer.refused().contains(&refused)) {
+        bail!("refused: {:?}", answer.refused());
+    }
+    let tried = explain(&[&folder, "--level", "restricted"])?;
+    tried.expect(3, "restricted", "--level", false)?;
+    if !tried.refused().contains(&"run-as-root") {
+        bail!("restricted refuses {:?}", tried.refused());
+    }
+    explain(&[&folder, "--level", "privileged"])?.expect(0, "privileged", "--level", true)?;
+    Ok(answer.refused().join(" "))
+}
+
+/// Nothing of the kernel side is needed for a bundle.
+fn ordinary_user(lab: &mut Lab, _: launch::Runtime) -> Result<String> {
+    let folder = Bundle::new(&["true"]).write(By::Lockc(""))?;
+    command::sh(&format!("chmod -R a+rX {}", folder.display()))?;
+    let run = command::run(&[
+        "setpriv",
+        "--reuid",
+        "65534",
+        "--clear-groups",
+        "lockc",
+        "explain",
+        &folder.display().to_string(),
+    ])?;
+    if lab.plain || run.stdout.contains("starts     yes") { Ok(run.stdout) } else { bail!("{}", run.said()) }
+}
+
+const MANIFEST: &str = "apiVersion: v1
+kind: Pod
+metadata: {name: web}
+spec:
+  hostPID: true
+  containers:
+  - {name: main, image: bb, securityContext: {privileged: true}}
+";
+
+fn manifest(_: &mut Lab, _: launch::Runtime) -> Result<String> {
+    let go = |text: &str| -> Result<command::Run> {
+        fs::write("/tmp/pod.yaml", text).context("cannot write a manifest")?;
+        command::run(&["lockc", "explain", "-f", "/tmp/pod.yaml"])
+    };
+    let bad = go(MANIFEST)?;
+    if bad.status != 3
+        || !["host-namespaces: ", "capabilities: ", "devices: "].iter().all(|control| bad.stdout.contains(control))
+    {
+        bail!("status {}: {}", bad.status, bad.said());
+    }
+    let good = go(&MANIFEST.replace("hostPID: true", "").replace("privileged: true", "runAsUser: 1000"))?;
+    if !good.ok() {
+        bail!("status {}: {}", good.status, good.said());
+    }
+    let broken = go("kind: [")?;
+    if broken.status != 1 || !broken.stderr.contains("/tmp/pod.yaml") {
+        bail!("status {}: {}", broken.status, broken.said());
+    }
+    Ok(bad.stdout)
+}
+
+/// Somebody looks at the first lines only.
+fn closed_pipe(_: &mut Lab, _: launch::Runtime) -> Result<String> {
+    let commands = ["lockc config show", "lockc config schema", "lockc status --json"];
+    for line in commands {
+        let run = command::run(&["bash", "-c", &format!("{line} | true; echo ${{PIPESTATUS[0]}}")])?;
+        if run.said().contains("panicked") || run.stdout == "101" {
+            bail!("{line}: {}", run.said());
+        }
+    }
+    Ok(commands.join(", "))
+}
+
+fn docker(lab: &mut Lab, runtime: &str, options: &[&str], policy: &str, origin: &str) -> Result<String> {
+    if lab.plain {
+        bail!("proves nothing: needs lockc's runtimes");
+    }
+    let c = lab.docker()?.background(runtime, &[options, &[IMAGE, "sleep", "1000"]].concat())?;
+    let name = format!("docker:{}", c.name);
+    let id = c.inspect("{{.Id}}")?;
+    for target in [&name, &id, &id[..12].to_owned()] {
+        let answer = explain(&[target])?;
+        answer.expect(0, policy, origin, true)?;
+        if answer.json["registered"] != true || answer.json["engine"] != "docker" {
+            bail!("{target}: {}", answer.json);
+        }
+    }
+    explain(&[&name, "--level", "restricted"])?.expect(3, "restricted", "--level", false)?;
+    c.call(&["stop", "-t", "0"])?.must()?;
+    let stopped = command::run(&["lockc", "explain", &name])?;
+    if stopped.status != 1 || !stopped.stderr.contains("does not run") {
+        bail!("stopped: status {}: {}", stopped.status, stopped.said());
+    }
+    Ok(stopped.stderr)
+}
+
+/// A container that lockc has nothing to do with: said so, and told what would be.
+fn foreign(lab: &mut Lab, _: launch::Runtime) -> Result<String> {
+    let c = lab.docker()?.background("", &["--privileged", IMAGE, "sleep", "1000"])?;
+    let answer = explain(&[&format!("docker:{}", c.name)])?;
+    answer.expect(3, "baseline", "the default", false)?;
+    let notes = answer.json["notes"].to_string();
+    if answer.json["registered"] != false || !notes.contains("runs under the runtime runc, which is not lockc's") {
+        bail!("{}", answer.json);
+    }
+    Ok(notes)
+}
