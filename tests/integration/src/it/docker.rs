@@ -36,10 +36,8 @@ impl Docker {
         if !plain {
             runtimes.insert("lockc".into(), json!({ "path": WRAPPER }));
             for level in LEVELS {
-                runtimes.insert(
-                    format!("lockc-{level}"),
-                    json!({"path": WRAPPER, "runtimeArgs": ["--lockc-policy", level]}),
-                );
+                runtimes
+                    .insert(Self::of_level(level), json!({"path": WRAPPER, "runtimeArgs": ["--lockc-policy", level]}));
             }
         }
         fs::create_dir_all("/etc/docker").context("cannot create /etc/docker")?;
@@ -92,7 +90,17 @@ impl Docker {
 
     /// `docker run --rm` without network; `runtime` empty: the default one.
     pub fn run(&self, runtime: &str, args: &[&str]) -> Result<Run> {
-        let mut words = vec!["docker", "run", "--rm", "--network", "none"];
+        self.run_in(runtime, &[&["--network", "none"], args].concat())
+    }
+
+    /// The runtime that is told a level.
+    pub fn of_level(level: &str) -> String {
+        format!("lockc-{level}")
+    }
+
+    /// `docker run --rm`; `runtime` empty: the default one.
+    pub fn run_in(&self, runtime: &str, args: &[&str]) -> Result<Run> {
+        let mut words = vec!["docker", "run", "--rm"];
         if !runtime.is_empty() {
             words.extend(["--runtime", runtime]);
         }

@@ -24,11 +24,6 @@ pub const ROWS: &[Row] = &[
         }),
     ),
     row("docker/offline", Test::Code(|lab, _| probe(lab, "lockc-offline", &[], &["socket", "inet"], EACCES))),
-    row("docker/pid-host-refused", Test::Code(|lab, _| refused(lab, &["--pid", "host", IMAGE, "true"], "pid"))),
-    row(
-        "docker/device-refused",
-        Test::Code(|lab, _| refused(lab, &["--device", "/dev/vda", IMAGE, "true"], "/dev/vda")),
-    ),
     row(
         "docker/other-containers-files-refused",
         Test::Code(|lab, _| refused(lab, &["-v", "/var/lib/docker:/d", IMAGE, "true"], "/var/lib/docker")),

@@ -4,6 +4,7 @@ mod admission;
 mod demo;
 mod docker_bypass;
 mod docker_select;
+mod docker_standards;
 mod docker_work;
 mod engine_errors;
 mod explain;
@@ -71,8 +72,8 @@ pub enum Test {
     Works(Works),
     /// Not started, with a reason that contains the text.
     Refused { give: fn(Bundle) -> Bundle, policy: &'static str, reason: &'static str },
-    /// Not started by Docker with these options, with a reason that contains the text.
-    Docker { options: &'static [&'static str], reason: &'static str },
+    /// A control of the Pod Security Standards, by Docker's options.
+    Docker(docker_standards::Control),
     /// One technique, without lockc and under every level.
     Escape(&'static Technique),
     /// Anything else.
@@ -89,9 +90,9 @@ impl Test {
             Self::Refused { give, policy, reason } => {
                 check::refused(lab, runtime, &give(Bundle::new(&["true"])), policy, reason)
             }
-            Self::Docker { options, reason } => {
+            Self::Docker(control) => {
                 config::write(runtime)?;
-                standards::refused_by_docker(lab, options, reason)
+                docker_standards::prove(lab, control)
             }
             Self::Escape(technique) => escapes::run(lab, technique),
             Self::Code(code) => {
@@ -181,7 +182,7 @@ pub fn all() -> Vec<Case> {
         docker_work::ROWS,
         docker_bypass::ROWS,
         docker_select::ROWS,
-        standards::DOCKER,
+        docker_standards::ROWS,
         explain::DOCKER,
         engine_errors::ROWS,
     ];

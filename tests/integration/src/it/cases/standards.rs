@@ -1,5 +1,5 @@
-//! The Pod Security Standards' controls, and what only the OCI runtime specification knows, as a user asks for them: refused
-//! with control, value and remedy; and next to each what must not be refused.
+//! What only the OCI runtime specification knows, and the Pod Security Standards' controls in its words: refused with control,
+//! value and remedy; and next to each what must not be refused.
 
 use anyhow::{Result, bail};
 use serde_json::json;
@@ -7,7 +7,6 @@ use serde_json::json;
 use super::{Row, Test, row, works};
 use crate::bundle::Bundle;
 use crate::command;
-use crate::docker::IMAGE;
 use crate::lab::Lab;
 use crate::launch::{self, By};
 
@@ -71,51 +70,6 @@ pub const BARE: &[Row] = &[
         Test::Code(|lab, _| unreadable(lab, |b| b.annotation("a", "b\0c"), "contains a NUL byte")),
     ),
 ];
-
-pub const DOCKER: &[Row] = &[
-    row("docker/seccomp-unconfined", docker(&["--security-opt", "seccomp=unconfined"], "seccomp: no seccomp profile")),
-    row("docker/apparmor-unconfined", docker(&["--security-opt", "apparmor=unconfined"], "apparmor: ")),
-    row("docker/systempaths-unconfined", docker(&["--security-opt", "systempaths=unconfined"], "proc-mount: ")),
-    row("docker/sysctl", docker(&["--sysctl", "kernel.msgmax=65536"], "sysctls: kernel.msgmax")),
-    row("docker/safe-sysctl", Test::Code(|lab, _| starts(lab, &["--sysctl", "net.ipv4.tcp_keepalive_time=600"]))),
-    row(
-        "docker/restricted-user",
-        Test::Code(|lab, _| starts_under(lab, "lockc-restricted", &["--user", "1000", "--cap-drop", "ALL"])),
-    ),
-];
-
-/// What `docker run` is given, and what it shows.
-const fn docker(options: &'static [&'static str], reason: &'static str) -> Test {
-    Test::Docker { options, reason }
-}
-
-fn starts(lab: &mut Lab, options: &[&str]) -> Result<String> {
-    starts_under(lab, "lockc-baseline", options)
-}
-
-fn starts_under(lab: &mut Lab, runtime: &str, options: &[&str]) -> Result<String> {
-    let runtime = if lab.plain { "" } else { runtime };
-    let docker = lab.docker()?;
-    docker.run(runtime, &[options, &[IMAGE, "true"]].concat())?.must()?;
-    Ok("starts".into())
-}
-
-/// Not started under baseline; started without lockc and under privileged.
-pub fn refused_by_docker(lab: &mut Lab, options: &[&str], reason: &str) -> Result<String> {
-    let plain = lab.plain;
-    let docker = lab.docker()?;
-    let args = [options, &[IMAGE, "true"]].concat();
-    docker.run("", &args)?.must()?;
-    if plain {
-        return Ok("starts without lockc".into());
-    }
-    let run = docker.run("lockc-baseline", &args)?;
-    if run.ok() || !run.stderr.contains("lockc: ") || !run.stderr.contains(reason) {
-        bail!("status {}: {}", run.status, run.said());
-    }
-    docker.run("lockc-privileged", &args)?.must()?;
-    Ok(run.stderr)
-}
 
 fn by(lab: &Lab) -> By {
     if lab.plain { By::Plain(launch::Runtime::Crun) } else { By::Lockc("baseline") }
