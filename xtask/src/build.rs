@@ -63,6 +63,7 @@ pub fn guest_programs() -> Result<PathBuf> {
         must(
             cargo()
                 .args(["build", "--quiet", "--release", "-p", "lockc-integration", "--bin", "lockc-probe"])
+                .arg("--no-default-features")
                 .args(["--target", PROBE_TARGET, "--target-dir"])
                 .arg(&probe_target)
                 .env("RUSTFLAGS", "-C target-feature=+crt-static"),

@@ -1,4 +1,5 @@
 //! Processes: a confined task reaches only confined tasks of its own container, or of a PID namespace that it shares.
+//! What it may take over in there (by ptrace and its like) is no task that may do more than itself.
 //!
 //! | hook | what for |
 //! |---|---|
@@ -9,7 +10,10 @@
 //! A task in setup is out of reach too: it holds the runtime's descriptors inside of the container's namespaces.
 
 use aya_ebpf::{macros::lsm, programs::LsmContext};
-use lockc_core::{abi::Hook, rules::Rule};
+use lockc_core::{
+    abi::{ContainerKey, Hook},
+    rules::{Rule, RuleMask},
+};
 
 use crate::{
     kernel::{self, Obj},
@@ -18,6 +22,7 @@ use crate::{
 };
 
 /// include/linux/ptrace.h
+const PTRACE_MODE_ATTACH: u32 = 2;
 const PTRACE_MODE_NOAUDIT: u32 = 4;
 
 /// Bytes of `struct upid`: a number and a pointer (include/linux/pid.h; the same from 5.11 to 7.2).
@@ -40,9 +45,29 @@ fn pid_namespace(task: Obj) -> u64 {
     kernel::read(number, &kernel::UPID_NS).unwrap_or(0)
 }
 
+/// What a task wants of another.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    /// To see, signal or schedule it.
+    Touch,
+    /// To act as it: its memory, its descriptors.
+    Become,
+}
+
+/// Whether the tasks of another container may do nothing that those of this one may not.
+#[inline(always)]
+fn is_no_looser(who: &Judged, other: ContainerKey) -> bool {
+    match (who.entry, verdict::entry(other)) {
+        (Some(own), Some(other)) => {
+            RuleMask(other.rules).covers(RuleMask(own.rules)) && other.capabilities & !own.capabilities == 0
+        }
+        _ => false,
+    }
+}
+
 /// Whether a task is within reach.
 #[inline(always)]
-fn reaches(who: &Judged, other: Obj) -> bool {
+fn reaches(who: &Judged, other: Obj, how: Reach) -> bool {
     // SAFETY: null or a live cell of the storage.
     let Some(label) = (unsafe { label::of(other).as_ref() }) else {
         return false;
@@ -55,7 +80,7 @@ fn reaches(who: &Judged, other: Obj) -> bool {
     }
     // Another container: whoever runs them lets them share a PID namespace, as the containers of a pod do.
     let own = pid_namespace(label::current());
-    own != 0 && own == pid_namespace(other)
+    own != 0 && own == pid_namespace(other) && (how == Reach::Touch || is_no_looser(who, label.key))
 }
 
 #[inline(always)]
@@ -64,7 +89,9 @@ fn judge(other: Obj, earlier: i32, hook: Hook, arg: u64) -> i32 {
         return earlier;
     }
     match verdict::judged(Rule::Process) {
-        Some(who) if !reaches(&who, other) => verdict::deny(&who, Rule::Process, hook, About::number(arg), EPERM),
+        Some(who) if !reaches(&who, other, Reach::Touch) => {
+            verdict::deny(&who, Rule::Process, hook, About::number(arg), EPERM)
+        }
         _ => 0,
     }
 }
@@ -79,10 +106,11 @@ pub fn ptrace_access_check(ctx: LsmContext) -> i32 {
     let Some(who) = verdict::judged(Rule::Process) else {
         return 0;
     };
-    if reaches(&who, Obj(ctx.arg::<*const u8>(0))) {
+    let mode: u32 = ctx.arg(1);
+    let how = if mode & PTRACE_MODE_ATTACH != 0 { Reach::Become } else { Reach::Touch };
+    if reaches(&who, Obj(ctx.arg::<*const u8>(0)), how) {
         return 0;
     }
-    let mode: u32 = ctx.arg(1);
     if mode & PTRACE_MODE_NOAUDIT != 0 {
         return verdict::quietly(&who, EPERM);
     }

@@ -74,7 +74,8 @@ pub fn decide(
         spec: case.spec,
         restore: case.restore,
         engine: described.engine,
-        sandbox: described.is_sandbox,
+        // CRI-O lets a pod's owner write this too.
+        sandbox: described.is_sandbox && described.engine == Some(Engine::Cri),
     };
     let judged = admission::admit(&request, &policy, config, &engines, facts);
     Ok(Decision { described, policy, judged })

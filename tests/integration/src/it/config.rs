@@ -10,6 +10,9 @@ use crate::launch::Runtime;
 /// Where lockc reads it.
 pub const PATH: &str = "/etc/lockc/lockc.toml";
 
+/// Files of the administrator's beside it.
+const DROP_INS: &str = "/etc/lockc/lockc.d";
+
 /// Policies of the tests' own: kernel rules alone, without the static admission that stands before them.
 const POLICIES: &str = r#"
 [policies.test]
@@ -71,4 +74,17 @@ pub fn put(text: &str) -> Result<()> {
         return Ok(());
     }
     fs::write(PATH, text).with_context(|| format!("cannot write {PATH}"))
+}
+
+/// Whatever comes of `work`, the next case finds no drop-in; without text there is none.
+pub fn with_drop_in<T>(text: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    if text.is_empty() {
+        return work();
+    }
+    fs::create_dir_all(DROP_INS).with_context(|| format!("cannot create {DROP_INS}"))?;
+    let path = format!("{DROP_INS}/50-case.toml");
+    fs::write(&path, text).with_context(|| format!("cannot write {path}"))?;
+    let result = work();
+    fs::remove_file(&path).with_context(|| format!("cannot remove {path}"))?;
+    result
 }

@@ -166,7 +166,7 @@ fn data_disk() -> Result<bool> {
 }
 
 /// Starts a daemon that lives as long as the machine and waits for its socket.
-fn daemon(words: &[&str], socket: &str) -> Result<()> {
+pub fn daemon(words: &[&str], socket: &str) -> Result<()> {
     let log = format!("/var/log/{}.log", words[0]);
     let file = File::create(&log).with_context(|| format!("cannot write {log}"))?;
     let mut child = Command::new(words[0])

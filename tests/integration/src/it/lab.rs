@@ -14,6 +14,7 @@ use serde_json::Value;
 use crate::bundle::PLACE;
 use crate::command;
 use crate::config;
+use crate::containerd::Containerd;
 use crate::docker::Docker;
 use crate::launch::{Runtime, STATE};
 use crate::workloads::Sessions;
@@ -28,6 +29,7 @@ pub struct Lab {
     /// Without lockc: the first half of each proof only.
     pub plain: bool,
     docker: Option<Docker>,
+    containerd: Option<Containerd>,
     /// A process of the host's, to be attacked.
     victim: Child,
     loaded: bool,
@@ -62,7 +64,8 @@ impl Lab {
         serve_host_sockets()?;
         let victim =
             Command::new("sleep").arg("100000").stdin(Stdio::null()).spawn().context("cannot start a victim")?;
-        let mut lab = Self { plain, docker: None, victim, loaded: false, sessions: Sessions::default() };
+        let mut lab =
+            Self { plain, docker: None, containerd: None, victim, loaded: false, sessions: Sessions::default() };
         config::write(Runtime::Crun)?;
         if !plain {
             lab.load()?;
@@ -118,6 +121,15 @@ impl Lab {
             self.docker = Some(Docker::start(self.plain)?);
         }
         self.docker.as_ref().context("Docker does not run")
+    }
+
+    /// containerd, started at the first use.
+    pub fn containerd(&mut self) -> Result<&mut Containerd> {
+        if self.containerd.is_none() {
+            config::write(Runtime::Runc)?;
+            self.containerd = Some(Containerd::start()?);
+        }
+        self.containerd.as_mut().context("containerd does not run")
     }
 
     /// Replaces `{victim}` and the like in a probe's arguments.

@@ -8,6 +8,8 @@ mod cases;
 mod check;
 mod command;
 mod config;
+mod containerd;
+mod cri;
 mod demo;
 mod docker;
 mod escapes;

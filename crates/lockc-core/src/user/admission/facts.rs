@@ -77,6 +77,10 @@ pub trait Facts {
     fn own_files(&self) -> Vec<PathBuf>;
     /// The mount table.
     fn mounts(&self) -> io::Result<Vec<MountedAt>>;
+    /// Whether containerd gives an AppArmor profile to every container that asks for nothing else.
+    fn containerd_uses_apparmor(&self) -> bool {
+        false
+    }
 }
 
 /// The host that the wrapper runs on.
@@ -153,6 +157,13 @@ impl Facts for Host {
             own.push(program);
         }
         own
+    }
+
+    /// By what containerd itself looks at (1.7 and 2.1, pkg/apparmor); `disable_apparmor` in its configuration is unseen.
+    fn containerd_uses_apparmor(&self) -> bool {
+        Path::new("/sys/kernel/security/apparmor").exists()
+            && Path::new("/sbin/apparmor_parser").exists()
+            && fs::read("/sys/module/apparmor/parameters/enabled").is_ok_and(|text| text.starts_with(b"Y"))
     }
 
     fn mounts(&self) -> io::Result<Vec<MountedAt>> {

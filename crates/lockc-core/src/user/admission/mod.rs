@@ -56,7 +56,7 @@ pub struct Request<'a> {
     pub restore: bool,
     /// The engine, where it is known.
     pub engine: Option<Engine>,
-    /// Whether it is a pod's sandbox, as its engine says.
+    /// Whether it is a pod's sandbox, as an engine says that lets nobody else say it.
     pub sandbox: bool,
 }
 
@@ -108,16 +108,23 @@ impl fmt::Display for Violation {
 /// Collects violations of the controls that the policy applies.
 pub(crate) struct Findings<'a> {
     policy: &'a Policy,
+    /// Whether a pod's sandbox is judged.
+    sandbox: bool,
     found: Vec<Violation>,
 }
 
 impl<'a> Findings<'a> {
-    fn new(policy: &'a Policy) -> Self {
-        Self { policy, found: Vec::new() }
+    fn new(policy: &'a Policy, sandbox: bool) -> Self {
+        Self { policy, sandbox, found: Vec::new() }
     }
 
     fn strength(&self, control: Control) -> Strength {
-        self.policy.strength(control)
+        match (control, self.policy.strength(control)) {
+            // A pod's owner cannot take containerd's default capabilities from its sandbox. The kernel side lets it use
+            // no more than the policy says.
+            (Control::Capabilities, Strength::Restricted) if self.sandbox => Strength::Baseline,
+            (_, strength) => strength,
+        }
     }
 
     fn applies(&self, control: Control) -> bool {
@@ -144,7 +151,7 @@ pub fn admit(
     engines: &Engines,
     facts: &dyn Facts,
 ) -> Result<Given, Vec<Violation>> {
-    let mut findings = Findings::new(policy);
+    let mut findings = Findings::new(policy, request.sandbox);
     let spec = request.spec;
     let mut given = mounts::judge(request, config, engines, facts, &mut findings);
     (given.devices, given.all_devices) = devices::given(&spec.linux);
@@ -169,7 +176,7 @@ pub fn admit(
             "set process.user.uid",
         ),
     }
-    profiles::judge(request, config, &mut findings);
+    profiles::judge(request, config, facts, &mut findings);
     kernel_files::judge(request, &mut findings);
     runtime::judge(spec, &given, facts, &mut findings);
     if request.restore {
@@ -184,7 +191,7 @@ pub fn admit(
 
 /// Judges a process that joins a container.
 pub fn admit_process(process: &Process, policy: &Policy) -> Result<(), Vec<Violation>> {
-    let mut findings = Findings::new(policy);
+    let mut findings = Findings::new(policy, false);
     judge_process(process, &mut findings);
     if findings.found.is_empty() { Ok(()) } else { Err(findings.found) }
 }

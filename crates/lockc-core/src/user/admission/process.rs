@@ -33,12 +33,13 @@ pub fn usable(policy: &Policy) -> u64 {
     if policy.strength(Control::Capabilities) == Strength::Off {
         return u64::MAX;
     }
-    allowed(policy).filter_map(capability).fold(0, |bits, capability| bits | 1 << capability.index())
+    let strength = policy.strength(Control::Capabilities);
+    allowed(policy, strength).filter_map(capability).fold(0, |bits, capability| bits | 1 << capability.index())
 }
 
-/// The names without `CAP_` of those that a policy admits, unless it admits any.
-fn allowed(policy: &Policy) -> impl Iterator<Item = &str> {
-    let level: &[&str] = match policy.strength(Control::Capabilities) {
+/// The names without `CAP_` of those that a policy admits at that strength, unless it admits any.
+fn allowed(policy: &Policy, strength: Strength) -> impl Iterator<Item = &str> {
+    let level: &[&str] = match strength {
         Strength::Restricted => &RESTRICTED,
         _ => &BASELINE,
     };
@@ -78,7 +79,7 @@ pub(super) fn judge(process: &Process, findings: &mut Findings<'_>) {
     let mut refused: Vec<String> = Vec::new();
     for name in process.capabilities.all() {
         let short = short_name(name);
-        if allowed(findings.policy).all(|allowed| allowed != short) && !refused.contains(&short) {
+        if allowed(findings.policy, strength).all(|allowed| allowed != short) && !refused.contains(&short) {
             refused.push(short);
         }
     }

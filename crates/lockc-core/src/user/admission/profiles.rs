@@ -1,6 +1,6 @@
 //! What other security modules are told to do with a container: seccomp, AppArmor, SELinux, no_new_privs.
 
-use super::{Findings, Request};
+use super::{Facts, Findings, Request};
 use crate::{
     rules::Rule,
     user::{
@@ -21,10 +21,11 @@ const SELINUX_ROLES: [&str; 1] = ["system_r"];
 const LETTING: [&str; 2] = ["SCMP_ACT_ALLOW", "SCMP_ACT_LOG"];
 
 /// Judges the profiles that hold for every process of the container.
-pub(super) fn judge(request: &Request<'_>, config: &Config, findings: &mut Findings<'_>) {
+pub(super) fn judge(request: &Request<'_>, config: &Config, facts: &dyn Facts, findings: &mut Findings<'_>) {
     // What runs in a pod's sandbox is the administrator's image, and containerd gives it no profile by itself.
     if !request.sandbox {
         seccomp(request, findings);
+        missing_apparmor(request, facts, findings);
     }
     let listener = request.spec.linux.seccomp.as_ref().map(|profile| &profile.listener_path);
     if let Some(path) = listener.filter(|path| {
@@ -61,6 +62,18 @@ fn seccomp(request: &Request<'_>, findings: &mut Findings<'_>) {
 fn refuses(profile: &Seccomp) -> bool {
     let letting = |action: &str| LETTING.contains(&action);
     !letting(&profile.default_action) || profile.syscalls.iter().any(|rule| !letting(&rule.action))
+}
+
+/// containerd's CRI plugin writes `unconfined` nowhere: it leaves its default profile out.
+fn missing_apparmor(request: &Request<'_>, facts: &dyn Facts, findings: &mut Findings<'_>) {
+    let missing = request.spec.process.as_ref().is_some_and(|process| process.apparmor_profile.is_empty());
+    if missing && request.engine == Some(Engine::Cri) && facts.containerd_uses_apparmor() {
+        findings.add(
+            Control::AppArmor,
+            "no AppArmor profile, although containerd has a default one on this host".into(),
+            "leave appArmorProfile: Unconfined (privileged: true) out",
+        );
+    }
 }
 
 /// Judges the profiles of one process.

@@ -1,18 +1,15 @@
 //! How a level is chosen for Docker: by label, annotation, and the configuration of the engine; and what bounds it.
 
-use std::fs;
-
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use super::{Row, Test, row};
 use crate::command;
+use crate::config::with_drop_in;
 use crate::docker::IMAGE;
 use crate::lab::Lab;
 
 const LABEL: &str = "org.lockc.policy";
-/// A file of the administrator's beside `lockc.toml`.
-const DROP_IN: &str = "/etc/lockc/lockc.d/50-docker.toml";
 
 pub const ROWS: &[Row] = &[
     row(
@@ -78,7 +75,7 @@ pub const ROWS: &[Row] = &[
             refused(lab, config, &options, "`ceiling`")
         }),
     ),
-    row("docker/broken-drop-in", Test::Code(|lab, _| refused(lab, "defualt = 'baseline'\n", &[], "50-docker.toml"))),
+    row("docker/broken-drop-in", Test::Code(|lab, _| refused(lab, "defualt = 'baseline'\n", &[], "50-case.toml"))),
 ];
 
 /// What containerd's CRI plugin would have written.
@@ -90,18 +87,6 @@ const PRETENDED: [&str; 6] = [
     "--annotation",
     "io.kubernetes.cri.sandbox-id=0123456789abcdef",
 ];
-
-/// Whatever comes of `work`, the next case finds no drop-in.
-fn with_drop_in<T>(text: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
-    if text.is_empty() {
-        return work();
-    }
-    command::sh("install -d -m 755 /etc/lockc/lockc.d")?;
-    fs::write(DROP_IN, text).with_context(|| format!("cannot write {DROP_IN}"))?;
-    let result = work();
-    fs::remove_file(DROP_IN).with_context(|| format!("cannot remove {DROP_IN}"))?;
-    result
-}
 
 fn chosen(lab: &mut Lab, config: &str, options: &[&str], policy: &str, origin: &str) -> Result<String> {
     chosen_by(lab, "lockc", config, options, policy, origin)

@@ -1,6 +1,11 @@
 //! The cases, as tables by topic; and what a case is.
 
 mod admission;
+mod cri;
+mod cri_select;
+mod cri_standards;
+mod cri_work;
+mod ctr;
 mod demo;
 mod docker_bypass;
 mod docker_select;
@@ -186,7 +191,7 @@ pub fn all() -> Vec<Case> {
         explain::DOCKER,
         engine_errors::ROWS,
     ];
-    let containerd: [&[Row]; 0] = [];
+    let containerd = [cri_select::ROWS, cri_standards::ROWS, cri_work::ROWS, ctr::ROWS];
     let podman: [&[Row]; 0] = [];
     let mut cases = Vec::new();
     cases.extend(bare.into_iter().flatten().flat_map(bare_cases));

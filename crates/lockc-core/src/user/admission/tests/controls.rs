@@ -52,6 +52,29 @@ fn app_armor() {
 }
 
 #[test]
+fn containerds_missing_profile_means_unconfined() {
+    let controls = |apparmor, engine, sandbox, level| {
+        let spec = Spec::parse(spec().to_string().as_bytes(), Path::new("config.json")).unwrap();
+        let request = Request { id: ID, bundle: Path::new("/b"), spec: &spec, restore: false, engine, sandbox };
+        let facts = Fake { apparmor, ..Fake::default() };
+        let policy = Policy::of_level(level, "a test");
+        let judged = admit(&request, &policy, &Config::default(), &Engines::default(), &facts);
+        judged.err().into_iter().flatten().map(|violation| violation.control).collect::<Vec<_>>()
+    };
+    let cri = Some(Engine::Cri);
+    assert_eq!(controls(true, cri, false, Level::Baseline), [Control::AppArmor]);
+    for (apparmor, engine, sandbox, level) in [
+        (false, cri, false, Level::Baseline),
+        (true, cri, true, Level::Baseline),
+        (true, cri, false, Level::Privileged),
+        (true, Some(Engine::Containerd), false, Level::Baseline),
+        (true, None, false, Level::Restricted),
+    ] {
+        assert!(controls(apparmor, engine, sandbox, level).is_empty(), "{apparmor} {engine:?} {sandbox} {level:?}");
+    }
+}
+
+#[test]
 fn selinux() {
     let path = "/process/selinuxLabel";
     for label in [
@@ -238,8 +261,9 @@ fn a_joining_process_is_judged_alike() {
 }
 
 #[test]
-fn a_pods_sandbox_needs_no_masks() {
+fn a_pods_sandbox_needs_no_masks_and_keeps_its_engines_capabilities() {
     let mut spec = spec();
+    spec["process"]["capabilities"]["bounding"] = json!(process::usual());
     for key in ["maskedPaths", "readonlyPaths", "seccomp"] {
         spec["linux"].as_object_mut().unwrap().remove(key);
     }
@@ -250,5 +274,5 @@ fn a_pods_sandbox_needs_no_masks() {
         admit(&request, &policy, &Config::default(), &Engines::default(), &Fake::default())
     };
     judged(true).unwrap();
-    assert_eq!(judged(false).unwrap_err().len(), 3);
+    assert_eq!(judged(false).unwrap_err().len(), 4);
 }

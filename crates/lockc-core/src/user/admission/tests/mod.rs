@@ -23,6 +23,7 @@ struct Fake {
     kinds: BTreeMap<PathBuf, Kind>,
     mounts: Vec<MountedAt>,
     host_namespaces: Vec<PathBuf>,
+    apparmor: bool,
 }
 
 impl Default for Fake {
@@ -32,6 +33,7 @@ impl Default for Fake {
             kinds: BTreeMap::new(),
             mounts: Vec::new(),
             host_namespaces: vec!["/proc/1/ns/net".into(), "/run/docker/netns/default".into()],
+            apparmor: false,
         };
         for (device, point) in
             [("8:1", "/"), ("0:20", "/proc"), ("0:21", "/sys"), ("0:5", "/dev"), ("0:22", "/run"), ("0:23", "/dev/shm")]
@@ -98,6 +100,10 @@ impl Facts for Fake {
 
     fn mounts(&self) -> io::Result<Vec<MountedAt>> {
         Ok(self.mounts.clone())
+    }
+
+    fn containerd_uses_apparmor(&self) -> bool {
+        self.apparmor
     }
 }
 

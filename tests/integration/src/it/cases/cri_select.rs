@@ -1,0 +1,164 @@
+//! How a level is chosen for pods and their containers, seen in the kernel's entries; and what bounds it.
+
+use anyhow::{Result, bail};
+
+use super::cri::{chosen, expect, idle, needs_lockc, pod_refused, refusal};
+use super::{Row, Test, row};
+use crate::config::{self, with_drop_in};
+use crate::cri::Pod;
+use crate::cri::describe::pod;
+use crate::lab::Lab;
+use crate::launch::Runtime;
+
+const ANNOTATION: &str = "org.lockc.policy";
+/// Where that puts a choice.
+const BY_ANNOTATION: &str = "annotation org.lockc.policy";
+
+const fn smoke(name: &'static str, code: fn(&mut Lab, Runtime) -> Result<String>) -> Row {
+    Row { tags: &["smoke", "cri"], ..row(name, Test::Code(code)) }
+}
+
+const fn case(name: &'static str, code: fn(&mut Lab, Runtime) -> Result<String>) -> Row {
+    Row { tags: &["cri"], ..row(name, Test::Code(code)) }
+}
+
+pub const ROWS: &[Row] = &[
+    smoke("cri/default", |lab, _| chosen(lab, "lockc", pod("default"), "baseline", "the default")),
+    smoke("cri/pod-annotation", |lab, _| {
+        chosen(lab, "lockc", pod("default").annotation(ANNOTATION, "restricted"), "restricted", BY_ANNOTATION)
+    }),
+    case("cri/pod-annotation-offline", |lab, _| {
+        chosen(lab, "lockc", pod("default").annotation(ANNOTATION, "offline"), "offline", BY_ANNOTATION)
+    }),
+    smoke("cri/pod-annotation-above-ceiling", |lab, _| {
+        let config = pod("default").annotation(ANNOTATION, "privileged");
+        pod_refused(lab, "lockc", config, &["privileged", "baseline", "`ceiling`"])
+    }),
+    case("cri/pod-annotation-unknown", |lab, _| {
+        pod_refused(lab, "lockc", pod("default").annotation(ANNOTATION, "lax"), &["unknown policy", "lax"])
+    }),
+    case("cri/container-annotation", container_annotation),
+    case("cri/namespace-privileged", |lab, _| {
+        chosen(lab, "lockc", pod("trusted"), "privileged", "namespaces.\"trusted\".default")
+    }),
+    case("cri/namespace-restricted", |lab, _| {
+        chosen(lab, "lockc", pod("tight"), "restricted", "namespaces.\"tight\".default")
+    }),
+    case("cri/namespace-offline", |lab, _| {
+        chosen(lab, "lockc", pod("closed"), "offline", "namespaces.\"closed\".default")
+    }),
+    case("cri/namespace-glob", |lab, _| {
+        chosen(lab, "lockc", pod("team-a"), "restricted", "namespaces.\"team-*\".default")
+    }),
+    case("cri/namespace-exact-before-glob", |lab, _| {
+        chosen(lab, "lockc", pod("team-b"), "offline", "namespaces.\"team-b\".default")
+    }),
+    case("cri/namespace-ceiling", |lab, _| {
+        let config = pod("tight").annotation(ANNOTATION, "baseline");
+        pod_refused(lab, "lockc", config, &["baseline", "restricted", "namespaces.\"tight\".ceiling"])
+    }),
+    case("cri/namespace-ceiling-allows", |lab, _| {
+        chosen(lab, "lockc", pod("trusted").annotation(ANNOTATION, "privileged"), "privileged", BY_ANNOTATION)
+    }),
+    case("cri/engine-default", |lab, _| {
+        lab.containerd()?;
+        with_drop_in("[engines.cri]\ndefault = 'offline'\n", || {
+            chosen(lab, "lockc", pod("default"), "offline", "engines.cri.default")
+        })
+    }),
+    case("cri/other-engines-default", |lab, _| {
+        lab.containerd()?;
+        with_drop_in("[engines.containerd]\ndefault = 'offline'\n[engines.crio]\ndefault = 'offline'\n", || {
+            chosen(lab, "lockc", pod("default"), "baseline", "the default")
+        })
+    }),
+    case("cri/engine-ceiling", |lab, _| {
+        lab.containerd()?;
+        with_drop_in("[engines.cri]\nceiling = 'restricted'\n", || {
+            let config = pod("default").annotation(ANNOTATION, "baseline");
+            pod_refused(lab, "lockc", config, &["baseline", "restricted", "engines.cri.ceiling"])
+        })
+    }),
+    case("cri/handler-told", |lab, _| {
+        let config = pod("default").annotation(ANNOTATION, "offline");
+        chosen(lab, "lockc-restricted", config, "restricted", "--lockc-policy")
+    }),
+    case("cri/static-pod", |lab, _| {
+        let config = pod("default").annotation("kubernetes.io/config.source", "file");
+        chosen(lab, "lockc-all", config, "baseline", "the default")
+    }),
+    case("cri/static-pod-ceiling", |lab, _| {
+        let config = pod("default")
+            .annotation("kubernetes.io/config.source", "file")
+            .annotation("kubernetes.io/config.mirror", "0123456789abcdef")
+            .annotation(ANNOTATION, "privileged");
+        pod_refused(lab, "lockc-all", config, &["privileged", "baseline", "`ceiling`"])
+    }),
+    case("cri/pretended-namespace", pretended),
+    case("cri/pretended-namespace-ceiling", |lab, _| {
+        let mut config = pod("default").annotation(ANNOTATION, "privileged");
+        for (key, value) in PRETENDED {
+            config = config.annotation(key, value);
+        }
+        pod_refused(lab, "lockc-all", config, &["privileged", "baseline", "`ceiling`"])
+    }),
+    case("cri/pretended-sandbox", pretended_sandbox),
+    smoke("cri/crun", |lab, _| {
+        lab.containerd()?;
+        config::write(Runtime::Crun)?;
+        chosen(lab, "lockc", pod("tight"), "restricted", "namespaces.\"tight\".default")
+    }),
+];
+
+/// What a tenant may write where the administrator lets containerd pass every annotation.
+const PRETENDED: [(&str, &str); 4] = [
+    ("io.kubernetes.cri.sandbox-namespace", "trusted"),
+    ("io.kubernetes.cri.sandbox-id", "0123456789abcdef"),
+    ("io.kubernetes.cri.sandbox-uid", "another"),
+    ("io.kubernetes.cri.container-type", "container"),
+];
+
+/// A container may ask for a tighter level than its pod's, not for a looser one.
+fn container_annotation(lab: &mut Lab, _: Runtime) -> Result<String> {
+    needs_lockc(lab)?;
+    let shared = lab.containerd()?.shared("lockc", "default")?;
+    let tighter = shared.start(&idle().annotation(ANNOTATION, "offline"))?;
+    expect(&tighter.id, "offline", BY_ANNOTATION)?;
+    let above = shared.start(&idle().annotation(ANNOTATION, "privileged"));
+    refusal(above, &["privileged", "baseline", "`ceiling`"])?;
+    let tight = Pod::run(&lab.containerd()?.cri, "lockc", pod("default").annotation(ANNOTATION, "restricted"))?;
+    let looser = tight.start(&idle().hardened().annotation(ANNOTATION, "baseline"));
+    refusal(looser, &["baseline", "restricted", "the policy of its pod's sandbox"])
+}
+
+/// containerd writes its own keys after those that it passes on.
+fn pretended(lab: &mut Lab, _: Runtime) -> Result<String> {
+    needs_lockc(lab)?;
+    let trusted = lab.containerd()?.shared("lockc", "trusted")?;
+    let mut config = pod("default");
+    for (key, value) in PRETENDED {
+        config = config.annotation(key, value);
+    }
+    let pod = Pod::run(&lab.containerd()?.cri, "lockc-all", config)?;
+    expect(&pod.id, "baseline", "the default")?;
+    let mut member = idle();
+    for (key, value) in PRETENDED {
+        member = member.annotation(key, value);
+    }
+    member = member.annotation("io.kubernetes.cri.sandbox-id", &trusted.id);
+    let member = pod.start(&member)?;
+    expect(&member.id, "baseline", "its pod's sandbox")?;
+    Ok("the true namespace counts".into())
+}
+
+/// A sandbox is let off some controls: nobody else is by calling itself one.
+fn pretended_sandbox(lab: &mut Lab, _: Runtime) -> Result<String> {
+    needs_lockc(lab)?;
+    let pod = Pod::run(&lab.containerd()?.cri, "lockc-all", pod("tight"))?;
+    let member = idle().user(1000).annotation("io.kubernetes.cri.container-type", "sandbox");
+    let text = refusal(pod.start(&member), &["capabilities: ", "seccomp: "])?;
+    if text.contains("proc-mount") {
+        bail!("{text}");
+    }
+    Ok(text)
+}

@@ -1,0 +1,218 @@
+//! A client of the Container Runtime Interface, as kubelet is one: pods, containers, exec, attach, logs.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`proto`] | the messages |
+//! | [`describe`] | pods and containers as kubelet describes them |
+//! | [`stream`] | exec and attach with streams, by websocket |
+
+pub mod describe;
+pub mod proto;
+pub mod stream;
+
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow, bail};
+use hyper_util::rt::TokioIo;
+use prost::Message;
+use tonic::codegen::http::uri::PathAndQuery;
+use tonic::transport::{Channel, Endpoint, Uri};
+use tonic_prost::ProstCodec;
+
+use crate::command::Run;
+use proto::{ContainerConfig, Empty, Id, PodConfig, Resources, Status};
+
+/// containerd's socket; the interface is served on it too.
+pub const SOCKET: &str = "/run/containerd/containerd.sock";
+/// Emulation is slow, but nothing here takes minutes.
+const LIMIT: Duration = Duration::from_secs(100);
+
+/// A connection. Everything blocks.
+pub struct Cri {
+    runtime: tokio::runtime::Runtime,
+    channel: Channel,
+}
+
+impl Cri {
+    pub fn connect() -> Result<Rc<Self>> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no tokio runtime")?;
+        let channel = runtime
+            .block_on(Endpoint::from_static("http://localhost").connect_with_connector(tower::service_fn(
+                |_: Uri| async { tokio::net::UnixStream::connect(SOCKET).await.map(TokioIo::new) },
+            )))
+            .with_context(|| format!("cannot connect to {SOCKET}"))?;
+        Ok(Rc::new(Self { runtime, channel }))
+    }
+
+    /// A method of the runtime service; the error is the text that kubelet would show in the pod's events.
+    fn call<A, B>(&self, method: &str, request: A) -> Result<B>
+    where
+        A: Message + 'static,
+        B: Message + Default + 'static,
+    {
+        let path = PathAndQuery::try_from(format!("/runtime.v1.RuntimeService/{method}")).context("not a path")?;
+        let mut request = tonic::Request::new(request);
+        request.set_timeout(LIMIT);
+        let answer = self.runtime.block_on(async {
+            let mut grpc = tonic::client::Grpc::new(self.channel.clone());
+            grpc.ready().await.map_err(|error| anyhow!("{error}"))?;
+            let codec = ProstCodec::<A, B>::default();
+            grpc.unary(request, path, codec).await.map_err(|status| anyhow!("{}", status.message()))
+        });
+        Ok(answer.with_context(|| method.to_owned())?.into_inner())
+    }
+}
+
+/// A pod's sandbox; stopped and removed, with its containers, when dropped.
+pub struct Pod {
+    cri: Rc<Cri>,
+    pub id: String,
+    pub config: PodConfig,
+}
+
+impl Pod {
+    /// `RunPodSandbox`.
+    pub fn run(cri: &Rc<Cri>, handler: &str, config: PodConfig) -> Result<Self> {
+        let request = proto::RunPod { config: Some(config.clone()), handler: handler.into() };
+        let Id { id } = cri.call("RunPodSandbox", request)?;
+        Ok(Self { cri: cri.clone(), id, config })
+    }
+
+    /// `CreateContainer`, in the namespaces that the pod's description names, and `StartContainer`.
+    pub fn start(&self, config: &ContainerConfig) -> Result<Container> {
+        let config = describe::in_pod(config.clone(), &self.config);
+        let log = PathBuf::from(&self.config.log_directory).join(&config.log_path);
+        let request = proto::CreateContainer {
+            pod: self.id.clone(),
+            config: Some(config),
+            pod_config: Some(self.config.clone()),
+        };
+        let Id { id } = self.cri.call("CreateContainer", request)?;
+        // Removed even if it does not start.
+        let container = Container { cri: self.cri.clone(), id, log };
+        let _: Empty = self.cri.call("StartContainer", container.as_id())?;
+        Ok(container)
+    }
+
+    /// A container that runs to its end: its log and its exit code.
+    pub fn finish(&self, config: &ContainerConfig) -> Result<Run> {
+        let container = self.start(config)?;
+        let status = container.wait()?;
+        let mut run = container.logs()?;
+        run.status = status.exit_code;
+        Ok(run)
+    }
+
+    /// `StopPodSandbox`.
+    pub fn stop(&self) -> Result<()> {
+        self.cri.call::<_, Empty>("StopPodSandbox", Id { id: self.id.clone() }).map(|_| ())
+    }
+
+    /// `RemovePodSandbox`.
+    pub fn remove(&self) -> Result<()> {
+        self.cri.call::<_, Empty>("RemovePodSandbox", Id { id: self.id.clone() }).map(|_| ())
+    }
+}
+
+impl Drop for Pod {
+    fn drop(&mut self) {
+        // A case may have done so already.
+        let _ = self.stop();
+        let _ = self.remove();
+    }
+}
+
+/// A container of a pod; removed when dropped.
+pub struct Container {
+    cri: Rc<Cri>,
+    pub id: String,
+    log: PathBuf,
+}
+
+impl Container {
+    fn as_id(&self) -> Id {
+        Id { id: self.id.clone() }
+    }
+
+    /// `ExecSync`.
+    pub fn exec(&self, cmd: &[&str]) -> Result<Run> {
+        let request = proto::ExecSync {
+            id: self.id.clone(),
+            cmd: cmd.iter().map(|word| (*word).to_owned()).collect(),
+            timeout: 60,
+        };
+        let answer: proto::ExecSyncAnswer = self.cri.call("ExecSync", request)?;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+        Ok(Run { status: answer.exit_code, stdout: text(&answer.stdout), stderr: text(&answer.stderr) })
+    }
+
+    /// `Exec` with a terminal or without.
+    pub fn exec_stream(&self, cmd: &[&str], tty: bool) -> Result<stream::Stream> {
+        let cmd = cmd.iter().map(|word| (*word).to_owned()).collect();
+        let request = proto::Exec { id: self.id.clone(), cmd, tty, stdin: true, stdout: true, stderr: !tty };
+        let proto::Url { url } = self.cri.call("Exec", request)?;
+        stream::Stream::connect(&url)
+    }
+
+    /// `Attach` to a container that has a terminal.
+    pub fn attach(&self) -> Result<stream::Stream> {
+        let request = proto::Attach { id: self.id.clone(), stdin: true, tty: true, stdout: true, stderr: false };
+        let proto::Url { url } = self.cri.call("Attach", request)?;
+        stream::Stream::connect(&url)
+    }
+
+    /// `ContainerStatus`.
+    pub fn status(&self) -> Result<Status> {
+        let answer: proto::StatusAnswer = self.cri.call("ContainerStatus", self.as_id())?;
+        answer.status.context("ContainerStatus: no status")
+    }
+
+    /// Waits until it has ended.
+    pub fn wait(&self) -> Result<Status> {
+        const EXITED: i32 = 2;
+        let start = Instant::now();
+        while start.elapsed() < LIMIT {
+            let status = self.status()?;
+            if status.state == EXITED {
+                return Ok(status);
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        bail!("the container did not end within {} s", LIMIT.as_secs())
+    }
+
+    /// What it wrote so far, from the log file: TIME STREAM FLAG TEXT.
+    pub fn logs(&self) -> Result<Run> {
+        let text = std::fs::read_to_string(&self.log).with_context(|| format!("no log {}", self.log.display()))?;
+        let of = |stream: &str| {
+            let lines = text.lines().filter_map(|line| {
+                let mut words = line.splitn(4, ' ');
+                words.next()?;
+                (words.next()? == stream && words.next().is_some()).then(|| words.next().unwrap_or(""))
+            });
+            lines.collect::<Vec<_>>().join("\n")
+        };
+        Ok(Run { status: 0, stdout: of("stdout"), stderr: of("stderr") })
+    }
+
+    /// `UpdateContainerResources`.
+    pub fn update(&self, resources: Resources) -> Result<()> {
+        let request = proto::UpdateResources { id: self.id.clone(), linux: Some(resources) };
+        self.cri.call::<_, Empty>("UpdateContainerResources", request).map(|_| ())
+    }
+
+    /// `StopContainer`.
+    pub fn stop(&self, timeout: i64) -> Result<()> {
+        let request = proto::StopContainer { id: self.id.clone(), timeout };
+        self.cri.call::<_, Empty>("StopContainer", request).map(|_| ())
+    }
+}
+
+impl Drop for Container {
+    fn drop(&mut self) {
+        // Its pod may be gone.
+        let _: Result<Empty> = self.cri.call("RemoveContainer", self.as_id());
+    }
+}
