@@ -3,6 +3,7 @@
 use std::{
     io::{self, Write},
     os::fd::AsFd as _,
+    path::Path,
 };
 
 use anyhow::{Context as _, Result};
@@ -10,7 +11,7 @@ use aya::maps::{Map, RingBuf};
 use lockc_core::{
     abi::{ContainerKey, DETAIL_NAME_LEN, DETAIL_NAMES, Event, Hook, MODE_AUDIT},
     rules::{Level, Rule},
-    user::registry,
+    user::{reads, registry},
 };
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde::Serialize;
@@ -132,16 +133,50 @@ fn explain(event: &Event) -> Denial {
         detail: detail(event, hook),
         mode: if event.mode == MODE_AUDIT { "audit" } else { "enforce" },
         errno: event.errno.wrapping_neg(),
-        remedy: format!("a policy in lockc.toml with without_rules = [\"{name}\"] allows it"),
+        remedy: remedy(event, hook, rule),
     }
 }
 
-fn detail(event: &Event, hook: Option<Hook>) -> String {
-    let names: Vec<String> = (0..DETAIL_NAMES)
+/// `FMODE_WRITE`, include/linux/fs.h.
+const FMODE_WRITE: u64 = 2;
+
+/// The setting that would change it: for a file of procfs or sysfs that was to be read, the smaller one.
+fn remedy(event: &Event, hook: Option<Hook>, rule: Option<Rule>) -> String {
+    let without = format!("without_rules = [{:?}]", rule.map_or("unknown", Rule::name));
+    let root = match rule {
+        Some(Rule::Procfs) => "/proc",
+        Some(Rule::Sysfs) => "/sys",
+        _ => "",
+    };
+    if root.is_empty() || hook != Some(Hook::FileOpen) || event.arg & FMODE_WRITE != 0 {
+        return format!("a policy in lockc.toml with {without} allows it");
+    }
+    let names = names(event);
+    // The root's own name is `/`; a name that fills its field may have been cut.
+    let whole =
+        names.last().is_some_and(|name| name == "/") && names.iter().all(|name| name.len() < DETAIL_NAME_LEN - 1);
+    if !whole {
+        return format!(
+            "a policy in lockc.toml with its path, or a directory above it, in reads, or with {without} allows it"
+        );
+    }
+    let path = names.iter().rev().skip(1).fold(root.to_owned(), |path, name| format!("{path}/{name}"));
+    match reads::check(Path::new(&path)) {
+        Ok(_) => format!("a policy in lockc.toml with reads = [{path:?}], or with {without}, allows it"),
+        Err(_) => format!("a policy in lockc.toml with {without} allows it"),
+    }
+}
+
+fn names(event: &Event) -> Vec<String> {
+    (0..DETAIL_NAMES)
         .filter_map(|index| event.detail.get(index * DETAIL_NAME_LEN..(index + 1) * DETAIL_NAME_LEN))
         .map(text)
         .take_while(|name| !name.is_empty())
-        .collect();
+        .collect()
+}
+
+fn detail(event: &Event, hook: Option<Hook>) -> String {
+    let names = names(event);
     if !names.is_empty() {
         // A file system's root is called `/`.
         let path = names.into_iter().rev().collect::<Vec<_>>().join("/").replacen("//", "/", 1);
@@ -197,7 +232,7 @@ mod tests {
 
     use super::*;
 
-    fn names(parts: [&str; DETAIL_NAMES]) -> [u8; 96] {
+    fn fields(parts: [&str; DETAIL_NAMES]) -> [u8; 96] {
         let mut detail = [0; 96];
         for (index, part) in parts.into_iter().enumerate() {
             for (offset, byte) in part.bytes().enumerate() {
@@ -211,9 +246,33 @@ mod tests {
     fn names_are_put_in_order() {
         let mut bytes = [0; 328];
         bytes[16..20].copy_from_slice(&(Rule::Sysfs as u32).to_ne_bytes());
-        bytes[232..].copy_from_slice(&names(["vda", "ext4", "fs", ""]));
+        bytes[232..].copy_from_slice(&fields(["vda", "ext4", "fs", ""]));
         let event = decode(&bytes).unwrap();
         assert_eq!(detail(&event, Some(Hook::FileOpen)), "fs/ext4/vda");
+    }
+
+    #[test]
+    fn a_read_that_is_denied_names_the_smallest_setting() {
+        let said = |rule: Rule, parts, mode: u64| {
+            let mut bytes = [0; 328];
+            bytes[16..20].copy_from_slice(&(rule as u32).to_ne_bytes());
+            bytes[20..24].copy_from_slice(&(Hook::FileOpen as u32).to_ne_bytes());
+            bytes[48..56].copy_from_slice(&mode.to_ne_bytes());
+            bytes[232..].copy_from_slice(&fields(parts));
+            explain(&decode(&bytes).unwrap()).remedy
+        };
+        assert!(said(Rule::Procfs, ["kallsyms", "/", "", ""], 1).contains("reads = [\"/proc/kallsyms\"]"));
+        assert!(said(Rule::Sysfs, ["vda", "ext4", "fs", "/"], 1).contains("reads = [\"/sys/fs/ext4/vda\"]"));
+        assert!(
+            said(Rule::Sysfs, ["product_uuid", "id", "dmi", "virtual"], 1).contains("a directory above it, in reads")
+        );
+        for (rule, parts, mode) in [
+            (Rule::Procfs, ["kallsyms", "/", "", ""], 2),
+            (Rule::Procfs, ["kcore", "/", "", ""], 1),
+            (Rule::Files, ["x", "/", "", ""], 1),
+        ] {
+            assert!(!said(rule, parts, mode).contains("reads"), "{rule:?}");
+        }
     }
 
     proptest! {

@@ -11,8 +11,8 @@ use lockc_core::{
     rules::{Rule, RuleMask},
     user::{
         Registry,
-        admission::{Host, Violation},
-        config::{CONFIG_PATH, Config},
+        admission::{Host, Violation, kernel_files},
+        config::{CONFIG_PATH, Config, Mode},
         decision::{self, Case, Decision},
         policy::{Control, Policy, Strength},
         registry::Registered,
@@ -120,7 +120,7 @@ pub struct Line {
     pub name: &'static str,
     /// What it is about.
     pub about: String,
-    /// `ok`, `refused`, `off`; a rule: `enforced`, `off`.
+    /// `ok`, `refused`, `reported`, `off`; a rule: `enforced`, `reported`, `off`.
     pub verdict: &'static str,
     /// What is refused, or nothing.
     pub findings: Vec<String>,
@@ -143,8 +143,12 @@ pub struct Explanation {
     pub level: &'static str,
     /// Where the choice came from.
     pub origin: String,
+    /// `enforce`, or `audit`: what is refused and denied is only reported.
+    pub mode: &'static str,
     /// Whether it would start.
     pub starts: bool,
+    /// What its policy lets it read in procfs and sysfs, and what stands in the way of that.
+    pub reads: Vec<String>,
     /// What is checked before it starts.
     pub controls: Vec<Line>,
     /// What the kernel denies while it runs.
@@ -188,7 +192,7 @@ pub fn explain(target: &Target, level: Option<&str>) -> Result<Explanation> {
             "its config.json is not of the OCI runtime specification's form, and was read as runtimes do: {problem}"
         ));
     }
-    Ok(Explanation { registered: runs, ..explanation(id, &decision, notes) })
+    Ok(Explanation { registered: runs, ..explanation(id, &spec, &decision, notes) })
 }
 
 /// The registered containers; none where the maps cannot be read: an ordinary user may explain a bundle.
@@ -205,9 +209,12 @@ fn find<'a>(containers: &'a [Registered], id: &str) -> Option<&'a Registered> {
     found.next().filter(|_| found.next().is_none())
 }
 
-pub(crate) fn explanation(id: &str, decision: &Decision, notes: Vec<String>) -> Explanation {
+pub(crate) fn explanation(id: &str, spec: &Spec, decision: &Decision, notes: Vec<String>) -> Explanation {
     let policy = &decision.policy;
-    let violations = decision.judged.as_ref().err().map_or(&[][..], Vec::as_slice);
+    let violations = match &decision.judged {
+        Ok(given) => &given.reported,
+        Err(violations) => violations,
+    };
     Explanation {
         id: id.to_owned(),
         engine: decision.described.engine.map(|engine| engine.name()),
@@ -215,12 +222,23 @@ pub(crate) fn explanation(id: &str, decision: &Decision, notes: Vec<String>) -> 
         policy: policy.name.clone(),
         level: policy.level.name(),
         origin: policy.origin.clone(),
+        mode: policy.mode.name(),
         starts: decision.judged.is_ok(),
+        reads: reads(spec, decision),
         controls: Control::ALL.into_iter().map(|control| of_control(control, policy, violations)).collect(),
         rules: Rule::ALL.into_iter().map(|rule| of_rule(rule, policy)).collect(),
         registered: false,
         notes,
     }
+}
+
+fn reads(spec: &Spec, decision: &Decision) -> Vec<String> {
+    let listed = decision.policy.more.reads.iter().map(|path| match kernel_files::hides(&spec.linux, path) {
+        Some(masked) => format!("{} (hidden all the same: {} is in maskedPaths)", path.display(), masked.display()),
+        None => path.display().to_string(),
+    });
+    let left_out = decision.judged.as_ref().map_or(&[][..], |given| &given.unread);
+    listed.chain(left_out.iter().map(|problem| format!("not: {problem}"))).collect()
 }
 
 fn of_control(control: Control, policy: &Policy, violations: &[Violation]) -> Line {
@@ -232,6 +250,7 @@ fn of_control(control: Control, policy: &Policy, violations: &[Violation]) -> Li
     let verdict = match (policy.strength(control), findings.is_empty()) {
         (Strength::Off, _) => "off",
         (_, true) => "ok",
+        (_, false) if policy.mode == Mode::Audit && control.optional() => "reported",
         (_, false) => "refused",
     };
     let setting = if control.optional() {
@@ -246,7 +265,11 @@ fn of_rule(rule: Rule, policy: &Policy) -> Line {
     Line {
         name: rule.name(),
         about: rule.denies().into(),
-        verdict: if policy.rules.has(rule) { "enforced" } else { "off" },
+        verdict: match (policy.rules.has(rule), policy.mode) {
+            (false, _) => "off",
+            (true, Mode::Enforce) => "enforced",
+            (true, Mode::Audit) => "reported",
+        },
         findings: Vec::new(),
         setting: format!("policies.NAME.without_rules = [{:?}]", rule.name()),
     }
@@ -261,10 +284,16 @@ impl Explanation {
             println!("namespace  {namespace}");
         }
         println!("policy     {} (level {}), from {}", self.policy, self.level, self.origin);
+        if self.mode != Mode::Enforce.name() {
+            println!("mode       {}: what is refused or denied is only reported", self.mode);
+        }
         if self.registered {
             println!("runs       yes, under that policy");
         }
         println!("starts     {}", if self.starts { "yes" } else { "no" });
+        for path in &self.reads {
+            println!("reads      {path}");
+        }
         for note in &self.notes {
             println!("note       {note}");
         }

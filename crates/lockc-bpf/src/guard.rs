@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use clap::ValueEnum;
-use lockc_core::{
-    abi::{MODE_AUDIT, MODE_ENFORCE},
-    user::{Registry, admission, config::Config, paths, policy},
+use lockc_core::user::{
+    Registry, admission,
+    config::{Config, Mode},
+    paths, policy,
 };
 
 /// What happens to containers that a runtime starts without the wrapper.
@@ -35,6 +36,6 @@ pub fn set(guard: Option<Guard>) -> Result<Vec<PathBuf>> {
     // Whatever the wrapper executes, others may be executed without it.
     let mut programs = paths::runtimes(&[]);
     programs.extend(config.runtimes);
-    let mode = if guard == Guard::Report { MODE_AUDIT } else { MODE_ENFORCE };
-    Ok(registry.guard(&programs, &policy, capabilities, mode)?)
+    let mode = if guard == Guard::Report { Mode::Audit } else { policy.mode };
+    Ok(registry.guard(&programs, &policy, capabilities, mode.raw())?)
 }

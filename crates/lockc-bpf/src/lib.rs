@@ -1,5 +1,9 @@
 //! Loader of the LSM programs and what the `lockc` command knows about the machine.
 
+// First: its `println!` is the one of every module.
+#[macro_use]
+pub mod out;
+
 pub mod btf;
 pub mod config;
 mod docker;

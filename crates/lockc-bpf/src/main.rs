@@ -8,7 +8,7 @@ use lockc_bpf::{
     config, doctor, events, explain,
     guard::{self, Guard},
     loader::{self, Outcome},
-    manifest, programs, status,
+    manifest, out, println, programs, status,
 };
 
 const EXIT_CODES: &str = "Exit codes:\n  0  done; the answer is yes\n  1  an error, said on standard error\n  \
@@ -110,6 +110,7 @@ fn main() -> ExitCode {
     tracing_subscriber::fmt().with_writer(io::stderr).with_target(false).without_time().init();
     match run(Cli::parse().command) {
         Ok(code) => code,
+        Err(error) if out::is_closed(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("lockc: {error:#}");
             ExitCode::FAILURE

@@ -58,7 +58,11 @@ struct Metadata {
 impl Verdict {
     /// For people: what is refused, and why.
     pub fn print(&self) {
-        let verdict = if self.explanation.starts { "starts" } else { "refused" };
+        let verdict = match (self.explanation.starts, self.explanation.mode) {
+            (false, _) => "refused",
+            (true, "audit") => "starts (audit)",
+            (true, _) => "starts",
+        };
         let (policy, origin) = (&self.explanation.policy, &self.explanation.origin);
         println!("{verdict:<8} {}, container {}: {policy}, from {origin}", self.object, self.container);
         for finding in
@@ -171,7 +175,7 @@ fn of_object(object: &Object, config: &Config, level: Option<&str>, verdicts: &m
             object: name.clone(),
             container: container.name.clone(),
             // What the Pod Security Standards refuse, and no runtime learns of.
-            explanation: explain::explanation(&container.name, &decision, pod.notes(container)),
+            explanation: explain::explanation(&container.name, &spec, &decision, pod.notes(container)),
         });
     }
     Ok(())

@@ -8,7 +8,7 @@ mod hook;
 pub use hook::Hook;
 
 /// Version of everything in this module.
-pub const ABI_VERSION: u32 = 4;
+pub const ABI_VERSION: u32 = 5;
 
 /// How many containers can be registered at a time; a slot is taken again once its container and tasks are gone.
 pub const MAX_CONTAINERS: u32 = 16_384;
@@ -110,8 +110,9 @@ pub struct ContainerEntry {
     pub capabilities: u64,
     /// The kernel's number of the container's uid 0; another than 0 in a user namespace of its own.
     pub root_uid: u32,
-    /// Always 0.
-    pub pad: u32,
+    /// What its policy lets it read beyond the table `names`: [`ReadKey::node`] of procfs' root directory, and the next
+    /// number for that of sysfs; 0: nothing.
+    pub reads: u32,
     /// Root of the container's root file system.
     pub rootfs: FileId,
     /// When it was registered, in nanoseconds of `CLOCK_BOOTTIME`.
@@ -136,7 +137,7 @@ impl Default for ContainerEntry {
             rules: 0,
             capabilities: 0,
             root_uid: 0,
-            pad: 0,
+            reads: 0,
             rootfs: FileId { ino: 0, dev: 0, pad: 0 },
             created_ns: 0,
             id_hash: [0; 32],
@@ -211,8 +212,8 @@ pub struct Meta {
     pub generation: u32,
     /// Slots below this one have been used.
     pub slots_used: u32,
-    /// Always 0.
-    pub pad: u32,
+    /// Numbers of `reads` up to this one have been used, and are not used again.
+    pub nodes_used: u32,
     /// Programs that the loader attached, a bit a [`Hook`]: an older kernel lacks some hooks.
     pub attached: [u64; 2],
     /// The loader's version, padded with zeros.
@@ -315,6 +316,36 @@ pub struct NameRule {
     pub node: u32,
 }
 
+/// Names between the root of procfs or sysfs and what a policy lets its containers read, at most.
+pub const READ_DEPTH: usize = 12;
+/// Bytes of a name in `reads`; a longer name is in no set.
+pub const READ_NAME_LEN: usize = 60;
+/// How many names all sets in `reads` together can have.
+pub const MAX_READS: u32 = 1 << 16;
+/// How many sets there can be at a time: one for all containers that may read the same.
+pub const MAX_READ_SETS: u32 = 4096;
+
+/// Key of `reads`: an entry of a directory in procfs or sysfs, in one set of what may be read. Its value is a
+/// [`NameRule`]; nothing in there may be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(C)]
+pub struct ReadKey {
+    /// Number of the directory in its set; never the same in two sets.
+    pub node: u32,
+    /// The name, padded with zeros.
+    pub name: [u8; READ_NAME_LEN],
+}
+
+/// Value of `read_sets`: the numbers that one set has in `reads`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct ReadSet {
+    /// The first, that of procfs' root directory.
+    pub first: u32,
+    /// How many.
+    pub count: u32,
+}
+
 /// Bytes of a container's id, policy and origin, which stand together in [`ContainerEntry`] and [`Event`].
 pub const NAMES_LEN: usize = ID_LEN + POLICY_LEN + ORIGIN_LEN;
 
@@ -346,4 +377,6 @@ assert_layout! {
     Event: 328, 8;
     NameKey: 32, 4;
     NameRule: 8, 4;
+    ReadKey: 64, 4;
+    ReadSet: 8, 4;
 }

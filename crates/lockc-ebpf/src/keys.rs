@@ -86,7 +86,7 @@ pub fn key_permission(ctx: LsmContext) -> i32 {
     // SAFETY: the context is readable.
     let Ok(reference) = (unsafe { bpf_probe_read_kernel::<u64>(ctx.as_ptr().cast()) }) else {
         verdict::error(Hook::KeyPermission);
-        return -EACCES;
+        return verdict::deny(&who, Rule::Keyring, Hook::KeyPermission, About::NOTHING, EACCES);
     };
     // SAFETY: the value is copied at once.
     let owner: Option<ContainerKey> = unsafe { KEYS.get(reference & !1) }.copied();

@@ -8,8 +8,8 @@ use aya_ebpf::{
     macros::btf_map,
 };
 use lockc_core::abi::{
-    ContainerEntry, ContainerKey, ERROR_SITES, Event, FileId, GivenKey, MAX_CONTAINERS, MAX_GIVEN, Meta, NameKey,
-    NameRule, TaskLabel, Usage,
+    ContainerEntry, ContainerKey, ERROR_SITES, Event, FileId, GivenKey, MAX_CONTAINERS, MAX_GIVEN, MAX_READ_SETS,
+    MAX_READS, Meta, NameKey, NameRule, ReadKey, ReadSet, TaskLabel, Usage,
 };
 
 const NO_PREALLOC: usize = BPF_F_NO_PREALLOC as usize;
@@ -94,6 +94,14 @@ pub static OWN_MAPS: HashMap<u32, u32, 32> = HashMap::new();
 
 #[btf_map(name = "names")]
 pub static NAMES: HashMap<NameKey, NameRule, 1024, NO_PREALLOC> = HashMap::new();
+
+/// What policies let their containers read beyond `names`, by sets that a container's entry names.
+#[btf_map(name = "reads")]
+pub static READS: HashMap<ReadKey, NameRule, { MAX_READS as usize }, NO_PREALLOC> = HashMap::new();
+
+/// SHA-256 of a set in `reads` to its numbers; user space only.
+#[btf_map(name = "read_sets")]
+pub static READ_SETS: HashMap<[u8; 32], ReadSet, { MAX_READ_SETS as usize }, NO_PREALLOC> = HashMap::new();
 
 #[btf_map(name = "events")]
 pub static EVENTS: RingBuf<Event, { 1 << 20 }> = RingBuf::new();

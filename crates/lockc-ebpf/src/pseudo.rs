@@ -1,18 +1,22 @@
 //! procfs, sysfs and cgroup files, by their own dentries inside of that file system, wherever and however it is mounted.
 //!
 //! What may be read or written stands in the map `names`, which the loader fills from `lockc_core::user::names`: the
-//! entries of a directory by name, at most three levels deep. What is not in the table is denied.
+//! entries of a directory by name, at most three levels deep. What a policy lets its containers read beyond it stands in
+//! the map `reads`, one set of names for all containers that may read the same. What is in neither is denied.
 
 use aya_ebpf::helpers::generated::bpf_probe_read_kernel_str;
 use lockc_core::{
-    abi::{Hook, NAME_LEN, NAME_READ, NAME_SUBTREE, NAME_WRITE, NODE_PROC, NODE_SYS, NameKey, NameRule},
+    abi::{
+        Hook, NAME_LEN, NAME_READ, NAME_SUBTREE, NAME_WRITE, NODE_PROC, NODE_SYS, NameKey, NameRule, READ_DEPTH,
+        READ_NAME_LEN, ReadKey,
+    },
     rules::Rule,
 };
 
 use crate::{
     files,
     kernel::{self, Obj, follow, load},
-    maps::NAMES,
+    maps::{NAMES, READS},
     verdict::{self, About, EACCES, Judged},
 };
 
@@ -93,22 +97,26 @@ pub fn judge(who: &Judged, file: Obj) -> i32 {
         // The container's own view of its cgroups: through a mount in its namespace, and not to be written.
         !writes && files::mount_ns(mnt) == Ok(files::own_mount_ns())
     } else {
-        in_table(follow(file, &kernel::FILE_PATH_DENTRY).addr(), root, writes)
+        let dentry = follow(file, &kernel::FILE_PATH_DENTRY).addr();
+        in_table(dentry, root, writes) || (!writes && in_reads(who, dentry, root))
     };
     if allowed { 0 } else { verdict::deny(who, rule, Hook::FileOpen, files::about(file), EACCES) }
 }
 
-/// The three topmost dentries on the way to `dentry`, topmost first; 0 where there is none.
+/// The topmost dentries on the way to `dentry`, topmost first; 0 where there is none.
 #[inline(always)]
-fn top(dentry: u64) -> Result<[u64; 3], i32> {
-    let mut top = [0u64; 3];
+fn top<const N: usize>(dentry: u64) -> Result<[u64; N], i32> {
+    let mut top = [0u64; N];
     let mut at = dentry;
     for _ in 0..MAX_DEPTH {
         let parent: u64 = kernel::read(at, &kernel::DENTRY_PARENT)?;
         if parent == at {
             return Ok(top);
         }
-        top = [at, top[0], top[1]];
+        for index in (1..N).rev() {
+            top[index] = top[index - 1];
+        }
+        top[0] = at;
         at = parent;
     }
     Err(-1)
@@ -133,7 +141,7 @@ fn look_up(key: &NameKey) -> NameRule {
 #[inline(always)]
 fn in_table(dentry: u64, root: u32, writes: bool) -> bool {
     let need = if writes { NAME_WRITE } else { NAME_READ };
-    let Ok(top) = top(dentry) else {
+    let Ok(top) = top::<3>(dentry) else {
         verdict::error(Hook::FileOpen);
         return false;
     };
@@ -175,4 +183,48 @@ fn in_table(dentry: u64, root: u32, writes: bool) -> bool {
     };
     let rule = look_up(&third);
     if rule.flags == 0 { below & need != 0 } else { rule.flags & need != 0 }
+}
+
+/// Whether the policy of the container lets it read `dentry`, or a directory above it.
+#[inline(always)]
+fn in_reads(who: &Judged, dentry: u64, root: u32) -> bool {
+    let Some(entry) = who.entry else {
+        return false;
+    };
+    if entry.reads == 0 {
+        return false;
+    }
+    let Ok(top) = top::<READ_DEPTH>(dentry) else {
+        verdict::error(Hook::FileOpen);
+        return false;
+    };
+    let mut node = entry.reads.wrapping_add(root - NODE_PROC);
+    for at in top {
+        if at == 0 {
+            return false;
+        }
+        let Ok(key) = read_key(at, node) else {
+            return false;
+        };
+        // SAFETY: the value is copied at once.
+        let Some(rule) = (unsafe { READS.get(&key) }).copied() else {
+            return false;
+        };
+        if rule.flags & NAME_READ != 0 {
+            return true;
+        }
+        node = rule.node;
+    }
+    false
+}
+
+#[inline(always)]
+fn read_key(dentry: u64, node: u32) -> Result<ReadKey, i32> {
+    let name: u64 = kernel::read(dentry, &kernel::DENTRY_NAME)?;
+    let mut key = ReadKey { node, name: [0; READ_NAME_LEN] };
+    // SAFETY: the helper checks the address and writes at most READ_NAME_LEN bytes.
+    let length =
+        unsafe { bpf_probe_read_kernel_str(key.name.as_mut_ptr().cast(), READ_NAME_LEN as u32, name as *const _) };
+    // As in `name_of`.
+    if length <= 0 || length >= READ_NAME_LEN as i64 { Err(-1) } else { Ok(key) }
 }

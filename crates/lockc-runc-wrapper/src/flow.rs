@@ -8,12 +8,12 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use lockc_core::{
-    abi::{ContainerEntry, MODE_ENFORCE},
+    abi::ContainerEntry,
     rules::Rule,
     user::{
         NewContainer,
         admission::{self, Facts, Violation},
-        config::{CONFIG_PATH, Config, ConfigError, Fail},
+        config::{CONFIG_PATH, Config, ConfigError, Engine, Fail},
         decision::{self, Case},
         policy::Policy,
         spec::{Process, Spec},
@@ -131,6 +131,9 @@ fn begin(invocation: &Invocation, start: &Start, environment: &Environment<'_>) 
     let decision =
         decision::decide(&case, &config, environment.facts, look_up).context("the container is not started")?;
     let (policy, given) = (decision.policy, decision.judged.map_err(refusal)?);
+    // Podman takes the whole log for one message, the runtime's.
+    let engines_log = (decision.described.engine != Some(Engine::Podman)).then_some(invocation);
+    report(&given.reported, "the container is started", engines_log);
     let capabilities = admission::process::usable(&policy);
     let new = NewContainer {
         root,
@@ -138,7 +141,7 @@ fn begin(invocation: &Invocation, start: &Start, environment: &Environment<'_>) 
         level: policy.level,
         // There is nothing to compare with then.
         rules: if given.all_devices { policy.rules.without(Rule::Device) } else { policy.rules },
-        mode: MODE_ENFORCE,
+        mode: policy.mode.raw(),
         capabilities,
         root_uid: given.root_uid,
         loopback: config.offline_loopback,
@@ -148,6 +151,7 @@ fn begin(invocation: &Invocation, start: &Start, environment: &Environment<'_>) 
         mounts: given.mounts,
         propagating: given.propagating,
         sockets: given.sockets,
+        reads: given.reads,
         devices: given.devices,
     };
     match environment.kernel.register(&new) {
@@ -177,7 +181,8 @@ fn join(invocation: &Invocation, exec: &Exec, environment: &Environment<'_>) -> 
     };
     if let Some(entry) = entry {
         let policy = decision::registered(&config, &entry)?;
-        admission::admit_process(&process(exec, environment.directory)?, &policy).map_err(refusal)?;
+        let reported = admission::admit_process(&process(exec, environment.directory)?, &policy).map_err(refusal)?;
+        report(&reported, "the process is started", None);
     }
     if let Err(error) = environment.kernel.join(&root, &exec.id) {
         fail(&config, error, "the process is not started")?;
@@ -212,14 +217,28 @@ fn process(exec: &Exec, directory: &Path) -> Result<Process> {
     Ok(process)
 }
 
+/// Tells what the mode audit lets pass.
+fn report(violations: &[Violation], consequence: &str, engines_log: Option<&Invocation>) {
+    if !violations.is_empty() {
+        log::report(
+            engines_log,
+            &format!("{}; {consequence}, because the mode is audit", told(violations, "would be refused")),
+        );
+    }
+}
+
 /// One line, since engines show the message in one.
-fn refusal(violations: Vec<Violation>) -> Refusal {
+fn told(violations: &[Violation], what: &str) -> String {
     let policy = violations.first().map(|violation| violation.policy.clone()).unwrap_or_default();
-    let each: Vec<_> = match violations.as_slice() {
+    let each: Vec<_> = match violations {
         [one] => vec![one.reason()],
         many => many.iter().zip(1..).map(|(violation, number)| format!("({number}) {}", violation.reason())).collect(),
     };
-    Refusal(vec![format!("refused by {policy}: {}", each.join("; "))])
+    format!("{what} by {policy}: {}", each.join("; "))
+}
+
+fn refusal(violations: Vec<Violation>) -> Refusal {
+    Refusal(vec![told(&violations, "refused")])
 }
 
 #[cfg(test)]

@@ -25,14 +25,26 @@ pub fn error(invocation: &Invocation, lines: &[String]) {
         // Nobody is left to be told if stderr is closed.
         let _ = writeln!(stderr, "lockc: {line}");
     }
+    append(invocation, "error", &format!("lockc: {}", lines.join("; ")));
+}
+
+/// What the mode audit lets pass: as [`warn`], and in the engine's log if that is given, as a warning, which no engine
+/// takes for the reason of a failure.
+pub fn report(engines_log: Option<&Invocation>, message: &str) {
+    warn(message);
+    if let Some(invocation) = engines_log {
+        append(invocation, "warning", &format!("lockc: {message}"));
+    }
+}
+
+fn append(invocation: &Invocation, level: &str, message: &str) {
     let Some(path) = file(invocation.log.as_deref()) else { return };
-    let message = format!("lockc: {}", lines.join("; "));
     let time = rfc3339(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()));
-    let entry = entry(invocation.log_format.as_deref(), &message, &time);
+    let entry = entry(invocation.log_format.as_deref(), level, message, &time);
     let written =
         OpenOptions::new().append(true).create(true).open(&path).and_then(|mut log| log.write_all(entry.as_bytes()));
     if let Err(error) = written {
-        let _ = writeln!(stderr, "lockc: the log {} cannot be written: {error}", path.display());
+        let _ = writeln!(io::stderr().lock(), "lockc: the log {} cannot be written: {error}", path.display());
     }
 }
 
@@ -59,14 +71,14 @@ fn file(log: Option<&OsStr>) -> Option<PathBuf> {
 }
 
 /// One entry of the engine's log: in the form of JSON or of logrus' text.
-pub fn entry(format: Option<&OsStr>, message: &str, time: &str) -> String {
+pub fn entry(format: Option<&OsStr>, level: &str, message: &str, time: &str) -> String {
     if format == Some(OsStr::new("json")) {
-        let object = serde_json::json!({ "level": "error", "msg": message, "time": time });
+        let object = serde_json::json!({ "level": level, "msg": message, "time": time });
         format!("{object}\n")
     } else {
         // logrus' text form: quoted as Go quotes.
         let quoted = serde_json::Value::from(message);
-        format!("time=\"{time}\" level=error msg={quoted}\n")
+        format!("time=\"{time}\" level={level} msg={quoted}\n")
     }
 }
 

@@ -13,6 +13,7 @@
 use std::{
     env,
     ffi::{CString, OsString},
+    io::{self, Write as _},
     os::unix::ffi::OsStrExt as _,
     path::Path,
     process::ExitCode,
@@ -57,11 +58,12 @@ fn main() -> ExitCode {
     let (invocation, read) = argv::parse(&args);
     match invocation.call {
         Call::Help if read.is_ok() => {
-            print!("{HELP}");
+            // Whoever reads it may stop early.
+            let _ = io::stdout().write_all(HELP.as_bytes());
             return ExitCode::SUCCESS;
         }
         Call::Version if read.is_ok() => {
-            println!("lockc-runc-wrapper {}", env!("CARGO_PKG_VERSION"));
+            let _ = writeln!(io::stdout(), "lockc-runc-wrapper {}", env!("CARGO_PKG_VERSION"));
             return ExitCode::SUCCESS;
         }
         _ => {}

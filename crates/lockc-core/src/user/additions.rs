@@ -2,7 +2,11 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use super::{admission::process, config::PolicyConfig};
+use super::{
+    admission::process,
+    config::{PolicyConfig, nearest},
+    reads,
+};
 
 /// Added to what the level, and for mounts and sockets the configuration, admits anyway.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,6 +21,15 @@ pub struct Additions {
     pub capabilities: Vec<String>,
     /// Names with dots; `*` stands for any characters.
     pub sysctls: Vec<String>,
+    /// Files and directories of procfs and sysfs, themselves and all below.
+    pub reads: Vec<PathBuf>,
+}
+
+/// A value that cannot be added.
+pub(super) struct Unfit {
+    pub key: &'static str,
+    pub value: String,
+    pub problem: String,
 }
 
 impl Additions {
@@ -24,8 +37,10 @@ impl Additions {
     ///
     /// # Errors
     ///
-    /// The key and the problem with its value, where that cannot be meant.
-    pub(super) fn extend(&mut self, with: &PolicyConfig) -> Result<(), (&'static str, String)> {
+    /// Where a value cannot be meant.
+    pub(super) fn extend(&mut self, with: &PolicyConfig) -> Result<(), Unfit> {
+        let unfit = |key, value: &str, problem| Err(Unfit { key, value: value.into(), problem });
+        let path_unfit = |key, path: &Path, problem| unfit(key, &path.to_string_lossy(), problem);
         let lists = [
             ("allowed_mounts", &with.allowed_mounts, &mut self.mounts),
             ("allowed_sockets", &with.allowed_sockets, &mut self.sockets),
@@ -34,7 +49,8 @@ impl Additions {
         for (key, given, own) in lists {
             for path in given {
                 if !is_plain(path) {
-                    return Err((key, format!("{path:?} is not an absolute path without `..`; write the full path")));
+                    let problem = format!("{path:?} is not an absolute path without `..`; write the full path");
+                    return path_unfit(key, path, problem);
                 }
                 own.push(path.clone());
             }
@@ -42,8 +58,12 @@ impl Additions {
         for name in &with.capabilities {
             let short = process::short_name(name);
             if !process::is_known(&short) {
-                let problem = format!("{name:?} is no capability; capabilities(7) has them, with or without CAP_");
-                return Err(("capabilities", problem));
+                let every = process::every();
+                let hint = nearest(&short, every.iter().map(|known| known.trim_start_matches("CAP_")));
+                let hint = hint.map(|known| format!(" (did you mean {known:?}?)")).unwrap_or_default();
+                let problem =
+                    format!("{name:?} is no capability{hint}; capabilities(7) has them, with or without CAP_");
+                return unfit("capabilities", name, problem);
             }
             self.capabilities.push(short);
         }
@@ -53,9 +73,15 @@ impl Additions {
                 let problem = format!(
                     "{name:?} names no sysctl; write one (net.core.somaxconn), or the beginning of some (net.core.*)"
                 );
-                return Err(("sysctls", problem));
+                return unfit("sysctls", name, problem);
             }
             self.sysctls.push(plain);
+        }
+        for path in &with.reads {
+            match reads::check(path) {
+                Ok(plain) => self.reads.push(plain),
+                Err(problem) => return path_unfit("reads", path, problem),
+            }
         }
         Ok(())
     }

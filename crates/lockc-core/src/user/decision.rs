@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 
 use super::{
     admission::{self, Engines, Facts, Given, Request, Violation},
-    config::{Config, Engine},
+    config::{Config, Engine, Mode},
     describe::Described,
     policy::{self, ANNOTATION, Policy},
     selection::{self, Asked},
@@ -94,5 +94,8 @@ pub fn registered(config: &Config, entry: &ContainerEntry) -> Result<Policy> {
     let level = Level::from_raw(entry.level).with_context(|| {
         format!("the container is registered with the unknown level {}; create it again", entry.level)
     })?;
-    Ok(policy::registered(config, &text(&entry.policy), level, &text(&entry.origin)))
+    let mut policy = policy::registered(config, &text(&entry.policy), level, &text(&entry.origin));
+    // As the kernel side judges the container, until it is created again.
+    policy.mode = Mode::from_raw(entry.mode);
+    Ok(policy)
 }

@@ -72,6 +72,9 @@ pub enum RegistryError {
         crate::abi::MAX_CONTAINERS
     )]
     Full,
+    /// Every number of a set of what may be read is used up.
+    #[error("all numbers of the map reads are used up; run `lockc unload` and `lockc load` when no container runs")]
+    NoReads,
     /// A path that is to be given could not be identified.
     #[error("{path}, which the container is to be given, could not be identified: {source}")]
     Identity {

@@ -11,6 +11,8 @@ mod guard;
 pub mod names;
 pub mod paths;
 pub mod policy;
+mod read_sets;
+pub mod reads;
 mod register;
 pub mod registry;
 pub mod selection;

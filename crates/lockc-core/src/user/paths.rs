@@ -21,7 +21,7 @@ pub const RUN: &str = "/run/lockc";
 pub const CONFIG: &str = "/etc/lockc/lockc.toml";
 
 /// Every pinned map.
-pub const MAP_NAMES: [&str; 14] = [
+pub const MAP_NAMES: [&str; 16] = [
     "task_labels",
     "sock_labels",
     "shadow",
@@ -32,6 +32,8 @@ pub const MAP_NAMES: [&str; 14] = [
     "ids",
     "meta",
     "names",
+    "reads",
+    "read_sets",
     "own_maps",
     "events",
     "errors",

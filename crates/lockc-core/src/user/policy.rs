@@ -7,9 +7,9 @@ use std::fmt;
 
 pub use super::control::Control;
 use super::{
-    additions::Additions,
+    additions::{Additions, Unfit},
     admission::process,
-    config::{CONFIG_PATH, Config, nearest},
+    config::{CONFIG_PATH, Config, Fault, Mode, PolicyConfig, nearest},
     control,
 };
 use crate::rules::{Level, Rule, RuleMask};
@@ -37,6 +37,8 @@ pub struct Policy {
     pub level: Level,
     /// What the kernel side enforces.
     pub rules: RuleMask,
+    /// Whether that is denied, and what the controls forbid refused, or only reported.
+    pub mode: Mode,
     /// Controls taken away, as bits.
     admitted: u32,
     /// What is admitted beyond the level.
@@ -52,6 +54,7 @@ impl Policy {
             name: level.name().into(),
             level,
             rules: level.rules(),
+            mode: Mode::Enforce,
             admitted: 0,
             more: Additions::default(),
             origin: origin.into(),
@@ -86,9 +89,15 @@ impl Policy {
 
     /// Whether nothing is allowed here that `other` refuses or denies.
     pub fn at_least_as_strict_as(&self, other: &Self) -> bool {
-        self.rules.covers(other.rules)
+        // What is only reported is allowed, so that it is as strict only as what forbids nothing.
+        (self.mode == Mode::Enforce || other.mode == Mode::Audit || other.forbids_nothing())
+            && self.rules.covers(other.rules)
             && Control::ALL.into_iter().all(|control| self.strength(control) >= other.strength(control))
             && self.adds_no_more_than(other)
+    }
+
+    fn forbids_nothing(&self) -> bool {
+        self.rules == RuleMask::NONE && Control::ALL.into_iter().all(|control| self.strength(control) == Strength::Off)
     }
 
     fn adds_no_more_than(&self, other: &Self) -> bool {
@@ -100,6 +109,11 @@ impl Policy {
             && (off(Control::HostSockets) || within(&self.more.sockets, &other.more.sockets))
             && (off(Control::Devices) || within(&self.more.devices, &other.more.devices))
             && (off(Control::Sysctls) || within(&self.more.sysctls, &other.more.sysctls))
+            && self.more.reads.iter().all(|path| {
+                let rule = if path.starts_with("/sys") { Rule::Sysfs } else { Rule::Procfs };
+                // The path itself: what is below may be a link to elsewhere.
+                !other.rules.has(rule) || other.more.reads.contains(path)
+            })
             && process::usable(self) & !process::usable(other) == 0
     }
 }
@@ -157,16 +171,47 @@ pub enum PolicyError {
         policy: String,
         /// The key.
         key: &'static str,
-        /// What is wrong with its value.
+        /// The value.
+        value: String,
+        /// What is wrong with it.
         problem: String,
     },
+    /// A policy that changes what forbids nothing.
+    #[error(
+        "policies.{policy}.{key}: the policy extends privileged, which forbids nothing: there is nothing to take away or \
+         to add; leave the key out, or extend baseline"
+    )]
+    Nothing {
+        /// The policy.
+        policy: String,
+        /// The key.
+        key: &'static str,
+    },
+    /// A default that nobody could ask for.
+    #[error(
+        "{table}default is {default}, which is looser than {table}ceiling, which is {ceiling}: what holds for everybody \
+         could be asked for by nobody; lower the default or raise the ceiling"
+    )]
+    Contradiction {
+        /// `engines.docker.` or nothing.
+        table: String,
+        /// The default.
+        default: String,
+        /// The ceiling.
+        ceiling: String,
+    },
+    /// A name that Kubernetes gives to no namespace.
+    #[error("namespaces.{0}: no namespace is called so; write small letters, digits and `-`, or `*` for any of them")]
+    Namespace(String),
     /// `without_rules` with a name that is no rule.
-    #[error("policies.{policy}.without_rules: {name:?} is not a rule; the rules are {}", rule_names())]
+    #[error("policies.{policy}.without_rules: {name:?} is not a rule{hint}; the rules are {}", rule_names())]
     Rule {
         /// The policy.
         policy: String,
         /// What stands there.
         name: String,
+        /// The nearest rule, or nothing.
+        hint: String,
     },
     /// A request for more than the ceiling.
     #[error(
@@ -199,7 +244,7 @@ pub fn registered(config: &Config, name: &str, level: Level, origin: &str) -> Po
 
 /// The level or policy of that name.
 pub fn named(config: &Config, name: &str, origin: &str) -> Result<Policy, PolicyError> {
-    let mut chain = Vec::new();
+    let mut chain: Vec<(&str, &PolicyConfig)> = Vec::new();
     let mut current = name;
     let mut place = origin.to_owned();
     let level = loop {
@@ -208,8 +253,7 @@ pub fn named(config: &Config, name: &str, origin: &str) -> Result<Policy, Policy
         }
         let Some(definition) = config.policies.get(current) else {
             let names = Level::ALL.map(Level::name).into_iter().chain(config.policies.keys().map(String::as_str));
-            let hint = nearest(current, names).map(|name| format!(" (did you mean {name:?}?)")).unwrap_or_default();
-            return Err(PolicyError::Unknown { name: current.into(), origin: place, hint });
+            return Err(PolicyError::Unknown { name: current.into(), origin: place, hint: hint(current, names) });
         };
         if chain.iter().any(|(seen, _)| *seen == current) {
             return Err(PolicyError::Cycle(current.into()));
@@ -220,57 +264,121 @@ pub fn named(config: &Config, name: &str, origin: &str) -> Result<Policy, Policy
     };
     let mut policy = Policy::of_level(level, origin);
     policy.name = name.into();
+    policy.mode = chain.iter().find_map(|(_, definition)| definition.mode).unwrap_or(config.mode);
     for (name, definition) in chain {
+        if let Some(key) = definition.changes().filter(|_| level == Level::Privileged) {
+            return Err(PolicyError::Nothing { policy: name.into(), key });
+        }
         for control in &definition.admit {
             policy = policy.admitting(admittable(name, control)?);
         }
         for rule in &definition.without_rules {
-            let rule =
-                Rule::from_name(rule).ok_or_else(|| PolicyError::Rule { policy: name.into(), name: rule.clone() })?;
+            let rule = Rule::from_name(rule).ok_or_else(|| PolicyError::Rule {
+                policy: name.into(),
+                name: rule.clone(),
+                hint: hint(rule, Rule::ALL.map(Rule::name)),
+            })?;
             policy.rules = policy.rules.without(rule);
         }
-        policy.more.extend(definition).map_err(|(key, problem)| PolicyError::Addition {
+        policy.more.extend(definition).map_err(|Unfit { key, value, problem }| PolicyError::Addition {
             policy: name.into(),
             key,
+            value,
             problem,
         })?;
     }
     Ok(policy)
 }
 
+fn hint<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> String {
+    nearest(word, names).map(|name| format!(" (did you mean {name:?}?)")).unwrap_or_default()
+}
+
 fn admittable(policy: &str, name: &str) -> Result<Control, PolicyError> {
     let problem = match Control::from_name(name) {
         Some(control) if control.optional() => return Ok(control),
         Some(_) => "can only be taken away by the level privileged: without it the kernel cannot judge the container",
-        None => &format!("is not a control; the controls are {}", control::optional_names()),
+        None => {
+            let hint = hint(name, Control::ALL.map(Control::name));
+            &format!("is not a control{hint}; the controls are {}", control::optional_names())
+        }
     };
     Err(PolicyError::Admit { policy: policy.into(), name: name.into(), problem: problem.into() })
 }
 
-/// Checks every name of a configuration, used or not; an error comes with the key that is at fault.
-pub(crate) fn check(config: &Config) -> Result<(), (String, PolicyError)> {
+/// Checks every name of a configuration, used or not; `both`: it gives a default and a ceiling.
+pub(super) fn check(config: &Config, both: bool) -> Result<(), Fault> {
     for name in config.policies.keys() {
         let key = format!("policies.{name}");
         if Level::from_name(name).is_some() {
-            return Err((key, PolicyError::Reserved(name.clone())));
+            return Err(PolicyError::Reserved(name.clone()).at(&key));
         }
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
         if !(1..32).contains(&name.len()) || !name.bytes().all(plain) {
-            return Err((key, PolicyError::Name(name.clone())));
+            return Err(PolicyError::Name(name.clone()).at(&key));
         }
-        named(config, name, &key).map_err(|error| (key, error))?;
+        named(config, name, &key).map_err(|error| error.at(&key))?;
     }
-    let engines = config.engines.iter().map(|(engine, choice)| (format!("engines.{}", engine.name()), choice));
-    let namespaces = config.namespaces.iter().map(|(name, choice)| (format!("namespaces.{name}"), choice));
-    for (key, choice) in engines.chain(namespaces) {
-        for (what, name) in [("default", &choice.default), ("ceiling", &choice.ceiling)] {
-            if let Some(name) = name {
-                named(config, name, &format!("`{key}.{what}`")).map_err(|error| (key.clone(), error))?;
-            }
+    for name in config.namespaces.keys() {
+        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-*".contains(&byte);
+        if name.is_empty() || !name.bytes().all(plain) {
+            return Err(PolicyError::Namespace(name.clone()).at(&format!("namespaces.{name}")));
         }
     }
-    for (key, name) in [("default", &config.default), ("ceiling", &config.ceiling)] {
-        named(config, name, &format!("`{key}`")).map_err(|error| (key.into(), error))?;
+    let engines = config.engines.iter().map(|(engine, choice)| (format!("engines.{}.", engine.name()), choice));
+    let namespaces = config.namespaces.iter().map(|(name, choice)| (format!("namespaces.{name}."), choice));
+    for (table, choice) in engines.chain(namespaces) {
+        let (default, ceiling) = (choice.default.as_deref(), choice.ceiling.as_deref());
+        pair(config, &table, default, ceiling, default.is_some() && ceiling.is_some())?;
     }
-    Ok(())
+    pair(config, "", Some(&config.default), Some(&config.ceiling), both)
+}
+
+/// Checks a default and a ceiling, and, where both are meant, that they go together.
+fn pair(config: &Config, table: &str, default: Option<&str>, ceiling: Option<&str>, both: bool) -> Result<(), Fault> {
+    let find = |what: &str, name: Option<&str>| {
+        let key = format!("{table}{what}");
+        name.map(|name| named(config, name, &format!("`{key}`")).map_err(|error| error.at(&key))).transpose()
+    };
+    match (find("default", default)?, find("ceiling", ceiling)?) {
+        (Some(default), Some(ceiling)) if both && !default.at_least_as_strict_as(&ceiling) => {
+            let error =
+                PolicyError::Contradiction { table: table.into(), default: default.name, ceiling: ceiling.name };
+            Err(error.at(&format!("{table}default")))
+        }
+        _ => Ok(()),
+    }
+}
+
+impl PolicyError {
+    /// Where it stands in the configuration, as far as the error tells; `key` otherwise.
+    fn at(self, key: &str) -> Fault {
+        let (key, value) = match &self {
+            Self::Unknown { origin, .. } if origin.starts_with("policies.") && origin != key => (origin.clone(), None),
+            Self::Admit { policy, name, .. } => (format!("policies.{policy}.admit"), Some(name.clone())),
+            Self::Rule { policy, name, .. } => (format!("policies.{policy}.without_rules"), Some(name.clone())),
+            Self::Addition { policy, key, value, .. } => (format!("policies.{policy}.{key}"), Some(value.clone())),
+            Self::Nothing { policy, key } => (format!("policies.{policy}.{key}"), None),
+            _ => (key.to_owned(), None),
+        };
+        Fault { key, value, message: self.to_string() }
+    }
+}
+
+impl PolicyConfig {
+    /// The first key by which it differs from what it extends, the mode aside.
+    fn changes(&self) -> Option<&'static str> {
+        [
+            ("admit", self.admit.is_empty()),
+            ("without_rules", self.without_rules.is_empty()),
+            ("allowed_mounts", self.allowed_mounts.is_empty()),
+            ("allowed_sockets", self.allowed_sockets.is_empty()),
+            ("devices", self.devices.is_empty()),
+            ("capabilities", self.capabilities.is_empty()),
+            ("sysctls", self.sysctls.is_empty()),
+            ("reads", self.reads.is_empty()),
+        ]
+        .into_iter()
+        .find_map(|(key, empty)| (!empty).then_some(key))
+    }
 }

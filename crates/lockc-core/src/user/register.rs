@@ -59,6 +59,9 @@ pub struct NewContainer {
     pub propagating: Vec<PathBuf>,
     /// Unix sockets of the host that the policy names.
     pub sockets: Vec<PathBuf>,
+    /// What may be read in procfs and sysfs beyond what every container may, as [`reads::resolve`](super::reads::resolve)
+    /// found it.
+    pub reads: Vec<PathBuf>,
     /// Devices beyond those of every container.
     pub devices: Vec<GivenDevice>,
 }
@@ -154,6 +157,7 @@ impl Registry {
             rules: new.rules.0,
             capabilities: new.capabilities,
             root_uid: new.root_uid,
+            reads: self.read_set(&new.reads)?,
             created_ns: now_ns(),
             id_hash: hash,
             id: padded(&new.id),

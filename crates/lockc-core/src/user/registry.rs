@@ -20,8 +20,8 @@ use sha2::{Digest as _, Sha256};
 use super::{error::RegistryError, paths, sys};
 use crate::{
     abi::{
-        ABI_VERSION, ContainerEntry, ContainerKey, ENTRY_DELETING, ENTRY_GUARD, GivenKey, LABEL_SEEN, Meta,
-        STATE_SETUP, TaskLabel, Usage,
+        ABI_VERSION, ContainerEntry, ContainerKey, ENTRY_DELETING, ENTRY_GUARD, GivenKey, LABEL_SEEN, Meta, NameRule,
+        ReadKey, ReadSet, STATE_SETUP, TaskLabel, Usage,
     },
     hooks::PROGRAMS,
 };
@@ -47,6 +47,8 @@ pub struct Registry {
     pub(super) usage: Array<MapData, Usage>,
     pub(super) given: HashMap<MapData, GivenKey, u32>,
     pub(super) ids: HashMap<MapData, [u8; 32], ContainerKey>,
+    pub(super) reads: HashMap<MapData, ReadKey, NameRule>,
+    pub(super) read_sets: HashMap<MapData, [u8; 32], ReadSet>,
     pub(super) meta: Array<MapData, Meta>,
 }
 
@@ -122,6 +124,8 @@ impl Registry {
             usage: array("usage")?,
             given: hash("given")?,
             ids: hash("ids")?,
+            reads: hash("reads")?,
+            read_sets: hash("read_sets")?,
             meta,
         })
     }

@@ -8,7 +8,9 @@ use std::{
     os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd},
 };
 
-use crate::abi::{ContainerEntry, ContainerKey, Event, FileId, GivenKey, Meta, NameKey, NameRule, TaskLabel, Usage};
+use crate::abi::{
+    ContainerEntry, ContainerKey, Event, FileId, GivenKey, Meta, NameKey, NameRule, ReadKey, ReadSet, TaskLabel, Usage,
+};
 
 macro_rules! pod {
     ($($type:ty),*) => {$(
@@ -18,7 +20,20 @@ macro_rules! pod {
     )*};
 }
 
-pod!(ContainerEntry, ContainerKey, Event, FileId, GivenKey, Meta, NameKey, NameRule, TaskLabel, Usage);
+pod!(
+    ContainerEntry,
+    ContainerKey,
+    Event,
+    FileId,
+    GivenKey,
+    Meta,
+    NameKey,
+    NameRule,
+    ReadKey,
+    ReadSet,
+    TaskLabel,
+    Usage
+);
 
 /// `enum bpf_cmd`, include/uapi/linux/bpf.h.
 #[derive(Clone, Copy)]

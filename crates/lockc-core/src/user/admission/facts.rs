@@ -75,6 +75,10 @@ pub trait Facts {
     fn others_may_change(&self, path: &Path) -> io::Result<bool>;
     /// What lockc itself consists of: its configuration and its programs.
     fn own_files(&self) -> Vec<PathBuf>;
+    /// The symbolic links directly in a directory; none where it cannot be read.
+    fn links(&self, _directory: &Path) -> Vec<PathBuf> {
+        Vec::new()
+    }
     /// The mount table.
     fn mounts(&self) -> io::Result<Vec<MountedAt>>;
     /// Whether containerd gives an AppArmor profile to every container that asks for nothing else.
@@ -164,6 +168,14 @@ impl Facts for Host {
         Path::new("/sys/kernel/security/apparmor").exists()
             && Path::new("/sbin/apparmor_parser").exists()
             && fs::read("/sys/module/apparmor/parameters/enabled").is_ok_and(|text| text.starts_with(b"Y"))
+    }
+
+    fn links(&self, directory: &Path) -> Vec<PathBuf> {
+        let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+        entries
+            .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_symlink()))
+            .map(|entry| entry.path())
+            .collect()
     }
 
     fn mounts(&self) -> io::Result<Vec<MountedAt>> {

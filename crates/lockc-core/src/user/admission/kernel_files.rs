@@ -3,10 +3,13 @@
 //! The kernel side judges procfs and sysfs by itself; the masks are what holds for a policy without its rules, and what
 //! the Pod Security Standards ask for.
 
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 
 use super::{Findings, Request};
-use crate::user::{config::globs::fits, policy::Control, spec::Linux};
+use crate::{
+    rules::Rule,
+    user::{config::globs::fits, policy::Control, spec::Linux},
+};
 
 /// Paths that every engine hides (Docker 26 and 28, containerd 1.7 and 2.1, Podman 5.4 and 5.8, `runc spec`, `crun spec`).
 pub const MASKED: [&str; 9] = [
@@ -65,9 +68,15 @@ pub(super) fn judge(request: &Request<'_>, findings: &mut Findings<'_>) {
 }
 
 fn masks(linux: &Linux, findings: &mut Findings<'_>) {
+    // What a policy lets be read need not be hidden: the kernel side denies the rest of it.
+    let let_be_read = |path: &str| {
+        let rule = if path.starts_with("/sys") { Rule::Sysfs } else { Rule::Procfs };
+        let near = |read: &PathBuf| read.starts_with(path) || Path::new(path).starts_with(read);
+        findings.policy.rules.has(rule) && findings.policy.more.reads.iter().any(near)
+    };
     let hidden = |path: &str| linux.masked_paths.iter().any(|masked| is_same(masked, path));
     let read_only = |path: &str| linux.readonly_paths.iter().any(|masked| is_same(masked, path));
-    let seen: Vec<&str> = MASKED.into_iter().filter(|path| !hidden(path)).collect();
+    let seen: Vec<&str> = MASKED.into_iter().filter(|path| !hidden(path) && !let_be_read(path)).collect();
     let changeable: Vec<&str> = READ_ONLY.into_iter().filter(|path| !hidden(path) && !read_only(path)).collect();
     let remedy = "leave systempaths=unconfined (unmask=…, procMount: Unmasked, --privileged) out";
     for (paths, what) in [(seen, "not hidden"), (changeable, "not read-only")] {
@@ -75,6 +84,11 @@ fn masks(linux: &Linux, findings: &mut Findings<'_>) {
             findings.add(Control::ProcMount, format!("{} {what}", paths.join(", ")), remedy);
         }
     }
+}
+
+/// The masked path that hides what a policy lets be read: the mount of the runtime stands before the kernel side.
+pub fn hides<'a>(linux: &'a Linux, read: &Path) -> Option<&'a Path> {
+    linux.masked_paths.iter().map(PathBuf::as_path).find(|masked| read.starts_with(masked))
 }
 
 /// Whether `path` is written otherwise, but the same (`/proc//kcore/`).

@@ -36,8 +36,9 @@ use std::{
 
 use super::{
     GivenDevice,
-    config::{Config, Engine},
+    config::{Config, Engine, Mode},
     policy::{Control, Policy, Strength},
+    reads,
     spec::{Process, Spec},
 };
 pub use engines::Engines;
@@ -73,6 +74,12 @@ pub struct Given {
     pub sockets: Vec<PathBuf>,
     /// Devices of its specification.
     pub devices: Vec<GivenDevice>,
+    /// What it may read in procfs and sysfs beyond what every container may.
+    pub reads: Vec<PathBuf>,
+    /// Why something that its policy lets it read stays unreadable all the same.
+    pub unread: Vec<String>,
+    /// What the policy forbids, and in the mode audit lets pass.
+    pub reported: Vec<Violation>,
     /// Whether the specification gives every device there is.
     pub all_devices: bool,
     /// The host's number of its uid 0.
@@ -131,11 +138,26 @@ impl<'a> Findings<'a> {
         self.strength(control) != Strength::Off
     }
 
+    /// What is let pass, or everything, if something is refused. In the mode audit only what nothing can be reported
+    /// without is.
+    fn outcome(self, can_report: bool) -> Result<Vec<Violation>, Vec<Violation>> {
+        let passes = |violation: &Violation| self.policy.mode == Mode::Audit && violation.control.optional();
+        if !can_report && !self.found.is_empty() {
+            return Err(self.found);
+        }
+        let (passing, refused): (Vec<_>, Vec<_>) = self.found.into_iter().partition(passes);
+        if refused.is_empty() { Ok(passing) } else { Err(refused) }
+    }
+
     /// Notes a violation unless the policy is without that control.
     fn add(&mut self, control: Control, what: String, remedy: impl Into<String>) {
         if self.applies(control) {
             let remedy = match (remedy.into(), control.optional()) {
                 (remedy, true) => format!("{remedy}, or use a policy that admits {}", control.name()),
+                (remedy, false) if self.policy.mode == Mode::Audit => format!(
+                    "{remedy}, or use the level privileged; the mode audit does not let it pass: without this control \
+                     lockc could not report what the container does, or would be the container's to change"
+                ),
                 (remedy, false) => format!("{remedy}, or use the level privileged"),
             };
             self.found.push(Violation { control, what, policy: self.policy.to_string(), remedy });
@@ -186,14 +208,18 @@ pub fn admit(
             "create the container anew",
         );
     }
-    if findings.found.is_empty() { Ok(given) } else { Err(findings.found) }
+    let resolved = reads::resolve(&policy.more.reads, facts);
+    (given.reads, given.unread) = (resolved.paths, resolved.left_out);
+    // Without a root file system there is nothing that could be reported.
+    given.reported = findings.outcome(given.rootfs != Path::new(""))?;
+    Ok(given)
 }
 
-/// Judges a process that joins a container.
-pub fn admit_process(process: &Process, policy: &Policy) -> Result<(), Vec<Violation>> {
+/// Judges a process that joins a container; what the mode audit lets pass, or everything that the policy refuses.
+pub fn admit_process(process: &Process, policy: &Policy) -> Result<Vec<Violation>, Vec<Violation>> {
     let mut findings = Findings::new(policy, false);
     judge_process(process, &mut findings);
-    if findings.found.is_empty() { Ok(()) } else { Err(findings.found) }
+    findings.outcome(true)
 }
 
 fn judge_process(process: &Process, findings: &mut Findings<'_>) {

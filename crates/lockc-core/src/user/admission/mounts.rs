@@ -162,6 +162,8 @@ impl Judge<'_> {
                 format!("{label} gives a unix socket of the host"),
                 format!("add it to allowed_sockets in {CONFIG_PATH}"),
             );
+            // In the mode audit it is there, and connecting to it is reported.
+            given.mounts.push(source);
         }
     }
 

@@ -10,9 +10,9 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use toml::de::DeTable;
+use toml::de::{DeTable, DeValue};
 
-use super::{Choice, Config, ConfigError, Engine, Fail, PolicyConfig, nearest};
+use super::{Choice, Config, ConfigError, Engine, Fail, Fault, Mode, PolicyConfig, nearest};
 
 /// Larger than any configuration that a person wrote.
 const SIZE_LIMIT: u64 = 1 << 20;
@@ -32,8 +32,8 @@ impl fmt::Display for Origin {
     }
 }
 
-/// The configuration with the place of each value that a file gives: by key, or by table and name
-/// (`policies.monitoring`).
+/// The configuration with the place of each value that a file gives: by key, by table and name (`policies.monitoring`),
+/// by the key in that (`policies.monitoring.admit`), and by the value in a list (`policies.monitoring.admit["devices"]`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Loaded {
     /// What holds.
@@ -55,6 +55,8 @@ struct Part {
     ceiling: Option<String>,
     /// What happens when the kernel side cannot be reached.
     fail: Option<Fail>,
+    /// Whether what a policy forbids is refused and denied (enforce), or only reported (audit).
+    mode: Option<Mode>,
     /// Whether containers without network may use 127.0.0.0/8.
     offline_loopback: Option<bool>,
     /// Optional LSM hooks without which `lockc load` fails.
@@ -202,10 +204,10 @@ impl Loaded {
             },
         };
         let part: Part = toml::from_str(text).map_err(syntax)?;
-        for (key, line) in places(&DeTable::parse(text).map_err(syntax)?.into_inner(), text) {
+        for (key, line, alone) in places(&DeTable::parse(text).map_err(syntax)?.into_inner(), text) {
             let origin = Origin { path: path.into(), line };
             match self.origins.insert(key.clone(), origin) {
-                Some(other) if key.contains('.') => {
+                Some(other) if alone => {
                     return Err(ConfigError::Twice { path: path.into(), line, key, other });
                 }
                 _ => {}
@@ -215,6 +217,7 @@ impl Loaded {
         put(&mut config.default, part.default);
         put(&mut config.ceiling, part.ceiling);
         put(&mut config.fail, part.fail);
+        put(&mut config.mode, part.mode);
         put(&mut config.offline_loopback, part.offline_loopback);
         put(&mut config.require, part.require);
         put(&mut config.runtimes, part.runtimes);
@@ -230,12 +233,13 @@ impl Loaded {
 
     /// What no single file shows: names that one file uses and another defines.
     fn checked(self, path: &Path) -> Result<Self, ConfigError> {
-        self.config.check().map_err(|(key, message)| {
-            // The place of the key, or of the table that it is in.
-            let origin = key.as_ref().and_then(|key| {
-                let table = key.rsplit_once('.').map(|(table, _)| table);
-                self.origins.get(key).or_else(|| self.origins.get(table?))
-            });
+        let both = ["default", "ceiling"].iter().all(|key| self.origins.contains_key(*key));
+        self.config.check(both).map_err(|Fault { key, value, message }| {
+            // The place of the value, of the key, or of the table that it is in.
+            let value = value.map(|value| format!("{key}[{value:?}]"));
+            let table = key.rsplit_once('.').map(|(table, _)| table);
+            let origin = [value.as_deref(), Some(key.as_str()), table].into_iter().flatten();
+            let origin = origin.filter_map(|key| self.origins.get(key)).next();
             match origin {
                 Some(origin) => ConfigError::Invalid {
                     path: origin.path.clone(),
@@ -254,23 +258,46 @@ fn put<T>(value: &mut T, given: Option<T>) {
     }
 }
 
-/// Every key of the first level, and of the tables' entries, with its line.
-fn places(table: &DeTable<'_>, text: &str) -> Vec<(String, usize)> {
-    let line = |at: usize| text.bytes().take(at).filter(|byte| *byte == b'\n').count() + 1;
-    let mut places = Vec::new();
+/// Every key, and every text in a list, with its line and whether only one file may have it.
+fn places(table: &DeTable<'_>, text: &str) -> Vec<(String, usize, bool)> {
+    let mut places = Places { text, found: Vec::new() };
     for (key, value) in table {
         let name = key.get_ref().as_ref();
         match value.get_ref().as_table() {
             Some(entries) if TABLES.contains(&name) => {
-                let entry = |(entry, _): (&toml::Spanned<toml::de::DeString<'_>>, _)| {
-                    (format!("{name}.{}", entry.get_ref()), line(entry.span().start))
-                };
-                places.extend(entries.iter().map(entry));
+                for (entry, value) in entries {
+                    let path = format!("{name}.{}", entry.get_ref());
+                    places.add(path.clone(), entry.span().start, true);
+                    for (key, value) in value.get_ref().as_table().into_iter().flatten() {
+                        places.value(format!("{path}.{}", key.get_ref()), key.span().start, value.get_ref());
+                    }
+                }
             }
-            _ => places.push((name.to_owned(), line(key.span().start))),
+            _ => places.value(name.to_owned(), key.span().start, value.get_ref()),
         }
     }
-    places
+    places.found
+}
+
+struct Places<'a> {
+    text: &'a str,
+    found: Vec<(String, usize, bool)>,
+}
+
+impl Places<'_> {
+    fn add(&mut self, key: String, at: usize, alone: bool) {
+        let line = self.text.bytes().take(at).filter(|byte| *byte == b'\n').count() + 1;
+        self.found.push((key, line, alone));
+    }
+
+    fn value(&mut self, key: String, at: usize, value: &DeValue<'_>) {
+        for item in value.as_array().into_iter().flatten() {
+            if let Some(text) = item.get_ref().as_str() {
+                self.add(format!("{key}[{text:?}]"), item.span().start, false);
+            }
+        }
+        self.add(key, at, false);
+    }
 }
 
 /// The key that was probably meant, from serde's "unknown field `a`, expected one of `b`, `c`".

@@ -13,7 +13,7 @@ use std::{collections::BTreeMap, io, path::PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::{additions, policy};
-use crate::hooks;
+use crate::{abi, hooks};
 
 #[cfg(feature = "schema")]
 pub use files::schema;
@@ -31,6 +31,8 @@ pub struct Config {
     pub ceiling: String,
     /// What happens when the kernel side cannot be reached.
     pub fail: Fail,
+    /// Whether what a policy forbids is refused and denied, or only reported.
+    pub mode: Mode,
     /// Whether the level offline, and policies that extend it, leave the loopback addresses of IPv4.
     pub offline_loopback: bool,
     /// Optional LSM hooks without which `lockc load` fails.
@@ -106,6 +108,41 @@ pub enum Fail {
     Open,
 }
 
+/// `mode`: what becomes of what a policy forbids.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// It is refused and denied.
+    #[default]
+    Enforce,
+    /// It is allowed and reported: to find out what a policy would break.
+    Audit,
+}
+
+impl Mode {
+    /// The name in configuration and messages.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Enforce => "enforce",
+            Self::Audit => "audit",
+        }
+    }
+
+    /// `MODE_*` of [`abi`](crate::abi).
+    pub const fn raw(self) -> u32 {
+        match self {
+            Self::Enforce => abi::MODE_ENFORCE,
+            Self::Audit => abi::MODE_AUDIT,
+        }
+    }
+
+    /// The mode of a container's entry. Of an unknown one the stricter is true.
+    pub const fn from_raw(raw: u32) -> Self {
+        if raw == abi::MODE_AUDIT { Self::Audit } else { Self::Enforce }
+    }
+}
+
 /// `[policies.NAME]`.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
@@ -113,6 +150,9 @@ pub enum Fail {
 pub struct PolicyConfig {
     /// A level or another policy.
     pub extends: String,
+    /// Instead of the mode of what it extends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<Mode>,
     /// Admission controls taken away.
     #[serde(default)]
     pub admit: Vec<String>,
@@ -134,6 +174,20 @@ pub struct PolicyConfig {
     /// Sysctls that containers may set beyond the safe ones; `*` stands for any characters.
     #[serde(default)]
     pub sysctls: Vec<String>,
+    /// Files and directories of procfs and sysfs that containers may read, themselves and all below.
+    #[serde(default)]
+    pub reads: Vec<PathBuf>,
+}
+
+/// What makes no sense, and where.
+#[derive(Debug)]
+pub(super) struct Fault {
+    /// The key (`policies.NAME.admit`).
+    pub key: String,
+    /// The value in its list, where one is at fault.
+    pub value: Option<String>,
+    /// The reason, with what to write instead.
+    pub message: String,
 }
 
 impl Default for Config {
@@ -142,6 +196,7 @@ impl Default for Config {
             default: "baseline".into(),
             ceiling: "baseline".into(),
             fail: Fail::Closed,
+            mode: Mode::Enforce,
             offline_loopback: false,
             require: Vec::new(),
             runtimes: Vec::new(),
@@ -221,8 +276,8 @@ impl Config {
         found.map(|(key, choice)| (key.as_str(), choice))
     }
 
-    /// What makes no sense: the key, where one is at fault, and the reason with what to write instead.
-    fn check(&self) -> Result<(), (Option<String>, String)> {
+    /// Whether it makes sense; `both`: a file gives `default` and `ceiling`, so that one of them is not just missing.
+    fn check(&self, both: bool) -> Result<(), Fault> {
         let lists = [
             ("runtimes", &self.runtimes),
             ("allowed_mounts", &self.allowed_mounts),
@@ -233,7 +288,7 @@ impl Config {
             for path in paths {
                 if !additions::is_plain(path) {
                     let message = format!("{key}: {path:?} is not an absolute path without `..`; write the full path");
-                    return Err((Some(key.into()), message));
+                    return Err(Fault { key: key.into(), value: Some(path.to_string_lossy().into()), message });
                 }
             }
         }
@@ -243,10 +298,10 @@ impl Config {
                 let hint = hint.map(|name| format!(" (did you mean {name:?}?)")).unwrap_or_default();
                 let message =
                     format!("require: {name:?} is not an LSM hook of lockc's{hint}; docs/hooks.md has them all");
-                return Err((Some("require".into()), message));
+                return Err(Fault { key: "require".into(), value: Some(name.clone()), message });
             }
         }
-        policy::check(self).map_err(|(key, error)| (Some(key), error.to_string()))
+        policy::check(self, both)
     }
 }
 
