@@ -1,6 +1,7 @@
 //! The cases, as tables by topic; and what a case is.
 
 mod admission;
+mod audit;
 mod demo;
 mod docker_bypass;
 mod docker_select;
@@ -16,6 +17,7 @@ mod ordinary;
 mod own;
 mod paths;
 mod pseudo;
+mod reads;
 mod sockets;
 mod standards;
 mod storage;
@@ -161,6 +163,7 @@ pub fn all() -> Vec<Case> {
         ordinary::ROWS,
         mounts::ROWS,
         pseudo::ROWS,
+        reads::ROWS,
         kernel_log::ROWS,
         sockets::ROWS,
         files::ROWS,
@@ -173,6 +176,7 @@ pub fn all() -> Vec<Case> {
         own::ROWS,
         admission::ROWS,
         lifecycle::ROWS,
+        audit::ROWS,
     ];
     let docker = [
         demo::ROWS,
