@@ -13,7 +13,7 @@ use super::{
     reads::Set,
     registry::{Registry, map_error},
 };
-use crate::abi::{NameRule, READ_NAME_LEN, ReadKey, ReadSet};
+use crate::abi::{ContainerKey, NameRule, READ_NAME_LEN, ReadKey, ReadSet};
 
 fn key(node: u32, name: &str) -> ReadKey {
     let mut key = ReadKey { node, name: [0; READ_NAME_LEN] };
@@ -68,7 +68,8 @@ impl Registry {
         let mut used = BTreeSet::new();
         for slot in 0..self.read_meta()?.slots_used {
             let entry = self.container(slot)?;
-            if entry.generation != 0 {
+            let key = ContainerKey { slot, generation: entry.generation };
+            if entry.reads != 0 && !self.is_over(key)? {
                 used.insert(entry.reads);
             }
         }

@@ -23,6 +23,12 @@ default = 'restricted'
 [policies.monitoring]
 extends = 'baseline'
 admit = ['host-namespaces']
+[policies.audited]
+extends = 'restricted'
+mode = 'audit'
+[policies.reading]
+extends = 'baseline'
+reads = ['/proc/kallsyms']
 ";
 
 fn config() -> Config {
@@ -59,9 +65,15 @@ fn requests_hold_up_to_the_nearest_ceiling() {
         |name| Asked { label: Some(name), engine: Some(Engine::Docker), ..Asked::default() },
     ];
     for ask in means {
-        for (policy, granted) in
-            [("restricted", true), ("offline", true), ("baseline", true), ("monitoring", false), ("privileged", false)]
-        {
+        for (policy, granted) in [
+            ("restricted", true),
+            ("offline", true),
+            ("baseline", true),
+            ("monitoring", false),
+            ("audited", false),
+            ("reading", false),
+            ("privileged", false),
+        ] {
             assert_eq!(name(&ask(policy)).is_ok(), granted, "{policy}");
         }
         let team = |policy| Asked { namespace: Some("team-a"), ..ask(policy) };
@@ -100,7 +112,7 @@ fn a_pods_containers_take_its_policy_unless_they_ask_for_a_tighter_one() {
 }
 
 fn level() -> impl Strategy<Value = &'static str> {
-    prop::sample::select(vec!["privileged", "monitoring", "baseline", "restricted", "offline"])
+    prop::sample::select(vec!["privileged", "monitoring", "audited", "reading", "baseline", "restricted", "offline"])
 }
 
 fn maybe<T: Clone + std::fmt::Debug + 'static>(values: Vec<T>) -> impl Strategy<Value = Option<T>> {
@@ -134,6 +146,41 @@ proptest! {
         {
             prop_assert!(policy.at_least_as_strict_as(&ceiling));
             prop_assert!(asked.sandbox.is_none_or(|sandbox| policy.at_least_as_strict_as(&sandbox)));
+        }
+    }
+}
+
+proptest! {
+    /// Whoever asks by whatever means: what a lower ceiling grants, a higher one grants alike; and what tightens the choice of
+    /// a container that asks for nothing is never answered with something looser.
+    #[test]
+    fn a_lower_ceiling_grants_nothing_more(
+        annotation in prop::option::of(level()),
+        label in prop::option::of(level()),
+        ceilings in prop::array::uniform2(level()),
+        place in 0..3usize,
+        sandbox in maybe(Level::ALL.to_vec()),
+        engine in maybe(vec![Engine::Docker, Engine::Crio]),
+        namespace in maybe(vec!["team-a", "other"]),
+        pod_is_claimed in any::<bool>(),
+    ) {
+        let with = |ceiling: &str| {
+            let mut config = config();
+            match place {
+                0 => config.ceiling = ceiling.into(),
+                1 => config.engines.entry(Engine::Docker).or_default().ceiling = Some(ceiling.into()),
+                _ => config.namespaces.entry("team-*".into()).or_default().ceiling = Some(ceiling.into()),
+            }
+            config
+        };
+        let sandbox = sandbox.map(|level| Policy::of_level(level, "x"));
+        let asked = Asked { annotation, label, engine, namespace, sandbox, pod_is_claimed, ..Asked::default() };
+        let (lower, higher) = (with(ceilings[0]), with(ceilings[1]));
+        let named = |name: &str| named(&lower, name, "x").unwrap();
+        prop_assume!(named(ceilings[0]).at_least_as_strict_as(&named(ceilings[1])));
+        if let Ok(policy) = resolve(&lower, &asked) {
+            let other = resolve(&higher, &asked);
+            prop_assert!(other.as_ref().is_ok_and(|other| *other == policy), "{:?} {:?}", policy, other);
         }
     }
 }

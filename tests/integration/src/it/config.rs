@@ -55,11 +55,32 @@ without_rules = ["user-namespace"]
 [policies.mounting]
 extends = "test"
 without_rules = ["mount"]
+
+[policies.reads-dmi]
+extends = "test"
+reads = ["/proc/kallsyms", "/sys/class/dmi/id"]
+
+[policies.reads-block]
+extends = "test"
+reads = ["/proc/interrupts", "/sys/class/block", "/sys/fs/ext4"]
+
+[policies.reads-nothing-there]
+extends = "test"
+reads = ["/sys/class/none-such"]
+
+[policies.audited]
+extends = "baseline"
+mode = "audit"
 "#;
 
 /// Writes the configuration for one real runtime.
 pub fn write(runtime: Runtime) -> Result<()> {
     write_for(runtime.path())
+}
+
+/// As [`write`], and what comes before the tables.
+pub fn write_with(runtime: Runtime, keys: &str) -> Result<()> {
+    put(&format!("{keys}runtimes = [\"{}\"]\nceiling = \"baseline\"\n{POLICIES}", runtime.path()))
 }
 
 /// Writes it for another program in the runtime's place.

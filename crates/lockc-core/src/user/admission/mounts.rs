@@ -6,12 +6,13 @@ use super::{
     Engines, Findings, Given, Request, devices,
     facts::{Facts, Kind},
     own::{Own, brings_submounts},
+    process::short_name,
     trees::{Place, Reach, Trees},
 };
 use crate::{
     rules::Rule,
     user::{
-        config::{CONFIG_PATH, Config},
+        config::{CONFIG_PATH, Config, Mode},
         policy::{Control, Strength},
         spec::Mount,
     },
@@ -41,7 +42,12 @@ pub(super) fn judge(
             return Given::default();
         }
     };
-    let own = Own::new(&trees, facts, findings.policy.rules.has(Rule::Mount));
+    // In the mode audit nothing but the lack of the capability keeps a container from a remount.
+    let process = request.spec.process.as_ref();
+    let may_mount =
+        process.is_none_or(|process| process.capabilities.all().any(|name| short_name(name) == "SYS_ADMIN"));
+    let sealed = if findings.policy.mode == Mode::Audit { !may_mount } else { findings.policy.rules.has(Rule::Mount) };
+    let own = Own::new(&trees, facts, sealed);
     let judge = Judge { request, config, engines: &engines, trees: &trees, own: &own, facts };
     let mut given = Given::default();
     judge.rootfs(&mut given, findings);
@@ -131,9 +137,13 @@ impl Judge<'_> {
                 findings.add(Control::Devices, format!("{label} gives a {what}"), "leave the device out");
             }
             Kind::Directory | Kind::File => {
-                if let Some((what, remedy)) = self.refusal(&source, mount, findings) {
+                let refusal = self.refusal(&source, mount, findings);
+                // A mount that the mode audit lets pass must not be lockc's own.
+                let judge_own = refusal.is_none() || findings.policy.mode == Mode::Audit;
+                if let Some((what, remedy)) = refusal {
                     findings.add(Control::HostMounts, format!("{label} {what}"), remedy);
-                } else if let Some(own) = self.own.changed_by(mount, &self.trees.place(&source)) {
+                }
+                if let Some(own) = self.own.changed_by(mount, &self.trees.place(&source)).filter(|_| judge_own) {
                     findings.add(
                         Control::OwnFiles,
                         format!("{label} lets the container change {}", own.display()),

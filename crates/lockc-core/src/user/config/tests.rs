@@ -33,12 +33,12 @@ fn a_missing_file_is_the_defaults_and_a_dangling_link_is_not() {
 #[test]
 fn every_key_is_read() {
     let config = parse(
-        "default = 'restricted'\nceiling = 'test'\nfail = 'open'\nruntimes = ['/usr/bin/crun']\nallowed_mounts = ['/data']\n\
+        "default = 'restricted'\nceiling = 'test'\nfail = 'open'\nmode = 'audit'\nruntimes = ['/usr/bin/crun']\nallowed_mounts = ['/data']\n\
          allowed_sockets = ['/run/x.sock']\nengine_dirs = ['/data/docker']\n[policies.test]\nextends = 'baseline'\n\
          admit = ['capabilities']\nwithout_rules = ['mount']\n",
     )
     .unwrap();
-    assert_eq!(config.fail, Fail::Open);
+    assert_eq!((config.fail, config.mode), (Fail::Open, Mode::Audit));
     assert_eq!(config.runtimes, [Path::new("/usr/bin/crun")]);
     assert_eq!(config.policies["test"].without_rules, ["mount"]);
     assert_eq!(parse("").unwrap(), Config::default());
@@ -132,11 +132,42 @@ fn what_two_files_define_is_a_contradiction() {
 fn what_makes_no_sense_is_said_with_file_and_line() {
     for (text, says) in [
         ("\n\ndefault = 'lax'\n", "a.toml: line 3: unknown policy \"lax\""),
-        ("[engines.docker]\ndefault = 'basline'\n", "a.toml: line 1: unknown policy \"basline\""),
-        ("[namespaces.'a*']\nceiling = 'x'\n", "a.toml: line 1: unknown policy \"x\" in `namespaces.a*.ceiling`"),
+        ("[engines.docker]\ndefault = 'basline'\n", "a.toml: line 2: unknown policy \"basline\""),
+        ("[namespaces.'a*']\nceiling = 'x'\n", "a.toml: line 2: unknown policy \"x\" in `namespaces.a*.ceiling`"),
         ("\nallowed_mounts = ['x']\n", "a.toml: line 2: allowed_mounts"),
-        ("[policies.a]\nextends = 'baseline'\nadmit = ['x']\n", "a.toml: line 1: policies.a.admit"),
+        ("[policies.a]\nextends = 'baseline'\nadmit = ['x']\n", "a.toml: line 3: policies.a.admit"),
         ("[engines.dokcer]\n", "`docker`"),
+        ("[policies.a]\nextends = 'b'\n", "a.toml: line 2: unknown policy \"b\""),
+        (
+            "[policies.a]\nextends = 'baseline'\nwithout_rules = [\n  'mount',\n  'mout',\n]\n",
+            "a.toml: line 5: policies.a.without_rules: \"mout\" is not a rule (did you mean \"mount\"?)",
+        ),
+        ("[policies.a]\nextends = 'baseline'\nadmit = ['host-mount']\n", "(did you mean \"host-mounts\"?)"),
+        ("[policies.a]\nextends = 'baseline'\ncapabilities = ['NET_ADMN']\n", "(did you mean \"NET_ADMIN\"?)"),
+        (
+            "[policies.a]\nextends = 'baseline'\n\nreads = ['/proc/kcore']\n",
+            "a.toml: line 4: policies.a.reads: \"/proc/kcore\" is the memory",
+        ),
+        ("[policies.a]\nextends = 'baseline'\nreeds = ['/proc/kcore']\n", "did you mean `reads`"),
+        (
+            "[policies.a]\nextends = 'privileged'\nreads = ['/proc/kallsyms']\n",
+            "a.toml: line 3: policies.a.reads: the policy extends privileged",
+        ),
+        ("mode = 'audt'\n", "did you mean `audit`"),
+        ("[policies.a]\nextends = 'baseline'\nmode = 'x'\n", "line 3"),
+        (
+            "[engines.docker]\nceiling = 'restricted'\ndefault = 'baseline'\n",
+            "a.toml: line 3: engines.docker.default is baseline, which is looser than engines.docker.ceiling, which is restricted",
+        ),
+        (
+            "[namespaces.a]\ndefault = 'p'\nceiling = 'baseline'\n[policies.p]\nextends = 'baseline'\nmode = 'audit'\n",
+            "a.toml: line 2: namespaces.a.default is p, which is looser",
+        ),
+        (
+            "default = 'privileged'\nceiling = 'baseline'\n",
+            "a.toml: line 1: default is privileged, which is looser than ceiling",
+        ),
+        ("[namespaces.Team]\n", "a.toml: line 1: namespaces.Team: no namespace is called so"),
         ("[namespaces.a]\nlevel = 'x'\n", "unknown field `level`"),
     ] {
         let (_dir, loaded) = with_drop_ins("", &[("a.toml", text)]);
@@ -169,4 +200,18 @@ fn the_most_special_entry_of_a_namespace_holds() {
         assert_eq!(config.namespace(name).unwrap().0, key, "{name}");
     }
     assert!(Config::default().namespace("x").is_none());
+}
+
+#[test]
+fn what_only_looks_like_a_contradiction_is_none() {
+    for text in [
+        "default = 'privileged'\n",
+        "default = 'offline'\n",
+        "[engines.docker]\ndefault = 'privileged'\n[engines.podman]\nceiling = 'restricted'\n",
+        "[policies.a]\nextends = 'privileged'\n",
+        "[policies.a]\nextends = 'baseline'\nadmit = ['devices', 'devices']\nreads = ['/proc/kallsyms', '/proc/kallsyms']\n",
+        "[policies.'a.b']\nextends = 'baseline'\nadmit = ['devices']\n[policies.a]\nextends = 'a.b'\n",
+    ] {
+        parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+    }
 }

@@ -75,7 +75,19 @@ pub const ROWS: &[Row] = &[
             refused(lab, config, &options, "`ceiling`")
         }),
     ),
+<<<<<<< HEAD
     row("docker/broken-drop-in", Test::Code(|lab, _| refused(lab, "defualt = 'baseline'\n", &[], "50-case.toml"))),
+=======
+    row(
+        "docker/broken-drop-in-line",
+        Test::Code(|lab, _| {
+            let text = "[policies.x]\nextends = 'baseline'\nwithout_rules = ['mout']\n";
+            refused(lab, text, &[], "50-docker.toml: line 3: policies.x.without_rules")
+        }),
+    ),
+    row("docker/audit", Test::Code(|lab, _| audited(lab))),
+    row("docker/broken-drop-in", Test::Code(|lab, _| refused(lab, "defualt = 'baseline'\n", &[], "50-docker.toml"))),
+>>>>>>> 66422d3b1630d908f39bdbeed1c49807fe0433ad
 ];
 
 /// What containerd's CRI plugin would have written.
@@ -133,4 +145,27 @@ fn refused(lab: &mut Lab, config: &str, options: &[&str], reason: &str) -> Resul
         bail!("{LABEL}: status {}: {}", run.status, run.said());
     }
     Ok(run.stderr)
+}
+
+/// What baseline refuses starts in the mode audit, the user reads why it would not, and the kernel side only reports.
+fn audited(lab: &mut Lab) -> Result<String> {
+    if lab.plain {
+        bail!("proves nothing: needs lockc's runtimes");
+    }
+    let args = ["--pid", "host", "-v", "/etc:/x:ro", IMAGE, "cat", "/proc/kallsyms"];
+    let docker = lab.docker()?;
+    let before = docker.run("lockc", &args)?;
+    if before.ok() {
+        bail!("proves nothing: it starts without the mode audit");
+    }
+    let run = with_drop_in("mode = 'audit'\n", || {
+        command::run(&["lockc", "events"])?.must()?;
+        docker.run("lockc", &args)
+    })?;
+    run.must()?;
+    let events = command::run(&["lockc", "events"])?.must()?;
+    if !events.contains("would be denied host information in procfs") {
+        bail!("no report of the kernel side: {events}");
+    }
+    Ok(events.lines().next().unwrap_or_default().to_owned())
 }

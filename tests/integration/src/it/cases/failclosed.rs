@@ -32,6 +32,33 @@ pub const ROWS: &[Row] = &[
         Test::Code(|lab, runtime| config_is(lab, runtime, "default = \"lax\"\n", 0o644, "lax")),
     ),
     row(
+        "failclosed/config-unknown-rule",
+        Test::Code(|lab, runtime| {
+            let text = "[policies.a]\nextends = \"baseline\"\nwithout_rules = [\n  \"mout\",\n]\n";
+            config_is(lab, runtime, text, 0o644, "lockc.toml: line 4: policies.a.without_rules: \"mout\" is not a rule")
+        }),
+    ),
+    row(
+        "failclosed/config-reads",
+        Test::Code(|lab, runtime| {
+            let text = "[policies.a]\nextends = \"baseline\"\nreads = [\"/proc/1/environ\"]\n";
+            config_is(lab, runtime, text, 0o644, "lockc.toml: line 3: policies.a.reads: \"/proc/1/environ\" is about")
+        }),
+    ),
+    row(
+        "failclosed/config-contradiction",
+        Test::Code(|lab, runtime| {
+            let text = "[namespaces.a]\nceiling = \"baseline\"\ndefault = \"privileged\"\n";
+            config_is(
+                lab,
+                runtime,
+                text,
+                0o644,
+                "lockc.toml: line 3: namespaces.a.default is privileged, which is looser",
+            )
+        }),
+    ),
+    row(
         "failclosed/config-writable-by-others",
         Test::Code(|lab, runtime| config_is(lab, runtime, "", 0o666, "lockc.toml")),
     ),

@@ -6,6 +6,7 @@ mod cri_select;
 mod cri_standards;
 mod cri_work;
 mod ctr;
+mod audit;
 mod demo;
 mod docker_bypass;
 mod docker_select;
@@ -23,6 +24,7 @@ mod ordinary;
 mod own;
 mod paths;
 mod pseudo;
+mod reads;
 mod sockets;
 mod standards;
 mod storage;
@@ -168,6 +170,7 @@ pub fn all() -> Vec<Case> {
         ordinary::ROWS,
         mounts::ROWS,
         pseudo::ROWS,
+        reads::ROWS,
         kernel_log::ROWS,
         sockets::ROWS,
         files::ROWS,
@@ -181,6 +184,7 @@ pub fn all() -> Vec<Case> {
         own::ROWS,
         admission::ROWS,
         lifecycle::ROWS,
+        audit::ROWS,
     ];
     let docker = [
         demo::ROWS,

@@ -104,3 +104,42 @@ fn values_that_cannot_be_meant_are_errors() {
         assert!(error.contains(problem) || line.starts_with("socket") && error.contains("line 3"), "{line}: {error}");
     }
 }
+
+#[test]
+fn what_may_be_read_need_not_be_hidden_and_the_rest_must() {
+    let config = Config::parse(
+        "[policies.x]\nextends = 'baseline'\nreads = ['/sys/firmware/acpi', '/proc/keys']\n\
+         [policies.y]\nextends = 'x'\nwithout_rules = ['sysfs']\n",
+        Path::new("lockc.toml"),
+    )
+    .unwrap();
+    let seen = |name: &str, masked: &[&str]| {
+        let policy = policy::named(&config, name, "a test").unwrap();
+        let judged = judge_with(&with("/linux/maskedPaths", json!(masked)), &policy, &config, &Fake::default());
+        judged.err().map(|violations| violations[0].what.clone())
+    };
+    let but = |shown: &[&str]| -> Vec<&str> {
+        kernel_files::MASKED.into_iter().filter(|masked| !shown.contains(masked)).collect()
+    };
+    assert_eq!(seen("x", &but(&["/sys/firmware", "/proc/keys"])), None);
+    assert_eq!(seen("x", &but(&["/sys/firmware", "/proc/kcore"])).unwrap(), "/proc/kcore not hidden");
+    assert_eq!(seen("y", &but(&["/sys/firmware"])).unwrap(), "/sys/firmware not hidden", "nothing else denies it");
+}
+
+#[test]
+fn a_mount_that_audit_lets_pass_is_none_of_lockcs_own_files() {
+    let mut policy = Policy::of_level(Level::Baseline, "x");
+    policy.mode = Mode::Audit;
+    let judged = |source: &str, options: &[&str], caps: &[&str]| {
+        let mut spec = with("/process/capabilities", json!({ "bounding": caps }));
+        spec["mounts"] = json!([{ "destination": "/x", "type": "bind", "source": source, "options": options }]);
+        judge_with(&spec, &policy, &Config::default(), &Fake::default()).map(|given| given.reported.len())
+    };
+    assert_eq!(judged("/var/lib", &["rbind"], &[]).unwrap(), 1);
+    assert_eq!(judged("/etc", &["bind", "ro"], &[]).unwrap(), 1);
+    for (options, caps) in [(["rbind", "rw"], &[][..]), (["bind", "ro"], &["CAP_SYS_ADMIN"])] {
+        let refused = judged("/etc", &options, caps).unwrap_err();
+        assert!(refused.len() == 1 && refused[0].control == Control::OwnFiles, "{refused:?}");
+        assert!(refused[0].reason().contains("the mode audit does not let it pass"));
+    }
+}

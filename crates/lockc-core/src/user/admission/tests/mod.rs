@@ -4,6 +4,7 @@ mod additions;
 mod builds;
 mod controls;
 mod mounts;
+mod order;
 mod own;
 
 use std::{collections::BTreeMap, io};
