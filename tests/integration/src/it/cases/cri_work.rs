@@ -29,8 +29,8 @@ pub const ROWS: &[Row] = &[
     case("cri/read-only-root", read_only),
     case("cri/seccomp-localhost", seccomp),
     smoke("cri/shared-processes", |lab, _| shared(lab, PodConfig::share_processes, mode::POD)),
-    case("cri/debugging-container", |lab, _| shared(lab, |config| config, mode::TARGET)),
-    case("cri/trace-a-looser-container", trace),
+    case("cri/shared-processes-of-a-debugger", |lab, _| shared(lab, |config| config, mode::TARGET)),
+    case("cri/shared-processes-of-looser-containers", trace),
     case("cri/node-agent", node_agent),
 ];
 
@@ -201,6 +201,11 @@ fn seccomp(lab: &mut Lab, _: Runtime) -> Result<String> {
     Ok("the profile holds".into())
 }
 
+/// The program `sleep SECONDS`, for a shell in sight of it.
+fn pid_of(seconds: &str) -> String {
+    format!("$(ps -o pid,args | sed -n 's/^ *\\([0-9]*\\) sleep {seconds}$/\\1/p')")
+}
+
 /// Containers that share a PID namespace, by the pod's choice or as `kubectl debug --target` has it, see and signal each
 /// other; those that do not share it see nothing of each other.
 fn shared(lab: &mut Lab, change: fn(PodConfig) -> PodConfig, how: i32) -> Result<String> {
@@ -217,12 +222,8 @@ fn shared(lab: &mut Lab, change: fn(PodConfig) -> PodConfig, how: i32) -> Result
                 });
             }
             let second = pod.start(&second)?;
-            says(
-                &second,
-                "ps -o pid,args; pid=$(pgrep -f 'sleep 432[1]' | tail -n 1); cat /proc/$pid/status",
-                "State:",
-            )?;
-            says(&second, "pkill -f '^sleep 432[1]' && echo sent", "sent")?;
+            says(&second, &format!("cat /proc/{}/status", pid_of("4321")), "State:")?;
+            says(&second, &format!("kill {} && echo sent", pid_of("4321")), "sent")?;
             match first.wait()?.exit_code {
                 // The shell ends when its child was signalled.
                 8 => {}
@@ -246,7 +247,7 @@ fn trace(lab: &mut Lab, _: Runtime) -> Result<String> {
     let looser = pod.start(&container(&["sleep", "4321"]))?;
     let tighter = pod.start(&container(&["sleep", "1234"]).annotation("org.lockc.policy", "offline"))?;
     let attempt = |who: &Container, what: &str, args: &str| {
-        let run = who.exec(&["sh", "-c", &format!("/probe {what} $(pgrep -f '^sleep {args}')")])?;
+        let run = who.exec(&["sh", "-c", &format!("/probe {what} {}", pid_of(args))])?;
         launch::parse(&run).with_context(|| format!("{what} {args}: {}", run.said()))
     };
     for what in ["ptrace", "vm-read"] {
