@@ -43,11 +43,21 @@ pub fn expect(id: &str, policy: &str, origin: &str) -> Result<()> {
     }
 }
 
-/// A sandbox that has the policy, and a container that got it from there.
-pub fn chosen(lab: &mut Lab, handler: &str, config: PodConfig, policy: &str, origin: &str) -> Result<String> {
+/// A sandbox that has the policy.
+pub fn sandbox_has(lab: &mut Lab, handler: &str, config: PodConfig, policy: &str, origin: &str) -> Result<String> {
+    pod_that_has(lab, handler, config, policy, origin).map(|_| format!("{policy} by {origin}"))
+}
+
+fn pod_that_has(lab: &mut Lab, handler: &str, config: PodConfig, policy: &str, origin: &str) -> Result<Pod> {
     needs_lockc(lab)?;
     let pod = Pod::run(&lab.containerd()?.cri, handler, config)?;
     expect(&pod.id, policy, origin)?;
+    Ok(pod)
+}
+
+/// A sandbox that has the policy, and a container that got it from there.
+pub fn chosen(lab: &mut Lab, handler: &str, config: PodConfig, policy: &str, origin: &str) -> Result<String> {
+    let pod = pod_that_has(lab, handler, config, policy, origin)?;
     let c = pod.start(&idle().hardened())?;
     let inherited = ["annotation org.lockc.policy", "--lockc-policy"].contains(&origin);
     expect(&c.id, policy, if inherited { origin } else { "its pod's sandbox" })?;

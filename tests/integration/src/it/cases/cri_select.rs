@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 
-use super::cri::{chosen, expect, idle, needs_lockc, pod_refused, refusal};
+use super::cri::{chosen, expect, idle, needs_lockc, pod_refused, refusal, sandbox_has};
 use super::{Row, Test, row};
 use crate::config::{self, with_drop_in};
 use crate::cri::Pod;
@@ -42,34 +42,34 @@ pub const ROWS: &[Row] = &[
         chosen(lab, "lockc", pod("trusted"), "privileged", "namespaces.\"trusted\".default")
     }),
     case("cri/namespace-restricted", |lab, _| {
-        chosen(lab, "lockc", pod("tight"), "restricted", "namespaces.\"tight\".default")
+        sandbox_has(lab, "lockc", pod("tight"), "restricted", "namespaces.\"tight\".default")
     }),
     case("cri/namespace-offline", |lab, _| {
-        chosen(lab, "lockc", pod("closed"), "offline", "namespaces.\"closed\".default")
+        sandbox_has(lab, "lockc", pod("closed"), "offline", "namespaces.\"closed\".default")
     }),
     case("cri/namespace-glob", |lab, _| {
-        chosen(lab, "lockc", pod("team-a"), "restricted", "namespaces.\"team-*\".default")
+        sandbox_has(lab, "lockc", pod("team-a"), "restricted", "namespaces.\"team-*\".default")
     }),
     case("cri/namespace-exact-before-glob", |lab, _| {
-        chosen(lab, "lockc", pod("team-b"), "offline", "namespaces.\"team-b\".default")
+        sandbox_has(lab, "lockc", pod("team-b"), "offline", "namespaces.\"team-b\".default")
     }),
     case("cri/namespace-ceiling", |lab, _| {
         let config = pod("tight").annotation(ANNOTATION, "baseline");
         pod_refused(lab, "lockc", config, &["baseline", "restricted", "namespaces.\"tight\".ceiling"])
     }),
     case("cri/namespace-ceiling-allows", |lab, _| {
-        chosen(lab, "lockc", pod("trusted").annotation(ANNOTATION, "privileged"), "privileged", BY_ANNOTATION)
+        sandbox_has(lab, "lockc", pod("trusted").annotation(ANNOTATION, "privileged"), "privileged", BY_ANNOTATION)
     }),
     case("cri/engine-default", |lab, _| {
         lab.containerd()?;
         with_drop_in("[engines.cri]\ndefault = 'offline'\n", || {
-            chosen(lab, "lockc", pod("default"), "offline", "engines.cri.default")
+            sandbox_has(lab, "lockc", pod("default"), "offline", "engines.cri.default")
         })
     }),
     case("cri/other-engines-default", |lab, _| {
         lab.containerd()?;
         with_drop_in("[engines.containerd]\ndefault = 'offline'\n[engines.crio]\ndefault = 'offline'\n", || {
-            chosen(lab, "lockc", pod("default"), "baseline", "the default")
+            sandbox_has(lab, "lockc", pod("default"), "baseline", "the default")
         })
     }),
     case("cri/engine-ceiling", |lab, _| {
@@ -85,7 +85,7 @@ pub const ROWS: &[Row] = &[
     }),
     case("cri/static-pod", |lab, _| {
         let config = pod("default").annotation("kubernetes.io/config.source", "file");
-        chosen(lab, "lockc-all", config, "baseline", "the default")
+        sandbox_has(lab, "lockc-all", config, "baseline", "the default")
     }),
     case("cri/static-pod-ceiling", |lab, _| {
         let config = pod("default")

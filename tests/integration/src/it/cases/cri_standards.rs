@@ -20,13 +20,13 @@ const BASELINE: &str = "default";
 const RESTRICTED: &str = "tight";
 
 const fn case(name: &'static str, code: fn(&mut Lab, Runtime) -> Result<String>) -> Row {
-    Row { tags: &["cri"], ..row(name, Test::Code(code)) }
+    Row { tags: &["cri", "cri-standards"], ..row(name, Test::Code(code)) }
 }
 
 pub const ROWS: &[Row] = &[
     // baseline: host namespaces
     Row {
-        tags: &["cri", "smoke"],
+        tags: &["cri", "cri-standards", "smoke"],
         ..case("cri/host-network", |lab, _| {
             pod_alike(lab, PodConfig::host_network, "host-namespaces: the container uses the host's network namespace")
         })
@@ -41,7 +41,7 @@ pub const ROWS: &[Row] = &[
     case("cri/privileged", privileged),
     // capabilities
     Row {
-        tags: &["cri", "smoke"],
+        tags: &["cri", "cri-standards", "smoke"],
         ..case("cri/capability", |lab, _| {
             refused(lab, BASELINE, idle().add_capability("SYS_ADMIN"), "capabilities: SYS_ADMIN")
         })
@@ -110,7 +110,7 @@ pub const ROWS: &[Row] = &[
         admitted(lab, RESTRICTED, idle().hardened().add_capability("NET_BIND_SERVICE"))
     }),
     Row {
-        tags: &["cri", "smoke"],
+        tags: &["cri", "cri-standards", "smoke"],
         ..case("cri/hardened-under-restricted", |lab, _| admitted(lab, RESTRICTED, idle().hardened()))
     },
     // The kernel rule lets nobody gain rights at exec, with no_new_privs or without.

@@ -11,14 +11,14 @@ use crate::cri::describe::{container, pod};
 use crate::cri::proto::{ContainerConfig, PodConfig, Resources, SecurityProfile, mode, profile};
 use crate::cri::{Container, Pod};
 use crate::lab::Lab;
-use crate::launch::Runtime;
+use crate::launch::{self, Runtime};
 
 const fn case(name: &'static str, code: fn(&mut Lab, Runtime) -> Result<String>) -> Row {
-    Row { tags: &["cri"], ..row(name, Test::Code(code)) }
+    Row { tags: &["cri", "cri-work"], ..row(name, Test::Code(code)) }
 }
 
 const fn smoke(name: &'static str, code: fn(&mut Lab, Runtime) -> Result<String>) -> Row {
-    Row { tags: &["cri", "smoke"], ..row(name, Test::Code(code)) }
+    Row { tags: &["cri", "cri-work", "smoke"], ..row(name, Test::Code(code)) }
 }
 
 pub const ROWS: &[Row] = &[
@@ -29,7 +29,8 @@ pub const ROWS: &[Row] = &[
     case("cri/read-only-root", read_only),
     case("cri/seccomp-localhost", seccomp),
     smoke("cri/shared-processes", |lab, _| shared(lab, PodConfig::share_processes, mode::POD)),
-    case("cri/debugging-container", |lab, _| shared(lab, |config| config, mode::TARGET)),
+    case("cri/shared-processes-of-a-debugger", |lab, _| shared(lab, |config| config, mode::TARGET)),
+    case("cri/shared-processes-of-looser-containers", trace),
     case("cri/node-agent", node_agent),
 ];
 
@@ -200,6 +201,11 @@ fn seccomp(lab: &mut Lab, _: Runtime) -> Result<String> {
     Ok("the profile holds".into())
 }
 
+/// The program `sleep SECONDS`, for a shell in sight of it.
+fn pid_of(seconds: &str) -> String {
+    format!("$(ps -o pid,args | sed -n 's/^ *\\([0-9]*\\) sleep {seconds}$/\\1/p')")
+}
+
 /// Containers that share a PID namespace, by the pod's choice or as `kubectl debug --target` has it, see and signal each
 /// other; those that do not share it see nothing of each other.
 fn shared(lab: &mut Lab, change: fn(PodConfig) -> PodConfig, how: i32) -> Result<String> {
@@ -216,12 +222,8 @@ fn shared(lab: &mut Lab, change: fn(PodConfig) -> PodConfig, how: i32) -> Result
                 });
             }
             let second = pod.start(&second)?;
-            says(
-                &second,
-                "ps -o pid,args; pid=$(pgrep -f 'sleep 432[1]' | tail -n 1); cat /proc/$pid/status",
-                "State:",
-            )?;
-            says(&second, "pkill -f '^sleep 432[1]' && echo sent", "sent")?;
+            says(&second, &format!("cat /proc/{}/status", pid_of("4321")), "State:")?;
+            says(&second, &format!("kill {} && echo sent", pid_of("4321")), "sent")?;
             match first.wait()?.exit_code {
                 // The shell ends when its child was signalled.
                 8 => {}
@@ -236,6 +238,36 @@ fn shared(lab: &mut Lab, change: fn(PodConfig) -> PodConfig, how: i32) -> Result
         work().with_context(|| format!("{handler} in {namespace}"))?;
     }
     Ok("they see and signal each other".into())
+}
+
+/// A container that asked for a tighter level than its pod's must not get out of that by acting as another of its pod.
+fn trace(lab: &mut Lab, _: Runtime) -> Result<String> {
+    let handler = handler(lab);
+    let pod = Pod::run(&lab.containerd()?.cri, handler, pod("default").share_processes())?;
+    let looser = pod.start(&container(&["sleep", "4321"]))?;
+    let tighter = pod.start(&container(&["sleep", "1234"]).annotation("org.lockc.policy", "offline"))?;
+    let attempt = |who: &Container, what: &str, args: &str| {
+        let run = who.exec(&["sh", "-c", &format!("/probe {what} {}", pid_of(args))])?;
+        launch::parse(&run).with_context(|| format!("{what} {args}: {}", run.said()))
+    };
+    for what in ["ptrace", "vm-read"] {
+        for (who, args) in [(&looser, "1234"), (&looser, "4321"), (&tighter, "1234")] {
+            let attempt = attempt(who, what, args)?;
+            if !attempt.ok {
+                bail!("BROKEN: {what} {args}: {}", attempt.detail);
+            }
+        }
+        lab.forget_events_unless_plain()?;
+        let up = attempt(&tighter, what, "4321")?;
+        if lab.plain {
+            if up.ok { continue } else { bail!("proves nothing: {what} fails without lockc too: {}", up.detail) }
+        }
+        if up.ok || up.errno != 1 {
+            bail!("NOT DENIED: {what}: {up:?}");
+        }
+        lab.expect_event("process")?;
+    }
+    Ok("not upwards, but sideways and downwards".into())
 }
 
 /// A node's agent: host network, host PIDs, privileged, the host's root; in a namespace of the administrator's.
