@@ -75,19 +75,15 @@ pub const ROWS: &[Row] = &[
             refused(lab, config, &options, "`ceiling`")
         }),
     ),
-<<<<<<< HEAD
-    row("docker/broken-drop-in", Test::Code(|lab, _| refused(lab, "defualt = 'baseline'\n", &[], "50-case.toml"))),
-=======
     row(
         "docker/broken-drop-in-line",
         Test::Code(|lab, _| {
             let text = "[policies.x]\nextends = 'baseline'\nwithout_rules = ['mout']\n";
-            refused(lab, text, &[], "50-docker.toml: line 3: policies.x.without_rules")
+            refused(lab, text, &[], "50-case.toml: line 3: policies.x.without_rules")
         }),
     ),
     row("docker/audit", Test::Code(|lab, _| audited(lab))),
-    row("docker/broken-drop-in", Test::Code(|lab, _| refused(lab, "defualt = 'baseline'\n", &[], "50-docker.toml"))),
->>>>>>> 66422d3b1630d908f39bdbeed1c49807fe0433ad
+    row("docker/broken-drop-in", Test::Code(|lab, _| refused(lab, "defualt = 'baseline'\n", &[], "50-case.toml"))),
 ];
 
 /// What containerd's CRI plugin would have written.

@@ -1,12 +1,12 @@
 //! The cases, as tables by topic; and what a case is.
 
 mod admission;
+mod audit;
 mod cri;
 mod cri_select;
 mod cri_standards;
 mod cri_work;
 mod ctr;
-mod audit;
 mod demo;
 mod docker_bypass;
 mod docker_select;

@@ -121,7 +121,7 @@ fn host() -> Fake {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1500, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1500, max_global_rejects: 50_000, ..ProptestConfig::default() })]
 
     #[test]
     fn the_looser_policy_admits_what_the_stricter_one_does(
