@@ -121,21 +121,22 @@ fn host() -> Fake {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1500, max_global_rejects: 50_000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 600, max_global_rejects: 10_000, ..ProptestConfig::default() })]
 
     #[test]
     fn the_looser_policy_admits_what_the_stricter_one_does(
         levels in prop::array::uniform2(0..4usize),
         (first, second) in (prop::collection::vec(loosening(), 0..4), prop::collection::vec(loosening(), 0..4)),
+        derived in prop::bool::weighted(0.75),
         spec in container(),
     ) {
         let strict = loosened(Policy::of_level(Level::ALL[levels[0]], "x"), &first);
         let mut loose = loosened(Policy::of_level(Level::ALL[levels[1]], "x"), &second);
-        if levels[0] == levels[1] {
+        if derived || levels[0] == levels[1] {
             loose = loosened(strict.clone(), &second);
         }
         // See above.
-        if levels[1] != 0 && levels[0] != 0 {
+        if strict.level != Level::Privileged && loose.level != Level::Privileged {
             loose.rules = strict.rules;
         }
         prop_assume!(strict.at_least_as_strict_as(&loose));
