@@ -7,16 +7,22 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use lockc_core::{
+    abi::ENTRY_SANDBOX,
     rules::Rule,
     user::{
+        Registry,
         admission::{Host, Violation},
         config::{CONFIG_PATH, Config},
         decision::{self, Case, Decision},
+        paths,
         policy::{Control, Policy, Strength},
+        sandbox,
         spec::Spec,
     },
 };
 use serde::Serialize;
+
+use crate::loader::text;
 
 /// Where engines keep the bundles of running containers.
 const BUNDLES: [&str; 4] = [
@@ -35,7 +41,8 @@ pub struct Target {
 }
 
 impl Target {
-    /// A bundle, a `config.json`, `docker:NAME`, or the id (or the beginning of one) of a container that an engine runs.
+    /// A bundle, a `config.json`, `docker:NAME`, `podman:NAME`, or the id (or the beginning of one) of a container that an
+    /// engine runs.
     ///
     /// # Errors
     ///
@@ -50,9 +57,9 @@ impl Target {
             let bundle = file.parent().unwrap_or(Path::new("/")).to_owned();
             return Ok(Self { id: id_of(&bundle), bundle, file });
         }
-        let id = match text.strip_prefix("docker:") {
-            Some(name) => docker_id(name)?,
-            None => text.to_owned(),
+        let id = match text.split_once(':') {
+            Some((engine @ ("docker" | "podman"), name)) => named(engine, name)?,
+            _ => text.to_owned(),
         };
         let mut found = bundles(&id);
         match (found.pop(), found.is_empty()) {
@@ -93,16 +100,32 @@ fn bundles(id: &str) -> Vec<PathBuf> {
     found
 }
 
-/// The id of the container that dockerd knows by that name.
-fn docker_id(name: &str) -> Result<String> {
-    let output = std::process::Command::new("docker")
+/// The id of the container that an engine knows by that name.
+fn named(engine: &str, name: &str) -> Result<String> {
+    let output = std::process::Command::new(engine)
         .args(["container", "inspect", "--format", "{{.Id}}", "--", name])
         .output()
-        .context("`docker inspect` cannot be run")?;
+        .with_context(|| format!("`{engine} inspect` cannot be run"))?;
     if !output.status.success() {
-        bail!("docker:{name}: {}", String::from_utf8_lossy(&output.stderr).trim());
+        bail!("{engine}:{name}: {}", String::from_utf8_lossy(&output.stderr).trim());
     }
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+/// The sandbox that a container runs in: by its entry where it is registered, else by the runtime that would start it.
+fn sandbox_of(id: &str, config: &Config) -> Option<&'static str> {
+    let made = paths::runtimes(&config.runtimes)
+        .into_iter()
+        .find(|path| path.is_file())
+        .and_then(|runtime| sandbox::made_by(&runtime, config));
+    // Without the rights to read the entries the configuration has to do.
+    let entries = Registry::open().and_then(|registry| registry.containers()).unwrap_or_default();
+    let entry = entries.iter().find(|entry| !id.is_empty() && text(&entry.entry.id) == id);
+    match entry {
+        Some(entry) if entry.entry.flags & ENTRY_SANDBOX == 0 => None,
+        Some(_) => made.or(Some("a sandbox")),
+        None => made,
+    }
 }
 
 /// What a control or a rule does with the container.
@@ -112,7 +135,7 @@ pub struct Line {
     pub name: &'static str,
     /// What it is about.
     pub about: String,
-    /// `ok`, `refused`, `off`; a rule: `enforced`, `off`.
+    /// `ok`, `refused`, `off`; a rule: `enforced`, `off`, `unseen`.
     pub verdict: &'static str,
     /// What is refused, or nothing.
     pub findings: Vec<String>,
@@ -135,6 +158,8 @@ pub struct Explanation {
     pub level: &'static str,
     /// Where the choice came from.
     pub origin: String,
+    /// What keeps the kernel rules out: the sandbox that it runs in, a kernel of its own.
+    pub sandbox: Option<&'static str>,
     /// Whether it would start.
     pub starts: bool,
     /// What is checked before it starts.
@@ -157,7 +182,15 @@ pub fn explain(target: &Target, level: Option<&str>) -> Result<Explanation> {
     if level.is_some() {
         decision.policy.origin = "--level".into();
     }
-    Ok(explanation(&target.id, &decision))
+    let mut explanation = explanation(&target.id, &decision);
+    explanation.sandbox = sandbox_of(&target.id, &config);
+    if explanation.sandbox.is_some() {
+        for rule in &mut explanation.rules {
+            rule.verdict = "unseen";
+            rule.setting = format!("a runtime that runs containers on the host's kernel (`runtimes` in {CONFIG_PATH})");
+        }
+    }
+    Ok(explanation)
 }
 
 pub(crate) fn explanation(id: &str, decision: &Decision) -> Explanation {
@@ -170,6 +203,7 @@ pub(crate) fn explanation(id: &str, decision: &Decision) -> Explanation {
         policy: policy.name.clone(),
         level: policy.level.name(),
         origin: policy.origin.clone(),
+        sandbox: None,
         starts: decision.judged.is_ok(),
         controls: Control::ALL.into_iter().map(|control| of_control(control, policy, violations)).collect(),
         rules: Rule::ALL.into_iter().map(|rule| of_rule(rule, policy)).collect(),
@@ -214,6 +248,9 @@ impl Explanation {
             println!("namespace  {namespace}");
         }
         println!("policy     {} (level {}), from {}", self.policy, self.level, self.origin);
+        if let Some(sandbox) = self.sandbox {
+            println!("sandbox    {sandbox}: no kernel rule reaches inside; what is judged before it starts holds");
+        }
         println!("starts     {}", if self.starts { "yes" } else { "no" });
         for (title, lines) in [("before it starts", &self.controls), ("while it runs", &self.rules)] {
             println!("\n{title}");

@@ -92,6 +92,7 @@ impl Facts for AnyHost {
 struct Place {
     dir: tempfile::TempDir,
     fake: Fake,
+    standing: Standing,
 }
 
 impl Place {
@@ -99,7 +100,7 @@ impl Place {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join("b")).unwrap();
         fs::write(dir.path().join("b/config.json"), spec.to_string()).unwrap();
-        Self { dir, fake: Fake::default() }
+        Self { dir, fake: Fake::default(), standing: Standing::Root }
     }
 
     fn configured(self, text: &str) -> Self {
@@ -117,9 +118,10 @@ impl Place {
             config: &self.dir.path().join("lockc.toml"),
             directory: self.dir.path(),
             uid: 0,
+            standing: self.standing,
             kernel: &self.fake,
             facts: &AnyHost,
-            find: &|_| Ok("/usr/bin/runc".into()),
+            find: &|candidates| Ok(candidates.first().cloned().unwrap_or_else(|| "/usr/bin/runc".into())),
         };
         prepare(&invocation, &environment).map_err(|refusal| refusal.0.join("\n"))
     }
@@ -302,6 +304,64 @@ fn a_restored_container_is_refused_below_privileged() {
     assert!(place.run("restore -no-subreaper --image-path /i --bundle b c").unwrap_err().contains("restored"));
     assert!(place.run("--lockc-policy privileged restore --bundle b c").is_ok());
     assert_eq!(place.calls(), ["register c privileged"]);
+}
+
+#[test]
+fn the_engines_arguments_choose_among_the_configured_runtimes_only() {
+    let place = Place::new(&spec());
+    let plan = place.run("--lockc-runtime /usr/bin/crun create -b b c").unwrap();
+    assert_eq!((plan.runtime.as_path(), plan.args[0].as_os_str()), (Path::new("/usr/bin/crun"), "create".as_ref()));
+    assert!(place.run("--lockc-runtime /tmp/mine create -b b c").unwrap_err().contains("`runtimes`"));
+    assert!(place.run("--lockc-runtime /tmp/mine state c").is_err());
+    if root() {
+        let place = Place::new(&spec()).configured("runtimes = ['/usr/bin/crun', '/usr/bin/runsc']");
+        assert!(place.run("--lockc-runtime /usr/bin/runc create -b b c").is_err(), "no longer a candidate");
+        for call in ["create -b b c", "exec c ls", "delete c", "kill c 9"] {
+            let plan = place.run(&format!("--lockc-runtime=/usr/bin/runsc --platform=ptrace {call}")).unwrap();
+            assert_eq!(plan.runtime, Path::new("/usr/bin/runsc"), "{call}");
+            assert_eq!(plan.args[0], "--platform=ptrace");
+        }
+    }
+}
+
+#[test]
+fn a_sandbox_is_judged_and_registered_without_kernel_rules() {
+    if !root() {
+        return;
+    }
+    let place = Place::new(&spec()).configured("runtimes = ['/nonexistent/runsc']");
+    place.run("create -b b c").unwrap();
+    let new = place.fake.registered.borrow().clone().unwrap();
+    assert_eq!((new.level, new.rules.0, new.sandboxed), (Level::Baseline, 0, true));
+    let mut bad = spec();
+    bad["linux"]["namespaces"] = json!([{ "type": "mount" }]);
+    fs::write(place.dir.path().join("b/config.json"), bad.to_string()).unwrap();
+    assert!(place.run("create -b b c").unwrap_err().contains("host-namespaces"));
+}
+
+#[test]
+fn rootless_engines_are_refused_or_judged_as_configured() {
+    for (standing, who) in [(Standing::User(1000), "uid 1000"), (Standing::Namespace, "user namespace")] {
+        let mut place = Place::new(&spec());
+        place.standing = standing;
+        for call in ["create -b b c", "exec c ls"] {
+            let error = place.run(call).unwrap_err();
+            assert!(error.contains(who) && error.contains("--guard-runtimes") && error.contains("rootless"), "{error}");
+        }
+        assert!(place.run("delete c").is_ok() && place.run("state c").is_ok());
+        assert!(place.calls().is_empty());
+        if root() {
+            let mut place = Place::new(&spec()).configured("rootless = 'admission'");
+            place.standing = standing;
+            assert_eq!(place.run("create -b b c").unwrap().registered, None);
+            assert!(place.run("exec c ls").is_ok());
+            let mut bad = spec();
+            bad["process"]["capabilities"]["bounding"] = json!(["CAP_SYS_ADMIN"]);
+            fs::write(place.dir.path().join("b/config.json"), bad.to_string()).unwrap();
+            assert!(place.run("create -b b c").unwrap_err().contains("SYS_ADMIN"));
+            assert!(place.calls().is_empty());
+        }
+    }
 }
 
 /// Every recorded configuration by the engine that made it, with what its controls find.

@@ -19,7 +19,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use lockc_core::user::{admission::Host, config::CONFIG_PATH};
+use lockc_core::user::{admission::Host, config::CONFIG_PATH, userns::Standing};
 
 use lockc_runc_wrapper::{
     argv::{self, Call, Invocation},
@@ -45,6 +45,7 @@ Docker, in /etc/docker/daemon.json:
 
 Options of lockc, before the subcommand:
     --lockc-policy NAME   privileged, baseline, restricted, offline, or a policy of /etc/lockc/lockc.toml
+    --lockc-runtime PATH  one of the `runtimes` of /etc/lockc/lockc.toml, instead of the first
     --lockc-version       print lockc's version
     --lockc-help          print this text
 
@@ -77,6 +78,7 @@ fn run(invocation: &Invocation) -> Result<std::convert::Infallible, Refusal> {
         config: Path::new(CONFIG_PATH),
         directory: &directory,
         uid: nix::unistd::geteuid().as_raw(),
+        standing: Standing::of_this_process(),
         kernel: &Pinned,
         facts: &Host,
         find: &runtime::find,

@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::{
     admission::{self, Engines, Facts, Given, Request, Violation},
-    config::{Config, Engine},
+    config::Config,
     describe::Described,
     policy::{ANNOTATION, Policy},
     selection::{self, Asked},
@@ -57,11 +57,17 @@ pub fn decide(
         label: described.label.as_deref(),
         engine: described.engine,
         namespace: described.namespace.as_deref(),
-        // CRI-O writes a pod's own annotations and labels after its own, so that they may replace them.
-        pod_is_claimed: described.engine == Some(Engine::Crio),
+        // CRI-O writes a pod's own annotations and labels after its own, so that they may replace them; Podman copies any.
+        pod_is_claimed: described.is_claimed(),
         sandbox: described.sandbox.as_deref().map(sandbox).transpose()?.flatten(),
     };
-    let policy = selection::resolve(config, &asked)?;
+    let mut policy = selection::resolve(config, &asked)?;
+    if described.or_engine.is_some() {
+        let other = selection::resolve(config, &Asked { engine: described.or_engine, ..asked })?;
+        if !policy.at_least_as_strict_as(&other) {
+            policy = other;
+        }
+    }
     let request = Request {
         id: case.id,
         bundle: case.bundle,

@@ -13,9 +13,11 @@ pub mod paths;
 pub mod policy;
 mod register;
 pub mod registry;
+pub mod sandbox;
 pub mod selection;
 pub mod spec;
 pub mod sys;
+pub mod userns;
 
 #[doc(inline)]
 pub use error::RegistryError;

@@ -16,6 +16,7 @@ use crate::command;
 use crate::config;
 use crate::docker::Docker;
 use crate::launch::{Runtime, STATE};
+use crate::podman::Podman;
 use crate::workloads::Sessions;
 
 /// Folder with the host's sockets, given to containers as a volume.
@@ -28,6 +29,7 @@ pub struct Lab {
     /// Without lockc: the first half of each proof only.
     pub plain: bool,
     docker: Option<Docker>,
+    podman: Option<Podman>,
     /// A process of the host's, to be attacked.
     victim: Child,
     loaded: bool,
@@ -62,7 +64,7 @@ impl Lab {
         serve_host_sockets()?;
         let victim =
             Command::new("sleep").arg("100000").stdin(Stdio::null()).spawn().context("cannot start a victim")?;
-        let mut lab = Self { plain, docker: None, victim, loaded: false, sessions: Sessions::default() };
+        let mut lab = Self { plain, docker: None, podman: None, victim, loaded: false, sessions: Sessions::default() };
         config::write(Runtime::Crun)?;
         if !plain {
             lab.load()?;
@@ -118,6 +120,22 @@ impl Lab {
             self.docker = Some(Docker::start(self.plain)?);
         }
         self.docker.as_ref().context("Docker does not run")
+    }
+
+    /// Podman, configured at the first use.
+    pub fn podman(&mut self) -> Result<&Podman> {
+        if self.podman.is_none() {
+            self.podman = Some(Podman::start(self.plain)?);
+        }
+        self.podman.as_ref().context("Podman is not configured")
+    }
+
+    /// For cases that are about lockc's own choices.
+    pub fn only_with_lockc(&self) -> Result<()> {
+        if self.plain {
+            bail!("proves nothing: needs lockc's runtimes");
+        }
+        Ok(())
     }
 
     /// Replaces `{victim}` and the like in a probe's arguments.

@@ -13,6 +13,7 @@ mod docker;
 mod escapes;
 mod lab;
 mod launch;
+mod podman;
 mod workloads;
 
 use std::process::ExitCode;

@@ -1,6 +1,7 @@
 //! The cases, as tables by topic; and what a case is.
 
 mod admission;
+mod crio;
 mod demo;
 mod docker_bypass;
 mod docker_select;
@@ -15,6 +16,12 @@ mod mounts;
 mod ordinary;
 mod own;
 mod paths;
+mod podman_pods;
+mod podman_rootless;
+mod podman_sandbox;
+mod podman_select;
+mod podman_standards;
+mod podman_work;
 mod pseudo;
 mod sockets;
 mod standards;
@@ -183,7 +190,15 @@ pub fn all() -> Vec<Case> {
         engine_errors::ROWS,
     ];
     let containerd: [&[Row]; 0] = [];
-    let podman: [&[Row]; 0] = [];
+    let podman = [
+        podman_select::ROWS,
+        podman_work::ROWS,
+        podman_standards::ROWS,
+        podman_pods::ROWS,
+        crio::ROWS,
+        podman_sandbox::ROWS,
+        podman_rootless::ROWS,
+    ];
     let mut cases = Vec::new();
     cases.extend(bare.into_iter().flatten().flat_map(bare_cases));
     for technique in escapes::all() {
@@ -192,7 +207,8 @@ pub fn all() -> Vec<Case> {
     }
     // Last: they take lockc away.
     cases.extend(failclosed::ROWS.iter().flat_map(bare_cases));
-    for (part, topics) in [(Part::Docker, &docker[..]), (Part::Containerd, &containerd), (Part::Podman, &podman)] {
+    cases.extend(podman.into_iter().flatten().flat_map(|row| cases_of(row, Part::Podman)));
+    for (part, topics) in [(Part::Docker, &docker[..]), (Part::Containerd, &containerd)] {
         cases.extend(topics.iter().copied().flatten().map(|row| {
             let (name, tags) = (row.name.to_owned(), row.tags.to_vec());
             Case { name, part, tags, runtime: Runtime::Runc, test: row.test }
@@ -207,8 +223,11 @@ pub fn all() -> Vec<Case> {
 }
 
 fn bare_cases(row: &Row) -> Vec<Case> {
-    let case =
-        |name: String, runtime| Case { name, part: Part::Bare, tags: row.tags.to_vec(), runtime, test: row.test };
+    cases_of(row, Part::Bare)
+}
+
+fn cases_of(row: &Row, part: Part) -> Vec<Case> {
+    let case = |name: String, runtime| Case { name, part, tags: row.tags.to_vec(), runtime, test: row.test };
     let mut cases = vec![case(row.name.to_owned(), Runtime::Crun)];
     if row.both {
         cases.push(case(format!("{}@runc", row.name), Runtime::Runc));
