@@ -58,7 +58,15 @@ impl Target {
             return Ok(Self { id: id_of(&bundle), bundle, file });
         }
         let id = match text.split_once(':') {
-            Some((engine @ ("docker" | "podman"), name)) => named(engine, name)?,
+            Some(("docker", name)) => inspect("docker", "{{.Id}}", name)?,
+            // A user's own storage may be anywhere.
+            Some(("podman", name)) => {
+                let file = PathBuf::from(inspect("podman", "{{.OCIConfigPath}}", name)?);
+                let bundle = file.parent().filter(|_| file.is_file()).with_context(|| {
+                    format!("{text} has no config.json yet: Podman writes it when the container is first started")
+                })?;
+                return Self::of_bundle(bundle);
+            }
             _ => text.to_owned(),
         };
         let mut found = bundles(&id);
@@ -100,10 +108,10 @@ fn bundles(id: &str) -> Vec<PathBuf> {
     found
 }
 
-/// The id of the container that an engine knows by that name.
-fn named(engine: &str, name: &str) -> Result<String> {
+/// What an engine says of the container that it knows by that name.
+fn inspect(engine: &str, format: &str, name: &str) -> Result<String> {
     let output = std::process::Command::new(engine)
-        .args(["container", "inspect", "--format", "{{.Id}}", "--", name])
+        .args(["container", "inspect", "--format", format, "--", name])
         .output()
         .with_context(|| format!("`{engine} inspect` cannot be run"))?;
     if !output.status.success() {

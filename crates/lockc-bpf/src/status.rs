@@ -1,12 +1,12 @@
 //! `lockc status`: what is attached, and which containers are registered.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use aya::maps::{Array, Map};
 use lockc_core::{
     abi::{ENTRY_DELETING, ENTRY_SANDBOX, ERROR_SITES, Hook, MODE_AUDIT},
     hooks::PROGRAMS,
     rules::{Level, Rule, RuleMask},
-    user::{Registry, RegistryError, registry},
+    user::{Registry, RegistryError, paths, registry},
 };
 use serde::Serialize;
 
@@ -68,6 +68,12 @@ pub struct Container {
 ///
 /// Where the pinned maps cannot be read. Programs that are not loaded are no error.
 pub fn gather() -> Result<Status> {
+    if std::fs::read_dir(paths::LINKS).is_err_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied) {
+        bail!(
+            "{} is for root only, so that nothing can be told of what is loaded; run `lockc status` as root",
+            paths::PINS
+        );
+    }
     let missing = loader::missing_links();
     let meta = loader::attached_version();
     let attached: Vec<_> = PROGRAMS
@@ -153,7 +159,11 @@ impl Status {
                 container.tasks,
                 container.denials,
                 container.origin,
-                if container.sandbox { "  (a sandbox: judged before it started, no kernel rule reaches inside)" } else { "" },
+                if container.sandbox {
+                    "  (a sandbox: judged before it started, no kernel rule reaches inside)"
+                } else {
+                    ""
+                },
                 if container.deleting { "  (deleted; its last tasks stay confined)" } else { "" }
             );
         }

@@ -75,10 +75,21 @@ fn configure(plain: bool) -> Result<()> {
             runtimes.push_str(&format!("lockc-{level} = [\"{script}\"]\n"));
         }
     }
-    // No systemd here: neither its cgroups nor its journal.
+    // No systemd here: neither its cgroups nor its journal; and no nft. The engine's log in one JSON object, and none, are
+    // both among the runtimes.
     let text = format!(
-        "[containers]\nlog_driver = \"k8s-file\"\n[engine]\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"file\"\n\
-         runtime = \"crun\"\n[engine.runtimes]\n{runtimes}"
+        r#"[network]
+firewall_driver = "none"
+[containers]
+log_driver = "k8s-file"
+[engine]
+cgroup_manager = "cgroupfs"
+events_logger = "file"
+runtime = "crun"
+runtime_supports_nocgroups = ["crun", "lockc"]
+runtime_supports_json = ["crun", "runc", "lockc-baseline"]
+[engine.runtimes]
+{runtimes}"#
     );
     fs::write("/etc/containers/containers.conf", text).context("cannot configure Podman")?;
     fs::write("/etc/containers/policy.json", r#"{"default":[{"type":"insecureAcceptAnything"}]}"#)

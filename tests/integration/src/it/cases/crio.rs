@@ -235,8 +235,11 @@ fn members(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     let sandbox = with_drop_in("[engines.crio]\ndefault = 'offline'\n", || Made::sandbox(lab, runtime, "x")?.start())?;
     let container = member(lab, runtime, &sandbox, &[])?.start()?;
     is_under(&container.id, "offline", "its pod's sandbox")?;
-    member(lab, runtime, &sandbox, &[("org.lockc.policy", "baseline")])?
-        .refusal(&["asks for baseline", "ceiling offline", "pod's sandbox"])?;
+    member(lab, runtime, &sandbox, &[("org.lockc.policy", "baseline")])?.refusal(&[
+        "asks for baseline",
+        "ceiling offline",
+        "pod's sandbox",
+    ])?;
     // Neither replaced type nor namespace makes more of it.
     let replaced = [("io.kubernetes.cri-o.ContainerType", "sandbox"), ("io.container.manager", "libpod")];
     let container = member(lab, runtime, &sandbox, &replaced[1..])?.start()?;

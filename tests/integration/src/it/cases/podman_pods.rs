@@ -86,7 +86,13 @@ fn work(lab: &mut Lab, _: Runtime) -> Result<String> {
     let runtime = if lab.plain { "crun" } else { "lockc" };
     let pod = Pod::create(lab, runtime)?;
     let server = started(pod.member(runtime, &["-v", "lockc-pod:/shared"])?)?;
-    server.exec(&["sh", "-c", "echo one > /dev/shm/a; echo two > /shared/b; (echo three | nc -l -p 8080 > /dev/null 2>&1 &) "])?.must()?;
+    server
+        .exec(&[
+            "sh",
+            "-c",
+            "echo one > /dev/shm/a; echo two > /shared/b; (echo three | nc -l -p 8080 > /dev/null 2>&1 &) ",
+        ])?
+        .must()?;
     let line = "cat /dev/shm/a /shared/b; nc 127.0.0.1 8080 < /dev/null; hostname";
     let client = ["podman", "--runtime", runtime, "run", "--rm", "--pod", &pod.0, "-v", "lockc-pod:/shared", IMAGE];
     let text = command::run(&[&client[..], &["sh", "-c", line]].concat())?.must()?;

@@ -80,7 +80,7 @@ fn admission(lab: &mut Lab, _: Runtime) -> Result<String> {
 fn guarded(lab: &mut Lab, _: Runtime) -> Result<String> {
     lab.only_with_lockc()?;
     prepare(lab)?;
-    let probe = "localhost/bb /probe open /sys/kernel/notes";
+    let probe = "localhost/bb /probe list /sys/fs/ext4";
     let before = run_as_user("crun", probe)?;
     if !before.stdout.contains("\"ok\":true") {
         bail!("proves nothing: without lockc it fails too: {}", before.said());
@@ -92,9 +92,8 @@ fn guarded(lab: &mut Lab, _: Runtime) -> Result<String> {
         lab.forget_events()?;
         let under = run_as_user("crun", probe)?;
         let event = lab.expect_event("sysfs")?;
-        let wrapped = with_config("runtimes = [\"/usr/bin/crun\"]\nrootless = \"admission\"\n", || {
-            run_as_user("lockc", probe)
-        })?;
+        let wrapped =
+            with_config("runtimes = [\"/usr/bin/crun\"]\nrootless = \"admission\"\n", || run_as_user("lockc", probe))?;
         for run in [&under, &wrapped] {
             if !run.stdout.contains("\"errno\":13") {
                 bail!("not denied: {}", run.said());
@@ -112,13 +111,18 @@ fn asks(lab: &mut Lab, _: Runtime) -> Result<String> {
     prepare(lab)?;
     as_user("lockc config check")?.must().context("config check")?;
     as_user("lockc config show")?.must().context("config show")?;
+    let status = as_user("lockc status")?;
+    if status.ok() || !status.stderr.contains("as root") {
+        bail!("status: {}", status.said());
+    }
     let manifest = "apiVersion: v1\\nkind: Pod\\nmetadata: {name: x}\\nspec: {hostPID: true, containers: [{name: a, image: b}]}\\n";
     let lint = as_user(&format!("printf '{manifest}' > pod.yaml; lockc explain -f pod.yaml"))?;
     if lint.status != 3 || !lint.stdout.contains("host-namespaces") {
         bail!("explain -f: status {}: {}", lint.status, lint.said());
     }
     let made = "podman --runtime crun create --network none --cgroups=disabled -v /etc:/h --name asked localhost/bb true > /dev/null && podman init asked > /dev/null";
-    let explained = as_user(&format!("{made} && lockc explain podman:asked; s=$?; podman rm -f asked > /dev/null; exit $s"))?;
+    let explained =
+        as_user(&format!("{made} && lockc explain podman:asked; s=$?; podman rm -f asked > /dev/null; exit $s"))?;
     if explained.status != 3 || !explained.stdout.contains("engine     podman") || !explained.stdout.contains("/etc") {
         bail!("explain podman:NAME: status {}: {}", explained.status, explained.said());
     }

@@ -131,8 +131,10 @@ fn by_podman(lab: &mut Lab, _: Runtime) -> Result<String> {
         if entry["sandbox"] != true || entry["policy"] != "baseline" {
             bail!("{entry}");
         }
-        let inside = command::run(&[&["podman"], &words[..], &["exec", &c.name, "cat", "/proc/version"]].concat())?.must()?;
-        let privileged = [&["podman"], &words[..], &["run", "--rm", "--network", "none", "--privileged", IMAGE, "true"]];
+        let inside =
+            command::run(&[&["podman"], &words[..], &["exec", &c.name, "cat", "/proc/version"]].concat())?.must()?;
+        let privileged =
+            [&["podman"], &words[..], &["run", "--rm", "--network", "none", "--privileged", IMAGE, "true"]];
         podman::shows(&command::run(&privileged.concat())?, &["devices: ", "capabilities: "])?;
         Ok(inside)
     })
@@ -144,7 +146,17 @@ fn chosen(lab: &mut Lab, _: Runtime) -> Result<String> {
     let folder = bundle(&["true"])?;
     with_runsc(|| {
         let by = |runtime: &str| {
-            command::run(&[WRAPPER, "--lockc-runtime", runtime, "--root", crate::launch::STATE, "run", "-b", &folder, &fresh_id()])
+            command::run(&[
+                WRAPPER,
+                "--lockc-runtime",
+                runtime,
+                "--root",
+                crate::launch::STATE,
+                "run",
+                "-b",
+                &folder,
+                &fresh_id(),
+            ])
         };
         by("/usr/bin/crun")?.must().context("the second of `runtimes`")?;
         podman::shows(&by("/usr/local/bin/lockc-probe")?, &["not a runtime of the configuration", "`runtimes`"])

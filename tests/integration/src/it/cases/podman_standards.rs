@@ -8,8 +8,14 @@ use crate::lab::Lab;
 use crate::podman::{self, IMAGE};
 
 pub const ROWS: &[Row] = &[
-    row("podman/privileged", Test::Code(|lab, _| refused(lab, &["--privileged"], &["devices: ", "capabilities: ", "proc-mount: "]))),
-    row("podman/cap-add", Test::Code(|lab, _| refused(lab, &["--cap-add", "SYS_ADMIN"], &["capabilities: ", "SYS_ADMIN"]))),
+    row(
+        "podman/privileged",
+        Test::Code(|lab, _| refused(lab, &["--privileged"], &["devices: ", "capabilities: ", "proc-mount: "])),
+    ),
+    row(
+        "podman/cap-add",
+        Test::Code(|lab, _| refused(lab, &["--cap-add", "SYS_ADMIN"], &["capabilities: ", "SYS_ADMIN"])),
+    ),
     row("podman/host-namespaces", Test::Code(host_namespaces)),
     row("podman/host-directory", Test::Code(|lab, _| refused(lab, &["-v", "/etc:/host"], &["host-mounts: ", "/etc"]))),
     row("podman/host-socket", Test::Code(host_socket)),
@@ -34,11 +40,15 @@ fn refused_under(lab: &mut Lab, runtime: &str, options: &[&str], says: &[&str]) 
     let plain = lab.plain;
     let podman = lab.podman()?;
     let args = [options, &[IMAGE, "true"]].concat();
-    podman.run("crun", &args)?.must().with_context(|| format!("proves nothing: {options:?} fails without lockc too"))?;
+    podman
+        .run("crun", &args)?
+        .must()
+        .with_context(|| format!("proves nothing: {options:?} fails without lockc too"))?;
     if plain {
         return Ok("starts without lockc".into());
     }
-    let says = [says, &["level privileged"]].concat();
+    // The policy, and the remedy.
+    let says = [says, &["refused by level ", " [", ", or use "]].concat();
     podman::shows(&podman.run(runtime, &args)?, &says).with_context(|| options.join(" "))
 }
 
@@ -79,7 +89,18 @@ fn neighbours(lab: &mut Lab, _: crate::launch::Runtime) -> Result<String> {
         &["--cap-add", "MKNOD", "--cap-add", "NET_RAW", "--cap-drop", "CHOWN", "--ulimit", "nofile=1024:1024"],
         &["--device", "/dev/null", "--sysctl", "net.ipv4.ip_unprivileged_port_start=0", "--shm-size", "16m"],
         &["--security-opt", "no-new-privileges", "--security-opt", "label=disable", "--memory", "64m", "--cpus", "0.5"],
-        &["--hostname", "name", "--add-host", "a:1.2.3.4", "--tz", "local", "--systemd", "always", "--stop-signal", "INT"],
+        &[
+            "--hostname",
+            "name",
+            "--add-host",
+            "a:1.2.3.4",
+            "--tz",
+            "local",
+            "--systemd",
+            "always",
+            "--stop-signal",
+            "INT",
+        ],
     ];
     for options in all {
         starts(lab, "lockc-baseline", options)?;
@@ -116,8 +137,11 @@ fn annotations(lab: &mut Lab, _: crate::launch::Runtime) -> Result<String> {
     lab.only_with_lockc()?;
     let podman = lab.podman()?;
     let mut said = Vec::new();
-    for key in ["run.oci.hooks.stdout=/etc/lockc/out", "dev.gvisor.spec.rootfs.source=/dev/vda", "dev.gvisor.flag.host-uds=all"]
-    {
+    for key in [
+        "run.oci.hooks.stdout=/etc/lockc/out",
+        "dev.gvisor.spec.rootfs.source=/dev/vda",
+        "dev.gvisor.flag.host-uds=all",
+    ] {
         let run = podman.run("lockc", &["--annotation", key, IMAGE, "true"])?;
         said.push(podman::shows(&run, &["runtime-handlers: ", key])?);
     }

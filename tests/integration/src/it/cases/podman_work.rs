@@ -117,7 +117,11 @@ fn terminal(lab: &mut Lab, runtime: Runtime) -> Result<String> {
         "podman --runtime {name} run --rm -it --network none {IMAGE} sh -c 'tty; stty size; echo typed: $(head -n1)'"
     );
     let text = command::run_with_input(&["script", "-qec", &line, "/dev/null"], "hello\n")?.must()?;
-    if text.contains("/dev/pts/0") && text.contains("typed: hello") { Ok("/dev/pts/0".into()) } else { bail!("{text:?}") }
+    if text.contains("/dev/pts/0") && text.contains("typed: hello") {
+        Ok("/dev/pts/0".into())
+    } else {
+        bail!("{text:?}")
+    }
 }
 
 fn volumes(lab: &mut Lab, runtime: Runtime) -> Result<String> {
@@ -131,7 +135,8 @@ fn volumes(lab: &mut Lab, runtime: Runtime) -> Result<String> {
 }
 
 fn options(lab: &mut Lab, runtime: Runtime) -> Result<String> {
-    let line = "cat /proc/1/cmdline; echo; echo x > f; cat f; cat /run/secrets/word; ! touch /x 2> /dev/null; echo good";
+    let line =
+        "cat /proc/1/cmdline; echo; echo x > f; cat f; cat /run/secrets/word; ! touch /x 2> /dev/null; echo good";
     command::sh("podman secret exists word || printf hidden | podman secret create word -")?;
     let args = ["--init", "--tmpfs", "/scratch", "-w", "/scratch", "--read-only", "--secret", "word"];
     let text = run(lab, runtime, &[&args[..], &[IMAGE, "sh", "-ec", line]].concat())?.must()?;
@@ -169,7 +174,9 @@ fn user_namespace(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     let maps = ["--uidmap", "0:200000:5000", "--gidmap", "0:200000:5000"];
     let line = "cat /proc/self/uid_map; touch /tmp/f; ls -ln /tmp/f; echo mapped";
     says(lab, runtime, &[&maps[..], &[IMAGE, "sh", "-ec", line]].concat(), "mapped")?;
-    command::sh("grep -q ^containers /etc/subuid 2>/dev/null || echo containers:300000:65536 | tee -a /etc/subuid >> /etc/subgid")?;
+    command::sh(
+        "grep -q ^containers /etc/subuid 2>/dev/null || echo containers:300000:65536 | tee -a /etc/subuid >> /etc/subgid",
+    )?;
     says(lab, runtime, &["--userns", "auto:size=2000", IMAGE, "sh", "-ec", line], "mapped")
 }
 
@@ -196,7 +203,8 @@ fn shared(lab: &mut Lab, runtime: Runtime) -> Result<String> {
 fn restricted(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     let name = by(lab, runtime, "lockc-restricted");
     let podman = lab.podman()?;
-    let modest = ["--user", "1000", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "-v", "lockc-own:/data:U"];
+    let modest =
+        ["--user", "1000", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "-v", "lockc-own:/data:U"];
     let line = "echo x > /data/f; cat /data/f /etc/hosts; sleep 1000";
     let c = podman.background(name, &[&modest[..], &[IMAGE, "sh", "-ec", line]].concat())?;
     c.exec(&["id", "-u"])?.must().context("exec")?;
