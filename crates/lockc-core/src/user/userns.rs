@@ -41,6 +41,20 @@ pub fn root_uid() -> u32 {
         .unwrap_or(65_534)
 }
 
+/// The host's number of a user of this namespace; the same where nothing is known of it.
+pub fn on_the_host(uid: u32) -> u32 {
+    let map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    outside(&map, uid)
+}
+
+fn outside(map: &str, uid: u32) -> u32 {
+    let found = lines(map).find_map(|[inside, outside, size]| {
+        let offset = uid.checked_sub(inside).filter(|offset| *offset < size)?;
+        outside.checked_add(offset)
+    });
+    found.unwrap_or(uid)
+}
+
 /// Without a readable table there is no procfs, and the old answer holds: the caller's own checks decide.
 fn is_initial(map: &str) -> bool {
     map.is_empty() || lines(map).any(|line| line == [0, 0, u32::MAX])
@@ -56,6 +70,16 @@ fn lines(map: &str) -> impl Iterator<Item = [u32; 3]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn users_have_other_numbers_outside() {
+        let map = "0 1000 1\n1 100000 65536\n";
+        for (inside, there) in [(0, 1000), (1, 100_000), (65_536, 165_535), (65_537, 65_537)] {
+            assert_eq!(outside(map, inside), there);
+        }
+        assert_eq!(outside("0 0 4294967295", 7), 7);
+        assert_eq!(outside("", 7), 7);
+    }
 
     #[test]
     fn the_initial_namespace_is_the_one_with_every_user() {

@@ -184,7 +184,9 @@ fn user_namespace(lab: &mut Lab, runtime: Runtime) -> Result<String> {
 fn bridge(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     let name = by(lab, runtime, "lockc");
     lab.podman()?;
-    let line = "ip addr show dev eth0 | grep inet; cat /etc/resolv.conf > /dev/null; ping -c 1 -W 5 $(ip route | sed -n 's/default via \\([^ ]*\\).*/\\1/p') && echo reached";
+    // A closed port answers at once.
+    let line = "ip addr show dev eth0 | grep inet; cat /etc/resolv.conf > /dev/null; \
+                gw=$(ip route | sed -n 's/default via \\([^ ]*\\).*/\\1/p'); nc -w 20 $gw 9 2>&1 < /dev/null | grep refused && echo reached";
     let words = ["podman", "--runtime", name, "run", "--rm", "--network", "bridge", IMAGE, "sh", "-c", line];
     let text = command::run(&words)?.must()?;
     if text.contains("reached") { Ok("bridge".into()) } else { bail!("{text}") }
