@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use clap::ValueEnum;
 use lockc_core::{
     abi::{MODE_AUDIT, MODE_ENFORCE},
-    user::{Registry, admission, config::Config, paths, policy},
+    user::{Registry, admission, config::Config, paths, policy, sandbox},
 };
 
 /// What happens to containers that a runtime starts without the wrapper.
@@ -34,7 +34,9 @@ pub fn set(guard: Option<Guard>) -> Result<Vec<PathBuf>> {
     let capabilities = admission::process::usable(&policy);
     // Whatever the wrapper executes, others may be executed without it.
     let mut programs = paths::runtimes(&[]);
-    programs.extend(config.runtimes);
+    programs.extend(config.runtimes.iter().cloned());
+    // The processes that make up a sandbox do what no container may.
+    programs.retain(|program| sandbox::made_by(program, &config).is_none());
     let mode = if guard == Guard::Report { MODE_AUDIT } else { MODE_ENFORCE };
     Ok(registry.guard(&programs, &policy, capabilities, mode)?)
 }
