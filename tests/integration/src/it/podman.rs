@@ -86,7 +86,7 @@ log_driver = "k8s-file"
 cgroup_manager = "cgroupfs"
 events_logger = "file"
 runtime = "crun"
-runtime_supports_nocgroups = ["crun", "lockc"]
+runtime_supports_nocgroup = ["crun", "lockc"]
 runtime_supports_json = ["crun", "runc", "lockc-baseline"]
 [engine.runtimes]
 {runtimes}"#
