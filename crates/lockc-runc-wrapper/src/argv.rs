@@ -48,6 +48,8 @@ pub enum Call {
     Start(Start),
     /// `exec`.
     Exec(Exec),
+    /// `start`; the id where it is clear which one is meant.
+    Begin(Option<String>),
     /// `delete`; the id where it is clear which one is meant.
     Delete(Option<String>),
 }
@@ -113,8 +115,12 @@ fn read(args: &[OsString], to: &mut Invocation) -> Result<(), Unclear> {
         Some("run") => start(rest, &[CREATE, RUN], to, false),
         Some("restore") => start(rest, &[CREATE, RUN, RESTORE], to, true),
         Some("exec") => exec(rest, to),
+        Some("start") => {
+            to.call = Call::Begin(one_id(rest));
+            Ok(())
+        }
         Some("delete") => {
-            to.call = Call::Delete(delete(rest));
+            to.call = Call::Delete(one_id(rest));
             Ok(())
         }
         Some(name) if PASSED.contains(&name) => Ok(()),
@@ -280,8 +286,9 @@ fn exec(rest: &[OsString], to: &mut Invocation) -> Result<(), Unclear> {
     Ok(())
 }
 
-/// A delete is never refused: what cannot be read only costs lockc a slot for some time.
-fn delete(rest: &[OsString]) -> Option<String> {
+/// Neither a start nor a delete is refused: what cannot be read costs lockc a slot for some time, or the container's
+/// notifications.
+fn one_id(rest: &[OsString]) -> Option<String> {
     match Options::read(rest, &[DELETE], Order::Any) {
         Ok(options) if options.informs || options.has("regex") || options.words.len() != 1 => None,
         Ok(options) => text(options.words.first()?).ok(),

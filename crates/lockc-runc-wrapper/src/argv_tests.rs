@@ -67,6 +67,7 @@ fn every_recorded_call_is_recognised() {
                     assert_eq!(exec.id, last);
                 }
                 Call::Delete(id) => assert_eq!((named("delete"), id.as_deref()), (true, Some(last))),
+                Call::Begin(id) => assert_eq!((named("start"), id.as_deref()), (true, Some(last))),
                 Call::Other => assert!(!named("create") && !named("exec") && !named("delete"), "{args:?}"),
                 Call::Help | Call::Version => panic!("{args:?}"),
             }
@@ -193,17 +194,10 @@ fn cri_o_calls_by_conmon_and_by_itself() {
         assert_eq!((exec.id.as_str(), exec.process.as_deref()), ("c1", Some(Path::new("/tmp/exec-process-1"))));
     }
     assert_eq!(ok("--root /run/runc delete --force c1").call, Call::Delete(Some("c1".into())));
-    for text in [
-        "start c1",
-        "state c1",
-        "kill c1 TERM",
-        "pause c1",
-        "resume c1",
-        "update --resources - c1",
-        "kill --all c1 KILL",
-    ] {
+    for text in ["state c1", "kill c1 TERM", "pause c1", "resume c1", "update --resources - c1", "kill --all c1 KILL"] {
         assert_eq!(ok(&format!("--root /run/runc {text}")).call, Call::Other, "{text}");
     }
+    assert_eq!(ok("--root /run/runc start c1").call, Call::Begin(Some("c1".into())));
     assert_eq!(ok("features").call, Call::Other);
 }
 

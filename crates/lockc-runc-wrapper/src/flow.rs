@@ -50,6 +50,8 @@ pub struct Environment<'a> {
     pub uid: u32,
     /// Whether it is the host's root.
     pub standing: Standing,
+    /// Whether the engine wants to be notified by the container (`NOTIFY_SOCKET`).
+    pub notify: bool,
     /// The kernel side.
     pub kernel: &'a dyn Kernel,
     /// The host.
@@ -84,6 +86,18 @@ pub fn prepare(invocation: &Invocation, environment: &Environment<'_>) -> Result
     let mut plan = match &invocation.call {
         // Nothing about these starts a process in a container: they work whatever state lockc is in.
         Call::Other | Call::Help | Call::Version => tolerant(invocation, environment)?.0,
+        Call::Begin(id) => {
+            let plan = tolerant(invocation, environment)?.0;
+            // The runtime listens for the container's notifications on a socket that it makes now; unless that is the
+            // container's, the container may not reach it.
+            if let Some(id) = id.as_ref().filter(|_| environment.notify && environment.standing == Standing::Root) {
+                let root = runtime::state_root(invocation.root.as_deref(), &plan.runtime, environment.uid);
+                if let Err(error) = environment.kernel.join(&root, id) {
+                    log::warn(&format!("{error:#}; {id} is started nevertheless, and cannot notify its engine"));
+                }
+            }
+            plan
+        }
         Call::Delete(id) => {
             let (plan, problem) = tolerant(invocation, environment)?;
             if let Some(error) = problem {

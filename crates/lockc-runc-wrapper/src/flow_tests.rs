@@ -90,6 +90,7 @@ struct Place {
     dir: tempfile::TempDir,
     fake: Fake,
     standing: Standing,
+    notify: bool,
 }
 
 impl Place {
@@ -97,7 +98,7 @@ impl Place {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join("b")).unwrap();
         fs::write(dir.path().join("b/config.json"), spec.to_string()).unwrap();
-        Self { dir, fake: Fake::default(), standing: Standing::Root }
+        Self { dir, fake: Fake::default(), standing: Standing::Root, notify: false }
     }
 
     fn configured(self, text: &str) -> Self {
@@ -116,6 +117,7 @@ impl Place {
             directory: self.dir.path(),
             uid: 0,
             standing: self.standing,
+            notify: self.notify,
             kernel: &self.fake,
             facts: &AnyHost,
             find: &|candidates| Ok(candidates.first().cloned().unwrap_or_else(|| "/usr/bin/runc".into())),
@@ -288,6 +290,18 @@ fn a_process_is_judged_by_the_containers_policy_before_it_joins() {
 }
 
 #[test]
+fn a_start_joins_where_notifications_are_wanted_and_never_fails() {
+    let mut place = Place::new(&spec());
+    place.run("start c").unwrap();
+    assert!(place.calls().is_empty());
+    place.notify = true;
+    place.run("start c").unwrap();
+    assert_eq!(place.calls(), ["join c"]);
+    place.fake.broken = true;
+    place.run("start c").unwrap();
+}
+
+#[test]
 fn a_delete_gives_the_slot_back() {
     let place = Place::new(&spec());
     place.run("--root /run/x delete --force c").unwrap();
@@ -373,6 +387,7 @@ fn a_member_of_a_cri_o_pod_takes_its_sandboxs_policy_and_claims_nothing() {
             "io.container.manager": "cri-o", "io.kubernetes.cri-o.ContainerType": "container",
             "io.kubernetes.cri-o.Namespace": "team-a", "io.kubernetes.cri-o.SandboxID": "s1",
         });
+        spec["linux"]["seccomp"] = json!({ "defaultAction": "SCMP_ACT_ERRNO" });
         for (key, value) in more {
             spec["annotations"][*key] = (*value).into();
         }

@@ -6,6 +6,7 @@
 //! |---|---|
 //! | `create`, `run`, `restore` | configuration, policy, admission, registration |
 //! | `exec` | admission of the process, joining |
+//! | `start` | joining, where the engine wants the container's notifications |
 //! | `delete` | the slot is given back; an error is logged, and the runtime deletes nevertheless |
 //! | everything else | nothing |
 #![forbid(unsafe_code)]
@@ -79,6 +80,7 @@ fn run(invocation: &Invocation) -> Result<std::convert::Infallible, Refusal> {
         directory: &directory,
         uid: nix::unistd::geteuid().as_raw(),
         standing: Standing::of_this_process(),
+        notify: env::var_os("NOTIFY_SOCKET").is_some_and(|socket| !socket.is_empty()),
         kernel: &Pinned,
         facts: &Host,
         find: &runtime::find,

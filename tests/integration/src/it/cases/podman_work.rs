@@ -254,7 +254,7 @@ fn preserved(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     lab.podman()?;
     let with = |opens: &str, reads: &str| {
         let run = format!("podman --runtime {name} run --rm --network none --preserve-fds 1 {IMAGE} sh -c '{reads}'");
-        command::run(&["bash", "-c", &format!("exec 3<{opens}; {run}")])
+        command::run(&["bash", "-c", &format!("exec 3< {opens}; {run}")])
     };
     let pipe = with("<(echo through-a-pipe)", "cat <&3")?.must()?;
     let file = with("/var/lib/lockc-it-secrets/key", "cat <&3")?;
