@@ -7,15 +7,17 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use lockc_core::{
-    abi::ENTRY_DELETING,
+    abi::{ENTRY_DELETING, ENTRY_SANDBOX},
     rules::{Rule, RuleMask},
     user::{
         Registry,
         admission::{Host, Violation, kernel_files},
         config::{CONFIG_PATH, Config, Mode},
         decision::{self, Case, Decision},
+        paths,
         policy::{Control, Policy, Strength},
         registry::Registered,
+        sandbox,
         spec::{Spec, strict},
     },
 };
@@ -43,7 +45,8 @@ pub struct Target {
 }
 
 impl Target {
-    /// A bundle, a `config.json`, `docker:NAME`, or the id (or the beginning of one) of a container that an engine runs.
+    /// A bundle, a `config.json`, `docker:NAME`, `podman:NAME`, or the id (or the beginning of one) of a container that an
+    /// engine runs.
     ///
     /// # Errors
     ///
@@ -58,9 +61,11 @@ impl Target {
             let bundle = file.parent().unwrap_or(Path::new("/")).to_owned();
             return Ok(Self { id: id_of(&bundle), bundle, file, argument: None, notes: Vec::new() });
         }
-        let container = match text.strip_prefix("docker:") {
-            Some(name) => docker::inspect(name)?,
-            None => docker::Container { id: text.to_owned(), ..docker::Container::default() },
+        let container = match text.split_once(':') {
+            Some(("docker", name)) => docker::inspect(name)?,
+            // A user's own storage may be anywhere.
+            Some(("podman", name)) => return Self::of_podman(name),
+            _ => docker::Container { id: text.to_owned(), ..docker::Container::default() },
         };
         let mut found = bundles(&container.id);
         match (found.pop(), found.is_empty()) {
@@ -81,6 +86,21 @@ impl Target {
             ),
             (Some(_), false) => bail!("{text} stands for several containers; give more of the id"),
         }
+    }
+
+    fn of_podman(name: &str) -> Result<Self> {
+        let output = std::process::Command::new("podman")
+            .args(["container", "inspect", "--format", "{{.OCIConfigPath}}", "--", name])
+            .output()
+            .context("`podman inspect` cannot be run")?;
+        if !output.status.success() {
+            bail!("podman:{name}: {}", String::from_utf8_lossy(&output.stderr).trim());
+        }
+        let file = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
+        let bundle = file.parent().filter(|_| file.is_file()).with_context(|| {
+            format!("podman:{name} has no config.json yet: Podman writes it when the container is first started")
+        })?;
+        Self::of_bundle(bundle)
     }
 
     fn of_bundle(path: &Path) -> Result<Self> {
@@ -113,6 +133,20 @@ fn bundles(id: &str) -> Vec<PathBuf> {
     found
 }
 
+/// The sandbox that a container runs in: by its entry where it is registered, else by the runtime that would start it.
+fn sandbox_of(registered: Option<&Registered>, config: &Config) -> Option<&'static str> {
+    let made = paths::runtimes(&config.runtimes)
+        .into_iter()
+        .find(|path| path.is_file())
+        .and_then(|runtime| sandbox::made_by(&runtime, config));
+    match registered {
+        Some(container) if container.entry.flags & ENTRY_SANDBOX == 0 => None,
+        Some(_) => made.or(Some("a sandbox")),
+        // Without the rights to read the entries the configuration has to do.
+        None => made,
+    }
+}
+
 /// What a control or a rule does with the container.
 #[derive(Debug, Serialize)]
 pub struct Line {
@@ -120,7 +154,7 @@ pub struct Line {
     pub name: &'static str,
     /// What it is about.
     pub about: String,
-    /// `ok`, `refused`, `reported`, `off`; a rule: `enforced`, `reported`, `off`.
+    /// `ok`, `refused`, `reported`, `off`; a rule: `enforced`, `reported`, `off`, `unseen`.
     pub verdict: &'static str,
     /// What is refused, or nothing.
     pub findings: Vec<String>,
@@ -145,6 +179,8 @@ pub struct Explanation {
     pub origin: String,
     /// `enforce`, or `audit`: what is refused and denied is only reported.
     pub mode: &'static str,
+    /// What keeps the kernel rules out: the sandbox that it runs in, a kernel of its own.
+    pub sandbox: Option<&'static str>,
     /// Whether it would start.
     pub starts: bool,
     /// What its policy lets it read in procfs and sysfs, and what stands in the way of that.
@@ -192,7 +228,15 @@ pub fn explain(target: &Target, level: Option<&str>) -> Result<Explanation> {
             "its config.json is not of the OCI runtime specification's form, and was read as runtimes do: {problem}"
         ));
     }
-    Ok(Explanation { registered: runs, ..explanation(id, &spec, &decision, notes) })
+    let mut explanation = Explanation { registered: runs, ..explanation(id, &spec, &decision, notes) };
+    explanation.sandbox = sandbox_of(find(&containers, id), &config);
+    if explanation.sandbox.is_some() {
+        for rule in &mut explanation.rules {
+            rule.verdict = "unseen";
+            rule.setting = format!("a runtime that runs containers on the host's kernel (`runtimes` in {CONFIG_PATH})");
+        }
+    }
+    Ok(explanation)
 }
 
 /// The registered containers; none where the maps cannot be read: an ordinary user may explain a bundle.
@@ -223,6 +267,7 @@ pub(crate) fn explanation(id: &str, spec: &Spec, decision: &Decision, notes: Vec
         level: policy.level.name(),
         origin: policy.origin.clone(),
         mode: policy.mode.name(),
+        sandbox: None,
         starts: decision.judged.is_ok(),
         reads: reads(spec, decision),
         controls: Control::ALL.into_iter().map(|control| of_control(control, policy, violations)).collect(),
@@ -284,6 +329,9 @@ impl Explanation {
             println!("namespace  {namespace}");
         }
         println!("policy     {} (level {}), from {}", self.policy, self.level, self.origin);
+        if let Some(sandbox) = self.sandbox {
+            println!("sandbox    {sandbox}: no kernel rule reaches inside; what is judged before it starts holds");
+        }
         if self.mode != Mode::Enforce.name() {
             println!("mode       {}: what is refused or denied is only reported", self.mode);
         }

@@ -7,7 +7,7 @@ use clap::ValueEnum;
 use lockc_core::user::{
     Registry, admission,
     config::{Config, Mode},
-    paths, policy,
+    paths, policy, sandbox,
 };
 
 /// What happens to containers that a runtime starts without the wrapper.
@@ -35,7 +35,9 @@ pub fn set(guard: Option<Guard>) -> Result<Vec<PathBuf>> {
     let capabilities = admission::process::usable(&policy);
     // Whatever the wrapper executes, others may be executed without it.
     let mut programs = paths::runtimes(&[]);
-    programs.extend(config.runtimes);
+    programs.extend(config.runtimes.iter().cloned());
+    // The processes that make up a sandbox do what no container may.
+    programs.retain(|program| sandbox::made_by(program, &config).is_none());
     let mode = if guard == Guard::Report { Mode::Audit } else { policy.mode };
     Ok(registry.guard(&programs, &policy, capabilities, mode.raw())?)
 }

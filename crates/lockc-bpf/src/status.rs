@@ -1,12 +1,12 @@
 //! `lockc status`: what is attached, and which containers are registered.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use aya::maps::{Array, Map};
 use lockc_core::{
-    abi::{ENTRY_DELETING, ERROR_SITES, Hook, MODE_AUDIT},
+    abi::{ENTRY_DELETING, ENTRY_SANDBOX, ERROR_SITES, Hook, MODE_AUDIT},
     hooks::PROGRAMS,
     rules::{Level, Rule, RuleMask},
-    user::{Registry, RegistryError, registry},
+    user::{Registry, RegistryError, paths, registry},
 };
 use serde::Serialize;
 
@@ -56,6 +56,8 @@ pub struct Container {
     pub tasks: i64,
     /// Denials so far.
     pub denials: u64,
+    /// It runs on a kernel of its own (gVisor and the like), into which the rules do not reach.
+    pub sandbox: bool,
     /// Its engine asked for deletion; its last tasks are still there.
     pub deleting: bool,
 }
@@ -66,6 +68,12 @@ pub struct Container {
 ///
 /// Where the pinned maps cannot be read. Programs that are not loaded are no error.
 pub fn gather() -> Result<Status> {
+    if std::fs::read_dir(paths::LINKS).is_err_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied) {
+        bail!(
+            "{} is for root only, so that nothing can be told of what is loaded; run `lockc status` as root",
+            paths::PINS
+        );
+    }
     let missing = loader::missing_links();
     let meta = loader::attached_version();
     let attached: Vec<_> = PROGRAMS
@@ -119,6 +127,7 @@ fn container(registered: &registry::Registered) -> Container {
         mode: if entry.mode == MODE_AUDIT { "audit" } else { "enforce" },
         tasks: registered.usage.tasks,
         denials: registered.usage.denials,
+        sandbox: entry.flags & ENTRY_SANDBOX != 0,
         deleting: entry.flags & ENTRY_DELETING != 0,
     }
 }
@@ -144,12 +153,17 @@ impl Status {
         for container in &self.containers {
             let id: String = container.id.chars().take(12).collect();
             println!(
-                "  {id:<12}  {:<12} {:<8} tasks {:<4} denials {:<5} {}{}",
+                "  {id:<12}  {:<12} {:<8} tasks {:<4} denials {:<5} {}{}{}",
                 container.policy,
                 container.mode,
                 container.tasks,
                 container.denials,
                 container.origin,
+                if container.sandbox {
+                    "  (a sandbox: judged before it started, no kernel rule reaches inside)"
+                } else {
+                    ""
+                },
                 if container.deleting { "  (deleted; its last tasks stay confined)" } else { "" }
             );
         }

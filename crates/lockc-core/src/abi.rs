@@ -84,6 +84,8 @@ pub const ENTRY_GUARD: u32 = 2;
 pub const ENTRY_LOOPBACK: u32 = 4;
 /// [`ContainerEntry::flags`]: it has a volume into which the host may mount more.
 pub const ENTRY_PROPAGATION: u32 = 8;
+/// [`ContainerEntry::flags`]: it runs on a kernel of its own, into which the host's programs cannot see.
+pub const ENTRY_SANDBOX: u32 = 16;
 
 /// Bytes of a container's id that are kept for messages.
 pub const ID_LEN: usize = 64;

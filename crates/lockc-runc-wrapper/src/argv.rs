@@ -20,6 +20,8 @@ use crate::{
 pub struct Invocation {
     /// `--lockc-policy`.
     pub policy: Option<String>,
+    /// `--lockc-runtime`.
+    pub runtime: Option<PathBuf>,
     /// Everything for the runtime: the arguments without lockc's own.
     pub passed: Vec<OsString>,
     /// `--root`.
@@ -46,6 +48,8 @@ pub enum Call {
     Start(Start),
     /// `exec`.
     Exec(Exec),
+    /// `start`; the id where it is clear which one is meant.
+    Begin(Option<String>),
     /// `delete`; the id where it is clear which one is meant.
     Delete(Option<String>),
 }
@@ -111,8 +115,12 @@ fn read(args: &[OsString], to: &mut Invocation) -> Result<(), Unclear> {
         Some("run") => start(rest, &[CREATE, RUN], to, false),
         Some("restore") => start(rest, &[CREATE, RUN, RESTORE], to, true),
         Some("exec") => exec(rest, to),
+        Some("start") => {
+            to.call = Call::Begin(one_id(rest));
+            Ok(())
+        }
         Some("delete") => {
-            to.call = Call::Delete(delete(rest));
+            to.call = Call::Delete(one_id(rest));
             Ok(())
         }
         Some(name) if PASSED.contains(&name) => Ok(()),
@@ -192,30 +200,53 @@ fn may_start(args: &[OsString]) -> bool {
 /// lockc's own options; how many arguments it takes up.
 fn lockc(args: &[OsString], at: usize, to: &mut Invocation) -> Result<Option<usize>, Unclear> {
     let Some(arg) = args[at].to_str() else { return Ok(None) };
-    let (policy, width) = match arg.split_once('=').unwrap_or((arg, "")) {
-        ("--lockc-help", "") => {
-            to.call = Call::Help;
-            return Ok(Some(1));
+    let (name, inline) = arg.split_once('=').map_or((arg, None), |(name, value)| (name, Some(value)));
+    match (name, inline) {
+        ("--lockc-help", None) => to.call = Call::Help,
+        ("--lockc-version", None) => to.call = Call::Version,
+        ("--lockc-policy", _) => {
+            let (value, width) = own_value(args, at, inline, "the name of a policy, as in --lockc-policy restricted")?;
+            once(&mut to.policy, value.to_owned(), name)?;
+            return Ok(Some(width));
         }
-        ("--lockc-version", "") => {
-            to.call = Call::Version;
-            return Ok(Some(1));
+        ("--lockc-runtime", _) => {
+            let (value, width) = own_value(args, at, inline, "a path, as in --lockc-runtime /usr/bin/crun")?;
+            once(&mut to.runtime, PathBuf::from(value), name)?;
+            return Ok(Some(width));
         }
-        ("--lockc-policy", "") if !arg.contains('=') => (args.get(at + 1).and_then(|value| value.to_str()), 2),
-        ("--lockc-policy", value) => (Some(value), 1),
         _ if arg.starts_with("--lockc") || arg.starts_with("-lockc") => {
             return Err(Unclear(format!("unknown option {arg}; --lockc-help lists lockc's options")));
         }
         _ => return Ok(None),
-    };
-    let policy = policy
-        .filter(|name| !name.is_empty())
-        .ok_or_else(|| Unclear("--lockc-policy needs the name of a policy, as in --lockc-policy restricted".into()))?;
-    if to.policy.as_deref().is_some_and(|other| other != policy) {
-        return Err(Unclear("--lockc-policy is given twice with different names; remove one of them".into()));
     }
-    to.policy = Some(policy.into());
-    Ok(Some(width))
+    Ok(Some(1))
+}
+
+/// The value of one of lockc's own options, and how many arguments it takes up.
+fn own_value<'a>(
+    args: &'a [OsString],
+    at: usize,
+    inline: Option<&'a str>,
+    needs: &str,
+) -> Result<(&'a str, usize), Unclear> {
+    let (value, width) = match inline {
+        Some(value) => (Some(value), 1),
+        None => (args.get(at + 1).and_then(|value| value.to_str()), 2),
+    };
+    let value = value.filter(|value| !value.is_empty());
+    value.map(|value| (value, width)).ok_or_else(|| {
+        let name = args[at].to_string_lossy();
+        Unclear(format!("{} needs {needs}", name.split('=').next().unwrap_or_default()))
+    })
+}
+
+/// Two values cannot both be meant: one of them may be a tenant's.
+fn once<T: PartialEq>(to: &mut Option<T>, value: T, name: &str) -> Result<(), Unclear> {
+    if to.as_ref().is_some_and(|other| *other != value) {
+        return Err(Unclear(format!("{name} is given twice with different values; remove one of them")));
+    }
+    *to = Some(value);
+    Ok(())
 }
 
 fn start(rest: &[OsString], tables: &[&[Flag]], to: &mut Invocation, restore: bool) -> Result<(), Unclear> {
@@ -255,8 +286,9 @@ fn exec(rest: &[OsString], to: &mut Invocation) -> Result<(), Unclear> {
     Ok(())
 }
 
-/// A delete is never refused: what cannot be read only costs lockc a slot for some time.
-fn delete(rest: &[OsString]) -> Option<String> {
+/// Neither a start nor a delete is refused: what cannot be read costs lockc a slot for some time, or the container's
+/// notifications.
+fn one_id(rest: &[OsString]) -> Option<String> {
     match Options::read(rest, &[DELETE], Order::Any) {
         Ok(options) if options.informs || options.has("regex") || options.words.len() != 1 => None,
         Ok(options) => text(options.words.first()?).ok(),

@@ -1,6 +1,6 @@
 //! Command lines of real engines and made-up ones.
 
-use std::os::unix::ffi::OsStringExt as _;
+use std::{os::unix::ffi::OsStringExt as _, path::Path};
 
 use proptest::prelude::*;
 
@@ -67,6 +67,7 @@ fn every_recorded_call_is_recognised() {
                     assert_eq!(exec.id, last);
                 }
                 Call::Delete(id) => assert_eq!((named("delete"), id.as_deref()), (true, Some(last))),
+                Call::Begin(id) => assert_eq!((named("start"), id.as_deref()), (true, Some(last))),
                 Call::Other => assert!(!named("create") && !named("exec") && !named("delete"), "{args:?}"),
                 Call::Help | Call::Version => panic!("{args:?}"),
             }
@@ -163,6 +164,65 @@ fn what_could_be_read_in_two_ways_is_refused() {
     }
     for text in ["--new state c", "--new delete c", "--new"] {
         assert_eq!(ok(text).call, Call::Other, "{text}: nothing that starts can follow");
+    }
+}
+
+/// cri-o, internal/oci/runtime_oci.go, and conmon, src/runtime_args.c.
+#[test]
+fn cri_o_calls_by_conmon_and_by_itself() {
+    let bundle = "/run/containers/storage/overlay-containers/c1/userdata";
+    for conmon in ["", "--systemd-cgroup "] {
+        for more in ["", "--no-pivot ", "--console-socket /run/s "] {
+            let text =
+                format!("{conmon}--root=/run/runc create --bundle {bundle} --pid-file {bundle}/pidfile {more}c1");
+            let start = started(&text);
+            assert_eq!((start.id.as_str(), start.bundle.as_deref()), ("c1", Some(Path::new(bundle))), "{text}");
+            assert_eq!(ok(&text).root.as_deref(), Some(Path::new("/run/runc")));
+        }
+    }
+    let restored = format!(
+        "--root=/run/runc restore --bundle {bundle} --pid-file p --detach --image-path /i --work-path {bundle} \
+         --lsm-profile=selinux:a:b:c:d --lsm-mount-context=x --tcp-established c1"
+    );
+    assert!(started(&restored).restore);
+    for text in [
+        "--root=/run/runc exec --pid-file /tmp/pidfile1 --process /tmp/exec-process-1 --detach c1",
+        "--root=/run/runc exec --pid-file p --process /tmp/exec-process-1 --detach --console-socket /run/s c1",
+        "--root /run/runc exec --process /tmp/exec-process-1 c1",
+    ] {
+        let Call::Exec(exec) = ok(text).call else { panic!("{text}") };
+        assert_eq!((exec.id.as_str(), exec.process.as_deref()), ("c1", Some(Path::new("/tmp/exec-process-1"))));
+    }
+    assert_eq!(ok("--root /run/runc delete --force c1").call, Call::Delete(Some("c1".into())));
+    for text in ["state c1", "kill c1 TERM", "pause c1", "resume c1", "update --resources - c1", "kill --all c1 KILL"] {
+        assert_eq!(ok(&format!("--root /run/runc {text}")).call, Call::Other, "{text}");
+    }
+    assert_eq!(ok("--root /run/runc start c1").call, Call::Begin(Some("c1".into())));
+    assert_eq!(ok("features").call, Call::Other);
+}
+
+#[test]
+fn runscs_own_spellings_are_read_and_what_is_not_known_is_refused() {
+    for globals in [
+        "-root /r -log /l -log-format json -debug -debug-log /d/ -platform systrap -network=none",
+        "--root=/r --log=/l --log-format=json --platform=ptrace --network none --ignore-cgroups --host-uds=none",
+    ] {
+        let invocation = ok(&format!("{globals} create -bundle /b -pid-file /p -user-log /u c1"));
+        assert_eq!(invocation.root.as_deref(), Some(Path::new("/r")), "{globals}");
+        assert_eq!(invocation.log.as_deref(), Some("/l".as_ref()));
+        let Call::Start(start) = invocation.call else { panic!("{globals}") };
+        assert_eq!((start.id.as_str(), start.bundle.as_deref()), ("c1", Some(Path::new("/b"))));
+        let Call::Exec(exec) = ok(&format!("{globals} exec -user 1:2 -cap CAP_X -internal-pid-file i c1 ls")).call
+        else {
+            panic!("{globals}")
+        };
+        assert_eq!((exec.id.as_str(), exec.user.as_deref(), exec.caps.len()), ("c1", Some("1:2"), 1));
+        assert_eq!(ok(&format!("{globals} delete -force c1")).call, Call::Delete(Some("c1".into())));
+        assert_eq!(ok(&format!("{globals} kill -all c1 KILL")).call, Call::Other);
+    }
+    assert!(unclear("--new-flag x create -bundle /b c1").contains("--option=value"));
+    for text in ["do ls", "-network=none do ls", "boot c1", "gofer --bundle /b"] {
+        assert!(unclear(text).contains("unknown subcommand"), "{text}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! Every option of runc (1.1 to 1.3), crun and youki that comes before or after a subcommand that lockc acts on.
+//! Every option of runc (1.1 to 1.3), crun and youki, and those of gVisor's runsc that are in use, that come before or after a subcommand that lockc acts on.
 //!
 //! An option that is in no table may or may not take a value, so that what follows it could be read in two ways; the
 //! parser refuses that instead of guessing. The runtimes agree on every name that they share.
@@ -55,6 +55,22 @@ pub const GLOBAL: &[Flag] = &[
     switch("systemd-cgroup").or(b's'),
     value("rootless"),
     value("cgroup-manager"),
+    // runsc, which is called with single dashes as often as not.
+    value("platform"),
+    value("network"),
+    value("debug-log"),
+    value("debug-log-format"),
+    value("panic-log"),
+    value("overlay2"),
+    value("host-uds"),
+    value("file-access"),
+    value("watchdog-action"),
+    switch("ignore-cgroups"),
+    switch("strace"),
+    switch("net-raw"),
+    switch("oci-seccomp"),
+    switch("directfs"),
+    switch("alsologtostderr"),
     info("help").or(b'h'),
     info("usage"),
     info("version").or(b'v'),
@@ -73,6 +89,7 @@ pub const CREATE: &[Flag] = &[
     switch("no-new-keyring"),
     switch("no-subreaper"),
     value("preserve-fds"),
+    value("user-log"),
     info("help").or(b'h'),
     info("usage"),
     Flag { long: "", short: Some(b'?'), arity: Arity::Info },
@@ -119,6 +136,8 @@ pub const EXEC: &[Flag] = &[
     value("preserve-fds"),
     value("cgroup"),
     switch("ignore-paused"),
+    value("internal-pid-file"),
+    switch("clear-status"),
     info("help").or(b'h'),
     info("usage"),
     Flag { long: "", short: Some(b'?'), arity: Arity::Info },

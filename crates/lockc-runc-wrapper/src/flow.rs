@@ -6,17 +6,20 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use lockc_core::{
     abi::ContainerEntry,
-    rules::Rule,
+    rules::{Rule, RuleMask},
     user::{
         NewContainer,
         admission::{self, Facts, Violation},
-        config::{CONFIG_PATH, Config, ConfigError, Engine, Fail},
+        config::{CONFIG_PATH, Config, ConfigError, Engine, Fail, Rootless},
         decision::{self, Case},
+        paths,
         policy::Policy,
+        sandbox,
         spec::{Process, Spec},
+        userns::Standing,
     },
 };
 
@@ -45,6 +48,10 @@ pub struct Environment<'a> {
     pub directory: &'a Path,
     /// User that runs the wrapper.
     pub uid: u32,
+    /// Whether it is the host's root.
+    pub standing: Standing,
+    /// Whether the engine wants to be notified by the container (`NOTIFY_SOCKET`).
+    pub notify: bool,
     /// The kernel side.
     pub kernel: &'a dyn Kernel,
     /// The host.
@@ -78,13 +85,26 @@ impl From<anyhow::Error> for Refusal {
 pub fn prepare(invocation: &Invocation, environment: &Environment<'_>) -> Result<Plan, Refusal> {
     let mut plan = match &invocation.call {
         // Nothing about these starts a process in a container: they work whatever state lockc is in.
-        Call::Other | Call::Help | Call::Version => tolerant(environment)?.0,
+        Call::Other | Call::Help | Call::Version => tolerant(invocation, environment)?.0,
+        Call::Begin(id) => {
+            let plan = tolerant(invocation, environment)?.0;
+            // The runtime listens for the container's notifications on a socket that it makes now; unless that is the
+            // container's, the container may not reach it.
+            if let Some(id) = id.as_ref().filter(|_| environment.notify && environment.standing == Standing::Root) {
+                let root = runtime::state_root(invocation.root.as_deref(), &plan.runtime, environment.uid);
+                if let Err(error) = environment.kernel.join(&root, id) {
+                    log::warn(&format!("{error:#}; {id} is started nevertheless, and cannot notify its engine"));
+                }
+            }
+            plan
+        }
         Call::Delete(id) => {
-            let (plan, problem) = tolerant(environment)?;
+            let (plan, problem) = tolerant(invocation, environment)?;
             if let Some(error) = problem {
                 log::warn(&format!("{error}; the runtime is looked for in the usual places"));
             }
-            if let Some(id) = id {
+            // Elsewhere nothing was registered.
+            if let Some(id) = id.as_ref().filter(|_| environment.standing == Standing::Root) {
                 let root = runtime::state_root(invocation.root.as_deref(), &plan.runtime, environment.uid);
                 if let Err(error) = environment.kernel.mark_deleting(&root, id) {
                     log::warn(&format!("{error:#}; {id} is deleted nevertheless"));
@@ -101,22 +121,36 @@ pub fn prepare(invocation: &Invocation, environment: &Environment<'_>) -> Result
 
 /// The plan where a broken configuration must not be in the way of managing containers that exist. The caller tells of
 /// it where nobody parses stderr: engines read the output of `state` and `ps` together with it.
-fn tolerant(environment: &Environment<'_>) -> Result<(Plan, Option<ConfigError>)> {
-    let (configured, problem) = match Config::load(environment.config) {
-        Ok(config) => (config.runtimes, None),
-        Err(error) => (Vec::new(), Some(error)),
+fn tolerant(invocation: &Invocation, environment: &Environment<'_>) -> Result<(Plan, Option<ConfigError>)> {
+    let (candidates, problem) = match Config::load(environment.config) {
+        Ok(config) => (candidates(invocation, &config)?, None),
+        Err(error) => (invocation.runtime.iter().cloned().collect(), Some(error)),
     };
-    Ok((Plan { runtime: (environment.find)(&configured)?, args: Vec::new(), registered: None }, problem))
+    Ok((Plan { runtime: (environment.find)(&candidates)?, args: Vec::new(), registered: None }, problem))
 }
 
-fn strict(environment: &Environment<'_>) -> Result<(Config, Plan)> {
+fn strict(invocation: &Invocation, environment: &Environment<'_>) -> Result<(Config, Plan)> {
     let config = Config::load(environment.config).context("the container is not started")?;
-    let runtime = (environment.find)(&config.runtimes)?;
+    let runtime = (environment.find)(&candidates(invocation, &config)?)?;
     Ok((config, Plan { runtime, args: Vec::new(), registered: None }))
 }
 
+/// The programs of which one is executed. The engine's arguments choose among those of the configuration.
+fn candidates(invocation: &Invocation, config: &Config) -> Result<Vec<PathBuf>> {
+    match &invocation.runtime {
+        None => Ok(config.runtimes.clone()),
+        Some(runtime) if paths::runtimes(&config.runtimes).contains(runtime) => Ok(vec![runtime.clone()]),
+        Some(runtime) => bail!(
+            "--lockc-runtime {0} is not a runtime of the configuration; nothing was executed: add {0:?} to `runtimes` in \
+             {CONFIG_PATH}",
+            runtime.display()
+        ),
+    }
+}
+
 fn begin(invocation: &Invocation, start: &Start, environment: &Environment<'_>) -> Result<Plan, Refusal> {
-    let (config, mut plan) = strict(environment)?;
+    let (config, mut plan) = strict(invocation, environment)?;
+    reachable(&config, environment, "the container is not started")?;
     let bundle = environment.directory.join(start.bundle.as_deref().unwrap_or(Path::new("")));
     // runc only knows the bundle's config.json; crun resolves its option before it changes to the bundle.
     let file = match &start.config {
@@ -127,24 +161,40 @@ fn begin(invocation: &Invocation, start: &Start, environment: &Environment<'_>) 
     let root = runtime::state_root(invocation.root.as_deref(), &plan.runtime, environment.uid);
     let argument = invocation.policy.as_deref();
     let case = Case { id: &start.id, bundle: &bundle, spec: &spec, argument, restore: start.restore, registered: None };
-    let look_up = |id: &str| sandbox(&config, &root, id, environment);
+    let look_up = |id: &str| pod_sandbox(&config, &root, id, environment);
     let decision =
         decision::decide(&case, &config, environment.facts, look_up).context("the container is not started")?;
     let (policy, given) = (decision.policy, decision.judged.map_err(refusal)?);
     // Podman takes the whole log for one message, the runtime's.
     let engines_log = (decision.described.engine != Some(Engine::Podman)).then_some(invocation);
     report(&given.reported, "the container is started", engines_log);
+    if environment.standing != Standing::Root {
+        log::warn(&format!(
+            "{} is admitted under {policy} and then NOT CONFINED by the wrapper, because {CONFIG_PATH} says rootless = \
+             \"admission\"",
+            start.id
+        ));
+        return Ok(plan);
+    }
     let capabilities = admission::process::usable(&policy);
+    let sandboxed = sandbox::made_by(&plan.runtime, &config).is_some();
+    let rules = match policy.rules {
+        // The host sees the sandbox's own processes only, which do what no container may.
+        _ if sandboxed => RuleMask(0),
+        // There is nothing to compare with then.
+        rules if given.all_devices => rules.without(Rule::Device),
+        rules => rules,
+    };
     let new = NewContainer {
         root,
         id: start.id.clone(),
         level: policy.level,
-        // There is nothing to compare with then.
-        rules: if given.all_devices { policy.rules.without(Rule::Device) } else { policy.rules },
+        rules,
         mode: policy.mode.raw(),
         capabilities,
         root_uid: given.root_uid,
         loopback: config.offline_loopback,
+        sandboxed,
         policy: policy.name,
         origin: policy.origin,
         rootfs: given.rootfs,
@@ -161,8 +211,29 @@ fn begin(invocation: &Invocation, start: &Start, environment: &Environment<'_>) 
     Ok(plan)
 }
 
+/// Rootless engines start containers from where the pinned maps are out of reach, whatever else is in order.
+fn reachable(config: &Config, environment: &Environment<'_>, consequence: &'static str) -> Result<()> {
+    let who = match environment.standing {
+        Standing::Root => return Ok(()),
+        Standing::User(uid) => format!("uid {uid}, not root"),
+        Standing::Namespace => format!("uid {} of a user namespace, not the host's root", environment.uid),
+    };
+    match config.rootless {
+        Rootless::Admission => Ok(()),
+        Rootless::Refuse => bail!(
+            "{consequence}: lockc's runtime was called by a rootless engine ({who}), from where the kernel side cannot be \
+             reached, so that nothing would confine it; run the engine as root; or give the rootless engine runc or crun \
+             themselves and confine what those start with `lockc load --guard-runtimes`; or have what lockc can judge \
+             without the kernel side: rootless = \"admission\" in {CONFIG_PATH}"
+        ),
+    }
+}
+
 /// The policy of a pod's sandbox. Without an entry it was started around lockc, and says nothing.
-fn sandbox(config: &Config, root: &Path, id: &str, environment: &Environment<'_>) -> Result<Option<Policy>> {
+fn pod_sandbox(config: &Config, root: &Path, id: &str, environment: &Environment<'_>) -> Result<Option<Policy>> {
+    if environment.standing != Standing::Root {
+        return Ok(None);
+    }
     match environment.kernel.entry(root, id) {
         Ok(entry) => entry.map(|entry| decision::registered(config, &entry)).transpose(),
         Err(error) => fail(config, error, "its pod's sandbox cannot be looked up").map(|()| None),
@@ -170,7 +241,11 @@ fn sandbox(config: &Config, root: &Path, id: &str, environment: &Environment<'_>
 }
 
 fn join(invocation: &Invocation, exec: &Exec, environment: &Environment<'_>) -> Result<Plan, Refusal> {
-    let (config, plan) = strict(environment)?;
+    let (config, plan) = strict(invocation, environment)?;
+    reachable(&config, environment, "the process is not started")?;
+    if environment.standing != Standing::Root {
+        return Ok(plan);
+    }
     let root = runtime::state_root(invocation.root.as_deref(), &plan.runtime, environment.uid);
     let entry = match environment.kernel.entry(&root, &exec.id) {
         Ok(entry) => entry,

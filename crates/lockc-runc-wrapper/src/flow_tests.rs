@@ -1,13 +1,14 @@
-//! The order of calls, with a kernel side that only writes down what is asked of it; recorded containers.
+//! The order of calls, with a kernel side that only writes down what is asked of it.
 
-use std::{cell::RefCell, collections::BTreeMap, fs, io, os::unix::fs::PermissionsExt as _};
+use std::{cell::RefCell, fs, io, os::unix::fs::PermissionsExt as _};
 
 use anyhow::anyhow;
-use lockc_core::rules::Level;
-use lockc_core::user::{
-    admission::{Engines, Kind, Namespace, Request, facts::MountedAt},
-    config::Engine,
-    spec::strict,
+use lockc_core::{
+    rules::Level,
+    user::{
+        admission::{Kind, Namespace, facts::MountedAt},
+        policy,
+    },
 };
 use serde_json::{Value, json};
 
@@ -94,6 +95,8 @@ impl Facts for AnyHost {
 struct Place {
     dir: tempfile::TempDir,
     fake: Fake,
+    standing: Standing,
+    notify: bool,
 }
 
 impl Place {
@@ -101,7 +104,7 @@ impl Place {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join("b")).unwrap();
         fs::write(dir.path().join("b/config.json"), spec.to_string()).unwrap();
-        Self { dir, fake: Fake::default() }
+        Self { dir, fake: Fake::default(), standing: Standing::Root, notify: false }
     }
 
     fn configured(self, text: &str) -> Self {
@@ -119,9 +122,11 @@ impl Place {
             config: &self.dir.path().join("lockc.toml"),
             directory: self.dir.path(),
             uid: 0,
+            standing: self.standing,
+            notify: self.notify,
             kernel: &self.fake,
             facts: &AnyHost,
-            find: &|_| Ok("/usr/bin/runc".into()),
+            find: &|candidates| Ok(candidates.first().cloned().unwrap_or_else(|| "/usr/bin/runc".into())),
         };
         prepare(&invocation, &environment).map_err(|refusal| refusal.0.join("\n"))
     }
@@ -291,6 +296,18 @@ fn a_process_is_judged_by_the_containers_policy_before_it_joins() {
 }
 
 #[test]
+fn a_start_joins_where_notifications_are_wanted_and_never_fails() {
+    let mut place = Place::new(&spec());
+    place.run("start c").unwrap();
+    assert!(place.calls().is_empty());
+    place.notify = true;
+    place.run("start c").unwrap();
+    assert_eq!(place.calls(), ["join c"]);
+    place.fake.broken = true;
+    place.run("start c").unwrap();
+}
+
+#[test]
 fn a_delete_gives_the_slot_back() {
     let place = Place::new(&spec());
     place.run("--root /run/x delete --force c").unwrap();
@@ -306,100 +323,95 @@ fn a_restored_container_is_refused_below_privileged() {
     assert_eq!(place.calls(), ["register c privileged"]);
 }
 
-/// Every recorded configuration by the engine that made it, with what its controls find.
 #[test]
-fn recorded_containers_are_admitted_unless_they_ask_for_more() {
-    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
-    let mut refused = BTreeMap::new();
-    let mut admitted = 0;
-    for engine in fs::read_dir(fixtures).unwrap() {
-        for file in fs::read_dir(engine.unwrap().path()).unwrap() {
-            let path = file.unwrap().path();
-            if path.extension().is_none_or(|end| end != "json") {
-                continue;
-            }
-            let name = path
-                .iter()
-                .rev()
-                .take(2)
-                .collect::<Vec<_>>()
-                .iter()
-                .rev()
-                .map(|part| part.to_string_lossy())
-                .collect::<Vec<_>>()
-                .join("/");
-            let spec = Spec::read(&path).unwrap();
-            let sources: Vec<_> = spec
-                .mounts
-                .iter()
-                .filter(|mount| mount.is_bind())
-                .map(|mount| mount.source.to_string_lossy().into_owned())
-                .collect();
-            let part = |source: &String, mark: &str| {
-                source.split(mark).nth(1).map(|rest| rest.split('/').next().unwrap().to_owned())
-            };
-            let id = sources
-                .iter()
-                .find_map(|source| {
-                    part(source, "/docker/containers/")
-                        .or_else(|| source.contains(".containerenv").then(|| part(source, "-containers/")).flatten())
-                })
-                .or_else(|| {
-                    (spec.annotations.get("io.kubernetes.cri.container-type")? == "sandbox")
-                        .then(|| spec.annotations["io.kubernetes.cri.sandbox-id"].clone())
-                })
-                .unwrap_or_else(|| "some-container".into());
-            let (bundle, engines) = if name.contains("podman") {
-                let source =
-                    sources.iter().find(|source| source.ends_with("userdata/shm") && source.contains(&id)).cloned();
-                let bundle = source.map_or_else(
-                    || "/var/lib/containers/storage/overlay-containers/x/userdata".into(),
-                    |shm| PathBuf::from(shm).parent().unwrap().to_owned(),
-                );
-                let engines =
-                    Engines::default().with_bundle(&bundle).with_storage(Path::new("/run/user/1000/containers"));
-                (bundle, engines)
-            } else {
-                (PathBuf::from("/run/containerd/io.containerd.runtime.v2.task/ns").join(&id), Engines::default())
-            };
-            let engine = match name.split('-').next() {
-                Some("docker") => Engine::Docker,
-                Some("podman") => Engine::Podman,
-                _ => Engine::Cri,
-            };
-            let sandbox =
-                spec.annotations.get("io.kubernetes.cri.container-type").is_some_and(|kind| kind == "sandbox");
-            let request =
-                Request { id: &id, bundle: &bundle, spec: &spec, restore: false, engine: Some(engine), sandbox };
-            assert_eq!(strict::difference(&fs::read(&path).unwrap()).unwrap(), None, "{name}");
-            let policy = Policy::of_level(Level::Baseline, "the default");
-            match admission::admit(&request, &policy, &Config::default(), &engines, &AnyHost) {
-                Ok(given) => {
-                    assert_eq!(given.mounts.len(), sources.len());
-                    admitted += 1;
-                }
-                Err(violations) => {
-                    let controls: Vec<_> = violations.iter().map(|violation| violation.control.name()).collect();
-                    refused.insert(name, controls.join(" ") + " | " + &violations[0].what);
-                }
-            }
+fn the_engines_arguments_choose_among_the_configured_runtimes_only() {
+    let place = Place::new(&spec());
+    let plan = place.run("--lockc-runtime /usr/bin/crun create -b b c").unwrap();
+    assert_eq!((plan.runtime.as_path(), plan.args[0].as_os_str()), (Path::new("/usr/bin/crun"), "create".as_ref()));
+    assert!(place.run("--lockc-runtime /tmp/mine create -b b c").unwrap_err().contains("`runtimes`"));
+    assert!(place.run("--lockc-runtime /tmp/mine state c").is_err());
+    if root() {
+        let place = Place::new(&spec()).configured("runtimes = ['/usr/bin/crun', '/usr/bin/runsc']");
+        assert!(place.run("--lockc-runtime /usr/bin/runc create -b b c").is_err(), "no longer a candidate");
+        for call in ["create -b b c", "exec c ls", "delete c", "kill c 9"] {
+            let plan = place.run(&format!("--lockc-runtime=/usr/bin/runsc --platform=ptrace {call}")).unwrap();
+            assert_eq!(plan.runtime, Path::new("/usr/bin/runsc"), "{call}");
+            assert_eq!(plan.args[0], "--platform=ptrace");
         }
     }
-    let controls: Vec<_> =
-        refused.iter().map(|(name, what)| (name.as_str(), what.split(" | ").next().unwrap())).collect();
-    assert_eq!(
-        controls,
-        [
-            // hostNetwork pods: the recordings were made without CNI.
-            ("containerd-1.7-cri/config-274.json", "host-namespaces host-namespaces"),
-            // The client that was recorded names no paths to be hidden, as kubelet does; so does procMount: Unmasked.
-            ("containerd-1.7-cri/config-324.json", "proc-mount proc-mount"),
-            ("containerd-2.1-cri/config-283.json", "host-namespaces host-namespaces"),
-            ("containerd-2.1-cri/config-391.json", "proc-mount proc-mount"),
-            // docker run --privileged
-            ("docker-26/config-1561.json", "devices devices capabilities apparmor seccomp proc-mount proc-mount"),
-        ],
-        "{refused:#?}"
-    );
-    assert!(admitted >= 16, "{admitted}");
 }
+
+#[test]
+fn a_sandbox_is_judged_and_registered_without_kernel_rules() {
+    if !root() {
+        return;
+    }
+    let place = Place::new(&spec()).configured("runtimes = ['/nonexistent/runsc']");
+    place.run("create -b b c").unwrap();
+    let new = place.fake.registered.borrow().clone().unwrap();
+    assert_eq!((new.level, new.rules.0, new.sandboxed), (Level::Baseline, 0, true));
+    let mut bad = spec();
+    bad["linux"]["namespaces"] = json!([{ "type": "mount" }]);
+    fs::write(place.dir.path().join("b/config.json"), bad.to_string()).unwrap();
+    assert!(place.run("create -b b c").unwrap_err().contains("host-namespaces"));
+}
+
+#[test]
+fn rootless_engines_are_refused_or_judged_as_configured() {
+    for (standing, who) in [(Standing::User(1000), "uid 1000"), (Standing::Namespace, "user namespace")] {
+        let mut place = Place::new(&spec());
+        place.standing = standing;
+        for call in ["create -b b c", "exec c ls"] {
+            let error = place.run(call).unwrap_err();
+            assert!(error.contains(who) && error.contains("--guard-runtimes") && error.contains("rootless"), "{error}");
+        }
+        assert!(place.run("delete c").is_ok() && place.run("state c").is_ok());
+        assert!(place.calls().is_empty());
+        if root() {
+            let mut place = Place::new(&spec()).configured("rootless = 'admission'");
+            place.standing = standing;
+            assert_eq!(place.run("create -b b c").unwrap().registered, None);
+            assert!(place.run("exec c ls").is_ok());
+            let mut bad = spec();
+            bad["process"]["capabilities"]["bounding"] = json!(["CAP_SYS_ADMIN"]);
+            fs::write(place.dir.path().join("b/config.json"), bad.to_string()).unwrap();
+            assert!(place.run("create -b b c").unwrap_err().contains("SYS_ADMIN"));
+            assert!(place.calls().is_empty());
+        }
+    }
+}
+
+/// conmon has no log of the engine's: what CRI-O and Podman show is what stands on stderr (tests/program.rs).
+#[test]
+fn a_member_of_a_cri_o_pod_takes_its_sandboxs_policy_and_claims_nothing() {
+    let storage = tempfile::tempdir().unwrap();
+    let userdata = storage.path().join("overlay-containers/c1/userdata");
+    fs::create_dir_all(&userdata).unwrap();
+    let crio = |more: &[(&str, &str)]| {
+        let mut spec = spec();
+        spec["annotations"] = json!({
+            "io.container.manager": "cri-o", "io.kubernetes.cri-o.ContainerType": "container",
+            "io.kubernetes.cri-o.Namespace": "team-a", "io.kubernetes.cri-o.SandboxID": "s1",
+        });
+        spec["linux"]["seccomp"] = json!({ "defaultAction": "SCMP_ACT_ERRNO" });
+        for (key, value) in more {
+            spec["annotations"][*key] = (*value).into();
+        }
+        fs::write(userdata.join("config.json"), spec.to_string()).unwrap();
+    };
+    let mut place = Place::new(&spec());
+    place.fake.entry = Some(entry(Level::Offline));
+    let call = format!("--root=/run/runc create --bundle {} --pid-file p c1", userdata.display());
+    crio(&[]);
+    place.run(&call).unwrap();
+    assert_eq!(place.calls(), ["entry s1", "register c1 offline"]);
+    crio(&[(policy::ANNOTATION, "baseline")]);
+    assert!(place.run(&call).unwrap_err().contains("pod's sandbox"));
+    place.fake.entry = Some(entry(Level::Privileged));
+    crio(&[]);
+    place.run(&call).unwrap();
+    assert_eq!(place.calls().last().unwrap(), "register c1 baseline");
+}
+
+#[path = "flow_recorded_tests.rs"]
+mod recorded;

@@ -6,6 +6,7 @@
 //! |---|---|
 //! | `create`, `run`, `restore` | configuration, policy, admission, registration |
 //! | `exec` | admission of the process, joining |
+//! | `start` | joining, where the engine wants the container's notifications |
 //! | `delete` | the slot is given back; an error is logged, and the runtime deletes nevertheless |
 //! | everything else | nothing |
 #![forbid(unsafe_code)]
@@ -20,7 +21,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use lockc_core::user::{admission::Host, config::CONFIG_PATH};
+use lockc_core::user::{admission::Host, config::CONFIG_PATH, userns::Standing};
 
 use lockc_runc_wrapper::{
     argv::{self, Call, Invocation},
@@ -46,6 +47,7 @@ Docker, in /etc/docker/daemon.json:
 
 Options of lockc, before the subcommand:
     --lockc-policy NAME   privileged, baseline, restricted, offline, or a policy of /etc/lockc/lockc.toml
+    --lockc-runtime PATH  one of the `runtimes` of /etc/lockc/lockc.toml, instead of the first
     --lockc-version       print lockc's version
     --lockc-help          print this text
 
@@ -79,6 +81,8 @@ fn run(invocation: &Invocation) -> Result<std::convert::Infallible, Refusal> {
         config: Path::new(CONFIG_PATH),
         directory: &directory,
         uid: nix::unistd::geteuid().as_raw(),
+        standing: Standing::of_this_process(),
+        notify: env::var_os("NOTIFY_SOCKET").is_some_and(|socket| !socket.is_empty()),
         kernel: &Pinned,
         facts: &Host,
         find: &runtime::find,

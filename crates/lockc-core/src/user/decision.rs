@@ -60,13 +60,13 @@ pub fn decide(
         label: described.label.as_deref(),
         engine: described.engine,
         namespace: described.namespace.as_deref(),
-        // CRI-O writes a pod's own annotations and labels after its own, so that they may replace them.
-        pod_is_claimed: described.engine == Some(Engine::Crio),
+        // CRI-O writes a pod's own annotations and labels after its own, so that they may replace them; Podman copies any.
+        pod_is_claimed: described.is_claimed(),
         sandbox: described.sandbox.as_deref().map(sandbox).transpose()?.flatten(),
     };
     let policy = match &case.registered {
         Some(policy) => policy.clone(),
-        None => selection::resolve(config, &asked)?,
+        None => choose(config, &described, asked)?,
     };
     let request = Request {
         id: case.id,
@@ -79,6 +79,16 @@ pub fn decide(
     };
     let judged = admission::admit(&request, &policy, config, &engines, facts);
     Ok(Decision { described, policy, judged })
+}
+
+/// Where it is not clear which of two engines starts it, the stricter of what holds for either.
+fn choose(config: &Config, described: &Described, asked: Asked<'_>) -> Result<Policy> {
+    let policy = selection::resolve(config, &asked)?;
+    if described.or_engine.is_none() {
+        return Ok(policy);
+    }
+    let other = selection::resolve(config, &Asked { engine: described.or_engine, ..asked })?;
+    Ok(if policy.at_least_as_strict_as(&other) { policy } else { other })
 }
 
 /// The policy that a registered container runs under.

@@ -1,7 +1,8 @@
 //! Who starts a container, and how it was described there: engine, Kubernetes namespace, pod, Docker label.
 //!
 //! The engine is known by the bundle's place, which no tenant chooses. Annotations of Kubernetes count only where an
-//! engine of Kubernetes wrote them: `docker run --annotation` copies any key verbatim.
+//! engine of Kubernetes wrote them: `docker run --annotation` copies any key verbatim. Podman and CRI-O share one storage
+//! and its annotations: what stands there is only claimed, and may tighten the choice, never loosen it.
 
 use std::{
     fs, io,
@@ -20,6 +21,9 @@ const RECORD_LIMIT: u64 = 16 << 20;
 pub struct Described {
     /// Which engine, if its way of keeping bundles is known.
     pub engine: Option<Engine>,
+    /// Another engine that it may be as well, if the bundle's place and the annotations contradict each other: then what
+    /// is stricter holds.
+    pub or_engine: Option<Engine>,
     /// The pod's Kubernetes namespace.
     pub namespace: Option<String>,
     /// The id of its pod's sandbox, unless it is that itself.
@@ -61,14 +65,15 @@ impl Described {
     /// Where dockerd has a record that cannot be read: what it asks for must not be lost.
     pub fn of(id: &str, bundle: &Path, spec: &Spec, engines: &Engines) -> Result<Self, RecordError> {
         let annotation = |key: &str| spec.annotations.get(key).cloned();
-        let engine = engine(bundle, spec, engines);
+        let (engine, or_engine) = engine(bundle, spec, engines);
         let (namespace, kind, sandbox) = match engine {
             Some(Engine::Cri) => (
                 "io.kubernetes.cri.sandbox-namespace",
                 "io.kubernetes.cri.container-type",
                 "io.kubernetes.cri.sandbox-id",
             ),
-            Some(Engine::Crio) => {
+            // A member of a Podman pod has the id of its infra container there too, but no type.
+            Some(Engine::Crio | Engine::Podman) => {
                 ("io.kubernetes.cri-o.Namespace", "io.kubernetes.cri-o.ContainerType", "io.kubernetes.cri-o.SandboxID")
             }
             _ => {
@@ -76,28 +81,50 @@ impl Described {
                 return Ok(Self { engine, label, ..Self::default() });
             }
         };
-        let in_pod = annotation(kind).is_some_and(|kind| kind == "container");
-        let sandbox = annotation(sandbox).filter(|sandbox| in_pod && sandbox != id);
-        let is_sandbox = annotation(kind).is_some_and(|kind| kind == "sandbox");
-        Ok(Self { engine, namespace: annotation(namespace), sandbox, is_sandbox, label: None })
+        let is_podmans = engine == Some(Engine::Podman) && or_engine.is_none();
+        let in_pod = is_podmans || annotation(kind).is_some_and(|kind| kind == "container");
+        let sandbox = annotation(sandbox);
+        // Ids are random: an owner who replaces the type cannot know the id that belongs to it.
+        let is_sandbox = annotation(kind).is_some_and(|kind| kind == "sandbox")
+            && match engine {
+                Some(Engine::Cri) => true,
+                _ => engine == Some(Engine::Crio) && sandbox.as_deref() == Some(id),
+            };
+        let sandbox = sandbox.filter(|sandbox| in_pod && sandbox != id);
+        let namespace = annotation(namespace).filter(|_| !is_podmans);
+        Ok(Self { engine, or_engine, namespace, sandbox, is_sandbox, label: None })
+    }
+
+    /// Whether whoever describes the container could have written what stands here of its pod.
+    pub fn is_claimed(&self) -> bool {
+        matches!(self.engine, Some(Engine::Crio | Engine::Podman))
     }
 }
 
 /// By the bundle's place: `…/io.containerd.runtime.v2.task/NAMESPACE/ID` is containerd's, whose namespace `moby` is
 /// dockerd's and `k8s.io` the CRI plugin's; `…-containers/ID/userdata` is in the storage that Podman and CRI-O share.
-fn engine(bundle: &Path, spec: &Spec, engines: &Engines) -> Option<Engine> {
+/// There Podman has its bundles with the images, CRI-O below `/run`; both write down who they are, where a pod's owner may
+/// replace it.
+fn engine(bundle: &Path, spec: &Spec, engines: &Engines) -> (Option<Engine>, Option<Engine>) {
     let parts: Vec<&str> = bundle.components().map(|part| part.as_os_str().to_str().unwrap_or("")).collect();
-    match parts.as_slice() {
+    let engine = match parts.as_slice() {
         [.., "io.containerd.runtime.v2.task", "moby", _] => Some(Engine::Docker),
         [.., "io.containerd.runtime.v2.task", "k8s.io", _] => Some(Engine::Cri),
         [.., "io.containerd.runtime.v2.task", _, _] => Some(Engine::Containerd),
         [.., containers, _, "userdata"] if containers.ends_with("-containers") => {
+            let temporary = ["/run", "/var/run"].iter().any(|run| bundle.starts_with(run));
             let manager = spec.annotations.get("io.container.manager").map(String::as_str);
-            Some(if manager == Some("cri-o") { Engine::Crio } else { Engine::Podman })
+            return match (temporary, manager) {
+                (true, Some("cri-o")) => (Some(Engine::Crio), None),
+                (true, _) => (Some(Engine::Crio), Some(Engine::Podman)),
+                (false, Some("cri-o")) => (Some(Engine::Podman), Some(Engine::Crio)),
+                (false, _) => (Some(Engine::Podman), None),
+            };
         }
         _ if engines.is_build(bundle) => Some(Engine::Docker),
         _ => None,
-    }
+    };
+    (engine, None)
 }
 
 /// The label in dockerd's record, wherever its data root is.
@@ -161,6 +188,8 @@ mod tests {
     const MOBY: &str = "/run/containerd/io.containerd.runtime.v2.task/moby/c1";
     const STORAGE: &str = "/var/lib/containers/storage/overlay-containers/c1/userdata";
 
+    const RUN_STORAGE: &str = "/run/containers/storage/overlay-containers/c1/userdata";
+
     fn pod(prefix: &str) -> Value {
         match prefix {
             "cri" => json!({
@@ -192,7 +221,7 @@ mod tests {
 
     #[test]
     fn pods_are_known_by_what_their_engine_wrote() {
-        for (bundle, prefix, engine) in [(CRI, "cri", Engine::Cri), (STORAGE, "crio", Engine::Crio)] {
+        for (bundle, prefix, engine) in [(CRI, "cri", Engine::Cri), (RUN_STORAGE, "crio", Engine::Crio)] {
             let found = described(bundle, pod(prefix));
             assert_eq!(found.engine, Some(engine));
             assert_eq!((found.namespace.as_deref(), found.sandbox.as_deref()), (Some("team-a"), Some("s1")));
@@ -210,6 +239,41 @@ mod tests {
             assert_eq!((found.namespace, found.sandbox), (None, None), "{bundle}");
         }
         assert_eq!(described(CRI, pod("crio")).namespace, None);
+    }
+
+    #[test]
+    fn podman_and_cri_o_are_told_apart_by_place_and_a_contradiction_is_noted() {
+        let manager = |name: &str| json!({ "io.container.manager": name });
+        for (bundle, manager, engine, or_engine) in [
+            (STORAGE, manager("libpod"), Engine::Podman, None),
+            (STORAGE, json!({}), Engine::Podman, None),
+            (STORAGE, manager("cri-o"), Engine::Podman, Some(Engine::Crio)),
+            (RUN_STORAGE, manager("cri-o"), Engine::Crio, None),
+            (RUN_STORAGE, manager("libpod"), Engine::Crio, Some(Engine::Podman)),
+            ("/run/user/1000/x/overlay-containers/c1/userdata", json!({}), Engine::Crio, Some(Engine::Podman)),
+        ] {
+            let found = described(bundle, manager);
+            assert_eq!((found.engine, found.or_engine), (Some(engine), or_engine), "{bundle}");
+            assert!(found.is_claimed());
+        }
+    }
+
+    #[test]
+    fn a_container_that_calls_itself_a_sandbox_is_none() {
+        let mut annotations = pod("crio");
+        annotations["io.kubernetes.cri-o.ContainerType"] = "sandbox".into();
+        let found = described(RUN_STORAGE, annotations.clone());
+        assert!(!found.is_sandbox);
+        annotations["io.kubernetes.cri-o.SandboxID"] = "c1".into();
+        assert!(described(RUN_STORAGE, annotations.clone()).is_sandbox);
+        assert!(!described(STORAGE, annotations).is_sandbox, "Podman has none");
+    }
+
+    #[test]
+    fn members_of_a_podman_pod_name_their_infra_container() {
+        let found = described(STORAGE, json!({ "io.kubernetes.cri-o.SandboxID": "s1" }));
+        assert_eq!((found.engine, found.sandbox.as_deref()), (Some(Engine::Podman), Some("s1")));
+        assert_eq!(described(STORAGE, json!({ "io.kubernetes.cri-o.SandboxID": "c1" })).sandbox, None);
     }
 
     #[test]

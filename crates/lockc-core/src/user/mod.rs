@@ -15,9 +15,11 @@ mod read_sets;
 pub mod reads;
 mod register;
 pub mod registry;
+pub mod sandbox;
 pub mod selection;
 pub mod spec;
 pub mod sys;
+pub mod userns;
 
 #[doc(inline)]
 pub use error::RegistryError;

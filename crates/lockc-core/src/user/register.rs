@@ -17,8 +17,8 @@ use super::{
 };
 use crate::{
     abi::{
-        ANY_MINOR, ContainerEntry, ContainerKey, ENTRY_DELETING, ENTRY_LOOPBACK, ENTRY_PROPAGATION, FileId,
-        GIVEN_DEVICE, GIVEN_MOUNT, GIVEN_PROPAGATING, GIVEN_SOCKET, GivenKey, LABEL_SEEN, MAX_CONTAINERS,
+        ANY_MINOR, ContainerEntry, ContainerKey, ENTRY_DELETING, ENTRY_LOOPBACK, ENTRY_PROPAGATION, ENTRY_SANDBOX,
+        FileId, GIVEN_DEVICE, GIVEN_MOUNT, GIVEN_PROPAGATING, GIVEN_SOCKET, GivenKey, LABEL_SEEN, MAX_CONTAINERS,
         STATE_IDENTIFY, Usage, device_id,
     },
     rules::{Level, RuleMask},
@@ -47,6 +47,8 @@ pub struct NewContainer {
     pub root_uid: u32,
     /// Whether the loopback addresses may be used where the network may not.
     pub loopback: bool,
+    /// Whether it runs on a kernel of its own, so that no rule reaches it.
+    pub sandboxed: bool,
     /// Name of the policy.
     pub policy: String,
     /// Where the level came from.
@@ -153,7 +155,8 @@ impl Registry {
             level: new.level as u32,
             mode: new.mode,
             flags: if new.loopback { ENTRY_LOOPBACK } else { 0 }
-                | if new.propagating.is_empty() { 0 } else { ENTRY_PROPAGATION },
+                | if new.propagating.is_empty() { 0 } else { ENTRY_PROPAGATION }
+                | if new.sandboxed { ENTRY_SANDBOX } else { 0 },
             rules: new.rules.0,
             capabilities: new.capabilities,
             root_uid: new.root_uid,

@@ -17,6 +17,7 @@ use crate::config;
 use crate::containerd::Containerd;
 use crate::docker::Docker;
 use crate::launch::{Runtime, STATE};
+use crate::podman::Podman;
 use crate::workloads::Sessions;
 
 /// Folder with the host's sockets, given to containers as a volume.
@@ -30,6 +31,7 @@ pub struct Lab {
     pub plain: bool,
     docker: Option<Docker>,
     containerd: Option<Containerd>,
+    podman: Option<Podman>,
     /// A process of the host's, to be attacked.
     victim: Child,
     loaded: bool,
@@ -64,8 +66,15 @@ impl Lab {
         serve_host_sockets()?;
         let victim =
             Command::new("sleep").arg("100000").stdin(Stdio::null()).spawn().context("cannot start a victim")?;
-        let mut lab =
-            Self { plain, docker: None, containerd: None, victim, loaded: false, sessions: Sessions::default() };
+        let mut lab = Self {
+            plain,
+            docker: None,
+            containerd: None,
+            podman: None,
+            victim,
+            loaded: false,
+            sessions: Sessions::default(),
+        };
         config::write(Runtime::Crun)?;
         if !plain {
             lab.load()?;
@@ -135,6 +144,22 @@ impl Lab {
             self.containerd = Some(Containerd::start()?);
         }
         self.containerd.as_mut().context("containerd does not run")
+    }
+
+    /// Podman, configured at the first use.
+    pub fn podman(&mut self) -> Result<&Podman> {
+        if self.podman.is_none() {
+            self.podman = Some(Podman::start(self.plain)?);
+        }
+        self.podman.as_ref().context("Podman is not configured")
+    }
+
+    /// For cases that are about lockc's own choices.
+    pub fn only_with_lockc(&self) -> Result<()> {
+        if self.plain {
+            bail!("proves nothing: needs lockc's runtimes");
+        }
+        Ok(())
     }
 
     /// Replaces `{victim}` and the like in a probe's arguments.

@@ -15,6 +15,7 @@ mod docker;
 mod escapes;
 mod lab;
 mod launch;
+mod podman;
 mod workloads;
 
 use std::process::ExitCode;

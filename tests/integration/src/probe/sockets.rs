@@ -13,7 +13,8 @@ use crate::usage;
 pub fn attempt(name: &str, args: &[&str]) -> Option<io::Result<String>> {
     Some(match (name, args) {
         ("connect", [kind, address]) => connected(kind, address),
-        ("sendto", [address]) => sent(address),
+        ("sendto", [address]) => sent(address, b"x"),
+        ("notify", [address]) => sent(address, b"READY=1\n"),
         ("self-connect", [kind, address]) => {
             serve(kind, address).and_then(|server| connected(kind, address).inspect(|_| drop(server)))
         }
@@ -65,9 +66,9 @@ fn connected(kind: &str, address: &str) -> io::Result<String> {
     Ok("connected".into())
 }
 
-fn sent(address: &str) -> io::Result<String> {
+fn sent(address: &str, what: &[u8]) -> io::Result<String> {
     let socket = unix("dgram")?;
-    sendto(socket.as_raw_fd(), b"x", &address_of(address)?, MsgFlags::MSG_NOSIGNAL)?;
+    sendto(socket.as_raw_fd(), what, &address_of(address)?, MsgFlags::MSG_NOSIGNAL)?;
     Ok("sent".into())
 }
 

@@ -11,7 +11,10 @@ use std::{
 };
 
 use super::{Request, facts::Facts};
-use crate::user::spec::{Mount, Spec};
+use crate::user::{
+    spec::{Mount, Spec},
+    userns,
+};
 
 /// Programs that engines put into a container as its init.
 const INITS: [&str; 11] = [
@@ -95,7 +98,7 @@ impl Engines {
         {
             let root: PathBuf = root.iter().collect();
             if let Ok(metadata) = fs::metadata(&root) {
-                let uid = std::os::unix::fs::MetadataExt::uid(&metadata);
+                let uid = userns::on_the_host(std::os::unix::fs::MetadataExt::uid(&metadata));
                 if uid != 0 {
                     self.storage.push(format!("/run/user/{uid}/containers").into());
                 }

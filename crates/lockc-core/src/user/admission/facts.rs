@@ -1,6 +1,6 @@
 //! What admission has to know of the host; a trait, so that tests judge recorded containers without their host.
 
-use crate::user::config::CONFIG_PATH;
+use crate::user::{config::CONFIG_PATH, userns::Standing};
 use std::{
     fs, io,
     os::unix::{ffi::OsStringExt as _, fs::FileTypeExt as _, fs::MetadataExt as _},
@@ -119,7 +119,17 @@ impl Facts for Host {
         let wanted = fs::metadata(path)?;
         // The engine's own namespace counts as the host's as well as that of PID 1.
         for process in ["self", "1"] {
-            let host = fs::metadata(format!("/proc/{process}/ns/{}", kind.file()))?;
+            let host = match fs::metadata(format!("/proc/{process}/ns/{}", kind.file())) {
+                Ok(host) => host,
+                // A user of the host's is not shown where PID 1 is.
+                Err(error)
+                    if error.kind() == io::ErrorKind::PermissionDenied
+                        && Standing::of_this_process() != Standing::Root =>
+                {
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
             if (host.dev(), host.ino()) == (wanted.dev(), wanted.ino()) {
                 return Ok(true);
             }

@@ -22,6 +22,10 @@ const HANDLERS: [&str; 8] = [
     "module.wasm.image/variant",
 ];
 
+/// By these prefixes gVisor's runsc takes flags (access to the host's sockets among them) and an image of the host's as the
+/// root file system.
+const SANDBOX_PREFIXES: [&str; 2] = ["dev.gvisor.flag.", "dev.gvisor.spec.rootfs."];
+
 /// By this prefix runc and crun set properties of the container's systemd unit, its device policy among them.
 const PROPERTY: &str = "org.systemd.property.";
 /// Those that Podman and CRI-O set by themselves: when and how the unit is stopped.
@@ -90,7 +94,8 @@ fn annotations(spec: &Spec, findings: &mut Findings<'_>) {
             key.strip_prefix(handler).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '/']))
         });
         let property = key.strip_prefix(PROPERTY).is_some_and(|property| !PROPERTIES.contains(&property));
-        if handler || property {
+        let sandbox = SANDBOX_PREFIXES.iter().any(|prefix| key.starts_with(prefix));
+        if handler || property || sandbox {
             findings.add(Control::RuntimeHandlers, format!("the annotation {key}={value}"), "remove the annotation");
         }
     }

@@ -12,7 +12,8 @@ use std::{
 use serde::{Deserialize, Serialize};
 use toml::de::{DeTable, DeValue};
 
-use super::{Choice, Config, ConfigError, Engine, Fail, Fault, Mode, PolicyConfig, nearest};
+use super::{Choice, Config, ConfigError, Engine, Fail, Fault, Mode, PolicyConfig, Rootless, nearest};
+use crate::user::userns;
 
 /// Larger than any configuration that a person wrote.
 const SIZE_LIMIT: u64 = 1 << 20;
@@ -63,6 +64,10 @@ struct Part {
     require: Option<Vec<String>>,
     /// Candidates for the real runtime, best first.
     runtimes: Option<Vec<PathBuf>>,
+    /// Real runtimes whose containers run on a kernel of their own, beyond gVisor's and Kata's.
+    sandbox_runtimes: Option<Vec<PathBuf>>,
+    /// What happens to containers of rootless engines.
+    rootless: Option<Rootless>,
     /// Directories of the host that containers may be given at the level baseline.
     allowed_mounts: Option<Vec<PathBuf>>,
     /// Unix sockets of the host that containers may be given.
@@ -90,7 +95,7 @@ impl Config {
 
     /// As [`Config::load`], with the place of each value.
     pub fn load_with_origins(path: &Path) -> Result<Loaded, ConfigError> {
-        load_owned_by(path, 0)
+        load_owned_by(path, userns::root_uid())
     }
 
     /// Parses and checks one file's text; `path` is for the messages.
@@ -221,6 +226,8 @@ impl Loaded {
         put(&mut config.offline_loopback, part.offline_loopback);
         put(&mut config.require, part.require);
         put(&mut config.runtimes, part.runtimes);
+        put(&mut config.sandbox_runtimes, part.sandbox_runtimes);
+        put(&mut config.rootless, part.rootless);
         put(&mut config.allowed_mounts, part.allowed_mounts);
         put(&mut config.allowed_sockets, part.allowed_sockets);
         put(&mut config.engine_dirs, part.engine_dirs);

@@ -39,6 +39,10 @@ pub struct Config {
     pub require: Vec<String>,
     /// Candidates for the real runtime; empty: the usual names in the usual places.
     pub runtimes: Vec<PathBuf>,
+    /// Real runtimes, beyond those that are known, whose containers run on a kernel of their own.
+    pub sandbox_runtimes: Vec<PathBuf>,
+    /// What happens to containers of rootless engines.
+    pub rootless: Rootless,
     /// Directories of the host that containers may be given, themselves and all below.
     pub allowed_mounts: Vec<PathBuf>,
     /// Unix sockets of the host that containers may be given.
@@ -143,6 +147,18 @@ impl Mode {
     }
 }
 
+/// `rootless`: what the wrapper does where lockc's programs are out of its reach for good.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Rootless {
+    /// The container does not start.
+    #[default]
+    Refuse,
+    /// It starts if its policy admits it, which is logged; the wrapper adds nothing in the kernel.
+    Admission,
+}
+
 /// `[policies.NAME]`.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
@@ -200,6 +216,8 @@ impl Default for Config {
             offline_loopback: false,
             require: Vec::new(),
             runtimes: Vec::new(),
+            sandbox_runtimes: Vec::new(),
+            rootless: Rootless::Refuse,
             allowed_mounts: ["/home", "/srv", "/var/data", "/mnt", "/media", "/opt"].map(PathBuf::from).to_vec(),
             allowed_sockets: Vec::new(),
             engine_dirs: Vec::new(),
@@ -280,6 +298,7 @@ impl Config {
     fn check(&self, both: bool) -> Result<(), Fault> {
         let lists = [
             ("runtimes", &self.runtimes),
+            ("sandbox_runtimes", &self.sandbox_runtimes),
             ("allowed_mounts", &self.allowed_mounts),
             ("allowed_sockets", &self.allowed_sockets),
             ("engine_dirs", &self.engine_dirs),

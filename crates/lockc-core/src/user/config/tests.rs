@@ -34,11 +34,13 @@ fn a_missing_file_is_the_defaults_and_a_dangling_link_is_not() {
 fn every_key_is_read() {
     let config = parse(
         "default = 'restricted'\nceiling = 'test'\nfail = 'open'\nmode = 'audit'\nruntimes = ['/usr/bin/crun']\nallowed_mounts = ['/data']\n\
-         allowed_sockets = ['/run/x.sock']\nengine_dirs = ['/data/docker']\n[policies.test]\nextends = 'baseline'\n\
+         allowed_sockets = ['/run/x.sock']\nengine_dirs = ['/data/docker']\nrootless = 'admission'\n\
+         sandbox_runtimes = ['/opt/vmm']\n[policies.test]\nextends = 'baseline'\n\
          admit = ['capabilities']\nwithout_rules = ['mount']\n",
     )
     .unwrap();
-    assert_eq!((config.fail, config.mode), (Fail::Open, Mode::Audit));
+    assert_eq!((config.fail, config.mode, config.rootless), (Fail::Open, Mode::Audit, Rootless::Admission));
+    assert_eq!(config.sandbox_runtimes, [Path::new("/opt/vmm")]);
     assert_eq!(config.runtimes, [Path::new("/usr/bin/crun")]);
     assert_eq!(config.policies["test"].without_rules, ["mount"]);
     assert_eq!(parse("").unwrap(), Config::default());

@@ -6,6 +6,7 @@ mod cri;
 mod cri_select;
 mod cri_standards;
 mod cri_work;
+mod crio;
 mod ctr;
 mod demo;
 mod docker_bypass;
@@ -23,6 +24,12 @@ mod mounts;
 mod ordinary;
 mod own;
 mod paths;
+mod podman_pods;
+mod podman_rootless;
+mod podman_sandbox;
+mod podman_select;
+mod podman_standards;
+mod podman_work;
 mod pseudo;
 mod reads;
 mod sockets;
@@ -196,7 +203,15 @@ pub fn all() -> Vec<Case> {
         engine_errors::ROWS,
     ];
     let containerd = [cri_select::ROWS, cri_standards::ROWS, cri_work::ROWS, ctr::ROWS];
-    let podman: [&[Row]; 0] = [];
+    let podman = [
+        podman_select::ROWS,
+        podman_work::ROWS,
+        podman_standards::ROWS,
+        podman_pods::ROWS,
+        crio::ROWS,
+        podman_sandbox::ROWS,
+        podman_rootless::ROWS,
+    ];
     let mut cases = Vec::new();
     cases.extend(bare.into_iter().flatten().flat_map(bare_cases));
     for technique in escapes::all() {
@@ -205,7 +220,8 @@ pub fn all() -> Vec<Case> {
     }
     // Last: they take lockc away.
     cases.extend(failclosed::ROWS.iter().flat_map(bare_cases));
-    for (part, topics) in [(Part::Docker, &docker[..]), (Part::Containerd, &containerd), (Part::Podman, &podman)] {
+    cases.extend(podman.into_iter().flatten().flat_map(|row| cases_of(row, Part::Podman)));
+    for (part, topics) in [(Part::Docker, &docker[..]), (Part::Containerd, &containerd)] {
         cases.extend(topics.iter().copied().flatten().map(|row| {
             let (name, tags) = (row.name.to_owned(), row.tags.to_vec());
             Case { name, part, tags, runtime: Runtime::Runc, test: row.test }
@@ -220,8 +236,11 @@ pub fn all() -> Vec<Case> {
 }
 
 fn bare_cases(row: &Row) -> Vec<Case> {
-    let case =
-        |name: String, runtime| Case { name, part: Part::Bare, tags: row.tags.to_vec(), runtime, test: row.test };
+    cases_of(row, Part::Bare)
+}
+
+fn cases_of(row: &Row, part: Part) -> Vec<Case> {
+    let case = |name: String, runtime| Case { name, part, tags: row.tags.to_vec(), runtime, test: row.test };
     let mut cases = vec![case(row.name.to_owned(), Runtime::Crun)];
     if row.both {
         cases.push(case(format!("{}@runc", row.name), Runtime::Runc));

@@ -1,0 +1,109 @@
+//! Containers as real engines described them, under baseline.
+
+use std::collections::BTreeMap;
+
+use lockc_core::user::{
+    admission::{Engines, Request},
+    config::Engine,
+    spec::strict,
+};
+
+use super::*;
+
+/// Every recorded configuration by the engine that made it, with what its controls find.
+#[test]
+fn recorded_containers_are_admitted_unless_they_ask_for_more() {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+    let mut refused = BTreeMap::new();
+    let mut admitted = 0;
+    for engine in fs::read_dir(fixtures).unwrap() {
+        for file in fs::read_dir(engine.unwrap().path()).unwrap() {
+            let path = file.unwrap().path();
+            if path.extension().is_none_or(|end| end != "json") {
+                continue;
+            }
+            let name = path
+                .iter()
+                .rev()
+                .take(2)
+                .collect::<Vec<_>>()
+                .iter()
+                .rev()
+                .map(|part| part.to_string_lossy())
+                .collect::<Vec<_>>()
+                .join("/");
+            let spec = Spec::read(&path).unwrap();
+            assert_eq!(strict::difference(&fs::read(&path).unwrap()).unwrap(), None, "{name}");
+            let sources: Vec<_> = spec
+                .mounts
+                .iter()
+                .filter(|mount| mount.is_bind())
+                .map(|mount| mount.source.to_string_lossy().into_owned())
+                .collect();
+            let part = |source: &String, mark: &str| {
+                source.split(mark).nth(1).map(|rest| rest.split('/').next().unwrap().to_owned())
+            };
+            let id = sources
+                .iter()
+                .find_map(|source| {
+                    part(source, "/docker/containers/")
+                        .or_else(|| source.contains(".containerenv").then(|| part(source, "-containers/")).flatten())
+                })
+                .or_else(|| {
+                    (spec.annotations.get("io.kubernetes.cri.container-type")? == "sandbox")
+                        .then(|| spec.annotations["io.kubernetes.cri.sandbox-id"].clone())
+                })
+                .unwrap_or_else(|| "some-container".into());
+            let (bundle, engines) = if name.contains("podman") {
+                let source =
+                    sources.iter().find(|source| source.ends_with("userdata/shm") && source.contains(&id)).cloned();
+                let bundle = source.map_or_else(
+                    || "/var/lib/containers/storage/overlay-containers/x/userdata".into(),
+                    |shm| PathBuf::from(shm).parent().unwrap().to_owned(),
+                );
+                let engines =
+                    Engines::default().with_bundle(&bundle).with_storage(Path::new("/run/user/1000/containers"));
+                (bundle, engines)
+            } else {
+                (PathBuf::from("/run/containerd/io.containerd.runtime.v2.task/ns").join(&id), Engines::default())
+            };
+            let engine = match name.split('-').next() {
+                Some("docker") => Engine::Docker,
+                Some("podman") => Engine::Podman,
+                _ => Engine::Cri,
+            };
+            let sandbox =
+                spec.annotations.get("io.kubernetes.cri.container-type").is_some_and(|kind| kind == "sandbox");
+            let request =
+                Request { id: &id, bundle: &bundle, spec: &spec, restore: false, engine: Some(engine), sandbox };
+            let policy = Policy::of_level(Level::Baseline, "the default");
+            match admission::admit(&request, &policy, &Config::default(), &engines, &AnyHost) {
+                Ok(given) => {
+                    assert_eq!(given.mounts.len(), sources.len());
+                    admitted += 1;
+                }
+                Err(violations) => {
+                    let controls: Vec<_> = violations.iter().map(|violation| violation.control.name()).collect();
+                    refused.insert(name, controls.join(" ") + " | " + &violations[0].what);
+                }
+            }
+        }
+    }
+    let controls: Vec<_> =
+        refused.iter().map(|(name, what)| (name.as_str(), what.split(" | ").next().unwrap())).collect();
+    assert_eq!(
+        controls,
+        [
+            // hostNetwork pods: the recordings were made without CNI.
+            ("containerd-1.7-cri/config-274.json", "host-namespaces host-namespaces"),
+            // The client that was recorded names no paths to be hidden, as kubelet does; so does procMount: Unmasked.
+            ("containerd-1.7-cri/config-324.json", "proc-mount proc-mount"),
+            ("containerd-2.1-cri/config-283.json", "host-namespaces host-namespaces"),
+            ("containerd-2.1-cri/config-391.json", "proc-mount proc-mount"),
+            // docker run --privileged
+            ("docker-26/config-1561.json", "devices devices capabilities apparmor seccomp proc-mount proc-mount"),
+        ],
+        "{refused:#?}"
+    );
+    assert!(admitted >= 16, "{admitted}");
+}

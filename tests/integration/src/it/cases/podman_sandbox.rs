@@ -1,0 +1,164 @@
+//! gVisor's runsc as the real runtime: the kernel rules do not reach inside, everything says so, and what is judged before
+//! the container starts holds as for any other.
+
+use anyhow::{Context, Result, bail};
+
+use super::podman_select::entry;
+use super::{Row, Skip, Test, row};
+use crate::bundle::Bundle;
+use crate::command::{self, Run};
+use crate::config;
+use crate::lab::Lab;
+use crate::launch::{By, Runtime, WRAPPER, fresh_id};
+use crate::podman::{self, Background, IMAGE};
+
+const RUNSC: &str = "/usr/bin/runsc";
+/// No network to set up, no systemd; Podman gives a runtime its flags without dashes.
+const FLAGS: [&str; 2] = ["network=none", "ignore-cgroups"];
+
+pub const ROWS: &[Row] = &[
+    row("sandbox/bare", Test::Code(bare)),
+    row("sandbox/refused", Test::Code(refused)),
+    row("sandbox/podman", Test::Code(by_podman)),
+    row("sandbox/chosen-by-the-engine-only", Test::Code(chosen)),
+];
+
+/// A configuration whose first runtime is gVisor's; the usual one for the next case.
+fn with_runsc<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
+    config::put(&format!("runtimes = [\"{RUNSC}\", \"/usr/bin/crun\"]\n"))?;
+    let result = work();
+    config::write(Runtime::Crun)?;
+    result
+}
+
+/// The wrapper or runsc itself, with the flags of this machine.
+fn runsc(program: &str, words: &[&str]) -> Result<Run> {
+    let flags: Vec<String> = FLAGS.iter().map(|flag| format!("--{flag}")).collect();
+    let mut all = vec![program, "--root", "/run/lockc-it-runsc"];
+    all.extend(flags.iter().map(String::as_str));
+    all.extend(words);
+    command::run(&all)
+}
+
+fn bundle(line: &'static [&'static str]) -> Result<String> {
+    Ok(Bundle::new(line).write(By::Lockc("baseline"))?.display().to_string())
+}
+
+/// Whether gVisor works in this machine.
+fn works(folder: &str) -> Result<()> {
+    let run = runsc(RUNSC, &["run", "--bundle", folder, &fresh_id()])?;
+    if run.ok() { Ok(()) } else { Err(Skip(format!("runsc does not run here: {}", run.said())).into()) }
+}
+
+fn bare(lab: &mut Lab, _: Runtime) -> Result<String> {
+    let folder = bundle(&["sh", "-c", "cat /proc/version; exec sleep 1000"])?;
+    let short = bundle(&["cat", "/proc/version"])?;
+    works(&short)?;
+    lab.only_with_lockc()?;
+    with_runsc(|| {
+        let run = runsc(WRAPPER, &["run", "-bundle", &short, &fresh_id()])?.must()?;
+        if !run.contains("4.") {
+            bail!("not gVisor's kernel: {run}");
+        }
+        let id = fresh_id();
+        let create = format!(
+            "{WRAPPER} -root /run/lockc-it-runsc -network=none --ignore-cgroups create -bundle {folder} -pid-file /tmp/{id} {id} > /tmp/{id}.log 2>&1"
+        );
+        command::run(&["bash", "-c", &create])?;
+        runsc(WRAPPER, &["start", &id])?.must().context("start")?;
+        let entry = entry(&id)?;
+        if entry["sandbox"] != true || entry["policy"] != "baseline" || entry["rules"] != serde_json::json!([]) {
+            bail!("the entry does not say that it is a sandbox: {entry}");
+        }
+        runsc(WRAPPER, &["exec", &id, "id"])?.must().context("exec")?;
+        let state = runsc(WRAPPER, &["state", &id])?.must()?;
+        let as_root = runsc(WRAPPER, &["exec", "--cap", "CAP_SYS_ADMIN", &id, "id"])?;
+        if as_root.ok() || !as_root.stderr.contains("capabilities: ") {
+            bail!("exec --cap: {}", as_root.said());
+        }
+        let shown = command::run(&["lockc", "status"])?.must()?;
+        if !shown.contains("no kernel rule reaches inside") {
+            bail!("status: {shown}");
+        }
+        let explained = command::run(&["lockc", "explain", &folder])?.must()?;
+        for part in ["gVisor", "unseen", "host-mounts"] {
+            if !explained.contains(part) {
+                bail!("explain does not say {part}: {explained}");
+            }
+        }
+        runsc(WRAPPER, &["kill", &id, "KILL"])?.must().context("kill")?;
+        runsc(WRAPPER, &["delete", "-force", &id])?.must().context("delete")?;
+        if command::run(&["lockc", "status", "--json"])?.must()?.contains(&format!("\"{id}\"")) {
+            bail!("still registered after delete");
+        }
+        Ok(state)
+    })
+}
+
+/// What a level refuses it refuses here too.
+fn refused(lab: &mut Lab, _: Runtime) -> Result<String> {
+    lab.only_with_lockc()?;
+    let bundle = Bundle::new(&["true"]).set("/linux/sysctl", serde_json::json!({"kernel.msgmax": "65536"}));
+    let folder = bundle.write(By::Lockc("baseline"))?.display().to_string();
+    with_runsc(|| {
+        let run = runsc(WRAPPER, &["run", "--bundle", &folder, &fresh_id()])?;
+        podman::shows(&run, &["sysctls: kernel.msgmax", "level baseline"])?;
+        // What starts something in a way of runsc's own is not known to be judged.
+        podman::shows(&runsc(WRAPPER, &["do", "true"])?, &["unknown subcommand"])?;
+        podman::shows(&command::run(&[WRAPPER, "--platform", "ptrace", "run", "-b", &folder, "x"])?, &["sysctls: "])
+    })
+}
+
+fn globals(runtime: &str) -> Vec<String> {
+    let mut words = vec!["--runtime".to_owned(), runtime.to_owned()];
+    for flag in FLAGS {
+        words.extend(["--runtime-flag".to_owned(), flag.to_owned()]);
+    }
+    words
+}
+
+fn by_podman(lab: &mut Lab, _: Runtime) -> Result<String> {
+    works(&bundle(&["true"])?)?;
+    lab.only_with_lockc()?;
+    lab.podman()?;
+    with_runsc(|| {
+        let globals = globals("lockc");
+        let words: Vec<&str> = globals.iter().map(String::as_str).collect();
+        let c = Background { name: fresh_id() };
+        let run = ["run", "-d", "--network", "none", "--name", &c.name, IMAGE, "sleep", "1000"];
+        command::run(&[&["podman"], &words[..], &run].concat())?.must()?;
+        let entry = entry(&c.inspect("{{.Id}}")?)?;
+        if entry["sandbox"] != true || entry["policy"] != "baseline" {
+            bail!("{entry}");
+        }
+        let inside =
+            command::run(&[&["podman"], &words[..], &["exec", &c.name, "cat", "/proc/version"]].concat())?.must()?;
+        let privileged =
+            [&["podman"], &words[..], &["run", "--rm", "--network", "none", "--privileged", IMAGE, "true"]];
+        podman::shows(&command::run(&privileged.concat())?, &["devices: ", "capabilities: "])?;
+        Ok(inside)
+    })
+}
+
+/// `--lockc-runtime` chooses among the administrator's runtimes; nothing that a container brings does.
+fn chosen(lab: &mut Lab, _: Runtime) -> Result<String> {
+    lab.only_with_lockc()?;
+    let folder = bundle(&["true"])?;
+    with_runsc(|| {
+        let by = |runtime: &str| {
+            command::run(&[
+                WRAPPER,
+                "--lockc-runtime",
+                runtime,
+                "--root",
+                crate::launch::STATE,
+                "run",
+                "-b",
+                &folder,
+                &fresh_id(),
+            ])
+        };
+        by("/usr/bin/crun")?.must().context("the second of `runtimes`")?;
+        podman::shows(&by("/usr/local/bin/lockc-probe")?, &["not a runtime of the configuration", "`runtimes`"])
+    })
+}
