@@ -321,7 +321,7 @@ pub struct NameRule {
 /// Names between the root of procfs or sysfs and what a policy lets its containers read, at most.
 pub const READ_DEPTH: usize = 12;
 /// Bytes of a name in `reads`; a longer name is in no set.
-pub const READ_NAME_LEN: usize = 60;
+pub const READ_NAME_LEN: usize = 44;
 /// How many names all sets in `reads` together can have.
 pub const MAX_READS: u32 = 1 << 16;
 /// How many sets there can be at a time: one for all containers that may read the same.
@@ -379,6 +379,6 @@ assert_layout! {
     Event: 328, 8;
     NameKey: 32, 4;
     NameRule: 8, 4;
-    ReadKey: 64, 4;
+    ReadKey: 48, 4;
     ReadSet: 8, 4;
 }

@@ -97,23 +97,29 @@ pub fn judge(who: &Judged, file: Obj) -> i32 {
         // The container's own view of its cgroups: through a mount in its namespace, and not to be written.
         !writes && files::mount_ns(mnt) == Ok(files::own_mount_ns())
     } else {
-        let dentry = follow(file, &kernel::FILE_PATH_DENTRY).addr();
-        in_table(dentry, root, writes) || (!writes && in_reads(who, dentry, root))
+        // One array for both: the program's stack is nearly used up (a call rounds it up to 32 bytes).
+        match top(follow(file, &kernel::FILE_PATH_DENTRY).addr()) {
+            Ok(top) => in_table(&top, root, writes) || (!writes && in_reads(who, &top, root)),
+            Err(_) => {
+                verdict::error(Hook::FileOpen);
+                false
+            }
+        }
     };
     if allowed { 0 } else { verdict::deny(who, rule, Hook::FileOpen, files::about(file), EACCES) }
 }
 
 /// The topmost dentries on the way to `dentry`, topmost first; 0 where there is none.
 #[inline(always)]
-fn top<const N: usize>(dentry: u64) -> Result<[u64; N], i32> {
-    let mut top = [0u64; N];
+fn top(dentry: u64) -> Result<[u64; READ_DEPTH], i32> {
+    let mut top = [0u64; READ_DEPTH];
     let mut at = dentry;
     for _ in 0..MAX_DEPTH {
         let parent: u64 = kernel::read(at, &kernel::DENTRY_PARENT)?;
         if parent == at {
             return Ok(top);
         }
-        for index in (1..N).rev() {
+        for index in (1..READ_DEPTH).rev() {
             top[index] = top[index - 1];
         }
         top[0] = at;
@@ -139,12 +145,8 @@ fn look_up(key: &NameKey) -> NameRule {
 }
 
 #[inline(always)]
-fn in_table(dentry: u64, root: u32, writes: bool) -> bool {
+fn in_table(top: &[u64; READ_DEPTH], root: u32, writes: bool) -> bool {
     let need = if writes { NAME_WRITE } else { NAME_READ };
-    let Ok(top) = top::<3>(dentry) else {
-        verdict::error(Hook::FileOpen);
-        return false;
-    };
     if top[0] == 0 {
         // The root directory itself may be listed.
         return !writes;
@@ -185,21 +187,17 @@ fn in_table(dentry: u64, root: u32, writes: bool) -> bool {
     if rule.flags == 0 { below & need != 0 } else { rule.flags & need != 0 }
 }
 
-/// Whether the policy of the container lets it read `dentry`, or a directory above it.
+/// Whether the policy of the container lets it read the file, or a directory above it.
 #[inline(always)]
-fn in_reads(who: &Judged, dentry: u64, root: u32) -> bool {
+fn in_reads(who: &Judged, top: &[u64; READ_DEPTH], root: u32) -> bool {
     let Some(entry) = who.entry else {
         return false;
     };
     if entry.reads == 0 {
         return false;
     }
-    let Ok(top) = top::<READ_DEPTH>(dentry) else {
-        verdict::error(Hook::FileOpen);
-        return false;
-    };
     let mut node = entry.reads.wrapping_add(root - NODE_PROC);
-    for at in top {
+    for at in *top {
         if at == 0 {
             return false;
         }
