@@ -65,7 +65,6 @@ fn host_namespaces(lab: &mut Lab, _: crate::launch::Runtime) -> Result<String> {
         let option = format!("--{kind}=host");
         said.push(refused(lab, &[&option], &["host-namespaces: ", kind])?);
     }
-    // Podman's own run has --network none.
     said.push(refused(lab, &["--network", "host"], &["host-namespaces: ", "network"])?);
     Ok(said.join("; "))
 }
