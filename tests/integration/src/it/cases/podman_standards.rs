@@ -112,7 +112,7 @@ fn exec_privileged(lab: &mut Lab, _: crate::launch::Runtime) -> Result<String> {
     let plain = lab.plain;
     let c = lab.podman()?.background(runtime, &[IMAGE, "sleep", "1000"])?;
     let run = crate::command::run(&["podman", "exec", "--privileged", &c.name, "true"])?;
-    if plain { run.must() } else { podman::shows(&run, &["capabilities: ", "SYS_ADMIN"]) }
+    if plain { run.must() } else { podman::shows(&run, &["capabilities: ", "AUDIT_CONTROL"]) }
 }
 
 fn restricted(lab: &mut Lab, _: crate::launch::Runtime) -> Result<String> {
