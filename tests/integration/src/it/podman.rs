@@ -31,10 +31,11 @@ impl Podman {
         Ok(Self)
     }
 
-    /// `podman run --rm` without network.
+    /// `podman run --rm`, without network unless `args` name one.
     pub fn run(&self, runtime: &str, args: &[&str]) -> Result<Run> {
-        let words = ["podman", "--runtime", runtime, "run", "--rm", "--network", "none"];
-        command::run(&[&words[..], args].concat())
+        let words = ["podman", "--runtime", runtime, "run", "--rm"];
+        let network: &[&str] = if args.contains(&"--network") { &[] } else { &["--network", "none"] };
+        command::run(&[&words[..], network, args].concat())
     }
 
     /// `podman run -d`: the container's name; removed when dropped.

@@ -152,6 +152,7 @@ impl Judge<'_> {
                 }
             }
         }
+        given.sockets.extend(self.notify_socket(&source, mount));
         if mount.propagates() {
             given.propagating.push(source.clone());
         }
@@ -175,6 +176,22 @@ impl Judge<'_> {
             // In the mode audit it is there, and connecting to it is reported.
             given.mounts.push(source);
         }
+    }
+
+    /// conmon's socket for the container's notifications, in a directory of the container's bundle (`--sdnotify=container`);
+    /// conmon passes nothing on but that it is ready. conmon makes the socket anew before each start, and a link that the
+    /// container may have put there is no socket.
+    fn notify_socket(&self, source: &Path, mount: &Mount) -> Option<PathBuf> {
+        let own = Path::new(self.request.id).join("userdata/notify");
+        let is_notify = mount.destination == Path::new("/run/notify")
+            && source.ends_with(own)
+            && self.engines.owns(source, mount, self.request);
+        let socket = source.join("notify.sock");
+        let is_socket = || {
+            self.facts.canonicalize(&socket).is_ok_and(|resolved| resolved == socket)
+                && self.facts.kind(&socket).is_ok_and(|kind| kind == Kind::Socket)
+        };
+        (is_notify && is_socket()).then_some(socket)
     }
 
     /// Why a directory or file of the host is not given, and what would change that.

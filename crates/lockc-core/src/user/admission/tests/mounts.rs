@@ -348,3 +348,22 @@ proptest! {
         prop_assert_eq!(bind_refused(&inside), tail == "..");
     }
 }
+
+#[test]
+fn conmons_socket_for_notifications_is_given_with_its_directory_and_no_other() {
+    let folder = |owner: &str| format!("/var/lib/containers/storage/overlay-containers/{owner}/userdata/notify");
+    let policy = Policy::of_level(Level::Baseline, "x");
+    let given = |spec: &Value, facts: &Fake| judge_with(spec, &policy, &Config::default(), facts);
+    let socket = PathBuf::from(folder(ID)).join("notify.sock");
+    let mut fake = Fake::default();
+    assert!(given(&bind(&folder(ID), "/run/notify"), &fake).unwrap().sockets.is_empty(), "no socket");
+    fake.kinds.insert(socket.clone(), Kind::Socket);
+    assert_eq!(given(&bind(&folder(ID), "/run/notify"), &fake).unwrap().sockets, [socket.clone()]);
+    assert!(given(&bind(&folder(ID), "/elsewhere"), &fake).unwrap().sockets.is_empty());
+    fake.kinds.insert(PathBuf::from(folder(OTHER)).join("notify.sock"), Kind::Socket);
+    assert!(given(&bind(&folder(OTHER), "/run/notify"), &fake).is_err(), "another container's");
+    // What the container put there leads elsewhere.
+    fake.link(socket.to_str().unwrap(), "/run/docker.sock");
+    fake.kinds.insert("/run/docker.sock".into(), Kind::Socket);
+    assert!(given(&bind(&folder(ID), "/run/notify"), &fake).unwrap().sockets.is_empty());
+}
