@@ -21,6 +21,9 @@ pub struct Args {
     /// Only the integration cases whose name or tag contains this; no lints, no unit tests
     #[arg(long)]
     filter: Option<String>,
+    /// Every case on every kernel, those too that usually run on one of them (hours)
+    #[arg(long)]
+    everything: bool,
     /// No virtual machines
     #[arg(long, conflicts_with_all = ["kernel", "filter"])]
     unit_only: bool,
@@ -53,7 +56,7 @@ pub fn run(args: &Args) -> Result<bool> {
         fuzz::run(None, fuzz::SECONDS, &mut report)?;
     }
     if !args.unit_only {
-        suite::run(&kernels, args.filter.as_deref().unwrap_or(""), &mut report)?;
+        suite::run(&kernels, args.filter.as_deref().unwrap_or(""), args.everything, &mut report)?;
     }
     if let Some(path) = &args.json {
         write_json(&report, path)?;

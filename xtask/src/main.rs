@@ -45,7 +45,7 @@ enum Command {
     Vm(vm::Args),
     /// The whole gate: format, lints, licences, unit tests, then the integration suite on every kernel
     #[command(after_help = "Examples:\n  cargo xtask test\n  cargo xtask test --unit-only\n  \
-        cargo xtask test --kernel 6.12 --filter mounts\n  cargo xtask test --json results.json\n\n\
+        cargo xtask test --kernel 6.12 --filter mounts\n  cargo xtask test --everything --json results.json\n\n\
         Exit status: 0 when everything passed, 1 otherwise.")]
     Test(gate::Args),
     /// Show what lockc stops: real Docker, with and without lockc, as a table

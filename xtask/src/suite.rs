@@ -24,19 +24,22 @@ const TIMEOUT: Duration = Duration::from_secs(2700);
 struct Job {
     kernel: Kernel,
     part: &'static str,
+    /// Not only the smoke cases.
+    whole: bool,
     /// Names of the cases that must report.
     expected: Vec<String>,
 }
 
-/// Runs the chosen cases on the chosen kernels.
-pub fn run(kernels: &[Kernel], filter: &str, report: &mut Report) -> Result<()> {
+/// Runs the chosen cases on the chosen kernels; `everything`: all of them on each.
+pub fn run(kernels: &[Kernel], filter: &str, everything: bool, report: &mut Report) -> Result<()> {
     let programs = build::guest_programs()?;
     let mut jobs = VecDeque::new();
     // The longest first.
     for part in PARTS {
         for kernel in kernels.iter().rev() {
             let all = list(&programs, part, filter, false)?;
-            let expected = if everything(kernel, part) { all.clone() } else { list(&programs, part, filter, true)? };
+            let whole = everything || kernel.whole.contains(&part);
+            let expected = if whole { all.clone() } else { list(&programs, part, filter, true)? };
             if expected.len() < all.len() {
                 let left = all.len() - expected.len();
                 report.note(format!(
@@ -46,7 +49,7 @@ pub fn run(kernels: &[Kernel], filter: &str, report: &mut Report) -> Result<()> 
                 ));
             }
             if !expected.is_empty() {
-                jobs.push_back(Job { kernel: *kernel, part, expected });
+                jobs.push_back(Job { kernel: *kernel, part, whole, expected });
             }
         }
     }
@@ -68,11 +71,6 @@ pub fn run(kernels: &[Kernel], filter: &str, report: &mut Report) -> Result<()> 
     Ok(())
 }
 
-/// Whether all cases of a part run on a kernel, or only its smoke cases.
-fn everything(kernel: &Kernel, part: &str) -> bool {
-    if part == WORK { kernel.all_work } else { kernel.all_engines }
-}
-
 fn list(programs: &Path, part: &str, filter: &str, smoke: bool) -> Result<Vec<String>> {
     let mut command = Command::new(programs.join("lockc-it"));
     command.args(["list", "--part", part, "--filter", filter]);
@@ -86,7 +84,7 @@ fn list(programs: &Path, part: &str, filter: &str, smoke: bool) -> Result<Vec<St
 fn run_job(job: &Job, programs: &Path, filter: &str, report: &Mutex<&mut Report>) {
     let start = Instant::now();
     let group = format!("kernel {}", job.kernel.name);
-    let smoke = if everything(&job.kernel, job.part) { "" } else { " --smoke" };
+    let smoke = if job.whole { "" } else { " --smoke" };
     let command = format!("./lockc-it run --part {} --filter '{}'{smoke}", job.part, filter.replace('\'', ""));
     let machine = Vm { kernel: job.kernel, timeout: TIMEOUT, append: String::new(), workloads: job.part == WORK };
     let mut waiting = job.expected.clone();
