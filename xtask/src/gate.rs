@@ -15,7 +15,8 @@ use crate::{build, fuzz, setup, suite, ui};
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// Kernels to run the integration suite on, separated by commas; all by default
+    /// Kernels to run the integration suite on, with every case, separated by commas; by default all of them, and what does
+    /// not depend on the kernel on one
     #[arg(long, value_delimiter = ',')]
     kernel: Vec<String>,
     /// Only the integration cases whose name or tag contains this; no lints, no unit tests
@@ -56,7 +57,8 @@ pub fn run(args: &Args) -> Result<bool> {
         fuzz::run(None, fuzz::SECONDS, &mut report)?;
     }
     if !args.unit_only {
-        suite::run(&kernels, args.filter.as_deref().unwrap_or(""), args.everything, &mut report)?;
+        let everything = args.everything || !args.kernel.is_empty();
+        suite::run(&kernels, args.filter.as_deref().unwrap_or(""), everything, &mut report)?;
     }
     if let Some(path) = &args.json {
         write_json(&report, path)?;

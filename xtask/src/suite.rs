@@ -39,7 +39,11 @@ pub fn run(kernels: &[Kernel], filter: &str, everything: bool, report: &mut Repo
         for kernel in kernels.iter().rev() {
             let all = list(&programs, part, filter, false)?;
             let whole = everything || kernel.whole.contains(&part);
-            let expected = if whole { all.clone() } else { list(&programs, part, filter, true)? };
+            let expected = match () {
+                () if whole => all.clone(),
+                () if kernel.smoke.contains(&part) => list(&programs, part, filter, true)?,
+                () => Vec::new(),
+            };
             if expected.len() < all.len() {
                 let left = all.len() - expected.len();
                 report.note(format!(

@@ -277,7 +277,11 @@ fn node_agent(lab: &mut Lab, _: Runtime) -> Result<String> {
     let pod = Pod::run(&lab.containerd()?.cri, handler, config)?;
     let c = idle().unmasked().volume("/", "/host", false).security(|security| security.privileged = true);
     let c = pod.start(&c)?;
-    says(&c, "cat /host/var/lib/lockc-it-secrets/key; ps -o args | grep -c '[c]ontainerd$'", "secret of the host\n1")?;
+    says(
+        &c,
+        "cat /host/var/lib/lockc-it-secrets/key; ps -o args | grep -q '[c]ontainerd' && echo seen",
+        "secret of the host\nseen",
+    )?;
     says(&c, "mkdir -p /tmp/m; mount -t tmpfs none /tmp/m; umount /tmp/m; nsenter -t 1 -m -- hostname", "vm")?;
     Ok("sees and changes the host".into())
 }

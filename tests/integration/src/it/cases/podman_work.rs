@@ -174,8 +174,10 @@ fn user_namespace(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     let maps = ["--uidmap", "0:200000:5000", "--gidmap", "0:200000:5000"];
     let line = "cat /proc/self/uid_map; touch /tmp/f; ls -ln /tmp/f; echo mapped";
     says(lab, runtime, &[&maps[..], &[IMAGE, "sh", "-ec", line]].concat(), "mapped")?;
+    // Since shadow 4.20 or so, ranges of a user that does not exist count for nothing.
     command::sh(
-        "grep -q ^containers /etc/subuid 2>/dev/null || echo containers:300000:65536 | tee -a /etc/subuid >> /etc/subgid",
+        "id containers > /dev/null 2>&1 || useradd -M -r -s /usr/sbin/nologin containers; \
+         grep -q ^containers /etc/subuid 2>/dev/null || echo containers:300000:65536 | tee -a /etc/subuid >> /etc/subgid",
     )?;
     says(lab, runtime, &["--userns", "auto:size=2000", IMAGE, "sh", "-ec", line], "mapped")
 }
