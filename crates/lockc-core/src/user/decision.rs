@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 
 use super::{
     admission::{self, Engines, Facts, Given, Request, Violation},
-    config::{Config, Engine, Mode},
+    config::{Config, Mode},
     describe::Described,
     policy::{self, ANNOTATION, Policy},
     selection::{self, Asked},
@@ -74,8 +74,7 @@ pub fn decide(
         spec: case.spec,
         restore: case.restore,
         engine: described.engine,
-        // CRI-O lets a pod's owner write this too.
-        sandbox: described.is_sandbox && described.engine == Some(Engine::Cri),
+        sandbox: described.is_sandbox,
     };
     let judged = admission::admit(&request, &policy, config, &engines, facts);
     Ok(Decision { described, policy, judged })

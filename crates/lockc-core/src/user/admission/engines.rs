@@ -32,7 +32,10 @@ const INITS: [&str; 11] = [
 ];
 
 /// Where they put them.
-const INIT_PLACES: [&str; 4] = ["/sbin/docker-init", "/dev/init", "/run/podman-init", "/sbin/tini"];
+const INIT_PLACES: [&str; 5] = ["/sbin/docker-init", "/dev/init", "/run/podman-init", "/sbin/tini", "/catatonit"];
+
+/// The empty directory below the root file system of Podman's infra containers.
+const INFRA_LOWER: &str = "/run/libpod/infra-container";
 
 /// Directories below an engine's data root in which root file systems of containers are.
 const ROOTFS_PARENTS: [&str; 10] =
@@ -166,6 +169,17 @@ impl Engines {
                     _ => false,
                 }
             })
+    }
+
+    /// Whether `path` is what Podman 5.6 and later give a pod's infra container for a root file system: an overlayfs of an
+    /// empty directory of its own (libpod/runtime_pod_common_linux.go), in the container's own directory. `podman run
+    /// --rootfs DIR:O` puts an overlayfs of any directory there, and so what is below it counts.
+    pub fn is_infra_rootfs(&self, path: &Path, bundle: &Path, facts: &dyn Facts) -> bool {
+        let own = bundle.parent().map(|own| own.join("rootfs/merge"));
+        bundle.ends_with("userdata")
+            && own.as_deref() == Some(path)
+            && self.storage.iter().any(|dir| bundle.starts_with(dir))
+            && facts.lower_directories(path) == [Path::new(INFRA_LOWER)]
     }
 
     /// Whether a mount is the init that engines put into a container on request.

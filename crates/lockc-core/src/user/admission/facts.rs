@@ -79,6 +79,10 @@ pub trait Facts {
     fn links(&self, _directory: &Path) -> Vec<PathBuf> {
         Vec::new()
     }
+    /// The lower directories of an overlayfs that is mounted there; none where it is not known.
+    fn lower_directories(&self, _point: &Path) -> Vec<PathBuf> {
+        Vec::new()
+    }
     /// The mount table.
     fn mounts(&self) -> io::Result<Vec<MountedAt>>;
     /// Whether containerd gives an AppArmor profile to every container that asks for nothing else.
@@ -186,6 +190,14 @@ impl Facts for Host {
             .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_symlink()))
             .map(|entry| entry.path())
             .collect()
+    }
+
+    fn lower_directories(&self, point: &Path) -> Vec<PathBuf> {
+        let table = procfs::process::Process::myself().and_then(|own| own.mountinfo());
+        let mount = table.into_iter().flatten().filter(|mount| mount.mount_point == point).last();
+        let options = mount.filter(|mount| mount.fs_type == "overlay").map(|mount| mount.super_options);
+        let lower = options.and_then(|mut options| options.remove("lowerdir").flatten()).unwrap_or_default();
+        lower.split(':').filter(|path| !path.is_empty()).map(PathBuf::from).collect()
     }
 
     fn mounts(&self) -> io::Result<Vec<MountedAt>> {

@@ -92,7 +92,9 @@ impl Judge<'_> {
         };
         let bundle = self.facts.canonicalize(self.request.bundle).unwrap_or_else(|_| self.request.bundle.into());
         let place = self.trees.place(&resolved);
-        let reach = if !self.engines.is_rootfs(&resolved, &bundle) {
+        let reach = if self.engines.is_infra_rootfs(&resolved, &bundle, self.facts) {
+            None
+        } else if !self.engines.is_rootfs(&resolved, &bundle) {
             self.trees.reach(&place, false, true)
         } else if self.trees.as_named(&place) {
             None

@@ -25,6 +25,8 @@ struct Fake {
     mounts: Vec<MountedAt>,
     host_namespaces: Vec<PathBuf>,
     apparmor: bool,
+    /// Of every overlayfs.
+    lower: Vec<PathBuf>,
 }
 
 impl Default for Fake {
@@ -35,6 +37,7 @@ impl Default for Fake {
             mounts: Vec::new(),
             host_namespaces: vec!["/proc/1/ns/net".into(), "/run/docker/netns/default".into()],
             apparmor: false,
+            lower: Vec::new(),
         };
         for (device, point) in
             [("8:1", "/"), ("0:20", "/proc"), ("0:21", "/sys"), ("0:5", "/dev"), ("0:22", "/run"), ("0:23", "/dev/shm")]
@@ -57,6 +60,10 @@ impl Fake {
 }
 
 impl Facts for Fake {
+    fn lower_directories(&self, _: &Path) -> Vec<PathBuf> {
+        self.lower.clone()
+    }
+
     fn canonicalize(&self, path: &Path) -> io::Result<PathBuf> {
         if path.starts_with("/missing") {
             return Err(io::ErrorKind::NotFound.into());

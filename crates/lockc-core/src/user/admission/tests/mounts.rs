@@ -367,3 +367,24 @@ fn conmons_socket_for_notifications_is_given_with_its_directory_and_no_other() {
     fake.kinds.insert("/run/docker.sock".into(), Kind::Socket);
     assert!(given(&bind(&folder(ID), "/run/notify"), &fake).unwrap().sockets.is_empty());
 }
+
+#[test]
+fn an_overlay_of_podmans_own_empty_directory_is_a_root_and_of_no_other() {
+    let own = "/var/lib/containers/storage/overlay-containers/c1";
+    let (bundle, root) = (PathBuf::from(own).join("userdata"), format!("{own}/rootfs/merge"));
+    let infra = |root: &str, lower: &[&str]| {
+        let mut spec = spec();
+        spec["root"]["path"] = root.into();
+        let host = Fake { lower: lower.iter().map(PathBuf::from).collect(), ..Fake::default() };
+        let spec = Spec::parse(spec.to_string().as_bytes(), Path::new("config.json")).unwrap();
+        let request = Request { id: ID, bundle: &bundle, spec: &spec, restore: false, engine: None, sandbox: false };
+        let policy = Policy::of_level(Level::Baseline, "a test");
+        admit(&request, &policy, &Config::default(), &Engines::default(), &host).is_ok()
+    };
+    assert!(infra(&root, &["/run/libpod/infra-container"]));
+    assert!(!infra(&root, &["/"]), "podman run --rootfs /:O");
+    assert!(!infra(&root, &["/run/libpod/infra-container", "/etc"]));
+    assert!(!infra(&root, &[]), "unknown");
+    let other = root.replace("c1", "c2");
+    assert!(!infra(&other, &["/run/libpod/infra-container"]), "another container's");
+}
