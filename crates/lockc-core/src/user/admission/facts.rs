@@ -194,7 +194,7 @@ impl Facts for Host {
 
     fn lower_directories(&self, point: &Path) -> Vec<PathBuf> {
         let table = procfs::process::Process::myself().and_then(|own| own.mountinfo());
-        let mount = table.into_iter().flatten().filter(|mount| mount.mount_point == point).last();
+        let mount = table.into_iter().flatten().rfind(|mount| mount.mount_point == point);
         let options = mount.filter(|mount| mount.fs_type == "overlay").map(|mount| mount.super_options);
         let lower = options.and_then(|mut options| options.remove("lowerdir").flatten()).unwrap_or_default();
         lower.split(':').filter(|path| !path.is_empty()).map(PathBuf::from).collect()

@@ -358,7 +358,7 @@ fn conmons_socket_for_notifications_is_given_with_its_directory_and_no_other() {
     let mut fake = Fake::default();
     assert!(given(&bind(&folder(ID), "/run/notify"), &fake).unwrap().sockets.is_empty(), "no socket");
     fake.kinds.insert(socket.clone(), Kind::Socket);
-    assert_eq!(given(&bind(&folder(ID), "/run/notify"), &fake).unwrap().sockets, [socket.clone()]);
+    assert_eq!(given(&bind(&folder(ID), "/run/notify"), &fake).unwrap().sockets, std::slice::from_ref(&socket));
     assert!(given(&bind(&folder(ID), "/elsewhere"), &fake).unwrap().sockets.is_empty());
     fake.kinds.insert(PathBuf::from(folder(OTHER)).join("notify.sock"), Kind::Socket);
     assert!(given(&bind(&folder(OTHER), "/run/notify"), &fake).is_err(), "another container's");
