@@ -4,11 +4,15 @@
 //! containers that are judged by the one and made after the other. This one tells where a file is not of the
 //! specification's form, and tests hold the two against each other.
 
-use std::path::Path;
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 use oci_spec::runtime;
 
-use super::{Spec, SpecError, read::contents};
+use super::{Process, Spec, SpecError, read::contents};
+use crate::user::admission::process::short_name;
 
 /// What `oci-spec` does not understand in a configuration; nothing if it is of the specification's form, or cannot be
 /// read at all.
@@ -42,10 +46,7 @@ pub fn difference(text: &[u8]) -> Result<Option<&'static str>, SpecError> {
         ("root", strict.root().as_ref().map(runtime::Root::path) == spec.root.as_ref().map(|root| &root.path)),
         ("process", process.is_some() == own.is_some()),
         ("process.user", process.map(|process| process.user().uid()) == own.map(|process| process.user.uid)),
-        (
-            "process.capabilities",
-            process.map_or(0, capabilities) == own.map_or(0, |own| own.capabilities.all().count()),
-        ),
+        ("process.capabilities", process.map(capabilities) == own.map(own_capabilities)),
         ("mounts", mounts(&strict) == own_mounts(&spec)),
         (
             "annotations",
@@ -76,35 +77,38 @@ pub fn difference(text: &[u8]) -> Result<Option<&'static str>, SpecError> {
     Ok(agree.into_iter().find(|(_, same)| !same).map(|(what, _)| what))
 }
 
-/// How many names stand in all five sets.
-fn capabilities(process: &runtime::Process) -> usize {
+/// How many different capabilities stand in each of the five sets.
+fn capabilities(process: &runtime::Process) -> [usize; 5] {
     let sets = process.capabilities().as_ref();
     let each = sets.map(|sets| {
         [sets.bounding(), sets.effective(), sets.permitted(), sets.inheritable(), sets.ambient()]
             .map(|set| set.as_ref().map_or(0, |set| set.len()))
     });
-    each.into_iter().flatten().sum()
+    each.unwrap_or_default()
 }
 
-type MountView<'a> = (&'a Path, Option<&'a Path>, bool);
+fn own_capabilities(process: &Process) -> [usize; 5] {
+    let sets = &process.capabilities;
+    [&sets.bounding, &sets.effective, &sets.permitted, &sets.inheritable, &sets.ambient]
+        .map(|names| names.iter().map(|name| short_name(name)).collect::<BTreeSet<_>>().len())
+}
 
-fn mounts(spec: &runtime::Spec) -> Vec<MountView<'_>> {
+/// Destination, source unless it is empty, whether it is a bind mount.
+type MountView = (PathBuf, Option<PathBuf>, bool);
+
+fn mounts(spec: &runtime::Spec) -> Vec<MountView> {
     let mounts = spec.mounts().iter().flatten();
     let binds = |mount: &runtime::Mount| {
         mount.typ().as_deref() == Some("bind")
             || mount.options().iter().flatten().any(|option| option == "bind" || option == "rbind")
     };
-    mounts.map(|mount| (mount.destination().as_path(), mount.source().as_deref(), binds(mount))).collect()
+    let source = |mount: &'_ runtime::Mount| mount.source().clone().filter(|path| !path.as_os_str().is_empty());
+    mounts.map(|mount| (mount.destination().clone(), source(mount), binds(mount))).collect()
 }
 
-fn own_mounts(spec: &Spec) -> Vec<MountView<'_>> {
-    let source = |path: &'_ Path| !path.as_os_str().is_empty();
-    spec.mounts
-        .iter()
-        .map(|mount| {
-            (mount.destination.as_path(), Some(mount.source.as_path()).filter(|path| source(path)), mount.is_bind())
-        })
-        .collect()
+fn own_mounts(spec: &Spec) -> Vec<MountView> {
+    let source = |path: &PathBuf| Some(path.clone()).filter(|path| !path.as_os_str().is_empty());
+    spec.mounts.iter().map(|mount| (mount.destination.clone(), source(&mount.source), mount.is_bind())).collect()
 }
 
 #[cfg(test)]
@@ -116,6 +120,9 @@ mod tests {
         let default = serde_json::to_vec(&runtime::Spec::default()).unwrap();
         assert_eq!(difference(&default).unwrap(), None);
         assert!(!Spec::parse(&default, Path::new("x")).unwrap().linux.namespaces.is_empty());
+        let mut twice = serde_json::to_value(runtime::Spec::default()).unwrap();
+        twice["process"]["capabilities"]["bounding"] = serde_json::json!(["CAP_KILL", "CAP_KILL"]);
+        assert_eq!(difference(twice.to_string().as_bytes()).unwrap(), None);
         let rootless = serde_json::to_vec(&runtime::Spec::rootless(1000, 1000)).unwrap();
         assert_eq!(difference(&rootless).unwrap(), None);
     }
