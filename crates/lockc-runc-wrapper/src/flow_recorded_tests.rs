@@ -1,4 +1,4 @@
-//! Containers as real engines described them, under baseline.
+//! Containers as real engines describe them.
 
 use std::collections::BTreeMap;
 
@@ -106,4 +106,36 @@ fn recorded_containers_are_admitted_unless_they_ask_for_more() {
         "{refused:#?}"
     );
     assert!(admitted >= 16, "{admitted}");
+}
+
+/// conmon has no log of the engine's: what CRI-O and Podman show is what stands on stderr (tests/program.rs).
+#[test]
+fn a_member_of_a_cri_o_pod_takes_its_sandboxs_policy_and_claims_nothing() {
+    let storage = tempfile::tempdir().unwrap();
+    let userdata = storage.path().join("overlay-containers/c1/userdata");
+    fs::create_dir_all(&userdata).unwrap();
+    let crio = |more: &[(&str, &str)]| {
+        let mut spec = spec();
+        spec["annotations"] = json!({
+            "io.container.manager": "cri-o", "io.kubernetes.cri-o.ContainerType": "container",
+            "io.kubernetes.cri-o.Namespace": "team-a", "io.kubernetes.cri-o.SandboxID": "s1",
+        });
+        spec["linux"]["seccomp"] = json!({ "defaultAction": "SCMP_ACT_ERRNO" });
+        for (key, value) in more {
+            spec["annotations"][*key] = (*value).into();
+        }
+        fs::write(userdata.join("config.json"), spec.to_string()).unwrap();
+    };
+    let mut place = Place::new(&spec());
+    place.fake.entry = Some(entry(Level::Offline));
+    let call = format!("--root=/run/runc create --bundle {} --pid-file p c1", userdata.display());
+    crio(&[]);
+    place.run(&call).unwrap();
+    assert_eq!(place.calls(), ["entry s1", "register c1 offline"]);
+    crio(&[(policy::ANNOTATION, "baseline")]);
+    assert!(place.run(&call).unwrap_err().contains("pod's sandbox"));
+    place.fake.entry = Some(entry(Level::Privileged));
+    crio(&[]);
+    place.run(&call).unwrap();
+    assert_eq!(place.calls().last().unwrap(), "register c1 baseline");
 }

@@ -381,37 +381,5 @@ fn rootless_engines_are_refused_or_judged_as_configured() {
     }
 }
 
-/// conmon has no log of the engine's: what CRI-O and Podman show is what stands on stderr (tests/program.rs).
-#[test]
-fn a_member_of_a_cri_o_pod_takes_its_sandboxs_policy_and_claims_nothing() {
-    let storage = tempfile::tempdir().unwrap();
-    let userdata = storage.path().join("overlay-containers/c1/userdata");
-    fs::create_dir_all(&userdata).unwrap();
-    let crio = |more: &[(&str, &str)]| {
-        let mut spec = spec();
-        spec["annotations"] = json!({
-            "io.container.manager": "cri-o", "io.kubernetes.cri-o.ContainerType": "container",
-            "io.kubernetes.cri-o.Namespace": "team-a", "io.kubernetes.cri-o.SandboxID": "s1",
-        });
-        spec["linux"]["seccomp"] = json!({ "defaultAction": "SCMP_ACT_ERRNO" });
-        for (key, value) in more {
-            spec["annotations"][*key] = (*value).into();
-        }
-        fs::write(userdata.join("config.json"), spec.to_string()).unwrap();
-    };
-    let mut place = Place::new(&spec());
-    place.fake.entry = Some(entry(Level::Offline));
-    let call = format!("--root=/run/runc create --bundle {} --pid-file p c1", userdata.display());
-    crio(&[]);
-    place.run(&call).unwrap();
-    assert_eq!(place.calls(), ["entry s1", "register c1 offline"]);
-    crio(&[(policy::ANNOTATION, "baseline")]);
-    assert!(place.run(&call).unwrap_err().contains("pod's sandbox"));
-    place.fake.entry = Some(entry(Level::Privileged));
-    crio(&[]);
-    place.run(&call).unwrap();
-    assert_eq!(place.calls().last().unwrap(), "register c1 baseline");
-}
-
 #[path = "flow_recorded_tests.rs"]
 mod recorded;
