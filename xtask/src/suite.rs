@@ -19,13 +19,14 @@ use crate::{build, ui};
 const PARTS: [&str; 6] = [WORK, "docker", "containerd", "podman", "bare", "escape"];
 /// The part that needs the workloads' disk.
 const WORK: &str = "work";
+/// The tier that leaves nothing out.
+const ALL: &str = "all";
 const TIMEOUT: Duration = Duration::from_secs(2700);
 
 struct Job {
     kernel: Kernel,
     part: &'static str,
-    /// Not only the smoke cases.
-    whole: bool,
+    tier: &'static str,
     /// Names of the cases that must report.
     expected: Vec<String>,
 }
@@ -37,23 +38,24 @@ pub fn run(kernels: &[Kernel], filter: &str, everything: bool, report: &mut Repo
     // The longest first.
     for part in PARTS {
         for kernel in kernels.iter().rev() {
-            let all = list(&programs, part, filter, false)?;
-            let whole = everything || kernel.whole.contains(&part);
-            let expected = match () {
-                () if whole => all.clone(),
-                () if kernel.smoke.contains(&part) => list(&programs, part, filter, true)?,
-                () => Vec::new(),
+            let all = list(&programs, part, filter, ALL)?;
+            let tier = match () {
+                () if everything => ALL,
+                () if kernel.whole.contains(&part) => "gate",
+                () if kernel.smoke.contains(&part) => "smoke",
+                () => "",
             };
+            let expected = if tier.is_empty() { Vec::new() } else { list(&programs, part, filter, tier)? };
             if expected.len() < all.len() {
                 let left = all.len() - expected.len();
                 report.note(format!(
-                    "kernel {}: {left} of {} {part} cases run on other kernels only",
+                    "kernel {}: {left} of {} {part} cases run with --everything, or on other kernels, only",
                     kernel.name,
                     all.len()
                 ));
             }
             if !expected.is_empty() {
-                jobs.push_back(Job { kernel: *kernel, part, whole, expected });
+                jobs.push_back(Job { kernel: *kernel, part, tier, expected });
             }
         }
     }
@@ -75,12 +77,9 @@ pub fn run(kernels: &[Kernel], filter: &str, everything: bool, report: &mut Repo
     Ok(())
 }
 
-fn list(programs: &Path, part: &str, filter: &str, smoke: bool) -> Result<Vec<String>> {
+fn list(programs: &Path, part: &str, filter: &str, tier: &str) -> Result<Vec<String>> {
     let mut command = Command::new(programs.join("lockc-it"));
-    command.args(["list", "--part", part, "--filter", filter]);
-    if smoke {
-        command.arg("--smoke");
-    }
+    command.args(["list", "--part", part, "--filter", filter, "--tier", tier]);
     let text = ui::capture(&mut command).context("cannot list the cases")?;
     Ok(text.lines().filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect())
 }
@@ -88,8 +87,8 @@ fn list(programs: &Path, part: &str, filter: &str, smoke: bool) -> Result<Vec<St
 fn run_job(job: &Job, programs: &Path, filter: &str, report: &Mutex<&mut Report>) {
     let start = Instant::now();
     let group = format!("kernel {}", job.kernel.name);
-    let smoke = if job.whole { "" } else { " --smoke" };
-    let command = format!("./lockc-it run --part {} --filter '{}'{smoke}", job.part, filter.replace('\'', ""));
+    let command =
+        format!("./lockc-it run --part {} --filter '{}' --tier {}", job.part, filter.replace('\'', ""), job.tier);
     let machine = Vm { kernel: job.kernel, timeout: TIMEOUT, append: String::new(), workloads: job.part == WORK };
     let mut waiting = job.expected.clone();
     let mut last = Instant::now();

@@ -24,7 +24,7 @@ use std::time::Instant;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use crate::cases::{Case, Part, Skip};
+use crate::cases::{Case, Part, Skip, Tier};
 use crate::lab::Lab;
 
 #[derive(Parser)]
@@ -71,9 +71,9 @@ struct Choice {
     /// Only cases whose name or a tag of which contains this
     #[arg(long, default_value = "")]
     filter: String,
-    /// Only what runs on every kernel: bare cases, and the smoke cases among the engines'
-    #[arg(long)]
-    smoke: bool,
+    /// How many of them
+    #[arg(long, default_value = "all")]
+    tier: Tier,
 }
 
 impl Choice {
@@ -82,7 +82,7 @@ impl Choice {
         cases.retain(|case| {
             self.part.is_none_or(|part| case.part == part)
                 && (case.name.contains(&self.filter) || case.tags.iter().any(|tag| tag.contains(&self.filter)))
-                && (!self.smoke || matches!(case.part, Part::Bare | Part::Escape) || case.tags.contains(&"smoke"))
+                && self.tier.has(case)
         });
         cases
     }

@@ -17,16 +17,14 @@ pub const ROWS: &[Workload] = &[
         "openjdk-21-jre-headless",
         include_str!("scripts/jvm.sh"),
         "heap below 128 MiB true",
-    )
-    .smoke(),
+    ),
     script(
         "go",
         "a Go program that reads its control group, and serves HTTP",
         "golang-go (compiled beforehand)",
         include_str!("scripts/go.sh"),
         "memory.max 503316480 <nil>",
-    )
-    .smoke(),
+    ),
     script(
         "node",
         "Node: processors, memory limit, worker threads, a child, HTTP",

@@ -1,0 +1,241 @@
+//! Which cases the gate runs, so that it ends in a time that people wait for.
+//!
+//! Each part has a kernel on which the gate runs it (`xtask/src/assets.rs`), there without the cases of [`THOROUGH`]: variations
+//! of what another case shows. On the other kernels it runs what the kernel has a say in, once. `cargo xtask test
+//! --everything`, or `--kernel K`, leaves nothing out.
+
+use clap::ValueEnum;
+
+use super::{Case, Part};
+
+/// How much of a part is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Tier {
+    /// What another kernel, or another version of an engine, could change.
+    Smoke,
+    /// Everything but variations.
+    Gate,
+    /// Every case.
+    All,
+}
+
+impl Tier {
+    /// Whether the case belongs to it.
+    pub fn has(self, case: &Case) -> bool {
+        match self {
+            Self::All => true,
+            Self::Gate => !THOROUGH.contains(&case.name.as_str()),
+            Self::Smoke => match case.part {
+                Part::Bare => {
+                    !case.name.ends_with("@runc")
+                        && !SAME_ON_EVERY_KERNEL.iter().any(|name| case.name.starts_with(name))
+                }
+                Part::Escape => ESCAPES_ON_EVERY_KERNEL.contains(&case.name.as_str()),
+                _ => case.tags.contains(&"smoke"),
+            },
+        }
+    }
+}
+
+/// Bare cases, by the beginnings of their names, that user space alone decides, that show one hook several times, or that take
+/// minutes.
+const SAME_ON_EVERY_KERNEL: &[&str] = &[
+    "admission/",
+    "explain/",
+    "standards/",
+    "audit/admission",
+    "audit/ceiling",
+    "audit/exec",
+    "audit/own-files",
+    "failclosed/config",
+    "guard/report",
+    "guard/off-by-default",
+    "lifecycle/hundred-containers",
+    "lifecycle/hooks-run-on-the-host",
+    "lifecycle/same-id-again",
+    "ordinary/policy-without-rule",
+    "ordinary/exit-codes",
+    "ordinary/pipes-and-jobs",
+    "reads/o",
+    "reads/by-",
+    "reads/relative",
+    "reads/same-name-elsewhere",
+    "reads/nothing-there",
+    "reads/where-a-link-stands",
+    "sockets/relative",
+    "sockets/long-name",
+    "sysfs/class-block",
+    "sysfs/pci",
+    "sysfs/dmi",
+    "sysfs/module",
+    "sysfs/firmware",
+    "tasks/fork-storm",
+];
+
+/// Techniques that the bare cases do not try in the same way.
+const ESCAPES_ON_EVERY_KERNEL: &[&str] = &[
+    "escape/leaked-directory",
+    "escape/received-file",
+    "escape/core-pattern",
+    "escape/user-namespace",
+    "escape/quota-sync",
+    "escape/io-uring",
+    "escape/regain-root",
+    "escape/set-uid",
+    "escape/file-capabilities",
+    "escape/inherited-inet",
+    "escape/vsock",
+    "escape/fsmount",
+    "escape/mount-setattr",
+    "escape/setns",
+    "escape/shocker",
+    "escape/adjust-clock",
+    "escape/load-module",
+    "escape/kexec",
+    "escape/reboot",
+    "escape/accounting",
+    "escape/ioperm",
+    "escape/release-agent",
+    "escape/rebound-sysrq",
+    "escape/rebound-environ",
+    "escape/pins-list",
+    "escape/pins-rename",
+];
+
+/// Variations.
+const THOROUGH: &[&str] = &[
+    "docker/home-volume",
+    "docker/tmpfs-init-user-workdir",
+    "docker/signals",
+    "docker/restart",
+    "docker/pause-top-update-stats",
+    "docker/read-only",
+    "docker/healthcheck",
+    "docker/named-volume",
+    "docker/exit-codes",
+    "docker/other-engines-default",
+    "docker/pretended-namespace-ceiling",
+    "docker/unconfined-new-mount-api",
+    "docker/unconfined-userns",
+    "docker/standard-host-ipc",
+    "docker/standard-host-uts",
+    "docker/standard-bind-service",
+    "docker/standard-default-capability",
+    "docker/standard-allowed-path",
+    "docker/standard-harmless-device",
+    "docker/standard-safe-sysctl",
+    "docker/explain-foreign-runtime",
+    "docker/failclosed-config-broken",
+    "cri/pod-annotation-offline",
+    "cri/pod-annotation-unknown",
+    "cri/namespace-offline",
+    "cri/namespace-exact-before-glob",
+    "cri/namespace-ceiling-allows",
+    "cri/other-engines-default",
+    "cri/static-pod-ceiling",
+    "cri/pretended-namespace-ceiling",
+    "cri/host-ipc",
+    "cri/capability-net-admin",
+    "cri/capability-in-the-default-set",
+    "cri/another-pods-volume",
+    "cri/allowed-host-path",
+    "cri/default-device",
+    "cri/apparmor-default",
+    "cri/seccomp-default",
+    "cri/seccomp-undefined",
+    "cri/safe-sysctl",
+    "cri/capabilities-under-restricted",
+    "cri/net-bind-service-under-restricted",
+    "cri/attach",
+    "cri/read-only-root",
+    "cri/seccomp-localhost",
+    "cri/shared-processes-of-a-debugger",
+    "ctr/engine-default",
+    "ctr/engine-ceiling",
+    "ctr/other-engines-default",
+    "ctr/pretended-namespace",
+    "ctr/host-network",
+    "podman/levels-by-runtime-name",
+    "podman/levels-by-engine-default",
+    "podman/other-engines-default",
+    "podman/annotation-unknown",
+    "podman/pretended-engine",
+    "podman/pause-top-update-stats",
+    "podman/restart",
+    "podman/restart@runc",
+    "podman/volumes",
+    "podman/exit-codes",
+    "podman/healthcheck",
+    "podman/user-namespace@runc",
+    "podman/shared-namespaces",
+    "podman/notify-socket@runc",
+    "podman/security-options",
+    "podman/allowed-neighbours",
+    "podman/runtime-annotations",
+    "podman/kube-play-pretended",
+    "podman/rootless-guarded",
+    "crio/replaced-annotations",
+    "work/python-processes",
+    "work/ruby",
+    "work/perl",
+    "work/git",
+    "work/memory-map",
+    "work/openssl",
+    "work/gnupg",
+    "work/sshd-user",
+    "work/tini",
+    "work/archives",
+    "work/watching",
+    "work/syslog",
+    "work/network-tools",
+    "work/system-view",
+    "work/scheduling",
+    "work/ipc",
+    "work/exporter",
+    "work/apache",
+    "work/haproxy",
+    "work/php",
+    "work/health",
+    "work/init",
+    "work/log-drivers",
+    "work/copy",
+    "work/volume-socket",
+    "work/host-folder",
+    "work/volumes-from",
+    "work/internal-network",
+    "work/build-classic",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cases;
+
+    #[test]
+    fn every_entry_of_the_tables_names_a_case() {
+        let names: Vec<String> = cases::all().into_iter().map(|case| case.name).collect();
+        for listed in THOROUGH.iter().chain(ESCAPES_ON_EVERY_KERNEL) {
+            assert!(names.iter().any(|name| name == listed), "{listed}");
+        }
+        for prefix in SAME_ON_EVERY_KERNEL {
+            assert!(names.iter().any(|name| name.starts_with(prefix)), "{prefix}");
+        }
+    }
+
+    #[test]
+    fn every_part_has_smoke_cases_and_the_gate_runs_most_of_each() {
+        let cases = cases::all();
+        for part in Part::value_variants() {
+            let count = |tier: Tier| cases.iter().filter(|case| case.part == *part && tier.has(case)).count();
+            assert!(count(Tier::Smoke) >= 4, "{part:?}");
+            assert!(2 * count(Tier::Gate) > count(Tier::All), "{part:?}");
+        }
+    }
+
+    #[test]
+    fn a_smoke_case_is_one_of_the_gate() {
+        for case in cases::all().iter().filter(|case| Tier::Smoke.has(case)) {
+            assert!(Tier::Gate.has(case), "{}", case.name);
+        }
+    }
+}
