@@ -17,6 +17,7 @@ use crate::{apt, setup, ui};
 const KERNEL_SH: &str = include_str!("../vm/kernel.sh");
 const INIT_SH: &str = include_str!("../vm/init.sh");
 const GUEST_SH: &str = include_str!("../vm/guest.sh");
+const GUEST_SERVICE: &str = include_str!("../vm/guest.service");
 const ROOTFS_SH: &str = include_str!("../vm/rootfs.sh");
 const IMAGE_SH: &str = include_str!("../vm/image.sh");
 const WORKLOADS_SH: &str = include_str!("../vm/workloads.sh");
@@ -27,7 +28,7 @@ const WORKLOAD_SOURCES: [(&str, &str); 2] =
 /// What a guest has beyond Debian's minimum.
 const GUEST_PACKAGES: &str = "docker.io,docker-cli,containerd,runc,crun,iproute2,iptables,procps,busybox-static,\
     kmod,bpftool,strace,ca-certificates,apparmor,jq,criu,docker-buildx,btrfs-progs,erofs-utils,fuse-overlayfs,\
-    podman,netavark,catatonit,uidmap,containernetworking-plugins,runsc";
+    podman,netavark,catatonit,uidmap,containernetworking-plugins,runsc,systemd-sysv,dbus";
 
 /// What the workloads' image has; Debian's suite of it, whatever kernel and engine run it.
 const WORKLOAD_SUITE: &str = "trixie";
@@ -86,7 +87,7 @@ impl Kernel {
 
     /// Folder with `vmlinuz` and `initrd.img`.
     pub fn folder(&self) -> Result<PathBuf> {
-        Ok(cache()?.join(format!("kernel-{}-{}", self.suite, stamp(&[KERNEL_SH, INIT_SH, GUEST_SH]))))
+        Ok(cache()?.join(format!("kernel-{}-{}", self.suite, stamp(&[KERNEL_SH, INIT_SH, GUEST_SH, GUEST_SERVICE]))))
     }
 
     /// The disk image it boots.
@@ -232,7 +233,7 @@ impl Maker {
             return Ok(());
         }
         let scratch = self.scratch()?;
-        for (name, text) in [("init.sh", INIT_SH), ("guest.sh", GUEST_SH)] {
+        for (name, text) in [("init.sh", INIT_SH), ("guest.sh", GUEST_SH), ("guest.service", GUEST_SERVICE)] {
             fs::write(scratch.path().join(name), text).context("cannot write into the cache")?;
         }
         let out = scratch.path().join("out");

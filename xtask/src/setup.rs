@@ -11,6 +11,7 @@ use crate::{apt, assets, ui};
 /// Debian packages that virtual machines need, with the reason shown to the user.
 const FOR_VMS: &[(&str, &str)] = &[
     ("qemu-system-x86", "boots the test kernels"),
+    ("qemu-utils", "disks that keep what a machine writes"),
     ("mmdebstrap", "makes the guests' file systems"),
     ("debian-archive-keyring", "checks Debian's signatures"),
     ("e2fsprogs", "makes disk images"),

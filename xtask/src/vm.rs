@@ -1,7 +1,7 @@
 //! Boots a virtual machine, runs one command in it as root, hands its output over line by line.
 //!
 //! QEMU without KVM, so that it works wherever the tests run; one virtual CPU, because multi-threaded emulation dies
-//! now and then in early boot. The disk is never written (a snapshot), so machines may share an image.
+//! now and then in early boot. An image is never written (a snapshot, or a disk above it), so machines may share it.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -39,6 +39,9 @@ pub struct Args {
     /// With the workloads' disk as /dev/vdd
     #[arg(long)]
     workloads: bool,
+    /// With systemd as PID 1, on this disk: made if it isn't there, and what the machine writes stays on it
+    #[arg(long, value_name = "FILE")]
+    systemd: Option<PathBuf>,
     /// The command, for bash
     #[arg(last = true, required = true)]
     command: Vec<String>,
@@ -54,6 +57,7 @@ pub fn command(args: &Args) -> Result<bool> {
         timeout: Duration::from_secs(args.timeout),
         append: args.append.clone(),
         workloads: args.workloads,
+        systemd: args.systemd.clone(),
     };
     let done = machine.run(&programs, &args.command.join(" "), &mut |line| println!("{line}"))?;
     if let Some(out) = &args.out {
@@ -72,6 +76,9 @@ pub struct Vm {
     pub append: String,
     /// Whether it gets the workloads' disk.
     pub workloads: bool,
+    /// With systemd as PID 1, on this disk, which keeps what the machine writes: the next boot is a reboot. Without it,
+    /// the guest's script is PID 1 and nothing is kept.
+    pub systemd: Option<PathBuf>,
 }
 
 /// What came out.
@@ -191,13 +198,25 @@ impl Vm {
             .arg("-append")
             .arg(format!(
                 "console=ttyS0 quiet panic=-1 lsm=capability,landlock,yama,apparmor,bpf mitigations=off tsc=reliable \
-                 no_timer_check random.trust_cpu=on {}",
+                 no_timer_check random.trust_cpu=on {} {}",
+                if self.systemd.is_some() { "lockc.systemd" } else { "" },
                 self.append
             ))
             .arg("-serial")
             .arg(format!("file:{}", scratch.join("console.log").display()));
+        let root = match &self.systemd {
+            None => drive(&image, "snapshot=on,cache=unsafe"),
+            Some(disk) => {
+                if !disk.exists() {
+                    ui::capture(
+                        Command::new("qemu-img").args(["create", "-q", "-f", "qcow2", "-F", "raw", "-b"]).arg(&image).arg(disk),
+                    )?;
+                }
+                format!("file={},if=none,format=qcow2,cache=unsafe", disk.display())
+            }
+        };
         let mut drives = vec![
-            ("root", drive(&image, "snapshot=on,cache=unsafe")),
+            ("root", root),
             ("in", drive(&scratch.join("in.tar"), "read-only=on")),
             ("out", drive(&scratch.join("out.tar"), "cache=unsafe")),
         ];

@@ -14,5 +14,18 @@ $b cp /guest /root/run/guest
 $b mkdir -p /root/usr/lib/modules
 $b mount -t tmpfs modules /root/usr/lib/modules
 $b mv "/lib/modules/$($b uname -r)" /root/usr/lib/modules/
+next=/run/guest
+case " $($b cat /proc/cmdline) " in
+  *" lockc.systemd "*)
+    # As on a server: systemd is PID 1, and the command a unit of it that runs when everything else is up.
+    units=/root/run/systemd/system
+    $b mkdir -p $units/multi-user.target.wants /root/run/modules-load.d
+    $b cp /guest.service $units/
+    $b ln -s ../guest.service $units/multi-user.target.wants/guest.service
+    $b printf '%s\n' overlay veth bridge br_netfilter nf_tables nft_compat xt_conntrack xt_addrtype xt_MASQUERADE \
+      > /root/run/modules-load.d/engines.conf
+    next=/sbin/init
+    ;;
+esac
 for dir in proc sys dev; do $b mount --move /$dir /root/$dir; done
-exec $b switch_root /root /run/guest
+exec $b switch_root /root $next
