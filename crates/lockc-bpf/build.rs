@@ -54,11 +54,20 @@ fn build(root: &Path, out: &Path, toolchain: &Toolchain, linker: &Path) -> Resul
     if let Some(name) = &toolchain.rustup {
         command.env("RUSTUP_TOOLCHAIN", name);
     }
-    let flags = format!("-C panic=abort -C debuginfo=2 -C link-arg=--btf -C linker={}", linker.display());
+    // The programs' BTF names source files: nothing in it shall tell where they were built.
+    let cargo_home = env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| Some(env::home_dir()?.join(".cargo")));
+    let mut flags = vec![
+        "-Cpanic=abort".to_owned(),
+        "-Cdebuginfo=2".to_owned(),
+        "-Clink-arg=--btf".to_owned(),
+        format!("-Clinker={}", linker.display()),
+        format!("--remap-path-prefix={}=/lockc", root.display()),
+    ];
+    flags.extend(cargo_home.map(|home| format!("--remap-path-prefix={}=/cargo", home.display())));
     let status = command
         .current_dir(root)
         .env("RUSTC_BOOTSTRAP", "1")
-        .env("RUSTFLAGS", flags)
+        .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"))
         .env("CARGO_TARGET_DIR", out.join("ebpf"))
         .args(["build", "--quiet", "--release", "--package", "lockc-ebpf", "--target", TARGET, "-Zbuild-std=core"])
         .status()

@@ -52,7 +52,13 @@ pub fn run(args: &Args) -> Result<bool> {
     let mut rows: BTreeMap<String, Row> = BTreeMap::new();
     for kernel in &kernels {
         eprintln!("  .. loading the programs on {}", kernel.name);
-        let vm = Vm { kernel: *kernel, timeout: Duration::from_secs(300), append: String::new(), workloads: false, systemd: None };
+        let vm = Vm {
+            kernel: *kernel,
+            timeout: Duration::from_secs(300),
+            append: String::new(),
+            workloads: false,
+            systemd: None,
+        };
         let mut said = Vec::new();
         let command = "./lockc load && ./lockc programs --json > /vm/out/programs.json";
         let done = vm.run(&programs, command, &mut |line| said.push(line.to_owned()))?;

@@ -9,8 +9,8 @@ use anyhow::{Context, Result, bail};
 
 use crate::{root, setup, ui};
 
-/// Target of the probe: named, so that its flags do not reach build scripts.
-const PROBE_TARGET: &str = "x86_64-unknown-linux-gnu";
+/// Named, so that the flags for it do not reach build scripts.
+pub const TARGET: &str = "x86_64-unknown-linux-gnu";
 
 /// Cargo in the workspace, with the programs of `cargo install` in reach.
 pub fn cargo() -> Command {
@@ -52,35 +52,45 @@ fn must(command: &mut Command, what: &str) -> Result<()> {
 /// Builds everything and gathers it in [`folder`].
 pub fn guest_programs() -> Result<PathBuf> {
     ui::step("building lockc and the guest's programs", || {
-        let target = target()?;
-        must(cargo().args(["build", "--quiet", "--release", "-p", "lockc-bpf", "-p", "lockc-runc-wrapper"]), "lockc")?;
-        must(
-            cargo().args(["build", "--quiet", "--release", "-p", "lockc-integration", "--bin", "lockc-it"]),
-            "the test program",
-        )?;
-        // Static, because it runs in containers without a C library.
-        let probe_target = target.join("probe");
-        must(
-            cargo()
-                .args(["build", "--quiet", "--release", "-p", "lockc-integration", "--bin", "lockc-probe"])
-                .arg("--no-default-features")
-                .args(["--target", PROBE_TARGET, "--target-dir"])
-                .arg(&probe_target)
-                .env("RUSTFLAGS", "-C target-feature=+crt-static"),
-            "the probe",
-        )?;
-        let folder = target.join("guest");
+        let programs = programs(&root(), &[])?;
+        let folder = target()?.join("guest");
         fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
-        for name in ["lockc", "lockc-runc-wrapper", "lockc-it"] {
-            copy(&target.join("release").join(name), &folder.join(name))?;
+        for name in ["lockc", "lockc-runc-wrapper", "lockc-it", "lockc-probe"] {
+            copy(&programs.join(name), &folder.join(name))?;
         }
-        copy(&probe_target.join(PROBE_TARGET).join("release/lockc-probe"), &folder.join("lockc-probe"))?;
         Ok(folder)
     })
 }
 
+/// Builds the programs of the tree `source` as they are released, and returns their folder.
+///
+/// They are static: one build for every distribution and for containers without a C library. Nothing in them tells where they
+/// were built.
+pub fn programs(source: &Path, features: &[&str]) -> Result<PathBuf> {
+    let target = target()?.join("static");
+    let cargo_home = setup::cargo_bin().and_then(|bin| bin.parent().map(Path::to_path_buf)).unwrap_or_default();
+    let flags = [
+        "-Ctarget-feature=+crt-static".to_owned(),
+        format!("--remap-path-prefix={}=/lockc", source.display()),
+        format!("--remap-path-prefix={}=/cargo", cargo_home.display()),
+        format!("--remap-path-prefix={}=/target", target.display()),
+    ];
+    let mut command = cargo();
+    command.current_dir(source).args(["build", "--quiet", "--release", "--locked", "--bins", "--target", TARGET]);
+    command.args(["-p", "lockc-bpf", "-p", "lockc-runc-wrapper", "-p", "lockc-integration"]);
+    if !features.is_empty() {
+        command.args(["--features", &features.join(",")]);
+    }
+    command
+        .env("CARGO_TARGET_DIR", &target)
+        .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"))
+        .env_remove("RUSTFLAGS");
+    must(&mut command, "lockc")?;
+    Ok(target.join(TARGET).join("release"))
+}
+
 /// Replaces by rename: a machine that is being prepared from the folder never sees half a file.
-fn copy(from: &Path, to: &Path) -> Result<()> {
+pub fn copy(from: &Path, to: &Path) -> Result<()> {
     let part = to.with_extension("part");
     fs::copy(from, &part).with_context(|| format!("cannot copy {}", from.display()))?;
     fs::rename(&part, to).with_context(|| format!("cannot write {}", to.display()))

@@ -2,13 +2,14 @@
 //!
 //! One module per concern: [`setup`] installs, [`assets`] makes kernels and disk images, [`vm`] boots, [`build`]
 //! compiles what goes into a guest, [`gate`] is the whole test, [`suite`] its part in virtual machines, [`demo`] the demo, [`docs`]
-//! writes pages from tables, [`fuzz`] runs the fuzz targets, [`bpf_report`] asks the verifiers.
+//! writes pages from tables, [`dist`] makes what is released, [`fuzz`] runs the fuzz targets, [`bpf_report`] asks the verifiers.
 
 mod apt;
 mod assets;
 mod bpf_report;
 mod build;
 mod demo;
+mod dist;
 mod docs;
 mod fuzz;
 mod gate;
@@ -61,6 +62,11 @@ enum Command {
     #[command(after_help = "Examples:\n  cargo xtask fuzz\n  cargo xtask fuzz config_json --seconds 3600\n\n\
         Exit status: 0 when nothing was found, 1 otherwise; the input that was found is named.")]
     Fuzz(fuzz::Args),
+    /// Make what is released: packages, an archive, an image for Kubernetes' nodes, checksums, a bill of materials
+    #[command(after_help = "Examples:\n  cargo xtask dist\n  cargo xtask dist --only deb,rpm --out /tmp/lockc\n  \
+        cargo xtask dist --check-reproducible\n\n\
+        Exit status: 0 when everything was made (and is reproducible, where asked), 1 otherwise.")]
+    Dist(dist::Args),
     /// Write the pages of docs/ that come from tables in the code
     #[command(after_help = "Examples:\n  cargo xtask docs && git diff docs")]
     Docs,
@@ -74,6 +80,7 @@ fn main() -> ExitCode {
         Command::Demo(args) => demo::run(&args),
         Command::BpfReport(args) => bpf_report::run(&args),
         Command::Fuzz(args) => fuzz::command(&args),
+        Command::Dist(args) => dist::command(&args),
         Command::Docs => docs::run().map(|()| true),
     };
     match result {

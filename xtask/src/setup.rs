@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
+use crate::dist::Kind;
 use crate::{apt, assets, ui};
 
 /// Debian packages that virtual machines need, with the reason shown to the user.
@@ -39,6 +40,9 @@ const BPF_LINKER: &str = "0.13.0";
 const NEXTEST: &str = "0.9.143";
 const DENY: &str = "0.20.2";
 const FUZZ: &str = "0.13.2";
+const DEB: &str = "3.8.0";
+const GENERATE_RPM: &str = "0.21.1";
+const CYCLONEDX: &str = "0.5.7";
 
 /// Brings the machine to where everything else of xtask works; `vms` adds what virtual machines need.
 pub fn run(vms: bool) -> Result<()> {
@@ -112,6 +116,21 @@ fn tools(own_nightly: bool, logs: &Path) -> Result<()> {
 /// What only fuzzing needs.
 pub fn cargo_fuzz() -> Result<()> {
     tool_of_cargo("cargo-fuzz", FUZZ, "runs the fuzz targets", &assets::cache()?.join("logs"))
+}
+
+/// What only releases need: the tools for these kinds.
+pub fn packaging(kinds: &[Kind]) -> Result<()> {
+    let logs = assets::cache()?.join("logs");
+    for (kind, tool, version, why) in [
+        (Kind::Deb, "cargo-deb", DEB, "packs for Debian"),
+        (Kind::Rpm, "cargo-generate-rpm", GENERATE_RPM, "packs for RPM"),
+        (Kind::Sbom, "cargo-cyclonedx", CYCLONEDX, "writes the bill of materials"),
+    ] {
+        if kinds.contains(&kind) {
+            tool_of_cargo(tool, version, why, &logs)?;
+        }
+    }
+    Ok(())
 }
 
 fn tool_of_cargo(tool: &str, version: &str, why: &str, logs: &Path) -> Result<()> {

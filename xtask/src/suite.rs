@@ -89,7 +89,8 @@ fn run_job(job: &Job, programs: &Path, filter: &str, report: &Mutex<&mut Report>
     let group = format!("kernel {}", job.kernel.name);
     let command =
         format!("./lockc-it run --part {} --filter '{}' --tier {}", job.part, filter.replace('\'', ""), job.tier);
-    let machine = Vm { kernel: job.kernel, timeout: TIMEOUT, append: String::new(), workloads: job.part == WORK, systemd: None };
+    let machine =
+        Vm { kernel: job.kernel, timeout: TIMEOUT, append: String::new(), workloads: job.part == WORK, systemd: None };
     let mut waiting = job.expected.clone();
     let mut last = Instant::now();
     let mut on_line = |line: &str| {

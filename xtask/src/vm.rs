@@ -209,7 +209,10 @@ impl Vm {
             Some(disk) => {
                 if !disk.exists() {
                     ui::capture(
-                        Command::new("qemu-img").args(["create", "-q", "-f", "qcow2", "-F", "raw", "-b"]).arg(&image).arg(disk),
+                        Command::new("qemu-img")
+                            .args(["create", "-q", "-f", "qcow2", "-F", "raw", "-b"])
+                            .arg(&image)
+                            .arg(disk),
                     )?;
                 }
                 format!("file={},if=none,format=qcow2,cache=unsafe", disk.display())

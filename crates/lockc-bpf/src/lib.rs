@@ -13,6 +13,7 @@ pub mod explain;
 pub mod guard;
 pub mod loader;
 pub mod manifest;
+pub mod manual;
 mod pod;
 pub mod programs;
 pub mod status;

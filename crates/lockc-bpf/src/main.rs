@@ -3,20 +3,20 @@
 use std::{io, path::PathBuf, process::ExitCode};
 
 use anyhow::Result;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use lockc_bpf::{
     config, doctor, events, explain,
     guard::{self, Guard},
     loader::{self, Outcome},
-    manifest, out, println, programs, status,
+    manifest, manual, out, println, programs, status,
 };
 
 const EXIT_CODES: &str = "Exit codes:\n  0  done; the answer is yes\n  1  an error, said on standard error\n  \
-                          2  the command line is wrong\n  3  status: not enforcing; doctor: a check failed";
+                          2  the command line is wrong\n  3  status: not enforcing; doctor: a check failed; unload --if-idle: not idle";
 
 /// Confines containers in the kernel: loads lockc's LSM programs and shows what they do.
 #[derive(Debug, Parser)]
-#[command(version, after_help = EXIT_CODES)]
+#[command(name = "lockc", version, after_help = EXIT_CODES)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -39,8 +39,14 @@ enum Command {
         guard_runtimes: Option<Guard>,
     },
     /// Detaches the programs and removes every pin. Running containers are no longer confined.
-    #[command(after_help = "Examples:\n  lockc unload")]
-    Unload,
+    #[command(
+        after_help = "Examples:\n  lockc unload\n  lockc unload --if-idle    not while a container runs under lockc"
+    )]
+    Unload {
+        /// Leaves everything as it is, with exit code 3, while a registered container has a process.
+        #[arg(long)]
+        if_idle: bool,
+    },
     /// What is attached, and which containers are registered.
     #[command(after_help = "Examples:\n  lockc status\n  lockc status --json | jq '.containers[].id'")]
     Status {
@@ -104,6 +110,19 @@ enum Command {
         #[arg(long, short)]
         follow: bool,
     },
+    /// Prints the completions of a shell.
+    #[command(after_help = "Examples:\n  lockc completions bash > /usr/share/bash-completion/completions/lockc\n  \
+                            lockc completions fish > /usr/share/fish/vendor_completions.d/lockc.fish")]
+    Completions {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
+    /// Writes the manual pages into a folder.
+    #[command(hide = true, after_help = "Examples:\n  lockc man /usr/share/man/man8")]
+    Man {
+        /// An existing folder.
+        folder: PathBuf,
+    },
 }
 
 fn main() -> ExitCode {
@@ -132,8 +151,21 @@ fn run(command: Command) -> Result<ExitCode> {
             }
             Ok(ExitCode::SUCCESS)
         }
-        Command::Unload => {
-            let registered = status::gather().map_or(0, |status| status.containers.len());
+        Command::Unload { if_idle } => {
+            let containers = status::gather().map(|status| status.containers);
+            let running = |containers: &[status::Container]| containers.iter().filter(|one| one.tasks > 0).count();
+            if if_idle && loader::attached_version().is_some() {
+                // Not knowing is no reason to take anybody's confinement away.
+                let running = running(&containers?);
+                if running > 0 {
+                    println!("lockc: {running} containers run under lockc; nothing was changed, they stay confined");
+                    return Ok(ExitCode::from(3));
+                }
+                loader::unload()?;
+                println!("lockc: unloaded");
+                return Ok(ExitCode::SUCCESS);
+            }
+            let registered = containers.map_or(0, |containers| containers.len());
             if loader::unload()? {
                 println!("lockc: unloaded; the lockc runtime starts no container until `lockc load`");
                 if registered > 0 {
@@ -198,6 +230,14 @@ fn run(command: Command) -> Result<ExitCode> {
         }
         Command::Events { json, follow } => {
             events::print(json, follow, &mut io::stdout().lock())?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Completions { shell } => {
+            manual::completions(Cli::command(), shell)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Man { folder } => {
+            manual::pages(Cli::command(), &folder)?;
             Ok(ExitCode::SUCCESS)
         }
     }

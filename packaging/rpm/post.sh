@@ -1,0 +1,16 @@
+if [ -d /run/systemd/system ]; then
+  systemd-tmpfiles --create lockc.conf || :
+  systemctl daemon-reload || :
+fi
+# Installed to be on at boot, the first time; afterwards the administrator's choice holds.
+if [ "$1" -eq 1 ]; then
+  systemctl enable lockc.service || :
+fi
+if [ -d /run/systemd/system ] && systemctl is-enabled --quiet lockc.service; then
+  # Starting again replaces the programs of an older release without a gap.
+  systemctl restart lockc.service || :
+fi
+if [ -d /run/systemd/system ] && ! /usr/bin/lockc status > /dev/null 2>&1; then
+  echo "lockc: the programs are not loaded; no container starts under lockc until they are. Why, and what to do:" >&2
+  /usr/bin/lockc doctor >&2 || :
+fi

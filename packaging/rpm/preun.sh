@@ -1,0 +1,9 @@
+if [ "$1" -eq 0 ]; then
+  # An engine must not be left with a runtime that is gone.
+  for engine in docker containerd crio podman; do
+    /usr/bin/lockc uninstall "$engine" --restart || echo "lockc: $engine still names the lockc runtime: see above" >&2
+  done
+  # Containers that run stay confined: without lockc, until the machine restarts.
+  /usr/bin/lockc unload --if-idle || :
+  systemctl disable lockc.service || :
+fi

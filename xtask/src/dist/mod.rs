@@ -1,0 +1,252 @@
+//! `cargo xtask dist`: what is released, from this tree: packages, an archive, an image for Kubernetes' nodes, checksums and a
+//! bill of materials. The same source gives the same bytes, wherever it is built.
+
+mod image;
+mod source;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use sha2::{Digest, Sha256};
+
+use crate::{build, root, setup, ui};
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// Where to put it
+    #[arg(long, value_name = "FOLDER", default_value = "target/dist")]
+    out: PathBuf,
+    /// Build as another version than the tree's, to test an upgrade, say
+    #[arg(long, value_name = "VERSION")]
+    as_version: Option<String>,
+    /// Only these kinds
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<Kind>,
+    /// Build it all once more in another folder, and compare every byte
+    #[arg(long)]
+    check_reproducible: bool,
+}
+
+/// What can be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Kind {
+    /// A package for Debian and its relatives
+    Deb,
+    /// A package for Fedora, openSUSE and theirs
+    Rpm,
+    /// Programs, unit and configuration
+    Tar,
+    /// An OCI image for Kubernetes' nodes
+    Image,
+    /// A bill of materials (CycloneDX)
+    Sbom,
+}
+
+const ALL: [Kind; 5] = [Kind::Deb, Kind::Rpm, Kind::Tar, Kind::Image, Kind::Sbom];
+/// The programs that are released.
+const PROGRAMS: [&str; 2] = ["lockc", "lockc-runc-wrapper"];
+
+/// `cargo xtask dist`.
+pub fn command(args: &Args) -> Result<bool> {
+    setup::run(false)?;
+    let kinds = if args.only.is_empty() { &ALL[..] } else { &args.only };
+    let made = make(&args.out, args.as_version.as_deref(), kinds)?;
+    for file in &made {
+        println!("{}", file.display());
+    }
+    if args.check_reproducible {
+        return compare(&args.out, args.as_version.as_deref(), kinds);
+    }
+    Ok(true)
+}
+
+/// Makes `kinds` in `out`, with `SHA256SUMS`, and returns the files.
+pub fn make(out: &Path, version: Option<&str>, kinds: &[Kind]) -> Result<Vec<PathBuf>> {
+    setup::packaging(kinds)?;
+    let out = std::path::absolute(out).context("where is the output to go?")?;
+    fs::create_dir_all(&out).with_context(|| format!("cannot create {}", out.display()))?;
+    match version {
+        None => from(&root(), &out, kinds),
+        Some(version) => {
+            let copy = source::copy(version)?;
+            from(copy.path(), &out, kinds)
+        }
+    }
+}
+
+/// Makes `kinds` from the tree `source`.
+fn from(source: &Path, out: &Path, kinds: &[Kind]) -> Result<Vec<PathBuf>> {
+    let version = source::version(source)?;
+    let programs = ui::step(&format!("building lockc {version} as it is released"), || build::programs(source, &[]))?;
+    generate(source, &programs)?;
+    let epoch = source::epoch()?;
+    let release = Release { source, out, version: &version, programs: &programs, epoch };
+    let mut made = Vec::new();
+    for kind in kinds {
+        made.push(release.make(*kind)?);
+    }
+    checksums(out, &made)?;
+    made.push(out.join("SHA256SUMS"));
+    Ok(made)
+}
+
+/// Manual pages and completions, by the program itself.
+fn generate(source: &Path, programs: &Path) -> Result<()> {
+    let folder = source.join("packaging/generated");
+    let man = folder.join("man");
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&man).with_context(|| format!("cannot create {}", man.display()))?;
+    let lockc = programs.join("lockc");
+    ui::capture(Command::new(&lockc).arg("man").arg(&man))?;
+    build::copy(&source.join("packaging/lockc-runc-wrapper.8"), &man.join("lockc-runc-wrapper.8"))?;
+    for (shell, name) in [("bash", "lockc.bash"), ("zsh", "_lockc"), ("fish", "lockc.fish")] {
+        let text = ui::capture(Command::new(&lockc).args(["completions", shell]))?;
+        fs::write(folder.join(name), text).with_context(|| format!("cannot write {name}"))?;
+    }
+    Ok(())
+}
+
+/// One release that is being made.
+struct Release<'a> {
+    source: &'a Path,
+    out: &'a Path,
+    version: &'a str,
+    programs: &'a Path,
+    /// Seconds since 1970 that every file says it is from.
+    epoch: u64,
+}
+
+impl Release<'_> {
+    fn make(&self, kind: Kind) -> Result<PathBuf> {
+        match kind {
+            Kind::Deb => self.deb(),
+            Kind::Rpm => self.rpm(),
+            Kind::Tar => self.tar(),
+            Kind::Image => image::write(self),
+            Kind::Sbom => self.sbom(),
+        }
+    }
+
+    fn named(&self, name: &str) -> PathBuf {
+        self.out.join(name)
+    }
+
+    /// A command of cargo's that packs what is built.
+    fn cargo(&self, arguments: &[&str]) -> Result<Command> {
+        let mut command = build::cargo();
+        command.current_dir(self.source).args(arguments);
+        command.env("CARGO_TARGET_DIR", build::target()?.join("static"));
+        command.env("SOURCE_DATE_EPOCH", self.epoch.to_string());
+        Ok(command)
+    }
+
+    fn deb(&self) -> Result<PathBuf> {
+        let file = self.named(&format!("lockc_{}_amd64.deb", self.version));
+        let mut command =
+            self.cargo(&["deb", "--no-build", "--no-strip", "-p", "lockc-bpf", "--target", build::TARGET])?;
+        command.args(["--deb-version", self.version, "-o"]).arg(&file);
+        ui::step("packing for Debian", || ui::capture(&mut command))?;
+        Ok(file)
+    }
+
+    fn rpm(&self) -> Result<PathBuf> {
+        let file = self.named(&format!("lockc-{}-1.x86_64.rpm", self.version));
+        let mut command = self.cargo(&["generate-rpm", "-p", "crates/lockc-bpf", "--target", build::TARGET])?;
+        command.arg("--target-dir").arg(build::target()?.join("static"));
+        command.args(["--source-date", &self.epoch.to_string(), "-o"]).arg(&file);
+        ui::step("packing for RPM", || ui::capture(&mut command))?;
+        Ok(file)
+    }
+
+    fn tar(&self) -> Result<PathBuf> {
+        let name = format!("lockc-{}-x86_64", self.version);
+        let file = self.named(&format!("{name}.tar.gz"));
+        let stage = tempfile::tempdir().context("cannot create a temporary folder")?;
+        let folder = stage.path().join(&name);
+        fs::create_dir(&folder).context("cannot create a folder")?;
+        for program in PROGRAMS {
+            build::copy(&self.programs.join(program), &folder.join(program))?;
+        }
+        for part in ["packaging/lockc.service", "packaging/lockc.toml", "packaging/tmpfiles.conf", "README.md"] {
+            let part = self.source.join(part);
+            build::copy(&part, &folder.join(part.file_name().unwrap_or_default()))?;
+        }
+        ui::capture(
+            Command::new("cp").arg("-rT").arg(self.source.join("packaging/generated")).arg(folder.join("generated")),
+        )?;
+        let mut command = Command::new("tar");
+        command.arg("--sort=name").arg(format!("--mtime=@{}", self.epoch)).args([
+            "--owner=0",
+            "--group=0",
+            "--numeric-owner",
+        ]);
+        command.args(["--mode=u=rwX,go=rX", "-I", "gzip -9n", "-cf"]).arg(&file).arg("-C").arg(stage.path()).arg(&name);
+        ui::step("packing an archive", || ui::capture(&mut command))?;
+        Ok(file)
+    }
+
+    fn sbom(&self) -> Result<PathBuf> {
+        let file = self.named(&format!("lockc-{}.cdx.json", self.version));
+        let mut command =
+            self.cargo(&["cyclonedx", "--format", "json", "--target", build::TARGET, "--override-filename", "sbom"])?;
+        command.args(["--manifest-path", "crates/lockc-bpf/Cargo.toml"]);
+        ui::step("writing the bill of materials", || ui::capture(&mut command))?;
+        // The tool leaves a file beside every manifest of the workspace.
+        let text =
+            fs::read_to_string(self.source.join("crates/lockc-bpf/sbom.json")).context("no bill of materials")?;
+        for folder in [
+            "crates/lockc-core",
+            "crates/lockc-bpf",
+            "crates/lockc-ebpf",
+            "crates/lockc-runc-wrapper",
+            "tests/integration",
+            "xtask",
+        ] {
+            let _ = fs::remove_file(self.source.join(folder).join("sbom.json"));
+        }
+        let text = text.replace(&format!("{}", self.source.display()), "/lockc");
+        fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
+        Ok(file)
+    }
+}
+
+fn sha256(file: &Path) -> Result<String> {
+    let bytes = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+    Ok(Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// `SHA256SUMS`, as `sha256sum -c` reads it.
+fn checksums(out: &Path, made: &[PathBuf]) -> Result<()> {
+    let mut text = String::new();
+    for file in made {
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        text.push_str(&format!("{}  {name}\n", sha256(file)?));
+    }
+    fs::write(out.join("SHA256SUMS"), text).context("cannot write SHA256SUMS")
+}
+
+/// The second build, from a copy of the tree in another folder and without anything of the first.
+fn compare(out: &Path, version: Option<&str>, kinds: &[Kind]) -> Result<bool> {
+    let version = version.map_or_else(|| source::version(&root()), |version| Ok(version.to_owned()))?;
+    let copy = source::copy(&version)?;
+    let again = tempfile::tempdir().context("cannot create a temporary folder")?;
+    let target = copy.path().join("target");
+    let mut command = Command::new(std::env::current_exe().context("which program is this?")?);
+    command.args(["dist", "--as-version", &version, "--out"]).arg(again.path()).env("CARGO_TARGET_DIR", &target);
+    for kind in kinds {
+        command.arg("--only").arg(format!("{kind:?}").to_lowercase());
+    }
+    if !command.status().context("cannot build once more")?.success() {
+        bail!("the second build failed; its message is above");
+    }
+    let mut alike = true;
+    for entry in fs::read_dir(again.path()).context("cannot list the second build")?.flatten() {
+        let name = entry.file_name();
+        let same = sha256(&entry.path())? == sha256(&out.join(&name))?;
+        eprintln!("{} {}", if same { "  ok" } else { "FAIL" }, name.to_string_lossy());
+        alike &= same;
+    }
+    Ok(alike)
+}
