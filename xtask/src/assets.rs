@@ -28,7 +28,7 @@ const WORKLOAD_SOURCES: [(&str, &str); 2] =
 /// What a guest has beyond Debian's minimum.
 const GUEST_PACKAGES: &str = "docker.io,docker-cli,containerd,runc,crun,iproute2,iptables,procps,busybox-static,\
     kmod,bpftool,strace,ca-certificates,apparmor,jq,criu,docker-buildx,btrfs-progs,erofs-utils,fuse-overlayfs,\
-    podman,netavark,catatonit,uidmap,containernetworking-plugins,runsc,systemd-sysv,dbus";
+    podman,netavark,catatonit,uidmap,containernetworking-plugins,runsc,systemd-sysv,dbus,rpm";
 
 /// What the workloads' image has; Debian's suite of it, whatever kernel and engine run it.
 const WORKLOAD_SUITE: &str = "trixie";
@@ -63,14 +63,14 @@ pub const KERNELS: [Kernel; 3] = [
         name: "6.12",
         suite: "trixie",
         image: "trixie",
-        whole: &["bare", "escape", "containerd", "podman", "work"],
+        whole: &["system", "bare", "escape", "containerd", "podman", "work"],
         smoke: &[],
     },
     Kernel {
         name: "7.2",
         suite: "sid",
         image: "sid",
-        whole: &["docker"],
+        whole: &["system", "docker"],
         smoke: &["bare", "escape", "containerd", "podman", "work"],
     },
 ];

@@ -1,7 +1,7 @@
 //! Set-up, virtual machines, tests and the demo of lockc: everything a developer runs, `cargo xtask --help`.
 //!
 //! One module per concern: [`setup`] installs, [`assets`] makes kernels and disk images, [`vm`] boots, [`build`]
-//! compiles what goes into a guest, [`gate`] is the whole test, [`suite`] its part in virtual machines, [`demo`] the demo, [`docs`]
+//! compiles what goes into a guest, [`gate`] is the whole test, [`suite`] its part in virtual machines ([`system`]: its packages), [`demo`] the demo, [`docs`]
 //! writes pages from tables, [`dist`] makes what is released, [`fuzz`] runs the fuzz targets, [`bpf_report`] asks the verifiers.
 
 mod apt;
@@ -16,6 +16,7 @@ mod gate;
 mod report;
 mod setup;
 mod suite;
+mod system;
 mod ui;
 mod vm;
 

@@ -14,9 +14,14 @@ use anyhow::{Context, Result, anyhow};
 use crate::assets::Kernel;
 use crate::report::{Outcome, Report};
 use crate::vm::Vm;
-use crate::{build, ui};
+use crate::{build, system, ui};
 
-const PARTS: [&str; 6] = [WORK, "docker", "containerd", "podman", "bare", "escape"];
+const PARTS: [&str; 7] = [SYSTEM, WORK, "docker", "containerd", "podman", "bare", "escape"];
+/// The part that has systemd, packages and several boots.
+const SYSTEM: &str = "system";
+/// Its boots: the beginning of their cases' names, and more of the kernel's command line.
+const BOOTS: [(&str, &str); 4] =
+    [("system/1-", ""), ("system/2-", ""), ("system/3-", "lsm=capability,landlock,yama,apparmor"), ("system/4-", "")];
 /// The part that needs the workloads' disk.
 const WORK: &str = "work";
 /// The tier that leaves nothing out.
@@ -62,6 +67,7 @@ pub fn run(kernels: &[Kernel], filter: &str, everything: bool, report: &mut Repo
     if jobs.is_empty() {
         return Err(anyhow!("no case matches {filter:?}; `lockc-it list` shows the names"));
     }
+    let packages = if jobs.iter().any(|job| job.part == SYSTEM) { Some(system::folder(&programs)?) } else { None };
     let queue = Mutex::new(jobs);
     let report = Mutex::new(report);
     let next = || queue.lock().ok().and_then(|mut queue| queue.pop_front());
@@ -69,7 +75,8 @@ pub fn run(kernels: &[Kernel], filter: &str, everything: bool, report: &mut Repo
         for _ in 0..2 {
             scope.spawn(|| {
                 while let Some(job) = next() {
-                    run_job(&job, &programs, filter, &report);
+                    let folder = if job.part == SYSTEM { packages.as_deref() } else { None };
+                    run_job(&job, folder.unwrap_or(&programs), filter, &report);
                 }
             });
         }
@@ -79,45 +86,75 @@ pub fn run(kernels: &[Kernel], filter: &str, everything: bool, report: &mut Repo
 
 fn list(programs: &Path, part: &str, filter: &str, tier: &str) -> Result<Vec<String>> {
     let mut command = Command::new(programs.join("lockc-it"));
-    command.args(["list", "--part", part, "--filter", filter, "--tier", tier]);
+    if part == SYSTEM {
+        command.args(["system", "--list"]);
+    } else {
+        command.args(["list", "--part", part, "--filter", filter, "--tier", tier]);
+    }
     let text = ui::capture(&mut command).context("cannot list the cases")?;
-    Ok(text.lines().filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect())
+    let names: Vec<String> =
+        text.lines().filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect();
+    // A boot stands on the one before it: all of that part, or nothing.
+    let wanted = part != SYSTEM || names.iter().any(|name| name.contains(filter));
+    Ok(if wanted { names } else { Vec::new() })
 }
 
 fn run_job(job: &Job, programs: &Path, filter: &str, report: &Mutex<&mut Report>) {
     let start = Instant::now();
-    let group = format!("kernel {}", job.kernel.name);
-    let command =
-        format!("./lockc-it run --part {} --filter '{}' --tier {}", job.part, filter.replace('\'', ""), job.tier);
-    let machine =
+    let mut machine =
         Vm { kernel: job.kernel, timeout: TIMEOUT, append: String::new(), workloads: job.part == WORK, systemd: None };
-    let mut waiting = job.expected.clone();
+    if job.part == SYSTEM {
+        let Ok(scratch) = tempfile::Builder::new().prefix("lockc-system-").tempdir() else {
+            return missing(job, &job.expected, "cannot create a temporary folder", Duration::ZERO, report);
+        };
+        machine.systemd = Some(scratch.path().join("disk.qcow2"));
+        for (stage, append) in BOOTS {
+            append.clone_into(&mut machine.append);
+            boot(job, &machine, programs, &format!("./lockc-it system {stage}"), stage, report);
+        }
+    } else {
+        let (part, filter, tier) = (job.part, filter.replace('\'', ""), job.tier);
+        let command = format!("./lockc-it run --part {part} --filter '{filter}' --tier {tier}");
+        boot(job, &machine, programs, &command, "", report);
+    }
+    println!("{:<4} {:<6} done in {:.0} s", job.kernel.name, job.part, start.elapsed().as_secs_f32());
+}
+
+/// One boot of a job, for the cases whose names begin with `stage`.
+fn boot(job: &Job, machine: &Vm, programs: &Path, command: &str, stage: &str, report: &Mutex<&mut Report>) {
+    let mut waiting: Vec<String> = job.expected.iter().filter(|name| name.starts_with(stage)).cloned().collect();
     let mut last = Instant::now();
     let mut on_line = |line: &str| {
         println!("{:<4} {:<6} {line}", job.kernel.name, job.part);
         if let Some((name, outcome, time)) = parse(line) {
             waiting.retain(|expected| *expected != name);
             if let Ok(mut report) = report.lock() {
-                report.add(&group, &name, outcome, time);
+                report.add(&group(job), &name, outcome, time);
             }
             last = Instant::now();
         }
     };
-    let result = machine.run(programs, &command, &mut on_line);
+    let result = machine.run(programs, command, &mut on_line);
     // A case that did not report is a failure, whatever kept it from reporting.
     let why = match result {
         Ok(done) if done.status == 0 || waiting.is_empty() => "did not report".to_owned(),
         Ok(done) => format!("the test program ended early with status {}", done.status),
         Err(error) => format!("{error:#}"),
     };
-    if let Ok(mut report) = report.lock() {
-        for (n, name) in waiting.iter().enumerate() {
-            let why = if n == 0 { why.clone() } else { "did not run: see the case before".into() };
-            println!("{:<4} {:<6} case {name} FAIL {why}", job.kernel.name, job.part);
-            report.add(&group, name, Outcome::Failed(why), last.elapsed());
-        }
+    missing(job, &waiting, &why, last.elapsed(), report);
+}
+
+fn group(job: &Job) -> String {
+    format!("kernel {}", job.kernel.name)
+}
+
+fn missing(job: &Job, names: &[String], why: &str, after: Duration, report: &Mutex<&mut Report>) {
+    let Ok(mut report) = report.lock() else { return };
+    for (n, name) in names.iter().enumerate() {
+        let why = if n == 0 { why } else { "did not run: see the case before" };
+        println!("{:<4} {:<6} case {name} FAIL {why}", job.kernel.name, job.part);
+        report.add(&group(job), name, Outcome::Failed(why.to_owned()), after);
     }
-    println!("{:<4} {:<6} done in {:.0} s", job.kernel.name, job.part, start.elapsed().as_secs_f32());
 }
 
 /// `case NAME ok|FAIL|skip MS DETAIL`

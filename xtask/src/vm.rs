@@ -30,6 +30,9 @@ pub struct Args {
     /// Use lockc's programs as they were built last time
     #[arg(long)]
     no_build: bool,
+    /// Another working directory than lockc's programs: a copy of this folder
+    #[arg(long, value_name = "FOLDER")]
+    input: Option<PathBuf>,
     /// Copy what the command left in /vm/out to this folder
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
@@ -51,7 +54,11 @@ pub struct Args {
 pub fn command(args: &Args) -> Result<bool> {
     let kernel = Kernel::named(&args.kernel)?;
     setup::run(true)?;
-    let programs = if args.no_build { build::folder()? } else { build::guest_programs()? };
+    let programs = match &args.input {
+        Some(folder) => folder.clone(),
+        None if args.no_build => build::folder()?,
+        None => build::guest_programs()?,
+    };
     let machine = Vm {
         kernel,
         timeout: Duration::from_secs(args.timeout),

@@ -25,8 +25,11 @@ pub fn write(release: &Release) -> Result<PathBuf> {
         for program in PROGRAMS {
             build::copy(&release.programs.join(program), &tree.join("usr/bin").join(program))?;
         }
-        for part in ["lockc.toml", "lockc.service"] {
-            build::copy(&release.source.join("packaging").join(part), &tree.join("usr/share/lockc").join(part))?;
+        for part in ["lockc.toml", "systemd/lockc.service"] {
+            build::copy(
+                &release.source.join("packaging").join(part),
+                &tree.join("usr/share/lockc").join(part.rsplit('/').next().unwrap_or(part)),
+            )?;
         }
         let layout = stage.path().join("layout");
         fs::create_dir_all(layout.join("blobs/sha256")).context("cannot create a folder")?;

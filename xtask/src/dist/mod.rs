@@ -76,6 +76,13 @@ pub fn make(out: &Path, version: Option<&str>, kinds: &[Kind]) -> Result<Vec<Pat
     }
 }
 
+/// The version after this tree's.
+pub fn next_version() -> Result<String> {
+    let version = source::version(&root())?;
+    let (rest, patch) = version.rsplit_once('.').with_context(|| format!("{version} is no version"))?;
+    Ok(format!("{rest}.{}", patch.parse::<u32>().with_context(|| format!("{version} is no version"))? + 1))
+}
+
 /// Makes `kinds` from the tree `source`.
 fn from(source: &Path, out: &Path, kinds: &[Kind]) -> Result<Vec<PathBuf>> {
     let version = source::version(source)?;
@@ -169,7 +176,9 @@ impl Release<'_> {
         for program in PROGRAMS {
             build::copy(&self.programs.join(program), &folder.join(program))?;
         }
-        for part in ["packaging/lockc.service", "packaging/lockc.toml", "packaging/tmpfiles.conf", "README.md"] {
+        for part in
+            ["packaging/systemd/lockc.service", "packaging/lockc.toml", "packaging/systemd/lockc.tmpfiles", "README.md"]
+        {
             let part = self.source.join(part);
             build::copy(&part, &folder.join(part.file_name().unwrap_or_default()))?;
         }

@@ -16,6 +16,7 @@ mod escapes;
 mod lab;
 mod launch;
 mod podman;
+mod system;
 mod workloads;
 
 use std::process::ExitCode;
@@ -45,6 +46,15 @@ enum Verb {
         /// Without lockc: only that the attempts are possible at all
         #[arg(long)]
         plain: bool,
+    },
+    /// The packages on a system with systemd: one boot's cases of several, in a folder with the packages
+    System {
+        /// The beginning of the cases' names: system/1-, the first boot
+        #[arg(default_value = "")]
+        stage: String,
+        /// Only their names
+        #[arg(long)]
+        list: bool,
     },
     /// A page of the documentation, from the tables of the cases
     Docs { page: Page },
@@ -115,6 +125,18 @@ fn run(verb: Verb) -> Result<bool> {
             }
             Ok(passed)
         }
+        Verb::System { stage, list } => {
+            let mut passed = true;
+            for step in system::steps().filter(|step| step.name.starts_with(&stage)) {
+                if list {
+                    println!("{}", step.name);
+                } else {
+                    let start = Instant::now();
+                    passed &= report(step.name, start, &(step.code)());
+                }
+            }
+            Ok(passed)
+        }
         Verb::Docs { page } => {
             let text = match page {
                 Page::Escapes => escapes::docs::markdown(),
@@ -129,8 +151,14 @@ fn run(verb: Verb) -> Result<bool> {
 
 fn run_case(lab: &mut Lab, case: &Case) -> bool {
     let start = Instant::now();
-    let result = case.test.run(lab, case.runtime);
-    let (verdict, detail) = match &result {
+    let passed = report(&case.name, start, &case.test.run(lab, case.runtime));
+    lab.after_case();
+    passed
+}
+
+/// Prints a case's line; false if it failed.
+fn report(name: &str, start: Instant, result: &Result<String>) -> bool {
+    let (verdict, detail) = match result {
         Ok(detail) => ("ok", detail.clone()),
         Err(error) => match error.downcast_ref::<Skip>() {
             Some(Skip(reason)) => ("skip", reason.clone()),
@@ -139,7 +167,6 @@ fn run_case(lab: &mut Lab, case: &Case) -> bool {
     };
     // One line, whatever a runtime wrote.
     let detail = detail.split_whitespace().collect::<Vec<_>>().join(" ");
-    println!("case {} {verdict} {} {}", case.name, start.elapsed().as_millis(), detail);
-    lab.after_case();
+    println!("case {name} {verdict} {} {detail}", start.elapsed().as_millis());
     verdict != "FAIL"
 }

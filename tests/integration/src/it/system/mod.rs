@@ -1,0 +1,134 @@
+//! The packages on a system as servers have one: systemd, engines as units, reboots.
+//!
+//! A stage is a boot; the machine's disk keeps what a stage did. Names are `system/STAGE-…/CASE`; a case that needs an earlier one of
+//! its stage fails with it.
+
+mod install;
+mod quickstart;
+mod reboot;
+mod remove;
+mod without_bpf;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+use crate::command;
+
+/// A case of a stage.
+pub struct Step {
+    pub name: &'static str,
+    pub code: fn() -> Result<String>,
+}
+
+const fn step(name: &'static str, code: fn() -> Result<String>) -> Step {
+    Step { name, code }
+}
+
+/// Every case, in their order. The third stage boots without BPF among the LSMs.
+pub fn steps() -> impl Iterator<Item = &'static Step> {
+    [install::STEPS, reboot::STEPS, without_bpf::STEPS, remove::STEPS].into_iter().flatten()
+}
+
+/// The working directory's package of that kind: the first version, or the higher one.
+fn package(ending: &str, higher: bool) -> Result<PathBuf> {
+    let mut found: Vec<PathBuf> = fs::read_dir(".")
+        .context("cannot list the working directory")?
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == ending))
+        .collect();
+    found.sort();
+    let found = if higher { found.get(1) } else { found.first() };
+    found.cloned().with_context(|| format!("no package *.{ending}"))
+}
+
+/// Runs a line, which must work.
+fn sh(line: &str) -> Result<String> {
+    command::run_for(300, &["bash", "-c", line], "")?.must().with_context(|| line.to_owned())
+}
+
+/// Runs a line, which must fail and say `text`.
+fn fails(line: &str, text: &str) -> Result<String> {
+    let run = command::run_for(300, &["bash", "-c", line], "")?;
+    if run.ok() || !run.said().contains(text) {
+        bail!("`{line}` should fail and say {text:?}: status {}: {}", run.status, run.said());
+    }
+    Ok(run.said())
+}
+
+fn status() -> Result<Value> {
+    let run = command::run(&["lockc", "status", "--json"])?;
+    serde_json::from_str(&run.stdout).with_context(|| format!("lockc status: {}", run.said()))
+}
+
+/// The tasks of the container whose id begins so, as the kernel counts them.
+fn tasks_of(id: &str) -> Result<i64> {
+    let status = status()?;
+    let containers = status["containers"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let found = containers.iter().find(|entry| id.starts_with(entry["id"].as_str().unwrap_or("?")));
+    found.and_then(|entry| entry["tasks"].as_i64()).with_context(|| format!("{id} is not registered: {status}"))
+}
+
+/// Waits until `done`.
+fn until(what: &str, done: impl Fn() -> Result<bool>) -> Result<()> {
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_secs(90) {
+        if done()? {
+            return Ok(());
+        }
+        thread::sleep(Duration::from_millis(300));
+    }
+    bail!("not within 90 s: {what}")
+}
+
+/// A container with a restart policy that tries, from its first instruction on, to read what no container may.
+mod keeper {
+    use super::*;
+
+    pub const NAME: &str = "keeper";
+    /// Its volume, seen from the host.
+    const LOG: &str = "/var/lib/docker/volumes/keeper/_data/log";
+
+    /// `docker run` with a restart policy.
+    pub fn start() -> Result<String> {
+        let script = "echo begins >> /log/log; while :; do if ls /sys/fs/ext4 > /dev/null 2>&1; then echo LEAK; else echo denied; fi \
+                      >> /log/log; sleep 0.1; done";
+        sh(&format!(
+            "docker run -d --name {NAME} --restart always --runtime lockc -v keeper:/log debian sh -c '{script}'"
+        ))
+    }
+
+    pub fn id() -> Result<String> {
+        sh(&format!("docker inspect -f '{{{{.Id}}}}' {NAME}"))
+    }
+
+    /// How often it began, and how many attempts were denied; an error if one was not.
+    pub fn log() -> Result<(usize, usize)> {
+        let text = if Path::new(LOG).exists() { fs::read_to_string(LOG).context("no log")? } else { String::new() };
+        if let Some(at) = text.lines().position(|line| line == "LEAK") {
+            bail!("attempt {at} of the container got through");
+        }
+        let count = |word: &str| text.lines().filter(|line| *line == word).count();
+        Ok((count("begins"), count("denied")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_tell_the_stage_and_are_unique() {
+        let names: Vec<&str> = steps().map(|step| step.name).collect();
+        for name in &names {
+            assert!(name.starts_with("system/") && ["1-", "2-", "3-", "4-"].contains(&&name[7..9]), "{name}");
+            assert_eq!(names.iter().filter(|other| *other == name).count(), 1, "{name}");
+        }
+        assert!(names.is_sorted_by_key(|name| name.as_bytes()[7]));
+    }
+}

@@ -1,0 +1,91 @@
+//! The fourth boot: the packages go, and the engines stay whole.
+
+use std::path::Path;
+
+use anyhow::{Result, bail};
+
+use super::{Step, keeper, package, quickstart, sh, status, step, until};
+use crate::command;
+
+pub const STEPS: &[Step] = &[
+    step("system/4-remove/bpf-is-back", back),
+    step("system/4-remove/quickstart-containerd", || quickstart::run(quickstart::CONTAINERD, &["Remove"])),
+    step("system/4-remove/quickstart-podman", || quickstart::run(quickstart::PODMAN, &["Remove"])),
+    step("system/4-remove/package-with-a-container-running", removed),
+    step("system/4-remove/installed-again", installed_again),
+    step("system/4-remove/quickstart-docker", || quickstart::run(quickstart::DOCKER, &["Remove"])),
+    step("system/4-remove/nothing-stays", nothing_stays),
+    step("system/4-remove/engines-start-their-own", engines),
+    step("system/4-remove/rpm", rpm),
+];
+
+fn back() -> Result<String> {
+    sh("systemctl is-active lockc")?;
+    until("the container is there again", || Ok(keeper::log()?.0 >= 3))?;
+    Ok(format!("{:?}", keeper::log()?))
+}
+
+/// Removed while Docker's default is lockc and a container runs: Docker is whole, and what runs stays confined.
+fn removed() -> Result<String> {
+    sh("apt-get remove -y lockc")?;
+    if Path::new("/usr/bin/lockc").exists() {
+        bail!("the program is still there");
+    }
+    let config = sh("cat /etc/docker/daemon.json 2> /dev/null || true")?;
+    if config.contains("lockc") {
+        bail!("Docker's configuration still names lockc: {config}");
+    }
+    sh("docker run --rm debian ls /sys/fs/ext4")?;
+    let before = keeper::log()?.1;
+    until("the container is still denied", || Ok(keeper::log()?.1 > before))?;
+    sh("docker rm -f keeper")?;
+    Ok("Docker starts its own, what ran was confined to its end".into())
+}
+
+fn installed_again() -> Result<String> {
+    let file = package("deb", true)?;
+    sh(&format!(
+        "apt-get install -y ./{} && systemctl is-active lockc && lockc install docker --restart",
+        file.display()
+    ))?;
+    if status()?["enforcing"] != true {
+        bail!("not enforcing after the second installation");
+    }
+    sh("docker run --rm --runtime lockc debian true")
+}
+
+fn nothing_stays() -> Result<String> {
+    for path in ["/usr/bin/lockc", "/usr/bin/lockc-runc-wrapper", "/etc/lockc", "/var/lib/lockc", "/sys/fs/bpf/lockc"] {
+        if Path::new(path).exists() {
+            bail!("{path} is still there");
+        }
+    }
+    let named =
+        command::run(&["grep", "-rl", "lockc", "/etc/docker", "/etc/containerd", "/etc/containers", "/etc/systemd"])?;
+    // Copies of what was there before are kept.
+    let left: Vec<&str> = named.stdout.lines().filter(|path| !path.contains("before-lockc")).collect();
+    if left.is_empty() { Ok("gone".into()) } else { bail!("lockc is still named in {left:?}") }
+}
+
+fn engines() -> Result<String> {
+    sh("docker run --rm debian true")?;
+    sh("ctr run --rm docker.io/library/debian:latest t9 true")?;
+    sh("podman run --rm debian true")?;
+    sh("systemctl restart containerd docker && docker run --rm debian echo works")
+}
+
+/// The same contents and scripts as an RPM; Debian's rpm installs it, without Debian's dependencies in its database.
+fn rpm() -> Result<String> {
+    let file = package("rpm", false)?;
+    sh(&format!("rpm -i --nodeps ./{}", file.display()))?;
+    sh("systemctl is-enabled lockc && systemctl is-active lockc")?;
+    if status()?["enforcing"] != true {
+        bail!("not enforcing");
+    }
+    sh("lockc install docker --restart && docker run --rm --runtime lockc debian true")?;
+    sh("rpm -e --nodeps lockc")?;
+    if Path::new("/usr/bin/lockc").exists() || Path::new("/sys/fs/bpf/lockc").exists() {
+        bail!("something stayed");
+    }
+    sh("docker run --rm debian echo works")
+}
