@@ -11,6 +11,7 @@ pub mod doctor;
 pub mod events;
 pub mod explain;
 pub mod guard;
+pub mod install;
 pub mod loader;
 pub mod manifest;
 pub mod manual;

@@ -7,6 +7,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use lockc_bpf::{
     config, doctor, events, explain,
     guard::{self, Guard},
+    install,
     loader::{self, Outcome},
     manifest, manual, out, println, programs, status,
 };
@@ -110,6 +111,17 @@ enum Command {
         #[arg(long, short)]
         follow: bool,
     },
+    /// Gives an engine the lockc runtime: edits its configuration, which the engine checks before it is replaced.
+    #[command(
+        after_help = "Examples:\n  lockc install docker --dry-run\n  lockc install docker --default --restart\n  \
+                            lockc install containerd --level restricted --level offline --restart\n  lockc install podman --json\n\n\
+                            Engines that pass a runtime no arguments are given a script for each level in /etc/lockc/runtimes.\n\
+                            The configuration's first state is kept beside it as FILE.before-lockc."
+    )]
+    Install(install::Install),
+    /// Takes the lockc runtime from an engine again, and leaves the rest of its configuration as it is.
+    #[command(after_help = "Examples:\n  lockc uninstall docker --dry-run\n  lockc uninstall containerd --restart")]
+    Uninstall(install::Common),
     /// Prints the completions of a shell.
     #[command(after_help = "Examples:\n  lockc completions bash > /usr/share/bash-completion/completions/lockc\n  \
                             lockc completions fish > /usr/share/fish/vendor_completions.d/lockc.fish")]
@@ -232,6 +244,8 @@ fn run(command: Command) -> Result<ExitCode> {
             events::print(json, follow, &mut io::stdout().lock())?;
             Ok(ExitCode::SUCCESS)
         }
+        Command::Install(args) => installed(&install::install(&args)?, &args.common),
+        Command::Uninstall(args) => installed(&install::uninstall(&args)?, &args),
         Command::Completions { shell } => {
             manual::completions(Cli::command(), shell)?;
             Ok(ExitCode::SUCCESS)
@@ -241,4 +255,13 @@ fn run(command: Command) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
     }
+}
+
+fn installed(report: &install::Report, args: &install::Common) -> Result<ExitCode> {
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(report)?);
+    } else {
+        report.print(args.dry_run);
+    }
+    Ok(ExitCode::SUCCESS)
 }

@@ -1,0 +1,81 @@
+//! Making an engine read its configuration, without ending containers.
+
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::Value;
+
+use super::host::{Change, Host, run};
+use super::{Engine, runtimes};
+
+/// How long an engine may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The command for people. dockerd reads `runtimes` and `default-runtime` again on SIGHUP (moby, daemon/reload.go); containerd and
+/// CRI-O leave containers alone when they restart; Podman reads its configuration every time.
+pub fn command(engine: Engine) -> Option<&'static str> {
+    match engine {
+        Engine::Docker => Some("systemctl reload docker"),
+        Engine::Containerd => Some("systemctl restart containerd"),
+        Engine::Crio => Some("systemctl restart crio"),
+        Engine::Podman => None,
+    }
+}
+
+/// Whether systemd runs it.
+pub fn is_running(host: &Host, engine: Engine) -> bool {
+    let unit = engine.name();
+    command(engine).is_some()
+        && host
+            .program("systemctl")
+            .is_some_and(|mut command| run(command.args(["is-active", "--quiet", unit])).is_ok())
+}
+
+/// Makes it read what is there now.
+pub fn reread(host: &Host, engine: Engine, installed: bool, config: &Path) -> Result<()> {
+    let systemctl = |verb: &str| {
+        let mut command = host.program("systemctl").context("there is no systemctl")?;
+        run(command.args([verb, engine.name()])).with_context(|| format!("systemctl {verb} {}", engine.name()))
+    };
+    if engine != Engine::Docker {
+        systemctl("restart")?;
+        return Ok(());
+    }
+    if installed {
+        systemctl("reload")?;
+        return wait(host, true);
+    }
+    // A key that is gone changes nothing when dockerd reloads: it is told of an empty list, and the file follows.
+    let text = host.read(config)?;
+    let mut value: Value = match text.as_deref().map(str::trim) {
+        None | Some("") => serde_json::json!({}),
+        Some(text) => serde_json::from_str(text).with_context(|| format!("{} is not understood", config.display()))?,
+    };
+    let object = value.as_object_mut().context("the configuration is no object")?;
+    object.entry("runtimes").or_insert_with(|| serde_json::json!({}));
+    object.entry("default-runtime").or_insert_with(|| "runc".into());
+    let told = Change { path: config.into(), before: text.clone(), after: Some(value.to_string()), mode: 0o644 };
+    host.apply(&told, super::host::Backup::Leave)?;
+    let done = systemctl("reload").and_then(|_| wait(host, false));
+    let back = Change { path: config.into(), before: told.after, after: text, mode: 0o644 };
+    host.apply(&back, super::host::Backup::Leave)?;
+    done
+}
+
+/// Until dockerd knows the runtime, or no longer does.
+fn wait(host: &Host, there: bool) -> Result<()> {
+    let start = Instant::now();
+    while start.elapsed() < PATIENCE {
+        let Some(mut docker) = host.program("docker") else { return Ok(()) };
+        if let Ok(text) = run(docker.args(["info", "--format", "{{json .Runtimes}}"]))
+            && let Ok(Value::Object(known)) = serde_json::from_str(&text)
+            && known.contains_key(runtimes::NAME) == there
+        {
+            return Ok(());
+        }
+        thread::sleep(Duration::from_millis(300));
+    }
+    bail!("dockerd did not take the configuration over within {} s: journalctl -u docker", PATIENCE.as_secs())
+}
