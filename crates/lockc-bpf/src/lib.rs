@@ -11,6 +11,7 @@ pub mod doctor;
 pub mod events;
 pub mod explain;
 pub mod guard;
+mod labels;
 pub mod loader;
 pub mod manifest;
 mod pod;
