@@ -95,8 +95,21 @@ fn entries(loaded: &Loaded) -> Result<Vec<(String, Entry)>> {
     Ok(entries)
 }
 
+/// What the cluster says of its namespaces: no setting, but it decides like one.
+fn labels(config: &Config) -> Vec<(String, Entry)> {
+    let labels = config.labels.as_ref().filter(|_| config.kubernetes.namespace_labels != config::Follow::Ignore);
+    let Some(labels) = labels else { return Vec::new() };
+    let origin = format!("{} (synced {})", paths::NAMESPACES, labels.synced);
+    let of = |(name, namespace): (&String, &config::labels::Namespace)| {
+        let value = Value::from(namespace.enforce.clone());
+        (format!("kubernetes.labels.{name}"), Entry { value, origin: origin.clone() })
+    };
+    labels.namespaces.iter().map(of).collect()
+}
+
 fn show(loaded: &Loaded, json: bool) -> Result<()> {
-    let entries = entries(loaded)?;
+    let mut entries = entries(loaded)?;
+    entries.extend(labels(&loaded.config));
     if json {
         let map: serde_json::Map<String, Value> =
             entries.into_iter().map(|(key, entry)| Ok((key, serde_json::to_value(entry)?))).collect::<Result<_>>()?;
@@ -123,6 +136,20 @@ mod tests {
         assert_eq!(find("policies.mine").origin, "lockc.toml:3");
         assert_eq!(find("ceiling").origin, "default");
         assert_eq!(find("fail").value, "closed");
+    }
+
+    #[test]
+    fn labels_are_shown_where_they_decide() {
+        let mut loaded = Loaded::of_text("", Path::new("lockc.toml")).unwrap();
+        assert!(labels(&loaded.config).is_empty());
+        let text = r#"{"version":1,"synced":"2026-01-02T03:04:05Z","namespaces":{"a":{"enforce":"baseline"},"b":{}}}"#;
+        loaded.config.labels = Some(config::Labels::parse(text, Path::new("x")).unwrap());
+        let shown = labels(&loaded.config);
+        assert_eq!((shown[0].0.as_str(), &shown[0].1.value), ("kubernetes.labels.a", &Value::from("baseline")));
+        assert_eq!(shown[1].1.value, Value::Null);
+        assert!(shown[0].1.origin.contains("synced 2026-01-02T03:04:05Z"));
+        loaded.config.kubernetes.namespace_labels = config::Follow::Ignore;
+        assert!(labels(&loaded.config).is_empty());
     }
 
     #[test]

@@ -14,7 +14,7 @@ use nix::{
 };
 use serde::Serialize;
 
-use crate::{btf, loader::attached_version};
+use crate::{btf, labels, loader::attached_version};
 
 /// How a check ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -41,7 +41,7 @@ pub struct Check {
     pub remedy: String,
 }
 
-fn check(name: &'static str, state: State, found: impl Into<String>, remedy: impl Into<String>) -> Check {
+pub(crate) fn check(name: &'static str, state: State, found: impl Into<String>, remedy: impl Into<String>) -> Check {
     let remedy = if state == State::Ok { String::new() } else { remedy.into() };
     Check { name, state, found: found.into(), remedy }
 }
@@ -54,6 +54,7 @@ fn verdict(good: bool) -> State {
 pub fn all() -> Vec<Check> {
     let mut checks = for_load();
     checks.extend([cgroup(), config(), runtime(), loaded(), guard(), objects()]);
+    checks.extend(labels::check());
     checks.extend(engines());
     checks
 }

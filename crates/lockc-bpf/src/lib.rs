@@ -12,6 +12,7 @@ pub mod events;
 pub mod explain;
 pub mod guard;
 pub mod install;
+mod labels;
 pub mod loader;
 pub mod manifest;
 pub mod manual;

@@ -85,6 +85,10 @@ enum Command {
         /// Another configuration than /etc/lockc/lockc.toml, for a manifest
         #[arg(long, value_name = "FILE", requires = "manifest")]
         config: Option<PathBuf>,
+        /// Another list of a cluster's namespaces than /var/lib/lockc/namespaces.json, for a manifest; namespaces of the
+        /// manifest itself go before it
+        #[arg(long, value_name = "FILE", requires = "manifest")]
+        namespaces: Option<PathBuf>,
         /// Another level or policy than the one that would be chosen
         #[arg(long, value_name = "POLICY")]
         level: Option<String>,
@@ -211,8 +215,8 @@ fn run(command: Command) -> Result<ExitCode> {
             config::run(command)?;
             Ok(ExitCode::SUCCESS)
         }
-        Command::Explain { manifest: Some(file), config, level, json, .. } => {
-            let verdicts = manifest::explain_file(&file, config.as_deref(), level.as_deref())?;
+        Command::Explain { manifest: Some(file), config, namespaces, level, json, .. } => {
+            let verdicts = manifest::explain_file(&file, config.as_deref(), namespaces.as_deref(), level.as_deref())?;
             if json {
                 println!("{}", serde_json::to_string_pretty(&verdicts)?);
             } else {

@@ -11,7 +11,10 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use lockc_core::user::{
     admission::{Facts, Kind, Namespace, facts::MountedAt, kernel_files, process},
-    config::{CONFIG_PATH, Config},
+    config::{
+        CONFIG_PATH, Config,
+        labels::{LABEL, Labels, Namespace as Labelled},
+    },
     decision::{self, Case},
     policy::ANNOTATION,
     spec::Spec,
@@ -53,6 +56,7 @@ struct Metadata {
     generate_name: String,
     namespace: Option<String>,
     annotations: Option<std::collections::BTreeMap<String, String>>,
+    labels: Option<std::collections::BTreeMap<String, String>>,
 }
 
 impl Verdict {
@@ -81,10 +85,15 @@ impl Verdict {
 /// # Errors
 ///
 /// As there, and where one of the files cannot be read.
-pub fn explain_file(file: &Path, config: Option<&Path>, level: Option<&str>) -> Result<Vec<Verdict>> {
+pub fn explain_file(
+    file: &Path,
+    config: Option<&Path>,
+    namespaces: Option<&Path>,
+    level: Option<&str>,
+) -> Result<Vec<Verdict>> {
     let text = if file == Path::new("-") { io::read_to_string(io::stdin()) } else { fs::read_to_string(file) };
     let text = text.with_context(|| format!("{} cannot be read", file.display()))?;
-    let config = match config {
+    let mut config = match config {
         // Whoever it belongs to: nothing is started by it.
         Some(path) => {
             let text = fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))?;
@@ -92,10 +101,15 @@ pub fn explain_file(file: &Path, config: Option<&Path>, level: Option<&str>) -> 
         }
         None => Config::load(Path::new(CONFIG_PATH))?,
     };
+    if let Some(path) = namespaces {
+        let text = fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))?;
+        config.labels = Some(Labels::parse(&text, path)?);
+    }
     explain(&text, &config, level).with_context(|| file.display().to_string())
 }
 
-/// Explains every container of every pod that the manifest describes, itself or as a template.
+/// Explains every container of every pod that the manifest describes, itself or as a template, as if the namespaces that it
+/// describes had been synced to the node.
 ///
 /// # Errors
 ///
@@ -103,10 +117,15 @@ pub fn explain_file(file: &Path, config: Option<&Path>, level: Option<&str>) -> 
 pub fn explain(text: &str, config: &Config, level: Option<&str>) -> Result<Vec<Verdict>> {
     let documents: Vec<Value> =
         serde_saphyr::from_multiple(text).context("not a Kubernetes manifest in YAML or JSON")?;
+    let objects: Vec<Object> = documents
+        .into_iter()
+        .map(|document| serde_json::from_value(without_nulls(document)).context("not an object of Kubernetes"))
+        .collect::<Result<_>>()?;
+    let mut config = config.clone();
+    objects.iter().for_each(|object| add_namespaces(object, &mut config));
     let mut verdicts = Vec::new();
-    for document in documents {
-        let object: Object = serde_json::from_value(without_nulls(document)).context("not an object of Kubernetes")?;
-        of_object(&object, config, level, &mut verdicts)?;
+    for object in &objects {
+        of_object(object, &config, level, &mut verdicts)?;
     }
     if verdicts.is_empty() {
         bail!("there is no pod in it; write a Pod, a workload with a template of one, or a List of them");
@@ -126,6 +145,16 @@ fn without_nulls(value: Value) -> Value {
         ),
         Value::Array(items) => items.into_iter().map(without_nulls).collect(),
         value => value,
+    }
+}
+
+/// The namespaces among the objects, with their labels.
+fn add_namespaces(object: &Object, config: &mut Config) {
+    object.items.iter().for_each(|item| add_namespaces(item, config));
+    if object.kind == "Namespace" {
+        let enforce = object.metadata.labels.as_ref().and_then(|labels| labels.get(LABEL)).cloned();
+        let namespaces = &mut config.labels.get_or_insert_default().namespaces;
+        namespaces.insert(object.metadata.name.clone(), Labelled { enforce });
     }
 }
 
@@ -284,7 +313,7 @@ impl Facts for Paper<'_> {
     }
 
     fn own_files(&self) -> Vec<PathBuf> {
-        ["/etc/lockc", "/usr/bin/lockc", "/usr/bin/lockc-runc-wrapper"].map(PathBuf::from).to_vec()
+        ["/etc/lockc", "/var/lib/lockc", "/usr/bin/lockc", "/usr/bin/lockc-runc-wrapper"].map(PathBuf::from).to_vec()
     }
 
     fn mounts(&self) -> io::Result<Vec<MountedAt>> {

@@ -194,3 +194,29 @@ metadata: {name: x}
     let above = POD.replace("name: web,", "name: web, annotations: {org.lockc.policy: privileged},");
     assert!(format!("{:#}", explain(&above, &config, None).unwrap_err()).contains("ceiling"));
 }
+
+#[test]
+fn namespaces_of_the_manifest_decide_by_their_labels() {
+    let text = "
+kind: Namespace
+metadata: {name: strict, labels: {pod-security.kubernetes.io/enforce: restricted}}
+---
+kind: List
+items:
+- kind: Pod
+  metadata: {name: a, namespace: strict}
+  spec: {containers: [{name: c}]}
+- kind: Pod
+  metadata: {name: a, namespace: lax}
+  spec: {hostNetwork: true, containers: [{name: c}]}
+- kind: Namespace
+  metadata: {name: lax, labels: {pod-security.kubernetes.io/enforce: privileged}}
+";
+    let policies = |config: &Config| -> Vec<_> {
+        let verdicts = explain(text, config, None).unwrap();
+        verdicts.iter().map(|verdict| (verdict.explanation.policy.clone(), verdict.explanation.starts)).collect()
+    };
+    assert_eq!(policies(&Config::default()), [("restricted".into(), false), ("privileged".into(), true)]);
+    let ignoring = Config::parse("[kubernetes]\nnamespace_labels = 'ignore'\n", Path::new("x")).unwrap();
+    assert_eq!(policies(&ignoring), [("baseline".into(), true), ("baseline".into(), false)]);
+}

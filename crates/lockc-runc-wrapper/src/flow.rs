@@ -44,6 +44,8 @@ pub trait Kernel {
 pub struct Environment<'a> {
     /// The configuration file.
     pub config: &'a Path,
+    /// What a cluster says of its namespaces.
+    pub namespaces: &'a Path,
     /// The directory that a bundle defaults to.
     pub directory: &'a Path,
     /// User that runs the wrapper.
@@ -122,7 +124,7 @@ pub fn prepare(invocation: &Invocation, environment: &Environment<'_>) -> Result
 /// The plan where a broken configuration must not be in the way of managing containers that exist. The caller tells of
 /// it where nobody parses stderr: engines read the output of `state` and `ps` together with it.
 fn tolerant(invocation: &Invocation, environment: &Environment<'_>) -> Result<(Plan, Option<ConfigError>)> {
-    let (candidates, problem) = match Config::load(environment.config) {
+    let (candidates, problem) = match Config::load_with_labels(environment.config, environment.namespaces) {
         Ok(config) => (candidates(invocation, &config)?, None),
         Err(error) => (invocation.runtime.iter().cloned().collect(), Some(error)),
     };
@@ -130,7 +132,8 @@ fn tolerant(invocation: &Invocation, environment: &Environment<'_>) -> Result<(P
 }
 
 fn strict(invocation: &Invocation, environment: &Environment<'_>) -> Result<(Config, Plan)> {
-    let config = Config::load(environment.config).context("the container is not started")?;
+    let config =
+        Config::load_with_labels(environment.config, environment.namespaces).context("the container is not started")?;
     let runtime = (environment.find)(&candidates(invocation, &config)?)?;
     Ok((config, Plan { runtime, args: Vec::new(), registered: None }))
 }

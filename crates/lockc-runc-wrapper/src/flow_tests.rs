@@ -120,6 +120,7 @@ impl Place {
         result.map_err(|unclear| unclear.to_string())?;
         let environment = Environment {
             config: &self.dir.path().join("lockc.toml"),
+            namespaces: &self.dir.path().join("namespaces.json"),
             directory: self.dir.path(),
             uid: 0,
             standing: self.standing,
@@ -383,3 +384,6 @@ fn rootless_engines_are_refused_or_judged_as_configured() {
 
 #[path = "flow_recorded_tests.rs"]
 mod recorded;
+
+#[path = "flow_labels_tests.rs"]
+mod labels;

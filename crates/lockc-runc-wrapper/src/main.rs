@@ -21,7 +21,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use lockc_core::user::{admission::Host, config::CONFIG_PATH, userns::Standing};
+use lockc_core::user::{admission::Host, config::CONFIG_PATH, paths, userns::Standing};
 
 use lockc_runc_wrapper::{
     argv::{self, Call, Invocation},
@@ -79,6 +79,7 @@ fn run(invocation: &Invocation) -> Result<std::convert::Infallible, Refusal> {
     let directory = env::current_dir().context("the working directory cannot be found; nothing was executed")?;
     let environment = Environment {
         config: Path::new(CONFIG_PATH),
+        namespaces: Path::new(paths::NAMESPACES),
         directory: &directory,
         uid: nix::unistd::geteuid().as_raw(),
         standing: Standing::of_this_process(),

@@ -20,6 +20,9 @@ pub const RUN: &str = "/run/lockc";
 /// Configuration.
 pub const CONFIG: &str = "/etc/lockc/lockc.toml";
 
+/// What a Kubernetes cluster says of its namespaces; written by `lockc-node sync`.
+pub const NAMESPACES: &str = "/var/lib/lockc/namespaces.json";
+
 /// Every pinned map.
 pub const MAP_NAMES: [&str; 16] = [
     "task_labels",

@@ -216,7 +216,7 @@ pub enum PolicyError {
     /// A request for more than the ceiling.
     #[error(
         "the {origin} asks for {wanted}, which is looser than the ceiling {ceiling}; ask for a tighter policy, or let the \
-         administrator raise {setting} in {CONFIG_PATH}"
+         administrator raise {setting}"
     )]
     AboveCeiling {
         /// By what it was asked for.
@@ -324,6 +324,10 @@ pub(super) fn check(config: &Config, both: bool) -> Result<(), Fault> {
         if name.is_empty() || !name.bytes().all(plain) {
             return Err(PolicyError::Namespace(name.clone()).at(&format!("namespaces.{name}")));
         }
+    }
+    if let Some(name) = &config.kubernetes.unknown_namespaces {
+        let key = "kubernetes.unknown_namespaces";
+        named(config, name, &format!("`{key}`")).map_err(|error| error.at(key))?;
     }
     let engines = config.engines.iter().map(|(engine, choice)| (format!("engines.{}.", engine.name()), choice));
     let namespaces = config.namespaces.iter().map(|(name, choice)| (format!("namespaces.{name}."), choice));

@@ -4,9 +4,20 @@
 //! namespace. Annotations and labels are requests of whoever describes the container; the nearest ceiling bounds them.
 
 use super::{
-    config::{Choice, Config, Engine},
+    config::{
+        CONFIG_PATH, Choice, Config, Engine, Follow,
+        labels::{LABEL, Said},
+    },
     policy::{ANNOTATION, Policy, PolicyError, named},
 };
+
+/// Short enough for a container's entry.
+fn of_label() -> String {
+    format!("label {LABEL}")
+}
+
+/// What bounds what the members of a pod ask for.
+const SANDBOX: &str = "the policy of its pod's sandbox";
 
 /// What is known of a container when its policy is chosen.
 #[derive(Clone, Debug, Default)]
@@ -57,22 +68,68 @@ pub fn resolve(config: &Config, asked: &Asked<'_>) -> Result<Policy, PolicyError
         return Err(above(&ceiling, setting));
     }
     match &asked.sandbox {
-        Some(sandbox) if !wanted.at_least_as_strict_as(sandbox) => {
-            Err(above(sandbox, "the policy of its pod's sandbox".into()))
-        }
+        Some(sandbox) if !wanted.at_least_as_strict_as(sandbox) => Err(above(sandbox, SANDBOX.into())),
         _ => Ok(wanted),
     }
 }
 
-/// What one level of the configuration says.
-type Setting = fn(&Choice) -> Option<&String>;
+/// What stands in the configuration for everything, an engine, or a namespace.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Key {
+    Default,
+    Ceiling,
+}
 
+impl Key {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Default => "default",
+            Self::Ceiling => "ceiling",
+        }
+    }
+
+    fn of(self, choice: &Choice) -> Option<&str> {
+        match self {
+            Self::Default => choice.default.as_deref(),
+            Self::Ceiling => choice.ceiling.as_deref(),
+        }
+    }
+}
+
+/// A policy and where it stands.
+struct Found {
+    policy: Policy,
+    /// For messages; goes into the container's entry.
+    origin: String,
+    /// Whether the cluster says so, and not the configuration.
+    of_cluster: bool,
+}
+
+impl Found {
+    fn configured(config: &Config, name: &str, origin: String) -> Result<Self, PolicyError> {
+        Ok(Self { policy: named(config, name, &origin)?, origin, of_cluster: false })
+    }
+
+    fn within(self, ceiling: Self) -> Self {
+        if self.policy.at_least_as_strict_as(&ceiling.policy) { self } else { ceiling }
+    }
+}
+
+/// The ceiling, and how to raise it.
 fn ceiling(config: &Config, asked: &Asked<'_>) -> Result<(Policy, String), PolicyError> {
-    nearest(config, asked, |choice| choice.ceiling.as_ref(), "ceiling", &config.ceiling)
+    let found = nearest(config, asked, Key::Ceiling)?;
+    match &asked.sandbox {
+        // The cluster's word is for pods that are yet to start; this one's was heard when its sandbox was created.
+        Some(sandbox) if found.of_cluster && !asked.pod_is_claimed => Ok((sandbox.clone(), SANDBOX.into())),
+        _ if found.origin == of_label() => {
+            Ok((found.policy, format!("the {} of namespace {}", found.origin, asked.namespace.unwrap_or_default())))
+        }
+        _ => Ok((found.policy, format!("{} in {CONFIG_PATH}", found.origin))),
+    }
 }
 
 fn default(config: &Config, asked: &Asked<'_>) -> Result<Policy, PolicyError> {
-    let (mut policy, origin) = nearest(config, asked, |choice| choice.default.as_ref(), "default", &config.default)?;
+    let Found { mut policy, origin, .. } = nearest(config, asked, Key::Default)?;
     policy.origin = if origin == "`default`" { "the default".into() } else { origin };
     match &asked.sandbox {
         Some(sandbox) if !asked.pod_is_claimed || sandbox.at_least_as_strict_as(&policy) => {
@@ -84,27 +141,54 @@ fn default(config: &Config, asked: &Asked<'_>) -> Result<Policy, PolicyError> {
     }
 }
 
-/// The policy that the namespace's entry names, or the engine's, or the configuration; and where it stands.
-fn nearest(
-    config: &Config,
-    asked: &Asked<'_>,
-    setting: Setting,
-    key: &str,
-    global: &str,
-) -> Result<(Policy, String), PolicyError> {
-    let at = |name: &str, origin: String| Ok((named(config, name, &origin)?, origin));
-    let engine = asked.engine.and_then(|engine| Some((engine, setting(config.engines.get(&engine)?)?)));
-    let outer = match engine {
-        Some((engine, name)) => at(name, format!("engines.{}.{key}", engine.name()))?,
-        None => at(global, format!("`{key}`"))?,
+/// What holds for the namespace, or the engine, or everything.
+fn nearest(config: &Config, asked: &Asked<'_>, key: Key) -> Result<Found, PolicyError> {
+    let engine = asked.engine.and_then(|engine| Some((engine, key.of(config.engines.get(&engine)?)?)));
+    let outer = match (engine, key) {
+        (Some((engine, name)), _) => {
+            Found::configured(config, name, format!("engines.{}.{}", engine.name(), key.name()))?
+        }
+        (None, Key::Default) => Found::configured(config, &config.default, "`default`".into())?,
+        (None, Key::Ceiling) => Found::configured(config, &config.ceiling, "`ceiling`".into())?,
     };
-    let entry = asked.namespace.and_then(|name| config.namespace(name));
-    let Some((table, name)) = entry.and_then(|(table, choice)| Some((table, setting(choice)?))) else {
-        return Ok(outer);
+    let inner = asked.namespace.map(|name| of_namespace(config, name, key, &outer)).transpose()?.flatten();
+    Ok(match inner {
+        Some(inner) if !asked.pod_is_claimed || inner.policy.at_least_as_strict_as(&outer.policy) => inner,
+        _ => outer,
+    })
+}
+
+/// What the namespace's entry says, or its label. An entry with a default has the last word; one with only a ceiling bounds
+/// what the label may bring.
+fn of_namespace(config: &Config, namespace: &str, key: Key, outer: &Found) -> Result<Option<Found>, PolicyError> {
+    let entry = config.namespace(namespace);
+    let own = |key: Key| {
+        let found = entry.and_then(|(table, choice)| Some((table, key.of(choice)?)));
+        let origin = |table: &str| format!("namespaces.{table:?}.{}", key.name());
+        found.map(|(table, name)| Found::configured(config, name, origin(table))).transpose()
     };
-    let inner = at(name, format!("namespaces.{table:?}.{key}"))?;
-    let trusted = !asked.pod_is_claimed || inner.0.at_least_as_strict_as(&outer.0);
-    Ok(if trusted { inner } else { outer })
+    let label = match own(Key::Default)? {
+        Some(_) => None,
+        None => of_cluster(config, namespace)?,
+    };
+    let ceiling = own(Key::Ceiling)?;
+    let Some(label) = label else { return own(key) };
+    Ok(Some(match (config.kubernetes.namespace_labels, ceiling, key) {
+        (Follow::Follow, Some(ceiling), _) | (Follow::Tighten, Some(ceiling), Key::Ceiling) => label.within(ceiling),
+        (Follow::Tighten, ..) if !label.policy.at_least_as_strict_as(&outer.policy) => return Ok(None),
+        _ => label,
+    }))
+}
+
+/// What the cluster says of a namespace, where it is synced to this node and the administrator follows it.
+fn of_cluster(config: &Config, namespace: &str) -> Result<Option<Found>, PolicyError> {
+    let labels = config.labels.as_ref().filter(|_| config.kubernetes.namespace_labels != Follow::Ignore);
+    let (name, origin) = match (labels.map(|labels| labels.of(namespace)), &config.kubernetes.unknown_namespaces) {
+        (Some(Said::Level(level)), _) => (level.name(), of_label()),
+        (Some(Said::Unknown), Some(name)) => (name.as_str(), "kubernetes.unknown_namespaces".into()),
+        _ => return Ok(None),
+    };
+    Ok(Some(Found { of_cluster: true, ..Found::configured(config, name, origin)? }))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! What admission has to know of the host; a trait, so that tests judge recorded containers without their host.
 
-use crate::user::{config::CONFIG_PATH, userns::Standing};
+use crate::user::{config::CONFIG_PATH, paths, userns::Standing};
 use std::{
     fs, io,
     os::unix::{ffi::OsStringExt as _, fs::FileTypeExt as _, fs::MetadataExt as _},
@@ -169,6 +169,8 @@ impl Facts for Host {
 
     fn own_files(&self) -> Vec<PathBuf> {
         let mut own = vec![PathBuf::from(CONFIG_PATH).parent().unwrap_or(Path::new("/etc/lockc")).to_owned()];
+        // What is known of a cluster's namespaces.
+        own.push(Path::new(paths::NAMESPACES).parent().unwrap_or(Path::new("/var/lib/lockc")).to_owned());
         // The program that runs, whatever its name, and the command that is installed beside it.
         if let Ok(program) = std::env::current_exe() {
             own.push(program.with_file_name("lockc"));

@@ -12,8 +12,8 @@ use std::{
 use serde::{Deserialize, Serialize};
 use toml::de::{DeTable, DeValue};
 
-use super::{Choice, Config, ConfigError, Engine, Fail, Fault, Mode, PolicyConfig, Rootless, nearest};
-use crate::user::userns;
+use super::{Choice, Config, ConfigError, Engine, Fail, Fault, Follow, Labels, Mode, PolicyConfig, Rootless, nearest};
+use crate::user::{paths, userns};
 
 /// Larger than any configuration that a person wrote.
 const SIZE_LIMIT: u64 = 1 << 20;
@@ -78,9 +78,25 @@ struct Part {
     engines: BTreeMap<Engine, Choice>,
     /// What holds for the pods of a Kubernetes namespace; `*` stands for any characters.
     namespaces: BTreeMap<String, Choice>,
+    /// What holds in Kubernetes.
+    kubernetes: KubernetesPart,
     /// Policies of one's own.
     policies: BTreeMap<String, PolicyConfig>,
 }
+
+/// `[kubernetes]`.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Deserialize, Default)]
+#[serde(default, deny_unknown_fields)]
+struct KubernetesPart {
+    /// What a namespace's label pod-security.kubernetes.io/enforce does, as `lockc-node sync` wrote it down.
+    namespace_labels: Option<Follow>,
+    /// Level or policy of the pods of a namespace of which `lockc-node sync` does not know.
+    unknown_namespaces: Option<String>,
+}
+
+/// Tables whose keys are settings.
+const SECTIONS: [&str; 1] = ["kubernetes"];
 
 /// Tables whose entries come from several files, each from one.
 const TABLES: [&str; 3] = ["engines", "namespaces", "policies"];
@@ -88,14 +104,24 @@ const TABLES: [&str; 3] = ["engines", "namespaces", "policies"];
 impl Config {
     /// Reads the configuration at `path` and the files `*.toml` in the directory beside it (`lockc.d` for `lockc.toml`) in
     /// the order of their names; the defaults if there is none. A later file's value takes the place of an earlier one's;
-    /// an engine, a namespace or a policy stands in one file only.
+    /// an engine, a namespace or a policy stands in one file only. With it goes what the node knows of a cluster's
+    /// namespaces ([`paths::NAMESPACES`]).
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        Self::load_with_origins(path).map(|loaded| loaded.config)
+        Self::load_with_labels(path, Path::new(paths::NAMESPACES))
+    }
+
+    /// As [`Config::load`], with another file of a cluster's namespaces.
+    pub fn load_with_labels(path: &Path, namespaces: &Path) -> Result<Self, ConfigError> {
+        let mut config = load_owned_by(path, userns::root_uid())?.config;
+        config.labels = Labels::load(namespaces)?;
+        Ok(config)
     }
 
     /// As [`Config::load`], with the place of each value.
     pub fn load_with_origins(path: &Path) -> Result<Loaded, ConfigError> {
-        load_owned_by(path, userns::root_uid())
+        let mut loaded = load_owned_by(path, userns::root_uid())?;
+        loaded.config.labels = Labels::load(Path::new(paths::NAMESPACES))?;
+        Ok(loaded)
     }
 
     /// Parses and checks one file's text; `path` is for the messages.
@@ -116,7 +142,7 @@ pub fn schema() -> serde_json::Value {
 pub(super) fn load_owned_by(path: &Path, owner: u32) -> Result<Loaded, ConfigError> {
     let mut loaded = Loaded::default();
     for file in std::iter::once(path.to_owned()).chain(drop_ins(&path.with_extension("d"), owner)?) {
-        if let Some(text) = read(&file, owner)? {
+        if let Some(text) = read(&file, owner, SIZE_LIMIT)? {
             loaded.add(&text, &file)?;
         }
     }
@@ -159,7 +185,7 @@ fn trust(path: &Path, metadata: &fs::Metadata, owner: u32) -> Result<(), ConfigE
 }
 
 /// The text of a file that only its owner can change; nothing if there is none.
-fn read(path: &Path, owner: u32) -> Result<Option<String>, ConfigError> {
+pub(super) fn read(path: &Path, owner: u32, limit: u64) -> Result<Option<String>, ConfigError> {
     let read_error = |source| ConfigError::Read { path: path.into(), source };
     let file = match File::open(path) {
         Ok(file) => file,
@@ -180,9 +206,9 @@ fn read(path: &Path, owner: u32) -> Result<Option<String>, ConfigError> {
     trust(&target, &metadata, owner)?;
     trust(directory, &directory.metadata().map_err(read_error)?, owner)?;
     let mut text = String::new();
-    file.take(SIZE_LIMIT + 1).read_to_string(&mut text).map_err(read_error)?;
-    if text.len() as u64 > SIZE_LIMIT {
-        return Err(ConfigError::Invalid { path: path.into(), message: "larger than 1 MiB".into() });
+    file.take(limit + 1).read_to_string(&mut text).map_err(read_error)?;
+    if text.len() as u64 > limit {
+        return Err(ConfigError::Invalid { path: path.into(), message: format!("larger than {} MiB", limit >> 20) });
     }
     Ok(Some(text))
 }
@@ -233,6 +259,8 @@ impl Loaded {
         put(&mut config.engine_dirs, part.engine_dirs);
         config.engines.extend(part.engines);
         config.namespaces.extend(part.namespaces);
+        put(&mut config.kubernetes.namespace_labels, part.kubernetes.namespace_labels);
+        put(&mut config.kubernetes.unknown_namespaces, part.kubernetes.unknown_namespaces.map(Some));
         config.policies.extend(part.policies);
         self.files.push(path.into());
         Ok(())
@@ -278,6 +306,11 @@ fn places(table: &DeTable<'_>, text: &str) -> Vec<(String, usize, bool)> {
                     for (key, value) in value.get_ref().as_table().into_iter().flatten() {
                         places.value(format!("{path}.{}", key.get_ref()), key.span().start, value.get_ref());
                     }
+                }
+            }
+            Some(settings) if SECTIONS.contains(&name) => {
+                for (key, value) in settings {
+                    places.value(format!("{name}.{}", key.get_ref()), key.span().start, value.get_ref());
                 }
             }
             _ => places.value(name.to_owned(), key.span().start, value.get_ref()),

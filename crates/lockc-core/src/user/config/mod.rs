@@ -5,6 +5,7 @@
 
 mod files;
 pub(super) mod globs;
+pub mod labels;
 #[cfg(test)]
 mod tests;
 
@@ -18,6 +19,7 @@ use crate::{abi, hooks};
 #[cfg(feature = "schema")]
 pub use files::schema;
 pub use files::{Loaded, Origin};
+pub use labels::Labels;
 
 /// Where the configuration is. A constant: neither environment nor command line moves it.
 pub use super::paths::CONFIG as CONFIG_PATH;
@@ -53,8 +55,13 @@ pub struct Config {
     pub engines: BTreeMap<Engine, Choice>,
     /// What holds for the pods of a Kubernetes namespace; `*` stands for any characters of a name.
     pub namespaces: BTreeMap<String, Choice>,
+    /// What holds in Kubernetes.
+    pub kubernetes: Kubernetes,
     /// The administrator's own policies by name.
     pub policies: BTreeMap<String, PolicyConfig>,
+    /// What a cluster says of its namespaces, where it is synced to this node. No setting: a file of its own.
+    #[serde(skip)]
+    pub labels: Option<Labels>,
 }
 
 /// An engine, as far as the choice of a level asks.
@@ -98,6 +105,30 @@ pub struct Choice {
     /// What its annotations and labels may ask for at most.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ceiling: Option<String>,
+}
+
+/// `[kubernetes]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Kubernetes {
+    /// What the namespaces' labels do.
+    pub namespace_labels: Follow,
+    /// Level or policy of the pods of a namespace of which `lockc-node sync` does not know (yet); without it, what holds for
+    /// those of a namespace without label.
+    pub unknown_namespaces: Option<String>,
+}
+
+/// `kubernetes.namespace_labels`: what the label pod-security.kubernetes.io/enforce of a namespace does.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Follow {
+    /// Nothing.
+    Ignore,
+    /// It holds where it is stricter than what holds without it.
+    Tighten,
+    /// It is the namespace's default and ceiling: whoever may label a namespace decides, as in Kubernetes itself.
+    #[default]
+    Follow,
 }
 
 /// `fail`: which way lockc fails when its programs or maps do not answer.
@@ -223,7 +254,9 @@ impl Default for Config {
             engine_dirs: Vec::new(),
             engines: BTreeMap::new(),
             namespaces: BTreeMap::new(),
+            kubernetes: Kubernetes::default(),
             policies: BTreeMap::new(),
+            labels: None,
         }
     }
 }

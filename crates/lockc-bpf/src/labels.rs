@@ -1,0 +1,59 @@
+//! `lockc doctor` on the labels of a Kubernetes cluster's namespaces: how old what the node knows of them is.
+
+use std::{path::Path, time::Duration};
+
+use jiff::Timestamp;
+use lockc_core::user::{
+    config::{Config, Follow, Labels},
+    paths,
+};
+
+use crate::doctor::{self, Check, State};
+
+/// `lockc-node sync` lists all namespaces every ten minutes, unless it is told otherwise.
+const OLD: Duration = Duration::from_secs(60 * 60);
+
+/// Nothing where no cluster is synced to this node; a broken file is the configuration's check.
+pub(crate) fn check() -> Option<Check> {
+    let labels = Labels::load(Path::new(paths::NAMESPACES)).ok()??;
+    let follow = Config::load(Path::new(paths::CONFIG)).map(|config| config.kubernetes.namespace_labels);
+    Some(of(&labels, follow.unwrap_or_default(), Timestamp::now()))
+}
+
+fn of(labels: &Labels, follow: Follow, now: Timestamp) -> Check {
+    let remedy = "see why `lockc-node sync` does not reach the API server (its pod's log); until then new pods start as the \
+                  labels were";
+    let known = format!("{} known", labels.namespaces.len());
+    let (state, found) = match labels.synced.parse::<Timestamp>().map(|synced| now.duration_since(synced)) {
+        _ if follow == Follow::Ignore => (State::Ok, format!("{known}; their labels are ignored")),
+        Err(error) => (State::Warning, format!("{known}; when they were synced cannot be read: {error}")),
+        Ok(age) if age.is_negative() => (State::Warning, format!("{known}, synced in the future: {}", labels.synced)),
+        Ok(age) => {
+            let state = if age.unsigned_abs() > OLD { State::Warning } else { State::Ok };
+            (state, format!("{known}, synced {} s ago", age.as_secs()))
+        }
+    };
+    doctor::check("namespace labels", state, found, remedy)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_old_is_told() {
+        let now: Timestamp = "2026-01-02T04:00:00Z".parse().unwrap();
+        let labels = |synced: &str| Labels { synced: synced.into(), ..Labels::default() };
+        for (synced, follow, state, found) in [
+            ("2026-01-02T03:59:00Z", Follow::Follow, State::Ok, "synced 60 s ago"),
+            ("2026-01-02T02:00:00Z", Follow::Tighten, State::Warning, "synced 7200 s ago"),
+            ("2026-01-02T05:00:00Z", Follow::Follow, State::Warning, "future"),
+            ("yesterday", Follow::Follow, State::Warning, "cannot be read"),
+            ("2020-01-01T00:00:00Z", Follow::Ignore, State::Ok, "ignored"),
+        ] {
+            let check = of(&labels(synced), follow, now);
+            assert_eq!(check.state, state, "{synced}");
+            assert!(check.found.contains(found), "{}", check.found);
+        }
+    }
+}
