@@ -258,10 +258,14 @@ fn bare(item: &Item) -> Item {
     item
 }
 
-/// Whether two texts say the same.
+/// Whether two texts say the same. A file that says nothing got a version with lockc.
 fn same(kept: &str, other: Option<&str>) -> bool {
     let value = |text: &str| toml::from_str::<toml::Table>(text).ok().map(without_empty);
-    value(kept).is_some() && value(kept) == other.and_then(value)
+    let (Some(kept), Some(mut other)) = (value(kept), other.and_then(value)) else { return false };
+    if kept.is_empty() {
+        other.remove("version");
+    }
+    kept == other
 }
 
 /// Tables that hold nothing say nothing.

@@ -11,26 +11,15 @@ use super::host::{Change, Host};
 use super::runtimes::{self, NAME, Runtimes};
 use super::{Plan, State};
 
-/// dockerd reads JSON by the letter (encoding/json).
-const STRICT: ParseOptions = ParseOptions {
-    allow_comments: false,
-    allow_loose_object_property_names: false,
-    allow_trailing_commas: false,
-    allow_missing_commas: false,
-    allow_single_quoted_strings: false,
-    allow_hexadecimal_numbers: false,
-    allow_unary_plus_numbers: false,
-    allow_bare_decimal_point_numbers: false,
-    allow_non_finite_numbers: false,
-    allow_extended_string_escapes: false,
-};
-
 const DEFAULT: &str = "default-runtime";
 const RUNTIMES: &str = "runtimes";
 
 fn parse(text: &str, file: &Path) -> Result<(CstRootNode, CstObject)> {
     let text = if text.trim().is_empty() { "{}\n" } else { text };
-    let root = CstRootNode::parse(text, &STRICT).with_context(|| format!("{} is not understood", file.display()))?;
+    // dockerd reads JSON by the letter (encoding/json); the editor would let comments pass.
+    let at = || format!("{} is not understood", file.display());
+    serde_json::from_str::<serde::de::IgnoredAny>(text).with_context(at)?;
+    let root = CstRootNode::parse(text, &ParseOptions::default()).with_context(at)?;
     let object = root.object_value().with_context(|| format!("{} is no JSON object", file.display()))?;
     Ok((root, object))
 }
@@ -169,10 +158,14 @@ pub fn uninstall(host: &Host, file: &Path, before: Option<State>) -> Result<Plan
     Ok(Plan { changes, state, warnings })
 }
 
-/// Whether two texts say the same.
+/// Whether two texts say the same; a list without runtimes says nothing.
 fn same(kept: &str, other: Option<&str>) -> bool {
-    let value =
-        |text: &str| if text.trim().is_empty() { Some(serde_json::json!({})) } else { serde_json::from_str(text).ok() };
+    let value = |text: &str| {
+        let text = if text.trim().is_empty() { "{}" } else { text };
+        let mut value: serde_json::Map<String, serde_json::Value> = serde_json::from_str(text).ok()?;
+        value.retain(|key, entry| key != RUNTIMES || *entry != serde_json::json!({}));
+        Some(value)
+    };
     value(kept).is_some() && value(kept) == other.and_then(value)
 }
 

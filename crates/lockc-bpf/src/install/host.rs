@@ -140,6 +140,8 @@ impl Host {
         let Some(mut command) = self.program(name) else {
             return Ok(Err(format!("{name} is not installed")));
         };
+        let made: Vec<PathBuf> =
+            self.at(path).ancestors().skip(1).take_while(|folder| !folder.exists()).map(Path::to_path_buf).collect();
         let new = self.put(path, text, 0o600)?;
         let inside = beside(path, NEW);
         let checked = match engine {
@@ -150,6 +152,10 @@ impl Host {
             Engine::Crio => run(command.arg("--config").arg(&inside).arg("config")),
         };
         let _ = fs::remove_file(new);
+        // A dry run leaves nothing behind; a change makes them again.
+        for folder in made {
+            let _ = fs::remove_dir(folder);
+        }
         checked.with_context(|| format!("{name} refuses the result; nothing was changed"))?;
         Ok(Ok(name.to_owned()))
     }

@@ -140,23 +140,27 @@ pub fn install(args: &Install) -> Result<Report> {
     let host = Host::new(&args.common.root)?;
     let wrapper = host.wrapper(args.wrapper.as_deref())?;
     let runtimes = Runtimes::new(wrapper, &args.level, args.default)?;
-    let before = State::read(&host, args.common.engine)?;
-    let file = config(&args.common, before.as_ref());
-    let mut plan = match args.common.engine {
-        Engine::Docker => docker::install(&host, &file, &runtimes, before),
-        Engine::Containerd => containerd::install(&host, &file, &runtimes, before),
-        Engine::Crio => crio::install(&host, &file, &runtimes, before),
-        Engine::Podman => podman::install(&host, &file, &runtimes, before),
+    install_on(&host, &args.common, &runtimes)
+}
+
+fn install_on(host: &Host, args: &Common, runtimes: &Runtimes) -> Result<Report> {
+    let before = State::read(host, args.engine)?;
+    let file = config(args, before.as_ref());
+    let mut plan = match args.engine {
+        Engine::Docker => docker::install(host, &file, runtimes, before),
+        Engine::Containerd => containerd::install(host, &file, runtimes, before),
+        Engine::Crio => crio::install(host, &file, runtimes, before),
+        Engine::Podman => podman::install(host, &file, runtimes, before),
     }?;
-    if args.common.engine != Engine::Docker {
+    if args.engine != Engine::Docker {
         // Docker passes arguments; the others need a program for each level.
-        plan.changes.splice(0..0, runtimes.scripts(&host)?);
+        plan.changes.splice(0..0, runtimes.scripts(host)?);
     }
     if host.is_this() && !crate::status::gather().is_ok_and(|status| status.enforcing) {
         plan.warnings.push("lockc's programs are not loaded: until `lockc load`, no container starts under it".into());
     }
     let state = Some(plan.state.clone());
-    finish(&host, &args.common, plan, state)
+    finish(host, args, plan, state)
 }
 
 /// `lockc uninstall`.

@@ -2,13 +2,15 @@
 
 use anyhow::{Result, bail};
 
-use super::{Step, keeper, package, quickstart, sh, status, step, until};
+use super::{Step, configurations, keeper, package, quickstart, sh, status, step, until};
 
 pub const STEPS: &[Step] = &[
     step("system/1-install/images", images),
     step("system/1-install/package", from_package),
     step("system/1-install/hardened-unit", hardened),
     step("system/1-install/manual-and-completions", manual),
+    step("system/1-install/configurations-docker", configurations::docker),
+    step("system/1-install/configurations-containerd", configurations::containerd),
     step("system/1-install/quickstart-docker", || quickstart::run(quickstart::DOCKER, &["Install", "Use"])),
     step("system/1-install/quickstart-containerd", || quickstart::run(quickstart::CONTAINERD, &["Install", "Use"])),
     step("system/1-install/quickstart-podman", || quickstart::run(quickstart::PODMAN, &["Install", "Use"])),

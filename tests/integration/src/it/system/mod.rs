@@ -3,6 +3,7 @@
 //! A stage is a boot; the machine's disk keeps what a stage did. Names are `system/STAGE-…/CASE`; a case that needs an earlier one of
 //! its stage fails with it.
 
+mod configurations;
 mod install;
 mod quickstart;
 mod reboot;
