@@ -20,6 +20,7 @@ const GUEST_SH: &str = include_str!("../vm/guest.sh");
 const GUEST_SERVICE: &str = include_str!("../vm/guest.service");
 const ROOTFS_SH: &str = include_str!("../vm/rootfs.sh");
 const IMAGE_SH: &str = include_str!("../vm/image.sh");
+const KUBERNETES_SH: &str = include_str!("../vm/kubernetes.sh");
 const WORKLOADS_SH: &str = include_str!("../vm/workloads.sh");
 /// Programs of the workloads' image that are compiled when it is made.
 const WORKLOAD_SOURCES: [(&str, &str); 2] =
@@ -63,7 +64,7 @@ pub const KERNELS: [Kernel; 3] = [
         name: "6.12",
         suite: "trixie",
         image: "trixie",
-        whole: &["system", "bare", "escape", "containerd", "podman", "work"],
+        whole: &["system", "bare", "escape", "containerd", "podman", "work", "kubernetes"],
         smoke: &[],
     },
     Kernel {
@@ -148,6 +149,19 @@ pub fn workloads() -> Result<PathBuf> {
     let sources = WORKLOAD_SOURCES.map(|(_, text)| text);
     let stamp = stamp(&[&[WORKLOADS_SH, WORKLOAD_PACKAGES], &sources[..]].concat());
     Ok(cache()?.join(format!("workloads-{WORKLOAD_SUITE}-{stamp}.img")))
+}
+
+/// The folder of a Kubernetes API server, its database and its client, which is made when it is first asked for.
+pub fn api_server() -> Result<PathBuf> {
+    let done = cache()?.join(format!("kubernetes-{}", stamp(&[KUBERNETES_SH])));
+    if !done.is_dir() {
+        setup::go()?;
+        let logs = cache()?.join("logs");
+        let maker = Maker { mirror: apt::debian_mirror()?, keyring: setup::keyring()?, logs, cache: cache()? };
+        ui::step("building an API server from Debian's source (some minutes, once)", || maker.kubernetes(&done))?;
+    }
+    used(&done);
+    Ok(done)
 }
 
 /// Makes what is missing, two at a time.
@@ -273,6 +287,15 @@ impl Maker {
         command.env("OUT", &out).env("WORK", scratch.path().join("work"));
         self.retry(&mut command, "workloads")?;
         self.finish(&out, &done, "workloads-")
+    }
+
+    fn kubernetes(&self, done: &Path) -> Result<()> {
+        let scratch = self.scratch()?;
+        let out = scratch.path().join("out");
+        let mut command = self.script(KUBERNETES_SH);
+        command.env("OUT", &out).env("WORK", scratch.path().join("work"));
+        self.retry(&mut command, "kubernetes")?;
+        self.finish(&out, done, "kubernetes-")
     }
 
     fn tree(&self, suite: &str, variant: &str, packages: &str, name: &str, prefix: &str) -> Result<PathBuf> {

@@ -12,6 +12,9 @@ use crate::{root, setup, ui};
 /// Named, so that the flags for it do not reach build scripts.
 pub const TARGET: &str = "x86_64-unknown-linux-gnu";
 
+/// The program for Kubernetes' nodes: a build of its own, so that the others carry nothing of a client for a cluster.
+pub const NODE: &str = "lockc-node";
+
 /// Cargo in the workspace, with the programs of `cargo install` in reach.
 pub fn cargo() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
@@ -52,7 +55,7 @@ fn must(command: &mut Command, what: &str) -> Result<()> {
 /// Builds everything and gathers it in [`folder`].
 pub fn guest_programs() -> Result<PathBuf> {
     ui::step("building lockc and the guest's programs", || {
-        let programs = programs(&root(), &[])?;
+        let programs = programs(&root(), &["lockc-bpf", "lockc-runc-wrapper", "lockc-integration"])?;
         let folder = target()?.join("guest");
         fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
         for name in ["lockc", "lockc-runc-wrapper", "lockc-it", "lockc-probe"] {
@@ -62,25 +65,25 @@ pub fn guest_programs() -> Result<PathBuf> {
     })
 }
 
-/// Builds the programs of the tree `source` as they are released, and returns their folder.
+/// Builds the programs of `packages` ([`NODE`] alone, or others) of the tree `source` as they are released, and returns their folder.
 ///
 /// They are static: one build for every distribution and for containers without a C library. Nothing in them tells where they
 /// were built.
-pub fn programs(source: &Path, features: &[&str]) -> Result<PathBuf> {
+pub fn programs(source: &Path, packages: &[&str]) -> Result<PathBuf> {
     let target = target()?.join("static");
     let cargo_home = setup::cargo_bin().and_then(|bin| bin.parent().map(Path::to_path_buf)).unwrap_or_default();
     let flags = [
         "-Ctarget-feature=+crt-static".to_owned(),
-        format!("--remap-path-prefix={}=/lockc", source.display()),
+        // The tree's own paths are relative to it; flags that name it would compile every library anew for another tree.
         format!("--remap-path-prefix={}=/cargo", cargo_home.display()),
         format!("--remap-path-prefix={}=/target", target.display()),
     ];
     let mut command = cargo();
-    command.current_dir(source).args(["build", "--quiet", "--release", "--locked", "--bins", "--target", TARGET]);
-    command.args(["-p", "lockc-bpf", "-p", "lockc-runc-wrapper", "-p", "lockc-integration"]);
-    if !features.is_empty() {
-        command.args(["--features", &features.join(",")]);
-    }
+    command.current_dir(source).args(["build", "--quiet", "--release", "--locked", "--target", TARGET]);
+    match packages {
+        [NODE] => command.args(["-p", "lockc-bpf", "--bin", NODE, "--features", "lockc-bpf/kubernetes"]),
+        packages => command.arg("--bins").args(packages.iter().flat_map(|package| ["-p", *package])),
+    };
     command
         .env("CARGO_TARGET_DIR", &target)
         .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"))

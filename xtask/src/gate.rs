@@ -4,14 +4,17 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use serde::Serialize;
 
 use crate::assets::{KERNELS, Kernel};
 use crate::report::{Case, Outcome, Report};
-use crate::{build, fuzz, setup, suite, ui};
+use crate::{build, fuzz, kubernetes, setup, suite, ui};
+
+/// With the program for Kubernetes' nodes.
+const NODE: &str = "lockc-bpf/kubernetes";
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -25,6 +28,9 @@ pub struct Args {
     /// Every case on every kernel, those too that usually run on one of them (hours)
     #[arg(long)]
     everything: bool,
+    /// Minutes after which no machine is begun any more: what was left out counts as skipped; 0: no limit
+    #[arg(long, value_name = "MINUTES", default_value_t = 65)]
+    budget: u64,
     /// No virtual machines
     #[arg(long, conflicts_with_all = ["kernel", "filter"])]
     unit_only: bool,
@@ -53,12 +59,15 @@ pub fn run(args: &Args) -> Result<bool> {
     setup::run(!args.unit_only)?;
     if args.filter.is_none() {
         lints(&mut report)?;
+        chart(&mut report);
         unit_tests(&mut report)?;
         fuzz::run(None, fuzz::SECONDS, &mut report)?;
     }
     if !args.unit_only {
         let everything = args.everything || !args.kernel.is_empty();
-        suite::run(&kernels, args.filter.as_deref().unwrap_or(""), everything, &mut report)?;
+        let unlimited = args.budget == 0 || everything || args.filter.is_some();
+        let end = (!unlimited).then(|| start + Duration::from_secs(60 * args.budget));
+        suite::run(&kernels, args.filter.as_deref().unwrap_or(""), everything, end, &mut report)?;
     }
     if let Some(path) = &args.json {
         write_json(&report, path)?;
@@ -88,7 +97,7 @@ fn lints(report: &mut Report) -> Result<()> {
     check(
         report,
         "cargo clippy -D warnings",
-        build::cargo().args(["clippy", "--quiet", "--all-targets", "--", "-D", "warnings"]),
+        build::cargo().args(["clippy", "--quiet", "--all-targets", "--features", NODE, "--", "-D", "warnings"]),
     );
     check(
         report,
@@ -97,6 +106,17 @@ fn lints(report: &mut Report) -> Result<()> {
     );
     advisories(report);
     Ok(())
+}
+
+/// The manifests beside the chart are the chart's.
+fn chart(report: &mut Report) {
+    const NAME: &str = "the chart renders as its manifests";
+    let start = Instant::now();
+    let outcome = match ui::step(NAME, kubernetes::check) {
+        Ok(()) => Outcome::Passed(String::new()),
+        Err(error) => Outcome::Failed(format!("{error:#}")),
+    };
+    report.add("checks", NAME, outcome, start.elapsed());
 }
 
 /// The advisory database is a git repository that not every machine reaches: that is said, not hidden, and is no failure.
@@ -140,6 +160,8 @@ fn unit_tests(report: &mut Report) -> Result<()> {
             "nextest",
             "run",
             "--no-fail-fast",
+            "--features",
+            NODE,
             "--no-tests",
             "pass",
             "--status-level",

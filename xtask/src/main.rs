@@ -1,7 +1,7 @@
 //! Set-up, virtual machines, tests and the demo of lockc: everything a developer runs, `cargo xtask --help`.
 //!
 //! One module per concern: [`setup`] installs, [`assets`] makes kernels and disk images, [`vm`] boots, [`build`]
-//! compiles what goes into a guest, [`gate`] is the whole test, [`suite`] its part in virtual machines ([`system`]: its packages), [`demo`] the demo, [`docs`]
+//! compiles what goes into a guest, [`gate`] is the whole test, [`suite`] its part in virtual machines ([`system`]: its packages, [`kubernetes`]: its chart), [`demo`] the demo, [`docs`]
 //! writes pages from tables, [`dist`] makes what is released, [`fuzz`] runs the fuzz targets, [`bpf_report`] asks the verifiers.
 
 mod apt;
@@ -13,6 +13,7 @@ mod dist;
 mod docs;
 mod fuzz;
 mod gate;
+mod kubernetes;
 mod report;
 mod setup;
 mod suite;
@@ -68,6 +69,12 @@ enum Command {
         cargo xtask dist --check-reproducible\n\n\
         Exit status: 0 when everything was made (and is reproducible, where asked), 1 otherwise.")]
     Dist(dist::Args),
+    /// Print the objects of the Helm chart with its own values, or write them beside it
+    #[command(
+        after_help = "Examples:\n  cargo xtask chart\n  cargo xtask chart --write && git diff packaging/kubernetes\n  \
+        cargo xtask chart --values my-values.yaml"
+    )]
+    Chart(kubernetes::Args),
     /// Write the pages of docs/ that come from tables in the code
     #[command(after_help = "Examples:\n  cargo xtask docs && git diff docs")]
     Docs,
@@ -82,6 +89,7 @@ fn main() -> ExitCode {
         Command::BpfReport(args) => bpf_report::run(&args),
         Command::Fuzz(args) => fuzz::command(&args),
         Command::Dist(args) => dist::command(&args),
+        Command::Chart(args) => kubernetes::command(&args),
         Command::Docs => docs::run().map(|()| true),
     };
     match result {

@@ -36,6 +36,13 @@ const FOR_EBPF: &[(&str, &str)] = &[
     ("libffi-dev", "bpf-linker"),
 ];
 
+/// Go, for what Kubernetes has in that language.
+const FOR_KUBERNETES: &[(&str, &str)] = &[
+    ("golang-go", "builds the chart's renderer, and an API server"),
+    ("golang-github-masterminds-sprig-dev", "the functions of Helm's templates"),
+    ("golang-github-ghodss-yaml-dev", "values of charts"),
+];
+
 const BPF_LINKER: &str = "0.13.0";
 const NEXTEST: &str = "0.9.143";
 const DENY: &str = "0.20.2";
@@ -71,6 +78,16 @@ fn packages(vms: bool, own_nightly: bool, logs: &Path) -> Result<()> {
             wanted.push(("fakeroot", "owners inside the disk images"));
         }
     }
+    installed(&wanted, logs)
+}
+
+/// What rendering the chart and building an API server need.
+pub fn go() -> Result<()> {
+    installed(FOR_KUBERNETES, &assets::cache()?.join("logs"))
+}
+
+/// Installs those of `wanted` that are missing, and says why.
+fn installed(wanted: &[(&str, &str)], logs: &Path) -> Result<()> {
     let names: Vec<&str> = wanted.iter().map(|(name, _)| *name).collect();
     let missing = apt::missing(&names)?;
     if missing.is_empty() {

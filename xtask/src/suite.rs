@@ -3,8 +3,8 @@
 //! A job is a kernel and a part (`bare` runtimes, the `escape` suite on them, an engine, workloads): parts balance the two machines, and a case that leaves
 //! something behind harms only its own part.
 
-use std::collections::VecDeque;
-use std::path::Path;
+use std::collections::{BTreeMap, VecDeque};
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -14,19 +14,28 @@ use anyhow::{Context, Result, anyhow};
 use crate::assets::Kernel;
 use crate::report::{Outcome, Report};
 use crate::vm::Vm;
-use crate::{build, system, ui};
+use crate::{build, kubernetes, system, ui};
 
-const PARTS: [&str; 7] = [SYSTEM, WORK, "docker", "containerd", "podman", "bare", "escape"];
+/// The longest first, but for the one that needs an API server to be built.
+const PARTS: [&str; 8] = [SYSTEM, WORK, "docker", "bare", "containerd", "podman", "escape", KUBERNETES];
 /// The part that has systemd, packages and several boots.
 const SYSTEM: &str = "system";
-/// Its boots: the beginning of their cases' names, and more of the kernel's command line.
-const BOOTS: [(&str, &str); 4] =
-    [("system/1-", ""), ("system/2-", ""), ("system/3-", "lsm=capability,landlock,yama,apparmor"), ("system/4-", "")];
+/// The part that has systemd and a cluster.
+const KUBERNETES: &str = "kubernetes";
+/// Their boots: the beginning of their cases' names, and more of the kernel's command line.
+const BOOTS: [(&str, &str); 5] = [
+    ("system/1-", ""),
+    ("system/2-", ""),
+    ("system/3-", "lsm=capability,landlock,yama,apparmor"),
+    ("system/4-", ""),
+    ("kubernetes/", ""),
+];
 /// The part that needs the workloads' disk.
 const WORK: &str = "work";
 /// The tier that leaves nothing out.
 const ALL: &str = "all";
 const TIMEOUT: Duration = Duration::from_secs(2700);
+const GRACE: Duration = Duration::from_secs(1200);
 
 struct Job {
     kernel: Kernel,
@@ -36,11 +45,16 @@ struct Job {
     expected: Vec<String>,
 }
 
-/// Runs the chosen cases on the chosen kernels; `everything`: all of them on each.
-pub fn run(kernels: &[Kernel], filter: &str, everything: bool, report: &mut Report) -> Result<()> {
+/// Runs the chosen cases on the chosen kernels; `everything`: all of them on each. After `end` no machine is begun.
+pub fn run(
+    kernels: &[Kernel],
+    filter: &str,
+    everything: bool,
+    end: Option<Instant>,
+    report: &mut Report,
+) -> Result<()> {
     let programs = build::guest_programs()?;
     let mut jobs = VecDeque::new();
-    // The longest first.
     for part in PARTS {
         for kernel in kernels.iter().rev() {
             let all = list(&programs, part, filter, ALL)?;
@@ -67,16 +81,24 @@ pub fn run(kernels: &[Kernel], filter: &str, everything: bool, report: &mut Repo
     if jobs.is_empty() {
         return Err(anyhow!("no case matches {filter:?}; `lockc-it list` shows the names"));
     }
-    let packages = if jobs.iter().any(|job| job.part == SYSTEM) { Some(system::folder(&programs)?) } else { None };
     let queue = Mutex::new(jobs);
     let report = Mutex::new(report);
     let next = || queue.lock().ok().and_then(|mut queue| queue.pop_front());
+    let folders = Folders { programs, made: Mutex::default() };
     std::thread::scope(|scope| {
         for _ in 0..2 {
             scope.spawn(|| {
                 while let Some(job) = next() {
-                    let folder = if job.part == SYSTEM { packages.as_deref() } else { None };
-                    run_job(&job, folder.unwrap_or(&programs), filter, &report);
+                    if end.is_some_and(|end| end < Instant::now()) {
+                        too_late(&job, &report);
+                        continue;
+                    }
+                    // A machine that is at work at the end gets some more time, so that its cases have a verdict.
+                    let rest = end.map_or(TIMEOUT, |end| end.saturating_duration_since(Instant::now()) + GRACE);
+                    match folders.of(job.part) {
+                        Ok(folder) => run_job(&job, &folder, filter, TIMEOUT.min(rest), &report),
+                        Err(error) => missing(&job, &job.expected, &format!("{error:#}"), Duration::ZERO, &report),
+                    }
                 }
             });
         }
@@ -84,31 +106,59 @@ pub fn run(kernels: &[Kernel], filter: &str, everything: bool, report: &mut Repo
     Ok(())
 }
 
+/// What machines get as their working directories; made when it is first asked for.
+struct Folders {
+    programs: PathBuf,
+    made: Mutex<BTreeMap<&'static str, PathBuf>>,
+}
+
+impl Folders {
+    fn of(&self, part: &'static str) -> Result<PathBuf> {
+        // Held while it is made: the other machine's job may need the same.
+        let mut made = self.made.lock().map_err(|_| anyhow!("making another folder failed"))?;
+        if let Some(folder) = made.get(part) {
+            return Ok(folder.clone());
+        }
+        let folder = match part {
+            SYSTEM => system::folder(&self.programs)?,
+            KUBERNETES => kubernetes::folder(&self.programs)?,
+            _ => return Ok(self.programs.clone()),
+        };
+        made.insert(part, folder.clone());
+        Ok(folder)
+    }
+}
+
+/// Whether a part's cases are boots of a machine with systemd.
+fn staged(part: &str) -> bool {
+    [SYSTEM, KUBERNETES].contains(&part)
+}
+
 fn list(programs: &Path, part: &str, filter: &str, tier: &str) -> Result<Vec<String>> {
     let mut command = Command::new(programs.join("lockc-it"));
-    if part == SYSTEM {
-        command.args(["system", "--list"]);
+    if staged(part) {
+        command.args(["system", &format!("{part}/"), "--list"]);
     } else {
         command.args(["list", "--part", part, "--filter", filter, "--tier", tier]);
     }
     let text = ui::capture(&mut command).context("cannot list the cases")?;
     let names: Vec<String> =
         text.lines().filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect();
-    // A boot stands on the one before it: all of that part, or nothing.
-    let wanted = part != SYSTEM || names.iter().any(|name| name.contains(filter));
+    // A boot, and a case of it, stands on those before it: all of that part, or nothing.
+    let wanted = !staged(part) || names.iter().any(|name| name.contains(filter));
     Ok(if wanted { names } else { Vec::new() })
 }
 
-fn run_job(job: &Job, programs: &Path, filter: &str, report: &Mutex<&mut Report>) {
+fn run_job(job: &Job, programs: &Path, filter: &str, timeout: Duration, report: &Mutex<&mut Report>) {
     let start = Instant::now();
     let mut machine =
-        Vm { kernel: job.kernel, timeout: TIMEOUT, append: String::new(), workloads: job.part == WORK, systemd: None };
-    if job.part == SYSTEM {
+        Vm { kernel: job.kernel, timeout, append: String::new(), workloads: job.part == WORK, systemd: None };
+    if staged(job.part) {
         let Ok(scratch) = tempfile::Builder::new().prefix("lockc-system-").tempdir() else {
             return missing(job, &job.expected, "cannot create a temporary folder", Duration::ZERO, report);
         };
         machine.systemd = Some(scratch.path().join("disk.qcow2"));
-        for (stage, append) in BOOTS {
+        for (stage, append) in BOOTS.into_iter().filter(|(stage, _)| stage.starts_with(job.part)) {
             append.clone_into(&mut machine.append);
             boot(job, &machine, programs, &format!("./lockc-it system {stage}"), stage, report);
         }
@@ -154,6 +204,20 @@ fn missing(job: &Job, names: &[String], why: &str, after: Duration, report: &Mut
         let why = if n == 0 { why } else { "did not run: see the case before" };
         println!("{:<4} {:<6} case {name} FAIL {why}", job.kernel.name, job.part);
         report.add(&group(job), name, Outcome::Failed(why.to_owned()), after);
+    }
+}
+
+/// Nothing is left out in silence.
+fn too_late(job: &Job, report: &Mutex<&mut Report>) {
+    let Ok(mut report) = report.lock() else { return };
+    println!(
+        "{:<4} {:<6} skip {} cases: the time of the gate is over (--budget)",
+        job.kernel.name,
+        job.part,
+        job.expected.len()
+    );
+    for name in &job.expected {
+        report.add(&group(job), name, Outcome::Skipped("the time of the gate was over".into()), Duration::ZERO);
     }
 }
 

@@ -251,25 +251,20 @@ fn objects() -> Check {
 
 /// Engines that are there, and whether lockc is one of their runtimes.
 fn engines() -> Vec<Check> {
-    let remedy_docker = "add to /etc/docker/daemon.json: \"runtimes\": {\"lockc\": {\"path\": \
-                         \"/usr/local/bin/lockc-runc-wrapper\"}}; then restart docker";
-    let remedy_other = "name lockc-runc-wrapper as the BinaryName of a runtime in its configuration, and restart it";
     [
-        ("docker", "/usr/bin/dockerd", "/etc/docker/daemon.json", remedy_docker),
-        ("containerd", "/usr/bin/containerd", "/etc/containerd/config.toml", remedy_other),
-        ("podman", "/usr/bin/podman", "/etc/containers/containers.conf", remedy_other),
-        ("cri-o", "/usr/bin/crio", "/etc/crio/crio.conf.d", remedy_other),
+        ("docker", "/usr/bin/dockerd", &["/etc/docker/daemon.json"][..]),
+        ("containerd", "/usr/bin/containerd", &["/etc/containerd/config.toml", "/etc/containerd/conf.d"]),
+        ("podman", "/usr/bin/podman", &["/etc/containers/containers.conf", "/etc/containers/containers.conf.d"]),
+        ("crio", "/usr/bin/crio", &["/etc/crio/crio.conf", "/etc/crio/crio.conf.d"]),
     ]
     .into_iter()
-    .filter(|(_, binary, _, _)| Path::new(binary).exists())
-    .map(|(name, _, path, remedy)| {
-        let named = mentions_wrapper(Path::new(path));
-        let found = if named {
-            format!("{path} names lockc-runc-wrapper")
-        } else {
-            format!("{path} does not name lockc-runc-wrapper")
-        };
-        check(name, if named { State::Ok } else { State::Warning }, found, remedy)
+    .filter(|(_, binary, _)| Path::new(binary).exists())
+    .map(|(name, _, places)| match places.iter().find(|path| mentions_wrapper(Path::new(path))) {
+        Some(path) => check(name, State::Ok, format!("{path} names lockc-runc-wrapper"), ""),
+        None => {
+            let found = format!("{} does not name lockc-runc-wrapper", places[0]);
+            check(name, State::Warning, found, format!("lockc install {name} --restart"))
+        }
     })
     .collect()
 }

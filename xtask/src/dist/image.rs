@@ -1,4 +1,4 @@
-//! The image for Kubernetes' nodes, as an archive in the OCI image layout: the static programs and what they install, nothing else.
+//! The image for Kubernetes' nodes, as an archive in the OCI image layout: the static programs, nothing else.
 
 use std::fs;
 use std::path::PathBuf;
@@ -21,15 +21,9 @@ pub fn write(release: &Release) -> Result<PathBuf> {
         let stage = tempfile::tempdir().context("cannot create a temporary folder")?;
         let tree = stage.path().join("tree");
         fs::create_dir_all(tree.join("usr/bin")).context("cannot create a folder")?;
-        fs::create_dir_all(tree.join("usr/share/lockc")).context("cannot create a folder")?;
-        for program in PROGRAMS {
+        build::programs(release.source, &[build::NODE])?;
+        for program in PROGRAMS.into_iter().chain([build::NODE]) {
             build::copy(&release.programs.join(program), &tree.join("usr/bin").join(program))?;
-        }
-        for part in ["lockc.toml", "systemd/lockc.service"] {
-            build::copy(
-                &release.source.join("packaging").join(part),
-                &tree.join("usr/share/lockc").join(part.rsplit('/').next().unwrap_or(part)),
-            )?;
         }
         let layout = stage.path().join("layout");
         fs::create_dir_all(layout.join("blobs/sha256")).context("cannot create a folder")?;
@@ -39,7 +33,7 @@ pub fn write(release: &Release) -> Result<PathBuf> {
         let layer = put(&layout, LAYER, fs::read(&layer).context("cannot read the layer")?)?;
         let config = json!({
             "architecture": "amd64", "os": "linux",
-            "config": {"Entrypoint": ["/usr/bin/lockc-node"], "WorkingDir": "/"},
+            "config": {"Entrypoint": [format!("/usr/bin/{}", build::NODE)], "WorkingDir": "/"},
             "rootfs": {"type": "layers", "diff_ids": [format!("sha256:{digest}")]},
         });
         let config = put(&layout, CONFIG, serde_json::to_vec(&config)?)?;

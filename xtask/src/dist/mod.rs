@@ -86,7 +86,9 @@ pub fn next_version() -> Result<String> {
 /// Makes `kinds` from the tree `source`.
 fn from(source: &Path, out: &Path, kinds: &[Kind]) -> Result<Vec<PathBuf>> {
     let version = source::version(source)?;
-    let programs = ui::step(&format!("building lockc {version} as it is released"), || build::programs(source, &[]))?;
+    let programs = ui::step(&format!("building lockc {version} as it is released"), || {
+        build::programs(source, &["lockc-bpf", "lockc-runc-wrapper"])
+    })?;
     generate(source, &programs)?;
     let epoch = source::epoch()?;
     let release = Release { source, out, version: &version, programs: &programs, epoch };

@@ -54,31 +54,32 @@ impl Containerd {
     pub fn start() -> Result<Self> {
         let version = command::run(&["containerd", "--version"])?.must()?;
         let version = version.split_whitespace().nth(2).context("containerd has no version")?;
-        for folder in ["/etc/containerd", "/etc/cni/net.d", "/etc/lockc/lockc.d", "/var/lib/kubelet"] {
+        for folder in ["/etc/containerd", "/etc/lockc/lockc.d", "/var/lib/kubelet"] {
             fs::create_dir_all(folder).with_context(|| format!("cannot create {folder}"))?;
         }
         let put = |path: &str, text: &str| fs::write(path, text).with_context(|| format!("cannot write {path}"));
         put("/etc/lockc/lockc.d/40-namespaces.toml", NAMESPACES)?;
         put(TOLD, &format!("#!/bin/sh\nexec {WRAPPER} --lockc-policy restricted \"$@\"\n"))?;
         fs::set_permissions(TOLD, fs::Permissions::from_mode(0o755)).context("cannot make a script executable")?;
-        put("/etc/cni/net.d/10-pods.conflist", &network())?;
+        network()?;
         put("/etc/containerd/config.toml", &config(version.trim_start_matches('v').starts_with("1.")))?;
         daemon(&["containerd"], SOCKET)?;
-        import()?;
+        import(PAUSE)?;
         Ok(Self { cri: Cri::connect()?, pods: BTreeMap::new() })
     }
 }
 
 /// A bridge, as most clusters begin with.
-fn network() -> String {
-    json!({
+pub fn network() -> Result<()> {
+    let text = json!({
         "cniVersion": "0.4.0", "name": "pods",
         "plugins": [{
             "type": "bridge", "bridge": "cni0", "isGateway": true,
             "ipam": {"type": "host-local", "ranges": [[{"subnet": "10.88.0.0/16"}]], "routes": [{"dst": "0.0.0.0/0"}]},
         }],
-    })
-    .to_string()
+    });
+    fs::create_dir_all("/etc/cni/net.d").context("cannot create a folder")?;
+    fs::write("/etc/cni/net.d/10-pods.conflist", text.to_string()).context("cannot write the network's configuration")
 }
 
 fn config(old: bool) -> String {
@@ -105,8 +106,8 @@ fn config(old: bool) -> String {
     text
 }
 
-/// Makes an archive of two images as `docker save` does and imports it.
-fn import() -> Result<()> {
+/// Makes an archive of two images as `docker save` does and imports it; `pause` is the name of the one for sandboxes.
+pub fn import(pause: &str) -> Result<()> {
     const PLACE: &str = "/tmp/lockc-it-image";
     command::sh(&format!(
         "mkdir -p {PLACE}/probe && cd {PLACE} && cp /opt/img/busybox.tar layer.tar && cp /usr/local/bin/lockc-probe probe/probe \
@@ -115,7 +116,7 @@ fn import() -> Result<()> {
     let digest = command::sh(&format!("sha256sum {PLACE}/layer.tar | cut -d' ' -f1"))?;
     let mut manifest = Vec::new();
     for (file, tag, user, command) in
-        [("bb.json", IMAGE, "", json!(["sh"])), ("pause.json", PAUSE, "65535:65535", json!(["/bin/sleep", "1000000"]))]
+        [("bb.json", IMAGE, "", json!(["sh"])), ("pause.json", pause, "65535:65535", json!(["/bin/sleep", "1000000"]))]
     {
         let image = json!({
             "architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": [format!("sha256:{digest}")]},

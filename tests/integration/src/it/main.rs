@@ -13,6 +13,7 @@ mod cri;
 mod demo;
 mod docker;
 mod escapes;
+mod kubernetes;
 mod lab;
 mod launch;
 mod podman;
@@ -47,9 +48,9 @@ enum Verb {
         #[arg(long)]
         plain: bool,
     },
-    /// The packages on a system with systemd: one boot's cases of several, in a folder with the packages
+    /// The packages, and the chart, on a system with systemd: one boot's cases, in a folder with what they need
     System {
-        /// The beginning of the cases' names: system/1-, the first boot
+        /// The beginning of the cases' names: system/1-, the first boot; kubernetes/
         #[arg(default_value = "")]
         stage: String,
         /// Only their names

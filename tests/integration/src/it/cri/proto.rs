@@ -135,6 +135,14 @@ pub struct Image {
 }
 
 #[derive(Clone, PartialEq, Message)]
+pub struct KeyValue {
+    #[prost(string, tag = "1")]
+    pub key: String,
+    #[prost(string, tag = "2")]
+    pub value: String,
+}
+
+#[derive(Clone, PartialEq, Message)]
 pub struct ContainerMetadata {
     #[prost(string, tag = "1")]
     pub name: String,
@@ -225,6 +233,8 @@ pub struct ContainerConfig {
     pub image: Option<Image>,
     #[prost(string, repeated, tag = "3")]
     pub command: Vec<String>,
+    #[prost(message, repeated, tag = "6")]
+    pub envs: Vec<KeyValue>,
     #[prost(message, repeated, tag = "7")]
     pub mounts: Vec<Mount>,
     #[prost(message, repeated, tag = "8")]

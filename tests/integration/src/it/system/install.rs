@@ -80,7 +80,7 @@ fn again() -> Result<String> {
 
 fn restart_policy() -> Result<String> {
     keeper::start()?;
-    until("the container tries", || Ok(keeper::log()?.1 > 3))?;
+    until(90, "the container tries", || Ok(keeper::log()?.1 > 3))?;
     let (begun, denied) = keeper::log()?;
     sh("sync")?;
     Ok(format!("begun {begun} time, denied {denied} times"))

@@ -5,7 +5,7 @@
 
 mod configurations;
 mod install;
-mod quickstart;
+pub mod quickstart;
 mod reboot;
 mod remove;
 mod without_bpf;
@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-use crate::command;
+use crate::{command, kubernetes};
 
 /// A case of a stage.
 pub struct Step {
@@ -26,17 +26,18 @@ pub struct Step {
     pub code: fn() -> Result<String>,
 }
 
-const fn step(name: &'static str, code: fn() -> Result<String>) -> Step {
+/// A case.
+pub const fn step(name: &'static str, code: fn() -> Result<String>) -> Step {
     Step { name, code }
 }
 
-/// Every case, in their order. The third stage boots without BPF among the LSMs.
+/// Every case, in their order, those of Kubernetes too. The third stage boots without BPF among the LSMs.
 pub fn steps() -> impl Iterator<Item = &'static Step> {
-    [install::STEPS, reboot::STEPS, without_bpf::STEPS, remove::STEPS].into_iter().flatten()
+    [install::STEPS, reboot::STEPS, without_bpf::STEPS, remove::STEPS, kubernetes::STEPS].into_iter().flatten()
 }
 
 /// The working directory's package of that kind: the first version, or the higher one.
-fn package(ending: &str, higher: bool) -> Result<PathBuf> {
+pub fn package(ending: &str, higher: bool) -> Result<PathBuf> {
     let mut found: Vec<PathBuf> = fs::read_dir(".")
         .context("cannot list the working directory")?
         .flatten()
@@ -49,12 +50,12 @@ fn package(ending: &str, higher: bool) -> Result<PathBuf> {
 }
 
 /// Runs a line, which must work.
-fn sh(line: &str) -> Result<String> {
+pub fn sh(line: &str) -> Result<String> {
     command::run_for(300, &["bash", "-c", line], "")?.must().with_context(|| line.to_owned())
 }
 
 /// Runs a line, which must fail and say `text`.
-fn fails(line: &str, text: &str) -> Result<String> {
+pub fn fails(line: &str, text: &str) -> Result<String> {
     let run = command::run_for(300, &["bash", "-c", line], "")?;
     if run.ok() || !run.said().contains(text) {
         bail!("`{line}` should fail and say {text:?}: status {}: {}", run.status, run.said());
@@ -62,7 +63,7 @@ fn fails(line: &str, text: &str) -> Result<String> {
     Ok(run.said())
 }
 
-fn status() -> Result<Value> {
+pub fn status() -> Result<Value> {
     let run = command::run(&["lockc", "status", "--json"])?;
     serde_json::from_str(&run.stdout).with_context(|| format!("lockc status: {}", run.said()))
 }
@@ -75,16 +76,16 @@ fn tasks_of(id: &str) -> Result<i64> {
     found.and_then(|entry| entry["tasks"].as_i64()).with_context(|| format!("{id} is not registered: {status}"))
 }
 
-/// Waits until `done`.
-fn until(what: &str, done: impl Fn() -> Result<bool>) -> Result<()> {
+/// Waits until `done`, for at most `seconds`.
+pub fn until(seconds: u64, what: &str, done: impl Fn() -> Result<bool>) -> Result<()> {
     let start = Instant::now();
-    while start.elapsed() < Duration::from_secs(90) {
+    while start.elapsed() < Duration::from_secs(seconds) {
         if done()? {
             return Ok(());
         }
         thread::sleep(Duration::from_millis(300));
     }
-    bail!("not within 90 s: {what}")
+    bail!("not within {seconds} s: {what}")
 }
 
 /// A container with a restart policy that tries, from its first instruction on, to read what no container may.
@@ -127,9 +128,11 @@ mod tests {
     fn names_tell_the_stage_and_are_unique() {
         let names: Vec<&str> = steps().map(|step| step.name).collect();
         for name in &names {
-            assert!(name.starts_with("system/") && ["1-", "2-", "3-", "4-"].contains(&&name[7..9]), "{name}");
+            let stage = name.starts_with("system/") && ["1-", "2-", "3-", "4-"].contains(&&name[7..9]);
+            assert!(stage || name.starts_with("kubernetes/"), "{name}");
             assert_eq!(names.iter().filter(|other| *other == name).count(), 1, "{name}");
         }
-        assert!(names.is_sorted_by_key(|name| name.as_bytes()[7]));
+        let stages = names.iter().filter(|name| name.starts_with("system/"));
+        assert!(stages.is_sorted_by_key(|name| name.as_bytes()[7]));
     }
 }

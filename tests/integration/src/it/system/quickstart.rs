@@ -10,6 +10,7 @@ use crate::command;
 pub const DOCKER: &str = include_str!("../../../../../docs/quickstart-docker.md");
 pub const CONTAINERD: &str = include_str!("../../../../../docs/quickstart-containerd.md");
 pub const PODMAN: &str = include_str!("../../../../../docs/quickstart-podman.md");
+pub const KUBERNETES: &str = include_str!("../../../../../docs/quickstart-kubernetes.md");
 
 /// A command with what is expected of it.
 #[derive(Debug, PartialEq, Eq)]
@@ -21,9 +22,14 @@ struct Command<'a> {
 
 /// Runs the commands of the sections with these headings.
 pub fn run(page: &str, headings: &[&str]) -> Result<String> {
+    run_in("", page, headings)
+}
+
+/// With these assignments before the commands.
+pub fn run_in(environment: &str, page: &str, headings: &[&str]) -> Result<String> {
     let commands: Vec<Command<'_>> = headings.iter().flat_map(|heading| commands(page, heading)).collect();
     for Command { text, fails, says } in &commands {
-        let run = command::run_for(300, &["bash", "-c", text], "")?;
+        let run = command::run_for(300, &["bash", "-c", &format!("{environment}\n{text}")], "")?;
         let said = run.said();
         if run.ok() == *fails {
             bail!("`{text}` {}: {said}", if *fails { "worked" } else { "failed" });

@@ -38,9 +38,9 @@ fn before_the_engines() -> Result<String> {
 }
 
 fn came_back() -> Result<String> {
-    until("the container is there again", || Ok(keeper::log()?.0 >= 2))?;
+    until(90, "the container is there again", || Ok(keeper::log()?.0 >= 2))?;
     let before = keeper::log()?.1;
-    until("it tries", || Ok(keeper::log()?.1 > before))?;
+    until(90, "it tries", || Ok(keeper::log()?.1 > before))?;
     let (begun, denied) = keeper::log()?;
     let tasks = tasks_of(&keeper::id()?)?;
     if tasks < 1 {
@@ -65,7 +65,7 @@ fn upgrade() -> Result<String> {
     if during <= before {
         bail!("it did not try while the package was upgraded: nothing is proven");
     }
-    until("it goes on", || Ok(keeper::log()?.1 > during + 3))?;
+    until(90, "it goes on", || Ok(keeper::log()?.1 > during + 3))?;
     Ok(format!("{} attempts meanwhile, each denied; {old} -> {}", during - before, new["version"]))
 }
 

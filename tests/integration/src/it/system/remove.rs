@@ -21,7 +21,7 @@ pub const STEPS: &[Step] = &[
 
 fn back() -> Result<String> {
     sh("systemctl is-active lockc")?;
-    until("the container is there again", || Ok(keeper::log()?.0 >= 3))?;
+    until(90, "the container is there again", || Ok(keeper::log()?.0 >= 3))?;
     Ok(format!("{:?}", keeper::log()?))
 }
 
@@ -37,7 +37,7 @@ fn removed() -> Result<String> {
     }
     sh("docker run --rm debian ls /sys/fs/ext4")?;
     let before = keeper::log()?.1;
-    until("the container is still denied", || Ok(keeper::log()?.1 > before))?;
+    until(90, "the container is still denied", || Ok(keeper::log()?.1 > before))?;
     sh("docker rm -f keeper")?;
     Ok("Docker starts its own, what ran was confined to its end".into())
 }
