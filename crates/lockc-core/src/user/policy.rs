@@ -215,8 +215,7 @@ pub enum PolicyError {
     },
     /// A request for more than the ceiling.
     #[error(
-        "the {origin} asks for {wanted}, which is looser than the ceiling {ceiling}; ask for a tighter policy, or let the \
-         administrator raise {setting}"
+        "the {origin} asks for {wanted}, which is looser than the ceiling {ceiling}; ask for a tighter policy, or {remedy}"
     )]
     AboveCeiling {
         /// By what it was asked for.
@@ -225,8 +224,8 @@ pub enum PolicyError {
         wanted: String,
         /// What is granted at most.
         ceiling: String,
-        /// Where the ceiling stands.
-        setting: String,
+        /// What else helps.
+        remedy: String,
     },
 }
 

@@ -17,7 +17,8 @@ fn of_label() -> String {
 }
 
 /// What bounds what the members of a pod ask for.
-const SANDBOX: &str = "the policy of its pod's sandbox";
+/// What the owner of a pod can do whose containers ask for more than its sandbox got.
+const SANDBOX: &str = "ask for it in the annotations of the pod itself: that is the policy of the pod's sandbox";
 
 /// What is known of a container when its policy is chosen.
 #[derive(Clone, Debug, Default)]
@@ -54,18 +55,18 @@ pub fn resolve(config: &Config, asked: &Asked<'_>) -> Result<Policy, PolicyError
     if let Some(name) = asked.argument {
         return named(config, name, "--lockc-policy");
     }
-    let (ceiling, setting) = ceiling(config, asked)?;
+    let (ceiling, remedy) = ceiling(config, asked)?;
     let Some(wanted) = wanted.into_iter().next() else {
         return default(config, asked);
     };
-    let above = |ceiling: &Policy, setting: String| PolicyError::AboveCeiling {
+    let above = |ceiling: &Policy, remedy: String| PolicyError::AboveCeiling {
         origin: wanted.origin.clone(),
         wanted: wanted.name.clone(),
         ceiling: ceiling.name.clone(),
-        setting,
+        remedy,
     };
     if !wanted.at_least_as_strict_as(&ceiling) {
-        return Err(above(&ceiling, setting));
+        return Err(above(&ceiling, remedy));
     }
     match &asked.sandbox {
         Some(sandbox) if !wanted.at_least_as_strict_as(sandbox) => Err(above(sandbox, SANDBOX.into())),
@@ -115,16 +116,17 @@ impl Found {
     }
 }
 
-/// The ceiling, and how to raise it.
+/// The ceiling, and what helps whoever asks for more.
 fn ceiling(config: &Config, asked: &Asked<'_>) -> Result<(Policy, String), PolicyError> {
     let found = nearest(config, asked, Key::Ceiling)?;
     match &asked.sandbox {
         // The cluster's word is for pods that are yet to start; this one's was heard when its sandbox was created.
         Some(sandbox) if found.of_cluster && !asked.pod_is_claimed => Ok((sandbox.clone(), SANDBOX.into())),
         _ if found.origin == of_label() => {
-            Ok((found.policy, format!("the {} of namespace {}", found.origin, asked.namespace.unwrap_or_default())))
+            let namespace = asked.namespace.unwrap_or_default();
+            Ok((found.policy, format!("let the administrator raise the {} of namespace {namespace}", found.origin)))
         }
-        _ => Ok((found.policy, format!("{} in {CONFIG_PATH}", found.origin))),
+        _ => Ok((found.policy, format!("let the administrator raise {} in {CONFIG_PATH}", found.origin))),
     }
 }
 
