@@ -128,7 +128,7 @@ fn container_annotation(lab: &mut Lab, _: Runtime) -> Result<String> {
     refusal(above, &["privileged", "baseline", "`ceiling`"])?;
     let tight = Pod::run(&lab.containerd()?.cri, "lockc", pod("default").annotation(ANNOTATION, "restricted"))?;
     let looser = tight.start(&idle().hardened().annotation(ANNOTATION, "baseline"));
-    refusal(looser, &["baseline", "restricted", "the policy of its pod's sandbox"])
+    refusal(looser, &["baseline", "restricted", "the policy of the pod's sandbox"])
 }
 
 /// containerd writes its own keys after those that it passes on.
