@@ -72,7 +72,7 @@ pub const KERNELS: [Kernel; 3] = [
         suite: "sid",
         image: "sid",
         whole: &["system", "docker"],
-        smoke: &["bare", "escape", "containerd", "podman", "work"],
+        smoke: &["bare", "escape", "containerd", "podman"],
     },
 ];
 

@@ -81,6 +81,8 @@ pub fn run(
     if jobs.is_empty() {
         return Err(anyhow!("no case matches {filter:?}; `lockc-it list` shows the names"));
     }
+    // What runs whole before what runs as smoke.
+    jobs.make_contiguous().sort_by_key(|job| job.tier == "smoke");
     let queue = Mutex::new(jobs);
     let report = Mutex::new(report);
     let next = || queue.lock().ok().and_then(|mut queue| queue.pop_front());

@@ -135,9 +135,9 @@ fn limits(way: &Way) -> Result<String> {
         "--shm-size",
         "8m",
         "--sysctl",
-        "net.core.somaxconn=77",
+        "net.ipv4.ip_unprivileged_port_start=77",
         "--sysctl",
-        "kernel.msgmax=4096",
+        "kernel.shm_rmid_forced=1",
         "--hostname",
         "named",
         "--add-host",
@@ -149,7 +149,7 @@ fn limits(way: &Way) -> Result<String> {
         IMAGE,
         "sh",
         "-ec",
-        "ulimit -Sn; df -k --output=size /dev/shm | tail -n 1; cat /proc/sys/net/core/somaxconn /proc/sys/kernel/msgmax; hostname; \
+        "ulimit -Sn; df -k --output=size /dev/shm | tail -n 1; cat /proc/sys/net/ipv4/ip_unprivileged_port_start /proc/sys/kernel/shm_rmid_forced; hostname; \
          getent hosts other; id -G | grep -o 2000; cat /sys/fs/cgroup/pids.max; cat /etc/hostname; test -s /etc/resolv.conf",
     ])
 }
