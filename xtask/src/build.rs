@@ -9,8 +9,45 @@ use anyhow::{Context, Result, bail};
 
 use crate::{root, setup, ui};
 
-/// Named, so that the flags for it do not reach build scripts.
-pub const TARGET: &str = "x86_64-unknown-linux-gnu";
+/// What programs are built for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub enum Arch {
+    #[value(name = "x86_64")]
+    X86,
+    Aarch64,
+}
+
+impl Arch {
+    /// As uname(2) and RPM say it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::X86 => "x86_64",
+            Self::Aarch64 => "aarch64",
+        }
+    }
+
+    /// As Debian and OCI say it.
+    pub const fn debian(self) -> &'static str {
+        match self {
+            Self::X86 => "amd64",
+            Self::Aarch64 => "arm64",
+        }
+    }
+
+    /// As rustc says it; always named, so that flags do not reach build scripts.
+    pub const fn target(self) -> &'static str {
+        match self {
+            Self::X86 => "x86_64-unknown-linux-gnu",
+            Self::Aarch64 => "aarch64-unknown-linux-gnu",
+        }
+    }
+
+    /// The architecture of this machine, on which what is built can run.
+    pub fn runs_here(self) -> bool {
+        self.name() == std::env::consts::ARCH
+    }
+}
 
 /// The program for Kubernetes' nodes: a build of its own, so that the others carry nothing of a client for a cluster.
 pub const NODE: &str = "lockc-node";
@@ -55,7 +92,7 @@ fn must(command: &mut Command, what: &str) -> Result<()> {
 /// Builds everything and gathers it in [`folder`].
 pub fn guest_programs() -> Result<PathBuf> {
     ui::step("building lockc and the guest's programs", || {
-        let programs = programs(&root(), &["lockc-bpf", "lockc-runc-wrapper", "lockc-integration"])?;
+        let programs = programs(&root(), &["lockc-bpf", "lockc-runc-wrapper", "lockc-integration"], Arch::X86)?;
         let folder = target()?.join("guest");
         fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
         for name in ["lockc", "lockc-runc-wrapper", "lockc-it", "lockc-probe"] {
@@ -69,7 +106,7 @@ pub fn guest_programs() -> Result<PathBuf> {
 ///
 /// They are static: one build for every distribution and for containers without a C library. Nothing in them tells where they
 /// were built.
-pub fn programs(source: &Path, packages: &[&str]) -> Result<PathBuf> {
+pub fn programs(source: &Path, packages: &[&str], arch: Arch) -> Result<PathBuf> {
     let target = target()?.join("static");
     let cargo_home = setup::cargo_bin().and_then(|bin| bin.parent().map(Path::to_path_buf)).unwrap_or_default();
     let flags = [
@@ -79,7 +116,7 @@ pub fn programs(source: &Path, packages: &[&str]) -> Result<PathBuf> {
         format!("--remap-path-prefix={}=/target", target.display()),
     ];
     let mut command = cargo();
-    command.current_dir(source).args(["build", "--quiet", "--release", "--locked", "--target", TARGET]);
+    command.current_dir(source).args(["build", "--quiet", "--release", "--locked", "--target", arch.target()]);
     match packages {
         [NODE] => command.args(["-p", "lockc-bpf", "--bin", NODE, "--features", "lockc-bpf/kubernetes"]),
         packages => command.arg("--bins").args(packages.iter().flat_map(|package| ["-p", *package])),
@@ -88,8 +125,12 @@ pub fn programs(source: &Path, packages: &[&str]) -> Result<PathBuf> {
         .env("CARGO_TARGET_DIR", &target)
         .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"))
         .env_remove("RUSTFLAGS");
+    if !arch.runs_here() {
+        let name = arch.target().to_uppercase().replace('-', "_");
+        command.env(format!("CARGO_TARGET_{name}_LINKER"), format!("{}-linux-gnu-gcc", arch.name()));
+    }
     must(&mut command, "lockc")?;
-    Ok(target.join(TARGET).join("release"))
+    Ok(target.join(arch.target()).join("release"))
 }
 
 /// Replaces by rename: a machine that is being prepared from the folder never sees half a file.

@@ -7,6 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+use crate::build::Arch;
 use crate::dist::{self, Kind};
 use crate::{assets, build, root, setup, ui};
 
@@ -62,7 +63,7 @@ pub fn folder(programs: &Path) -> Result<PathBuf> {
     let folder = build::target()?.join("kubernetes");
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
-    dist::make(&folder, None, &[Kind::Deb, Kind::Image])?;
+    dist::make(&folder, None, &[Kind::Deb, Kind::Image], Arch::X86)?;
     let write =
         |name: &str, text: String| fs::write(folder.join(name), text).with_context(|| format!("cannot write {name}"));
     write("lockc.yaml", render(&[])?)?;

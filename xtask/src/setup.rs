@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
+use crate::build::Arch;
 use crate::dist::Kind;
 use crate::{apt, assets, ui};
 
@@ -84,6 +85,19 @@ fn packages(vms: bool, own_nightly: bool, logs: &Path) -> Result<()> {
 /// What rendering the chart and building an API server need.
 pub fn go() -> Result<()> {
     installed(FOR_KUBERNETES, &assets::cache()?.join("logs"))
+}
+
+/// What building for another architecture needs.
+pub fn cross(arch: Arch) -> Result<()> {
+    if arch.runs_here() {
+        return Ok(());
+    }
+    let logs = assets::cache()?.join("logs");
+    let compiler = format!("gcc-{}-linux-gnu", arch.name());
+    let library = format!("libc6-dev-{}-cross", arch.debian());
+    installed(&[(&compiler, "links for that architecture"), (&library, "its C library")], &logs)?;
+    let mut target = Command::new("rustup");
+    ui::quiet(target.args(["target", "add", arch.target()]), &logs.join("rustup-target.log"))
 }
 
 /// Installs those of `wanted` that are missing, and says why.

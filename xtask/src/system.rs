@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
+use crate::build::Arch;
 use crate::dist::{self, Kind};
 use crate::{build, ui};
 
@@ -13,9 +14,9 @@ pub fn folder(programs: &Path) -> Result<PathBuf> {
     let folder = build::target()?.join("system");
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
-    dist::make(&folder, None, &[Kind::Deb, Kind::Rpm])?;
-    // Other bytes, other programs: an upgrade replaces what is attached.
-    dist::make(&folder, Some(&dist::next_version()?), &[Kind::Deb])?;
+    dist::make(&folder, None, &[Kind::Deb, Kind::Rpm], Arch::X86)?;
+    // Other bytes, other programs: an upgrade replaces what is attached. Elsewhere: pages name packages by a pattern.
+    dist::make(&folder.join("higher"), Some(&dist::next_version()?), &[Kind::Deb], Arch::X86)?;
     ui::capture(std::process::Command::new("cp").arg(programs.join("lockc-it")).arg(&folder))?;
     Ok(folder)
 }

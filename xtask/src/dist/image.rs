@@ -14,14 +14,14 @@ const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
 
-/// Writes `lockc-image-VERSION-x86_64.tar`, for `ctr image import` and the like.
+/// Writes `lockc-image-VERSION-ARCH.tar`, for `ctr image import` and the like.
 pub fn write(release: &Release) -> Result<PathBuf> {
-    let file = release.named(&format!("lockc-image-{}-x86_64.tar", release.version));
+    let file = release.named(&format!("lockc-image-{}-{}.tar", release.version, release.arch.name()));
     ui::step("packing an image for Kubernetes' nodes", || {
         let stage = tempfile::tempdir().context("cannot create a temporary folder")?;
         let tree = stage.path().join("tree");
         fs::create_dir_all(tree.join("usr/bin")).context("cannot create a folder")?;
-        build::programs(release.source, &[build::NODE])?;
+        build::programs(release.source, &[build::NODE], release.arch)?;
         for program in PROGRAMS.into_iter().chain([build::NODE]) {
             build::copy(&release.programs.join(program), &tree.join("usr/bin").join(program))?;
         }
@@ -32,7 +32,7 @@ pub fn write(release: &Release) -> Result<PathBuf> {
         let digest = sha256(&layer)?;
         let layer = put(&layout, LAYER, fs::read(&layer).context("cannot read the layer")?)?;
         let config = json!({
-            "architecture": "amd64", "os": "linux",
+            "architecture": release.arch.debian(), "os": "linux",
             "config": {"Entrypoint": [format!("/usr/bin/{}", build::NODE)], "WorkingDir": "/"},
             "rootfs": {"type": "layers", "diff_ids": [format!("sha256:{digest}")]},
         });

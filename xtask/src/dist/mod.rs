@@ -11,6 +11,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use sha2::{Digest, Sha256};
 
+use crate::build::Arch;
 use crate::{build, root, setup, ui};
 
 #[derive(clap::Args)]
@@ -21,6 +22,9 @@ pub struct Args {
     /// Build as another version than the tree's, to test an upgrade, say
     #[arg(long, value_name = "VERSION")]
     as_version: Option<String>,
+    /// For another architecture than x86_64: needs a cross compiler, which is installed
+    #[arg(long, value_enum, default_value_t = Arch::X86)]
+    arch: Arch,
     /// Only these kinds
     #[arg(long, value_delimiter = ',')]
     only: Vec<Kind>,
@@ -52,26 +56,27 @@ const PROGRAMS: [&str; 2] = ["lockc", "lockc-runc-wrapper"];
 pub fn command(args: &Args) -> Result<bool> {
     setup::run(false)?;
     let kinds = if args.only.is_empty() { &ALL[..] } else { &args.only };
-    let made = make(&args.out, args.as_version.as_deref(), kinds)?;
+    let made = make(&args.out, args.as_version.as_deref(), kinds, args.arch)?;
     for file in &made {
         println!("{}", file.display());
     }
     if args.check_reproducible {
-        return compare(&args.out, args.as_version.as_deref(), kinds);
+        return compare(args, kinds);
     }
     Ok(true)
 }
 
 /// Makes `kinds` in `out`, with `SHA256SUMS`, and returns the files.
-pub fn make(out: &Path, version: Option<&str>, kinds: &[Kind]) -> Result<Vec<PathBuf>> {
+pub fn make(out: &Path, version: Option<&str>, kinds: &[Kind], arch: Arch) -> Result<Vec<PathBuf>> {
     setup::packaging(kinds)?;
+    setup::cross(arch)?;
     let out = std::path::absolute(out).context("where is the output to go?")?;
     fs::create_dir_all(&out).with_context(|| format!("cannot create {}", out.display()))?;
     match version {
-        None => from(&root(), &out, kinds),
+        None => from(&root(), &out, kinds, arch),
         Some(version) => {
             let copy = source::copy(version)?;
-            from(copy.path(), &out, kinds)
+            from(copy.path(), &out, kinds, arch)
         }
     }
 }
@@ -84,14 +89,18 @@ pub fn next_version() -> Result<String> {
 }
 
 /// Makes `kinds` from the tree `source`.
-fn from(source: &Path, out: &Path, kinds: &[Kind]) -> Result<Vec<PathBuf>> {
+fn from(source: &Path, out: &Path, kinds: &[Kind], arch: Arch) -> Result<Vec<PathBuf>> {
     let version = source::version(source)?;
-    let programs = ui::step(&format!("building lockc {version} as it is released"), || {
-        build::programs(source, &["lockc-bpf", "lockc-runc-wrapper"])
-    })?;
-    generate(source, &programs)?;
+    let built = |arch: Arch| {
+        let what = format!("building lockc {version} as it is released for {}", arch.name());
+        ui::step(&what, || build::programs(source, &["lockc-bpf", "lockc-runc-wrapper"], arch))
+    };
+    let programs = built(arch)?;
+    // The manual is written by the program itself, which runs here.
+    let runs = if arch.runs_here() { programs.clone() } else { built(Arch::X86)? };
+    generate(source, &runs)?;
     let epoch = source::epoch()?;
-    let release = Release { source, out, version: &version, programs: &programs, epoch };
+    let release = Release { source, out, version: &version, programs: &programs, arch, epoch };
     let mut made = Vec::new();
     for kind in kinds {
         made.push(release.make(*kind)?);
@@ -123,6 +132,7 @@ struct Release<'a> {
     out: &'a Path,
     version: &'a str,
     programs: &'a Path,
+    arch: Arch,
     /// Seconds since 1970 that every file says it is from.
     epoch: u64,
 }
@@ -152,17 +162,17 @@ impl Release<'_> {
     }
 
     fn deb(&self) -> Result<PathBuf> {
-        let file = self.named(&format!("lockc_{}_amd64.deb", self.version));
+        let file = self.named(&format!("lockc_{}_{}.deb", self.version, self.arch.debian()));
         let mut command =
-            self.cargo(&["deb", "--no-build", "--no-strip", "-p", "lockc-bpf", "--target", build::TARGET])?;
+            self.cargo(&["deb", "--no-build", "--no-strip", "-p", "lockc-bpf", "--target", self.arch.target()])?;
         command.args(["--deb-version", self.version, "-o"]).arg(&file);
         ui::step("packing for Debian", || ui::capture(&mut command))?;
         Ok(file)
     }
 
     fn rpm(&self) -> Result<PathBuf> {
-        let file = self.named(&format!("lockc-{}-1.x86_64.rpm", self.version));
-        let mut command = self.cargo(&["generate-rpm", "-p", "crates/lockc-bpf", "--target", build::TARGET])?;
+        let file = self.named(&format!("lockc-{}-1.{}.rpm", self.version, self.arch.name()));
+        let mut command = self.cargo(&["generate-rpm", "-p", "crates/lockc-bpf", "--target", self.arch.target()])?;
         command.arg("--target-dir").arg(build::target()?.join("static"));
         command.args(["--source-date", &self.epoch.to_string(), "-o"]).arg(&file);
         ui::step("packing for RPM", || ui::capture(&mut command))?;
@@ -170,7 +180,7 @@ impl Release<'_> {
     }
 
     fn tar(&self) -> Result<PathBuf> {
-        let name = format!("lockc-{}-x86_64", self.version);
+        let name = format!("lockc-{}-{}", self.version, self.arch.name());
         let file = self.named(&format!("{name}.tar.gz"));
         let stage = tempfile::tempdir().context("cannot create a temporary folder")?;
         let folder = stage.path().join(&name);
@@ -200,8 +210,15 @@ impl Release<'_> {
 
     fn sbom(&self) -> Result<PathBuf> {
         let file = self.named(&format!("lockc-{}.cdx.json", self.version));
-        let mut command =
-            self.cargo(&["cyclonedx", "--format", "json", "--target", build::TARGET, "--override-filename", "sbom"])?;
+        let mut command = self.cargo(&[
+            "cyclonedx",
+            "--format",
+            "json",
+            "--target",
+            self.arch.target(),
+            "--override-filename",
+            "sbom",
+        ])?;
         command.args(["--manifest-path", "crates/lockc-bpf/Cargo.toml"]);
         ui::step("writing the bill of materials", || ui::capture(&mut command))?;
         // The tool leaves a file beside every manifest of the workspace.
@@ -239,13 +256,16 @@ fn checksums(out: &Path, made: &[PathBuf]) -> Result<()> {
 }
 
 /// The second build, from a copy of the tree in another folder and without anything of the first.
-fn compare(out: &Path, version: Option<&str>, kinds: &[Kind]) -> Result<bool> {
-    let version = version.map_or_else(|| source::version(&root()), |version| Ok(version.to_owned()))?;
+fn compare(args: &Args, kinds: &[Kind]) -> Result<bool> {
+    let version = args.as_version.clone().map_or_else(|| source::version(&root()), Ok)?;
     let copy = source::copy(&version)?;
     let again = tempfile::tempdir().context("cannot create a temporary folder")?;
     let target = copy.path().join("target");
     let mut command = Command::new(std::env::current_exe().context("which program is this?")?);
-    command.args(["dist", "--as-version", &version, "--out"]).arg(again.path()).env("CARGO_TARGET_DIR", &target);
+    command
+        .args(["dist", "--arch", args.arch.name(), "--as-version", &version, "--out"])
+        .arg(again.path())
+        .env("CARGO_TARGET_DIR", &target);
     for kind in kinds {
         command.arg("--only").arg(format!("{kind:?}").to_lowercase());
     }
@@ -255,7 +275,7 @@ fn compare(out: &Path, version: Option<&str>, kinds: &[Kind]) -> Result<bool> {
     let mut alike = true;
     for entry in fs::read_dir(again.path()).context("cannot list the second build")?.flatten() {
         let name = entry.file_name();
-        let same = sha256(&entry.path())? == sha256(&out.join(&name))?;
+        let same = sha256(&entry.path())? == sha256(&args.out.join(&name))?;
         eprintln!("{} {}", if same { "  ok" } else { "FAIL" }, name.to_string_lossy());
         alike &= same;
     }

@@ -25,13 +25,16 @@ fn images() -> Result<String> {
     sh(&format!("docker import --change 'CMD [\"sh\"]' {TREE} debian:latest"))?;
     sh(&format!("podman import -q {TREE} docker.io/library/debian:latest"))?;
     sh("docker save debian:latest -o /tmp/debian.tar && ctr images import /tmp/debian.tar && rm /tmp/debian.tar")?;
+    // This machine has no nft.
+    sh("mkdir -p /etc/containers/containers.conf.d && printf '[network]\\nfirewall_driver = \"none\"\\n' \
+        > /etc/containers/containers.conf.d/10-machine.conf")?;
     Ok("for Docker, Podman and containerd".into())
 }
 
 fn from_package() -> Result<String> {
     let before = sh("cat /etc/docker/daemon.json 2> /dev/null || echo none")?;
     let file = package("deb", false)?;
-    sh(&format!("apt-get install -y ./{}", file.display()))?;
+    sh(&format!("apt-get install -y {}", file.display()))?;
     sh("systemctl is-enabled lockc && systemctl is-active lockc")?;
     if status()?["enforcing"] != true {
         bail!("not enforcing after the installation");

@@ -36,17 +36,11 @@ pub fn steps() -> impl Iterator<Item = &'static Step> {
     [install::STEPS, reboot::STEPS, without_bpf::STEPS, remove::STEPS, kubernetes::STEPS].into_iter().flatten()
 }
 
-/// The working directory's package of that kind: the first version, or the higher one.
+/// The package of that kind: of this version, or of a higher one.
 pub fn package(ending: &str, higher: bool) -> Result<PathBuf> {
-    let mut found: Vec<PathBuf> = fs::read_dir(".")
-        .context("cannot list the working directory")?
-        .flatten()
-        .map(|entry| entry.path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == ending))
-        .collect();
-    found.sort();
-    let found = if higher { found.get(1) } else { found.first() };
-    found.cloned().with_context(|| format!("no package *.{ending}"))
+    let mut entries = fs::read_dir(if higher { "higher" } else { "." }).context("cannot list the packages")?.flatten();
+    let found = entries.find(|entry| entry.path().extension().is_some_and(|extension| extension == ending));
+    found.map(|entry| entry.path()).with_context(|| format!("no package *.{ending}"))
 }
 
 /// Runs a line, which must work.

@@ -53,7 +53,7 @@ fn upgrade() -> Result<String> {
     let (id, old) = (keeper::id()?, status()?["version"].clone());
     let (begun, before) = keeper::log()?;
     let file = package("deb", true)?;
-    sh(&format!("apt-get install -y ./{}", file.display()))?;
+    sh(&format!("apt-get install -y {}", file.display()))?;
     let new = status()?;
     if new["version"] == old || new["version"] != new["own_version"] || new["enforcing"] != true {
         bail!("the programs are not those of the new package: {old} before, {new}");

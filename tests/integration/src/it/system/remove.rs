@@ -45,7 +45,7 @@ fn removed() -> Result<String> {
 fn installed_again() -> Result<String> {
     let file = package("deb", true)?;
     sh(&format!(
-        "apt-get install -y ./{} && systemctl is-active lockc && lockc install docker --restart",
+        "apt-get install -y {} && systemctl is-active lockc && lockc install docker --restart",
         file.display()
     ))?;
     if status()?["enforcing"] != true {
@@ -77,7 +77,7 @@ fn engines() -> Result<String> {
 /// The same contents and scripts as an RPM; Debian's rpm installs it, without Debian's dependencies in its database.
 fn rpm() -> Result<String> {
     let file = package("rpm", false)?;
-    sh(&format!("rpm -i --nodeps ./{}", file.display()))?;
+    sh(&format!("rpm -i --nodeps {}", file.display()))?;
     sh("systemctl is-enabled lockc && systemctl is-active lockc")?;
     if status()?["enforcing"] != true {
         bail!("not enforcing");
