@@ -49,6 +49,9 @@ impl Arch {
     }
 }
 
+/// The packages of what is released: always built together and alone, so that guests test the very bytes.
+pub const RELEASED: [&str; 2] = ["lockc-bpf", "lockc-runc-wrapper"];
+
 /// The program for Kubernetes' nodes: a build of its own, so that the others carry nothing of a client for a cluster.
 pub const NODE: &str = "lockc-node";
 
@@ -92,7 +95,8 @@ fn must(command: &mut Command, what: &str) -> Result<()> {
 /// Builds everything and gathers it in [`folder`].
 pub fn guest_programs() -> Result<PathBuf> {
     ui::step("building lockc and the guest's programs", || {
-        let programs = programs(&root(), &["lockc-bpf", "lockc-runc-wrapper", "lockc-integration"], Arch::X86)?;
+        programs(&root(), &RELEASED, Arch::X86)?;
+        let programs = programs(&root(), &["lockc-integration"], Arch::X86)?;
         let folder = target()?.join("guest");
         fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
         for name in ["lockc", "lockc-runc-wrapper", "lockc-it", "lockc-probe"] {

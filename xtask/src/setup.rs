@@ -58,10 +58,13 @@ pub fn run(vms: bool) -> Result<()> {
     let logs = assets::cache()?.join("logs");
     let own_nightly = nightly_with_source();
     packages(vms, own_nightly.is_some(), &logs)?;
-    tools(own_nightly.is_some(), &logs)?;
-    if vms {
-        assets::ensure_all(&logs)?;
-    }
+    // Downloads and file systems on one side, compilers on the other: together they take little longer than either.
+    std::thread::scope(|scope| {
+        let machines = scope.spawn(|| if vms { assets::ensure_all(&logs) } else { Ok(()) });
+        let tools = tools(own_nightly.is_some(), &logs);
+        machines.join().unwrap_or_else(|_| bail!("making the machines panicked"))?;
+        tools
+    })?;
     if start.elapsed().as_secs() >= 2 {
         eprintln!("setup: everything is there ({:.0} s)", start.elapsed().as_secs_f32());
     }
@@ -124,7 +127,7 @@ fn installed(wanted: &[(&str, &str)], logs: &Path) -> Result<()> {
 fn tools(own_nightly: bool, logs: &Path) -> Result<()> {
     if !has("bpf-linker") {
         ui::step("building bpf-linker (links the eBPF programs; about a minute)", || {
-            let mut command = cargo_install("bpf-linker", BPF_LINKER);
+            let mut command = cargo_install("bpf-linker", BPF_LINKER)?;
             if own_nightly {
                 command.env("RUSTUP_TOOLCHAIN", "nightly");
             } else {
@@ -169,16 +172,20 @@ fn tool_of_cargo(tool: &str, version: &str, why: &str, logs: &Path) -> Result<()
         return Ok(());
     }
     ui::step(&format!("building {tool} ({why}; some minutes)"), || {
-        let mut command = cargo_install(tool, version);
-        ui::quiet(command.arg("--locked"), &logs.join(format!("{tool}.log")))
+        ui::quiet(cargo_install(tool, version)?.arg("--locked"), &logs.join(format!("{tool}.log")))
     })
 }
 
-fn cargo_install(name: &str, version: &str) -> Command {
+fn cargo_install(name: &str, version: &str) -> Result<Command> {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    // A shared target directory would rebuild the workspace's own dependencies afterwards.
-    command.args(["install", name, "--version", version]).env_remove("CARGO_TARGET_DIR");
-    command
+    command.args(["install", name, "--version", version]);
+    // The tools have many libraries in common. A directory shared with the workspace would rebuild the workspace's own.
+    command.env("CARGO_TARGET_DIR", assets::cache()?.join("tools"));
+    // Built in half the time; none of them works long.
+    for (key, value) in [("LTO", "off"), ("OPT_LEVEL", "1"), ("CODEGEN_UNITS", "16"), ("DEBUG", "0")] {
+        command.env(format!("CARGO_PROFILE_RELEASE_{key}"), value);
+    }
+    Ok(command)
 }
 
 /// Whether a program is in PATH or where cargo installs.

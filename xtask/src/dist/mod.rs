@@ -93,7 +93,7 @@ fn from(source: &Path, out: &Path, kinds: &[Kind], arch: Arch) -> Result<Vec<Pat
     let version = source::version(source)?;
     let built = |arch: Arch| {
         let what = format!("building lockc {version} as it is released for {}", arch.name());
-        ui::step(&what, || build::programs(source, &["lockc-bpf", "lockc-runc-wrapper"], arch))
+        ui::step(&what, || build::programs(source, &build::RELEASED, arch))
     };
     let programs = built(arch)?;
     // The manual is written by the program itself, which runs here.
