@@ -109,10 +109,12 @@ fn config(old: bool) -> String {
 /// Makes an archive of two images as `docker save` does and imports it; `pause` is the name of the one for sandboxes.
 pub fn import(pause: &str) -> Result<()> {
     const PLACE: &str = "/tmp/lockc-it-image";
-    command::sh(&format!(
-        "mkdir -p {PLACE}/probe && cd {PLACE} && cp /opt/img/busybox.tar layer.tar && cp /usr/local/bin/lockc-probe probe/probe \
-         && tar rf layer.tar -C probe ./probe"
-    ))?;
+    const PROBE: &str = "/usr/local/bin/lockc-probe";
+    command::sh(&format!("mkdir -p {PLACE}/probe && cd {PLACE} && cp /opt/img/busybox.tar layer.tar"))?;
+    // Not in the machines that are a node of a cluster: no case there tries with it.
+    if fs::exists(PROBE).is_ok_and(|there| there) {
+        command::sh(&format!("cd {PLACE} && cp {PROBE} probe/probe && tar rf layer.tar -C probe ./probe"))?;
+    }
     let digest = command::sh(&format!("sha256sum {PLACE}/layer.tar | cut -d' ' -f1"))?;
     let mut manifest = Vec::new();
     for (file, tag, user, command) in

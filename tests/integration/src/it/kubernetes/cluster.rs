@@ -76,6 +76,9 @@ pub fn server() -> Result<String> {
         "--etcd-servers=http://127.0.0.1:2379".into(),
         "--bind-address=127.0.0.1".into(),
         format!("--secure-port={PORT}"),
+        // The machine has no network; nobody looks for the API server by the cluster's own service.
+        "--advertise-address=192.0.2.1".into(),
+        "--endpoint-reconciler-type=none".into(),
         "--authorization-mode=RBAC".into(),
         "--service-cluster-ip-range=10.0.0.0/24".into(),
         "--service-account-issuer=https://kubernetes.default.svc".into(),
