@@ -28,6 +28,6 @@ folders=$(find -L vendor/k8s.io pkg cmd -name '*.go' -not -name 'zz_*' -not -pat
   | xargs -n1 dirname | sort -u | sed 's,^,k8s.io/kubernetes/,' | paste -sd,)
 "$WORK/openapi-gen" --logtostderr -i "$folders" -p k8s.io/kubernetes/pkg/generated/openapi -O zz_generated.openapi \
   -h /dev/null -r "$WORK/violations"
-name=k8s.io/component-base/version
+name=k8s.io/kubernetes/vendor/k8s.io/component-base/version
 go build -ldflags "-s -w -X $name.gitVersion=v$version -X $name.gitMajor=1 -X $name.gitMinor=20" -o "$OUT" \
   ./cmd/kube-apiserver ./cmd/kubectl

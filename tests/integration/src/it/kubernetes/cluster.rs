@@ -79,6 +79,7 @@ pub fn server() -> Result<String> {
         // The machine has no network; nobody looks for the API server by the cluster's own service.
         "--advertise-address=192.0.2.1".into(),
         "--endpoint-reconciler-type=none".into(),
+        "--allow-privileged=true".into(),
         "--authorization-mode=RBAC".into(),
         "--service-cluster-ip-range=10.0.0.0/24".into(),
         "--service-account-issuer=https://kubernetes.default.svc".into(),
