@@ -29,6 +29,9 @@ pub const SOCKET: &str = "/run/containerd/containerd.sock";
 /// Emulation is slow, but nothing here takes minutes.
 const LIMIT: Duration = Duration::from_secs(100);
 
+/// `CONTAINER_EXITED`
+pub const EXITED: i32 = 2;
+
 /// A connection. Everything blocks.
 pub struct Cri {
     runtime: tokio::runtime::Runtime,
@@ -171,7 +174,6 @@ impl Container {
 
     /// Waits until it has ended.
     pub fn wait(&self) -> Result<Status> {
-        const EXITED: i32 = 2;
         let start = Instant::now();
         while start.elapsed() < LIMIT {
             let status = self.status()?;

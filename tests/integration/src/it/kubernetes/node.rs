@@ -1,5 +1,6 @@
 //! The chart's pod, run as the kubelet would run it, and what it leaves on the node.
 
+use std::cell::Cell;
 use std::fs;
 use std::path::Path;
 use std::rc::Rc;
@@ -10,7 +11,7 @@ use serde_json::Value;
 use super::cluster::{self, CERTIFICATE, NODE_TOKEN, PORT, objects};
 use crate::containerd;
 use crate::cri::proto::{ContainerConfig, Image, KeyValue, Mount, mode};
-use crate::cri::{Container, Cri, Pod, describe};
+use crate::cri::{Container, Cri, EXITED, Pod, describe};
 use crate::system::{fails, package, sh, status, until};
 
 /// The image's name in the chart is what `ctr image import` makes of the archive.
@@ -127,9 +128,18 @@ impl NodePod {
         let mut said = Vec::new();
         for one in self.spec["initContainers"].as_array().context("no init containers")? {
             let config = container(&self.objects, &self.spec, one)?;
-            let run = self.pod.finish(&config)?;
-            if !run.ok() {
-                bail!("{}: status {}: {}", one["name"], run.status, run.said());
+            let container = self.pod.start(&config)?;
+            // It may restart containerd: as the kubelet does, this asks again.
+            let code = Cell::new(None);
+            until(200, "the init container has ended", || {
+                code.set(
+                    container.status().ok().filter(|status| status.state == EXITED).map(|status| status.exit_code),
+                );
+                Ok(code.get().is_some())
+            })?;
+            let run = container.logs()?;
+            if code.get() != Some(0) {
+                bail!("{}: status {:?}: {}", one["name"], code.get(), run.said());
             }
             said.push(run.said());
         }

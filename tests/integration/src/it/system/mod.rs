@@ -38,7 +38,8 @@ pub fn steps() -> impl Iterator<Item = &'static Step> {
 
 /// The package of that kind: of this version, or of a higher one.
 pub fn package(ending: &str, higher: bool) -> Result<PathBuf> {
-    let mut entries = fs::read_dir(if higher { "./higher" } else { "." }).context("cannot list the packages")?.flatten();
+    let mut entries =
+        fs::read_dir(if higher { "./higher" } else { "." }).context("cannot list the packages")?.flatten();
     let found = entries.find(|entry| entry.path().extension().is_some_and(|extension| extension == ending));
     found.map(|entry| entry.path()).with_context(|| format!("no package *.{ending}"))
 }
