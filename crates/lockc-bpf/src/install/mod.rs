@@ -228,8 +228,10 @@ fn finish(host: &Host, args: &Common, mut plan: Plan, state: Option<State>) -> R
         host.apply(change, backup).with_context(|| format!("{} was not changed", change.path.display()))?;
     }
     State::write(host, engine, state.as_ref())?;
-    // Asked for, it is done even if nothing changed this time: an earlier run may have left it out.
-    if args.restart && service::is_running(host, engine) {
+    if state.is_none() {
+        runtimes::without_folder(host);
+    }
+    if args.restart && service::is_running(host, engine) && service::is_behind(host, engine, changed, &plan.state) {
         service::reread(host, engine, state.is_some(), &plan.state.config)?;
         report.restarted = true;
     }

@@ -85,3 +85,9 @@ pub fn unused_scripts(host: &Host, engine: Engine) -> Result<Vec<Change>> {
     }
     Ok(changes)
 }
+
+/// The scripts' directory goes with the last of them.
+pub fn without_folder(host: &Host) {
+    // Not empty, or not there, it is left.
+    let _ = std::fs::remove_dir(host.at(Path::new(SCRIPTS)));
+}

@@ -1,14 +1,16 @@
 //! Making an engine read its configuration, without ending containers.
 
+use std::fs;
 use std::path::Path;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context as _, Result, bail};
+use nix::time::{ClockId, clock_gettime};
 use serde_json::Value;
 
 use super::host::{Change, Host, run};
-use super::{Engine, runtimes};
+use super::{Engine, State, runtimes};
 
 /// How long an engine may take.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -31,6 +33,25 @@ pub fn is_running(host: &Host, engine: Engine) -> bool {
         && host
             .program("systemctl")
             .is_some_and(|mut command| run(command.args(["is-active", "--quiet", unit])).is_ok())
+}
+
+/// Whether it may not have read what is there by now: an earlier run may have left that out. One that did is not disturbed again.
+pub fn is_behind(host: &Host, engine: Engine, changed: bool, state: &State) -> bool {
+    if changed || engine == Engine::Docker {
+        return true;
+    }
+    let newest = [Some(&state.config), state.drop_in.as_ref()].into_iter().flatten();
+    let newest = newest.filter_map(|path| fs::metadata(host.at(path)).and_then(|meta| meta.modified()).ok()).max();
+    newest.is_none_or(|newest| started(host, engine).is_none_or(|started| started < newest))
+}
+
+/// When its unit's process was started.
+fn started(host: &Host, engine: Engine) -> Option<SystemTime> {
+    let show = ["show", "--value", "-p", "ExecMainStartTimestampMonotonic", engine.name()];
+    let since_boot = run(host.program("systemctl")?.args(show)).ok()?.trim().parse().ok()?;
+    let now = clock_gettime(ClockId::CLOCK_MONOTONIC).ok()?;
+    let ago = Duration::from(now).checked_sub(Duration::from_micros(since_boot))?;
+    SystemTime::now().checked_sub(ago)
 }
 
 /// Makes it read what is there now.
