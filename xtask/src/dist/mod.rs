@@ -235,7 +235,14 @@ impl Release<'_> {
             let _ = fs::remove_file(self.source.join(folder).join("sbom.json"));
         }
         let text = text.replace(&format!("{}", self.source.display()), "/lockc");
-        fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
+        let mut bom: serde_json::Value = serde_json::from_str(&text).context("the bill of materials is no JSON")?;
+        // A number of its own for each run, and the time of it: the same source gives the same bytes.
+        let date =
+            ui::capture(Command::new("date").args(["-u", "+%Y-%m-%dT%H:%M:%SZ", "-d", &format!("@{}", self.epoch)]))?;
+        bom.as_object_mut().context("the bill of materials is no object")?.remove("serialNumber");
+        bom["metadata"]["timestamp"] = date.trim().into();
+        let text = serde_json::to_string_pretty(&bom).context("cannot format the bill of materials")?;
+        fs::write(&file, text + "\n").with_context(|| format!("cannot write {}", file.display()))?;
         Ok(file)
     }
 }
