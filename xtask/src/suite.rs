@@ -36,7 +36,7 @@ const WORK: &str = "work";
 const ALL: &str = "all";
 const TIMEOUT: Duration = Duration::from_secs(2700);
 /// How long a part may take at the end of the gate's time.
-const GRACE: Duration = Duration::from_secs(900);
+const GRACE: Duration = Duration::from_secs(1320);
 
 struct Job {
     kernel: Kernel,

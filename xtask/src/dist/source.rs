@@ -18,22 +18,41 @@ pub fn version(source: &Path) -> Result<String> {
         .with_context(|| format!("{} has no version", manifest.display()))
 }
 
-/// Seconds since 1970 of the last commit, or `SOURCE_DATE_EPOCH`.
+/// Seconds since 1970 of the last commit, or `SOURCE_DATE_EPOCH`; of a tree without history, those of its lock file.
 pub fn epoch() -> Result<u64> {
     let text = match std::env::var("SOURCE_DATE_EPOCH") {
         Ok(text) => text,
-        Err(_) => ui::capture(Command::new("git").args(["log", "-1", "--format=%ct"]).current_dir(root()))?,
+        Err(_) => match ui::capture(Command::new("git").args(["log", "-1", "--format=%ct"]).current_dir(root())) {
+            Ok(text) => text,
+            Err(_) => {
+                let lock = fs::metadata(root().join("Cargo.lock")).and_then(|lock| lock.modified());
+                let time = lock.context("cannot read Cargo.lock")?;
+                return Ok(time
+                    .duration_since(std::time::UNIX_EPOCH)
+                    .context("Cargo.lock is older than 1970")?
+                    .as_secs());
+            }
+        },
     };
     text.trim().parse().with_context(|| format!("{text:?} is no number of seconds"))
 }
 
-/// A copy of what git knows of this tree, under another version.
+/// The tree's files: what git knows and does not ignore, or, without git, all but what builds leave.
+fn files() -> Result<String> {
+    let mut git = Command::new("git");
+    git.args(["ls-files", "--cached", "--others", "--exclude-standard"]).current_dir(root());
+    let mut find = Command::new("find");
+    find.args([
+        ".", "(", "-name", "target", "-o", "-name", ".git", ")", "-prune", "-o", "-type", "f", "-printf", "%P\\n",
+    ]);
+    ui::capture(&mut git).or_else(|_| ui::capture(find.current_dir(root())))
+}
+
+/// A copy of this tree, under another version.
 pub fn copy(version: &str) -> Result<tempfile::TempDir> {
     let folder =
         tempfile::Builder::new().prefix("lockc-source-").tempdir().context("cannot create a temporary folder")?;
-    let files = ui::capture(
-        Command::new("git").args(["ls-files", "--cached", "--others", "--exclude-standard"]).current_dir(root()),
-    )?;
+    let files = files()?;
     for file in files.lines() {
         let (from, to) = (root().join(file), folder.path().join(file));
         // Removed and not yet committed.
