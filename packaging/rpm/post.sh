@@ -1,3 +1,5 @@
+# What an earlier removal left to be done at the next boot.
+rm -f /etc/tmpfiles.d/lockc-removed.conf
 if [ -d /run/systemd/system ]; then
   systemd-tmpfiles --create lockc.conf || :
   systemctl daemon-reload || :

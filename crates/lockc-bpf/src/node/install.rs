@@ -68,7 +68,7 @@ pub struct UninstallArgs {
     /// Leaves containerd's configuration alone.
     #[arg(long)]
     no_engine: bool,
-    /// Detaches the programs and removes them too: containers under lockc are no longer confined, and can no longer be stopped.
+    /// Detaches the programs and removes them too; refused while a container runs under lockc, which would be confined no longer.
     #[arg(long)]
     purge: bool,
 }
@@ -129,7 +129,7 @@ pub fn uninstall(args: &UninstallArgs) -> Result<()> {
     }
     if args.purge {
         if program.exists() {
-            lockc(&["unload"])?;
+            lockc(&["unload", "--if-idle"])?;
         }
         for target in wanted_by() {
             remove(&Path::new(UNITS).join(format!("{target}.wants/lockc.service")))?;

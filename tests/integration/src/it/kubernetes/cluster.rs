@@ -20,7 +20,7 @@ pub const PORT: &str = "6443";
 pub const CERTIFICATE: &str = "/run/cluster/certs/apiserver.crt";
 /// The chart's service account's.
 pub const NODE_TOKEN: &str = "of-the-node";
-const KUBECONFIG: &str = "/root/.kube/config";
+pub const KUBECONFIG: &str = "/run/cluster/kubeconfig";
 
 /// Starts a program that stays, with its output in a log.
 fn spawn(words: &[&str]) -> Result<u32> {
@@ -63,7 +63,6 @@ pub fn start() -> Result<String> {
         "users": [{"name": "admin", "user": {"token": "of-the-admin"}}],
         "contexts": [{"name": "it", "context": {"cluster": "it", "user": "admin"}}],
     });
-    fs::create_dir_all("/root/.kube").context("cannot create a folder")?;
     fs::write(KUBECONFIG, config.to_string()).context("cannot write a kubeconfig")?;
     server()
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-use super::cluster::{self, kubectl};
+use super::cluster::{self, KUBECONFIG, kubectl};
 use super::node::{self, tenant};
 use crate::cri::{Container, Pod, describe};
 use crate::system::{quickstart, sh, status, until};
@@ -124,7 +124,11 @@ pub fn quickstart() -> Result<String> {
     sh(
         "mkdir -p /run/bin && ln -sf $PWD/kubectl /run/bin/ && mv lockc.yaml lockc.yaml.whole && cp lockc.yaml.known lockc.yaml",
     )?;
-    let done = quickstart::run_in("PATH=/run/bin:$PATH", quickstart::KUBERNETES, &["Install", "Use"]);
+    let done = quickstart::run_in(
+        &format!("export PATH=/run/bin:$PATH KUBECONFIG={KUBECONFIG}"),
+        quickstart::KUBERNETES,
+        &["Install", "Use"],
+    );
     sh("mv lockc.yaml.whole lockc.yaml")?;
     done
 }
@@ -173,8 +177,10 @@ pub fn server_back() -> Result<String> {
 /// Nobody finalizes namespaces here; the cluster's controller would.
 pub fn deleted() -> Result<String> {
     kubectl(&["delete", "namespace", "team", "--wait=false"])?.must()?;
-    sh("./kubectl get namespace team -o json | jq '.spec.finalizers=[]' \
-        | ./kubectl replace --raw /api/v1/namespaces/team/finalize -f -")?;
+    sh(&format!(
+        "export KUBECONFIG={KUBECONFIG}; ./kubectl get namespace team -o json | jq '.spec.finalizers=[]' \
+         | ./kubectl replace --raw /api/v1/namespaces/team/finalize -f -"
+    ))?;
     until(60, "the node forgets it", || Ok(cached()?["namespaces"]["team"].is_null()))?;
     SYNC.set(None);
     Ok("gone".into())

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 
-use super::{Step, keeper, package, quickstart, sh, status, step, until};
+use super::{Step, fails, keeper, package, quickstart, sh, status, step, until};
 use crate::command;
 
 pub const STEPS: &[Step] = &[
@@ -38,7 +38,18 @@ fn removed() -> Result<String> {
     sh("docker run --rm debian ls /sys/fs/ext4")?;
     let before = keeper::log()?.1;
     until(90, "the container is still denied", || Ok(keeper::log()?.1 > before))?;
-    sh("docker rm -f keeper")?;
+    // By the wrapper, which stays for as long as that.
+    fails("docker exec keeper ls /sys/fs/ext4", "Permission denied")?;
+    sh("docker exec keeper true && docker rm -f keeper")?;
+    let journal = sh("journalctl -b --no-pager -o cat -u docker -u containerd")?;
+    if let Some(line) = journal.lines().find(|line| line.contains("lockc-runc-wrapper: no such file")) {
+        bail!("the engine missed the wrapper: {line}");
+    }
+    // As the next boot does.
+    sh("systemd-tmpfiles --boot --remove lockc-removed.conf")?;
+    if Path::new("/usr/bin/lockc-runc-wrapper").exists() || Path::new("/etc/tmpfiles.d/lockc-removed.conf").exists() {
+        bail!("the wrapper is still there after a boot");
+    }
     Ok("Docker starts its own, what ran was confined to its end".into())
 }
 
