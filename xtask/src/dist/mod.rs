@@ -172,8 +172,18 @@ impl Release<'_> {
 
     fn rpm(&self) -> Result<PathBuf> {
         let file = self.named(&format!("lockc-{}-1.{}.rpm", self.version, self.arch.name()));
+        // The tool takes away only times that are later than its date: everything it packs is copied anew.
+        let tree = source::copy(self.version)?;
+        let target = tree.path().join("target");
+        let programs = target.join(self.arch.target()).join("release");
+        fs::create_dir_all(&programs).context("cannot create a folder")?;
+        for program in PROGRAMS {
+            build::copy(&self.programs.join(program), &programs.join(program))?;
+        }
+        let generated = "packaging/generated";
+        ui::capture(Command::new("cp").arg("-rT").arg(self.source.join(generated)).arg(tree.path().join(generated)))?;
         let mut command = self.cargo(&["generate-rpm", "-p", "crates/lockc-bpf", "--target", self.arch.target()])?;
-        command.arg("--target-dir").arg(build::target()?.join("static"));
+        command.current_dir(tree.path()).arg("--target-dir").arg(&target);
         command.args(["--source-date", &self.epoch.to_string(), "-o"]).arg(&file);
         ui::step("packing for RPM", || ui::capture(&mut command))?;
         Ok(file)
