@@ -16,7 +16,6 @@ fn of_label() -> String {
     format!("label {LABEL}")
 }
 
-/// What bounds what the members of a pod ask for.
 /// What the owner of a pod can do whose containers ask for more than its sandbox got.
 const SANDBOX: &str = "ask for it in the annotations of the pod itself: that is the policy of the pod's sandbox";
 
@@ -55,7 +54,7 @@ pub fn resolve(config: &Config, asked: &Asked<'_>) -> Result<Policy, PolicyError
     if let Some(name) = asked.argument {
         return named(config, name, "--lockc-policy");
     }
-    let (ceiling, remedy) = ceiling(config, asked)?;
+    let bounds = bounds(config, asked)?;
     let Some(wanted) = wanted.into_iter().next() else {
         return default(config, asked);
     };
@@ -65,8 +64,16 @@ pub fn resolve(config: &Config, asked: &Asked<'_>) -> Result<Policy, PolicyError
         ceiling: ceiling.name.clone(),
         remedy,
     };
-    if !wanted.at_least_as_strict_as(&ceiling) {
-        return Err(above(&ceiling, remedy));
+    if let Some(bound) = bounds.into_iter().find(|bound| !wanted.at_least_as_strict_as(&bound.policy)) {
+        let (namespace, place) = (asked.namespace.unwrap_or_default(), &bound.origin);
+        return Err(above(
+            &bound.policy,
+            if *place == of_label() {
+                format!("let the administrator raise the {place} of namespace {namespace}")
+            } else {
+                format!("let the administrator raise {place} in {CONFIG_PATH}")
+            },
+        ));
     }
     match &asked.sandbox {
         Some(sandbox) if !wanted.at_least_as_strict_as(sandbox) => Err(above(sandbox, SANDBOX.into())),
@@ -116,22 +123,29 @@ impl Found {
     }
 }
 
-/// The ceiling, and what helps whoever asks for more.
-fn ceiling(config: &Config, asked: &Asked<'_>) -> Result<(Policy, String), PolicyError> {
-    let found = nearest(config, asked, Key::Ceiling)?;
-    match &asked.sandbox {
-        // The cluster's word is for pods that are yet to start; this one's was heard when its sandbox was created.
-        Some(sandbox) if found.of_cluster && !asked.pod_is_claimed => Ok((sandbox.clone(), SANDBOX.into())),
-        _ if found.origin == of_label() => {
-            let namespace = asked.namespace.unwrap_or_default();
-            Ok((found.policy, format!("let the administrator raise the {} of namespace {namespace}", found.origin)))
-        }
-        _ => Ok((found.policy, format!("let the administrator raise {} in {CONFIG_PATH}", found.origin))),
+/// The ceilings, all of which hold: of two levels neither may be the stricter one, as of restricted and offline.
+fn bounds(config: &Config, asked: &Asked<'_>) -> Result<Vec<Found>, PolicyError> {
+    let outer = outer(config, asked, Key::Ceiling)?;
+    let mut bounds = Vec::new();
+    let mut nearer = false;
+    if let Some(namespace) = asked.namespace {
+        let of_namespace = Namespace::of(config, namespace)?;
+        nearer = of_namespace.ceiling.is_some() || of_namespace.label.is_some() && !of_namespace.only_tightens;
+        bounds.extend(of_namespace.label);
+        bounds.extend(of_namespace.ceiling);
     }
+    if !nearer || asked.pod_is_claimed {
+        bounds.push(outer);
+    }
+    // The cluster's word is for pods that are yet to start; this one's was heard when its sandbox was created.
+    if asked.sandbox.is_some() && !asked.pod_is_claimed {
+        bounds.retain(|bound| !bound.of_cluster);
+    }
+    Ok(bounds)
 }
 
 fn default(config: &Config, asked: &Asked<'_>) -> Result<Policy, PolicyError> {
-    let Found { mut policy, origin, .. } = nearest(config, asked, Key::Default)?;
+    let Found { mut policy, origin, .. } = nearest_default(config, asked)?;
     policy.origin = if origin == "`default`" { "the default".into() } else { origin };
     match &asked.sandbox {
         Some(sandbox) if !asked.pod_is_claimed || sandbox.at_least_as_strict_as(&policy) => {
@@ -143,43 +157,62 @@ fn default(config: &Config, asked: &Asked<'_>) -> Result<Policy, PolicyError> {
     }
 }
 
-/// What holds for the namespace, or the engine, or everything.
-fn nearest(config: &Config, asked: &Asked<'_>, key: Key) -> Result<Found, PolicyError> {
-    let engine = asked.engine.and_then(|engine| Some((engine, key.of(config.engines.get(&engine)?)?)));
-    let outer = match (engine, key) {
-        (Some((engine, name)), _) => {
-            Found::configured(config, name, format!("engines.{}.{}", engine.name(), key.name()))?
-        }
-        (None, Key::Default) => Found::configured(config, &config.default, "`default`".into())?,
-        (None, Key::Ceiling) => Found::configured(config, &config.ceiling, "`ceiling`".into())?,
+/// The default of the namespace, or the engine, or everything.
+fn nearest_default(config: &Config, asked: &Asked<'_>) -> Result<Found, PolicyError> {
+    let outer = outer(config, asked, Key::Default)?;
+    let Some(namespace) = asked.namespace else { return Ok(outer) };
+    let of_namespace = Namespace::of(config, namespace)?;
+    let label = match (of_namespace.label, of_namespace.ceiling) {
+        (Some(label), Some(ceiling)) => Some(label.within(ceiling)),
+        (label, _) => label,
     };
-    let inner = asked.namespace.map(|name| of_namespace(config, name, key, &outer)).transpose()?.flatten();
+    let inner = match label {
+        Some(label) if of_namespace.only_tightens && !label.policy.at_least_as_strict_as(&outer.policy) => None,
+        Some(label) => Some(label),
+        None => of_namespace.default,
+    };
     Ok(match inner {
         Some(inner) if !asked.pod_is_claimed || inner.policy.at_least_as_strict_as(&outer.policy) => inner,
         _ => outer,
     })
 }
 
-/// What the namespace's entry says, or its label. An entry with a default has the last word; one with only a ceiling bounds
-/// what the label may bring.
-fn of_namespace(config: &Config, namespace: &str, key: Key, outer: &Found) -> Result<Option<Found>, PolicyError> {
-    let entry = config.namespace(namespace);
-    let own = |key: Key| {
-        let found = entry.and_then(|(table, choice)| Some((table, key.of(choice)?)));
-        let origin = |table: &str| format!("namespaces.{table:?}.{}", key.name());
-        found.map(|(table, name)| Found::configured(config, name, origin(table))).transpose()
-    };
-    let label = match own(Key::Default)? {
-        Some(_) => None,
-        None => of_cluster(config, namespace)?,
-    };
-    let ceiling = own(Key::Ceiling)?;
-    let Some(label) = label else { return own(key) };
-    Ok(Some(match (config.kubernetes.namespace_labels, ceiling, key) {
-        (Follow::Follow, Some(ceiling), _) | (Follow::Tighten, Some(ceiling), Key::Ceiling) => label.within(ceiling),
-        (Follow::Tighten, ..) if !label.policy.at_least_as_strict_as(&outer.policy) => return Ok(None),
-        _ => label,
-    }))
+/// What holds for the engine, or everything.
+fn outer(config: &Config, asked: &Asked<'_>, key: Key) -> Result<Found, PolicyError> {
+    let engine = asked.engine.and_then(|engine| Some((engine, key.of(config.engines.get(&engine)?)?)));
+    match (engine, key) {
+        (Some((engine, name)), _) => {
+            Found::configured(config, name, format!("engines.{}.{}", engine.name(), key.name()))
+        }
+        (None, Key::Default) => Found::configured(config, &config.default, "`default`".into()),
+        (None, Key::Ceiling) => Found::configured(config, &config.ceiling, "`ceiling`".into()),
+    }
+}
+
+/// What is said of a namespace. An entry with a default has the last word; one with only a ceiling bounds what the label may
+/// bring.
+struct Namespace {
+    default: Option<Found>,
+    ceiling: Option<Found>,
+    /// What the cluster says, where that counts.
+    label: Option<Found>,
+    /// Whether the label does not stand for what holds elsewhere, but beside it.
+    only_tightens: bool,
+}
+
+impl Namespace {
+    fn of(config: &Config, namespace: &str) -> Result<Self, PolicyError> {
+        let entry = config.namespace(namespace);
+        let own = |key: Key| {
+            let found = entry.and_then(|(table, choice)| Some((table, key.of(choice)?)));
+            let origin = |table: &str| format!("namespaces.{table:?}.{}", key.name());
+            found.map(|(table, name)| Found::configured(config, name, origin(table))).transpose()
+        };
+        let (default, ceiling) = (own(Key::Default)?, own(Key::Ceiling)?);
+        let label = if default.is_some() { None } else { of_cluster(config, namespace)? };
+        let only_tightens = config.kubernetes.namespace_labels == Follow::Tighten;
+        Ok(Self { default, ceiling, label, only_tightens })
+    }
 }
 
 /// What the cluster says of a namespace, where it is synced to this node and the administrator follows it.
