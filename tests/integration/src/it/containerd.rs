@@ -11,6 +11,7 @@ use std::rc::Rc;
 use anyhow::{Context, Result};
 use serde_json::json;
 
+use crate::cases::sandbox;
 use crate::command;
 use crate::cri::{Cri, Pod, SOCKET, describe};
 use crate::docker::daemon;
@@ -22,6 +23,9 @@ pub const IMAGE: &str = "docker.io/library/bb:1";
 const PAUSE: &str = "docker.io/library/pause:1";
 /// A runtime that is told `restricted`.
 pub const TOLD: &str = "/usr/local/bin/lockc-restricted";
+/// gVisor with this machine's flags, and lockc in front of it.
+pub const GVISOR: &str = "/usr/local/bin/gvisor";
+pub const LOCKC_GVISOR: &str = "/usr/local/bin/lockc-gvisor";
 /// What holds for the namespaces of the cases: `default` has no entry.
 const NAMESPACES: &str = "\
 [namespaces.trusted]\ndefault = 'privileged'\nceiling = 'privileged'\n\
@@ -60,6 +64,13 @@ impl Containerd {
         let put = |path: &str, text: &str| fs::write(path, text).with_context(|| format!("cannot write {path}"));
         put("/etc/lockc/lockc.d/40-namespaces.toml", NAMESPACES)?;
         put(TOLD, &format!("#!/bin/sh\nexec {WRAPPER} --lockc-policy restricted \"$@\"\n"))?;
+        for (path, before) in [
+            (GVISOR, sandbox::RUNSC.to_owned()),
+            (LOCKC_GVISOR, format!("{WRAPPER} --lockc-runtime {}", sandbox::RUNSC)),
+        ] {
+            put(path, &format!("#!/bin/sh\nexec {before} {} \"$@\"\n", sandbox::FLAGS.join(" ")))?;
+            fs::set_permissions(path, fs::Permissions::from_mode(0o755)).context("cannot make a script executable")?;
+        }
         fs::set_permissions(TOLD, fs::Permissions::from_mode(0o755)).context("cannot make a script executable")?;
         network()?;
         put("/etc/containerd/config.toml", &config(version.trim_start_matches('v').starts_with("1.")))?;

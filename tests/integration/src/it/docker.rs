@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use serde_json::json;
 
+use crate::cases::sandbox;
 use crate::command::{self, Run};
 use crate::demo::SHARED;
 use crate::launch::{Runtime, WRAPPER};
@@ -24,6 +25,9 @@ pub const CONFIG: &str = "/etc/docker/daemon.json";
 /// What dockerd's BuildKit executes instead of runc: a link that the cases of it set.
 pub const BUILDER: &str = "/usr/local/bin/lockc-it-builder";
 
+/// gVisor, by its own name for it; beside it lockc in front of it.
+pub const GVISOR: &str = "runsc";
+
 /// A running Docker.
 pub struct Docker {
     pub version: String,
@@ -33,8 +37,11 @@ impl Docker {
     /// Configures and starts containerd and dockerd, imports the busybox image.
     pub fn start(plain: bool) -> Result<Self> {
         let mut runtimes = serde_json::Map::new();
+        runtimes.insert(GVISOR.into(), json!({"path": sandbox::RUNSC, "runtimeArgs": sandbox::FLAGS}));
         if !plain {
             runtimes.insert("lockc".into(), json!({ "path": WRAPPER }));
+            let args = [&["--lockc-runtime", sandbox::RUNSC], &sandbox::FLAGS[..]].concat();
+            runtimes.insert(Self::of_level(GVISOR), json!({"path": WRAPPER, "runtimeArgs": args}));
             for level in LEVELS {
                 runtimes
                     .insert(Self::of_level(level), json!({"path": WRAPPER, "runtimeArgs": ["--lockc-policy", level]}));

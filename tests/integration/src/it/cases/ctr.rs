@@ -75,7 +75,7 @@ const fn case(name: &'static str, code: fn(&mut Lab, Runtime) -> Result<String>)
 }
 
 /// A container in the background, removed when dropped.
-struct Background(String);
+pub struct Background(pub String);
 
 impl Drop for Background {
     fn drop(&mut self) {
@@ -86,7 +86,7 @@ impl Drop for Background {
 }
 
 /// `ctr run -d`.
-fn background(binary: &str, options: &[&str]) -> Result<(Background, Run)> {
+pub fn background(binary: &str, options: &[&str]) -> Result<(Background, Run)> {
     let c = Background(fresh_id());
     let mut words = vec!["ctr", "run", "-d", "--null-io", "--runc-binary", binary];
     words.extend(options);

@@ -26,12 +26,12 @@ mod own;
 mod paths;
 mod podman_pods;
 mod podman_rootless;
-mod podman_sandbox;
 mod podman_select;
 mod podman_standards;
 mod podman_work;
 mod pseudo;
 mod reads;
+pub mod sandbox;
 mod sockets;
 mod standards;
 mod storage;
@@ -204,15 +204,16 @@ pub fn all() -> Vec<Case> {
         docker_standards::ROWS,
         explain::DOCKER,
         engine_errors::ROWS,
+        sandbox::DOCKER,
     ];
-    let containerd = [cri_select::ROWS, cri_standards::ROWS, cri_work::ROWS, ctr::ROWS];
+    let containerd = [cri_select::ROWS, cri_standards::ROWS, cri_work::ROWS, ctr::ROWS, sandbox::CONTAINERD];
     let podman = [
         podman_select::ROWS,
         podman_work::ROWS,
         podman_standards::ROWS,
         podman_pods::ROWS,
         crio::ROWS,
-        podman_sandbox::ROWS,
+        sandbox::PODMAN,
         podman_rootless::ROWS,
     ];
     let mut cases = Vec::new();

@@ -122,6 +122,8 @@ const THOROUGH: &[&str] = &[
     "storage/fuse-overlayfs@runc",
     "guard/enforce@runc",
     "lifecycle/hundred-containers",
+    "docker/gvisor",
+    "ctr/gvisor",
     "docker/shared-namespaces",
     "docker/annotation-before-label",
     "docker/explain-label",
