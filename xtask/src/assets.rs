@@ -20,7 +20,6 @@ const GUEST_SH: &str = include_str!("../vm/guest.sh");
 const GUEST_SERVICE: &str = include_str!("../vm/guest.service");
 const ROOTFS_SH: &str = include_str!("../vm/rootfs.sh");
 const IMAGE_SH: &str = include_str!("../vm/image.sh");
-const KUBERNETES_SH: &str = include_str!("../vm/kubernetes.sh");
 const WORKLOADS_SH: &str = include_str!("../vm/workloads.sh");
 /// Programs of the workloads' image that are compiled when it is made.
 const WORKLOAD_SOURCES: [(&str, &str); 2] =
@@ -123,7 +122,8 @@ pub fn used(path: &Path) {
     let _ = File::open(path).and_then(|file| file.set_modified(std::time::SystemTime::now()));
 }
 
-fn stamp(parts: &[&str]) -> String {
+/// The hash by which an asset is named.
+pub fn stamp(parts: &[&str]) -> String {
     let mut hash = Sha256::new();
     for part in parts {
         hash.update(part.as_bytes());
@@ -151,21 +151,8 @@ pub fn workloads() -> Result<PathBuf> {
     Ok(cache()?.join(format!("workloads-{WORKLOAD_SUITE}-{stamp}.img")))
 }
 
-/// The folder of a Kubernetes API server, its database and its client, which is made when it is first asked for.
-pub fn api_server() -> Result<PathBuf> {
-    let done = cache()?.join(format!("kubernetes-{}", stamp(&[KUBERNETES_SH])));
-    if !done.is_dir() {
-        setup::go()?;
-        let logs = cache()?.join("logs");
-        let maker = Maker { mirror: apt::debian_mirror()?, keyring: setup::keyring()?, logs, cache: cache()? };
-        ui::step("building an API server from Debian's source (some minutes, once)", || maker.kubernetes(&done))?;
-    }
-    used(&done);
-    Ok(done)
-}
-
 /// Makes what is missing, two at a time.
-pub fn ensure_all(logs: &Path) -> Result<()> {
+pub fn ensure_all() -> Result<()> {
     let mut jobs: VecDeque<(String, Job)> = VecDeque::new();
     for suite in ["trixie", "sid"] {
         if !cache()?.join(image_name(suite)).is_file() {
@@ -196,8 +183,7 @@ pub fn ensure_all(logs: &Path) -> Result<()> {
             let _ = fs::remove_dir_all(entry.path());
         }
     }
-    let (mirror, keyring) = (apt::debian_mirror()?, setup::keyring()?);
-    let maker = Maker { mirror, keyring, logs: logs.to_owned(), cache: cache()? };
+    let maker = Maker::new()?;
     let queue = Mutex::new(jobs);
     let failures = Mutex::new(Vec::new());
     let next = || queue.lock().ok().and_then(|mut queue| queue.pop_front());
@@ -225,14 +211,20 @@ enum Job {
     Workloads,
 }
 
-struct Maker {
+/// Runs the scripts that make assets.
+pub struct Maker {
     mirror: String,
     keyring: PathBuf,
-    logs: PathBuf,
+    pub logs: PathBuf,
     cache: PathBuf,
 }
 
 impl Maker {
+    pub fn new() -> Result<Self> {
+        let cache = cache()?;
+        Ok(Self { mirror: apt::debian_mirror()?, keyring: setup::keyring()?, logs: cache.join("logs"), cache })
+    }
+
     fn make(&self, job: Job) -> Result<()> {
         match job {
             Job::Kernel(kernel) => self.kernel(kernel),
@@ -289,15 +281,6 @@ impl Maker {
         self.finish(&out, &done, "workloads-")
     }
 
-    fn kubernetes(&self, done: &Path) -> Result<()> {
-        let scratch = self.scratch()?;
-        let out = scratch.path().join("out");
-        let mut command = self.script(KUBERNETES_SH);
-        command.env("OUT", &out).env("WORK", scratch.path().join("work"));
-        self.retry(&mut command, "kubernetes")?;
-        self.finish(&out, done, "kubernetes-")
-    }
-
     fn tree(&self, suite: &str, variant: &str, packages: &str, name: &str, prefix: &str) -> Result<PathBuf> {
         let done = self.cache.join(name);
         if !done.is_file() {
@@ -312,7 +295,7 @@ impl Maker {
     }
 
     /// A script of ours; those that make file systems need root's view of owners.
-    fn script(&self, text: &str) -> Command {
+    pub fn script(&self, text: &str) -> Command {
         let mut command = if apt::is_root() { Command::new("bash") } else { Command::new("fakeroot") };
         if !apt::is_root() {
             command.arg("bash");
@@ -324,7 +307,7 @@ impl Maker {
     }
 
     /// Downloads fail now and then; apt's own retries do not cover everything.
-    fn retry(&self, command: &mut Command, name: &str) -> Result<()> {
+    pub fn retry(&self, command: &mut Command, name: &str) -> Result<()> {
         let mut attempt = 1;
         loop {
             let log = self.logs.join(format!("{name}-{attempt}.log"));
@@ -339,7 +322,7 @@ impl Maker {
         }
     }
 
-    fn scratch(&self) -> Result<tempfile::TempDir> {
+    pub fn scratch(&self) -> Result<tempfile::TempDir> {
         tempfile::Builder::new()
             .prefix("making-")
             .tempdir_in(&self.cache)
@@ -347,7 +330,7 @@ impl Maker {
     }
 
     /// Gives `made` its name and removes those of its kind that nobody has used lately.
-    fn finish(&self, made: &Path, done: &Path, prefix: &str) -> Result<()> {
+    pub fn finish(&self, made: &Path, done: &Path, prefix: &str) -> Result<()> {
         fs::rename(made, done).with_context(|| format!("cannot move {} to {}", made.display(), done.display()))?;
         used(done);
         for entry in fs::read_dir(&self.cache).context("cannot list the cache")?.flatten() {

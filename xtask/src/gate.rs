@@ -10,11 +10,9 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 
 use crate::assets::{KERNELS, Kernel};
+use crate::kubernetes::{self, NODE};
 use crate::report::{Case, Outcome, Report};
-use crate::{build, fuzz, kubernetes, setup, suite, ui};
-
-/// With the program for Kubernetes' nodes.
-const NODE: &str = "lockc-bpf/kubernetes";
+use crate::{build, fuzz, setup, suite, ui};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -61,6 +59,7 @@ pub fn run(args: &Args) -> Result<bool> {
         lints(&mut report)?;
         chart(&mut report);
         unit_tests(&mut report)?;
+        admission(args.everything, &mut report)?;
         fuzz::run(None, fuzz::SECONDS, &mut report)?;
     }
     if !args.unit_only {
@@ -117,6 +116,18 @@ fn chart(report: &mut Report) {
         Err(error) => Outcome::Failed(format!("{error:#}")),
     };
     report.add("checks", NAME, outcome, start.elapsed());
+}
+
+/// Kubernetes' own admission plugin takes minutes to build.
+fn admission(everything: bool, report: &mut Report) -> Result<()> {
+    const NAME: &str = "the admission policy by Kubernetes' own plugin";
+    if everything {
+        check(report, NAME, &mut kubernetes::judged()?);
+    } else {
+        let why = "with --everything, or cargo xtask chart --check --admission";
+        report.add("checks", NAME, Outcome::Skipped(why.into()), Duration::ZERO);
+    }
+    Ok(())
 }
 
 /// The advisory database is a git repository that not every machine reaches: that is said, not hidden, and is no failure.

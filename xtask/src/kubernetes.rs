@@ -1,5 +1,5 @@
-//! The chart: rendered as Helm does it, compared with the manifests beside it; and what its part of the suite works with, a real API
-//! server among it.
+//! The chart: rendered by Helm, compared with the manifests beside it; and what its part of the suite works with, a real
+//! cluster's programs among it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,24 +9,36 @@ use anyhow::{Context, Result, bail};
 
 use crate::build::Arch;
 use crate::dist::{self, Kind};
-use crate::{assets, build, root, setup, ui};
+use crate::{build, root, ui, upstream};
 
+const PLACE: &str = "packaging/kubernetes";
+/// With the program for Kubernetes' nodes.
+pub const NODE: &str = "lockc-bpf/kubernetes";
 const CHART: &str = "packaging/kubernetes/chart/lockc";
 const MANIFESTS: &str = "packaging/kubernetes/manifests/lockc.yaml";
-const EXAMPLES: &str = "packaging/kubernetes/examples";
 
 #[derive(clap::Args)]
 pub struct Args {
     /// Write the manifests beside the chart instead of printing them
     #[arg(long)]
     write: bool,
+    /// Print nothing: say whether Helm accepts the chart and the manifests beside it are what it renders
+    #[arg(long, conflicts_with = "write")]
+    check: bool,
+    /// With --check: let Kubernetes' own plugin judge by the chart's admission policy too, all that the unit tests ask of it
+    #[arg(long, requires = "check")]
+    admission: bool,
     /// More values, as for `helm template --values`
-    #[arg(long, value_name = "FILE", conflicts_with = "write")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["write", "check"])]
     values: Vec<PathBuf>,
 }
 
 /// `cargo xtask chart`.
 pub fn command(args: &Args) -> Result<bool> {
+    if args.check {
+        check()?;
+        return Ok(!args.admission || judged()?.status().context("cannot run cargo")?.success());
+    }
     let text = render(&args.values)?;
     if args.write {
         fs::write(root().join(MANIFESTS), text).with_context(|| format!("cannot write {MANIFESTS}"))?;
@@ -36,20 +48,36 @@ pub fn command(args: &Args) -> Result<bool> {
     Ok(true)
 }
 
-/// The chart's objects in the namespace `lockc-system`, by the engine that Helm uses: Go's templates and sprig.
+/// The chart's objects in the namespace `lockc-system`.
 fn render(values: &[PathBuf]) -> Result<String> {
-    setup::go()?;
-    let program = build::target()?.join("render-chart");
-    let source = root().join("packaging/kubernetes/render/main.go");
-    let mut go = Command::new("go");
-    go.args(["build", "-o"]).arg(&program).arg(source).env("GO111MODULE", "off").env("GOPATH", "/usr/share/gocode");
-    go.env("GOCACHE", assets::cache()?.join("go")).env("CGO_ENABLED", "0");
-    ui::capture(&mut go).context("cannot build the chart's renderer")?;
-    ui::capture(Command::new(program).arg(root().join(CHART)).args(["lockc", "lockc-system"]).args(values))
+    let mut helm = upstream::helm_command()?;
+    helm.args(["template", "lockc"]).arg(root().join(CHART)).args(["--namespace", "lockc-system"]);
+    for file in values {
+        helm.arg("--values").arg(file);
+    }
+    ui::capture(&mut helm)
 }
 
-/// Whether the manifests are the chart's.
+/// Values that the chart must refuse, with what it then says: a wrong name, a wrong type, no such level, and levels that any pod
+/// could name.
+const REFUSED: [(&str, &str); 4] = [
+    ("sync.rsync=5", "rsync"),
+    ("sync.resync=often", "resync"),
+    ("node.levels={strict}", "levels"),
+    ("admissionPolicy.create=false", "any pod could name"),
+];
+
+/// Whether Helm accepts the chart, and the manifests are what it renders.
 pub fn check() -> Result<()> {
+    let run = |words: &[&str]| ui::capture(upstream::helm_command()?.args(words).arg(root().join(CHART)));
+    run(&["lint", "--strict"])?;
+    for (value, says) in REFUSED {
+        match run(&["template", "--set", value]) {
+            Err(error) if format!("{error:#}").contains(says) => {}
+            Err(error) => return Err(error.context(format!("--set {value} is refused, but not for {says}"))),
+            Ok(_) => bail!("the chart takes --set {value}"),
+        }
+    }
     let there = fs::read_to_string(root().join(MANIFESTS)).with_context(|| format!("cannot read {MANIFESTS}"))?;
     if render(&[])? == there {
         Ok(())
@@ -58,23 +86,25 @@ pub fn check() -> Result<()> {
     }
 }
 
-/// A folder with the test program, the chart's objects, lockc's image and package, and a cluster's programs.
+/// The unit tests of what is for Kubernetes, with its own plugin for admission policies beside the tests' evaluator.
+pub fn judged() -> Result<Command> {
+    let mut cargo = build::cargo();
+    cargo.args(["nextest", "run", "--package", "lockc-bpf", "--test", "kubernetes", "--status-level", "fail"]);
+    cargo.args(["--features", NODE]).env("LOCKC_ADMISSION_JUDGE", upstream::judge()?);
+    Ok(cargo)
+}
+
+/// A folder with the test program, `packaging/kubernetes`, lockc's image and package, and a cluster's programs.
 pub fn folder(programs: &Path) -> Result<PathBuf> {
     let folder = build::target()?.join("kubernetes");
     let _ = fs::remove_dir_all(&folder);
-    fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    let beside = folder.join(PLACE);
+    fs::create_dir_all(&beside).with_context(|| format!("cannot create {}", beside.display()))?;
     dist::make(&folder, None, &[Kind::Deb, Kind::Image], Arch::X86)?;
-    let write =
-        |name: &str, text: String| fs::write(folder.join(name), text).with_context(|| format!("cannot write {name}"));
-    write("lockc.yaml", render(&[])?)?;
-    let values = folder.join("values.yaml");
-    write("values.yaml", "uninstall: true\n".into())?;
-    write("uninstall.yaml", render(&[values])?)?;
+    ui::capture(Command::new("cp").arg("-rT").arg(root().join(PLACE)).arg(&beside))?;
     let mut copy = Command::new("cp");
-    copy.arg("-r").arg(programs.join("lockc-it")).arg(root().join(EXAMPLES));
-    for program in ["kube-apiserver", "kubectl", "etcd"] {
-        copy.arg(assets::api_server()?.join(program));
-    }
-    ui::capture(copy.arg(&folder))?;
+    copy.arg("-rd").arg(programs.join("lockc-it")).arg(upstream::helm()?);
+    copy.arg(upstream::cluster()?.join(".")).arg(&folder);
+    ui::capture(&mut copy)?;
     Ok(folder)
 }

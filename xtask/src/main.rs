@@ -19,6 +19,7 @@ mod setup;
 mod suite;
 mod system;
 mod ui;
+mod upstream;
 mod vm;
 
 use std::path::PathBuf;
@@ -69,11 +70,10 @@ enum Command {
         cargo xtask dist --check-reproducible\n\n\
         Exit status: 0 when everything was made (and is reproducible, where asked), 1 otherwise.")]
     Dist(dist::Args),
-    /// Print the objects of the Helm chart with its own values, or write them beside it
-    #[command(
-        after_help = "Examples:\n  cargo xtask chart\n  cargo xtask chart --write && git diff packaging/kubernetes\n  \
-        cargo xtask chart --values my-values.yaml"
-    )]
+    /// Print the objects of the Helm chart with its own values, write them beside it, or check it
+    #[command(after_help = "Examples:\n  cargo xtask chart\n  cargo xtask chart --check --admission\n  \
+        cargo xtask chart --write && git diff packaging/kubernetes\n  \
+        cargo xtask chart --values my-values.yaml")]
     Chart(kubernetes::Args),
     /// Write the pages of docs/ that come from tables in the code
     #[command(after_help = "Examples:\n  cargo xtask docs && git diff docs")]

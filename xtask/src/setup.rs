@@ -37,13 +37,6 @@ const FOR_EBPF: &[(&str, &str)] = &[
     ("libffi-dev", "bpf-linker"),
 ];
 
-/// Go, for what Kubernetes has in that language.
-const FOR_KUBERNETES: &[(&str, &str)] = &[
-    ("golang-go", "builds the chart's renderer, and an API server"),
-    ("golang-github-masterminds-sprig-dev", "the functions of Helm's templates"),
-    ("golang-github-ghodss-yaml-dev", "values of charts"),
-];
-
 const BPF_LINKER: &str = "0.13.0";
 const NEXTEST: &str = "0.9.143";
 const DENY: &str = "0.20.2";
@@ -60,7 +53,7 @@ pub fn run(vms: bool) -> Result<()> {
     packages(vms, own_nightly.is_some(), &logs)?;
     // Downloads and file systems on one side, compilers on the other: together they take little longer than either.
     std::thread::scope(|scope| {
-        let machines = scope.spawn(|| if vms { assets::ensure_all(&logs) } else { Ok(()) });
+        let machines = scope.spawn(|| if vms { assets::ensure_all() } else { Ok(()) });
         let tools = tools(own_nightly.is_some(), &logs);
         machines.join().unwrap_or_else(|_| bail!("making the machines panicked"))?;
         tools
@@ -85,9 +78,9 @@ fn packages(vms: bool, own_nightly: bool, logs: &Path) -> Result<()> {
     installed(&wanted, logs)
 }
 
-/// What rendering the chart and building an API server need.
+/// What building Kubernetes' own programs needs.
 pub fn go() -> Result<()> {
-    installed(FOR_KUBERNETES, &assets::cache()?.join("logs"))
+    installed(&[("golang-go", "builds Kubernetes' programs")], &assets::cache()?.join("logs"))
 }
 
 /// What building for another architecture needs.
@@ -104,7 +97,7 @@ pub fn cross(arch: Arch) -> Result<()> {
 }
 
 /// Installs those of `wanted` that are missing, and says why.
-fn installed(wanted: &[(&str, &str)], logs: &Path) -> Result<()> {
+pub fn installed(wanted: &[(&str, &str)], logs: &Path) -> Result<()> {
     let names: Vec<&str> = wanted.iter().map(|(name, _)| *name).collect();
     let missing = apt::missing(&names)?;
     if missing.is_empty() {

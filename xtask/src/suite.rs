@@ -35,6 +35,8 @@ const WORK: &str = "work";
 /// The tier that leaves nothing out.
 const ALL: &str = "all";
 const TIMEOUT: Duration = Duration::from_secs(2700);
+/// A cluster's programs and a dozen pods, all emulated.
+const TIMEOUT_OF_A_CLUSTER: Duration = Duration::from_secs(5400);
 /// How long a part may take at the end of the gate's time.
 const GRACE: Duration = Duration::from_secs(1320);
 
@@ -92,7 +94,10 @@ pub fn run(
         for _ in 0..2 {
             scope.spawn(|| {
                 while let Some(job) = next() {
-                    let needs = if job.part == KUBERNETES { GRACE } else { Duration::ZERO };
+                    let (needs, timeout) = match job.part {
+                        KUBERNETES => (TIMEOUT, TIMEOUT_OF_A_CLUSTER),
+                        _ => (Duration::ZERO, TIMEOUT),
+                    };
                     if end.is_some_and(|end| end < Instant::now() + needs) {
                         too_late(&job, &report);
                         continue;
@@ -100,8 +105,8 @@ pub fn run(
                     match folders.of(job.part) {
                         Ok(folder) => {
                             // A machine at work at the end gets some more time, so that its cases have a verdict.
-                            let rest = end.map_or(TIMEOUT, |end| end.saturating_duration_since(Instant::now()) + GRACE);
-                            run_job(&job, &folder, filter, TIMEOUT.min(rest), &report);
+                            let rest = end.map_or(timeout, |end| end.saturating_duration_since(Instant::now()) + GRACE);
+                            run_job(&job, &folder, filter, timeout.min(rest), &report);
                         }
                         Err(error) => missing(&job, &job.expected, &format!("{error:#}"), Duration::ZERO, &report),
                     }

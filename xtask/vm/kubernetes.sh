@@ -1,9 +1,9 @@
 #!/bin/bash
-# kubernetes.sh: a real API server with its database and its client, from Debian's sources and packages; nothing is installed.
+# kubernetes.sh: a real cluster's programs, from Debian's sources and packages; nothing is installed.
 #
-# In (environment): MIRROR, OUT (a new folder), WORK (scratch). Out: OUT/{kube-apiserver,kubectl,etcd}.
-# Debian has no package of the API server, but its source package has all of Kubernetes, its libraries included; Debian's own Go
-# builds it. What the source package leaves out, the OpenAPI definitions, is generated as Kubernetes' own build does it.
+# In (environment): MIRROR, OUT (a new folder), WORK (scratch). Out: OUT/{etcd,kube-apiserver,kube-controller-manager,kube-scheduler,
+# kubelet,kubectl}. Debian has no packages of them but of the client, but its source package has all of Kubernetes, its libraries
+# included; Debian's own Go builds it. What the source package leaves out, the OpenAPI definitions, is generated as Kubernetes' own build does it.
 set -euo pipefail
 : "${MIRROR:?}" "${OUT:?}" "${WORK:?}"
 version=1.20.2
@@ -28,6 +28,50 @@ folders=$(find -L vendor/k8s.io pkg cmd -name '*.go' -not -name 'zz_*' -not -pat
   | xargs -n1 dirname | sort -u | sed 's,^,k8s.io/kubernetes/,' | paste -sd,)
 "$WORK/openapi-gen" --logtostderr -i "$folders" -p k8s.io/kubernetes/pkg/generated/openapi -O zz_generated.openapi \
   -h /dev/null -r "$WORK/violations"
-name=k8s.io/kubernetes/vendor/k8s.io/component-base/version
-go build -ldflags "-s -w -X $name.gitVersion=v$version -X $name.gitMajor=1 -X $name.gitMinor=20" -o "$OUT" \
-  ./cmd/kube-apiserver ./cmd/kubectl
+# One program under several names: they have most of their code in common.
+mkdir cmd/kubernetes
+cat > cmd/kubernetes/main.go << 'EOF'
+package main
+
+import (
+	"math/rand"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+	"k8s.io/component-base/logs"
+	kubectl "k8s.io/kubectl/pkg/cmd"
+	apiserver "k8s.io/kubernetes/cmd/kube-apiserver/app"
+	manager "k8s.io/kubernetes/cmd/kube-controller-manager/app"
+	scheduler "k8s.io/kubernetes/cmd/kube-scheduler/app"
+	kubelet "k8s.io/kubernetes/cmd/kubelet/app"
+)
+
+func main() {
+	rand.Seed(time.Now().UnixNano())
+	command, known := map[string]func() *cobra.Command{
+		"kube-apiserver":          apiserver.NewAPIServerCommand,
+		"kube-controller-manager": manager.NewControllerManagerCommand,
+		"kube-scheduler":          func() *cobra.Command { return scheduler.NewSchedulerCommand() },
+		"kubelet":                 kubelet.NewKubeletCommand,
+		"kubectl":                 kubectl.NewDefaultKubectlCommand,
+	}[filepath.Base(os.Args[0])]
+	if !known {
+		os.Stderr.WriteString("no program of Kubernetes: " + os.Args[0] + "\n")
+		os.Exit(2)
+	}
+	logs.InitLogs()
+	defer logs.FlushLogs()
+	if err := command().Execute(); err != nil {
+		os.Exit(1)
+	}
+}
+EOF
+flags="-s -w"
+for name in client-go/pkg component-base; do
+  name=k8s.io/kubernetes/vendor/k8s.io/$name/version
+  flags+=" -X $name.gitVersion=v$version -X $name.gitMajor=1 -X $name.gitMinor=20"
+done
+go build -ldflags "$flags" -o "$OUT" ./cmd/kubernetes
+for program in kube-apiserver kube-controller-manager kube-scheduler kubelet kubectl; do ln -s kubernetes "$OUT/$program"; done

@@ -3,7 +3,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{
+    collections::BTreeMap,
+    ffi::OsStr,
+    fs,
+    io::Write as _,
+    path::Path,
+    process::{Command, Stdio},
+};
 
 use cel::{Context, Program, Value as Cel};
 use k8s_openapi::api::{
@@ -123,8 +130,32 @@ impl Admission {
                 other => panic!("{}: {other:?}", validation.expression),
             }
         }
+        if let Some(judge) = std::env::var_os("LOCKC_ADMISSION_JUDGE") {
+            let answer = ask(&judge, namespace, old, object);
+            assert_eq!(answer.is_none(), refusals.is_empty(), "{object}: {answer:?}, {refusals:?}");
+            let same = answer.is_none_or(|answer| refusals.iter().any(|refusal| answer.ends_with(refusal)));
+            assert!(same, "{object}: other words than {refusals:?}");
+        }
         refusals
     }
+}
+
+/// The answer of Kubernetes' own plugin (`cargo xtask chart --check --admission` builds it): why it refuses the request.
+fn ask(judge: &OsStr, namespace: &Value, old: Option<&Value>, object: &Value) -> Option<String> {
+    let mut namespace = namespace.clone();
+    // The API server labels each namespace with its name.
+    namespace["metadata"]["labels"]["kubernetes.io/metadata.name"] = namespace["metadata"]["name"].clone();
+    let request = json!({ "namespace": namespace, "object": object, "old": old });
+    let mut child = Command::new(judge)
+        .arg(packaging().join("manifests/lockc.yaml"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(request.to_string().as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "the judge failed on {request}");
+    serde_json::from_slice(&output.stdout).unwrap()
 }
 
 fn namespace(label: Option<&str>) -> Value {
@@ -218,6 +249,22 @@ fn what_crio_writes_no_pod_writes() {
         let mut other = pod(None, None);
         other["metadata"][place] = json!({ "io.kubernetes.cri-o.userns-mode": "auto", "app": "web" });
         assert!(admission.refusals(&namespace, None, &other).is_empty());
+    }
+}
+
+/// The binding says so; the plugin knows which namespaces it selects.
+#[test]
+fn the_clusters_own_pods_are_not_judged() {
+    let chart = chart();
+    let binding = chart.iter().find(|object| object["kind"] == "ValidatingAdmissionPolicyBinding").unwrap();
+    let exempt = &binding["spec"]["matchResources"]["namespaceSelector"]["matchExpressions"][0];
+    assert_eq!(exempt["operator"], "NotIn");
+    assert_eq!(exempt["values"], json!(["kube-system", "lockc-system"]));
+    let Some(judge) = std::env::var_os("LOCKC_ADMISSION_JUDGE") else { return };
+    for (name, refused) in [("kube-system", false), ("lockc-system", false), ("kube-system-2", true)] {
+        let namespace = json!({ "metadata": { "name": name } });
+        let answer = ask(&judge, &namespace, None, &pod(Some("privileged"), Some("lockc")));
+        assert_eq!(answer.is_some(), refused, "{name}: {answer:?}");
     }
 }
 

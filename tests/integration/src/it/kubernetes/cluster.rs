@@ -1,6 +1,8 @@
-//! etcd, the API server and its client, as root of the cluster.
+//! A cluster of one node: etcd, the API server, controllers, scheduler, the kubelet; and its clients, as root of it.
 
 use std::fs;
+use std::io::{self, Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
@@ -14,20 +16,22 @@ use crate::system::{sh, until};
 
 /// Where all of it keeps its files.
 const FOLDER: &str = "/run/cluster";
-/// Where the API server listens.
-pub const PORT: &str = "6443";
-/// Its certificate, with the authority that signed it.
-pub const CERTIFICATE: &str = "/run/cluster/certs/apiserver.crt";
-/// The chart's service account's.
-pub const NODE_TOKEN: &str = "of-the-node";
 pub const KUBECONFIG: &str = "/run/cluster/kubeconfig";
+pub const KUBELET_LOG: &str = "/run/cluster/kubelet.log";
+/// Where the kubelet finds the pods that no API server tells it of.
+pub const STATIC_PODS: &str = "/etc/kubernetes/manifests";
+/// The first address of the services' network is the API server's. It is the machine's own here, so that nobody has to
+/// translate it; and the node's too, of which a loopback address cannot be one.
+const ADDRESS: &str = "10.0.0.1";
+
+/// Where kubectl's proxy listens.
+const PROXY: &str = "127.0.0.1:8001";
 
 /// Starts a program that stays, with its output in a log.
-fn spawn(words: &[&str]) -> Result<u32> {
-    let name = words[0].trim_start_matches("./");
+fn spawn(name: &str, options: &[String]) -> Result<u32> {
     let log = fs::File::create(format!("{FOLDER}/{name}.log")).context("cannot write a log")?;
-    let mut command = Command::new(words[0]);
-    command.args(&words[1..]).stdin(Stdio::null()).stdout(log.try_clone().context("cannot share a log")?).stderr(log);
+    let mut command = Command::new(format!("./{name}"));
+    command.args(options).stdin(Stdio::null()).stdout(log.try_clone().context("cannot share a log")?).stderr(log);
     let mut child = command.spawn().with_context(|| format!("cannot start {name}"))?;
     let id = child.id();
     // Somebody has to wait for it when it ends.
@@ -35,31 +39,60 @@ fn spawn(words: &[&str]) -> Result<u32> {
     Ok(id)
 }
 
+fn log_of(name: &str) -> String {
+    sh(&format!("tail -n 5 {FOLDER}/{name}.log")).unwrap_or_default()
+}
+
 pub fn kubectl(words: &[&str]) -> Result<Run> {
+    kubectl_with(words, "")
+}
+
+/// With this on standard input.
+pub fn kubectl_with(words: &[&str], input: &str) -> Result<Run> {
     let mut all = vec!["./kubectl", "--kubeconfig", KUBECONFIG];
     all.extend(words);
-    command::run_for(300, &all, "")
+    command::run_for(600, &all, input)
+}
+
+/// The answer of the API server to a GET, null where it has none (yet): by kubectl's proxy, because a kubectl for each look
+/// takes seconds in emulation.
+pub fn get(path: &str) -> Result<Value> {
+    let answer = ask(path).unwrap_or_default();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_default();
+    if !head.lines().next().unwrap_or_default().contains(" 200 ") {
+        return Ok(Value::Null);
+    }
+    serde_json::from_str(body).with_context(|| format!("{path}: no JSON"))
+}
+
+/// Of HTTP/1.0 the body ends where the connection does.
+fn ask(path: &str) -> io::Result<String> {
+    let mut stream = TcpStream::connect(PROXY)?;
+    stream.set_read_timeout(Some(Duration::from_secs(60)))?;
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: {PROXY}\r\nAccept: application/json\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
 }
 
 /// Starts the database and the API server.
 pub fn start() -> Result<String> {
     fs::create_dir_all(FOLDER).context("cannot create a folder")?;
-    let tokens = format!(
-        "of-the-admin,admin,1,system:masters\n{NODE_TOKEN},system:serviceaccount:lockc-system:lockc,2,system:serviceaccounts\n"
-    );
-    fs::write(format!("{FOLDER}/tokens"), tokens).context("cannot write the tokens")?;
+    fs::write(format!("{FOLDER}/tokens"), "of-the-admin,admin,1,system:masters\n")
+        .context("cannot write the tokens")?;
     sh(&format!("openssl ecparam -name prime256v1 -genkey -noout -out {FOLDER}/key"))?;
-    let data = format!("--data-dir={FOLDER}/etcd");
-    spawn(&[
-        "./etcd",
-        &data,
-        "--listen-client-urls=http://127.0.0.1:2379",
-        "--advertise-client-urls=http://127.0.0.1:2379",
-        "--listen-peer-urls=http://127.0.0.1:2380",
-    ])?;
+    sh(&format!("ip addr add {ADDRESS}/32 dev lo"))?;
+    let etcd = [
+        format!("--data-dir={FOLDER}/etcd"),
+        "--listen-client-urls=http://127.0.0.1:2379".into(),
+        "--advertise-client-urls=http://127.0.0.1:2379".into(),
+        "--listen-peer-urls=http://127.0.0.1:2380".into(),
+    ];
+    spawn("etcd", &etcd)?;
+    let certificate = format!("{FOLDER}/certs/apiserver.crt");
     let config = json!({
         "apiVersion": "v1", "kind": "Config", "current-context": "it",
-        "clusters": [{"name": "it", "cluster": {"server": format!("https://127.0.0.1:{PORT}"), "certificate-authority": CERTIFICATE}}],
+        "clusters": [{"name": "it", "cluster": {"server": format!("https://{ADDRESS}"), "certificate-authority": certificate}}],
         "users": [{"name": "admin", "user": {"token": "of-the-admin"}}],
         "contexts": [{"name": "it", "context": {"cluster": "it", "user": "admin"}}],
     });
@@ -70,32 +103,35 @@ pub fn start() -> Result<String> {
 /// Starts the API server and waits until it is ready.
 pub fn server() -> Result<String> {
     let at = |option: &str, name: &str| format!("--{option}={FOLDER}/{name}");
-    let words = [
-        "./kube-apiserver".to_owned(),
-        "--etcd-servers=http://127.0.0.1:2379".into(),
-        "--bind-address=127.0.0.1".into(),
-        format!("--secure-port={PORT}"),
-        // The machine has no network; nobody looks for the API server by the cluster's own service.
-        "--advertise-address=192.0.2.1".into(),
-        "--endpoint-reconciler-type=none".into(),
-        "--allow-privileged=true".into(),
-        "--authorization-mode=RBAC".into(),
-        "--service-cluster-ip-range=10.0.0.0/24".into(),
-        "--service-account-issuer=https://kubernetes.default.svc".into(),
-        at("cert-dir", "certs"),
-        at("token-auth-file", "tokens"),
-        at("service-account-signing-key-file", "key"),
-        at("service-account-key-file", "key"),
-    ];
-    let id = spawn(&words.each_ref().map(String::as_str))?;
+    let id = spawn(
+        "kube-apiserver",
+        &[
+            "--etcd-servers=http://127.0.0.1:2379".into(),
+            format!("--bind-address={ADDRESS}"),
+            "--secure-port=443".into(),
+            format!("--advertise-address={ADDRESS}"),
+            "--endpoint-reconciler-type=none".into(),
+            "--kubelet-preferred-address-types=InternalIP".into(),
+            "--allow-privileged=true".into(),
+            "--profiling=false".into(),
+            "--feature-gates=APIPriorityAndFairness=false".into(),
+            "--authorization-mode=RBAC".into(),
+            "--service-cluster-ip-range=10.0.0.0/24".into(),
+            "--service-account-issuer=https://kubernetes.default.svc".into(),
+            at("cert-dir", "certs"),
+            at("token-auth-file", "tokens"),
+            at("service-account-signing-key-file", "key"),
+            at("service-account-key-file", "key"),
+        ],
+    )?;
     fs::write(format!("{FOLDER}/pid"), id.to_string()).context("cannot write the process id")?;
-    let ready = until(240, "the API server is ready", || {
+    let ready = until(400, "the API server is ready", || {
         if !Path::new(&format!("/proc/{id}")).exists() {
-            bail!("it ended: {}", sh(&format!("tail -n 5 {FOLDER}/kube-apiserver.log"))?);
+            bail!("it ended");
         }
-        Ok(Path::new(CERTIFICATE).exists() && kubectl(&["get", "--raw", "/readyz"])?.ok())
+        Ok(Path::new(&format!("{FOLDER}/certs/apiserver.crt")).exists() && kubectl(&["get", "--raw", "/readyz"])?.ok())
     });
-    ready.with_context(|| sh(&format!("tail -n 5 {FOLDER}/kube-apiserver.log")).unwrap_or_default())?;
+    ready.with_context(|| log_of("kube-apiserver"))?;
     kubectl(&["version", "--short"])?.must()
 }
 
@@ -109,24 +145,59 @@ pub fn end_server() -> Result<()> {
     Ok(())
 }
 
+/// Starts what makes a cluster of it: controllers, the scheduler, the kubelet of this node.
+pub fn node() -> Result<String> {
+    let kubeconfig = || format!("--kubeconfig={KUBECONFIG}");
+    let at = |option: &str, name: &str| format!("--{option}={FOLDER}/{name}");
+    spawn(
+        "kube-controller-manager",
+        &[
+            kubeconfig(),
+            "--leader-elect=false".into(),
+            "--node-monitor-grace-period=5m".into(),
+            // All that these cases need of dozens: the machine is emulated.
+            "--controllers=daemonset,garbagecollector,namespace,nodelifecycle,root-ca-cert-publisher,serviceaccount,serviceaccount-token".into(),
+            at("service-account-private-key-file", "key"),
+            at("root-ca-file", "certs/apiserver.crt"),
+        ],
+    )?;
+    spawn("kube-scheduler", &[kubeconfig(), "--leader-elect=false".into()])?;
+    spawn("kubectl", &["proxy".into(), kubeconfig(), format!("--port={}", PROXY.rsplit(':').next().unwrap_or(""))])?;
+    fs::create_dir_all(STATIC_PODS).context("cannot create a folder")?;
+    let config = json!({
+        "apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration",
+        "authentication": {"anonymous": {"enabled": true}, "webhook": {"enabled": false}},
+        "authorization": {"mode": "AlwaysAllow"},
+        "failSwapOn": false, "resolvConf": "", "staticPodPath": STATIC_PODS, "fileCheckFrequency": "2s",
+        "nodeStatusUpdateFrequency": "30s", "nodeStatusReportFrequency": "2m", "volumeStatsAggPeriod": "0s",
+        // The machine is small, and its disk fuller than a node's.
+        "evictionHard": {"memory.available": "1Mi"}, "imageGCHighThresholdPercent": 100,
+    });
+    fs::write(format!("{FOLDER}/kubelet.json"), config.to_string()).context("cannot write the configuration")?;
+    spawn(
+        "kubelet",
+        &[
+            kubeconfig(),
+            at("config", "kubelet.json"),
+            "--container-runtime=remote".into(),
+            "--container-runtime-endpoint=unix:///run/containerd/containerd.sock".into(),
+            "--hostname-override=node".into(),
+            format!("--node-ip={ADDRESS}"),
+            // Statistics that nobody reads.
+            "--housekeeping-interval=2m".into(),
+            "--global-housekeeping-interval=10m".into(),
+        ],
+    )?;
+    until(300, "the node is ready", || {
+        let nodes = kubectl(&["get", "nodes", "--no-headers"])?.stdout;
+        Ok(nodes.split_whitespace().any(|word| word == "Ready"))
+    })
+    .with_context(|| log_of("kubelet"))?;
+    kubectl(&["get", "nodes", "-o", "wide", "--no-headers"])?.must()
+}
+
 /// The objects of a file.
 pub fn objects(file: &str) -> Result<Vec<Value>> {
     let text = fs::read_to_string(file).with_context(|| format!("cannot read {file}"))?;
     serde_saphyr::from_multiple(&text).with_context(|| format!("{file} is not understood"))
-}
-
-/// What this API server knows of the rendered chart is accepted as it is, by its schemas. It is of 1.20: admission policies
-/// came with 1.26 and are tested where their expressions can be evaluated, in lockc-bpf's tests.
-pub fn apply() -> Result<String> {
-    let mut objects = objects("lockc.yaml")?;
-    let all = objects.len();
-    objects.retain(|object| !object["kind"].as_str().is_some_and(|kind| kind.starts_with("ValidatingAdmissionPolicy")));
-    if objects.len() + 2 != all {
-        bail!("the chart has {all} objects, of which {} are no admission policy", objects.len());
-    }
-    let known = json!({"apiVersion": "v1", "kind": "List", "items": objects});
-    // In place, so that the quickstart's command finds it.
-    fs::write("lockc.yaml.known", known.to_string()).context("cannot write the objects")?;
-    kubectl(&["create", "namespace", "lockc-system"])?.must()?;
-    kubectl(&["apply", "--validate=true", "-f", "lockc.yaml.known"])?.must()
 }

@@ -1,12 +1,13 @@
-//! The chart on a node with systemd and containerd, a real API server beside it: this program takes the kubelet's place, for the
-//! chart's pod and for those of tenants.
+//! The chart in a cluster of one node with systemd and containerd: Kubernetes' own API server, controllers, scheduler and kubelet,
+//! Helm and kubectl as its administrator uses them.
 //!
-//! The working directory holds the rendered chart (`lockc.yaml`, `uninstall.yaml`), lockc's image and package, `kube-apiserver`, `etcd`
-//! and `kubectl`.
+//! The working directory holds `packaging/kubernetes` as the tree has it, lockc's image and package, and the cluster's programs.
 
 mod cluster;
+mod examples;
 mod labels;
 mod node;
+mod pods;
 
 use crate::system::{Step, step};
 
@@ -14,18 +15,23 @@ use crate::system::{Step, step};
 pub const STEPS: &[Step] = &[
     step("kubernetes/images", node::images),
     step("kubernetes/api-server", cluster::start),
-    step("kubernetes/chart-is-accepted", cluster::apply),
-    step("kubernetes/node-install", node::install),
+    step("kubernetes/node", cluster::node),
+    step("kubernetes/what-this-version-knows", node::prepare),
+    step("kubernetes/helm-install", node::install),
     step("kubernetes/same-state-as-the-package", node::same_state),
-    step("kubernetes/node-install-again", node::install_again),
     step("kubernetes/sync-with-the-charts-rights", labels::sync),
     step("kubernetes/label-decides", labels::decides),
     step("kubernetes/running-pods-keep-theirs", labels::running_pods),
     step("kubernetes/handlers-of-levels", labels::handlers),
-    step("kubernetes/quickstart", labels::quickstart),
-    step("kubernetes/api-server-gone", labels::server_gone),
+    step("kubernetes/label-is-the-ceiling", labels::ceiling),
+    step("kubernetes/examples-run", examples::run),
+    step("kubernetes/examples-are-refused", examples::refused),
+    step("kubernetes/quickstart", node::quickstart),
+    step("kubernetes/install-again", node::install_again),
+    step("kubernetes/server-gone", labels::server_gone),
     step("kubernetes/sync-begins-without-it", labels::begins_without),
-    step("kubernetes/api-server-back", labels::server_back),
+    step("kubernetes/server-back", labels::server_back),
     step("kubernetes/namespace-deleted", labels::deleted),
-    step("kubernetes/uninstall", node::uninstall),
+    step("kubernetes/helm-uninstall", node::uninstall),
+    step("kubernetes/without-helm", node::manifests),
 ];

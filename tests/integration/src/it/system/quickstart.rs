@@ -29,7 +29,7 @@ pub fn run(page: &str, headings: &[&str]) -> Result<String> {
 pub fn run_in(environment: &str, page: &str, headings: &[&str]) -> Result<String> {
     let commands: Vec<Command<'_>> = headings.iter().flat_map(|heading| commands(page, heading)).collect();
     for Command { text, fails, says } in &commands {
-        let run = command::run_for(300, &["bash", "-c", &format!("{environment}\n{text}")], "")?;
+        let run = command::run_for(600, &["bash", "-c", &format!("{environment}\n{text}")], "")?;
         let said = run.said();
         if run.ok() == *fails {
             bail!("`{text}` {}: {said}", if *fails { "worked" } else { "failed" });
