@@ -100,8 +100,13 @@ pub fn start() -> Result<String> {
     server()
 }
 
-/// Starts the API server and waits until it is ready.
+/// Starts the API server and waits until it is ready. One that gives up, because all of its clients are back at once and the
+/// machine is slow, is started again, as a kubelet would.
 pub fn server() -> Result<String> {
+    serve().or_else(|_| serve()).or_else(|_| serve())
+}
+
+fn serve() -> Result<String> {
     let at = |option: &str, name: &str| format!("--{option}={FOLDER}/{name}");
     let id = spawn(
         "kube-apiserver",
@@ -115,6 +120,7 @@ pub fn server() -> Result<String> {
             "--allow-privileged=true".into(),
             "--profiling=false".into(),
             "--feature-gates=APIPriorityAndFairness=false".into(),
+            "--runtime-config=flowcontrol.apiserver.k8s.io/v1beta1=false".into(),
             "--authorization-mode=RBAC".into(),
             "--service-cluster-ip-range=10.0.0.0/24".into(),
             "--service-account-issuer=https://kubernetes.default.svc".into(),

@@ -146,7 +146,7 @@ pub fn server_back() -> Result<String> {
 }
 
 pub fn deleted() -> Result<String> {
-    sh(&format!("rm {STATIC_PODS}/*.json"))?;
+    sh(&format!("rm -f {STATIC_PODS}/*.json"))?;
     kubectl(&["delete", "namespace", TEAM, "--timeout=200s"])?.must()?;
     until(60, "the node forgets it", || Ok(cached()?["namespaces"][TEAM].is_null()))?;
     Ok("gone".into())
