@@ -100,10 +100,14 @@ pub fn start() -> Result<String> {
     server()
 }
 
-/// Starts the API server and waits until it is ready. One that gives up, because all of its clients are back at once and the
-/// machine is slow, is started again, as a kubelet would.
+/// Starts the API server and waits until it is ready. Its clients wait as well: all of them back at once keep an emulated one
+/// from its own first requests, for which it has ten seconds. One that gives up is started again, as a kubelet would.
 pub fn server() -> Result<String> {
-    serve().or_else(|_| serve()).or_else(|_| serve())
+    let signal = |name: &str| sh(&format!(r"pkill -{name} -f '^\./(kube-controller|kube-scheduler|kubelet)' || true"));
+    signal("STOP")?;
+    let served = serve().or_else(|_| serve());
+    signal("CONT")?;
+    served
 }
 
 fn serve() -> Result<String> {
