@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context as _, Result};
 use aya::maps::{Map, RingBuf};
 use lockc_core::{
-    abi::{ContainerKey, DETAIL_NAME_LEN, DETAIL_NAMES, Event, Hook, MODE_AUDIT},
+    abi::{ARG_DESCRIPTOR, ContainerKey, DETAIL_NAME_LEN, DETAIL_NAMES, Event, Hook, MODE_AUDIT},
     rules::{Level, Rule},
     user::{reads, registry},
 };
@@ -148,6 +148,12 @@ fn remedy(event: &Event, hook: Option<Hook>, rule: Option<Rule>) -> String {
         Some(Rule::Sysfs) => "/sys",
         _ => "",
     };
+    if rule == Some(Rule::Files) && hook != Some(Hook::FileReceive) && event.arg & ARG_DESCRIPTOR == 0 {
+        return format!(
+            "a policy in lockc.toml with hook_mounts = true allows it where a hook of root's mounted or executed it, one with \
+             {without} everywhere"
+        );
+    }
     if root.is_empty() || hook != Some(Hook::FileOpen) || event.arg & FMODE_WRITE != 0 {
         return format!("a policy in lockc.toml with {without} allows it");
     }
@@ -179,7 +185,10 @@ fn detail(event: &Event, hook: Option<Hook>) -> String {
     let names = names(event);
     if !names.is_empty() {
         // A file system's root is called `/`.
-        let path = names.into_iter().rev().collect::<Vec<_>>().join("/").replacen("//", "/", 1);
+        let mut path = names.into_iter().rev().collect::<Vec<_>>().join("/").replacen("//", "/", 1);
+        if hook == Some(Hook::BprmCheckSecurity) && event.arg & ARG_DESCRIPTOR != 0 {
+            path = format!("descriptor {}, which was left open: {path}", event.arg & !ARG_DESCRIPTOR);
+        }
         return match event.rule {
             rule if rule == Rule::Files as u32 => {
                 format!(
@@ -208,6 +217,9 @@ fn detail(event: &Event, hook: Option<Hook>) -> String {
             | Hook::SocketSendmsg
             | Hook::SocketRecvmsg,
         ) => format!("socket family {}", event.arg),
+        Some(Hook::BprmCheckSecurity) if event.arg & ARG_DESCRIPTOR != 0 => {
+            format!("descriptor {}, which was left open", event.arg & !ARG_DESCRIPTOR)
+        }
         Some(Hook::Syslog) => format!("syslog type {}", event.arg),
         Some(Hook::PtraceAccessCheck) => format!("ptrace mode {:#x}", event.arg),
         Some(Hook::UnixStreamConnect | Hook::UnixMaySend) => "a socket without a path".to_owned(),

@@ -8,13 +8,16 @@ mod hook;
 pub use hook::Hook;
 
 /// Version of everything in this module.
-pub const ABI_VERSION: u32 = 5;
+pub const ABI_VERSION: u32 = 6;
 
 /// How many containers can be registered at a time; a slot is taken again once its container and tasks are gone.
 pub const MAX_CONTAINERS: u32 = 16_384;
 
-/// How many mount roots, superblocks and sockets all containers together can be given.
-pub const MAX_GIVEN: u32 = 1 << 20;
+/// How many mount roots, superblocks, sockets and devices all containers together can be granted.
+pub const MAX_GRANTS: u32 = 1 << 20;
+
+/// How many volumes into which the host may mount more all containers together can be granted.
+pub const MAX_PROPAGATING: u32 = 1 << 16;
 
 /// Handle to a container: the slot of its entry and the generation that the entry had when the handle was made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -26,9 +29,9 @@ pub struct ContainerKey {
     pub generation: u32,
 }
 
-/// [`TaskLabel::state`]: the wrapper asks for a file's kernel identity with `fstatfs(2)`.
-pub const STATE_IDENTIFY: u32 = 1;
-/// [`TaskLabel::state`]: the runtime, setting up a container or joining it; not judged.
+/// [`TaskLabel::state`]: the wrapper grants the container what it calls `fstatfs(2)` on, as [`TaskLabel::grant`] says.
+pub const STATE_GRANT: u32 = 1;
+/// [`TaskLabel::state`]: the runtime, setting up a container or joining it; only what it executes is checked.
 pub const STATE_SETUP: u32 = 2;
 /// [`TaskLabel::state`]: the container's own; judged.
 pub const STATE_CONFINED: u32 = 3;
@@ -37,14 +40,38 @@ pub const STATE_CONFINED: u32 = 3;
 pub const LABEL_HAS_BASE: u32 = 1;
 /// [`TaskLabel::flags`]: the kernel counted this task in `usage`.
 pub const LABEL_COUNTED: u32 = 2;
-/// [`TaskLabel::flags`]: `seen` holds an answer.
+/// [`TaskLabel::flags`]: the programs have seen this label in the wrapper.
 pub const LABEL_SEEN: u32 = 4;
+/// [`TaskLabel::flags`]: the program that is being executed is the container's; once the exec cannot fail any more, the
+/// task is confined.
+pub const LABEL_CONFINES: u32 = 8;
 
-/// Kernel identity of a file or of a mount's root.
+/// Answer of `fstatfs(2)` in [`STATE_GRANT`], `EALREADY`: it is granted. The file system itself was not asked.
+pub const ANSWER_GRANTED: i32 = 114;
+/// Answer of `fstatfs(2)` in [`STATE_GRANT`], `EXDEV`: it is the root directory of the wrapper itself, so that a grant
+/// would cover every file of the host.
+pub const ANSWER_OWN_ROOT: i32 = 18;
+
+/// What lockc keeps with an inode for as long as the inode is in memory (`BPF_MAP_TYPE_INODE_STORAGE`): the kernel frees
+/// both together, so that no other object ever has the same tag.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct ObjectTag {
+    /// A number that was given out once; never 0.
+    pub tag: u64,
+    /// In the root inode of a superblock that was mounted while a container was being set up: that container, to which
+    /// all of the superblock belongs. Generation 0: nobody's.
+    pub owner: ContainerKey,
+    /// In the root of a mount that the host made in a granted volume: the tag of that volume; otherwise 0.
+    pub above: u64,
+}
+
+/// Inode and device number of a file, for people who read events. Nothing compares them: both are used again, are equal
+/// for different files of btrfs, and 0 on some file systems.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[repr(C)]
 pub struct FileId {
-    /// `i_ino`; 0 stands for the whole superblock.
+    /// `i_ino`.
     pub ino: u64,
     /// `s_dev` of the superblock, in the kernel's own encoding (not that of `stat(2)`).
     pub dev: u32,
@@ -62,12 +89,17 @@ pub struct TaskLabel {
     pub state: u32,
     /// `LABEL_*`.
     pub flags: u32,
-    /// Root directory of the runtime when it was executed: the host's, or that of the engine's own container.
-    pub base_root: FileId,
-    /// Address of the runtime's mount namespace; compared, never followed.
+    /// Tag of the root directory of the runtime when it was executed: the host's, or that of the engine's own container.
+    pub base_root: u64,
+    /// Address of the runtime's mount namespace. That a task is in it only ever loosens what it may execute of the host's;
+    /// files of the container's are told by their tags.
     pub base_mnt_ns: u64,
-    /// Answer to [`STATE_IDENTIFY`].
-    pub seen: FileId,
+    /// Tags of what was standard input, output and error at the container's first exec; 0: not known.
+    pub stdio: [u64; 3],
+    /// In [`STATE_GRANT`]: `GRANT_*` of what is granted next.
+    pub grant: u32,
+    /// Always 0.
+    pub pad: u32,
 }
 
 /// [`ContainerEntry::mode`]: denials are enforced.
@@ -86,6 +118,9 @@ pub const ENTRY_LOOPBACK: u32 = 4;
 pub const ENTRY_PROPAGATION: u32 = 8;
 /// [`ContainerEntry::flags`]: it runs on a kernel of its own, into which the host's programs cannot see.
 pub const ENTRY_SANDBOX: u32 = 16;
+/// [`ContainerEntry::flags`]: what root's own hooks mount into the container counts as granted, and they may execute
+/// programs of the host's in its root directory.
+pub const ENTRY_HOOK_MOUNTS: u32 = 2048;
 
 /// Bytes of a container's id that are kept for messages.
 pub const ID_LEN: usize = 64;
@@ -115,8 +150,8 @@ pub struct ContainerEntry {
     /// What its policy lets it read beyond the table `names`: [`ReadKey::node`] of procfs' root directory, and the next
     /// number for that of sysfs; 0: nothing.
     pub reads: u32,
-    /// Root of the container's root file system.
-    pub rootfs: FileId,
+    /// Tag of the root of the container's root file system; 0: not known yet.
+    pub rootfs: u64,
     /// When it was registered, in nanoseconds of `CLOCK_BOOTTIME`.
     pub created_ns: u64,
     /// The container's key in `ids`.
@@ -140,7 +175,7 @@ impl Default for ContainerEntry {
             capabilities: 0,
             root_uid: 0,
             reads: 0,
-            rootfs: FileId { ino: 0, dev: 0, pad: 0 },
+            rootfs: 0,
             created_ns: 0,
             id_hash: [0; 32],
             id: [0; ID_LEN],
@@ -150,40 +185,93 @@ impl Default for ContainerEntry {
     }
 }
 
-/// Key of `given`: what a container was given.
+/// Key of `grants`: what a container is granted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[repr(C)]
-pub struct GivenKey {
+pub struct GrantKey {
     /// The container.
     pub key: ContainerKey,
-    /// A mount's root, a whole superblock (`ino` 0), or a socket's inode.
-    pub id: FileId,
+    /// A tag, or the number of a device.
+    pub object: u64,
+    /// `OBJECT_*`.
+    pub kind: u32,
+    /// Always 0.
+    pub pad: u32,
 }
 
-/// Value of `given`: a mount root or superblock; files in it may be opened.
-pub const GIVEN_MOUNT: u32 = 1;
-/// Value of `given`: a unix socket of the host that the policy names.
-pub const GIVEN_SOCKET: u32 = 2;
-/// Value of `given`: a device that may be opened and made; its key is a [`device_id`].
-pub const GIVEN_DEVICE: u32 = 3;
-/// Value of `given`: a file that the runtime left as standard input, output or error.
-pub const GIVEN_STDIO: u32 = 4;
+/// [`GrantKey::kind`]: [`GrantKey::object`] is an [`ObjectTag::tag`].
+pub const OBJECT_TAG: u32 = 0;
+/// [`GrantKey::kind`]: [`GrantKey::object`] is a character device's major number above its minor number.
+pub const OBJECT_CHARACTER_DEVICE: u32 = 1;
+/// [`GrantKey::kind`]: likewise, a block device's.
+pub const OBJECT_BLOCK_DEVICE: u32 = 2;
 
-/// Value of `given`: a mount root below which the host may mount more while the container runs.
-pub const GIVEN_PROPAGATING: u32 = 5;
+impl GrantKey {
+    /// The key of a tagged object.
+    #[inline(always)]
+    pub const fn tagged(key: ContainerKey, tag: u64) -> Self {
+        Self { key, object: tag, kind: OBJECT_TAG, pad: 0 }
+    }
 
-/// [`FileId::dev`] of character devices in `given`: no superblock has this number.
-const CHARACTER_DEVICES: u32 = u32::MAX;
-/// [`FileId::dev`] of block devices in `given`.
-const BLOCK_DEVICES: u32 = u32::MAX - 1;
-/// Stands for every minor number in a [`device_id`]; the kernel's have 20 bits (include/linux/kdev_t.h).
+    /// The key of a device; `minor` may be [`ANY_MINOR`].
+    #[inline(always)]
+    pub const fn device(key: ContainerKey, block: bool, major: u32, minor: u32) -> Self {
+        let kind = if block { OBJECT_BLOCK_DEVICE } else { OBJECT_CHARACTER_DEVICE };
+        Self { key, object: (major as u64) << 32 | minor as u64, kind, pad: 0 }
+    }
+}
+
+/// Bit of a value of `grants`: a mount's root; files that are reached through such a mount may be opened.
+pub const GRANT_MOUNT: u32 = 1;
+/// Bit of a value of `grants`: the root of a superblock; files of it may be opened through every mount.
+pub const GRANT_SUPERBLOCK: u32 = 2;
+/// Bit of a value of `grants`: a mount's root below which the host may mount more while the container runs.
+pub const GRANT_PROPAGATING: u32 = 4;
+/// Bit of a value of `grants`: a unix socket of the host that the policy names.
+pub const GRANT_SOCKET: u32 = 8;
+/// Bit of a value of `grants`: a device that may be opened and made.
+pub const GRANT_DEVICE: u32 = 16;
+/// Bit of a value of `grants`: a directory of the host with programs that the host's own root uses, so that a hook which
+/// executes them executes nothing of the container's.
+pub const GRANT_HOST_PROGRAMS: u32 = 32;
+/// Only in [`TaskLabel::grant`]: the container's root file system, which goes into its entry.
+pub const GRANT_ROOT: u32 = 1 << 31;
+
+/// Only in [`TaskLabel::grant`]: a program to be guarded; the answer is in [`TaskLabel::stdio`]: the inode's number, and
+/// the device below the generation.
+pub const GRANT_PROGRAM: u32 = 1 << 30;
+
+/// Key of `propagating`: the root of a granted volume into which the host may mount more, by the address of its inode.
+///
+/// The parents of a mount can only be read as addresses. This one stays the volume's as long as it is used: the
+/// container's own mount holds the inode, nobody else's key is the same, and every other mount in the container's mount
+/// namespace is the runtime's, or came through such a volume.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[repr(C)]
+pub struct PropagatingKey {
+    /// The container.
+    pub key: ContainerKey,
+    /// Address of the inode.
+    pub inode: u64,
+}
+
+/// Stands for every minor number in [`GrantKey::device`]; the kernel's have 20 bits (include/linux/kdev_t.h).
 pub const ANY_MINOR: u32 = u32::MAX;
 
-/// The key of a device in `given`.
-#[inline(always)]
-pub const fn device_id(block: bool, major: u32, minor: u32) -> FileId {
-    let dev = if block { BLOCK_DEVICES } else { CHARACTER_DEVICES };
-    FileId { ino: (major as u64) << 32 | minor as u64, dev, pad: 0 }
+/// Key of `guard`: a program of the host's that starts containers.
+///
+/// Inode and device number, and the generation that the file system gave the inode. A tag would not do: the kernel may
+/// drop the inode of a program that nobody executes, and the guard would be off. Another file with the same numbers would
+/// only be guarded too.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[repr(C)]
+pub struct ProgramKey {
+    /// `i_ino`.
+    pub ino: u64,
+    /// `s_dev`.
+    pub dev: u32,
+    /// `i_generation`.
+    pub generation: u32,
 }
 
 /// Whether a character device is in every container: null, zero, full, random, urandom, tty, console, ptmx
@@ -240,6 +328,10 @@ pub const DETAIL_NAMES: usize = 4;
 pub const DETAIL_NAME_LEN: usize = 24;
 /// Bytes of the detail in an event.
 pub const DETAIL_LEN: usize = DETAIL_NAMES * DETAIL_NAME_LEN;
+
+/// Bit of [`Event::arg`] of `bprm_check_security`: the event is about a descriptor that was left open, whose number is in
+/// the lower half.
+pub const ARG_DESCRIPTOR: u64 = 1 << 32;
 
 /// One denial (or, in audit mode, what would have been one), as written into the ring buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -371,9 +463,12 @@ macro_rules! assert_layout {
 assert_layout! {
     ContainerKey: 8, 4;
     FileId: 16, 8;
-    TaskLabel: 56, 8;
-    ContainerEntry: 240, 8;
-    GivenKey: 24, 8;
+    ObjectTag: 24, 8;
+    TaskLabel: 64, 8;
+    ContainerEntry: 232, 8;
+    GrantKey: 24, 8;
+    PropagatingKey: 16, 8;
+    ProgramKey: 16, 8;
     Usage: 16, 8;
     Meta: 64, 8;
     Event: 328, 8;

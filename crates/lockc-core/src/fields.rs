@@ -99,4 +99,16 @@ fields! {
     SOCKADDR_ADDRESS: "sockaddr_in" "sin_addr";
     QSTR_NAME: "qstr" "name";
     BPF_MAP_ID: "bpf_map" "id";
+    INODE_GENERATION: "inode" "i_generation";
+    FILES_FD_ARRAY: "files_struct" "fd_array";
+    FDT_MAX_FDS: "fdtable" "max_fds";
+    FDT_OPEN_FDS: "fdtable" "open_fds";
+    FDT_CLOSE_ON_EXEC: "fdtable" "close_on_exec";
+    FILE_PRIVATE_DATA: "file" "private_data";
+    FILE_CRED: "file" "f_cred";
+    FILE_FLAGS: "file" "f_flags";
+    VMA_FILE: "vm_area_struct" "vm_file";
+    SOCK_STATE: "sock" "__sk_common.skc_state";
+    UNIX_SOCK_PEER: "unix_sock" "peer";
+    UNIX_SOCK_ADDRESS: "unix_sock" "addr";
 }

@@ -73,9 +73,9 @@ programs! {
     "task_alloc" TaskAlloc "5.11" "children inherit the label";
     "task_free" TaskFree "5.11" "count of a container's live tasks";
     "bprm_committed_creds" BprmCommittedCreds "5.11" "setup turns into confined at the container's first own exec";
-    "bprm_check_security" BprmCheckSecurity "5.11" "the entry point is a file that the container was given";
-    "sb_statfs" SbStatfs "5.11" "the wrapper learns the kernel identity of what it gives";
-    "sb_kern_mount" SbKernMount "5.11" "file systems that the runtime mounts are given";
+    "bprm_check_security" BprmCheckSecurity "5.11" "entry point and open descriptors are what the container was granted; no code of its own in hooks";
+    "sb_statfs" SbStatfs "5.11" "the wrapper grants the container what it may use";
+    "sb_kern_mount" SbKernMount "5.11" "file systems that the runtime mounts are the container's";
     "sb_mount" SbMount "5.11" "mount(2): new, bind, move, remount, propagation";
     "sb_umount" SbUmount "5.11" "umount(2)";
     "sb_remount" SbRemount "5.11" "reconfiguring a mounted file system";
@@ -98,6 +98,7 @@ programs! {
     "userns_create" UsernsCreate "6.1" "new user namespaces" loses "user namespaces can be created; mounts, capabilities beyond the given ones and the rest stay denied in them";
     "bpf" Bpf "5.11" "bpf(2), and with it lockc's own maps and programs";
     "bpf_map" BpfMap "5.11" "lockc's own maps, before tasks of the host without CAP_BPF";
+    "file_mprotect" FileMprotect "5.11" "code of the container's in hooks of the host's";
     "perf_event_open" PerfEventOpen "5.11" "perf events";
     "kernel_module_request" KernelModuleRequest "5.11" "modules that the kernel would load by itself";
     "kernel_read_file" KernelReadFile "5.11" "finit_module, kexec_file_load, firmware";
@@ -118,10 +119,7 @@ programs! {
     "socket_sendmsg" SocketSendmsg "5.11" "inherited sockets without network";
     "socket_recvmsg" SocketRecvmsg "5.11" "inherited sockets without network";
     "file_receive" FileReceive "5.11" "descriptors received over sockets or taken by pidfd_getfd";
-    "file_permission" FilePermission "5.11" "reading, writing and listing through inherited descriptors";
-    "mmap_file" MmapFile "5.11" "mapping through inherited descriptors";
-    "file_ioctl" FileIoctl "5.11" "ioctl through inherited descriptors";
-    "file_lock" FileLock "5.11" "locks through inherited descriptors";
+    "mmap_file" MmapFile "5.11" "code of the container's in hooks of the host's";
     "path_mknod" PathMknod "5.11" "new files and device nodes";
     "path_mkdir" PathMkdir "5.11" "new directories";
     "path_rmdir" PathRmdir "5.11" "removing directories";
@@ -141,8 +139,6 @@ programs! {
     "inode_getxattr" InodeGetxattr "5.11" "extended attributes";
     "inode_listxattr" InodeListxattr "5.11" "extended attributes";
     "inode_readlink" InodeReadlink "5.11" "readlink(2)";
-    "file_truncate" FileTruncate "6.2" "ftruncate through inherited descriptors" covered "path_truncate is asked instead";
-    "file_ioctl_compat" FileIoctlCompat "6.8" "ioctl of 32-bit programs through inherited descriptors" loses "32-bit programs may use ioctl on inherited descriptors";
     "inode_set_acl" InodeSetAcl "6.2" "POSIX ACLs" covered "inode_setxattr is asked instead";
     "inode_remove_acl" InodeRemoveAcl "6.2" "POSIX ACLs" covered "inode_removexattr is asked instead";
     "inode_get_acl" InodeGetAcl "6.2" "POSIX ACLs" covered "inode_getxattr is asked instead";

@@ -48,6 +48,21 @@ pub fn kernel_at_work() -> bool {
     are_kernels_own(follow(label::current(), &kernel::TASK_CRED))
 }
 
+/// `__FMODE_EXEC`, include/linux/fs.h: the kernel opens the file in order to execute it; open(2) cannot say so.
+const FMODE_EXEC: u32 = 0x20;
+
+/// Whether the kernel opens the interpreter of a binfmt_misc entry with the flag `F`, which it opened when the host's root
+/// registered it: for an exec, and with the credentials of that moment instead of the task's (fs/open.c,
+/// `file_clone_open`).
+#[inline(always)]
+pub fn is_interpreter(file: Obj) -> bool {
+    if load::<u32>(file, &kernel::FILE_FLAGS) & FMODE_EXEC == 0 {
+        return false;
+    }
+    let cred = follow(file, &kernel::FILE_CRED);
+    cred.addr() != follow(label::current(), &kernel::TASK_CRED).addr() && are_kernels_own(cred)
+}
+
 /// Whether the current task has CAP_BPF, or CAP_SYS_ADMIN which implies it, in the initial user namespace.
 #[inline(always)]
 pub fn has_bpf() -> bool {

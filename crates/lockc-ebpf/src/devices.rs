@@ -6,7 +6,7 @@
 //! | path_mknod (in `paths`) | making one: on a volume it would be the host's to open |
 
 use lockc_core::{
-    abi::{ANY_MINOR, FileId, GIVEN_DEVICE, Hook, device_id, is_default_device},
+    abi::{ANY_MINOR, FileId, GRANT_DEVICE, GrantKey, Hook, is_default_device},
     rules::Rule,
 };
 
@@ -22,11 +22,11 @@ const MINOR_BITS: u32 = 20;
 
 /// `device` is in the kernel's own encoding.
 #[inline(always)]
-fn is_given(who: &Judged, block: bool, device: u32) -> bool {
+pub fn is_granted(who: &Judged, block: bool, device: u32) -> bool {
     let (major, minor) = (device >> MINOR_BITS, device & ((1 << MINOR_BITS) - 1));
     (!block && is_default_device(major, minor))
-        || files::kind_of(who, device_id(block, major, minor)) == GIVEN_DEVICE
-        || files::kind_of(who, device_id(block, major, ANY_MINOR)) == GIVEN_DEVICE
+        || files::grant(&GrantKey::device(who.key, block, major, minor)) & GRANT_DEVICE != 0
+        || files::grant(&GrantKey::device(who.key, block, major, ANY_MINOR)) & GRANT_DEVICE != 0
 }
 
 /// Judges the opening of a device.
@@ -39,13 +39,13 @@ pub fn judge_open(who: &Judged, file: Obj, block: bool, device: u32) -> i32 {
             0
         };
     }
-    if !who.has(Rule::Device) || is_given(who, block, device) {
+    if !who.has(Rule::Device) || is_granted(who, block, device) {
         return 0;
     }
     // A node that is bound by itself was given by the specification; so was a terminal as standard input.
     let (dentry, mnt) = (follow(file, &kernel::FILE_PATH_DENTRY), follow(file, &kernel::FILE_PATH_MNT));
     let root = follow(mnt, &kernel::VFSMOUNT_ROOT);
-    if dentry.addr() == root.addr() || files::is_stdio(who, dentry, mnt) {
+    if dentry.addr() == root.addr() || files::is_stdio(dentry) {
         return 0;
     }
     verdict::deny(who, Rule::Device, Hook::FileOpen, files::about(file), EPERM)
@@ -62,7 +62,7 @@ pub fn judge_mknod(who: &Judged, dentry: u64, mode: u16, device: u32) -> i32 {
     let (major, minor) = (device >> 8 & 0xfff, device & 0xff | device >> 12 & 0xfff00);
     // overlayfs marks a removed file with the device 0:0, which nothing answers to.
     let nothing = !block && device == 0;
-    if !who.has(Rule::Device) || nothing || is_given(who, block, major << MINOR_BITS | minor) {
+    if !who.has(Rule::Device) || nothing || is_granted(who, block, major << MINOR_BITS | minor) {
         return 0;
     }
     let about = About { dentry, file: FileId::default(), arg: u64::from(device) };

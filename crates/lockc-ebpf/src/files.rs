@@ -1,30 +1,30 @@
-//! Files: one is used only through a mount that the container was given.
+//! Files: one is opened only through a mount that the container was granted.
 //!
 //! | hook | what for |
 //! |---|---|
 //! | capable (in `creds`) | CAP_DAC_READ_SEARCH: open_by_handle_at reaches any file of a volume's file system through the volume's mount |
 //! | file_open | every open but O_PATH: files, directories, devices, executables, reopened descriptors |
-//! | file_receive | descriptors that come over a socket, by pidfd_getfd or from a seccomp agent |
-//! | file_permission, mmap_file, file_ioctl, file_ioctl_compat, file_lock, file_truncate | use of descriptors that were open before the container's first exec |
+//! | file_receive | descriptors that come over a socket or by pidfd_getfd |
 //!
 //! The mount decides, not the path: a leaked directory descriptor, a working directory, `/proc/1/root` or a symlink lead to
-//! a mount of the host whatever they are called. What needs no open file is in `paths` and `inodes`.
+//! a mount of the host whatever they are called. What needs no open file is in `paths` and `inodes`; what is open before
+//! the container's first instruction is in `descriptors`. Nothing is checked when an open file is used.
 
-use aya_ebpf::{bindings::BPF_NOEXIST, helpers::bpf_probe_read_kernel, macros::lsm, programs::LsmContext};
+use aya_ebpf::{helpers::bpf_probe_read_kernel, macros::lsm, programs::LsmContext};
 use lockc_core::{
     abi::{
-        ContainerKey, ENTRY_GUARD, ENTRY_PROPAGATION, FileId, GIVEN_MOUNT, GIVEN_PROPAGATING, GIVEN_STDIO, GivenKey,
-        Hook,
+        ContainerEntry, ENTRY_GUARD, ENTRY_HOOK_MOUNTS, ENTRY_PROPAGATION, GRANT_MOUNT, GRANT_SUPERBLOCK, GrantKey, Hook,
+        PropagatingKey,
     },
     rules::Rule,
 };
 
 use crate::{
-    devices,
+    creds, devices, inodes,
     kernel::{self, Obj, follow, load},
     label,
-    maps::GIVEN,
-    pseudo,
+    maps::{GRANTS, PROPAGATING},
+    pseudo, tags,
     verdict::{self, About, EACCES, Judged},
 };
 
@@ -35,12 +35,13 @@ pub const CAP_DAC_READ_SEARCH: i32 = 2;
 pub const S_IFMT: u16 = 0o170_000;
 pub const S_IFCHR: u16 = 0o020_000;
 pub const S_IFBLK: u16 = 0o060_000;
-const S_IFREG: u16 = 0o100_000;
-const S_IFDIR: u16 = 0o040_000;
+pub const S_IFDIR: u16 = 0o040_000;
+pub const S_IFIFO: u16 = 0o010_000;
+pub const S_IFSOCK: u16 = 0o140_000;
 
 /// `MNT_NS_INTERNAL`, fs/mount.h: `ERR_PTR(-EINVAL)`. Mounts of the kernel's own, which no path leads to: pipes, memfds,
 /// anonymous inodes, and the layers below an overlayfs.
-const MNT_NS_INTERNAL: u64 = -22i64 as u64;
+pub const MNT_NS_INTERNAL: u64 = -22i64 as u64;
 
 /// `int file_open(struct file *file)`
 #[lsm(hook = "file_open")]
@@ -55,7 +56,7 @@ pub fn file_open(ctx: LsmContext) -> i32 {
     let file = Obj(ctx.arg::<*const u8>(0));
     let inode = follow(file, &kernel::FILE_INODE);
     let mode: u16 = if inode.is_null() { 0 } else { load(inode, &kernel::INODE_MODE) };
-    if who.has(Rule::Files) {
+    if who.has(Rule::Files) && !creds::is_interpreter(file) {
         let verdict = judge_file(&who, file, Hook::FileOpen, mode & S_IFMT == S_IFCHR);
         if verdict != 0 {
             return verdict;
@@ -81,62 +82,6 @@ pub fn file_receive(ctx: LsmContext) -> i32 {
     }
 }
 
-/// `int file_permission(struct file *file, int mask)`: read, write, getdents and their like, so all that is cheap comes
-/// first.
-#[lsm(hook = "file_permission")]
-pub fn file_permission(ctx: LsmContext) -> i32 {
-    judge_use(Obj(ctx.arg::<*const u8>(0)), ctx.arg(2), Hook::FilePermission)
-}
-
-/// `int mmap_file(struct file *file, unsigned long reqprot, unsigned long prot, unsigned long flags)`
-#[lsm(hook = "mmap_file")]
-pub fn mmap_file(ctx: LsmContext) -> i32 {
-    let file = Obj(ctx.arg::<*const u8>(0));
-    // Anonymous memory.
-    if file.is_null() { ctx.arg(4) } else { judge_use(file, ctx.arg(4), Hook::MmapFile) }
-}
-
-/// `int file_ioctl(struct file *file, unsigned int cmd, unsigned long arg)`
-#[lsm(hook = "file_ioctl")]
-pub fn file_ioctl(ctx: LsmContext) -> i32 {
-    judge_use(Obj(ctx.arg::<*const u8>(0)), ctx.arg(3), Hook::FileIoctl)
-}
-
-/// `int file_ioctl_compat(struct file *file, unsigned int cmd, unsigned long arg)`
-#[lsm(hook = "file_ioctl_compat")]
-pub fn file_ioctl_compat(ctx: LsmContext) -> i32 {
-    judge_use(Obj(ctx.arg::<*const u8>(0)), ctx.arg(3), Hook::FileIoctlCompat)
-}
-
-/// `int file_truncate(struct file *file)`
-#[lsm(hook = "file_truncate")]
-pub fn file_truncate(ctx: LsmContext) -> i32 {
-    judge_use(Obj(ctx.arg::<*const u8>(0)), ctx.arg(1), Hook::FileTruncate)
-}
-
-/// `int file_lock(struct file *file, unsigned int cmd)`
-#[lsm(hook = "file_lock")]
-pub fn file_lock(ctx: LsmContext) -> i32 {
-    judge_use(Obj(ctx.arg::<*const u8>(0)), ctx.arg(2), Hook::FileLock)
-}
-
-/// Judges the use of an open directory or regular file. Pipes, sockets and terminals are handed to a container on
-/// purpose.
-#[inline(always)]
-fn judge_use(file: Obj, earlier: i32, hook: Hook) -> i32 {
-    if earlier != 0 {
-        return earlier;
-    }
-    let inode = follow(file, &kernel::FILE_INODE);
-    if inode.is_null() || !matches!(load::<u16>(inode, &kernel::INODE_MODE) & S_IFMT, S_IFREG | S_IFDIR) {
-        return 0;
-    }
-    match verdict::judged(Rule::Files) {
-        Some(who) => judge_file(&who, file, hook, true),
-        None => 0,
-    }
-}
-
 #[inline(always)]
 pub fn about(file: Obj) -> About {
     let dentry = follow(file, &kernel::FILE_PATH_DENTRY);
@@ -148,102 +93,139 @@ pub fn about(file: Obj) -> About {
 #[inline(always)]
 pub fn judge_file(who: &Judged, file: Obj, hook: Hook, stdio: bool) -> i32 {
     let mnt = follow(file, &kernel::FILE_PATH_MNT);
-    if is_given(who, mnt, hook) || (stdio && is_stdio(who, follow(file, &kernel::FILE_PATH_DENTRY), mnt)) {
+    if is_granted(who, mnt, hook) || (stdio && is_stdio(follow(file, &kernel::FILE_PATH_DENTRY))) {
         return 0;
     }
     verdict::deny(who, Rule::Files, hook, about(file), EACCES)
 }
 
-/// Whether a mount is one that the container was given.
+/// Whether a mount is one that the container was granted.
 #[inline(always)]
-pub fn is_given(who: &Judged, mnt: Obj, hook: Hook) -> bool {
+pub fn is_granted(who: &Judged, mnt: Obj, hook: Hook) -> bool {
     let Some(entry) = who.entry else {
         return false;
     };
+    let sb = follow(mnt, &kernel::VFSMOUNT_SB);
+    let magic: u64 = load(sb, &kernel::SB_MAGIC);
     // Pinned maps and programs, lockc's among them: no container's, whatever somebody mounts into it.
-    if pseudo::is_bpffs(mnt) {
+    if magic == pseudo::BPF_FS_MAGIC {
         return false;
     }
-    let root = verdict::mount_root(mnt);
-    if root.ino == entry.rootfs.ino && root.dev == entry.rootfs.dev {
-        return true;
-    }
-    if given(who, root) || given(who, FileId { ino: 0, ..root }) {
-        return true;
-    }
-    // sysfs and cgroup have superblocks shared with the host; `pseudo` judges them by their own entries.
-    if pseudo::is_shared(mnt) {
+    let root = tags::root(mnt);
+    if is_tagged(who, entry, sb, root) {
         return true;
     }
     match mount_ns(mnt) {
-        Ok(MNT_NS_INTERNAL) => return true,
-        // Nobody said what it is given.
-        Ok(namespace) if entry.flags & ENTRY_GUARD != 0 => return namespace == own_mount_ns(),
-        Ok(namespace) if entry.flags & ENTRY_PROPAGATION != 0 && namespace == own_mount_ns() => {
-            match is_propagated(who, mnt) {
-                Ok(propagated) => return propagated,
-                Err(_) => verdict::error(hook),
-            }
+        Ok(MNT_NS_INTERNAL) => true,
+        Ok(namespace) if namespace == own_mount_ns() => is_own_mount(who, mnt, hook),
+        Ok(_) => false,
+        Err(_) => {
+            verdict::error(hook);
+            false
         }
-        Ok(_) => {}
-        Err(_) => verdict::error(hook),
+    }
+}
+
+/// Whether a mount in the current task's own mount namespace is the container's although it was not granted. A function of
+/// its own: few mounts come this far.
+#[inline(never)]
+fn is_own_mount(who: &Judged, mnt: Obj, hook: Hook) -> bool {
+    let Some(entry) = who.entry else {
+        return false;
+    };
+    let magic = pseudo::magic(mnt);
+    // sysfs and cgroup have superblocks shared with the host; `pseudo` judges them by their own entries. Nobody said what
+    // a guarded container is granted; a policy may say that a runtime's hooks mount what they like.
+    if pseudo::is_shared(magic) || entry.flags & (ENTRY_GUARD | ENTRY_HOOK_MOUNTS) != 0 {
+        return true;
+    }
+    // The container makes mounts of its own: what it mounts is within what it has.
+    if !who.has(Rule::Mount) && inodes::leads_to_granted(who, follow(mnt, &kernel::VFSMOUNT_ROOT)) {
+        return true;
+    }
+    if entry.flags & ENTRY_PROPAGATION != 0 {
+        match is_propagated(who, mnt, tags::root(mnt)) {
+            Ok(propagated) => return propagated,
+            Err(_) => verdict::error(hook),
+        }
     }
     false
 }
 
+/// Whether the mount of a descriptor that was left open is one that the container was granted, as far as its tags tell.
+#[inline(always)]
+pub fn is_granted_at_launch(who: &Judged, mnt: Obj) -> bool {
+    let Some(entry) = who.entry else {
+        return false;
+    };
+    let sb = follow(mnt, &kernel::VFSMOUNT_SB);
+    is_tagged(who, entry, sb, tags::root(mnt))
+        || (entry.flags & (ENTRY_GUARD | ENTRY_HOOK_MOUNTS) != 0 && mount_ns(mnt) == Ok(own_mount_ns()))
+}
+
+/// Whether the root of a mount, or its superblock as a whole, was granted.
+#[inline(always)]
+fn is_tagged(who: &Judged, entry: &ContainerEntry, sb: Obj, root: Obj) -> bool {
+    // SAFETY: null or a live cell of the storage.
+    if let Some(object) = unsafe { tags::of(root).as_ref() }
+        && (object.tag == entry.rootfs
+            || object.owner == who.key
+            || kind_of(who, object.tag) & (GRANT_MOUNT | GRANT_SUPERBLOCK) != 0)
+    {
+        return true;
+    }
+    is_superblock_granted(who, sb, root)
+}
+
+/// Whether a superblock is the container's as a whole; `root`: an inode that was looked at already.
+#[inline(always)]
+pub fn is_superblock_granted(who: &Judged, sb: Obj, root: Obj) -> bool {
+    let top = tags::top(sb);
+    if top.addr() == root.addr() {
+        return false;
+    }
+    // SAFETY: null or a live cell of the storage.
+    let Some(object) = (unsafe { tags::of(top).as_ref() }) else {
+        return false;
+    };
+    object.owner == who.key || kind_of(who, object.tag) & GRANT_SUPERBLOCK != 0
+}
+
 /// Whether a file is what the runtime left as standard input, output or error at the container's first exec.
 #[inline(always)]
-pub fn is_stdio(who: &Judged, dentry: Obj, mnt: Obj) -> bool {
-    let id = verdict::identity(dentry, follow(mnt, &kernel::VFSMOUNT_SB));
-    kind_of(who, id) == GIVEN_STDIO
-}
-
-/// Remembers standard input, output and error of the current task, which is about to become confined.
-#[inline(always)]
-pub fn remember_stdio(key: ContainerKey) {
-    for fd in 0..3u64 {
-        match stdio_identity(fd) {
-            // A file that is given as a mount stays that.
-            Ok(Some(id)) => drop(GIVEN.insert(GivenKey { key, id }, GIVEN_STDIO, u64::from(BPF_NOEXIST))),
-            Ok(None) => {}
-            Err(_) => verdict::error(Hook::BprmCommittedCreds),
-        }
+pub fn is_stdio(dentry: Obj) -> bool {
+    // SAFETY: null or a live cell of the storage.
+    let Some(label) = (unsafe { label::of(label::current()).as_ref() }) else {
+        return false;
+    };
+    let inode = tags::inode(dentry);
+    let tag = tags::tag(inode);
+    if tag != 0 {
+        return label.stdio[0] == tag || label.stdio[1] == tag || label.stdio[2] == tag;
     }
+    // The table of descriptors was too large to be tagged: what is there now counts.
+    label.stdio[0] == 0 && (0..3).any(|fd| inode_of_descriptor(fd) == Ok(inode.addr()))
 }
 
+/// The address of the inode behind a descriptor of the current task; an error where none is open.
 #[inline(always)]
-fn stdio_identity(fd: u64) -> Result<Option<FileId>, i32> {
+fn inode_of_descriptor(fd: u64) -> Result<u64, i32> {
     let files: u64 = kernel::read(label::current().addr(), &kernel::TASK_FILES)?;
     let table: u64 = kernel::read(files, &kernel::FILES_FDT)?;
     let array: u64 = kernel::read(table, &kernel::FDT_FD)?;
     // The smallest table has room for 64 (fs/file.c, `NR_OPEN_DEFAULT`).
     // SAFETY: the helper checks the address.
     let file: u64 = unsafe { bpf_probe_read_kernel((array + fd * 8) as *const u64) }?;
-    if file == 0 {
-        return Ok(None);
-    }
-    let dentry: u64 = kernel::read(file, &kernel::FILE_PATH_DENTRY)?;
-    verdict::identity_at(dentry).map(Some)
-}
-
-#[inline(always)]
-pub fn given(who: &Judged, id: FileId) -> bool {
-    is_mount(kind_of(who, id))
-}
-
-/// Whether that value of `given` is a mount's.
-#[inline(always)]
-pub fn is_mount(kind: u32) -> bool {
-    matches!(kind, GIVEN_MOUNT | GIVEN_PROPAGATING)
+    if file == 0 { Err(-1) } else { kernel::read(file, &kernel::FILE_INODE) }
 }
 
 /// Mounts on mounts below a propagating volume that are looked through.
 const MAX_NESTED: usize = 4;
 
-/// Whether a mount came from the host into a volume that lets it (`rslave`, `rshared`) while the container ran. It is
-/// remembered then, for the hooks that are not told the mount.
+/// Whether a mount came from the host into a volume that lets it (`rslave`, `rshared`) while the container ran. Its root
+/// remembers the volume, for the hooks that are not told the mount.
 #[inline(always)]
-fn is_propagated(who: &Judged, mnt: Obj) -> Result<bool, i32> {
+fn is_propagated(who: &Judged, mnt: Obj, root: Obj) -> Result<bool, i32> {
     let vfsmount = kernel::offset(&kernel::MOUNT_VFSMOUNT) as u64;
     let mut mount = mnt.addr().wrapping_sub(vfsmount);
     for _ in 0..MAX_NESTED {
@@ -251,11 +233,14 @@ fn is_propagated(who: &Judged, mnt: Obj) -> Result<bool, i32> {
         if parent == mount {
             break;
         }
-        let root = kernel::read::<u64>(parent.wrapping_add(vfsmount), &kernel::VFSMOUNT_ROOT)?;
-        if kind_of(who, verdict::identity_at(root)?) == GIVEN_PROPAGATING {
-            let key = GivenKey { key: who.key, id: verdict::mount_root(mnt) };
-            // Where the map is full it is looked for again.
-            let _ = GIVEN.insert(key, GIVEN_MOUNT, u64::from(BPF_NOEXIST));
+        let dentry: u64 = kernel::read(parent.wrapping_add(vfsmount), &kernel::VFSMOUNT_ROOT)?;
+        let inode: u64 = kernel::read(dentry, &kernel::DENTRY_INODE)?;
+        // SAFETY: the value is copied at once.
+        if let Some(volume) = unsafe { PROPAGATING.get(PropagatingKey { key: who.key, inode }) }.copied() {
+            // SAFETY: null or a live cell of the storage; the mount holds the inode.
+            if let Some(object) = unsafe { tags::make(root).as_mut() } {
+                object.above = volume;
+            }
             return Ok(true);
         }
         mount = parent;
@@ -263,12 +248,17 @@ fn is_propagated(who: &Judged, mnt: Obj) -> Result<bool, i32> {
     Ok(false)
 }
 
-/// How the container was given something; 0: it was not.
+/// How the container was granted a tagged object; 0: it was not.
 #[inline(always)]
-pub fn kind_of(who: &Judged, id: FileId) -> u32 {
-    let key = GivenKey { key: who.key, id };
+pub fn kind_of(who: &Judged, tag: u64) -> u32 {
+    grant(&GrantKey::tagged(who.key, tag))
+}
+
+/// How something was granted; 0: it was not.
+#[inline(always)]
+pub fn grant(key: &GrantKey) -> u32 {
     // SAFETY: the value is copied at once.
-    unsafe { GIVEN.get(key) }.copied().unwrap_or(0)
+    unsafe { GRANTS.get(key) }.copied().unwrap_or(0)
 }
 
 /// The address of the namespace that a mount is in; `mnt` is embedded in a `struct mount`.

@@ -12,14 +12,14 @@ use core::arch::asm;
 
 use aya_ebpf::{EbpfContext as _, macros::lsm, programs::LsmContext};
 use lockc_core::{
-    abi::{ENTRY_GUARD, FileId, GIVEN_STDIO, Hook},
+    abi::{ENTRY_GUARD, GRANT_HOST_PROGRAMS, GRANT_MOUNT, GRANT_PROPAGATING, GRANT_SUPERBLOCK, Hook},
     rules::Rule,
 };
 
 use crate::{
     creds, files,
     kernel::{self, Obj, follow, load},
-    pseudo,
+    pseudo, tags,
     verdict::{self, About, EACCES, Judged},
 };
 
@@ -59,34 +59,53 @@ fn is_within(who: &Judged, dentry: Obj) -> bool {
     if load::<u64>(sb, &kernel::SB_FLAGS) & SB_KERNMOUNT != 0 || pseudo::is_pseudo(sb) {
         return true;
     }
-    let dev: u32 = load(sb, &kernel::SB_DEV);
-    let whole = FileId { ino: 0, dev, pad: 0 };
-    if files::given(who, whole) {
+    files::is_stdio(dentry) || leads_to_granted(who, dentry)
+}
+
+/// Whether a file, or a directory above it, is the root of something that the container was granted.
+#[inline(always)]
+pub fn leads_to_granted(who: &Judged, dentry: Obj) -> bool {
+    leads_to(who, dentry, false)
+}
+
+/// The same without directories of the host with programs of its own: whether a file's content is the container's.
+#[inline(always)]
+pub fn is_containers(who: &Judged, dentry: Obj) -> bool {
+    leads_to(who, dentry, true)
+}
+
+#[inline(always)]
+fn leads_to(who: &Judged, dentry: Obj, content: bool) -> bool {
+    let Some(entry) = who.entry else {
+        return false;
+    };
+    // A superblock may be the container's own, however deep the file lies in it.
+    let top = tags::top(follow(dentry, &kernel::DENTRY_SB));
+    // SAFETY: null or a live cell of the storage.
+    if let Some(object) = unsafe { tags::of(top).as_ref() }
+        && (object.tag == entry.rootfs
+            || object.owner == who.key
+            || files::kind_of(who, object.tag) & GRANT_SUPERBLOCK != 0)
+    {
         return true;
     }
-    // An overlay is the container's own, however deep the file lies in it.
-    let top = follow(sb, &kernel::SB_ROOT);
-    if dev == entry.rootfs.dev && verdict::identity(top, sb).ino == entry.rootfs.ino {
-        return true;
-    }
-    let mut at = dentry.addr();
-    for step in 0..MAX_DEPTH {
-        let Ok(ino) = kernel::read::<u64>(at, &kernel::DENTRY_INODE)
-            .and_then(|inode| kernel::read::<u64>(inode, &kernel::INODE_INO))
-        else {
-            return false;
-        };
-        if ino == entry.rootfs.ino && dev == entry.rootfs.dev {
-            return true;
+    let mut at = dentry;
+    for _ in 0..MAX_DEPTH {
+        // SAFETY: null or a live cell of the storage.
+        if let Some(object) = unsafe { tags::of(tags::inode(at)).as_ref() } {
+            if object.tag == entry.rootfs {
+                return true;
+            }
+            let kind = files::kind_of(who, object.tag);
+            if kind & GRANT_MOUNT != 0 && !(content && kind & GRANT_HOST_PROGRAMS != 0) {
+                return true;
+            }
+            if object.above != 0 && files::kind_of(who, object.above) & GRANT_PROPAGATING != 0 {
+                return true;
+            }
         }
-        let kind = files::kind_of(who, FileId { ino, dev, pad: 0 });
-        if files::is_mount(kind) || (step == 0 && kind == GIVEN_STDIO) {
-            return true;
-        }
-        let Ok(parent) = kernel::read::<u64>(at, &kernel::DENTRY_PARENT) else {
-            return false;
-        };
-        if parent == at {
+        let parent = follow(at, &kernel::DENTRY_PARENT);
+        if parent.is_null() || parent.addr() == at.addr() {
             return false;
         }
         at = parent;

@@ -4,7 +4,7 @@
 //! whose faults the kernel handles (they read 0); [`read`] asks a helper, costs about five times as much, and takes any
 //! address.
 
-use core::ptr;
+use core::{arch::asm, ptr};
 
 use aya_ebpf::helpers::bpf_probe_read_kernel;
 
@@ -62,4 +62,19 @@ pub fn read<T>(addr: u64, field: &u64) -> Result<T, i32> {
     let address = addr.wrapping_add(offset(field) as u64) as *const T;
     // SAFETY: the helper checks the address.
     unsafe { bpf_probe_read_kernel(address) }
+}
+
+/// Adds to a number in a map and returns what it was before. Rust has no atomic arithmetic for this target.
+///
+/// # Safety
+///
+/// `cell` must be an aligned cell of a map.
+#[inline(always)]
+pub unsafe fn fetch_add(cell: *mut u64, value: u64) -> u64 {
+    let mut value = value;
+    // SAFETY: by the caller; the verifier checks it once more.
+    unsafe {
+        asm!("{value} = atomic_fetch_add((u64 *)({cell} + 0), {value})", cell = in(reg) cell, value = inout(reg) value);
+    }
+    value
 }

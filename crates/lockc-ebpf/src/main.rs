@@ -2,10 +2,14 @@
 //!
 //! | module | hooks | guards |
 //! |---|---|---|
-//! | `lifecycle` | task_alloc, task_free, bprm_committed_creds, bprm_check_security, sb_statfs, sb_kern_mount | identity: who belongs to which container, what it was given |
+//! | `lifecycle` | task_alloc, task_free | labels |
+//! | `tags` | | which object an inode is |
+//! | `grants` | sb_statfs, sb_kern_mount | what a container was granted |
+//! | `launch` | bprm_check_security, bprm_committed_creds, mmap_file, file_mprotect | what is executed until the container runs |
+//! | `descriptors` | (bprm_check_security) | what is open when it begins to run |
 //! | `mounts` | sb_mount, sb_umount, sb_remount, sb_pivotroot, move_mount, (capable) | both mount APIs |
 //! | `creds` | capable, userns_create, bprm_creds_from_file, task_fix_setuid | capabilities, user namespaces, becoming root |
-//! | `files` | file_open, file_receive, file_permission, mmap_file, file_ioctl*, file_lock, file_truncate | open files by mount identity, then `devices` and `pseudo` |
+//! | `files` | file_open, file_receive | files by their mount, then `devices` and `pseudo` |
 //! | `paths` | path_*, inode_getattr | what needs no open file |
 //! | `inodes` | inode_setattr, inode_*xattr, inode_*_acl, inode_file_*attr, inode_readlink | what the kernel asks without a mount |
 //! | `devices` | (file_open), (path_mknod) | device nodes |
@@ -24,13 +28,16 @@
 #![feature(asm_experimental_arch)]
 
 mod creds;
+mod descriptors;
 mod devices;
 mod files;
+mod grants;
 mod inodes;
 mod kernel;
 mod kernel_log;
 mod keys;
 mod label;
+mod launch;
 mod lifecycle;
 mod maps;
 mod mounts;
@@ -40,6 +47,7 @@ mod processes;
 mod pseudo;
 mod sockets;
 mod surface;
+mod tags;
 mod verdict;
 
 #[cfg(not(test))]

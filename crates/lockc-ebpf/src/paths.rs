@@ -29,7 +29,7 @@ fn judge(path: *const u8, earlier: i32, hook: Hook) -> i32 {
     };
     let path = Obj(path);
     let mnt = follow(path, &kernel::PATH_MNT);
-    if files::is_given(&who, mnt, hook) {
+    if files::is_granted(&who, mnt, hook) {
         return 0;
     }
     let dentry = follow(path, &kernel::PATH_DENTRY);
@@ -142,7 +142,7 @@ pub fn inode_getattr(ctx: LsmContext) -> i32 {
     };
     let path = Obj(ctx.arg::<*const u8>(0));
     let (mnt, dentry) = (follow(path, &kernel::PATH_MNT), follow(path, &kernel::PATH_DENTRY));
-    if files::is_given(&who, mnt, Hook::InodeGetattr) || files::is_stdio(&who, dentry, mnt) {
+    if files::is_granted(&who, mnt, Hook::InodeGetattr) || files::is_stdio(dentry) {
         return 0;
     }
     let about = About { dentry: dentry.addr(), file: verdict::mount_root(mnt), arg: 0 };

@@ -8,16 +8,18 @@
 //! | unix_stream_connect | stream and seqpacket sockets of the host |
 //! | unix_may_send | datagram sockets of the host |
 
-use aya_ebpf::{macros::lsm, programs::LsmContext};
+use core::ffi::c_void;
+
+use aya_ebpf::{helpers::generated::bpf_skc_to_unix_sock, macros::lsm, programs::LsmContext};
 use lockc_core::{
-    abi::{ENTRY_LOOPBACK, GIVEN_SOCKET, Hook},
+    abi::{ENTRY_LOOPBACK, GRANT_SOCKET, Hook},
     rules::Rule,
 };
 
 use crate::{
     files,
     kernel::{self, Obj, follow},
-    label,
+    label, tags,
     verdict::{self, About, EACCES, ENOMEM, Judged},
 };
 
@@ -221,15 +223,43 @@ fn judge(other: Obj, hook: Hook) -> i32 {
         // Another container's, which this one can only reach through something that both were given.
         return 0;
     }
-    let dentry = kernel::read::<u64>(other.addr(), &kernel::UNIX_SOCK_DENTRY).unwrap_or(0);
-    if dentry != 0 && named(&who, dentry) {
+    // SAFETY: the verifier proves the type; null where it is no unix socket.
+    let unix = Obj(unsafe { bpf_skc_to_unix_sock(other.0 as *mut c_void) }.cast());
+    let dentry = if unix.is_null() { Obj(core::ptr::null()) } else { follow(unix, &kernel::UNIX_SOCK_DENTRY) };
+    if !dentry.is_null() && named(&who, dentry) {
         return 0;
     }
-    verdict::deny(&who, Rule::UnixSocket, hook, About::dentry(dentry), EACCES)
+    verdict::deny(&who, Rule::UnixSocket, hook, About::dentry(dentry.addr()), EACCES)
 }
 
 /// Whether the policy names the socket of the host that is bound to this dentry.
 #[inline(always)]
-fn named(who: &Judged, dentry: u64) -> bool {
-    verdict::identity_at(dentry).is_ok_and(|id| files::kind_of(who, id) == GIVEN_SOCKET)
+fn named(who: &Judged, dentry: Obj) -> bool {
+    let tag = tags::tag(tags::inode(dentry));
+    tag != 0 && files::kind_of(who, tag) & GRANT_SOCKET != 0
+}
+
+/// `TCP_LISTEN`, include/net/tcp_states.h: unix sockets use the same numbers.
+const LISTENS: u8 = 10;
+
+/// The rule by which a socket that was left open at the container's first exec is denied; `socket` is the address of its
+/// `struct socket`. It was handed over on purpose unless the network is forbidden, or it is connected to a named socket of
+/// the host's, to which the container could not connect by itself.
+#[inline(always)]
+pub fn left_open(who: &Judged, socket: u64) -> Result<Option<Rule>, i32> {
+    let sk: u64 = kernel::read(socket, &kernel::SOCKET_SK)?;
+    let family = i32::from(kernel::read::<u16>(sk, &kernel::SOCK_FAMILY)?);
+    if family != AF_UNIX {
+        let loopback = family == AF_INET
+            && has_loopback(who)
+            && (is_loopback(kernel::read(sk, &kernel::SOCK_OWN_ADDRESS)?)
+                || is_loopback(kernel::read(sk, &kernel::SOCK_PEER_ADDRESS)?));
+        return Ok(if loopback { None } else { Some(Rule::Network) });
+    }
+    if kernel::read::<u8>(sk, &kernel::SOCK_STATE)? == LISTENS {
+        return Ok(None);
+    }
+    let peer: u64 = kernel::read(sk, &kernel::UNIX_SOCK_PEER)?;
+    let named = peer != 0 && kernel::read::<u64>(peer, &kernel::UNIX_SOCK_ADDRESS)? != 0;
+    Ok(if named { Some(Rule::UnixSocket) } else { None })
 }

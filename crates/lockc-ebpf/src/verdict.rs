@@ -237,25 +237,10 @@ pub fn count_tasks(key: ContainerKey, change: i64) {
     }
 }
 
-/// The identity of a dentry's inode; `sb` is its superblock.
-#[inline(always)]
-pub fn identity(dentry: Obj, sb: Obj) -> FileId {
-    let inode = kernel::follow(dentry, &kernel::DENTRY_INODE);
-    // No inode has this number, and 0 would stand for the whole superblock. Since 6.15 or so the verifier wants the check.
-    let ino = if inode.is_null() { u64::MAX } else { kernel::load(inode, &kernel::INODE_INO) };
-    FileId { ino, dev: kernel::load(sb, &kernel::SB_DEV), pad: 0 }
-}
-
-/// The identity of the inode of a dentry at an address.
-#[inline(always)]
-pub fn identity_at(dentry: u64) -> Result<FileId, i32> {
-    let inode: u64 = kernel::read(dentry, &kernel::DENTRY_INODE)?;
-    let sb: u64 = kernel::read(dentry, &kernel::DENTRY_SB)?;
-    Ok(FileId { ino: kernel::read(inode, &kernel::INODE_INO)?, dev: kernel::read(sb, &kernel::SB_DEV)?, pad: 0 })
-}
-
-/// The identity of a mount's root.
+/// Numbers of a mount's root, for the event.
 #[inline(always)]
 pub fn mount_root(mnt: Obj) -> FileId {
-    identity(kernel::follow(mnt, &kernel::VFSMOUNT_ROOT), kernel::follow(mnt, &kernel::VFSMOUNT_SB))
+    let inode = kernel::follow(kernel::follow(mnt, &kernel::VFSMOUNT_ROOT), &kernel::DENTRY_INODE);
+    let ino = if inode.is_null() { 0 } else { kernel::load(inode, &kernel::INODE_INO) };
+    FileId { ino, dev: kernel::load(kernel::follow(mnt, &kernel::VFSMOUNT_SB), &kernel::SB_DEV), pad: 0 }
 }

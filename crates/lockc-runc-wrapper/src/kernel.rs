@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::Result;
 use lockc_core::{
     abi::ContainerEntry,
-    user::{NewContainer, Registry},
+    user::{NewContainer, Registry, hold::Held},
 };
 
 use crate::flow::Kernel;
@@ -14,10 +14,17 @@ use crate::flow::Kernel;
 /// The maps below `/sys/fs/bpf/lockc`.
 pub struct Pinned;
 
+impl Pinned {
+    /// Registers a container that is granted what is held, and labels this process.
+    pub fn register_held(&self, new: &NewContainer, held: &[Held]) -> Result<()> {
+        Registry::open()?.register(new, held)?;
+        Ok(())
+    }
+}
+
 impl Kernel for Pinned {
     fn register(&self, new: &NewContainer) -> Result<()> {
-        Registry::open()?.register(new)?;
-        Ok(())
+        self.register_held(new, &new.hold(&|_| {})?)
     }
 
     fn join(&self, root: &Path, id: &str) -> Result<()> {

@@ -4,6 +4,7 @@
 pub mod argv;
 mod flags;
 pub mod flow;
+pub mod judge;
 pub mod kernel;
 pub mod log;
 mod options;

@@ -13,10 +13,34 @@ use std::{
         net::UnixDatagram,
     },
     path::PathBuf,
+    sync::OnceLock,
     time::{SystemTime, UNIX_EPOCH},
 };
 
 use crate::argv::Invocation;
+
+/// What another process logs in this one's place.
+#[derive(Debug)]
+pub enum Relayed {
+    /// [`warn`].
+    Warn(String),
+    /// [`report`].
+    Report {
+        /// In the engine's log too.
+        in_engines_log: bool,
+        /// The text.
+        message: String,
+    },
+}
+
+type Relay = Box<dyn Fn(Relayed) + Send + Sync>;
+
+static RELAY: OnceLock<Relay> = OnceLock::new();
+
+/// From now on [`warn`] and [`report`] hand over instead of writing. Only the first call counts.
+pub fn relay(to: impl Fn(Relayed) + Send + Sync + 'static) {
+    let _ = RELAY.set(Box::new(to));
+}
 
 /// Writes an error to stderr and to the engine's log.
 pub fn error(invocation: &Invocation, lines: &[String]) {
@@ -31,6 +55,9 @@ pub fn error(invocation: &Invocation, lines: &[String]) {
 /// What the mode audit lets pass: as [`warn`], and in the engine's log if that is given, as a warning, which no engine
 /// takes for the reason of a failure.
 pub fn report(engines_log: Option<&Invocation>, message: &str) {
+    if let Some(relay) = RELAY.get() {
+        return relay(Relayed::Report { in_engines_log: engines_log.is_some(), message: message.to_owned() });
+    }
     warn(message);
     if let Some(invocation) = engines_log {
         append(invocation, "warning", &format!("lockc: {message}"));
@@ -51,6 +78,9 @@ fn append(invocation: &Invocation, level: &str, message: &str) {
 /// Something worth knowing that stops nothing: stderr and the system's log, not the engine's, since what stands there is
 /// taken for a failure. Without anybody who listens on the system's log, stderr has to do.
 pub fn warn(message: &str) {
+    if let Some(relay) = RELAY.get() {
+        return relay(Relayed::Warn(message.to_owned()));
+    }
     let _ = writeln!(io::stderr().lock(), "lockc: {message}");
     if let Ok(socket) = UnixDatagram::unbound()
         && socket.set_nonblocking(true).is_ok()

@@ -26,6 +26,7 @@ use lockc_core::user::{admission::Host, config::CONFIG_PATH, paths, userns::Stan
 use lockc_runc_wrapper::{
     argv::{self, Call, Invocation},
     flow::{self, Environment, Kernel as _, Plan, Refusal},
+    judge,
     kernel::Pinned,
     log, runtime,
 };
@@ -88,7 +89,17 @@ fn run(invocation: &Invocation) -> Result<std::convert::Infallible, Refusal> {
         facts: &Host,
         find: &runtime::find,
     };
-    let plan = flow::prepare(invocation, &environment)?;
+    let mut held = Vec::new();
+    let plan = match invocation.call {
+        Call::Start(_) => judge::prepare(&environment, invocation, &mut held)?,
+        _ => flow::prepare(invocation, &environment)?,
+    };
+    if !held.is_empty()
+        && let Err(error) = judge::keep(&held)
+    {
+        log::warn(&format!("{error:#}; what the container was granted is not kept in memory until it is mounted"));
+    }
+    drop(held);
     let failed = match execute(&plan) {
         Ok(never) => match never {},
         Err(error) => error,

@@ -24,11 +24,11 @@ hooks! {
     PtraceAccessCheck TaskKill TaskSetrlimit TaskSetscheduler TaskSetnice TaskSetioprio TaskMovememory UsernsCreate
     Bpf PerfEventOpen KernelModuleRequest KernelReadFile KernelLoadData LockedDown KeyAlloc KeyPermission Settime
     Quotactl QuotaOn BprmCredsFromFile TaskFixSetuid InodeInitSecurityAnon SocketConnect SocketBind SocketListen
-    SocketAccept SocketSendmsg SocketRecvmsg FileReceive FilePermission MmapFile FileIoctl FileLock PathMknod
+    SocketAccept SocketSendmsg SocketRecvmsg FileReceive MmapFile PathMknod
     PathMkdir PathRmdir PathUnlink PathRename PathLink PathSymlink PathTruncate PathChmod PathChown PathChroot
     PathNotify InodeGetattr InodeSetattr InodeSetxattr InodeRemovexattr InodeGetxattr InodeListxattr InodeReadlink
-    FileTruncate FileIoctlCompat InodeSetAcl InodeRemoveAcl InodeGetAcl InodeFileGetattr InodeFileSetattr
-    BpfMap
+    InodeSetAcl InodeRemoveAcl InodeGetAcl InodeFileGetattr InodeFileSetattr
+    BpfMap FileMprotect
 }
 
 impl Hook {

@@ -23,6 +23,8 @@ pub struct Additions {
     pub sysctls: Vec<String>,
     /// Files and directories of procfs and sysfs, themselves and all below.
     pub reads: Vec<PathBuf>,
+    /// What root's own hooks mount into the container.
+    pub hook_mounts: bool,
 }
 
 /// A value that cannot be added.
@@ -55,6 +57,7 @@ impl Additions {
                 own.push(path.clone());
             }
         }
+        self.hook_mounts |= with.hook_mounts;
         for name in &with.capabilities {
             let short = process::short_name(name);
             if !process::is_known(&short) {

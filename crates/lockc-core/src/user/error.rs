@@ -75,8 +75,20 @@ pub enum RegistryError {
     /// Every number of a set of what may be read is used up.
     #[error("all numbers of the map reads are used up; run `lockc unload` and `lockc load` when no container runs")]
     NoReads,
-    /// A path that is to be given could not be identified.
-    #[error("{path}, which the container is to be given, could not be identified: {source}")]
+    /// A root or a volume that is the root directory of this process.
+    #[error(
+        "{path} is the root directory of the host (of lockc's own process): a container that is granted it is granted every \
+         file; grant it parts of it, or use the privileged level"
+    )]
+    OwnRoot {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The map `grants` or `propagating` is full, or the kernel has no memory.
+    #[error("the kernel has no room for what the container is to be granted; delete containers (`lockc status` lists them)")]
+    NoRoom,
+    /// A path that is to be granted could not be opened.
+    #[error("{path}, which the container is to be granted, could not be opened: {source}")]
     Identity {
         /// The path.
         path: PathBuf,

@@ -14,7 +14,7 @@ use super::{
     register::padded,
     registry::{Registry, lock, map_error, now_ns, open_map},
 };
-use crate::abi::{ContainerEntry, ContainerKey, ENTRY_DELETING, ENTRY_GUARD, FileId};
+use crate::abi::{ContainerEntry, ContainerKey, ENTRY_DELETING, ENTRY_GUARD, ProgramKey};
 
 /// What the entry is called in `lockc status` and events.
 pub const GUARD_ID: &str = "without-wrapper";
@@ -62,19 +62,20 @@ impl Registry {
         self.set_container(key.slot, &entry)?;
         let result = self.identities(key, programs);
         self.clear_own_label()?;
-        let (found, wanted): (Vec<PathBuf>, Vec<FileId>) = result?.into_iter().unzip();
+        let (found, wanted): (Vec<PathBuf>, Vec<ProgramKey>) = result?.into_iter().unzip();
         let mut map = guard_map()?;
         for id in &wanted {
             map.insert(id, key, 0).map_err(map_error("writing", "guard"))?;
         }
-        let stale: Vec<FileId> = map.keys().filter_map(Result::ok).filter(|id| !wanted.contains(id)).collect();
+        let stale: Vec<ProgramKey> = map.keys().filter_map(Result::ok).filter(|id| !wanted.contains(id)).collect();
         for id in stale {
             map.remove(&id).map_err(map_error("writing", "guard"))?;
         }
         Ok(found)
     }
 
-    fn identities(&self, key: ContainerKey, programs: &[PathBuf]) -> Result<Vec<(PathBuf, FileId)>, RegistryError> {
+    /// Those of the programs that exist, as the kernel side knows them.
+    fn identities(&self, key: ContainerKey, programs: &[PathBuf]) -> Result<Vec<(PathBuf, ProgramKey)>, RegistryError> {
         let there = programs.iter().filter(|path| path.is_file());
         there.map(|path| Ok((path.clone(), self.identify(key, path)?))).collect()
     }
@@ -86,7 +87,7 @@ impl Registry {
             return Ok(false);
         };
         let mut map = guard_map()?;
-        let all: Vec<FileId> = map.keys().filter_map(Result::ok).collect();
+        let all: Vec<ProgramKey> = map.keys().filter_map(Result::ok).collect();
         for id in all {
             map.remove(&id).map_err(map_error("writing", "guard"))?;
         }
@@ -96,6 +97,6 @@ impl Registry {
     }
 }
 
-fn guard_map() -> Result<HashMap<MapData, FileId, ContainerKey>, RegistryError> {
+fn guard_map() -> Result<HashMap<MapData, ProgramKey, ContainerKey>, RegistryError> {
     HashMap::try_from(Map::HashMap(open_map("guard")?)).map_err(map_error("opening", "guard"))
 }

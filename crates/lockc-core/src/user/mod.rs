@@ -8,6 +8,7 @@ pub mod decision;
 pub mod describe;
 pub mod error;
 mod guard;
+pub mod hold;
 pub mod names;
 pub mod paths;
 pub mod policy;

@@ -24,14 +24,17 @@ pub const CONFIG: &str = "/etc/lockc/lockc.toml";
 pub const NAMESPACES: &str = "/var/lib/lockc/namespaces.json";
 
 /// Every pinned map.
-pub const MAP_NAMES: [&str; 16] = [
+pub const MAP_NAMES: [&str; 19] = [
     "task_labels",
     "sock_labels",
     "shadow",
     "keys",
     "containers",
     "usage",
-    "given",
+    "grants",
+    "propagating",
+    "tags",
+    "sequence",
     "ids",
     "meta",
     "names",

@@ -108,6 +108,7 @@ impl Policy {
         (off(Control::HostMounts) || within(&self.more.mounts, &other.more.mounts))
             && (off(Control::HostSockets) || within(&self.more.sockets, &other.more.sockets))
             && (off(Control::Devices) || within(&self.more.devices, &other.more.devices))
+            && (!self.more.hook_mounts || other.more.hook_mounts || !other.rules.has(Rule::Files))
             && (off(Control::Sysctls) || within(&self.more.sysctls, &other.more.sysctls))
             && self.more.reads.iter().all(|path| {
                 let rule = if path.starts_with("/sys") { Rule::Sysfs } else { Rule::Procfs };
@@ -380,6 +381,7 @@ impl PolicyConfig {
             ("capabilities", self.capabilities.is_empty()),
             ("sysctls", self.sysctls.is_empty()),
             ("reads", self.reads.is_empty()),
+            ("hook_mounts", !self.hook_mounts),
         ]
         .into_iter()
         .find_map(|(key, empty)| (!empty).then_some(key))

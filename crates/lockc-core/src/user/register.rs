@@ -1,43 +1,40 @@
-//! Registering a container: a slot, what it is given by the kernel's own identity, and the label of the process that will
-//! become the runtime.
+//! Registering a container: a slot, what it is granted, and the label of the process that will become the runtime.
+//!
+//! What is granted is opened first, by [`NewContainer::hold`]: only that asks file systems, which may never answer.
+//! [`Registry::register`] takes the lock and asks none.
 
-use std::{
-    fs::OpenOptions,
-    io,
-    os::unix::fs::OpenOptionsExt as _,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use aya::maps::MapError;
-use nix::sys::statfs::fstatfs;
+use nix::{errno::Errno, sys::statfs::fstatfs};
+use serde::{Deserialize, Serialize};
 
 use super::{
     error::RegistryError,
+    hold::{self, Held},
     registry::{Registry, id_hash, lock, map_error, now_ns},
 };
 use crate::{
     abi::{
-        ANY_MINOR, ContainerEntry, ContainerKey, ENTRY_DELETING, ENTRY_LOOPBACK, ENTRY_PROPAGATION, ENTRY_SANDBOX,
-        FileId, GIVEN_DEVICE, GIVEN_MOUNT, GIVEN_PROPAGATING, GIVEN_SOCKET, GivenKey, LABEL_SEEN, MAX_CONTAINERS,
-        STATE_IDENTIFY, Usage, device_id,
+        ANSWER_GRANTED, ANSWER_OWN_ROOT, ANY_MINOR, ContainerEntry, ContainerKey, ENTRY_DELETING, ENTRY_HOOK_MOUNTS,
+        ENTRY_LOOPBACK, ENTRY_PROPAGATION, ENTRY_SANDBOX, GRANT_DEVICE, GRANT_PROGRAM, GrantKey, MAX_CONTAINERS, ProgramKey,
+        PropagatingKey, Usage,
     },
     rules::{Level, RuleMask},
 };
 
-/// Device nodes of the host that runtimes bind into containers that may not create their own
-/// (runtime-spec, config-linux.md, "Default Devices").
-const DEFAULT_DEVICES: [&str; 6] = ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty"];
-
 /// A container that is to be registered.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct NewContainer {
     /// The runtime's state root (`--root`): ids are unique only in it.
     pub root: PathBuf,
     /// The container's id.
     pub id: String,
     /// Its level.
+    #[serde(with = "level")]
     pub level: Level,
     /// What the kernel enforces.
+    #[serde(with = "rules")]
     pub rules: RuleMask,
     /// `MODE_*` of [`abi`](crate::abi).
     pub mode: u32,
@@ -49,13 +46,15 @@ pub struct NewContainer {
     pub loopback: bool,
     /// Whether it runs on a kernel of its own, so that no rule reaches it.
     pub sandboxed: bool,
+    /// Whether what root's own hooks mount into it counts as granted.
+    pub hook_mounts: bool,
     /// Name of the policy.
     pub policy: String,
     /// Where the level came from.
     pub origin: String,
     /// Root file system.
     pub rootfs: PathBuf,
-    /// Sources of bind mounts; the file systems that are mounted below them are given too.
+    /// Sources of bind mounts; the file systems that are mounted below them are granted too.
     pub mounts: Vec<PathBuf>,
     /// Those of them into which the host may mount more while the container runs.
     pub propagating: Vec<PathBuf>,
@@ -68,8 +67,38 @@ pub struct NewContainer {
     pub devices: Vec<GivenDevice>,
 }
 
+/// A level by its name.
+mod level {
+    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer, de::Error as _};
+
+    use crate::rules::Level;
+
+    pub fn serialize<S: Serializer>(level: &Level, to: S) -> Result<S::Ok, S::Error> {
+        level.name().serialize(to)
+    }
+
+    pub fn deserialize<'a, D: Deserializer<'a>>(from: D) -> Result<Level, D::Error> {
+        Level::from_name(&String::deserialize(from)?).ok_or_else(|| D::Error::custom("no level"))
+    }
+}
+
+/// Rules by their bits.
+mod rules {
+    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
+
+    use crate::rules::RuleMask;
+
+    pub fn serialize<S: Serializer>(rules: &RuleMask, to: S) -> Result<S::Ok, S::Error> {
+        rules.0.serialize(to)
+    }
+
+    pub fn deserialize<'a, D: Deserializer<'a>>(from: D) -> Result<RuleMask, D::Error> {
+        u64::deserialize(from).map(RuleMask)
+    }
+}
+
 /// A device that a container may open and make nodes of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GivenDevice {
     /// A block device; otherwise a character device.
     pub block: bool,
@@ -88,12 +117,12 @@ pub(super) fn padded<const N: usize>(text: &str) -> [u8; N] {
 }
 
 impl Registry {
-    /// Registers a container and labels this process as setting it up.
+    /// Registers a container that is granted what is held, and labels this process as setting it up.
     ///
     /// # Errors
     ///
     /// Nothing stays registered or labelled then.
-    pub fn register(&mut self, new: &NewContainer) -> Result<ContainerKey, RegistryError> {
+    pub fn register(&mut self, new: &NewContainer, held: &[Held]) -> Result<ContainerKey, RegistryError> {
         let _lock = lock()?;
         let hash = id_hash(&new.root, &new.id);
         if let Some(key) = self.key(&hash)? {
@@ -106,7 +135,7 @@ impl Registry {
             }
         }
         let key = self.take_slot()?;
-        let result = self.fill(key, hash, new);
+        let result = self.fill(key, hash, new, held);
         if result.is_err() {
             // The first error is the one to report.
             let _ = self.clear_own_label();
@@ -130,7 +159,7 @@ impl Registry {
                 over.push(key);
             }
         }
-        // Each pass over `given` serves many slots; one that is free is taken without.
+        // Each pass over `grants` serves many slots; one that is free is taken without.
         let slot = match free {
             Some(slot) => slot,
             None if over.len() >= 64 || (meta.slots_used == MAX_CONTAINERS && !over.is_empty()) => {
@@ -148,15 +177,23 @@ impl Registry {
         Ok(ContainerKey { slot, generation: meta.generation })
     }
 
-    fn fill(&mut self, key: ContainerKey, hash: [u8; 32], new: &NewContainer) -> Result<(), RegistryError> {
+    fn fill(
+        &mut self,
+        key: ContainerKey,
+        hash: [u8; 32],
+        new: &NewContainer,
+        held: &[Held],
+    ) -> Result<(), RegistryError> {
         self.usage.set(key.slot, Usage::default(), 0).map_err(map_error("writing", "usage"))?;
-        let mut entry = ContainerEntry {
+        let flag = |on: bool, flag: u32| if on { flag } else { 0 };
+        let entry = ContainerEntry {
             generation: key.generation,
             level: new.level as u32,
             mode: new.mode,
-            flags: if new.loopback { ENTRY_LOOPBACK } else { 0 }
-                | if new.propagating.is_empty() { 0 } else { ENTRY_PROPAGATION }
-                | if new.sandboxed { ENTRY_SANDBOX } else { 0 },
+            flags: flag(new.loopback, ENTRY_LOOPBACK)
+                | flag(!new.propagating.is_empty(), ENTRY_PROPAGATION)
+                | flag(new.sandboxed, ENTRY_SANDBOX)
+                | flag(new.hook_mounts, ENTRY_HOOK_MOUNTS),
             rules: new.rules.0,
             capabilities: new.capabilities,
             root_uid: new.root_uid,
@@ -169,52 +206,41 @@ impl Registry {
             ..ContainerEntry::default()
         };
         self.set_container(key.slot, &entry)?;
-
-        let table = MountTable::read()?;
-        entry.rootfs = self.identify(key, &new.rootfs)?;
-        for path in table.below(&new.rootfs) {
-            self.give(key, &path, GIVEN_MOUNT)?;
-        }
-        for source in &new.mounts {
-            let propagates = new.propagating.contains(source);
-            self.give(key, source, if propagates { GIVEN_PROPAGATING } else { GIVEN_MOUNT })?;
-            for path in table.below(source) {
-                // A file system that went away, or one whose mount point root may not enter (FUSE), is not given.
-                match self.give(key, &path, GIVEN_MOUNT) {
-                    Ok(()) | Err(RegistryError::Identity { .. }) => {}
-                    Err(error) => return Err(error),
-                }
-            }
-        }
-        for device in DEFAULT_DEVICES.map(Path::new).into_iter().filter(|path| path.exists()) {
-            self.give(key, device, GIVEN_MOUNT)?;
-        }
-        for socket in &new.sockets {
-            self.give(key, socket, GIVEN_SOCKET)?;
-        }
+        self.grant(key, held)?;
         for device in &new.devices {
-            let id = device_id(device.block, device.major, device.minor.unwrap_or(ANY_MINOR));
-            self.given.insert(GivenKey { key, id }, GIVEN_DEVICE, 0).map_err(map_error("writing", "given"))?;
+            let key = GrantKey::device(key, device.block, device.major, device.minor.unwrap_or(ANY_MINOR));
+            self.grants.insert(key, GRANT_DEVICE, 0).map_err(map_error("writing", "grants"))?;
         }
-        self.set_container(key.slot, &entry)?;
         self.ids.insert(hash, key, 0).map_err(map_error("writing", "ids"))?;
         self.enter_setup(key)
     }
 
-    fn give(&mut self, key: ContainerKey, path: &Path, kind: u32) -> Result<(), RegistryError> {
-        let id = self.identify(key, path)?;
-        self.given.insert(GivenKey { key, id }, kind, 0).map_err(map_error("writing", "given"))
+    /// Grants what is held: the program on `sb_statfs` answers in the file system's place.
+    fn grant(&self, key: ContainerKey, held: &[Held]) -> Result<(), RegistryError> {
+        let mut labelled = None;
+        for object in held {
+            if labelled != Some(object.grant) {
+                self.label_for_grant(key, object.grant)?;
+                labelled = Some(object.grant);
+            }
+            match fstatfs(&object.file).map_err(|errno| errno as i32) {
+                Err(ANSWER_GRANTED) => {}
+                Err(ANSWER_OWN_ROOT) => return Err(RegistryError::OwnRoot { path: object.path.clone() }),
+                Err(errno) if errno == Errno::ENOMEM as i32 => return Err(RegistryError::NoRoom),
+                _ => return Err(RegistryError::NotAnswering),
+            }
+        }
+        Ok(())
     }
 
-    /// The kernel's own identity of a path: `stat(2)` encodes devices differently, and for overlayfs and btrfs it tells
-    /// another device or inode than the kernel compares.
-    pub(super) fn identify(&self, key: ContainerKey, path: &Path) -> Result<FileId, RegistryError> {
-        let at = |source: io::Error| RegistryError::Identity { path: path.to_owned(), source };
-        let file = OpenOptions::new().read(true).custom_flags(nix::libc::O_PATH).open(path).map_err(at)?;
-        self.set_own_label(key, STATE_IDENTIFY)?;
-        fstatfs(&file).map_err(|errno| at(errno.into()))?;
-        let label = self.own_label()?.filter(|label| label.flags & LABEL_SEEN != 0);
-        label.map(|label| label.seen).ok_or(RegistryError::NotAnswering)
+    /// A program as the kernel side compares it: `stat(2)` encodes devices differently, and for overlayfs and btrfs it
+    /// tells another device or inode.
+    pub(super) fn identify(&self, key: ContainerKey, program: &Path) -> Result<ProgramKey, RegistryError> {
+        let held = hold::open(program, GRANT_PROGRAM)?;
+        self.grant(key, &[held])?;
+        let label = self.own_label()?.ok_or(RegistryError::NotAnswering)?;
+        let [ino, numbers, _] = label.stdio;
+        Ok(ProgramKey { ino, dev: numbers as u32, generation: (numbers >> 32) as u32 })
     }
 
     /// Frees slots. A task that still has one of these labels is denied everything from then on.
@@ -226,47 +252,29 @@ impl Registry {
             }
             self.set_container(key.slot, &ContainerEntry::default())?;
         }
-        let stale: Vec<GivenKey> =
-            self.given.keys().filter_map(Result::ok).filter(|given| keys.contains(&given.key)).collect();
-        for given in stale {
-            match self.given.remove(&given) {
+        let stale: Vec<GrantKey> =
+            self.grants.keys().filter_map(Result::ok).filter(|grant| keys.contains(&grant.key)).collect();
+        for grant in stale {
+            match self.grants.remove(&grant) {
                 Ok(()) | Err(MapError::KeyNotFound) => {}
-                Err(source) => return Err(map_error("writing", "given")(source)),
+                Err(source) => return Err(map_error("writing", "grants")(source)),
+            }
+        }
+        let stale: Vec<PropagatingKey> =
+            self.propagating.keys().filter_map(Result::ok).filter(|volume| keys.contains(&volume.key)).collect();
+        for volume in stale {
+            match self.propagating.remove(&volume) {
+                Ok(()) | Err(MapError::KeyNotFound) => {}
+                Err(source) => return Err(map_error("writing", "propagating")(source)),
             }
         }
         Ok(())
     }
 }
 
-/// The mounts of this process' namespace.
-struct MountTable(Vec<PathBuf>);
-
-impl MountTable {
-    fn read() -> Result<Self, RegistryError> {
-        let mounts = procfs::process::Process::myself().and_then(|own| own.mountinfo()).map_err(|error| {
-            RegistryError::Io { path: "/proc/self/mountinfo".into(), source: io::Error::other(error) }
-        })?;
-        Ok(Self(mounts.into_iter().map(|mount| mount.mount_point).collect()))
-    }
-
-    /// Mount points below a directory, which a recursive bind mount brings along.
-    fn below(&self, path: &Path) -> Vec<PathBuf> {
-        let Ok(path) = path.canonicalize() else {
-            return Vec::new();
-        };
-        self.0.iter().filter(|point| point.starts_with(&path) && **point != path).cloned().collect()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn mounts_below_are_found_by_component() {
-        let table = MountTable(["/", "/tmp", "/tmp/a", "/tmpfs"].map(PathBuf::from).to_vec());
-        assert_eq!(table.below(Path::new("/tmp")), [PathBuf::from("/tmp/a")]);
-    }
 
     #[test]
     fn texts_are_cut() {

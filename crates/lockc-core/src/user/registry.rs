@@ -20,8 +20,8 @@ use sha2::{Digest as _, Sha256};
 use super::{error::RegistryError, paths, sys};
 use crate::{
     abi::{
-        ABI_VERSION, ContainerEntry, ContainerKey, ENTRY_DELETING, ENTRY_GUARD, GivenKey, LABEL_SEEN, Meta, NameRule,
-        ReadKey, ReadSet, STATE_SETUP, TaskLabel, Usage,
+        ABI_VERSION, ContainerEntry, ContainerKey, ENTRY_DELETING, ENTRY_GUARD, GrantKey, LABEL_SEEN, Meta, NameRule,
+        PropagatingKey, ReadKey, ReadSet, STATE_GRANT, STATE_SETUP, TaskLabel, Usage,
     },
     hooks::PROGRAMS,
 };
@@ -45,7 +45,8 @@ pub struct Registry {
     pub(super) labels: OwnedFd,
     pub(super) containers: Array<MapData, ContainerEntry>,
     pub(super) usage: Array<MapData, Usage>,
-    pub(super) given: HashMap<MapData, GivenKey, u32>,
+    pub(super) grants: HashMap<MapData, GrantKey, u32>,
+    pub(super) propagating: HashMap<MapData, PropagatingKey, u64>,
     pub(super) ids: HashMap<MapData, [u8; 32], ContainerKey>,
     pub(super) reads: HashMap<MapData, ReadKey, NameRule>,
     pub(super) read_sets: HashMap<MapData, [u8; 32], ReadSet>,
@@ -122,7 +123,8 @@ impl Registry {
             labels,
             containers: array("containers")?,
             usage: array("usage")?,
-            given: hash("given")?,
+            grants: hash("grants")?,
+            propagating: hash("propagating")?,
             ids: hash("ids")?,
             reads: hash("reads")?,
             read_sets: hash("read_sets")?,
@@ -215,7 +217,7 @@ impl Registry {
     pub(super) fn enter_setup(&self, key: ContainerKey) -> Result<(), RegistryError> {
         // Before Linux 6.2 the programs may miss a label for a moment; they confirm the one that they have seen.
         for _ in 0..100 {
-            self.set_own_label(key, STATE_SETUP)?;
+            self.set_own_label(&TaskLabel { key, state: STATE_SETUP, ..TaskLabel::default() })?;
             statfs("/").map_err(|errno| RegistryError::Io { path: "/".into(), source: errno.into() })?;
             if self.own_label()?.is_some_and(|label| label.flags & LABEL_SEEN != 0) {
                 return Ok(());
@@ -229,9 +231,13 @@ impl Registry {
             .map_err(|source| RegistryError::Label { action: "read", source })
     }
 
-    pub(super) fn set_own_label(&self, key: ContainerKey, state: u32) -> Result<(), RegistryError> {
-        let label = TaskLabel { key, state, ..TaskLabel::default() };
-        sys::set_label(self.labels.as_fd(), own_pidfd()?.as_fd(), &label)
+    /// Labels this process as granting a container something, `GRANT_*`.
+    pub(super) fn label_for_grant(&self, key: ContainerKey, grant: u32) -> Result<(), RegistryError> {
+        self.set_own_label(&TaskLabel { key, state: STATE_GRANT, grant, ..TaskLabel::default() })
+    }
+
+    fn set_own_label(&self, label: &TaskLabel) -> Result<(), RegistryError> {
+        sys::set_label(self.labels.as_fd(), own_pidfd()?.as_fd(), label)
             .map_err(|source| RegistryError::Label { action: "set", source })
     }
 

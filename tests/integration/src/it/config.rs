@@ -19,6 +19,14 @@ const POLICIES: &str = r#"
 extends = "baseline"
 admit = ["capabilities", "host-namespaces", "proc-mount", "apparmor", "seccomp"]
 
+[policies.reach]
+extends = "test"
+without_rules = ["process"]
+
+[policies.hooks]
+extends = "test"
+hook_mounts = true
+
 [policies.devices]
 extends = "test"
 admit = ["devices"]

@@ -89,7 +89,26 @@ pub fn run_for(seconds: u32, by: By, bundle: &Bundle) -> Result<Run> {
 /// `run` of a bundle whose program is the probe.
 pub fn attempt(by: By, bundle: &Bundle) -> Result<Attempt> {
     let run = run(by, bundle)?;
-    parse(&run).with_context(|| format!("{by:?}: the container did not run: status {}: {}", run.status, run.said()))
+    outcome(bundle, &run)
+        .with_context(|| format!("{by:?}: the container did not run: status {}: {}", run.status, run.said()))
+}
+
+/// The probe's line in an output, or what stands for it where the program was not executed.
+pub fn outcome(bundle: &Bundle, run: &Run) -> Result<Attempt> {
+    match parse(run) {
+        Err(_) if bundle.leak.is_some() && !run.ok() => stopped(run),
+        parsed => parsed,
+    }
+}
+
+/// What a descriptor that was left open leads to: the container's program is not executed, and the runtime says why.
+fn stopped(run: &Run) -> Result<Attempt> {
+    let said = run.said().to_lowercase();
+    let errno = [("permission denied", libc::EACCES), ("operation not permitted", libc::EPERM)]
+        .into_iter()
+        .find_map(|(text, errno)| said.contains(text).then_some(errno))
+        .context("neither a line of the probe's nor a program that was not executed")?;
+    Ok(Attempt { ok: false, errno, detail: "not executed".into() })
 }
 
 /// The probe's line in an output.

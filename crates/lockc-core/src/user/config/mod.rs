@@ -224,6 +224,10 @@ pub struct PolicyConfig {
     /// Files and directories of procfs and sysfs that containers may read, themselves and all below.
     #[serde(default)]
     pub reads: Vec<PathBuf>,
+    /// Whether what root's own hooks mount into a container (NVIDIA's, for instance) counts as granted, and whether they
+    /// may execute programs of the host's in its root directory.
+    #[serde(default)]
+    pub hook_mounts: bool,
 }
 
 /// What makes no sense, and where.

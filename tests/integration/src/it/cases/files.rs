@@ -35,6 +35,14 @@ const fn leak(args: &'static [&'static str]) -> Test {
     denied(args, leaked, "baseline", EACCES, "files")
 }
 
+/// A file of the host's, by the root directory of one of its processes.
+const KEY: &str = "/proc/{victim}/root/var/lib/lockc-it-secrets/key";
+
+/// No rule keeps the container from the host's processes: the mount decides.
+const fn reach(args: &'static [&'static str]) -> Test {
+    denied(args, host_pids, "reach", EACCES, "files")
+}
+
 /// The host's processes are visible under `test`; their files stay out of reach.
 const fn proc_of_host(args: &'static [&'static str]) -> Test {
     denied(args, host_pids, "test", EACCES, "process")
@@ -42,12 +50,11 @@ const fn proc_of_host(args: &'static [&'static str]) -> Test {
 
 pub const ROWS: &[Row] = &[
     both("files/cve-2024-21626-leaked-directory", leak(&["read", "fd:3/key"])),
-    row("files/leaked-directory-parent", leak(&["read", "fd:3/../../../etc/shadow"])),
-    row("files/leaked-directory-thread", leak(&["thread", "read", "fd:3/key"])),
-    row("files/leaked-directory-double-fork", leak(&["double-fork", "setsid", "read", "fd:3/key"])),
-    row("files/leaked-directory-vfork", leak(&["vfork", "read", "fd:3/key"])),
-    row("files/leaked-directory-by-proc", leak(&["read", "/proc/self/fd/3/key"])),
-    row("files/leaked-directory-create", leak(&["create", "fd:3/new"])),
+    row("files/reached", reach(&["read", KEY])),
+    row("files/reached-thread", reach(&["thread", "read", KEY])),
+    row("files/reached-double-fork", reach(&["double-fork", "setsid", "read", KEY])),
+    row("files/reached-vfork", reach(&["vfork", "read", KEY])),
+    row("files/reached-create", reach(&["create", "/proc/{victim}/root/var/lib/lockc-it-secrets/new"])),
     row(
         "files/leaked-directory-restricted",
         denied(&["read", "fd:3/key"], |b| leaked(b).user(1000), "restricted", EACCES, "files"),
@@ -87,7 +94,7 @@ pub const ROWS: &[Row] = &[
             same,
         ),
     ),
-    row("files/exec-from-leaked-directory", Test::Code(exec_from_leak)),
+    row("files/exec-of-the-host", Test::Code(exec_of_host)),
     row("files/other-containers-rootfs", Test::Code(other_rootfs)),
 ];
 
@@ -103,17 +110,14 @@ fn symlink_stays_inside(lab: &mut Lab, runtime: Runtime) -> Result<String> {
 }
 
 /// Executing is opening too.
-fn exec_from_leak(lab: &mut Lab, runtime: Runtime) -> Result<String> {
-    let tools = format!("{PLACE}/tools");
-    fs::create_dir_all(&tools).context("cannot create a folder")?;
+fn exec_of_host(lab: &mut Lab, runtime: Runtime) -> Result<String> {
+    let tools = "/var/lib/lockc-it-tools";
+    fs::create_dir_all(tools).context("cannot create a directory")?;
     fs::copy("/usr/local/bin/lockc-probe", format!("{tools}/tool")).context("cannot copy a tool")?;
     let probe = Probe {
-        args: &["exec", "/proc/self/fd/3/tool", "socketpair"],
-        give: |mut bundle| {
-            bundle.leak = Some(format!("{PLACE}/tools"));
-            bundle
-        },
-        policy: "baseline",
+        args: &["exec", "/proc/{victim}/root/var/lib/lockc-it-tools/tool", "socketpair"],
+        give: host_pids,
+        policy: "reach",
         errno: EACCES,
         rule: "files",
     };

@@ -93,7 +93,7 @@ pub fn run(lab: &Lab, technique: &Technique) -> Result<String> {
 fn cell(lab: &Lab, technique: &Technique, bundle: &Bundle, level: &'static str, open: &'static str) -> Result<String> {
     lab.forget_events()?;
     let start = launch::run(By::Lockc(level), bundle)?;
-    let (mut text, under) = match launch::parse(&start) {
+    let (mut text, under) = match launch::outcome(bundle, &start) {
         // Once more without what engines hide and refuse, which would be in the way before lockc is.
         Ok(_) => (String::new(), launch::attempt(By::Lockc(open), bundle)?),
         Err(_) => {

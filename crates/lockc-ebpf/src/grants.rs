@@ -1,0 +1,151 @@
+//! Grants: the kernel learns what a container may use, while the container is set up.
+//!
+//! | hook | what for |
+//! |---|---|
+//! | sb_statfs | the wrapper grants what it calls fstatfs(2) on; the file system is not asked |
+//! | sb_kern_mount | a file system that the runtime mounts belongs to the container |
+
+use aya_ebpf::{macros::lsm, programs::LsmContext};
+use lockc_core::{
+    abi::{
+        ANSWER_GRANTED, ANSWER_OWN_ROOT, ContainerKey, GRANT_HOST_PROGRAMS, GRANT_MOUNT, GRANT_PROGRAM, GRANT_PROPAGATING,
+        GRANT_ROOT, GRANT_SUPERBLOCK, GrantKey, Hook, LABEL_HAS_BASE, LABEL_SEEN, PropagatingKey, STATE_CONFINED, STATE_GRANT,
+        STATE_SETUP, TaskLabel,
+    },
+    rules::Rule,
+};
+
+use crate::{
+    kernel::{self, Obj, follow},
+    label, launch,
+    maps::{CONTAINERS, GRANTS, PROPAGATING},
+    tags,
+    verdict::{self, ENOMEM, Judged},
+};
+
+/// `int sb_statfs(struct dentry *dentry)`
+#[lsm(hook = "sb_statfs")]
+pub fn sb_statfs(ctx: LsmContext) -> i32 {
+    let earlier: i32 = ctx.arg(1);
+    if earlier != 0 {
+        return earlier;
+    }
+    // SAFETY: null or a live cell of the storage, written only by this task and by user space while it waits.
+    let Some(label) = (unsafe { label::of(label::current()).as_mut() }) else {
+        return 0;
+    };
+    if label.state == STATE_GRANT {
+        // Whatever is denied, the file system is not asked: it may never answer.
+        return -grant(label, Obj(ctx.arg::<*const u8>(0)));
+    }
+    if label.state != STATE_SETUP || label.flags & LABEL_SEEN != 0 {
+        return 0;
+    }
+    // The wrapper makes sure that the label will be found and that its root is known, before it executes the runtime.
+    let (root, mnt_ns) = launch::place();
+    label.base_root = tags::make_tag(root);
+    label.base_mnt_ns = mnt_ns;
+    label.flags |= LABEL_SEEN | LABEL_HAS_BASE;
+    let copy = *label;
+    if copy.base_root == 0 || label::remember(label::current(), &copy).is_err() {
+        label.flags &= !(LABEL_SEEN | LABEL_HAS_BASE);
+        verdict::error(Hook::SbStatfs);
+    }
+    0
+}
+
+/// Grants a file to the container of the label; the wrapper holds it by a descriptor. Returns the answer, an errno.
+#[inline(always)]
+fn grant(label: &mut TaskLabel, dentry: Obj) -> i32 {
+    let (kind, key) = (label.grant, label.key);
+    let inode = tags::inode(dentry);
+    if inode.is_null() {
+        return ENOMEM;
+    }
+    if kind & GRANT_PROGRAM != 0 {
+        let program = launch::program(inode, follow(dentry, &kernel::DENTRY_SB));
+        label.stdio = [program.ino, u64::from(program.dev) | u64::from(program.generation) << 32, 0];
+        return ANSWER_GRANTED;
+    }
+    let mounts = kind & (GRANT_ROOT | GRANT_MOUNT) != 0;
+    // Where no rule is about files, a container may have the host's root.
+    if mounts && inode.addr() == launch::place().0.addr() && Judged::of(key).has(Rule::Files) {
+        return ANSWER_OWN_ROOT;
+    }
+    let tag = tags::make_tag(inode);
+    if tag == 0 {
+        return ENOMEM;
+    }
+    if kind & GRANT_ROOT != 0 {
+        let Some(entry) = CONTAINERS.get_ptr_mut(key.slot) else {
+            return ENOMEM;
+        };
+        // SAFETY: a cell of the map; the slot is the wrapper's, which waits.
+        unsafe { (*entry).rootfs = tag };
+        return ANSWER_GRANTED;
+    }
+    if kind & GRANT_PROPAGATING != 0
+        && PROPAGATING.insert(PropagatingKey { key, inode: inode.addr() }, tag, 0).is_err()
+    {
+        return ENOMEM;
+    }
+    if add(key, tag, kind).is_err() { ENOMEM } else { ANSWER_GRANTED }
+}
+
+/// Adds to how a container was granted an object.
+#[inline(always)]
+fn add(key: ContainerKey, tag: u64, kind: u32) -> Result<(), i32> {
+    let key = GrantKey::tagged(key, tag);
+    // SAFETY: the value is copied at once.
+    let before = unsafe { GRANTS.get(&key) }.copied().unwrap_or(0);
+    // What the container has by another way too is not only the host's.
+    let host = before == 0 || before & GRANT_HOST_PROGRAMS != 0;
+    let kind = if host { kind } else { kind & !GRANT_HOST_PROGRAMS };
+    GRANTS.insert(&key, before & !GRANT_HOST_PROGRAMS | kind, 0)
+}
+
+/// `int sb_kern_mount(const struct super_block *sb)`: mount(2) of a file system, or fsmount(2).
+#[lsm(hook = "sb_kern_mount")]
+pub fn sb_kern_mount(ctx: LsmContext) -> i32 {
+    let earlier: i32 = ctx.arg(1);
+    if earlier != 0 {
+        return earlier;
+    }
+    // SAFETY: null or a live cell of the storage.
+    let Some(label) = (unsafe { label::of(label::current()).as_ref() }) else {
+        return 0;
+    };
+    let key = label.key;
+    // A container that may mount owns what it mounts.
+    let owns = match label.state {
+        STATE_SETUP => true,
+        STATE_CONFINED => !Judged::of(key).has(Rule::Mount),
+        _ => false,
+    };
+    if owns && own(key, Obj(ctx.arg::<*const u8>(0))).is_err() {
+        // Fails closed: a container that could not use what it was granted had better not start.
+        verdict::error(Hook::SbKernMount);
+        return -ENOMEM;
+    }
+    0
+}
+
+/// Makes a container the owner of a superblock. The mark goes away with the superblock, so that nothing is left behind by
+/// what a runtime mounts for itself at every exec.
+#[inline(always)]
+fn own(key: ContainerKey, sb: Obj) -> Result<(), i32> {
+    let top = follow(sb, &kernel::SB_ROOT);
+    // SAFETY: null or a live cell of the storage; the superblock holds its root.
+    let Some(object) = (unsafe { tags::make(tags::inode(top)).as_mut() }) else {
+        return Err(-1);
+    };
+    if object.owner == key {
+        return Ok(());
+    }
+    // Shared with another container that lives, as a pod's queues are: both have a grant.
+    if verdict::entry(object.owner).is_some() {
+        return add(key, object.tag, GRANT_SUPERBLOCK);
+    }
+    object.owner = key;
+    Ok(())
+}

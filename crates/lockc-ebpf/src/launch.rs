@@ -1,0 +1,186 @@
+//! Launching: what the runtime, its hooks and the container's first program execute.
+//!
+//! | hook | what for |
+//! |---|---|
+//! | bprm_check_security | whether an exec turns the task into the container's; what the container was not granted, open descriptors included, stops it |
+//! | bprm_committed_creds | that exec cannot fail any more: the task is confined |
+//! | mmap_file, file_mprotect | code of the container's in a task that is not confined yet |
+//!
+//! A task in setup has the host's rights. Whose a program is, its file decides: with the container's root directory or
+//! without, a file of the container's either confines the task or is not executed. CVE-2025-23266 is the reason for the
+//! mappings: a hook of the host's inherits `LD_PRELOAD` from the image.
+
+use aya_ebpf::{macros::lsm, programs::LsmContext};
+use lockc_core::{
+    abi::{
+        ENTRY_HOOK_MOUNTS, Hook, LABEL_CONFINES, LABEL_HAS_BASE, ProgramKey, STATE_CONFINED, STATE_SETUP, TaskLabel,
+    },
+    rules::Rule,
+};
+
+use crate::{
+    descriptors, files, inodes,
+    kernel::{self, Obj, follow, load},
+    label,
+    maps::GUARD,
+    tags,
+    verdict::{self, EACCES, Judged},
+};
+
+/// include/uapi/asm-generic/mman-common.h
+const PROT_EXEC: u64 = 4;
+
+/// Where the current task is: the inode of its root directory, and the address of its mount namespace.
+#[inline(always)]
+pub fn place() -> (Obj, u64) {
+    let task = label::current();
+    let root = follow(follow(task, &kernel::TASK_FS), &kernel::FS_ROOT_DENTRY);
+    let mnt_ns = follow(follow(task, &kernel::TASK_NSPROXY), &kernel::NSPROXY_MNT_NS);
+    (tags::inode(root), mnt_ns.addr())
+}
+
+/// `int bprm_check_security(struct linux_binprm *bprm)`: also for an exec that fails later, and for each interpreter.
+#[lsm(hook = "bprm_check_security")]
+pub fn bprm_check_security(ctx: LsmContext) -> i32 {
+    let earlier: i32 = ctx.arg(1);
+    if earlier != 0 {
+        return earlier;
+    }
+    // SAFETY: null or a live cell of the storage, written only by this task and by user space before the exec.
+    let Some(label) = (unsafe { label::of(label::current()).as_mut() }) else {
+        return 0;
+    };
+    // A confined task's exec has been judged in file_open.
+    if label.state != STATE_SETUP {
+        return 0;
+    }
+    label.flags &= !LABEL_CONFINES;
+    let who = Judged::of(label.key);
+    let file = follow(Obj(ctx.arg::<*const u8>(0)), &kernel::BPRM_FILE);
+    let (root, mnt_ns) = place();
+    // A root that could not be tagged is nobody's: fails closed.
+    let stays = label.flags & LABEL_HAS_BASE != 0 && label.base_root != 0 && tags::tag(root) == label.base_root;
+    if stays || (mnt_ns == label.base_mnt_ns && label.flags & LABEL_HAS_BASE != 0) {
+        return judge_of_host(&who, file, Hook::BprmCheckSecurity);
+    }
+    if who.has(Rule::Files) {
+        let by_hooks = who.entry.is_some_and(|entry| entry.flags & ENTRY_HOOK_MOUNTS != 0);
+        let verdict = if by_hooks { 0 } else { files::judge_file(&who, file, Hook::BprmCheckSecurity, false) };
+        if verdict != 0 {
+            return verdict;
+        }
+    }
+    let verdict = descriptors::judge(&who, &mut label.stdio);
+    if verdict == 0 {
+        label.flags |= LABEL_CONFINES;
+    }
+    verdict
+}
+
+/// Judges what a task executes or maps with the host's root directory: nothing of the container's.
+#[inline(always)]
+fn judge_of_host(who: &Judged, file: Obj, hook: Hook) -> i32 {
+    if !who.has(Rule::Files) || !inodes::is_containers(who, follow(file, &kernel::FILE_PATH_DENTRY)) {
+        return 0;
+    }
+    verdict::deny(who, Rule::Files, hook, files::about(file), EACCES)
+}
+
+/// `void bprm_committed_creds(struct linux_binprm *bprm)`: after the point of no return, so a failed exec changes nothing.
+#[lsm(hook = "bprm_committed_creds")]
+pub fn bprm_committed_creds(ctx: LsmContext) -> i32 {
+    let task = label::current();
+    // SAFETY: as in `bprm_check_security`.
+    let Some(label) = (unsafe { label::of(task).as_mut() }) else {
+        guard(task, Obj(ctx.arg::<*const u8>(0)));
+        return 0;
+    };
+    if label.state != STATE_SETUP || label.flags & LABEL_CONFINES == 0 {
+        return 0;
+    }
+    label.state = STATE_CONFINED;
+    let copy = *label;
+    if label::remember(task, &copy).is_err() {
+        verdict::error(Hook::BprmCommittedCreds);
+    }
+    0
+}
+
+/// A program of the host's by its numbers.
+#[inline(always)]
+pub fn program(inode: Obj, sb: Obj) -> ProgramKey {
+    ProgramKey {
+        ino: load(inode, &kernel::INODE_INO),
+        dev: load(sb, &kernel::SB_DEV),
+        generation: load(inode, &kernel::INODE_GENERATION),
+    }
+}
+
+/// Labels a process of the host's that executes a guarded runtime, as the wrapper would have labelled itself.
+#[inline(always)]
+fn guard(task: Obj, bprm: Obj) {
+    let file = follow(bprm, &kernel::BPRM_FILE);
+    let inode = follow(file, &kernel::FILE_INODE);
+    if inode.is_null() {
+        return;
+    }
+    let sb = follow(follow(file, &kernel::FILE_PATH_MNT), &kernel::VFSMOUNT_SB);
+    let program = program(inode, sb);
+    // SAFETY: the value is copied at once.
+    let Some(key) = (unsafe { GUARD.get(program) }).copied() else {
+        return;
+    };
+    let (root, base_mnt_ns) = place();
+    let base_root = tags::make_tag(root);
+    let mut label = TaskLabel {
+        key,
+        state: STATE_SETUP,
+        flags: LABEL_HAS_BASE,
+        base_root,
+        base_mnt_ns,
+        stdio: [0; 3],
+        grant: 0,
+        pad: 0,
+    };
+    if label::give(task, &mut label).is_err() {
+        verdict::error(Hook::BprmCommittedCreds);
+    }
+}
+
+/// Judges a mapping of a file that makes it executable.
+#[inline(always)]
+fn judge_code(file: Obj, hook: Hook) -> i32 {
+    // SAFETY: null or a live cell of the storage.
+    let Some(label) = (unsafe { label::of(label::current()).as_ref() }) else {
+        return 0;
+    };
+    if label.state != STATE_SETUP {
+        return 0;
+    }
+    judge_of_host(&Judged::of(label.key), file, hook)
+}
+
+/// `int mmap_file(struct file *file, unsigned long reqprot, unsigned long prot, unsigned long flags)`
+#[lsm(hook = "mmap_file")]
+pub fn mmap_file(ctx: LsmContext) -> i32 {
+    let earlier: i32 = ctx.arg(4);
+    let prot: u64 = ctx.arg(2);
+    if prot & PROT_EXEC == 0 || earlier != 0 {
+        return earlier;
+    }
+    let file = Obj(ctx.arg::<*const u8>(0));
+    // Anonymous memory.
+    if file.is_null() { 0 } else { judge_code(file, Hook::MmapFile) }
+}
+
+/// `int file_mprotect(struct vm_area_struct *vma, unsigned long reqprot, unsigned long prot)`
+#[lsm(hook = "file_mprotect")]
+pub fn file_mprotect(ctx: LsmContext) -> i32 {
+    let earlier: i32 = ctx.arg(3);
+    let prot: u64 = ctx.arg(2);
+    if prot & PROT_EXEC == 0 || earlier != 0 {
+        return earlier;
+    }
+    let file = follow(Obj(ctx.arg::<*const u8>(0)), &kernel::VMA_FILE);
+    if file.is_null() { 0 } else { judge_code(file, Hook::FileMprotect) }
+}

@@ -1,0 +1,404 @@
+//! Judging a container in a process of its own, which may be left behind.
+//!
+//! Admission and the opening of what is granted ask file systems, and one that does not answer (an NFS server that is gone, a
+//! FUSE daemon that hangs) blocks the asking process, maybe so that not even a signal ends it. The wrapper forks a child that
+//! asks. The child hands the opened descriptors to the wrapper, which asks no file system itself; when the child makes no
+//! progress for [`PATIENCE`], the wrapper tells so and ends, and the engine goes on.
+//!
+//! | message | from | what for |
+//! |---|---|---|
+//! | `Objects`, with descriptors | child | what is to be granted |
+//! | `Register` | child | the container; the wrapper registers it and answers |
+//! | `Warn`, `Report` | child | what is to be logged: the child has no standard streams |
+//! | `Ready`, `Refused` | child | the end |
+//! | `Registered` | wrapper | whether it worked |
+
+use std::{
+    cell::RefCell,
+    fs::File,
+    io::{self, IoSlice, IoSliceMut},
+    os::{
+        fd::{AsFd as _, AsRawFd as _, OwnedFd},
+        unix::ffi::OsStrExt as _,
+    },
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use lockc_core::{
+    abi::ContainerEntry,
+    user::{
+        NewContainer,
+        admission::{Facts, Kind, Namespace, facts::MountedAt},
+        hold::Held,
+        sys,
+    },
+};
+use nix::{
+    cmsg_space,
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+    sys::{
+        socket::{
+            AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, recvmsg, sendmsg,
+            socketpair,
+        },
+        wait::waitpid,
+    },
+    unistd::Pid,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    flow::{Environment, Kernel, Plan, Refusal},
+    kernel::Pinned,
+    log,
+};
+
+/// How long the child may stay without progress.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How often the wrapper looks.
+const LOOK: Duration = Duration::from_millis(250);
+/// Descriptors in a message (`SCM_MAX_FD`, include/net/scm.h, is 253).
+const AT_ONCE: usize = 200;
+/// Bytes of a message at most; the kernel's default for a socket is 212,992 (net.core.wmem_default).
+const MESSAGE: usize = 128 * 1024;
+
+#[derive(Debug, Serialize, Deserialize)]
+enum Message {
+    Objects(Vec<(PathBuf, u32)>),
+    Register(Vec<u8>),
+    Registered(Option<String>),
+    Warn(String),
+    Report { in_engines_log: bool, message: String },
+    Ready { runtime: PathBuf, registered: Option<(PathBuf, String)> },
+    Refused(Vec<String>),
+}
+
+/// One end of the pair of sockets.
+struct Line(OwnedFd);
+
+impl Line {
+    fn send(&self, message: &Message, fds: &[i32]) -> Result<()> {
+        let text = serde_json::to_vec(message).context("a path is not UTF-8")?;
+        let rights = [ControlMessage::ScmRights(fds)];
+        let rights = if fds.is_empty() { &[][..] } else { &rights[..] };
+        sendmsg::<()>(self.0.as_raw_fd(), &[IoSlice::new(&text)], rights, MsgFlags::MSG_NOSIGNAL, None)
+            .context("the other half of the wrapper is gone")?;
+        Ok(())
+    }
+
+    /// The next message; `Ok(None)`: the other end is closed.
+    fn receive(&self) -> Result<Option<(Message, Vec<OwnedFd>)>> {
+        let mut text = vec![0; 2 * MESSAGE];
+        let mut space = cmsg_space!([i32; AT_ONCE]);
+        let mut into = [IoSliceMut::new(&mut text)];
+        let got = recvmsg::<()>(self.0.as_raw_fd(), &mut into, Some(&mut space), MsgFlags::MSG_CMSG_CLOEXEC)?;
+        let mut fds = Vec::new();
+        for message in got.cmsgs()? {
+            if let ControlMessageOwned::ScmRights(raw) = message {
+                fds.extend(raw.into_iter().map(sys::received));
+            }
+        }
+        let length = got.bytes;
+        if length == 0 {
+            return Ok(None);
+        }
+        let message = serde_json::from_slice(&text[..length]).context("an unreadable message of the wrapper's own")?;
+        Ok(Some((message, fds)))
+    }
+}
+
+/// As [`flow::prepare`](crate::flow::prepare), in a child.
+///
+/// # Errors
+///
+/// What refuses the container, a file system that does not answer included. Nothing is registered then.
+pub fn prepare(
+    environment: &Environment<'_>,
+    invocation: &crate::argv::Invocation,
+    held: &mut Vec<Held>,
+) -> Result<Plan, Refusal> {
+    let (own, childs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
+        .context("the wrapper cannot make a pair of sockets; nothing was executed")?;
+    let note = sys::Note::new().context("the wrapper has no memory; nothing was executed")?;
+    match sys::fork().context("the wrapper cannot fork; nothing was executed")? {
+        Some(child) => {
+            drop(childs);
+            let plan = serve(&Line(own), &note, child, invocation, held);
+            if plan.is_err() {
+                held.clear();
+            }
+            plan
+        }
+        None => {
+            drop(own);
+            let end = work(childs, &note, environment, invocation);
+            std::process::exit(i32::from(end.is_err()));
+        }
+    }
+}
+
+/// The wrapper's half.
+fn serve(
+    line: &Line,
+    note: &sys::Note,
+    child: Pid,
+    invocation: &crate::argv::Invocation,
+    held: &mut Vec<Held>,
+) -> Result<Plan, Refusal> {
+    let mut registered = false;
+    let result = loop {
+        if let Err(error) = wait(line, note, child) {
+            break Err(Refusal::from(error));
+        }
+        match line.receive().context("the container is not started")? {
+            Some((Message::Objects(list), fds)) => {
+                let objects = list.into_iter().zip(fds);
+                held.extend(objects.map(|((path, grant), fd)| Held { file: File::from(fd), path, grant }));
+            }
+            Some((Message::Register(text), _)) => {
+                let new: NewContainer =
+                    serde_json::from_slice(&text).context("an unreadable message of the wrapper's own")?;
+                let outcome = Pinned.register_held(&new, held);
+                registered = outcome.is_ok();
+                line.send(&Message::Registered(outcome.err().map(|error| format!("{error:#}"))), &[])?;
+            }
+            Some((Message::Warn(message), _)) => log::warn(&message),
+            Some((Message::Report { in_engines_log, message }, _)) => {
+                log::report(in_engines_log.then_some(invocation), &message);
+            }
+            Some((Message::Ready { runtime, registered }, _)) => {
+                break Ok(Plan { runtime, args: invocation.passed.clone(), registered });
+            }
+            Some((Message::Refused(lines), _)) => break Err(Refusal(lines)),
+            Some((Message::Registered(_), _)) => {}
+            None => {
+                break Err(Refusal(vec![
+                    "the part of the wrapper that judges the container ended early; the container is not started"
+                        .to_owned(),
+                ]));
+            }
+        }
+    };
+    match &result {
+        // It has nothing more to do: a runtime would not expect a child that it does not know.
+        Ok(_) => drop(waitpid(child, None)),
+        Err(_) if registered => log::warn("the container stays registered until its slot is taken again"),
+        Err(_) => {}
+    }
+    result
+}
+
+/// Waits for a message of the child's, as long as it makes progress.
+fn wait(line: &Line, note: &sys::Note, child: Pid) -> Result<()> {
+    let mut last = (note.read(), Instant::now());
+    loop {
+        let mut fds = [PollFd::new(line.0.as_fd(), PollFlags::POLLIN)];
+        let timeout = PollTimeout::try_from(LOOK).unwrap_or(PollTimeout::ZERO);
+        match poll(&mut fds, timeout) {
+            Ok(0) | Err(nix::errno::Errno::EINTR) => {}
+            Ok(_) => return Ok(()),
+            Err(errno) => return Err(errno.into()),
+        }
+        let now = note.read();
+        if now != last.0 || is_running(child) {
+            last = (now, Instant::now());
+        } else if last.1.elapsed() >= PATIENCE {
+            // Where the file system never answers, it is left to whoever reaps orphans.
+            let _ = nix::sys::signal::kill(child, nix::sys::signal::Signal::SIGKILL);
+            let at = String::from_utf8_lossy(note_path(&last.0)).into_owned();
+            bail!(
+                "{at} does not answer: its file system has not replied for {} s; the container is not started; is the \
+                 server of that mount (NFS, FUSE, …) gone? Repair or unmount it, or leave the volume out",
+                PATIENCE.as_secs()
+            );
+        }
+    }
+}
+
+/// The path in a note: a counter stands before it, so that looking at a path twice is progress.
+fn note_path(note: &[u8]) -> &[u8] {
+    note.iter().position(|byte| *byte == b' ').map_or(note, |space| &note[space + 1..])
+}
+
+/// Whether the child computes instead of waiting (proc_pid_stat(5)): a machine may be busy.
+fn is_running(child: Pid) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{child}/stat")).unwrap_or_default();
+    stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('R'))
+}
+
+/// The child's half.
+fn work(
+    line: OwnedFd,
+    note: &sys::Note,
+    environment: &Environment<'_>,
+    invocation: &crate::argv::Invocation,
+) -> Result<()> {
+    let line = Line(alone_with(line)?);
+    let relay = Line(line.0.try_clone()?);
+    log::relay(move |relayed| {
+        let message = match relayed {
+            log::Relayed::Warn(message) => Message::Warn(message),
+            log::Relayed::Report { in_engines_log, message } => Message::Report { in_engines_log, message },
+        };
+        // Without the wrapper nobody is left to be told.
+        let _ = relay.send(&message, &[]);
+    });
+    let looks = Looks { note, count: RefCell::new(0) };
+    let kernel = Client { line: &line, looks: &looks };
+    let facts = Watched { host: environment.facts, looks: &looks };
+    let environment = Environment { kernel: &kernel, facts: &facts, ..*environment };
+    let message = match crate::flow::prepare(invocation, &environment) {
+        Ok(plan) => Message::Ready { runtime: plan.runtime, registered: plan.registered },
+        Err(refusal) => Message::Refused(refusal.0),
+    };
+    line.send(&message, &[])
+}
+
+/// Keeps nothing of the engine's but standard input: who waits for the end of a pipe shall not wait for this process.
+fn alone_with(line: OwnedFd) -> Result<OwnedFd> {
+    let null = File::options().read(true).write(true).open("/dev/null")?;
+    nix::unistd::dup2_stdout(&null)?;
+    nix::unistd::dup2_stderr(&null)?;
+    let kept = sys::keep_only(line).context("closing descriptors")?;
+    Ok(kept)
+}
+
+/// Notes what is looked at.
+struct Looks<'a> {
+    note: &'a sys::Note,
+    count: RefCell<u32>,
+}
+
+impl Looks<'_> {
+    fn at(&self, path: &Path) {
+        let mut count = self.count.borrow_mut();
+        *count = count.wrapping_add(1);
+        let mut text = format!("{count} ").into_bytes();
+        text.extend_from_slice(path.as_os_str().as_bytes());
+        self.note.write(&text);
+    }
+}
+
+/// The kernel side as the child sees it.
+struct Client<'a> {
+    line: &'a Line,
+    looks: &'a Looks<'a>,
+}
+
+impl Kernel for Client<'_> {
+    fn register(&self, new: &NewContainer) -> Result<()> {
+        let held = new.hold(&|path| self.looks.at(path))?;
+        for part in held.chunks(AT_ONCE) {
+            let list = part.iter().map(|object| (object.path.clone(), object.grant)).collect();
+            let fds: Vec<i32> = part.iter().map(|object| object.file.as_raw_fd()).collect();
+            self.line.send(&Message::Objects(list), &fds)?;
+        }
+        // The descriptors say what is mounted.
+        let new = NewContainer {
+            mounts: Vec::new(),
+            sockets: Vec::new(),
+            propagating: new.propagating.first().cloned().into_iter().collect(),
+            ..new.clone()
+        };
+        self.line.send(&Message::Register(serde_json::to_vec(&new).context("a path is not UTF-8")?), &[])?;
+        match self.line.receive()? {
+            Some((Message::Registered(None), _)) => Ok(()),
+            Some((Message::Registered(Some(error)), _)) => Err(anyhow!(error)),
+            _ => bail!("the other half of the wrapper is gone"),
+        }
+    }
+
+    fn join(&self, root: &Path, id: &str) -> Result<()> {
+        Pinned.join(root, id)
+    }
+
+    fn entry(&self, root: &Path, id: &str) -> Result<Option<ContainerEntry>> {
+        Pinned.entry(root, id)
+    }
+
+    fn mark_deleting(&self, root: &Path, id: &str) -> Result<()> {
+        Pinned.mark_deleting(root, id)
+    }
+}
+
+/// The host, asked one path after the other.
+struct Watched<'a> {
+    host: &'a dyn Facts,
+    looks: &'a Looks<'a>,
+}
+
+impl Facts for Watched<'_> {
+    fn canonicalize(&self, path: &Path) -> io::Result<PathBuf> {
+        self.looks.at(path);
+        self.host.canonicalize(path)
+    }
+
+    fn kind(&self, path: &Path) -> io::Result<Kind> {
+        self.looks.at(path);
+        self.host.kind(path)
+    }
+
+    fn is_host_namespace(&self, path: &Path, kind: Namespace) -> io::Result<bool> {
+        self.looks.at(path);
+        self.host.is_host_namespace(path, kind)
+    }
+
+    fn root_uid(&self, user_namespace: &Path) -> io::Result<Option<u32>> {
+        self.looks.at(user_namespace);
+        self.host.root_uid(user_namespace)
+    }
+
+    fn others_may_change(&self, path: &Path) -> io::Result<bool> {
+        self.looks.at(path);
+        self.host.others_may_change(path)
+    }
+
+    fn own_files(&self) -> Vec<PathBuf> {
+        self.host.own_files()
+    }
+
+    fn links(&self, directory: &Path) -> Vec<PathBuf> {
+        self.looks.at(directory);
+        self.host.links(directory)
+    }
+
+    fn lower_directories(&self, point: &Path) -> Vec<PathBuf> {
+        self.host.lower_directories(point)
+    }
+
+    fn mounts(&self) -> io::Result<Vec<MountedAt>> {
+        self.host.mounts()
+    }
+
+    fn containerd_uses_apparmor(&self) -> bool {
+        self.host.containerd_uses_apparmor()
+    }
+}
+
+/// Keeps the kernel from dropping what was granted before the runtime has mounted it: the descriptors lie unread in a
+/// socket that the runtime inherits and nobody reads. What it does with the socket itself is all the same.
+///
+/// # Errors
+///
+/// Where the kernel has no memory.
+pub fn keep(held: &[Held]) -> Result<()> {
+    let (to, from) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?;
+    for part in held.chunks(AT_ONCE) {
+        let fds: Vec<i32> = part.iter().map(|object| object.file.as_raw_fd()).collect();
+        sendmsg::<()>(
+            to.as_raw_fd(),
+            &[IoSlice::new(b"lockc")],
+            &[ControlMessage::ScmRights(&fds)],
+            MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT,
+            None,
+        )?;
+    }
+    sys::leave_open(&from, LEFT_OPEN_FROM)?;
+    Ok(())
+}
+
+/// The number from which on the socket of [`keep`] gets its own: above what engines pass on purpose (`--preserve-fds`),
+/// within the smallest table of descriptors (64).
+const LEFT_OPEN_FROM: i32 = 48;
