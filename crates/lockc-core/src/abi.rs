@@ -186,12 +186,14 @@ pub const fn device_id(block: bool, major: u32, minor: u32) -> FileId {
     FileId { ino: (major as u64) << 32 | minor as u64, dev, pad: 0 }
 }
 
-/// Whether a character device is in every container: null, zero, full, random, urandom, tty, console, ptmx
-/// (runtime-spec, config-linux.md, "Default Devices"), and the terminals of devpts (majors 136 to 143,
-/// include/uapi/linux/major.h).
+/// Whether a character device is in every container: null, zero, full, random, urandom, tty, ptmx (runtime-spec,
+/// config-linux.md, "Default Devices"), and the terminals of devpts (majors 136 to 143, include/uapi/linux/major.h).
+///
+/// 5:1 is not: it is the host's console, whoever opens it. What a container finds at `/dev/console` is a terminal of
+/// devpts, which its runtime mounts there.
 #[inline(always)]
 pub const fn is_default_device(major: u32, minor: u32) -> bool {
-    matches!((major, minor), (1, 3 | 5 | 7 | 8 | 9) | (5, 0..=2) | (136..=143, _))
+    matches!((major, minor), (1, 3 | 5 | 7 | 8 | 9) | (5, 0 | 2) | (136..=143, _))
 }
 
 /// Live tasks of a slot, counted by the kernel side.
