@@ -86,6 +86,8 @@ pub const ENTRY_LOOPBACK: u32 = 4;
 pub const ENTRY_PROPAGATION: u32 = 8;
 /// [`ContainerEntry::flags`]: it runs on a kernel of its own, into which the host's programs cannot see.
 pub const ENTRY_SANDBOX: u32 = 16;
+/// [`ContainerEntry::flags`]: its runtime mounts its cgroup writable and lets it manage what is below.
+pub const ENTRY_CGROUPS: u32 = 512;
 
 /// Bytes of a container's id that are kept for messages.
 pub const ID_LEN: usize = 64;
@@ -290,6 +292,8 @@ pub const ERROR_SITES: u32 = 128;
 pub const NODE_PROC: u32 = 1;
 /// [`NameKey::node`] of sysfs' root directory.
 pub const NODE_SYS: u32 = 2;
+/// [`NameKey::node`] of the cgroup that is the container's own, in `names`.
+pub const NODE_CGROUP: u32 = 3;
 /// Bytes of a name in `names`; a longer name is in no table.
 pub const NAME_LEN: usize = 28;
 

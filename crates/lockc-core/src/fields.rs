@@ -99,4 +99,10 @@ fields! {
     SOCKADDR_ADDRESS: "sockaddr_in" "sin_addr";
     QSTR_NAME: "qstr" "name";
     BPF_MAP_ID: "bpf_map" "id";
+    NSPROXY_CGROUP_NS: "nsproxy" "cgroup_ns";
+    CGROUP_NS_ROOT: "cgroup_namespace" "root_cset";
+    CSS_SET_CGROUP: "css_set" "dfl_cgrp";
+    CGROUP_NODE: "cgroup" "kn";
+    CGROUP_LEVEL: "cgroup" "level";
+    INODE_PRIVATE: "inode" "i_private";
 }

@@ -36,7 +36,7 @@ pub const S_IFMT: u16 = 0o170_000;
 pub const S_IFCHR: u16 = 0o020_000;
 pub const S_IFBLK: u16 = 0o060_000;
 const S_IFREG: u16 = 0o100_000;
-const S_IFDIR: u16 = 0o040_000;
+pub const S_IFDIR: u16 = 0o040_000;
 
 /// `MNT_NS_INTERNAL`, fs/mount.h: `ERR_PTR(-EINVAL)`. Mounts of the kernel's own, which no path leads to: pipes, memfds,
 /// anonymous inodes, and the layers below an overlayfs.

@@ -19,7 +19,7 @@ use lockc_core::{
 };
 
 use crate::{
-    files,
+    cgroups, files,
     kernel::{self, Obj, follow, load},
     label,
     maps::{GIVEN, GUARD},
@@ -38,6 +38,12 @@ pub fn task_alloc(ctx: LsmContext) -> i32 {
     let Some(parent) = (unsafe { label::of(label::current()).as_ref() }) else {
         return 0;
     };
+    if parent.state == STATE_CONFINED {
+        let verdict = cgroups::judge_clone(&Judged::of(parent.key), ctx.arg(1));
+        if verdict != 0 {
+            return verdict;
+        }
+    }
     // While an upgrade replaces the programs, the old and the new one both run.
     if !label::of(child).is_null() {
         return 0;

@@ -23,6 +23,7 @@
 #![no_main]
 #![feature(asm_experimental_arch)]
 
+mod cgroups;
 mod creds;
 mod devices;
 mod files;

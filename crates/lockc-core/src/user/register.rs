@@ -17,9 +17,9 @@ use super::{
 };
 use crate::{
     abi::{
-        ANY_MINOR, ContainerEntry, ContainerKey, ENTRY_DELETING, ENTRY_LOOPBACK, ENTRY_PROPAGATION, ENTRY_SANDBOX,
-        FileId, GIVEN_DEVICE, GIVEN_MOUNT, GIVEN_PROPAGATING, GIVEN_SOCKET, GivenKey, LABEL_SEEN, MAX_CONTAINERS,
-        STATE_IDENTIFY, Usage, device_id,
+        ANY_MINOR, ContainerEntry, ContainerKey, ENTRY_CGROUPS, ENTRY_DELETING, ENTRY_LOOPBACK, ENTRY_PROPAGATION,
+        ENTRY_SANDBOX, FileId, GIVEN_DEVICE, GIVEN_MOUNT, GIVEN_PROPAGATING, GIVEN_SOCKET, GivenKey, LABEL_SEEN,
+        MAX_CONTAINERS, STATE_IDENTIFY, Usage, device_id,
     },
     rules::{Level, RuleMask},
 };
@@ -59,6 +59,8 @@ pub struct NewContainer {
     pub mounts: Vec<PathBuf>,
     /// Those of them into which the host may mount more while the container runs.
     pub propagating: Vec<PathBuf>,
+    /// Whether it manages what is below its own cgroup.
+    pub cgroups: bool,
     /// Unix sockets of the host that the policy names.
     pub sockets: Vec<PathBuf>,
     /// What may be read in procfs and sysfs beyond what every container may, as [`reads::resolve`](super::reads::resolve)
@@ -156,7 +158,8 @@ impl Registry {
             mode: new.mode,
             flags: if new.loopback { ENTRY_LOOPBACK } else { 0 }
                 | if new.propagating.is_empty() { 0 } else { ENTRY_PROPAGATION }
-                | if new.sandboxed { ENTRY_SANDBOX } else { 0 },
+                | if new.sandboxed { ENTRY_SANDBOX } else { 0 }
+                | if new.cgroups { ENTRY_CGROUPS } else { 0 },
             rules: new.rules.0,
             capabilities: new.capabilities,
             root_uid: new.root_uid,
