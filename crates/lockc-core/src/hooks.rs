@@ -70,7 +70,7 @@ macro_rules! without {
 }
 
 programs! {
-    "task_alloc" TaskAlloc "5.11" "children inherit the label";
+    "task_alloc" TaskAlloc "5.11" "children inherit the label; clone3(CLONE_INTO_CGROUP)";
     "task_free" TaskFree "5.11" "count of a container's live tasks";
     "bprm_committed_creds" BprmCommittedCreds "5.11" "setup turns into confined at the container's first own exec";
     "bprm_check_security" BprmCheckSecurity "5.11" "the entry point is a file that the container was given";
@@ -123,8 +123,8 @@ programs! {
     "file_ioctl" FileIoctl "5.11" "ioctl through inherited descriptors";
     "file_lock" FileLock "5.11" "locks through inherited descriptors";
     "path_mknod" PathMknod "5.11" "new files and device nodes";
-    "path_mkdir" PathMkdir "5.11" "new directories";
-    "path_rmdir" PathRmdir "5.11" "removing directories";
+    "path_mkdir" PathMkdir "5.11" "new directories; cgroups";
+    "path_rmdir" PathRmdir "5.11" "removing directories and cgroups";
     "path_unlink" PathUnlink "5.11" "removing files";
     "path_rename" PathRename "5.11" "renaming";
     "path_link" PathLink "5.11" "hard links";
@@ -134,13 +134,13 @@ programs! {
     "path_chown" PathChown "5.11" "owners";
     "path_chroot" PathChroot "5.11" "chroot(2)";
     "path_notify" PathNotify "5.11" "inotify, fanotify, dnotify";
-    "inode_getattr" InodeGetattr "5.11" "stat(2)";
+    "inode_getattr" InodeGetattr "5.11" "stat(2), in procfs and sysfs by name as well";
     "inode_setattr" InodeSetattr "5.11" "times; modes and owners in sysfs and procfs";
     "inode_setxattr" InodeSetxattr "5.11" "extended attributes";
     "inode_removexattr" InodeRemovexattr "5.11" "extended attributes";
     "inode_getxattr" InodeGetxattr "5.11" "extended attributes";
     "inode_listxattr" InodeListxattr "5.11" "extended attributes";
-    "inode_readlink" InodeReadlink "5.11" "readlink(2)";
+    "inode_readlink" InodeReadlink "5.11" "readlink(2), in procfs and sysfs by name as well";
     "file_truncate" FileTruncate "6.2" "ftruncate through inherited descriptors" covered "path_truncate is asked instead";
     "file_ioctl_compat" FileIoctlCompat "6.8" "ioctl of 32-bit programs through inherited descriptors" loses "32-bit programs may use ioctl on inherited descriptors";
     "inode_set_acl" InodeSetAcl "6.2" "POSIX ACLs" covered "inode_setxattr is asked instead";

@@ -2,7 +2,7 @@
 //!
 //! | hook | what for |
 //! |---|---|
-//! | path_mknod, path_mkdir, path_rmdir, path_unlink, path_rename, path_link, path_symlink | entries of directories |
+//! | path_mknod, path_mkdir, path_rmdir, path_unlink, path_rename, path_link, path_symlink | entries of directories; cgroups (by `cgroups`) |
 //! | path_truncate, path_chmod, path_chown | truncate(2), modes, owners |
 //! | path_chroot, path_notify | chroot(2); inotify, fanotify and dnotify |
 //! | inode_getattr | stat(2) and its like |
