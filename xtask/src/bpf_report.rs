@@ -58,6 +58,7 @@ pub fn run(args: &Args) -> Result<bool> {
             append: String::new(),
             workloads: false,
             systemd: None,
+            counts_instructions: false,
         };
         let mut said = Vec::new();
         let command = "./lockc load && ./lockc programs --json > /vm/out/programs.json";

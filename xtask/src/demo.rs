@@ -38,8 +38,14 @@ pub fn run(args: &Args) -> Result<bool> {
         "  .. booting a virtual machine with kernel {} and Docker (emulated: the demo takes about two minutes)",
         kernel.name
     );
-    let machine =
-        Vm { kernel, timeout: Duration::from_secs(900), append: String::new(), workloads: false, systemd: None };
+    let machine = Vm {
+        kernel,
+        timeout: Duration::from_secs(900),
+        append: String::new(),
+        workloads: false,
+        systemd: None,
+        counts_instructions: false,
+    };
     let done = machine.run(&programs, "./lockc-it demo", &mut |line| println!("{line}"))?;
     Ok(done.status == 0)
 }

@@ -2,10 +2,11 @@
 //!
 //! One module per concern: [`setup`] installs, [`assets`] makes kernels and disk images, [`vm`] boots, [`build`]
 //! compiles what goes into a guest, [`gate`] is the whole test, [`suite`] its part in virtual machines ([`system`]: its packages, [`kubernetes`]: its chart), [`demo`] the demo, [`docs`]
-//! writes pages from tables, [`dist`] makes what is released, [`fuzz`] runs the fuzz targets, [`bpf_report`] asks the verifiers.
+//! writes pages from tables, [`dist`] makes what is released, [`fuzz`] runs the fuzz targets, [`bpf_report`] asks the verifiers, [`bench`] counts instructions.
 
 mod apt;
 mod assets;
+mod bench;
 mod bpf_report;
 mod build;
 mod demo;
@@ -61,6 +62,10 @@ enum Command {
     #[command(after_help = "Examples:\n  cargo xtask bpf-report\n  cargo xtask bpf-report --kernel 6.12 --json\n\n\
         Exit status: 0 when every kernel accepts every program, 1 otherwise.")]
     BpfReport(bpf_report::Args),
+    /// Count the instructions that system calls take without lockc, with it on the host, and in containers
+    #[command(after_help = "Examples:\n  cargo xtask bench --kernel 7.2\n  cargo xtask bench --json before.json\n  \
+        cargo xtask bench --compare before.json")]
+    Bench(bench::Args),
     /// Look for inputs that the parsers and the log writer do not stand
     #[command(after_help = "Examples:\n  cargo xtask fuzz\n  cargo xtask fuzz config_json --seconds 3600\n\n\
         Exit status: 0 when nothing was found, 1 otherwise; the input that was found is named.")]
@@ -87,6 +92,7 @@ fn main() -> ExitCode {
         Command::Test(args) => gate::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::BpfReport(args) => bpf_report::run(&args),
+        Command::Bench(args) => bench::run(&args),
         Command::Fuzz(args) => fuzz::command(&args),
         Command::Dist(args) => dist::command(&args),
         Command::Chart(args) => kubernetes::command(&args),

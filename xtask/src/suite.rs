@@ -162,8 +162,14 @@ fn list(programs: &Path, part: &str, filter: &str, tier: &str) -> Result<Vec<Str
 
 fn run_job(job: &Job, programs: &Path, filter: &str, timeout: Duration, report: &Mutex<&mut Report>) {
     let start = Instant::now();
-    let mut machine =
-        Vm { kernel: job.kernel, timeout, append: String::new(), workloads: job.part == WORK, systemd: None };
+    let mut machine = Vm {
+        kernel: job.kernel,
+        timeout,
+        append: String::new(),
+        workloads: job.part == WORK,
+        systemd: None,
+        counts_instructions: false,
+    };
     if staged(job.part) {
         let Ok(scratch) = tempfile::Builder::new().prefix("lockc-system-").tempdir() else {
             return missing(job, &job.expected, "cannot create a temporary folder", Duration::ZERO, report);

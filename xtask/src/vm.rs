@@ -65,6 +65,7 @@ pub fn command(args: &Args) -> Result<bool> {
         append: args.append.clone(),
         workloads: args.workloads,
         systemd: args.systemd.clone(),
+        counts_instructions: false,
     };
     let done = machine.run(&programs, &args.command.join(" "), &mut |line| println!("{line}"))?;
     if let Some(out) = &args.out {
@@ -86,6 +87,8 @@ pub struct Vm {
     /// With systemd as PID 1, on this disk, which keeps what the machine writes: the next boot is a reboot. Without it,
     /// the guest's script is PID 1 and nothing is kept.
     pub systemd: Option<PathBuf>,
+    /// Whether its clock advances by a nanosecond an instruction, whatever the time: for measurements that repeat.
+    pub counts_instructions: bool,
 }
 
 /// What came out.
@@ -187,6 +190,22 @@ impl Vm {
         Ok(())
     }
 
+    fn processor(&self) -> &'static [&'static str] {
+        if self.counts_instructions {
+            // Copies by `rep movsb` would count each byte as an instruction.
+            &[
+                "-accel",
+                "tcg,thread=single,tb-size=512",
+                "-icount",
+                "shift=0,align=off,sleep=off",
+                "-cpu",
+                "max,-erms,-fsrm",
+            ]
+        } else {
+            &["-accel", "tcg,thread=multi,tb-size=512", "-cpu", "max"]
+        }
+    }
+
     fn qemu(&self, scratch: &Path) -> Result<Command> {
         let folder = self.kernel.folder()?;
         let image = self.kernel.image()?;
@@ -196,7 +215,8 @@ impl Vm {
         // setpriv: a killed xtask takes its machines along.
         let mut qemu = Command::new("setpriv");
         qemu.args(["--pdeathsig", "KILL", "qemu-system-x86_64"])
-            .args(["-accel", "tcg,thread=multi,tb-size=512", "-cpu", "max", "-M", "q35", "-m", "3G", "-smp", "1"])
+            .args(self.processor())
+            .args(["-M", "q35", "-m", "3G", "-smp", "1"])
             .args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"])
             .arg("-kernel")
             .arg(folder.join("vmlinuz"))

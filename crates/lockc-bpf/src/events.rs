@@ -154,7 +154,8 @@ fn remedy(event: &Event, hook: Option<Hook>, rule: Option<Rule>) -> String {
              {without} everywhere"
         );
     }
-    if root.is_empty() || hook != Some(Hook::FileOpen) || event.arg & FMODE_WRITE != 0 {
+    let looks = matches!(hook, Some(Hook::FileOpen | Hook::InodeGetattr | Hook::InodeReadlink));
+    if root.is_empty() || !looks || event.arg & FMODE_WRITE != 0 {
         return format!("a policy in lockc.toml with {without} allows it");
     }
     let names = names(event);
@@ -202,6 +203,7 @@ fn detail(event: &Event, hook: Option<Hook>) -> String {
         };
     }
     match hook {
+        Some(Hook::TaskAlloc) => "a new process in another cgroup (CLONE_INTO_CGROUP)".to_owned(),
         Some(Hook::Capable) => format!("capability {}", event.arg),
         Some(Hook::SbMount) => format!("mount flags {:#x}", event.arg),
         Some(Hook::SocketCreate) => format!("socket family {}", event.arg),

@@ -121,6 +121,8 @@ pub const ENTRY_SANDBOX: u32 = 16;
 /// [`ContainerEntry::flags`]: what root's own hooks mount into the container counts as granted, and they may execute
 /// programs of the host's in its root directory.
 pub const ENTRY_HOOK_MOUNTS: u32 = 2048;
+/// [`ContainerEntry::flags`]: its runtime mounts its cgroup writable and lets it manage what is below.
+pub const ENTRY_CGROUPS: u32 = 512;
 
 /// Bytes of a container's id that are kept for messages.
 pub const ID_LEN: usize = 64;
@@ -274,12 +276,14 @@ pub struct ProgramKey {
     pub generation: u32,
 }
 
-/// Whether a character device is in every container: null, zero, full, random, urandom, tty, console, ptmx
-/// (runtime-spec, config-linux.md, "Default Devices"), and the terminals of devpts (majors 136 to 143,
-/// include/uapi/linux/major.h).
+/// Whether a character device is in every container: null, zero, full, random, urandom, tty, ptmx (runtime-spec,
+/// config-linux.md, "Default Devices"), and the terminals of devpts (majors 136 to 143, include/uapi/linux/major.h).
+///
+/// 5:1 is not: it is the host's console, whoever opens it. What a container finds at `/dev/console` is a terminal of
+/// devpts, which its runtime mounts there.
 #[inline(always)]
 pub const fn is_default_device(major: u32, minor: u32) -> bool {
-    matches!((major, minor), (1, 3 | 5 | 7 | 8 | 9) | (5, 0..=2) | (136..=143, _))
+    matches!((major, minor), (1, 3 | 5 | 7 | 8 | 9) | (5, 0 | 2) | (136..=143, _))
 }
 
 /// Live tasks of a slot, counted by the kernel side.
@@ -380,6 +384,8 @@ pub const ERROR_SITES: u32 = 128;
 pub const NODE_PROC: u32 = 1;
 /// [`NameKey::node`] of sysfs' root directory.
 pub const NODE_SYS: u32 = 2;
+/// [`NameKey::node`] of the cgroup that is the container's own, in `names`.
+pub const NODE_CGROUP: u32 = 3;
 /// Bytes of a name in `names`; a longer name is in no table.
 pub const NAME_LEN: usize = 28;
 

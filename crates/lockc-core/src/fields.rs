@@ -111,4 +111,10 @@ fields! {
     SOCK_STATE: "sock" "__sk_common.skc_state";
     UNIX_SOCK_PEER: "unix_sock" "peer";
     UNIX_SOCK_ADDRESS: "unix_sock" "addr";
+    NSPROXY_CGROUP_NS: "nsproxy" "cgroup_ns";
+    CGROUP_NS_ROOT: "cgroup_namespace" "root_cset";
+    CSS_SET_CGROUP: "css_set" "dfl_cgrp";
+    CGROUP_NODE: "cgroup" "kn";
+    CGROUP_LEVEL: "cgroup" "level";
+    INODE_PRIVATE: "inode" "i_private";
 }

@@ -70,7 +70,7 @@ macro_rules! without {
 }
 
 programs! {
-    "task_alloc" TaskAlloc "5.11" "children inherit the label";
+    "task_alloc" TaskAlloc "5.11" "children inherit the label; clone3(CLONE_INTO_CGROUP)";
     "task_free" TaskFree "5.11" "count of a container's live tasks";
     "bprm_committed_creds" BprmCommittedCreds "5.11" "setup turns into confined at the container's first own exec";
     "bprm_check_security" BprmCheckSecurity "5.11" "entry point and open descriptors are what the container was granted; no code of its own in hooks";
@@ -121,8 +121,8 @@ programs! {
     "file_receive" FileReceive "5.11" "descriptors received over sockets or taken by pidfd_getfd";
     "mmap_file" MmapFile "5.11" "code of the container's in hooks of the host's";
     "path_mknod" PathMknod "5.11" "new files and device nodes";
-    "path_mkdir" PathMkdir "5.11" "new directories";
-    "path_rmdir" PathRmdir "5.11" "removing directories";
+    "path_mkdir" PathMkdir "5.11" "new directories; cgroups";
+    "path_rmdir" PathRmdir "5.11" "removing directories and cgroups";
     "path_unlink" PathUnlink "5.11" "removing files";
     "path_rename" PathRename "5.11" "renaming";
     "path_link" PathLink "5.11" "hard links";
@@ -132,13 +132,13 @@ programs! {
     "path_chown" PathChown "5.11" "owners";
     "path_chroot" PathChroot "5.11" "chroot(2)";
     "path_notify" PathNotify "5.11" "inotify, fanotify, dnotify";
-    "inode_getattr" InodeGetattr "5.11" "stat(2)";
+    "inode_getattr" InodeGetattr "5.11" "stat(2), in procfs and sysfs by name as well";
     "inode_setattr" InodeSetattr "5.11" "times; modes and owners in sysfs and procfs";
     "inode_setxattr" InodeSetxattr "5.11" "extended attributes";
     "inode_removexattr" InodeRemovexattr "5.11" "extended attributes";
     "inode_getxattr" InodeGetxattr "5.11" "extended attributes";
     "inode_listxattr" InodeListxattr "5.11" "extended attributes";
-    "inode_readlink" InodeReadlink "5.11" "readlink(2)";
+    "inode_readlink" InodeReadlink "5.11" "readlink(2), in procfs and sysfs by name as well";
     "inode_set_acl" InodeSetAcl "6.2" "POSIX ACLs" covered "inode_setxattr is asked instead";
     "inode_remove_acl" InodeRemoveAcl "6.2" "POSIX ACLs" covered "inode_removexattr is asked instead";
     "inode_get_acl" InodeGetAcl "6.2" "POSIX ACLs" covered "inode_getxattr is asked instead";

@@ -172,7 +172,9 @@ pub fn inode_listxattr(ctx: LsmContext) -> i32 {
 /// `int inode_readlink(struct dentry *dentry)`
 #[lsm(hook = "inode_readlink")]
 pub fn inode_readlink(ctx: LsmContext) -> i32 {
-    judge(Obj(ctx.arg(0)), Hook::InodeReadlink)
+    let dentry = Obj(ctx.arg(0));
+    let verdict = pseudo::judge_link(dentry);
+    if verdict != 0 { verdict } else { judge(dentry, Hook::InodeReadlink) }
 }
 
 /// `int inode_set_acl(struct mnt_idmap *idmap, struct dentry *dentry, const char *acl_name, struct posix_acl *kacl)`

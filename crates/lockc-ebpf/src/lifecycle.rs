@@ -6,12 +6,13 @@
 //! | task_free | count of live tasks |
 
 use aya_ebpf::{macros::lsm, programs::LsmContext};
-use lockc_core::abi::{Hook, LABEL_COUNTED};
+use lockc_core::abi::{Hook, LABEL_COUNTED, STATE_CONFINED};
 
 use crate::{
+    cgroups,
     kernel::Obj,
     label,
-    verdict::{self, ENOMEM},
+    verdict::{self, ENOMEM, Judged},
 };
 
 /// `int task_alloc(struct task_struct *task, unsigned long clone_flags)`
@@ -26,6 +27,12 @@ pub fn task_alloc(ctx: LsmContext) -> i32 {
     let Some(parent) = (unsafe { label::of(label::current()).as_ref() }) else {
         return 0;
     };
+    if parent.state == STATE_CONFINED {
+        let verdict = cgroups::judge_clone(&Judged::of(parent.key), ctx.arg(1));
+        if verdict != 0 {
+            return verdict;
+        }
+    }
     // While an upgrade replaces the programs, the old and the new one both run. Any other label that is there already is
     // that of a task which had this address before (in `shadow`): it is replaced.
     // SAFETY: as above.

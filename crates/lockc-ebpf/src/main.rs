@@ -27,6 +27,7 @@
 #![no_main]
 #![feature(asm_experimental_arch)]
 
+mod cgroups;
 mod creds;
 mod descriptors;
 mod devices;

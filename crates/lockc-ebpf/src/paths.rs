@@ -2,7 +2,7 @@
 //!
 //! | hook | what for |
 //! |---|---|
-//! | path_mknod, path_mkdir, path_rmdir, path_unlink, path_rename, path_link, path_symlink | entries of directories |
+//! | path_mknod, path_mkdir, path_rmdir, path_unlink, path_rename, path_link, path_symlink | entries of directories; cgroups (by `cgroups`) |
 //! | path_truncate, path_chmod, path_chown | truncate(2), modes, owners |
 //! | path_chroot, path_notify | chroot(2); inotify, fanotify and dnotify |
 //! | inode_getattr | stat(2) and its like |
@@ -13,9 +13,9 @@ use aya_ebpf::{macros::lsm, programs::LsmContext};
 use lockc_core::{abi::Hook, rules::Rule};
 
 use crate::{
-    devices, files,
+    cgroups, devices, files,
     kernel::{self, Obj, follow},
-    own,
+    own, pseudo,
     verdict::{self, About, EACCES},
 };
 
@@ -45,7 +45,9 @@ fn change(path: *const u8, dentry: *const u8, earlier: i32, hook: Hook) -> i32 {
     if verdict != 0 {
         return verdict;
     }
-    own::judge(Obj(path), Obj(dentry))
+    // Modes and owners are judged where every file system has them, in inode_setattr.
+    let verdict = if dentry.is_null() { 0 } else { cgroups::judge_change(Obj(path), hook) };
+    if verdict != 0 { verdict } else { own::judge(Obj(path), Obj(dentry)) }
 }
 
 /// `int path_mknod(const struct path *dir, struct dentry *dentry, umode_t mode, unsigned int dev)`: new regular files too.
@@ -137,14 +139,17 @@ pub fn inode_getattr(ctx: LsmContext) -> i32 {
     if earlier != 0 {
         return earlier;
     }
-    let Some(who) = verdict::judged(Rule::Files) else {
+    let Some(who) = verdict::confined() else {
         return 0;
     };
     let path = Obj(ctx.arg::<*const u8>(0));
     let (mnt, dentry) = (follow(path, &kernel::PATH_MNT), follow(path, &kernel::PATH_DENTRY));
-    if files::is_granted(&who, mnt, Hook::InodeGetattr) || files::is_stdio(dentry) {
-        return 0;
+    if who.has(Rule::Files) && !files::is_granted(&who, mnt, Hook::InodeGetattr) && !files::is_stdio(dentry) {
+        let about = About { dentry: dentry.addr(), file: verdict::mount_root(mnt), arg: 0 };
+        let verdict = verdict::deny(&who, Rule::Files, Hook::InodeGetattr, about, EACCES);
+        if verdict != 0 {
+            return verdict;
+        }
     }
-    let about = About { dentry: dentry.addr(), file: verdict::mount_root(mnt), arg: 0 };
-    verdict::deny(&who, Rule::Files, Hook::InodeGetattr, about, EACCES)
+    pseudo::judge_look(&who, mnt, dentry)
 }

@@ -1,5 +1,14 @@
 //! procfs, sysfs and cgroup files, by their own dentries inside of that file system, wherever and however it is mounted.
 //!
+//! | hook | what for |
+//! |---|---|
+//! | file_open (in `files`) | reading, writing and listing |
+//! | inode_getattr (in `paths`) | stat(2), also of a directory on the way to something that may be read |
+//! | inode_readlink (in `inodes`) | where a link leads |
+//! | inode_setattr (in `inodes`) | modes, owners and times, which are the host's |
+//!
+//! One table serves all of them: what may not be opened has no attributes and no link target either.
+//!
 //! What may be read or written stands in the map `names`, which the loader fills from `lockc_core::user::names`: the
 //! entries of a directory by name, at most three levels deep. What a policy lets its containers read beyond it stands in
 //! the map `reads`, one set of names for all containers that may read the same. What is in neither is denied.
@@ -14,7 +23,7 @@ use lockc_core::{
 };
 
 use crate::{
-    files,
+    cgroups, files,
     kernel::{self, Obj, follow, load},
     maps::{NAMES, READS},
     verdict::{self, About, EACCES, Judged},
@@ -25,23 +34,20 @@ const PROC_SUPER_MAGIC: u64 = 0x9fa0;
 const SYSFS_MAGIC: u64 = 0x6265_6572;
 const CGROUP_SUPER_MAGIC: u64 = 0x0027_e0eb;
 const CGROUP2_SUPER_MAGIC: u64 = 0x6367_7270;
-const BPF_FS_MAGIC: u64 = 0xcafe_4a11;
+pub const BPF_FS_MAGIC: u64 = 0xcafe_4a11;
 
 /// include/linux/fs.h
 const FMODE_WRITE: u32 = 2;
+
+/// What is asked of a name: to be read, to be written, or (this) its attributes or the target of a link.
+const LOOK: u32 = 1 << 31;
 
 /// Deeper files than this do not exist in procfs and sysfs; one that does is denied.
 const MAX_DEPTH: usize = 24;
 
 #[inline(always)]
-fn magic(mnt: Obj) -> u64 {
+pub fn magic(mnt: Obj) -> u64 {
     load(follow(mnt, &kernel::VFSMOUNT_SB), &kernel::SB_MAGIC)
-}
-
-/// Whether the mount is of a bpffs.
-#[inline(always)]
-pub fn is_bpffs(mnt: Obj) -> bool {
-    magic(mnt) == BPF_FS_MAGIC
 }
 
 /// Whether a superblock is one of those that are judged by name.
@@ -51,7 +57,7 @@ pub fn is_pseudo(sb: Obj) -> bool {
 }
 
 #[inline(always)]
-fn rule_of(magic: u64) -> Option<Rule> {
+pub fn rule_of(magic: u64) -> Option<Rule> {
     match magic {
         PROC_SUPER_MAGIC => Some(Rule::Procfs),
         SYSFS_MAGIC | CGROUP_SUPER_MAGIC | CGROUP2_SUPER_MAGIC => Some(Rule::Sysfs),
@@ -59,23 +65,92 @@ fn rule_of(magic: u64) -> Option<Rule> {
     }
 }
 
+/// Whether the mount is of a cgroup file system.
+#[inline(always)]
+pub fn is_cgroup(mnt: Obj) -> bool {
+    matches!(magic(mnt), CGROUP_SUPER_MAGIC | CGROUP2_SUPER_MAGIC)
+}
+
 /// Judges a change of mode, owner or times: in procfs and sysfs they are the host's.
 #[inline(always)]
 pub fn judge_attributes(dentry: Obj) -> i32 {
     let sb = follow(dentry, &kernel::DENTRY_SB);
-    let Some(rule) = rule_of(load(sb, &kernel::SB_MAGIC)) else {
+    let magic = load(sb, &kernel::SB_MAGIC);
+    let Some(rule) = rule_of(magic) else {
         return 0;
     };
     match verdict::judged(rule) {
+        Some(who) if magic == CGROUP2_SUPER_MAGIC && cgroups::may_change_attributes(&who, dentry) => 0,
         Some(who) => verdict::deny(&who, rule, Hook::InodeSetattr, About::dentry(dentry.addr()), EACCES),
         None => 0,
     }
 }
 
-/// Whether the superblock may be one that the host uses too.
+/// Judges a look at the attributes of a file that a path leads to; allows those of other file systems.
 #[inline(always)]
-pub fn is_shared(mnt: Obj) -> bool {
-    matches!(magic(mnt), SYSFS_MAGIC | CGROUP_SUPER_MAGIC | CGROUP2_SUPER_MAGIC)
+pub fn judge_look(who: &Judged, mnt: Obj, dentry: Obj) -> i32 {
+    let (rule, root) = match magic(mnt) {
+        PROC_SUPER_MAGIC => (Rule::Procfs, NODE_PROC),
+        SYSFS_MAGIC => (Rule::Sysfs, NODE_SYS),
+        CGROUP_SUPER_MAGIC | CGROUP2_SUPER_MAGIC => (Rule::Sysfs, 0),
+        _ => return 0,
+    };
+    if !who.has(rule) {
+        return 0;
+    }
+    let allowed =
+        if root == 0 { cgroups::may_use(who, mnt, dentry.addr(), false) } else { may_look(who, dentry.addr(), root) };
+    // What the runtime left as standard input, output or error was handed over on purpose.
+    if allowed || files::is_stdio(dentry) {
+        return 0;
+    }
+    verdict::deny(who, rule, Hook::InodeGetattr, About::dentry(dentry.addr()), EACCES)
+}
+
+/// Judges reading the target of a link; allows those of other file systems. cgroup file systems have none.
+#[inline(always)]
+pub fn judge_link(dentry: Obj) -> i32 {
+    let (rule, root) = match load::<u64>(follow(dentry, &kernel::DENTRY_SB), &kernel::SB_MAGIC) {
+        PROC_SUPER_MAGIC => (Rule::Procfs, NODE_PROC),
+        SYSFS_MAGIC => (Rule::Sysfs, NODE_SYS),
+        _ => return 0,
+    };
+    let Some(who) = verdict::judged(rule) else {
+        return 0;
+    };
+    if may_look(&who, dentry.addr(), root) {
+        return 0;
+    }
+    verdict::deny(&who, rule, Hook::InodeReadlink, About::dentry(dentry.addr()), EACCES)
+}
+
+#[inline(always)]
+fn may_look(who: &Judged, dentry: u64, root: u32) -> bool {
+    may(who, dentry, root, LOOK)
+}
+
+/// Whether names let what is asked of a file. What it calls are functions of their own, which share a program's stack.
+#[inline(always)]
+fn may(who: &Judged, dentry: u64, root: u32, need: u32) -> bool {
+    let mut names = [0u64; READ_DEPTH];
+    if top(dentry, &mut names) != 0 {
+        verdict::error(Hook::FileOpen);
+        return false;
+    }
+    in_table(&names, root, need) || (need != NAME_WRITE && in_reads(who, &names, root, need == LOOK))
+}
+
+/// Whether the name of a file in a directory of the table may be written.
+#[inline(always)]
+pub fn may_write_in(dentry: u64, node: u32) -> bool {
+    let mut key = NameKey { node: 0, name: [0; NAME_LEN] };
+    name_of(dentry, node, &mut key) && look_up(&key).flags & NAME_WRITE != 0
+}
+
+/// Whether superblocks with this magic number may be such that the host uses too.
+#[inline(always)]
+pub fn is_shared(magic: u64) -> bool {
+    matches!(magic, SYSFS_MAGIC | CGROUP_SUPER_MAGIC | CGROUP2_SUPER_MAGIC)
 }
 
 /// Judges a file of procfs, sysfs or cgroupfs; allows any other.
@@ -94,30 +169,25 @@ pub fn judge(who: &Judged, file: Obj) -> i32 {
     let mode: u32 = load(file, &kernel::FILE_MODE);
     let writes = mode & FMODE_WRITE != 0;
     let allowed = if root == 0 {
-        // The container's own view of its cgroups: through a mount in its namespace, and not to be written.
-        !writes && files::mount_ns(mnt) == Ok(files::own_mount_ns())
+        cgroups::may_use(who, mnt, follow(file, &kernel::FILE_PATH_DENTRY).addr(), writes)
     } else {
-        // One array for both: the program's stack is nearly used up (a call rounds it up to 32 bytes).
-        match top(follow(file, &kernel::FILE_PATH_DENTRY).addr()) {
-            Ok(top) => in_table(&top, root, writes) || (!writes && in_reads(who, &top, root)),
-            Err(_) => {
-                verdict::error(Hook::FileOpen);
-                false
-            }
-        }
+        let need = if writes { NAME_WRITE } else { NAME_READ };
+        may(who, follow(file, &kernel::FILE_PATH_DENTRY).addr(), root, need)
     };
     if allowed { 0 } else { verdict::deny(who, rule, Hook::FileOpen, files::about(file), EACCES) }
 }
 
-/// The topmost dentries on the way to `dentry`, topmost first; 0 where there is none.
-#[inline(always)]
-fn top(dentry: u64) -> Result<[u64; READ_DEPTH], i32> {
-    let mut top = [0u64; READ_DEPTH];
+/// The topmost dentries on the way to `dentry`, topmost first; 0 where there is none. Another result than 0: it could not
+/// be read, or is too deep.
+#[inline(never)]
+fn top(dentry: u64, top: &mut [u64; READ_DEPTH]) -> i32 {
     let mut at = dentry;
     for _ in 0..MAX_DEPTH {
-        let parent: u64 = kernel::read(at, &kernel::DENTRY_PARENT)?;
+        let Ok(parent) = kernel::read::<u64>(at, &kernel::DENTRY_PARENT) else {
+            return -1;
+        };
         if parent == at {
-            return Ok(top);
+            return 0;
         }
         for index in (1..READ_DEPTH).rev() {
             top[index] = top[index - 1];
@@ -125,17 +195,21 @@ fn top(dentry: u64) -> Result<[u64; READ_DEPTH], i32> {
         top[0] = at;
         at = parent;
     }
-    Err(-1)
+    -1
 }
 
+/// Fills a key; false: the name is in no table.
 #[inline(always)]
-fn name_of(dentry: u64, node: u32) -> Result<NameKey, i32> {
-    let name: u64 = kernel::read(dentry, &kernel::DENTRY_NAME)?;
-    let mut key = NameKey { node, name: [0; NAME_LEN] };
+fn name_of(dentry: u64, node: u32, key: &mut NameKey) -> bool {
+    let Ok(name) = kernel::read::<u64>(dentry, &kernel::DENTRY_NAME) else {
+        return false;
+    };
+    key.node = node;
+    key.name = [0; NAME_LEN];
     // SAFETY: the helper checks the address and writes at most NAME_LEN bytes.
     let length = unsafe { bpf_probe_read_kernel_str(key.name.as_mut_ptr().cast(), NAME_LEN as u32, name as *const _) };
     // A name that fills the buffer may have been cut: no entry of the table is that long.
-    if length <= 0 || length >= NAME_LEN as i64 { Err(-1) } else { Ok(key) }
+    length > 0 && length < NAME_LEN as i64
 }
 
 #[inline(always)]
@@ -144,52 +218,68 @@ fn look_up(key: &NameKey) -> NameRule {
     unsafe { NAMES.get(key) }.copied().unwrap_or_default()
 }
 
+/// Whether an entry of the table lets what is asked: a look at a directory on the way to something is let, too.
 #[inline(always)]
-fn in_table(top: &[u64; READ_DEPTH], root: u32, writes: bool) -> bool {
-    let need = if writes { NAME_WRITE } else { NAME_READ };
+fn lets(rule: NameRule, need: u32) -> bool {
+    if need == LOOK { rule.flags != 0 || rule.node != 0 } else { rule.flags & need != 0 }
+}
+
+/// What an entry lets be done to what is below it and in the table itself no more.
+#[inline(always)]
+fn below(rule: NameRule, need: u32) -> bool {
+    let need = if need == LOOK { NAME_READ } else { need };
+    rule.flags & NAME_SUBTREE != 0 && rule.flags & need != 0
+}
+
+#[inline(never)]
+fn in_table(top: &[u64; READ_DEPTH], root: u32, need: u32) -> bool {
     if top[0] == 0 {
         // The root directory itself may be listed.
-        return !writes;
+        return need != NAME_WRITE;
     }
-    let Ok(first) = name_of(top[0], root) else {
+    // So may be looked at what that shows: `ls -l` does, and df, which looks at the mount points of engines' masks.
+    if top[1] == 0 && need == LOOK {
+        return true;
+    }
+    let mut key = NameKey { node: 0, name: [0; NAME_LEN] };
+    if !name_of(top[0], root, &mut key) {
         return false;
-    };
-    if root == NODE_PROC && first.name[0].is_ascii_digit() {
+    }
+    if root == NODE_PROC && key.name[0].is_ascii_digit() {
         // /proc/<pid>: which tasks' is judged where the kernel asks for ptrace access.
         return true;
     }
-    let rule = look_up(&first);
+    let rule = look_up(&key);
     if top[1] == 0 {
-        return rule.flags & need != 0;
+        return lets(rule, need);
     }
-    let below = if rule.flags & NAME_SUBTREE != 0 { rule.flags } else { 0 };
     if rule.node == 0 {
-        return below & need != 0;
+        return below(rule, need);
     }
-    let Ok(second) = name_of(top[1], rule.node) else {
-        return below & need != 0;
-    };
-    let rule = look_up(&second);
+    if !name_of(top[1], rule.node, &mut key) {
+        return below(rule, need);
+    }
+    let (above, rule) = (rule, look_up(&key));
     if rule.flags == 0 && rule.node == 0 {
-        return below & need != 0;
+        return below(above, need);
     }
     if top[2] == 0 {
-        return rule.flags & need != 0;
+        return lets(rule, need);
     }
-    let below = if rule.flags & NAME_SUBTREE != 0 { rule.flags } else { 0 };
     if rule.node == 0 {
-        return below & need != 0;
+        return below(rule, need);
     }
-    let Ok(third) = name_of(top[2], rule.node) else {
-        return below & need != 0;
-    };
-    let rule = look_up(&third);
-    if rule.flags == 0 { below & need != 0 } else { rule.flags & need != 0 }
+    if !name_of(top[2], rule.node, &mut key) {
+        return below(rule, need);
+    }
+    let (above, rule) = (rule, look_up(&key));
+    if rule.flags == 0 { below(above, need) } else { lets(rule, need) }
 }
 
-/// Whether the policy of the container lets it read the file, or a directory above it.
-#[inline(always)]
-fn in_reads(who: &Judged, top: &[u64; READ_DEPTH], root: u32) -> bool {
+/// Whether the policy of the container lets it read the file, or a directory above it; with `look`, also whether the
+/// file is a directory on the way to one.
+#[inline(never)]
+fn in_reads(who: &Judged, top: &[u64; READ_DEPTH], root: u32, look: bool) -> bool {
     let Some(entry) = who.entry else {
         return false;
     };
@@ -197,13 +287,16 @@ fn in_reads(who: &Judged, top: &[u64; READ_DEPTH], root: u32) -> bool {
         return false;
     }
     let mut node = entry.reads.wrapping_add(root - NODE_PROC);
-    for at in *top {
+    let mut key = ReadKey { node: 0, name: [0; READ_NAME_LEN] };
+    for at in top {
+        let at = *at;
         if at == 0 {
+            // Every name so far was on the way.
+            return look;
+        }
+        if !read_key(at, node, &mut key) {
             return false;
         }
-        let Ok(key) = read_key(at, node) else {
-            return false;
-        };
         // SAFETY: the value is copied at once.
         let Some(rule) = (unsafe { READS.get(&key) }).copied() else {
             return false;
@@ -217,12 +310,15 @@ fn in_reads(who: &Judged, top: &[u64; READ_DEPTH], root: u32) -> bool {
 }
 
 #[inline(always)]
-fn read_key(dentry: u64, node: u32) -> Result<ReadKey, i32> {
-    let name: u64 = kernel::read(dentry, &kernel::DENTRY_NAME)?;
-    let mut key = ReadKey { node, name: [0; READ_NAME_LEN] };
+fn read_key(dentry: u64, node: u32, key: &mut ReadKey) -> bool {
+    let Ok(name) = kernel::read::<u64>(dentry, &kernel::DENTRY_NAME) else {
+        return false;
+    };
+    key.node = node;
+    key.name = [0; READ_NAME_LEN];
     // SAFETY: the helper checks the address and writes at most READ_NAME_LEN bytes.
     let length =
         unsafe { bpf_probe_read_kernel_str(key.name.as_mut_ptr().cast(), READ_NAME_LEN as u32, name as *const _) };
     // As in `name_of`.
-    if length <= 0 || length >= READ_NAME_LEN as i64 { Err(-1) } else { Ok(key) }
+    length > 0 && length < READ_NAME_LEN as i64
 }

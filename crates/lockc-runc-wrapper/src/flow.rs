@@ -204,6 +204,7 @@ fn begin(invocation: &Invocation, start: &Start, environment: &Environment<'_>) 
         rootfs: given.rootfs,
         mounts: given.mounts,
         propagating: given.propagating,
+        cgroups: given.cgroups,
         sockets: given.sockets,
         reads: given.reads,
         devices: given.devices,

@@ -1,5 +1,6 @@
 //! What the test program outside and the probe inside of a container share.
 
+use std::collections::BTreeMap;
 use std::io;
 
 use serde::{Deserialize, Serialize};
@@ -33,4 +34,22 @@ impl Attempt {
             (false, _) => Err(io::Error::other(self.detail)),
         }
     }
+}
+
+/// What `lockc-probe bench` measured, by operation.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Measured {
+    /// Costs, in units of the machine's clock.
+    pub costs: BTreeMap<String, Cost>,
+    /// Operations that could not be measured, and why.
+    pub failed: BTreeMap<String, String>,
+}
+
+/// What one operation costs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cost {
+    /// The median.
+    pub median: u64,
+    /// The least.
+    pub least: u64,
 }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::abi::{NAME_LEN, NAME_READ, NAME_SUBTREE, NAME_WRITE, NODE_PROC, NODE_SYS, NameKey, NameRule};
+use crate::abi::{NAME_LEN, NAME_READ, NAME_SUBTREE, NAME_WRITE, NODE_CGROUP, NODE_PROC, NODE_SYS, NameKey, NameRule};
 
 const R: u32 = NAME_READ;
 const TREE: u32 = NAME_READ | NAME_SUBTREE;
@@ -15,25 +15,19 @@ const RW: u32 = NAME_READ | NAME_WRITE;
 /// procfs: what describes the machine's load and the container's own view. Reading decides nothing that the sysctl's own
 /// check does not; writing is for the namespaced sysctls (net: network namespace; kernel/{shm,msg,sem}…: IPC namespace;
 /// kernel/{hostname,domainname}: UTS namespace; fs/mqueue: IPC namespace).
+///
+/// `docs/pseudo-files.md` says of each file of procfs why it is here, or why it is not.
 pub const PROC: &[(&str, u32)] = &[
-    ("buddyinfo", R),
     ("cgroups", R),
-    ("cmdline", R),
     ("cpuinfo", R),
     ("crypto", R),
     ("devices", R),
-    ("diskstats", R),
     ("filesystems", R),
     ("loadavg", R),
     ("locks", R),
     ("meminfo", R),
-    ("misc", R),
-    ("modules", R),
-    ("partitions", R),
     ("pressure", TREE),
-    ("softirqs", R),
     ("stat", R),
-    ("swaps", R),
     ("sys", TREE),
     ("sys/net", RW_TREE),
     ("sys/fs", TREE),
@@ -57,7 +51,6 @@ pub const PROC: &[(&str, u32)] = &[
     ("uptime", R),
     ("version", R),
     ("vmstat", R),
-    ("zoneinfo", R),
 ];
 
 /// sysfs: what runtimes (glibc, JVM, Go, Node, jemalloc) read to size themselves, and the container's own network devices.
@@ -71,12 +64,16 @@ pub const SYS: &[(&str, u32)] = &[
     ("kernel/mm/transparent_hugepage", TREE),
 ];
 
+/// Files of the container's own cgroup that it may write where its runtime lets it manage what is below: those that the
+/// kernel calls delegated (`/sys/kernel/cgroup/delegate`) and that limit nothing.
+pub const CGROUP: &[(&str, u32)] = &[("cgroup.procs", RW), ("cgroup.subtree_control", RW), ("cgroup.threads", RW)];
+
 /// The entries of the map. An empty result for a path that is too deep or has too long a name would be a hole in the
 /// table, so the tests walk every path through the result.
 pub fn entries() -> Vec<(NameKey, NameRule)> {
     let mut nodes: BTreeMap<(u32, &str), NameRule> = BTreeMap::new();
-    let mut last = NODE_SYS;
-    for (root, table) in [(NODE_PROC, PROC), (NODE_SYS, SYS)] {
+    let mut last = NODE_CGROUP;
+    for (root, table) in [(NODE_PROC, PROC), (NODE_SYS, SYS), (NODE_CGROUP, CGROUP)] {
         for (path, flags) in table {
             let mut node = root;
             let mut parts = path.split('/').peekable();
@@ -133,9 +130,17 @@ mod tests {
     }
 
     #[test]
+    fn the_page_says_why_each_file_may_be_read() {
+        let page = include_str!("../../../../docs/pseudo-files.md");
+        for (path, _) in PROC.iter().chain(SYS).chain(CGROUP).filter(|(path, _)| !path.starts_with("sys/")) {
+            assert!(page.contains(&format!("`{path}`")), "docs/pseudo-files.md says nothing about {path}");
+        }
+    }
+
+    #[test]
     fn every_path_is_found_and_no_other() {
         let map: HashMap<_, _> = entries().into_iter().collect();
-        for (root, table) in [(NODE_PROC, PROC), (NODE_SYS, SYS)] {
+        for (root, table) in [(NODE_PROC, PROC), (NODE_SYS, SYS), (NODE_CGROUP, CGROUP)] {
             for (path, flags) in table {
                 assert!(path.split('/').count() <= 3 && path.split('/').all(|part| part.len() < NAME_LEN), "{path}");
                 assert!(allowed(&map, root, path, NAME_READ), "{path}");
@@ -153,6 +158,11 @@ mod tests {
             ("sys/fs/binfmt_misc/register", true, false),
             ("fs", false, false),
             ("acpi/wakeup", false, false),
+            ("cmdline", false, false),
+            ("diskstats", false, false),
+            ("modules", false, false),
+            ("partitions", false, false),
+            ("swaps", false, false),
         ] {
             assert_eq!(allowed(&map, NODE_PROC, path, NAME_READ), read, "{path}");
             assert_eq!(allowed(&map, NODE_PROC, path, NAME_WRITE), write, "{path}");

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     abi::{
-        ANSWER_GRANTED, ANSWER_OWN_ROOT, ANY_MINOR, ContainerEntry, ContainerKey, ENTRY_DELETING, ENTRY_HOOK_MOUNTS,
+        ANSWER_GRANTED, ANSWER_OWN_ROOT, ANY_MINOR, ContainerEntry, ContainerKey, ENTRY_CGROUPS, ENTRY_DELETING, ENTRY_HOOK_MOUNTS,
         ENTRY_LOOPBACK, ENTRY_PROPAGATION, ENTRY_SANDBOX, GRANT_DEVICE, GRANT_PROGRAM, GrantKey, MAX_CONTAINERS, ProgramKey,
         PropagatingKey, Usage,
     },
@@ -58,6 +58,8 @@ pub struct NewContainer {
     pub mounts: Vec<PathBuf>,
     /// Those of them into which the host may mount more while the container runs.
     pub propagating: Vec<PathBuf>,
+    /// Whether it manages what is below its own cgroup.
+    pub cgroups: bool,
     /// Unix sockets of the host that the policy names.
     pub sockets: Vec<PathBuf>,
     /// What may be read in procfs and sysfs beyond what every container may, as [`reads::resolve`](super::reads::resolve)
@@ -193,7 +195,8 @@ impl Registry {
             flags: flag(new.loopback, ENTRY_LOOPBACK)
                 | flag(!new.propagating.is_empty(), ENTRY_PROPAGATION)
                 | flag(new.sandboxed, ENTRY_SANDBOX)
-                | flag(new.hook_mounts, ENTRY_HOOK_MOUNTS),
+                | flag(new.hook_mounts, ENTRY_HOOK_MOUNTS)
+                | flag(new.cgroups, ENTRY_CGROUPS),
             rules: new.rules.0,
             capabilities: new.capabilities,
             root_uid: new.root_uid,

@@ -137,6 +137,13 @@ impl Bundle {
         self
     }
 
+    /// With a namespace of its own of this kind.
+    pub fn new_namespace(mut self, kind: &str) -> Self {
+        self = self.host(kind);
+        self.namespaces.push(json!({ "type": kind }));
+        self
+    }
+
     /// In the namespace of this kind that `path` names.
     pub fn join(mut self, kind: &str, path: &str) -> Self {
         self = self.host(kind);

@@ -3,6 +3,7 @@
 //! A case proves three things wherever it can: an attempt works without lockc, fails under a level with the exact
 //! errno and the right rule in the event, and works again under `privileged`.
 
+mod bench;
 mod bundle;
 mod cases;
 mod check;
@@ -59,6 +60,12 @@ enum Verb {
     },
     /// A page of the documentation, from the tables of the cases
     Docs { page: Page },
+    /// What system calls cost without lockc, on the host with it, and in containers: JSON on standard output
+    Bench {
+        /// How often each operation is measured
+        #[arg(long, default_value_t = 201)]
+        count: u32,
+    },
     /// The demo's table
     Demo {
         /// On a host of the user's: configure nothing, clean up
@@ -146,6 +153,7 @@ fn run(verb: Verb) -> Result<bool> {
             print!("{text}");
             Ok(true)
         }
+        Verb::Bench { count } => bench::run(count).map(|()| true),
         Verb::Demo { here } => demo::run(here),
     }
 }

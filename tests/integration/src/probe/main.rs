@@ -4,6 +4,7 @@
 //! A *way* (`thread`, `double-fork`, …) may stand before the attempt: it says by which kind of task it is made, and
 //! ways may be stacked: `lockc-probe double-fork thread list /sys/fs/ext4`.
 
+mod bench;
 mod files;
 mod mounts;
 mod paths;
@@ -24,6 +25,15 @@ const USAGE: &str = "usage";
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    if let Some(("bench", rest)) = args.split_first().map(|(name, rest)| (*name, rest)) {
+        return match bench::run(rest) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("lockc-probe: {error}");
+                ExitCode::FAILURE
+            }
+        };
+    }
     let attempt = Attempt::from(attempt(&args));
     let usage = attempt.errno == -1 && attempt.detail.starts_with(USAGE);
     println!("{}", serde_json::to_string(&attempt).unwrap_or_default());

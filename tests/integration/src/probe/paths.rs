@@ -18,6 +18,14 @@ const ATTRIBUTE: &str = "user.lockc";
 pub fn attempt(name: &str, args: &[&str]) -> Option<io::Result<String>> {
     Some(match (name, args) {
         ("readlink", [path]) => fs::read_link(path).map(|target| target.display().to_string()),
+        ("fd-readlink", [path]) => open_path(path, libc::O_NOFOLLOW).and_then(|file| {
+            let (empty, mut target) = (sys::text("")?, [0u8; 256]);
+            let args = [file.as_raw_fd() as usize, empty.as_ptr() as usize, target.as_mut_ptr() as usize, target.len()];
+            sys::call(libc::SYS_readlinkat, &args).map(bytes)
+        }),
+        ("fd-stat", [path]) => {
+            open_path(path, 0).and_then(|file| file.metadata().map(|meta| bytes(meta.len() as usize)))
+        }
         ("mkdir", [path]) => fs::create_dir(own(path)).map(|()| "made".into()),
         ("mkfifo", [path]) => node(&own(path), libc::S_IFIFO, 0),
         ("mknod", [path, kind, major, minor]) => device(path, kind, major, minor),
@@ -63,6 +71,10 @@ pub fn attempt(name: &str, args: &[&str]) -> Option<io::Result<String>> {
         ("pass-own", [path]) => pass_own(path),
         _ => return None,
     })
+}
+
+fn open_path(path: &str, more: i32) -> io::Result<File> {
+    crate::files::open(path, libc::O_PATH | more)
 }
 
 /// A name that no other run uses.

@@ -76,10 +76,17 @@ pub(super) fn given(linux: &Linux) -> (Vec<GivenDevice>, bool) {
     for device in &linux.devices {
         add(&device.kind, Some(device.major), Some(device.minor));
     }
-    for rule in linux.resources.devices.iter().filter(|rule| rule.allow && rule.access.contains(['r', 'w'])) {
+    let granting = |rule: &&DeviceRule| rule.allow && rule.access.contains(['r', 'w']) && !is_console(rule);
+    for rule in linux.resources.devices.iter().filter(granting) {
         add(rule.kind.as_deref().unwrap_or("a"), rule.major, rule.minor);
     }
     (devices, all)
+}
+
+/// Whether a rule is about the host's console. Docker writes one for every container, whoever asked, so that it neither
+/// is an offence nor gives anything; a node in `linux.devices` does.
+fn is_console(rule: &DeviceRule) -> bool {
+    matches!((rule.kind.as_deref(), rule.major, rule.minor), (Some("c" | "u"), Some(5), Some(1)))
 }
 
 fn harmless(device: &Device) -> bool {
@@ -91,7 +98,7 @@ fn harmless(device: &Device) -> bool {
 }
 
 fn harmless_rule(rule: &DeviceRule) -> bool {
-    if !rule.allow || !rule.access.contains(['r', 'w']) {
+    if !rule.allow || !rule.access.contains(['r', 'w']) || is_console(rule) {
         return true;
     }
     // Absent and negative numbers stand for all.
@@ -149,6 +156,24 @@ mod tests {
         let fuse = GivenDevice { block: false, major: 10, minor: Some(229) };
         let disks = GivenDevice { block: true, major: 8, minor: None };
         assert_eq!(given(&linux), (vec![fuse, disks], false));
+    }
+
+    #[test]
+    fn the_console_is_given_by_a_node_alone() {
+        let console = |list: &str| -> Linux {
+            let device = serde_json::json!({"allow": true, "access": "rwm", "path": "/dev/console", "type": "c", "major": 5, "minor": 1});
+            let linux = match list {
+                "devices" => serde_json::json!({"devices": [device]}),
+                _ => serde_json::json!({"resources": {"devices": [device]}}),
+            };
+            serde_json::from_value(linux).unwrap()
+        };
+        let docker = console("rules");
+        assert_eq!(given(&docker), (Vec::new(), false));
+        assert!(docker.resources.devices.iter().all(harmless_rule));
+        let node = console("devices");
+        assert_eq!(given(&node).0, [GivenDevice { block: false, major: 5, minor: Some(1) }]);
+        assert!(!node.devices.iter().all(harmless));
     }
 
     #[test]

@@ -69,6 +69,10 @@ pub trait Facts {
     fn kind(&self, path: &Path) -> io::Result<Kind>;
     /// Whether `path` is the host's own namespace of that kind.
     fn is_host_namespace(&self, path: &Path, kind: Namespace) -> io::Result<bool>;
+    /// Whether the host has its cgroups in version 2 alone.
+    fn has_cgroup_v2(&self) -> bool {
+        false
+    }
     /// The host's number of uid 0 in a user namespace; nothing if it has none there, or no process is in it.
     fn root_uid(&self, user_namespace: &Path) -> io::Result<Option<u32>>;
     /// Whether somebody else than root may change the file, or put another in its place.
@@ -98,6 +102,11 @@ pub struct Host;
 impl Facts for Host {
     fn canonicalize(&self, path: &Path) -> io::Result<PathBuf> {
         path.canonicalize()
+    }
+
+    fn has_cgroup_v2(&self) -> bool {
+        nix::sys::statfs::statfs("/sys/fs/cgroup")
+            .is_ok_and(|found| found.filesystem_type() == nix::sys::statfs::CGROUP2_SUPER_MAGIC)
     }
 
     fn kind(&self, path: &Path) -> io::Result<Kind> {

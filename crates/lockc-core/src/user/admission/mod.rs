@@ -84,6 +84,8 @@ pub struct Given {
     pub all_devices: bool,
     /// The host's number of its uid 0.
     pub root_uid: u32,
+    /// Whether it manages what is below its own cgroup.
+    pub cgroups: bool,
 }
 
 /// One thing that the policy refuses.
@@ -178,6 +180,8 @@ pub fn admit(
     let mut given = mounts::judge(request, config, engines, facts, &mut findings);
     (given.devices, given.all_devices) = devices::given(&spec.linux);
     namespaces::judge(spec, facts, &mut findings);
+    namespaces::judge_cgroup(spec, facts, &mut findings);
+    given.cgroups = namespaces::manages_cgroups(spec, facts);
     given.root_uid = namespaces::root_uid(&spec.linux, facts, &mut findings);
     devices::judge(&spec.linux, facts, &mut findings);
     if let Some(process) = &spec.process

@@ -1,7 +1,11 @@
 //! Which namespaces a container shares with the host.
 //!
-//! `user` and `cgroup` are the host's in the engines' defaults (Docker without userns-remap; cgroup v1; CRI sandboxes),
-//! so that only their being *joined* by path could be an offence, and joining the host's own changes nothing.
+//! `user` is the host's in the engines' defaults (Docker without userns-remap), so that only its being *joined* by path
+//! could be an offence, and joining the host's own changes nothing.
+//!
+//! `cgroup` is the host's on cgroup v1, and for the sandboxes of CRI engines, which see no cgroup file system. On cgroup v2
+//! every engine gives a container that has one a namespace of its own; with the host's, the container lists the cgroups
+//! of the whole node, and a read-only mount does not keep clone3(CLONE_INTO_CGROUP) from leaving its limits.
 
 use std::path::Path;
 
@@ -50,6 +54,46 @@ pub(super) fn judge(spec: &Spec, facts: &dyn Facts, findings: &mut Findings<'_>)
             findings.add(Control::HostNamespaces, what, format!("leave {option} (hostNetwork, hostPID, hostIPC) out"));
         }
     }
+}
+
+/// Judges the cgroup namespace, where the container sees a cgroup file system.
+pub(super) fn judge_cgroup(spec: &Spec, facts: &dyn Facts, findings: &mut Findings<'_>) {
+    if !spec.mounts.iter().any(is_cgroup) || !facts.has_cgroup_v2() {
+        return;
+    }
+    let mut namespaces = spec.linux.namespaces.iter().filter(|namespace| namespace.kind == "cgroup").peekable();
+    let shared = if namespaces.peek().is_none() {
+        Some("the container uses the host's cgroup namespace".to_owned())
+    } else {
+        namespaces.find_map(|namespace| {
+            host_path(&namespace.path, Namespace::Cgroup, facts).map(|why| format!("the cgroup namespace {why}"))
+        })
+    };
+    if let Some(what) = shared {
+        findings.add(
+            Control::HostNamespaces,
+            what,
+            "leave --cgroupns=host out (\"default-cgroupns-mode\": \"private\" in Docker's daemon.json, \
+             cgroupns = \"private\" in containers.conf)",
+        );
+    }
+}
+
+fn is_cgroup(mount: &spec::Mount) -> bool {
+    !mount.is_bind() && ["cgroup", "cgroup2"].contains(&mount.kind.as_str())
+}
+
+/// Whether the runtime lets the container manage what is below its own cgroup, as an init system does: it mounts it
+/// writable, and in a namespace whose root it is. A container that sees the processes of others could move them there.
+pub(super) fn manages_cgroups(spec: &Spec, facts: &dyn Facts) -> bool {
+    let new = |kind: &str| {
+        let mut namespaces = spec.linux.namespaces.iter().filter(|namespace| namespace.kind == kind).peekable();
+        namespaces.peek().is_some() && namespaces.all(|namespace| namespace.path.as_os_str().is_empty())
+    };
+    let writable = |mount: &spec::Mount| is_cgroup(mount) && !mount.options.iter().any(|option| option == "ro");
+    // Without a path the runtime may leave the container in the cgroup of whoever started it.
+    let placed = !spec.linux.cgroups_path.is_empty();
+    placed && facts.has_cgroup_v2() && new("cgroup") && new("pid") && spec.mounts.iter().any(writable)
 }
 
 /// The host's number of the container's uid 0: by the mappings of its own user namespace, by those of the one that it

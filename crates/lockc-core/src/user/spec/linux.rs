@@ -14,6 +14,8 @@ use super::read::{once_each, or_default};
 pub struct Linux {
     #[serde(deserialize_with = "or_default")]
     pub namespaces: Vec<Namespace>,
+    #[serde(rename = "cgroupsPath", deserialize_with = "or_default")]
+    pub cgroups_path: String,
     #[serde(rename = "uidMappings", deserialize_with = "or_default")]
     pub uid_mappings: Vec<IdMapping>,
     #[serde(deserialize_with = "or_default")]

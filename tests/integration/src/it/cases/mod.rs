@@ -2,6 +2,7 @@
 
 mod admission;
 mod audit;
+mod cgroups;
 mod cri;
 mod cri_select;
 mod cri_standards;
@@ -190,6 +191,7 @@ pub fn all() -> Vec<Case> {
         storage::ROWS,
         tasks::ROWS,
         surface::ROWS,
+        cgroups::ROWS,
         guard::ROWS,
         own::ROWS,
         admission::ROWS,

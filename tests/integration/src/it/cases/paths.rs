@@ -116,6 +116,9 @@ pub const ROWS: &[Row] = &[
             volume,
         ),
     ),
+    row("devices/mknod-console", denied(&["mknod", "/tmp/console", "c", "5", "1"], same, "baseline", EPERM, "device")),
+    row("devices/mknod-tty", works(&["/probe", "mknod", "/tmp/tty", "c", "5", "0"], same)),
+    row("devices/mknod-ptmx", works(&["/probe", "mknod", "/tmp/ptmx", "c", "5", "2"], same)),
     row("devices/mknod-block", denied(&["mknod", "/tmp/disk", "b", "254", "0"], same, "baseline", EPERM, "device")),
     row("devices/mknod-mem", denied(&["mknod", "/tmp/mem", "c", "1", "1"], same, "baseline", EPERM, "device")),
     row(
@@ -137,12 +140,21 @@ pub const ROWS: &[Row] = &[
         }),
     ),
     row("devices/node-on-a-volume", Test::Code(node_on_volume)),
+    row("devices/console-on-a-volume", Test::Code(console_on_volume)),
 ];
 
 /// The host's disk, as a node that somebody left on a volume, and a device cgroup that would let it through.
 fn node_on_volume(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     command::sh("cd /srv/lockc-it/data && rm -f node && cp -a /dev/vda node")?;
     let bundle = Bundle::probe(&["open-device", "/data/node"]).bind("/srv/lockc-it/data", "/data");
+    let change = "s/\"access\":\"rwm\",\"allow\":false/\"access\":\"rwm\",\"allow\":true/";
+    generous(lab, runtime, change, &bundle, EPERM, "device")
+}
+
+/// The host's console, which no container has for its own terminal at `/dev/console`.
+fn console_on_volume(lab: &mut Lab, runtime: Runtime) -> Result<String> {
+    command::sh("cd /srv/lockc-it/data && rm -f console && mknod console c 5 1")?;
+    let bundle = Bundle::probe(&["open-device", "/data/console"]).bind("/srv/lockc-it/data", "/data");
     let change = "s/\"access\":\"rwm\",\"allow\":false/\"access\":\"rwm\",\"allow\":true/";
     generous(lab, runtime, change, &bundle, EPERM, "device")
 }

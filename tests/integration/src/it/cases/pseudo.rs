@@ -39,6 +39,14 @@ pub const ROWS: &[Row] = &[
     row("sysfs/by-proc-root", sysfs(&["list", "/proc/1/root/sys/fs/ext4"])),
     row("sysfs/offline", denied(&["list", "/sys/fs/ext4"], same, "offline", EACCES, "sysfs")),
     row("sysfs/long-path", sysfs(&["deep", "1900", "/sys/fs/ext4"])),
+    row("sysfs/readlink-block", sysfs(&["readlink", "/sys/class/block/vda"])),
+    row("sysfs/readlink-dev", sysfs(&["readlink", "/sys/dev/block/254:0"])),
+    row("sysfs/readlink-pci", sysfs(&["readlink", "/sys/bus/pci/devices/0000:00:02.0"])),
+    row("sysfs/readlink-open-path", sysfs(&["fd-readlink", "/sys/class/block/vda"])),
+    both("sysfs/stat-module", sysfs(&["stat", "/sys/module/printk"])),
+    row("sysfs/stat-disk", sysfs(&["stat", "/sys/fs/ext4/vda"])),
+    row("sysfs/stat-by-a-link", sysfs(&["stat", "/sys/class/block/vda"])),
+    row("sysfs/stat-open-path", sysfs(&["fd-stat", "/sys/module/printk"])),
     both("procfs/kallsyms", procfs(&["read", "/proc/kallsyms"])),
     row("procfs/keys", procfs(&["read", "/proc/keys"])),
     row("procfs/interrupts", procfs(&["read", "/proc/interrupts"])),
@@ -48,6 +56,15 @@ pub const ROWS: &[Row] = &[
     row("procfs/core-pattern", procfs(&["write", "/proc/sys/kernel/core_pattern", "core"])),
     row("procfs/drop-caches", procfs(&["write", "/proc/sys/vm/drop_caches", "1"])),
     row("procfs/irq", procfs(&["list", "/proc/irq"])),
+    row("procfs/stat-fs", procfs(&["stat", "/proc/fs/ext4/vda"])),
+    row("procfs/stat-irq", procfs(&["stat", "/proc/irq/0"])),
+    row("procfs/cmdline", procfs(&["read", "/proc/cmdline"])),
+    row("procfs/modules", procfs(&["read", "/proc/modules"])),
+    row("procfs/partitions", procfs(&["read", "/proc/partitions"])),
+    row("procfs/diskstats", procfs(&["read", "/proc/diskstats"])),
+    row("procfs/swaps", procfs(&["read", "/proc/swaps"])),
+    row("procfs/softirqs", procfs(&["read", "/proc/softirqs"])),
+    row("procfs/buddyinfo", procfs(&["read", "/proc/buddyinfo"])),
     row("procfs/long-path", procfs(&["deep", "1900", "/proc/kallsyms"])),
     both(
         "pseudo/runtimes-size-themselves",
@@ -58,6 +75,19 @@ pub const ROWS: &[Row] = &[
              /sys/kernel/mm/transparent_hugepage/enabled /proc/cpuinfo /proc/meminfo /proc/stat /proc/loadavg /proc/uptime \
              /proc/version /proc/self/status /proc/self/mountinfo /proc/self/cgroup /proc/sys/kernel/pid_max \
              /proc/sys/vm/overcommit_memory /proc/filesystems > /dev/null",
+        ]),
+    ),
+    both(
+        "pseudo/looking-around",
+        reads(&[
+            "sh",
+            "-c",
+            "set -e; ls -ld /proc/* > /dev/null || true; ls -l /sys /proc/sys /proc/self/ > /dev/null; \
+             ls -lR /sys/class/net /sys/devices/system/cpu /sys/kernel/mm/transparent_hugepage > /dev/null; \
+             stat /sys/class /sys/devices /sys/devices/system /sys/devices/virtual /sys/kernel/mm /sys/fs /proc/fs /proc/irq \
+             /proc/bus /proc/acpi /proc/kcore /proc/sys/kernel /proc/meminfo > /dev/null; \
+             readlink /sys/class/net/lo /proc/self /proc/thread-self /proc/mounts /proc/net /proc/self/exe /proc/self/fd/1; \
+             find /proc/sys /sys/class/net /sys/devices/system > /dev/null 2>&1 || true; df > /dev/null; free; mount > /dev/null",
         ]),
     ),
     row(

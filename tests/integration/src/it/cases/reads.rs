@@ -48,6 +48,20 @@ pub const ROWS: &[Row] = &[
         ),
     ),
     row("reads/with-all-below", works(&["sh", "-c", "ls /sys/fs/ext4/vda > /dev/null"], "reads-block")),
+    row(
+        "reads/looks",
+        works(
+            &[
+                "sh",
+                "-c",
+                "readlink /sys/class/dmi/id && stat /sys/class/dmi /sys/devices/virtual/dmi /sys/class/dmi/id/ /proc/kallsyms \
+                 /sys/devices/virtual/dmi/id/sys_vendor",
+            ],
+            "reads-dmi",
+        ),
+    ),
+    row("reads/link-of-another-policy", sysfs(&["readlink", "/sys/class/dmi/id"], "test")),
+    row("reads/looks-beside", sysfs(&["stat", "/sys/devices/virtual/vtconsole"], "reads-dmi")),
     row("reads/without", sysfs(&["list", "/sys/class/dmi/id/"], "test")),
     row("reads/nothing-there", sysfs(&["list", "/sys/class/dmi/id/"], "reads-nothing-there")),
     row("reads/other-policys", sysfs(&["read", "/sys/class/block/vda/size"], "reads-dmi")),

@@ -123,6 +123,8 @@ pub const TECHNIQUES: &[Technique] = &[
     proc("iomem", "proc_iomem(5)", &["read", "/proc/iomem"]),
     proc("procfs-mode", "chmod(2)", &["chmod", "/proc/loadavg", "444"]),
     proc("long-path", "bpf_d_path, first lockc", &["deep", "1900", "/proc/kallsyms"]),
+    proc("boot-parameters", "proc_cmdline(5)", &["read", "/proc/cmdline"]),
+    proc("interrupt-stat", "stat(2)", &["stat", "/proc/irq/0"]),
     sys("disk-statistics", "sysfs(5)", &["list", "/sys/fs/ext4"]),
     sys("uevent-write", "udev(7)", &["write", "/sys/block/vda/uevent", "change"]),
     sys("vmcoreinfo", "kernel ABI/testing/sysfs-kernel-vmcoreinfo", &["read", "/sys/kernel/vmcoreinfo"]),
@@ -134,6 +136,8 @@ pub const TECHNIQUES: &[Technique] = &[
     ),
     sys("sysfs-relative", "path_resolution(7)", &["list", "/sys/devices/system/cpu/../../../fs/ext4"]),
     sys("sysfs-storm", "fork(2)", &["forks", "300", "list", "/sys/fs/ext4"]),
+    sys("disk-link", "readlink(2)", &["readlink", "/sys/class/block/vda"]),
+    sys("module-stat", "stat(2)", &["stat", "/sys/module/printk"]),
     technique("kernel-log", "syslog(2)", &["syslog", "3"], same, "kernel-log"),
     technique(
         "user-namespace",
@@ -146,6 +150,7 @@ pub const TECHNIQUES: &[Technique] = &[
     technique("user-keyring", "keyrings(7)", &["user-keyring"], same, "keyring"),
     technique("mknod-disk", "mknod(2), debugfs(8)", &["mknod", "/tmp/disk", "b", "254", "0"], same, "device"),
     technique("mknod-mem", "mem(4)", &["mknod", "/tmp/mem", "c", "1", "1"], same, "device"),
+    technique("mknod-console", "console(4)", &["mknod", "/tmp/console", "c", "5", "1"], same, "device"),
     only("io-uring", "io_uring(7)", &["io-uring"], "io-uring", Stopped::Restricted),
     only("regain-root", "setresuid(2), PR_SET_KEEPCAPS", &["regain-root", "1000"], "privilege", Stopped::Restricted),
     Technique {

@@ -24,6 +24,14 @@ fn search(bundle: Bundle) -> Bundle {
     bundle.bind("/srv/lockc-it/data", "/data").cap("CAP_DAC_READ_SEARCH")
 }
 
+/// As `docker run --cgroupns=host`.
+fn host_cgroups(bundle: Bundle) -> Bundle {
+    let options = ["ro", "nosuid", "noexec", "nodev"];
+    bundle.mount(
+        serde_json::json!({"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": options}),
+    )
+}
+
 fn cgroup1(bundle: Bundle) -> Bundle {
     bundle.bind("/srv/lockc-it/cgroup1", "/cgroup1").admin()
 }
@@ -130,6 +138,14 @@ pub const TECHNIQUES: &[Technique] = &[
         &["write", "/cgroup1/release_agent", "/bin/false"],
         cgroup1,
         "capabilities",
+        "sysfs",
+    ),
+    technique(
+        "clone-into-cgroup",
+        "clone(2), CLONE_INTO_CGROUP",
+        &["clone-into-cgroup", "/sys/fs/cgroup"],
+        host_cgroups,
+        "host-namespaces",
         "sysfs",
     ),
     technique(

@@ -25,6 +25,7 @@ struct Fake {
     mounts: Vec<MountedAt>,
     host_namespaces: Vec<PathBuf>,
     apparmor: bool,
+    cgroup_v2: bool,
     /// Of every overlayfs.
     lower: Vec<PathBuf>,
 }
@@ -35,8 +36,13 @@ impl Default for Fake {
             links: BTreeMap::new(),
             kinds: BTreeMap::new(),
             mounts: Vec::new(),
-            host_namespaces: vec!["/proc/1/ns/net".into(), "/run/docker/netns/default".into()],
+            host_namespaces: vec![
+                "/proc/1/ns/net".into(),
+                "/proc/1/ns/cgroup".into(),
+                "/run/docker/netns/default".into(),
+            ],
             apparmor: false,
+            cgroup_v2: true,
             lower: Vec::new(),
         };
         for (device, point) in
@@ -110,6 +116,10 @@ impl Facts for Fake {
         Ok(self.mounts.clone())
     }
 
+    fn has_cgroup_v2(&self) -> bool {
+        self.cgroup_v2
+    }
+
     fn containerd_uses_apparmor(&self) -> bool {
         self.apparmor
     }
@@ -179,6 +189,49 @@ fn a_mount_namespace_of_its_own_is_needed() {
     assert_eq!(refused(&with("/linux/namespaces", json!(all))), ["mount-namespace"]);
     let joins = with("/linux/namespaces/4", json!({ "type": "mount", "path": "/proc/77/ns/mnt" }));
     assert_eq!(refused(&joins), ["mount-namespace"]);
+}
+
+/// A container with a cgroup file system, and what else is added to its namespaces.
+fn with_cgroups(namespaces: &[Value], options: &[&str]) -> Value {
+    let mut spec = spec();
+    let mount = json!({ "destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": options });
+    spec["mounts"].as_array_mut().unwrap().push(mount);
+    spec["linux"]["namespaces"].as_array_mut().unwrap().extend_from_slice(namespaces);
+    spec["linux"]["cgroupsPath"] = json!("/own");
+    spec
+}
+
+#[test]
+fn the_hosts_cgroup_namespace_is_refused_where_the_container_would_see_it() {
+    let joins = |path: &str| json!({ "type": "cgroup", "path": path });
+    assert_eq!(refused(&with_cgroups(&[], &["ro"])), ["host-namespaces"]);
+    assert_eq!(refused(&with_cgroups(&[joins("/proc/1/ns/cgroup")], &["ro"])), ["host-namespaces"]);
+    assert!(refused(&with_cgroups(&[joins("/proc/77/ns/cgroup")], &["ro"])).is_empty());
+    assert!(refused(&with_cgroups(&[json!({ "type": "cgroup" })], &["ro"])).is_empty());
+    // Sandboxes of CRI engines, and cgroup v1, where the engines' default is the host's.
+    assert!(refused(&spec()).is_empty());
+    let facts = Fake { cgroup_v2: false, ..Fake::default() };
+    let baseline = Policy::of_level(Level::Baseline, "the default");
+    judge_with(&with_cgroups(&[], &["ro"]), &baseline, &Config::default(), &facts).unwrap();
+}
+
+#[test]
+fn who_manages_its_own_cgroup() {
+    let new = json!({ "type": "cgroup" });
+    let manages = |spec: &Value| judge(spec, Level::Privileged).unwrap().cgroups;
+    assert!(manages(&with_cgroups(std::slice::from_ref(&new), &["nosuid", "rw"])));
+    assert!(manages(&with_cgroups(std::slice::from_ref(&new), &["nosuid"])));
+    assert!(!manages(&with_cgroups(std::slice::from_ref(&new), &["ro"])));
+    assert!(!manages(&with_cgroups(&[], &["rw"])));
+    assert!(!manages(&with_cgroups(&[json!({ "type": "cgroup", "path": "/proc/77/ns/cgroup" })], &["rw"])));
+    for (pointer, value) in [
+        ("/linux/cgroupsPath", json!("")),
+        ("/linux/namespaces/0", json!({ "type": "pid", "path": "/proc/77/ns/pid" })),
+    ] {
+        let mut spec = with_cgroups(std::slice::from_ref(&new), &["rw"]);
+        *spec.pointer_mut(pointer).unwrap() = value;
+        assert!(!manages(&spec), "{pointer}");
+    }
 }
 
 #[test]

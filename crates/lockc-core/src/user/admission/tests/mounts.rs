@@ -246,7 +246,11 @@ fn sockets_of_the_host_are_refused_unless_they_are_named() {
 
 #[test]
 fn only_harmless_file_systems_are_mounted() {
-    let mount = |kind: &str| with("/mounts", json!([{ "destination": "/m", "type": kind, "source": "x" }]));
+    let mount = |kind: &str| {
+        let mut spec = with("/mounts", json!([{ "destination": "/m", "type": kind, "source": "x" }]));
+        spec["linux"]["namespaces"].as_array_mut().unwrap().push(json!({ "type": "cgroup" }));
+        spec
+    };
     for kind in ["proc", "sysfs", "tmpfs", "devpts", "mqueue", "cgroup", "cgroup2"] {
         assert!(refused(&mount(kind)).is_empty(), "{kind}");
     }
