@@ -16,9 +16,6 @@ pub const MAX_CONTAINERS: u32 = 16_384;
 /// How many mount roots, superblocks, sockets and devices all containers together can be granted.
 pub const MAX_GRANTS: u32 = 1 << 20;
 
-/// How many volumes into which the host may mount more all containers together can be granted.
-pub const MAX_PROPAGATING: u32 = 1 << 16;
-
 /// Handle to a container: the slot of its entry and the generation that the entry had when the handle was made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[repr(C)]
@@ -52,8 +49,8 @@ pub const ANSWER_GRANTED: i32 = 114;
 /// would cover every file of the host.
 pub const ANSWER_OWN_ROOT: i32 = 18;
 
-/// What lockc keeps with an inode for as long as the inode is in memory (`BPF_MAP_TYPE_INODE_STORAGE`): the kernel frees
-/// both together, so that no other object ever has the same tag.
+/// Value of `tags`, whose key is an inode's address: what is known of the inode until the kernel frees it. No other object
+/// ever has the same tag.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct ObjectTag {
@@ -242,20 +239,6 @@ pub const GRANT_ROOT: u32 = 1 << 31;
 /// Only in [`TaskLabel::grant`]: a program to be guarded; the answer is in [`TaskLabel::stdio`]: the inode's number, and
 /// the device below the generation.
 pub const GRANT_PROGRAM: u32 = 1 << 30;
-
-/// Key of `propagating`: the root of a granted volume into which the host may mount more, by the address of its inode.
-///
-/// The parents of a mount can only be read as addresses. This one stays the volume's as long as it is used: the
-/// container's own mount holds the inode, nobody else's key is the same, and every other mount in the container's mount
-/// namespace is the runtime's, or came through such a volume.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[repr(C)]
-pub struct PropagatingKey {
-    /// The container.
-    pub key: ContainerKey,
-    /// Address of the inode.
-    pub inode: u64,
-}
 
 /// Stands for every minor number in [`GrantKey::device`]; the kernel's have 20 bits (include/linux/kdev_t.h).
 pub const ANY_MINOR: u32 = u32::MAX;
@@ -473,7 +456,6 @@ assert_layout! {
     TaskLabel: 64, 8;
     ContainerEntry: 232, 8;
     GrantKey: 24, 8;
-    PropagatingKey: 16, 8;
     ProgramKey: 16, 8;
     Usage: 16, 8;
     Meta: 64, 8;

@@ -100,7 +100,6 @@ fields! {
     QSTR_NAME: "qstr" "name";
     BPF_MAP_ID: "bpf_map" "id";
     INODE_GENERATION: "inode" "i_generation";
-    FILES_FD_ARRAY: "files_struct" "fd_array";
     FDT_MAX_FDS: "fdtable" "max_fds";
     FDT_OPEN_FDS: "fdtable" "open_fds";
     FDT_CLOSE_ON_EXEC: "fdtable" "close_on_exec";

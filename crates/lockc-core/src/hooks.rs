@@ -98,6 +98,7 @@ programs! {
     "userns_create" UsernsCreate "6.1" "new user namespaces" loses "user namespaces can be created; mounts, capabilities beyond the given ones and the rest stay denied in them";
     "bpf" Bpf "5.11" "bpf(2), and with it lockc's own maps and programs";
     "bpf_map" BpfMap "5.11" "lockc's own maps, before tasks of the host without CAP_BPF";
+    "inode_free_security" InodeFreeSecurity "5.11" "the identity of an object ends with it";
     "file_mprotect" FileMprotect "5.11" "code of the container's in hooks of the host's";
     "perf_event_open" PerfEventOpen "5.11" "perf events";
     "kernel_module_request" KernelModuleRequest "5.11" "modules that the kernel would load by itself";

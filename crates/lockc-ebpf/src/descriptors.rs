@@ -18,19 +18,19 @@ use lockc_core::{
 
 use crate::{
     devices, files,
-    kernel::{self, Obj, follow, load},
+    kernel::{self, follow, load},
     kernel_log, label, pseudo, sockets, tags,
     verdict::{self, About, EACCES, Judged},
 };
 
 const HOOK: Hook = Hook::BprmCheckSecurity;
 
-/// `NR_OPEN_DEFAULT`, include/linux/fdtable.h: the table within `files_struct`.
-const EMBEDDED: u64 = 64;
-/// Words of the bitmaps of a larger table that are looked at: 4,096 descriptors. A larger table stops the exec.
+/// Words of the bitmaps of open descriptors that are looked at; a larger table stops the exec.
 const MAX_WORDS: u64 = 64;
-/// Open descriptors in a word of a larger table that are looked at; more stop the exec.
-const MAX_IN_WORD: usize = 4;
+/// Words in which a descriptor may be left open: 1,024 descriptors.
+const WORDS_IN_USE: u64 = 16;
+/// Descriptors in a word that are looked at; more stop the exec.
+const MAX_IN_WORD: usize = 8;
 
 /// include/uapi/linux/magic.h
 const ANON_INODE_FS_MAGIC: u64 = 0x0904_1934;
@@ -82,46 +82,78 @@ struct Found {
 
 #[inline(always)]
 fn find(who: &Judged, stdio: &mut [u64; 3], found: &mut Found) -> Stopped {
-    let files = follow(label::current(), &kernel::TASK_FILES);
-    let table = follow(files, &kernel::FILES_FDT);
-    let size: u32 = load(table, &kernel::FDT_MAX_FDS);
+    let table = follow(follow(label::current(), &kernel::TASK_FILES), &kernel::FILES_FDT);
+    let words = u64::from(load::<u32>(table, &kernel::FDT_MAX_FDS)) / 64;
     let (open, closed): (u64, u64) = (load(table, &kernel::FDT_OPEN_FDS), load(table, &kernel::FDT_CLOSE_ON_EXEC));
+    let array: u64 = load(table, &kernel::FDT_FD);
     *stdio = [0; 3];
-    if u64::from(size) > EMBEDDED {
-        return find_in_large(who, found);
-    }
-    let (Ok(open), Ok(closed)) = (word(open, 0), word(closed, 0)) else {
-        return unreadable();
-    };
     for fd in 0..3 {
-        if open >> fd & 1 != 0 {
-            let file = embedded(files, fd);
-            let inode = follow(file, &kernel::FILE_INODE);
-            stdio[fd as usize] = tags::make_tag(inode);
-            if is_directory(inode) && who.has(Rule::Files) {
-                found.fd = fd;
-                return stopped(Rule::Files);
-            }
-        }
-    }
-    let left = open & !closed & !7;
-    // Next to always nothing is left open.
-    if left == 0 {
-        return PASSES;
-    }
-    for fd in 3..EMBEDDED {
-        if left >> fd & 1 == 0 {
+        // The smallest table has room for 64 (include/linux/fdtable.h, `NR_OPEN_DEFAULT`).
+        let Ok(file) = word(array, fd) else {
+            return unreadable();
+        };
+        if file == 0 {
             continue;
         }
-        let file = embedded(files, fd);
-        let rule = judge_file(who, file);
-        if rule != PASSES && applies(who, rule) {
+        let Ok(inode) = kernel::read::<u64>(file, &kernel::FILE_INODE) else {
+            return unreadable();
+        };
+        // SAFETY: null or a live cell of the map; the descriptor holds the inode.
+        stdio[fd as usize] = unsafe { tags::make_at(inode).as_ref() }.map_or(0, |object| object.tag);
+        if kernel::read::<u16>(inode, &kernel::INODE_MODE).is_ok_and(|mode| mode & files::S_IFMT == files::S_IFDIR)
+            && who.has(Rule::Files)
+        {
             found.fd = fd;
-            found.dentry = follow(file, &kernel::FILE_PATH_DENTRY).addr();
+            return stopped(Rule::Files);
+        }
+    }
+    if words > MAX_WORDS {
+        return unreadable();
+    }
+    for index in 0..MAX_WORDS {
+        if index >= words {
+            break;
+        }
+        let (Ok(open), Ok(closed)) = (word(open, index), word(closed, index)) else {
+            return unreadable();
+        };
+        let left = open & !closed & if index == 0 { !7 } else { !0 };
+        // Next to always nothing is left open.
+        if left == 0 {
+            continue;
+        }
+        if index >= WORDS_IN_USE {
+            return stopped(Rule::Files);
+        }
+        let rule = find_in_word(who, array + index * 512, left, found);
+        if rule != PASSES {
+            found.fd += index * 64;
             return rule;
         }
     }
     PASSES
+}
+
+/// Judges the descriptors of one word; `array` is the address of the table's entry for its first.
+#[inline(never)]
+fn find_in_word(who: &Judged, array: u64, left: u64, found: &mut Found) -> Stopped {
+    let mut left = left;
+    for _ in 0..MAX_IN_WORD {
+        if left == 0 {
+            return PASSES;
+        }
+        let fd = lowest(left);
+        left &= left - 1;
+        let rule = match word(array, fd) {
+            Ok(file) => judge_file(who, file, found).unwrap_or_else(|_| unreadable()),
+            Err(_) => unreadable(),
+        };
+        if rule != PASSES && applies(who, rule) {
+            found.fd = fd;
+            return rule;
+        }
+    }
+    if left == 0 { PASSES } else { stopped(Rule::Files) }
 }
 
 #[inline(always)]
@@ -137,48 +169,35 @@ fn word(array: u64, index: u64) -> Result<u64, i32> {
     unsafe { bpf_probe_read_kernel((array + index * 8) as *const u64) }
 }
 
-/// The file of a descriptor in the table within `files_struct`: at a constant place, so that the verifier knows its type.
-#[inline(always)]
-fn embedded(files: Obj, fd: u64) -> Obj {
-    let at = files.0.wrapping_add(kernel::offset(&kernel::FILES_FD_ARRAY)).wrapping_add(fd as usize * 8);
-    // SAFETY: the verifier proves the load.
-    Obj(unsafe { core::ptr::read_volatile(at.cast::<*const u8>()) })
-}
-
-#[inline(always)]
-fn is_directory(inode: Obj) -> bool {
-    !inode.is_null() && load::<u16>(inode, &kernel::INODE_MODE) & files::S_IFMT == files::S_IFDIR
-}
-
 /// Judges one descriptor.
-#[inline(never)]
-fn judge_file(who: &Judged, file: Obj) -> Stopped {
-    let inode = follow(file, &kernel::FILE_INODE);
-    if inode.is_null() {
-        return PASSES;
-    }
-    let mode: u16 = load(inode, &kernel::INODE_MODE);
+#[inline(always)]
+fn judge_file(who: &Judged, file: u64, found: &mut Found) -> Result<Stopped, i32> {
+    let inode: u64 = kernel::read(file, &kernel::FILE_INODE)?;
+    let mode: u16 = kernel::read(inode, &kernel::INODE_MODE)?;
+    let dentry: u64 = kernel::read(file, &kernel::FILE_PATH_DENTRY)?;
+    found.dentry = dentry;
     match mode & files::S_IFMT {
-        files::S_IFIFO => return PASSES,
-        files::S_IFSOCK => return judge_socket(who, load(file, &kernel::FILE_PRIVATE_DATA)),
+        files::S_IFIFO => return Ok(PASSES),
+        files::S_IFSOCK => return judge_socket(who, kernel::read(file, &kernel::FILE_PRIVATE_DATA)?),
         kind @ (files::S_IFCHR | files::S_IFBLK) => {
-            return judge_device(who, kind == files::S_IFBLK, load(inode, &kernel::INODE_RDEV));
+            return Ok(judge_device(who, kind == files::S_IFBLK, kernel::read(inode, &kernel::INODE_RDEV)?));
         }
         _ => {}
     }
-    let mnt = follow(file, &kernel::FILE_PATH_MNT);
-    let magic = pseudo::magic(mnt);
+    let mnt: u64 = kernel::read(file, &kernel::FILE_PATH_MNT)?;
+    let sb: u64 = kernel::read(mnt, &kernel::VFSMOUNT_SB)?;
+    let magic: u64 = kernel::read(sb, &kernel::SB_MAGIC)?;
     let harmless = if magic == ANON_INODE_FS_MAGIC {
-        is_harmless(follow(file, &kernel::FILE_PATH_DENTRY))
-    } else if files::mount_ns(mnt) == Ok(files::MNT_NS_INTERNAL) {
+        is_harmless(dentry)?
+    } else if files::ns_of_mount(mnt)? == files::MNT_NS_INTERNAL {
         // memfds; the rest of what only the kernel mounts is namespaces, pidfds and the like.
         matches!(magic, TMPFS_MAGIC | HUGETLBFS_MAGIC)
     } else if let Some(rule) = pseudo::rule_of(magic) {
-        return stopped(rule);
+        return Ok(stopped(rule));
     } else {
-        files::is_granted_at_launch(who, mnt)
+        files::is_granted_at_launch(who, mnt)?
     };
-    if harmless { PASSES } else { stopped(Rule::Files) }
+    Ok(if harmless { PASSES } else { stopped(Rule::Files) })
 }
 
 #[inline(always)]
@@ -193,68 +212,17 @@ fn judge_device(who: &Judged, block: bool, device: u32) -> Stopped {
 }
 
 #[inline(always)]
-fn judge_socket(who: &Judged, socket: u64) -> Stopped {
-    match sockets::left_open(who, socket) {
-        Ok(None) => PASSES,
-        Ok(Some(rule)) => stopped(rule),
-        Err(_) => unreadable(),
-    }
+fn judge_socket(who: &Judged, socket: u64) -> Result<Stopped, i32> {
+    Ok(sockets::left_open(who, socket)?.map_or(PASSES, stopped))
 }
 
 /// Whether an anonymous file is one of those that are known to be harmless.
 #[inline(always)]
-fn is_harmless(dentry: Obj) -> bool {
-    let Ok(name) = kernel::read::<u64>(dentry.addr(), &kernel::DENTRY_NAME) else {
-        return false;
-    };
+fn is_harmless(dentry: u64) -> Result<bool, i32> {
+    let name: u64 = kernel::read(dentry, &kernel::DENTRY_NAME)?;
     // SAFETY: the helper checks the address; a shorter name is followed by other bytes of the kernel's.
-    let first = unsafe { bpf_probe_read_kernel::<u64>(name as *const u64) };
-    first.is_ok_and(|first| HARMLESS.iter().any(|name| u64::from_ne_bytes(*name) == first))
-}
-
-/// Judges a table that was once larger than what `files_struct` has room for. The type of its files is not known to the
-/// verifier, so that no tag can be read: only what needs none may be left open.
-#[inline(never)]
-fn find_in_large(who: &Judged, found: &mut Found) -> Stopped {
-    let table = follow(follow(label::current(), &kernel::TASK_FILES), &kernel::FILES_FDT);
-    let size = u64::from(load::<u32>(table, &kernel::FDT_MAX_FDS));
-    let (open, closed): (u64, u64) = (load(table, &kernel::FDT_OPEN_FDS), load(table, &kernel::FDT_CLOSE_ON_EXEC));
-    let array: u64 = load(table, &kernel::FDT_FD);
-    if size > MAX_WORDS * 64 {
-        return unreadable();
-    }
-    for index in 0..MAX_WORDS {
-        if index * 64 >= size {
-            break;
-        }
-        let (Ok(open), Ok(closed)) = (word(open, index), word(closed, index)) else {
-            return unreadable();
-        };
-        let mut left = open & !closed;
-        if index == 0 {
-            left &= !7;
-        }
-        for _ in 0..MAX_IN_WORD {
-            if left == 0 {
-                break;
-            }
-            let bit = lowest(left);
-            left &= left - 1;
-            let Ok(file) = word(array, index * 64 + bit) else {
-                return unreadable();
-            };
-            let rule = judge_untyped(who, file);
-            if rule != PASSES && applies(who, rule) {
-                found.fd = index * 64 + bit;
-                found.dentry = kernel::read(file, &kernel::FILE_PATH_DENTRY).unwrap_or(0);
-                return rule;
-            }
-        }
-        if left != 0 {
-            return stopped(Rule::Files);
-        }
-    }
-    PASSES
+    let first = unsafe { bpf_probe_read_kernel::<u64>(name as *const u64) }?;
+    Ok(HARMLESS.iter().any(|name| u64::from_ne_bytes(*name) == first))
 }
 
 /// The number of the lowest bit that is set: BPF has no instruction for it.
@@ -275,26 +243,4 @@ fn lowest(word: u64) -> u64 {
         }
     }
     number
-}
-
-#[inline(never)]
-fn judge_untyped(who: &Judged, file: u64) -> Stopped {
-    let Ok(inode) = kernel::read::<u64>(file, &kernel::FILE_INODE) else {
-        return unreadable();
-    };
-    let Ok(mode) = kernel::read::<u16>(inode, &kernel::INODE_MODE) else {
-        return unreadable();
-    };
-    match mode & files::S_IFMT {
-        files::S_IFIFO => PASSES,
-        files::S_IFSOCK => match kernel::read(file, &kernel::FILE_PRIVATE_DATA) {
-            Ok(socket) => judge_socket(who, socket),
-            Err(_) => unreadable(),
-        },
-        kind @ (files::S_IFCHR | files::S_IFBLK) => match kernel::read(inode, &kernel::INODE_RDEV) {
-            Ok(device) => judge_device(who, kind == files::S_IFBLK, device),
-            Err(_) => unreadable(),
-        },
-        _ => stopped(Rule::Files),
-    }
 }

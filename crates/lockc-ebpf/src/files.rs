@@ -10,11 +10,11 @@
 //! a mount of the host whatever they are called. What needs no open file is in `paths` and `inodes`; what is open before
 //! the container's first instruction is in `descriptors`. Nothing is checked when an open file is used.
 
-use aya_ebpf::{helpers::bpf_probe_read_kernel, macros::lsm, programs::LsmContext};
+use aya_ebpf::{macros::lsm, programs::LsmContext};
 use lockc_core::{
     abi::{
-        ContainerEntry, ENTRY_GUARD, ENTRY_HOOK_MOUNTS, ENTRY_PROPAGATION, GRANT_MOUNT, GRANT_SUPERBLOCK, GrantKey, Hook,
-        PropagatingKey,
+        ContainerEntry, ENTRY_GUARD, ENTRY_HOOK_MOUNTS, ENTRY_PROPAGATION, GRANT_MOUNT, GRANT_PROPAGATING, GRANT_SUPERBLOCK,
+        GrantKey, Hook,
     },
     rules::Rule,
 };
@@ -23,7 +23,7 @@ use crate::{
     creds, devices, inodes,
     kernel::{self, Obj, follow, load},
     label,
-    maps::{GRANTS, PROPAGATING},
+    maps::GRANTS,
     pseudo, tags,
     verdict::{self, About, EACCES, Judged},
 };
@@ -152,21 +152,38 @@ fn is_own_mount(who: &Judged, mnt: Obj, hook: Hook) -> bool {
     false
 }
 
-/// Whether the mount of a descriptor that was left open is one that the container was granted, as far as its tags tell.
+/// Whether the mount at an address, that of a descriptor which was left open, is one that the container was granted, as far
+/// as its tags tell.
 #[inline(always)]
-pub fn is_granted_at_launch(who: &Judged, mnt: Obj) -> bool {
+pub fn is_granted_at_launch(who: &Judged, mnt: u64) -> Result<bool, i32> {
     let Some(entry) = who.entry else {
-        return false;
+        return Ok(false);
     };
-    let sb = follow(mnt, &kernel::VFSMOUNT_SB);
-    is_tagged(who, entry, sb, tags::root(mnt))
-        || (entry.flags & (ENTRY_GUARD | ENTRY_HOOK_MOUNTS) != 0 && mount_ns(mnt) == Ok(own_mount_ns()))
+    let inode = |dentry: u64| kernel::read::<u64>(dentry, &kernel::DENTRY_INODE);
+    let sb: u64 = kernel::read(mnt, &kernel::VFSMOUNT_SB)?;
+    let root = inode(kernel::read(mnt, &kernel::VFSMOUNT_ROOT)?)?;
+    // SAFETY: null or a live cell of the map.
+    if let Some(object) = unsafe { tags::at(root).as_ref() }
+        && (object.tag == entry.rootfs
+            || object.owner == who.key
+            || kind_of(who, object.tag) & (GRANT_MOUNT | GRANT_SUPERBLOCK) != 0)
+    {
+        return Ok(true);
+    }
+    let top = inode(kernel::read(sb, &kernel::SB_ROOT)?)?;
+    // SAFETY: as above.
+    if let Some(object) = unsafe { tags::at(top).as_ref() }
+        && (object.owner == who.key || kind_of(who, object.tag) & GRANT_SUPERBLOCK != 0)
+    {
+        return Ok(true);
+    }
+    Ok(entry.flags & (ENTRY_GUARD | ENTRY_HOOK_MOUNTS) != 0 && ns_of_mount(mnt)? == own_mount_ns())
 }
 
 /// Whether the root of a mount, or its superblock as a whole, was granted.
 #[inline(always)]
 fn is_tagged(who: &Judged, entry: &ContainerEntry, sb: Obj, root: Obj) -> bool {
-    // SAFETY: null or a live cell of the storage.
+    // SAFETY: null or a live cell of the map.
     if let Some(object) = unsafe { tags::of(root).as_ref() }
         && (object.tag == entry.rootfs
             || object.owner == who.key
@@ -184,7 +201,7 @@ pub fn is_superblock_granted(who: &Judged, sb: Obj, root: Obj) -> bool {
     if top.addr() == root.addr() {
         return false;
     }
-    // SAFETY: null or a live cell of the storage.
+    // SAFETY: null or a live cell of the map.
     let Some(object) = (unsafe { tags::of(top).as_ref() }) else {
         return false;
     };
@@ -198,25 +215,8 @@ pub fn is_stdio(dentry: Obj) -> bool {
     let Some(label) = (unsafe { label::of(label::current()).as_ref() }) else {
         return false;
     };
-    let inode = tags::inode(dentry);
-    let tag = tags::tag(inode);
-    if tag != 0 {
-        return label.stdio[0] == tag || label.stdio[1] == tag || label.stdio[2] == tag;
-    }
-    // The table of descriptors was too large to be tagged: what is there now counts.
-    label.stdio[0] == 0 && (0..3).any(|fd| inode_of_descriptor(fd) == Ok(inode.addr()))
-}
-
-/// The address of the inode behind a descriptor of the current task; an error where none is open.
-#[inline(always)]
-fn inode_of_descriptor(fd: u64) -> Result<u64, i32> {
-    let files: u64 = kernel::read(label::current().addr(), &kernel::TASK_FILES)?;
-    let table: u64 = kernel::read(files, &kernel::FILES_FDT)?;
-    let array: u64 = kernel::read(table, &kernel::FDT_FD)?;
-    // The smallest table has room for 64 (fs/file.c, `NR_OPEN_DEFAULT`).
-    // SAFETY: the helper checks the address.
-    let file: u64 = unsafe { bpf_probe_read_kernel((array + fd * 8) as *const u64) }?;
-    if file == 0 { Err(-1) } else { kernel::read(file, &kernel::FILE_INODE) }
+    let tag = tags::tag(tags::inode(dentry));
+    tag != 0 && (label.stdio[0] == tag || label.stdio[1] == tag || label.stdio[2] == tag)
 }
 
 /// Mounts on mounts below a propagating volume that are looked through.
@@ -235,9 +235,9 @@ fn is_propagated(who: &Judged, mnt: Obj, root: Obj) -> Result<bool, i32> {
         }
         let dentry: u64 = kernel::read(parent.wrapping_add(vfsmount), &kernel::VFSMOUNT_ROOT)?;
         let inode: u64 = kernel::read(dentry, &kernel::DENTRY_INODE)?;
-        // SAFETY: the value is copied at once.
-        if let Some(volume) = unsafe { PROPAGATING.get(PropagatingKey { key: who.key, inode }) }.copied() {
-            // SAFETY: null or a live cell of the storage; the mount holds the inode.
+        let volume = tags::tag_at(inode);
+        if volume != 0 && kind_of(who, volume) & GRANT_PROPAGATING != 0 {
+            // SAFETY: null or a live cell of the map; the mount holds the inode.
             if let Some(object) = unsafe { tags::make(root).as_mut() } {
                 object.above = volume;
             }
@@ -264,7 +264,13 @@ pub fn grant(key: &GrantKey) -> u32 {
 /// The address of the namespace that a mount is in; `mnt` is embedded in a `struct mount`.
 #[inline(always)]
 pub fn mount_ns(mnt: Obj) -> Result<u64, i32> {
-    let mount = mnt.addr().wrapping_sub(kernel::offset(&kernel::MOUNT_VFSMOUNT) as u64);
+    ns_of_mount(mnt.addr())
+}
+
+/// The same of a mount at an address.
+#[inline(always)]
+pub fn ns_of_mount(mnt: u64) -> Result<u64, i32> {
+    let mount = mnt.wrapping_sub(kernel::offset(&kernel::MOUNT_VFSMOUNT) as u64);
     kernel::read::<u64>(mount, &kernel::MOUNT_NS)
 }
 

@@ -8,8 +8,7 @@
 use aya_ebpf::{macros::lsm, programs::LsmContext};
 use lockc_core::{
     abi::{
-        ANSWER_GRANTED, ANSWER_OWN_ROOT, ContainerKey, GRANT_HOST_PROGRAMS, GRANT_MOUNT, GRANT_PROGRAM, GRANT_PROPAGATING,
-        GRANT_ROOT, GRANT_SUPERBLOCK, GrantKey, Hook, LABEL_HAS_BASE, LABEL_SEEN, PropagatingKey, STATE_CONFINED, STATE_GRANT,
+        ANSWER_GRANTED, ANSWER_OWN_ROOT, ContainerKey, GRANT_HOST_PROGRAMS, GRANT_MOUNT, GRANT_PROGRAM, GRANT_ROOT, GRANT_SUPERBLOCK, GrantKey, Hook, LABEL_HAS_BASE, LABEL_SEEN, STATE_CONFINED, STATE_GRANT,
         STATE_SETUP, TaskLabel,
     },
     rules::Rule,
@@ -18,7 +17,7 @@ use lockc_core::{
 use crate::{
     kernel::{self, Obj, follow},
     label, launch,
-    maps::{CONTAINERS, GRANTS, PROPAGATING},
+    maps::{CONTAINERS, GRANTS},
     tags,
     verdict::{self, ENOMEM, Judged},
 };
@@ -38,7 +37,8 @@ pub fn sb_statfs(ctx: LsmContext) -> i32 {
         // Whatever is denied, the file system is not asked: it may never answer.
         return -grant(label, Obj(ctx.arg::<*const u8>(0)));
     }
-    if label.state != STATE_SETUP || label.flags & LABEL_SEEN != 0 {
+    // Once: what the runtime asks later, from within the container's namespaces, must not move the base.
+    if label.state != STATE_SETUP || label.flags & LABEL_HAS_BASE != 0 {
         return 0;
     }
     // The wrapper makes sure that the label will be found and that its root is known, before it executes the runtime.
@@ -83,11 +83,6 @@ fn grant(label: &mut TaskLabel, dentry: Obj) -> i32 {
         // SAFETY: a cell of the map; the slot is the wrapper's, which waits.
         unsafe { (*entry).rootfs = tag };
         return ANSWER_GRANTED;
-    }
-    if kind & GRANT_PROPAGATING != 0
-        && PROPAGATING.insert(PropagatingKey { key, inode: inode.addr() }, tag, 0).is_err()
-    {
-        return ENOMEM;
     }
     if add(key, tag, kind).is_err() { ENOMEM } else { ANSWER_GRANTED }
 }
@@ -135,7 +130,7 @@ pub fn sb_kern_mount(ctx: LsmContext) -> i32 {
 #[inline(always)]
 fn own(key: ContainerKey, sb: Obj) -> Result<(), i32> {
     let top = follow(sb, &kernel::SB_ROOT);
-    // SAFETY: null or a live cell of the storage; the superblock holds its root.
+    // SAFETY: null or a live cell of the map; the superblock holds its root.
     let Some(object) = (unsafe { tags::make(tags::inode(top)).as_mut() }) else {
         return Err(-1);
     };

@@ -81,7 +81,7 @@ fn leads_to(who: &Judged, dentry: Obj, content: bool) -> bool {
     };
     // A superblock may be the container's own, however deep the file lies in it.
     let top = tags::top(follow(dentry, &kernel::DENTRY_SB));
-    // SAFETY: null or a live cell of the storage.
+    // SAFETY: null or a live cell of the map.
     if let Some(object) = unsafe { tags::of(top).as_ref() }
         && (object.tag == entry.rootfs
             || object.owner == who.key
@@ -91,7 +91,7 @@ fn leads_to(who: &Judged, dentry: Obj, content: bool) -> bool {
     }
     let mut at = dentry;
     for _ in 0..MAX_DEPTH {
-        // SAFETY: null or a live cell of the storage.
+        // SAFETY: null or a live cell of the map.
         if let Some(object) = unsafe { tags::of(tags::inode(at)).as_ref() } {
             if object.tag == entry.rootfs {
                 return true;

@@ -8,14 +8,14 @@ use aya_ebpf::{
     macros::btf_map,
 };
 use lockc_core::abi::{
-    ContainerEntry, ContainerKey, ERROR_SITES, Event, GrantKey, MAX_CONTAINERS, MAX_GRANTS, MAX_PROPAGATING, MAX_READ_SETS,
-    MAX_READS, Meta, NameKey, NameRule, ObjectTag, ProgramKey, PropagatingKey, ReadKey, ReadSet, TaskLabel, Usage,
+    ContainerEntry, ContainerKey, ERROR_SITES, Event, GrantKey, MAX_CONTAINERS, MAX_GRANTS, MAX_READ_SETS,
+    MAX_READS, Meta, NameKey, NameRule, ObjectTag, ProgramKey, ReadKey, ReadSet, TaskLabel, Usage,
 };
 
 const NO_PREALLOC: usize = BPF_F_NO_PREALLOC as usize;
 
-/// Local storage on a task, a socket or an inode. aya-ebpf has no type for tasks and inodes, and its type for sockets
-/// serves only sock_addr programs. The order of the fields is what libbpf-style BTF map definitions want.
+/// Local storage on a task or socket. aya-ebpf has no type for tasks, and its type for sockets serves only
+/// sock_addr programs. The order of the fields is what libbpf-style BTF map definitions want.
 #[repr(C)]
 pub struct Storage<T, const TYPE: usize> {
     r#type: *const [i32; TYPE],
@@ -49,7 +49,6 @@ impl<T, const TYPE: usize> Storage<T, TYPE> {
 
 const TASK_STORAGE: usize = bpf_map_type::BPF_MAP_TYPE_TASK_STORAGE as usize;
 const SK_STORAGE: usize = bpf_map_type::BPF_MAP_TYPE_SK_STORAGE as usize;
-const INODE_STORAGE: usize = bpf_map_type::BPF_MAP_TYPE_INODE_STORAGE as usize;
 
 /// Which container a task belongs to, and whether it is being set up or confined.
 #[btf_map(name = "task_labels")]
@@ -59,9 +58,9 @@ pub static TASK_LABELS: Storage<TaskLabel, TASK_STORAGE> = Storage::new();
 #[btf_map(name = "sock_labels")]
 pub static SOCK_LABELS: Storage<ContainerKey, SK_STORAGE> = Storage::new();
 
-/// Which object an inode is.
+/// Which object an inode is, by its address, from when something is granted until the inode is freed.
 #[btf_map(name = "tags")]
-pub static TAGS: Storage<ObjectTag, INODE_STORAGE> = Storage::new();
+pub static TAGS: HashMap<u64, ObjectTag, { MAX_GRANTS as usize }, NO_PREALLOC> = HashMap::new();
 
 /// The last tag that was given out.
 #[btf_map(name = "sequence")]
@@ -85,10 +84,6 @@ pub static USAGE: Array<Usage, { MAX_CONTAINERS as usize }> = Array::new();
 /// What containers are granted: `GRANT_*`.
 #[btf_map(name = "grants")]
 pub static GRANTS: HashMap<GrantKey, u32, { MAX_GRANTS as usize }, NO_PREALLOC> = HashMap::new();
-
-/// Volumes into which the host may mount more, and their tags.
-#[btf_map(name = "propagating")]
-pub static PROPAGATING: HashMap<PropagatingKey, u64, { MAX_PROPAGATING as usize }, NO_PREALLOC> = HashMap::new();
 
 /// Programs that start containers without the wrapper, and the entry that stands for those.
 #[btf_map(name = "guard")]

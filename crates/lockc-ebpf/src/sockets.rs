@@ -8,9 +8,7 @@
 //! | unix_stream_connect | stream and seqpacket sockets of the host |
 //! | unix_may_send | datagram sockets of the host |
 
-use core::ffi::c_void;
-
-use aya_ebpf::{helpers::generated::bpf_skc_to_unix_sock, macros::lsm, programs::LsmContext};
+use aya_ebpf::{macros::lsm, programs::LsmContext};
 use lockc_core::{
     abi::{ENTRY_LOOPBACK, GRANT_SOCKET, Hook},
     rules::Rule,
@@ -223,19 +221,17 @@ fn judge(other: Obj, hook: Hook) -> i32 {
         // Another container's, which this one can only reach through something that both were given.
         return 0;
     }
-    // SAFETY: the verifier proves the type; null where it is no unix socket.
-    let unix = Obj(unsafe { bpf_skc_to_unix_sock(other.0 as *mut c_void) }.cast());
-    let dentry = if unix.is_null() { Obj(core::ptr::null()) } else { follow(unix, &kernel::UNIX_SOCK_DENTRY) };
-    if !dentry.is_null() && named(&who, dentry) {
+    let dentry = kernel::read::<u64>(other.addr(), &kernel::UNIX_SOCK_DENTRY).unwrap_or(0);
+    if dentry != 0 && named(&who, dentry) {
         return 0;
     }
-    verdict::deny(&who, Rule::UnixSocket, hook, About::dentry(dentry.addr()), EACCES)
+    verdict::deny(&who, Rule::UnixSocket, hook, About::dentry(dentry), EACCES)
 }
 
 /// Whether the policy names the socket of the host that is bound to this dentry.
 #[inline(always)]
-fn named(who: &Judged, dentry: Obj) -> bool {
-    let tag = tags::tag(tags::inode(dentry));
+fn named(who: &Judged, dentry: u64) -> bool {
+    let tag = kernel::read::<u64>(dentry, &kernel::DENTRY_INODE).map_or(0, tags::tag_at);
     tag != 0 && files::kind_of(who, tag) & GRANT_SOCKET != 0
 }
 

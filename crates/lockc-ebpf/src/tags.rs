@@ -1,44 +1,68 @@
 //! Tags: which kernel object is which.
 //!
-//! A tag is a number that is given out once and kept in the storage of an inode, which the kernel frees with the inode.
-//! Inode and device numbers would not do: btrfs subvolumes share them, FUSE may number its root 0, and the device number of
-//! a superblock that is gone is the next one's.
+//! | hook | what for |
+//! |---|---|
+//! | inode_free_security | the kernel frees an inode: its tag goes with it |
+//!
+//! A tag is a number that is given out once. It belongs to an inode, which the map knows by its address for as long as the
+//! inode lives: whoever gets the address next has no tag. Inode and device numbers would not do: btrfs subvolumes share
+//! them, FUSE may number its root 0, and the device number of a superblock that is gone is the next one's.
+//!
+//! The storage that the kernel itself keeps with an inode (`BPF_MAP_TYPE_INODE_STORAGE`) would be the same without a hook.
+//! It wants a pointer whose type the verifier knows, and since 6.14 the path of a `struct file` is in a union, from which no
+//! such pointer comes (kernel/bpf/btf.c, `btf_struct_walk`).
 
-use core::{ffi::c_void, ptr};
+use core::ptr;
 
-use aya_ebpf::{bindings::BPF_LOCAL_STORAGE_GET_F_CREATE, helpers::generated::bpf_inode_storage_get};
-use lockc_core::abi::{ContainerKey, ObjectTag};
+use aya_ebpf::{bindings::BPF_NOEXIST, macros::lsm, programs::LsmContext};
+use lockc_core::abi::{ContainerKey, Hook, ObjectTag};
 
 use crate::{
     kernel::{self, Obj, follow},
     maps::{SEQUENCE, TAGS},
+    verdict,
 };
 
-const CREATE: u64 = BPF_LOCAL_STORAGE_GET_F_CREATE as u64;
+/// `ENOENT`, as a map returns it.
+const ENOENT: i32 = 2;
 
-/// What is kept with an inode, or null. The verifier must know the type of `inode`.
+/// What is known of an inode, or null.
+#[inline(always)]
+pub fn at(inode: u64) -> *mut ObjectTag {
+    TAGS.get_ptr_mut(inode).unwrap_or(ptr::null_mut())
+}
+
+/// What is known of an inode, or null.
 #[inline(always)]
 pub fn of(inode: Obj) -> *mut ObjectTag {
-    if inode.is_null() {
-        return ptr::null_mut();
-    }
-    // SAFETY: the verifier proves that the map and the inode are what the helper wants.
-    unsafe { bpf_inode_storage_get(TAGS.as_ptr(), inode.0 as *mut _, ptr::null_mut(), 0) }.cast()
+    at(inode.addr())
+}
+
+/// The tag of the inode at an address; 0: it has none.
+#[inline(always)]
+pub fn tag_at(inode: u64) -> u64 {
+    // SAFETY: null or a live cell of the map.
+    unsafe { at(inode).as_ref() }.map_or(0, |found| found.tag)
 }
 
 /// The tag of an inode; 0: it has none.
 #[inline(always)]
 pub fn tag(inode: Obj) -> u64 {
-    // SAFETY: null or a live cell of the storage.
-    unsafe { of(inode).as_ref() }.map_or(0, |found| found.tag)
+    tag_at(inode.addr())
 }
 
-/// What is kept with an inode, made if it is not there yet; null: the kernel has no memory for it. Somebody must hold the
-/// inode: storage that is made while the kernel frees the inode would stay for ever.
+/// What is known of an inode, made if it is not there yet; null: the map is full. Somebody must hold the inode: a tag that
+/// is given while the kernel frees the inode would stay for the next one.
 #[inline(always)]
 pub fn make(inode: Obj) -> *mut ObjectTag {
-    let found = of(inode);
-    if !found.is_null() || inode.is_null() {
+    make_at(inode.addr())
+}
+
+/// As [`make`].
+#[inline(always)]
+pub fn make_at(inode: u64) -> *mut ObjectTag {
+    let found = at(inode);
+    if !found.is_null() || inode == 0 {
         return found;
     }
     let Some(cell) = SEQUENCE.get_ptr_mut(0) else {
@@ -46,19 +70,16 @@ pub fn make(inode: Obj) -> *mut ObjectTag {
     };
     // SAFETY: a cell of the map, aligned by its type.
     let before = unsafe { kernel::fetch_add(cell, 1) };
-    let mut fresh = ObjectTag { tag: before + 1, owner: ContainerKey { slot: 0, generation: 0 }, above: 0 };
-    // SAFETY: as in `of`; the initial value is on the stack.
-    let made = unsafe {
-        bpf_inode_storage_get(TAGS.as_ptr(), inode.0 as *mut _, ptr::from_mut(&mut fresh).cast::<c_void>(), CREATE)
-    };
-    // Another CPU may have been first: the helper fails then.
-    if made.is_null() { of(inode) } else { made.cast() }
+    let fresh = ObjectTag { tag: before + 1, owner: ContainerKey { slot: 0, generation: 0 }, above: 0 };
+    // Another CPU may have been first: its tag counts.
+    let _ = TAGS.insert(inode, fresh, u64::from(BPF_NOEXIST));
+    at(inode)
 }
 
-/// The tag of an inode, made if it has none; 0: the kernel has no memory for it.
+/// The tag of an inode, made if it has none; 0: the map is full.
 #[inline(always)]
 pub fn make_tag(inode: Obj) -> u64 {
-    // SAFETY: null or a live cell of the storage.
+    // SAFETY: null or a live cell of the map.
     unsafe { make(inode).as_ref() }.map_or(0, |made| made.tag)
 }
 
@@ -78,4 +99,15 @@ pub fn root(mnt: Obj) -> Obj {
 #[inline(always)]
 pub fn top(sb: Obj) -> Obj {
     inode(follow(sb, &kernel::SB_ROOT))
+}
+
+/// `void inode_free_security(struct inode *inode)`: nobody holds the inode any more (fs/inode.c, `__destroy_inode`).
+#[lsm(hook = "inode_free_security")]
+pub fn inode_free_security(ctx: LsmContext) -> i32 {
+    let inode: u64 = ctx.arg(0);
+    // Most inodes have no tag: looking is cheaper than removing.
+    if !at(inode).is_null() && TAGS.remove(inode).is_err_and(|error| error != -ENOENT) {
+        verdict::error(Hook::InodeFreeSecurity);
+    }
+    0
 }

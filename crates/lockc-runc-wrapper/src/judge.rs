@@ -261,6 +261,8 @@ fn alone_with(line: OwnedFd) -> Result<OwnedFd> {
     let null = File::options().read(true).write(true).open("/dev/null")?;
     nix::unistd::dup2_stdout(&null)?;
     nix::unistd::dup2_stderr(&null)?;
+    // Its number may be the one that is kept.
+    drop(null);
     let kept = sys::keep_only(line).context("closing descriptors")?;
     Ok(kept)
 }

@@ -84,7 +84,7 @@ pub enum RegistryError {
         /// The path.
         path: PathBuf,
     },
-    /// The map `grants` or `propagating` is full, or the kernel has no memory.
+    /// The map `grants` or `tags` is full, or the kernel has no memory.
     #[error("the kernel has no room for what the container is to be granted; delete containers (`lockc status` lists them)")]
     NoRoom,
     /// A path that is to be granted could not be opened.

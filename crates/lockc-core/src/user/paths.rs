@@ -24,7 +24,7 @@ pub const CONFIG: &str = "/etc/lockc/lockc.toml";
 pub const NAMESPACES: &str = "/var/lib/lockc/namespaces.json";
 
 /// Every pinned map.
-pub const MAP_NAMES: [&str; 19] = [
+pub const MAP_NAMES: [&str; 18] = [
     "task_labels",
     "sock_labels",
     "shadow",
@@ -32,7 +32,6 @@ pub const MAP_NAMES: [&str; 19] = [
     "containers",
     "usage",
     "grants",
-    "propagating",
     "tags",
     "sequence",
     "ids",

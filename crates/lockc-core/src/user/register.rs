@@ -17,8 +17,7 @@ use super::{
 use crate::{
     abi::{
         ANSWER_GRANTED, ANSWER_OWN_ROOT, ANY_MINOR, ContainerEntry, ContainerKey, ENTRY_CGROUPS, ENTRY_DELETING, ENTRY_HOOK_MOUNTS,
-        ENTRY_LOOPBACK, ENTRY_PROPAGATION, ENTRY_SANDBOX, GRANT_DEVICE, GRANT_PROGRAM, GrantKey, MAX_CONTAINERS, ProgramKey,
-        PropagatingKey, Usage,
+        ENTRY_LOOPBACK, ENTRY_PROPAGATION, ENTRY_SANDBOX, GRANT_DEVICE, GRANT_PROGRAM, GrantKey, MAX_CONTAINERS, ProgramKey, Usage,
     },
     rules::{Level, RuleMask},
 };
@@ -261,14 +260,6 @@ impl Registry {
             match self.grants.remove(&grant) {
                 Ok(()) | Err(MapError::KeyNotFound) => {}
                 Err(source) => return Err(map_error("writing", "grants")(source)),
-            }
-        }
-        let stale: Vec<PropagatingKey> =
-            self.propagating.keys().filter_map(Result::ok).filter(|volume| keys.contains(&volume.key)).collect();
-        for volume in stale {
-            match self.propagating.remove(&volume) {
-                Ok(()) | Err(MapError::KeyNotFound) => {}
-                Err(source) => return Err(map_error("writing", "propagating")(source)),
             }
         }
         Ok(())

@@ -21,7 +21,7 @@ use super::{error::RegistryError, paths, sys};
 use crate::{
     abi::{
         ABI_VERSION, ContainerEntry, ContainerKey, ENTRY_DELETING, ENTRY_GUARD, GrantKey, LABEL_SEEN, Meta, NameRule,
-        PropagatingKey, ReadKey, ReadSet, STATE_GRANT, STATE_SETUP, TaskLabel, Usage,
+        ReadKey, ReadSet, STATE_GRANT, STATE_SETUP, TaskLabel, Usage,
     },
     hooks::PROGRAMS,
 };
@@ -46,7 +46,6 @@ pub struct Registry {
     pub(super) containers: Array<MapData, ContainerEntry>,
     pub(super) usage: Array<MapData, Usage>,
     pub(super) grants: HashMap<MapData, GrantKey, u32>,
-    pub(super) propagating: HashMap<MapData, PropagatingKey, u64>,
     pub(super) ids: HashMap<MapData, [u8; 32], ContainerKey>,
     pub(super) reads: HashMap<MapData, ReadKey, NameRule>,
     pub(super) read_sets: HashMap<MapData, [u8; 32], ReadSet>,
@@ -124,7 +123,6 @@ impl Registry {
             containers: array("containers")?,
             usage: array("usage")?,
             grants: hash("grants")?,
-            propagating: hash("propagating")?,
             ids: hash("ids")?,
             reads: hash("reads")?,
             read_sets: hash("read_sets")?,

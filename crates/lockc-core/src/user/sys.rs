@@ -14,7 +14,7 @@ use std::{
 };
 
 use crate::abi::{
-    ContainerEntry, ContainerKey, Event, FileId, GrantKey, Meta, NameKey, NameRule, ProgramKey, PropagatingKey, ReadKey,
+    ContainerEntry, ContainerKey, Event, FileId, GrantKey, Meta, NameKey, NameRule, ProgramKey, ReadKey,
     ReadSet, TaskLabel, Usage,
 };
 
@@ -36,7 +36,7 @@ pod!(
     NameKey,
     NameRule,
     ProgramKey,
-    PropagatingKey,
+   
     ReadKey,
     ReadSet,
     TaskLabel,
