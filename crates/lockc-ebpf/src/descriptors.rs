@@ -27,10 +27,8 @@ const HOOK: Hook = Hook::BprmCheckSecurity;
 
 /// Words of the bitmaps of open descriptors that are looked at; a larger table stops the exec.
 const MAX_WORDS: u64 = 64;
-/// Words in which a descriptor may be left open: 1,024 descriptors.
-const WORDS_IN_USE: u64 = 16;
-/// Descriptors in a word that are looked at; more stop the exec.
-const MAX_IN_WORD: usize = 8;
+/// Descriptors that may be left open, all of them below 64; more stop the exec.
+const MAX_LEFT_OPEN: usize = 16;
 
 /// include/uapi/linux/magic.h
 const ANON_INODE_FS_MAGIC: u64 = 0x0904_1934;
@@ -110,42 +108,38 @@ fn find(who: &Judged, stdio: &mut [u64; 3], found: &mut Found) -> Stopped {
     if words > MAX_WORDS {
         return unreadable();
     }
-    for index in 0..MAX_WORDS {
+    for index in 1..MAX_WORDS {
         if index >= words {
             break;
         }
         let (Ok(open), Ok(closed)) = (word(open, index), word(closed, index)) else {
             return unreadable();
         };
-        let left = open & !closed & if index == 0 { !7 } else { !0 };
-        // Next to always nothing is left open.
-        if left == 0 {
-            continue;
-        }
-        if index >= WORDS_IN_USE {
+        if open & !closed != 0 {
+            found.fd = index * 64;
             return stopped(Rule::Files);
         }
-        let rule = find_in_word(who, array + index * 512, left, found);
-        if rule != PASSES {
-            found.fd += index * 64;
-            return rule;
-        }
     }
-    PASSES
+    let (Ok(open), Ok(closed)) = (word(open, 0), word(closed, 0)) else {
+        return unreadable();
+    };
+    let left = open & !closed & !7;
+    // Next to always nothing is left open.
+    if left == 0 { PASSES } else { find_left_open(who, array, left, found) }
 }
 
-/// Judges the descriptors of one word; `array` is the address of the table's entry for its first.
-#[inline(never)]
-fn find_in_word(who: &Judged, array: u64, left: u64, found: &mut Found) -> Stopped {
+/// Judges the descriptors whose bits are set; `array` is the address of the table.
+#[inline(always)]
+fn find_left_open(who: &Judged, array: u64, left: u64, found: &mut Found) -> Stopped {
     let mut left = left;
-    for _ in 0..MAX_IN_WORD {
+    for _ in 0..MAX_LEFT_OPEN {
         if left == 0 {
             return PASSES;
         }
         let fd = lowest(left);
         left &= left - 1;
         let rule = match word(array, fd) {
-            Ok(file) => judge_file(who, file, found).unwrap_or_else(|_| unreadable()),
+            Ok(file) => judge_file(who, file, found),
             Err(_) => unreadable(),
         };
         if rule != PASSES && applies(who, rule) {
@@ -170,8 +164,13 @@ fn word(array: u64, index: u64) -> Result<u64, i32> {
 }
 
 /// Judges one descriptor.
+#[inline(never)]
+fn judge_file(who: &Judged, file: u64, found: &mut Found) -> Stopped {
+    try_file(who, file, found).unwrap_or_else(|_| unreadable())
+}
+
 #[inline(always)]
-fn judge_file(who: &Judged, file: u64, found: &mut Found) -> Result<Stopped, i32> {
+fn try_file(who: &Judged, file: u64, found: &mut Found) -> Result<Stopped, i32> {
     let inode: u64 = kernel::read(file, &kernel::FILE_INODE)?;
     let mode: u16 = kernel::read(inode, &kernel::INODE_MODE)?;
     let dentry: u64 = kernel::read(file, &kernel::FILE_PATH_DENTRY)?;

@@ -374,6 +374,10 @@ impl Facts for Watched<'_> {
         self.host.mounts()
     }
 
+    fn has_cgroup_v2(&self) -> bool {
+        self.host.has_cgroup_v2()
+    }
+
     fn containerd_uses_apparmor(&self) -> bool {
         self.host.containerd_uses_apparmor()
     }
