@@ -115,6 +115,8 @@ pub struct ContainerEntry {
     /// What its policy lets it read beyond the table `names`: [`ReadKey::node`] of procfs' root directory, and the next
     /// number for that of sysfs; 0: nothing.
     pub reads: u32,
+    /// Socket families and netlink protocols that its policy names, as bits of [`families`](crate::families).
+    pub families: u64,
     /// Root of the container's root file system.
     pub rootfs: FileId,
     /// When it was registered, in nanoseconds of `CLOCK_BOOTTIME`.
@@ -140,6 +142,7 @@ impl Default for ContainerEntry {
             capabilities: 0,
             root_uid: 0,
             reads: 0,
+            families: 0,
             rootfs: FileId { ino: 0, dev: 0, pad: 0 },
             created_ns: 0,
             id_hash: [0; 32],
@@ -372,7 +375,7 @@ assert_layout! {
     ContainerKey: 8, 4;
     FileId: 16, 8;
     TaskLabel: 56, 8;
-    ContainerEntry: 240, 8;
+    ContainerEntry: 248, 8;
     GivenKey: 24, 8;
     Usage: 16, 8;
     Meta: 64, 8;

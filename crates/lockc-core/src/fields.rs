@@ -99,4 +99,15 @@ fields! {
     SOCKADDR_ADDRESS: "sockaddr_in" "sin_addr";
     QSTR_NAME: "qstr" "name";
     BPF_MAP_ID: "bpf_map" "id";
+    SOCK_TYPE: "sock" "sk_type";
+    SOCK_PROTOCOL: "sock" "sk_protocol";
+    SOCK_NET: "sock" "__sk_common.skc_net.net";
+    SOCK_BOUND_DEV: "sock" "__sk_common.skc_bound_dev_if";
+    INET_OPTIONS: "inet_sock" "inet_opt";
+    INET_UNICAST_IF: "inet_sock" "uc_index";
+    NSPROXY_NET: "nsproxy" "net_ns";
+    MSG_CONTROL: "msghdr" "msg_control";
+    MSG_CONTROLLEN: "msghdr" "msg_controllen";
+    MSG_FLAGS: "msghdr" "msg_flags";
+    FILE_PRIVATE: "file" "private_data";
 }

@@ -205,6 +205,7 @@ fn begin(invocation: &Invocation, start: &Start, environment: &Environment<'_>) 
         propagating: given.propagating,
         sockets: given.sockets,
         reads: given.reads,
+        families: policy.more.families,
         devices: given.devices,
     };
     match environment.kernel.register(&new) {

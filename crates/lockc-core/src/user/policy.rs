@@ -114,6 +114,8 @@ impl Policy {
                 // The path itself: what is below may be a link to elsewhere.
                 !other.rules.has(rule) || other.more.reads.contains(path)
             })
+            && (!other.rules.has(Rule::Network) && !other.rules.has(Rule::SocketFamily)
+                || self.more.families & !other.more.families == 0)
             && process::usable(self) & !process::usable(other) == 0
     }
 }
@@ -380,6 +382,7 @@ impl PolicyConfig {
             ("capabilities", self.capabilities.is_empty()),
             ("sysctls", self.sysctls.is_empty()),
             ("reads", self.reads.is_empty()),
+            ("socket_families", self.socket_families.is_empty()),
         ]
         .into_iter()
         .find_map(|(key, empty)| (!empty).then_some(key))

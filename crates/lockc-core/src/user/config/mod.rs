@@ -224,6 +224,9 @@ pub struct PolicyConfig {
     /// Files and directories of procfs and sysfs that containers may read, themselves and all below.
     #[serde(default)]
     pub reads: Vec<PathBuf>,
+    /// Socket families and netlink protocols that containers may use beyond the usual ones, by name (docs/sockets.md).
+    #[serde(default)]
+    pub socket_families: Vec<String>,
 }
 
 /// What makes no sense, and where.
