@@ -6,6 +6,7 @@
 
 mod files;
 mod mounts;
+mod network;
 mod paths;
 mod sockets;
 mod surface;
@@ -43,6 +44,7 @@ fn attempt(args: &[&str]) -> io::Result<String> {
         ways::attempt,
         files::attempt,
         mounts::attempt,
+        network::attempt,
         paths::attempt,
         sockets::attempt,
         surface::attempt,

@@ -21,6 +21,7 @@ mod guard;
 mod kernel_log;
 mod lifecycle;
 mod mounts;
+mod network;
 mod ordinary;
 mod own;
 mod paths;
@@ -183,6 +184,7 @@ pub fn all() -> Vec<Case> {
         reads::ROWS,
         kernel_log::ROWS,
         sockets::ROWS,
+        network::ROWS,
         files::ROWS,
         paths::ROWS,
         standards::BARE,
