@@ -210,6 +210,7 @@ fn detail(event: &Event, hook: Option<Hook>) -> String {
         Some(Hook::Bpf) => format!("bpf command {}", event.arg),
         Some(Hook::LockedDown) => format!("lockdown reason {}", event.arg),
         Some(Hook::TaskFixSetuid | Hook::BprmCredsFromFile) => format!("uid {}", event.arg),
+        Some(Hook::FileReceive) if event.rule == Rule::Files as u32 => String::new(),
         Some(Hook::SocketSetsockopt) if event.rule == Rule::Network as u32 => {
             format!("socket option {} of level {}", event.arg as u32, event.arg >> 32)
         }

@@ -156,6 +156,7 @@ fn loopback_received(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     lab.only_with_lockc()?;
     config::put(&format!(
         "runtimes = [\"{}\"]\noffline_loopback = true\n[policies.sockets]\nextends = \"offline\"\n\
+         admit = [\"capabilities\", \"proc-mount\", \"apparmor\", \"seccomp\"]\n\
          without_rules = [\"unix-socket\"]\n",
         runtime.path()
     ))?;
