@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::fs;
 
 use anyhow::{Context, Result};
+use lockc_core::families::{FAMILIES, MAX_FAMILY};
 use lockc_core::hooks::{PROGRAMS, Without};
 
 use crate::{build, ui};
@@ -11,6 +12,7 @@ use crate::{build, ui};
 /// Writes every page; unit tests tell when one is stale.
 pub fn run() -> Result<()> {
     write("hooks", &hooks())?;
+    write("sockets", &sockets())?;
     for page in PAGES {
         let mut command = build::cargo();
         command.args(["run", "--quiet", "-p", "lockc-integration", "--bin", "lockc-it", "--", "docs", page]);
@@ -56,6 +58,20 @@ fn hooks() -> String {
     text
 }
 
+const SOCKETS: &str = include_str!("docs/sockets.md");
+
+fn sockets() -> String {
+    let rows = |netlink: bool| {
+        let mut text = String::new();
+        for family in FAMILIES.iter().filter(|family| (family.bit >= MAX_FAMILY) == netlink) {
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "| `{}` | {} |", family.name, family.about);
+        }
+        text
+    };
+    SOCKETS.replace("FAMILIES\n", &rows(false)).replace("PROTOCOLS\n", &rows(true))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -63,5 +79,6 @@ mod tests {
     #[test]
     fn the_page_in_the_tree_is_fresh() {
         assert!(include_str!("../../docs/hooks.md") == hooks(), "docs/hooks.md is stale: run `cargo xtask docs`");
+        assert!(include_str!("../../docs/sockets.md") == sockets(), "docs/sockets.md is stale: run `cargo xtask docs`");
     }
 }

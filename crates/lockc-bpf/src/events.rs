@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result};
 use aya::maps::{Map, RingBuf};
 use lockc_core::{
     abi::{ARG_DESCRIPTOR, ContainerKey, DETAIL_NAME_LEN, DETAIL_NAMES, Event, Hook, MODE_AUDIT},
+    families,
     rules::{Level, Rule},
     user::{reads, registry},
 };
@@ -143,6 +144,16 @@ const FMODE_WRITE: u64 = 2;
 /// The setting that would change it: for a file of procfs or sysfs that was to be read, the smaller one.
 fn remedy(event: &Event, hook: Option<Hook>, rule: Option<Rule>) -> String {
     let without = format!("without_rules = [{:?}]", rule.map_or("unknown", Rule::name));
+    // The rules that a named family is let by.
+    if matches!(rule, Some(Rule::SocketFamily | Rule::Network))
+        && hook != Some(Hook::SocketSetsockopt)
+        && let Some(family) = families::needed(event.arg)
+    {
+        return format!(
+            "a policy in lockc.toml with socket_families = [{:?}], or with {without}, allows it",
+            family.name
+        );
+    }
     let root = match rule {
         Some(Rule::Procfs) => "/proc",
         Some(Rule::Sysfs) => "/sys",
@@ -206,19 +217,25 @@ fn detail(event: &Event, hook: Option<Hook>) -> String {
         Some(Hook::TaskAlloc) => "a new process in another cgroup (CLONE_INTO_CGROUP)".to_owned(),
         Some(Hook::Capable) => format!("capability {}", event.arg),
         Some(Hook::SbMount) => format!("mount flags {:#x}", event.arg),
-        Some(Hook::SocketCreate) => format!("socket family {}", event.arg),
         Some(Hook::TaskKill) => format!("signal {}", event.arg),
         Some(Hook::Bpf) => format!("bpf command {}", event.arg),
         Some(Hook::LockedDown) => format!("lockdown reason {}", event.arg),
         Some(Hook::TaskFixSetuid | Hook::BprmCredsFromFile) => format!("uid {}", event.arg),
+        Some(Hook::FileReceive) if event.rule == Rule::Files as u32 => String::new(),
+        Some(Hook::SocketSetsockopt) if event.rule == Rule::Network as u32 => {
+            format!("socket option {} of level {}", event.arg as u32, event.arg >> 32)
+        }
         Some(
-            Hook::SocketConnect
+            Hook::SocketCreate
+            | Hook::SocketSetsockopt
+            | Hook::FileReceive
+            | Hook::SocketConnect
             | Hook::SocketBind
             | Hook::SocketListen
             | Hook::SocketAccept
             | Hook::SocketSendmsg
             | Hook::SocketRecvmsg,
-        ) => format!("socket family {}", event.arg),
+        ) => socket(event.arg),
         Some(Hook::BprmCheckSecurity) if event.arg & ARG_DESCRIPTOR != 0 => {
             format!("descriptor {}, which was left open", event.arg & !ARG_DESCRIPTOR)
         }
@@ -226,6 +243,23 @@ fn detail(event: &Event, hook: Option<Hook>) -> String {
         Some(Hook::PtraceAccessCheck) => format!("ptrace mode {:#x}", event.arg),
         Some(Hook::UnixStreamConnect | Hook::UnixMaySend) => "a socket without a path".to_owned(),
         _ => String::new(),
+    }
+}
+
+/// The number by which an event names a socket.
+fn socket(number: u64) -> String {
+    let (family, protocol) = families::in_event(number);
+    let name = match (family, families::needed(number)) {
+        (families::AF_INET, _) => " (inet)".into(),
+        (families::AF_INET6, _) => " (inet6)".into(),
+        (families::AF_NETLINK, None) => " (netlink)".into(),
+        (families::AF_PACKET, _) => " (packet)".into(),
+        (_, Some(family)) => format!(" ({})", family.name),
+        _ => String::new(),
+    };
+    match protocol {
+        Some(protocol) => format!("socket family {family} protocol {protocol}{name}"),
+        None => format!("socket family {family}{name}"),
     }
 }
 
@@ -287,6 +321,27 @@ mod tests {
         ] {
             assert!(!said(rule, parts, mode).contains("reads"), "{rule:?}");
         }
+    }
+
+    #[test]
+    fn a_family_that_a_policy_can_name_is_named() {
+        let told = |rule: Rule, arg: u64| {
+            let mut bytes = [0; 328];
+            bytes[16..20].copy_from_slice(&(rule as u32).to_ne_bytes());
+            bytes[20..24].copy_from_slice(&(Hook::SocketCreate as u32).to_ne_bytes());
+            bytes[48..56].copy_from_slice(&arg.to_ne_bytes());
+            let denial = explain(&decode(&bytes).unwrap());
+            (denial.detail, denial.remedy)
+        };
+        let (detail, remedy) = told(Rule::SocketFamily, families::event_number(40, 0));
+        assert_eq!(detail, "socket family 40 (vsock)");
+        assert!(remedy.contains("socket_families = [\"vsock\"]"), "{remedy}");
+        let (detail, remedy) = told(Rule::SocketFamily, families::event_number(families::AF_NETLINK, 11));
+        assert_eq!(detail, "socket family 16 protocol 11 (netlink-connector)");
+        assert!(remedy.contains("netlink-connector"), "{remedy}");
+        let (detail, remedy) = told(Rule::Network, families::event_number(families::AF_INET, 6));
+        assert_eq!(detail, "socket family 2 (inet)");
+        assert!(!remedy.contains("socket_families"), "{remedy}");
     }
 
     proptest! {

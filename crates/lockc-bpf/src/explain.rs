@@ -8,6 +8,7 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use lockc_core::{
     abi::{ENTRY_DELETING, ENTRY_SANDBOX},
+    families,
     rules::{Rule, RuleMask},
     user::{
         Registry,
@@ -185,6 +186,8 @@ pub struct Explanation {
     pub starts: bool,
     /// What its policy lets it read in procfs and sysfs, and what stands in the way of that.
     pub reads: Vec<String>,
+    /// Socket families and netlink protocols that its policy names.
+    pub socket_families: Vec<&'static str>,
     /// What is checked before it starts.
     pub controls: Vec<Line>,
     /// What the kernel denies while it runs.
@@ -270,6 +273,7 @@ pub(crate) fn explanation(id: &str, spec: &Spec, decision: &Decision, notes: Vec
         sandbox: None,
         starts: decision.judged.is_ok(),
         reads: reads(spec, decision),
+        socket_families: named_families(policy.more.families),
         controls: Control::ALL.into_iter().map(|control| of_control(control, policy, violations)).collect(),
         rules: Rule::ALL.into_iter().map(|rule| of_rule(rule, policy)).collect(),
         registered: false,
@@ -284,6 +288,10 @@ fn reads(spec: &Spec, decision: &Decision) -> Vec<String> {
     });
     let left_out = decision.judged.as_ref().map_or(&[][..], |given| &given.unread);
     listed.chain(left_out.iter().map(|problem| format!("not: {problem}"))).collect()
+}
+
+fn named_families(bits: u64) -> Vec<&'static str> {
+    families::FAMILIES.iter().filter(|family| bits >> family.bit & 1 != 0).map(|family| family.name).collect()
 }
 
 fn of_control(control: Control, policy: &Policy, violations: &[Violation]) -> Line {
@@ -341,6 +349,9 @@ impl Explanation {
         println!("starts     {}", if self.starts { "yes" } else { "no" });
         for path in &self.reads {
             println!("reads      {path}");
+        }
+        for family in &self.socket_families {
+            println!("sockets    {family}");
         }
         for note in &self.notes {
             println!("note       {note}");

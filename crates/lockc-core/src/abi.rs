@@ -149,6 +149,8 @@ pub struct ContainerEntry {
     /// What its policy lets it read beyond the table `names`: [`ReadKey::node`] of procfs' root directory, and the next
     /// number for that of sysfs; 0: nothing.
     pub reads: u32,
+    /// Socket families and netlink protocols that its policy names, as bits of [`families`](crate::families).
+    pub families: u64,
     /// Tag of the root of the container's root file system; 0: not known yet.
     pub rootfs: u64,
     /// When it was registered, in nanoseconds of `CLOCK_BOOTTIME`.
@@ -174,6 +176,7 @@ impl Default for ContainerEntry {
             capabilities: 0,
             root_uid: 0,
             reads: 0,
+            families: 0,
             rootfs: 0,
             created_ns: 0,
             id_hash: [0; 32],
@@ -454,7 +457,7 @@ assert_layout! {
     FileId: 16, 8;
     ObjectTag: 24, 8;
     TaskLabel: 64, 8;
-    ContainerEntry: 232, 8;
+    ContainerEntry: 240, 8;
     GrantKey: 24, 8;
     ProgramKey: 16, 8;
     Usage: 16, 8;

@@ -116,4 +116,14 @@ fields! {
     CGROUP_NODE: "cgroup" "kn";
     CGROUP_LEVEL: "cgroup" "level";
     INODE_PRIVATE: "inode" "i_private";
+    SOCK_TYPE: "sock" "sk_type";
+    SOCK_PROTOCOL: "sock" "sk_protocol";
+    SOCK_NET: "sock" "__sk_common.skc_net.net";
+    SOCK_BOUND_DEV: "sock" "__sk_common.skc_bound_dev_if";
+    INET_OPTIONS: "inet_sock" "inet_opt";
+    INET_UNICAST_IF: "inet_sock" "uc_index";
+    NSPROXY_NET: "nsproxy" "net_ns";
+    MSG_CONTROL: "msghdr" "msg_control";
+    MSG_CONTROLLEN: "msghdr" "msg_controllen";
+    MSG_FLAGS: "msghdr" "msg_flags";
 }

@@ -145,6 +145,7 @@ programs! {
     "inode_get_acl" InodeGetAcl "6.2" "POSIX ACLs" covered "inode_getxattr is asked instead";
     "inode_file_getattr" InodeFileGetattr "6.17" "file_getattr(2)" covered "the kernel has no such call";
     "inode_file_setattr" InodeFileSetattr "6.17" "file_setattr(2)" covered "the kernel has no such call";
+    "socket_setsockopt" SocketSetsockopt "5.11" "socket options that lead out of 127.0.0.0/8; groups of the host's device events";
 }
 
 #[cfg(test)]

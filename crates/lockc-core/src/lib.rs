@@ -9,6 +9,7 @@
 #![cfg_attr(not(feature = "user"), no_std)]
 
 pub mod abi;
+pub mod families;
 pub mod fields;
 pub mod hooks;
 pub mod rules;

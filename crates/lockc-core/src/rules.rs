@@ -91,11 +91,13 @@ pub enum Rule {
     RawSocket = 14,
     /// Devices that are neither in every container nor in this one's specification.
     Device = 15,
+    /// Socket families and netlink protocols that containers do not need, and their policy does not name.
+    SocketFamily = 16,
 }
 
 impl Rule {
     /// Every rule, in the order of the bits.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Mount,
         Self::Sysfs,
         Self::Procfs,
@@ -112,6 +114,7 @@ impl Rule {
         Self::IoUring,
         Self::RawSocket,
         Self::Device,
+        Self::SocketFamily,
     ];
 
     /// The rule of a raw value from an event, if it is one.
@@ -138,6 +141,7 @@ impl Rule {
             Self::IoUring => "io-uring",
             Self::RawSocket => "raw-socket",
             Self::Device => "device",
+            Self::SocketFamily => "socket-family",
         }
     }
 
@@ -165,6 +169,7 @@ impl Rule {
             Self::IoUring => "io_uring",
             Self::RawSocket => "raw and packet sockets",
             Self::Device => "devices that the container was not given",
+            Self::SocketFamily => "socket families that containers do not need",
         }
     }
 }
@@ -190,7 +195,8 @@ impl RuleMask {
         .with(Rule::Kernel)
         .with(Rule::Keyring)
         .with(Rule::Capability)
-        .with(Rule::Device);
+        .with(Rule::Device)
+        .with(Rule::SocketFamily);
 
     /// This set and `rule`.
     #[must_use]

@@ -20,13 +20,13 @@ use crate::{
     devices, files,
     kernel::{self, follow, load},
     kernel_log, label, pseudo, sockets, tags,
-    verdict::{self, About, EACCES, Judged},
+    verdict::{self, About, Judged},
 };
 
 const HOOK: Hook = Hook::BprmCheckSecurity;
 
 /// Words of the bitmaps of open descriptors that are looked at; a larger table stops the exec.
-const MAX_WORDS: u64 = 64;
+const MAX_WORDS: u64 = 16;
 /// Descriptors that may be left open, all of them below 64; more stop the exec.
 const MAX_LEFT_OPEN: usize = 16;
 
@@ -54,22 +54,23 @@ fn applies(who: &Judged, rule: Stopped) -> bool {
     who.entry.is_none_or(|entry| entry.rules >> (rule - 1) & 1 != 0)
 }
 
-/// Judges every descriptor that the program will have, and tags the standard streams.
+/// Judges every descriptor that the program will have, and tags the standard streams. `None`: all of them pass.
 #[inline(always)]
-pub fn judge(who: &Judged, stdio: &mut [u64; 3]) -> i32 {
+pub fn judge(who: &Judged, stdio: &mut [u64; 3]) -> Option<(Rule, About)> {
     let mut found = Found { fd: 0, dentry: 0 };
     let rule = match find(who, stdio, &mut found) {
-        PASSES => return 0,
+        PASSES => return None,
         rule if rule == stopped(Rule::Device) => Rule::Device,
         rule if rule == stopped(Rule::KernelLog) => Rule::KernelLog,
         rule if rule == stopped(Rule::Network) => Rule::Network,
         rule if rule == stopped(Rule::UnixSocket) => Rule::UnixSocket,
+        rule if rule == stopped(Rule::SocketFamily) => Rule::SocketFamily,
+        rule if rule == stopped(Rule::RawSocket) => Rule::RawSocket,
         rule if rule == stopped(Rule::Procfs) => Rule::Procfs,
         rule if rule == stopped(Rule::Sysfs) => Rule::Sysfs,
         _ => Rule::Files,
     };
-    let about = About { dentry: found.dentry, ..About::number(found.fd | ARG_DESCRIPTOR) };
-    verdict::deny(who, rule, HOOK, about, EACCES)
+    Some((rule, About { dentry: found.dentry, ..About::number(found.fd | ARG_DESCRIPTOR) }))
 }
 
 /// The descriptor that a verdict is about.

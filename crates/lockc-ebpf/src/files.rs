@@ -20,7 +20,7 @@ use lockc_core::{
 };
 
 use crate::{
-    creds, devices, inodes,
+    creds, devices, families, inodes,
     kernel::{self, Obj, follow, load},
     label,
     maps::GRANTS,
@@ -76,10 +76,17 @@ pub fn file_receive(ctx: LsmContext) -> i32 {
     if earlier != 0 {
         return earlier;
     }
-    match verdict::judged(Rule::Files) {
-        Some(who) => judge_file(&who, Obj(ctx.arg::<*const u8>(0)), Hook::FileReceive, true),
-        None => 0,
+    let Some(who) = verdict::confined() else {
+        return 0;
+    };
+    let file = Obj(ctx.arg::<*const u8>(0));
+    if who.has(Rule::Files) {
+        let verdict = judge_file(&who, file, Hook::FileReceive, true);
+        if verdict != 0 {
+            return verdict;
+        }
     }
+    families::judge_received(&who, file)
 }
 
 #[inline(always)]

@@ -59,31 +59,42 @@ pub fn bprm_check_security(ctx: LsmContext) -> i32 {
     let file = follow(Obj(ctx.arg::<*const u8>(0)), &kernel::BPRM_FILE);
     let (root, mnt_ns) = place();
     // A root that could not be tagged is nobody's: fails closed.
-    let stays = label.flags & LABEL_HAS_BASE != 0 && label.base_root != 0 && tags::tag(root) == label.base_root;
-    if stays || (mnt_ns == label.base_mnt_ns && label.flags & LABEL_HAS_BASE != 0) {
-        return judge_of_host(&who, file, Hook::BprmCheckSecurity);
-    }
-    if who.has(Rule::Files) {
+    let stays = label.flags & LABEL_HAS_BASE != 0
+        && (mnt_ns == label.base_mnt_ns || (label.base_root != 0 && tags::tag(root) == label.base_root));
+    let stopped = if stays {
+        is_containers(&who, file)
+    } else {
+        // What root's own hooks execute in there is theirs, where the policy says so.
         let by_hooks = who.entry.is_some_and(|entry| entry.flags & ENTRY_HOOK_MOUNTS != 0);
-        let verdict = if by_hooks { 0 } else { files::judge_file(&who, file, Hook::BprmCheckSecurity, false) };
-        if verdict != 0 {
-            return verdict;
+        who.has(Rule::Files)
+            && !by_hooks
+            && !files::is_granted(&who, follow(file, &kernel::FILE_PATH_MNT), Hook::BprmCheckSecurity)
+    };
+    let (rule, about) = if stopped {
+        (Rule::Files, files::about(file))
+    } else if stays {
+        return 0;
+    } else {
+        match descriptors::judge(&who, &mut label.stdio) {
+            Some(found) => found,
+            None => {
+                label.flags |= LABEL_CONFINES;
+                return 0;
+            }
         }
-    }
-    let verdict = descriptors::judge(&who, &mut label.stdio);
-    if verdict == 0 {
+    };
+    let verdict = verdict::deny(&who, rule, Hook::BprmCheckSecurity, about, EACCES);
+    // Audit mode only reports.
+    if verdict == 0 && !stays {
         label.flags |= LABEL_CONFINES;
     }
     verdict
 }
 
-/// Judges what a task executes or maps with the host's root directory: nothing of the container's.
+/// Whether the content of a file is the container's: nothing that a task executes or maps with the host's root directory.
 #[inline(always)]
-fn judge_of_host(who: &Judged, file: Obj, hook: Hook) -> i32 {
-    if !who.has(Rule::Files) || !inodes::is_containers(who, follow(file, &kernel::FILE_PATH_DENTRY)) {
-        return 0;
-    }
-    verdict::deny(who, Rule::Files, hook, files::about(file), EACCES)
+fn is_containers(who: &Judged, file: Obj) -> bool {
+    who.has(Rule::Files) && inodes::is_containers(who, follow(file, &kernel::FILE_PATH_DENTRY))
 }
 
 /// `void bprm_committed_creds(struct linux_binprm *bprm)`: after the point of no return, so a failed exec changes nothing.
@@ -157,7 +168,11 @@ fn judge_code(file: Obj, hook: Hook) -> i32 {
     if label.state != STATE_SETUP {
         return 0;
     }
-    judge_of_host(&Judged::of(label.key), file, hook)
+    let who = Judged::of(label.key);
+    if is_containers(&who, file) {
+        return verdict::deny(&who, Rule::Files, hook, files::about(file), EACCES);
+    }
+    0
 }
 
 /// `int mmap_file(struct file *file, unsigned long reqprot, unsigned long prot, unsigned long flags)`

@@ -15,6 +15,8 @@
 //! | `devices` | (file_open), (path_mknod) | device nodes |
 //! | `pseudo` | (file_open) | procfs, sysfs and cgroup files by their own dentries |
 //! | `sockets` | socket_*, unix_stream_connect, unix_may_send | socket families, unix sockets of the host |
+//! | `families` | (socket_create), (file_receive), (socket_bind), (socket_setsockopt) | which families and netlink protocols there are |
+//! | `loopback` | (socket_*) | containers without network that may reach 127.0.0.0/8 |
 //! | `kernel_log` | syslog, (capable), (file_open) | the kernel log |
 //! | `processes` | ptrace_access_check, task_* | tasks outside of the container |
 //! | `surface` | bpf, perf_event_open, kernel_*, locked_down, settime, quota* | the kernel itself |
@@ -31,6 +33,7 @@ mod cgroups;
 mod creds;
 mod descriptors;
 mod devices;
+mod families;
 mod files;
 mod grants;
 mod inodes;
@@ -40,6 +43,7 @@ mod keys;
 mod label;
 mod launch;
 mod lifecycle;
+mod loopback;
 mod maps;
 mod mounts;
 mod own;

@@ -2,36 +2,35 @@
 //!
 //! | hook | what for |
 //! |---|---|
-//! | socket_create | families other than unix, under `offline`; raw and packet sockets, under `restricted` |
-//! | socket_connect, socket_bind, socket_listen, socket_accept, socket_sendmsg, socket_recvmsg | sockets of those families that were inherited or passed in, under `offline` |
+//! | socket_create | families, by `families` |
+//! | socket_connect, socket_bind, socket_listen, socket_accept, socket_sendmsg, socket_recvmsg, socket_setsockopt | sockets of those families that were inherited, under `offline`; what leaves 127.0.0.0/8, by `loopback` |
+//! | socket_bind, socket_setsockopt | the groups of the host's device events |
 //! | socket_post_create | a unix socket carries its container's key |
 //! | unix_stream_connect | stream and seqpacket sockets of the host |
 //! | unix_may_send | datagram sockets of the host |
 
 use aya_ebpf::{macros::lsm, programs::LsmContext};
 use lockc_core::{
-    abi::{ENTRY_LOOPBACK, GRANT_SOCKET, Hook},
+    abi::{GRANT_SOCKET, Hook},
+    families::{AF_INET, AF_UNIX, event_number},
     rules::Rule,
 };
 
 use crate::{
-    files,
+    families, files,
     kernel::{self, Obj, follow},
-    label, tags,
+    label,
+    loopback::{Use, has_loopback, option_stays, stays_inside},
+    tags,
     verdict::{self, About, EACCES, ENOMEM, Judged},
 };
 
-/// include/linux/socket.h
-const AF_UNSPEC: i32 = 0;
-const AF_UNIX: i32 = 1;
-const AF_INET: i32 = 2;
-const AF_NETLINK: i32 = 16;
-const AF_PACKET: i32 = 17;
 /// include/linux/net.h
-const SOCK_TYPE_MASK: i32 = 0xf;
-const SOCK_STREAM: i32 = 1;
-const SOCK_DGRAM: i32 = 2;
-const SOCK_RAW: i32 = 3;
+const SOCK_TYPE_MASK: u32 = 0xf;
+/// include/uapi/linux/netlink.h
+const SOL_NETLINK: i32 = 270;
+const NETLINK_ADD_MEMBERSHIP: i32 = 1;
+const ENOPROTOOPT: i32 = 92;
 
 /// `int socket_create(int family, int type, int protocol, int kern)`
 #[lsm(hook = "socket_create")]
@@ -40,7 +39,7 @@ pub fn socket_create(ctx: LsmContext) -> i32 {
     if earlier != 0 {
         return earlier;
     }
-    let family: i32 = ctx.arg(0);
+    let family: u32 = ctx.arg(0);
     let kern: i32 = ctx.arg(3);
     if family == AF_UNIX || kern != 0 {
         return 0;
@@ -48,55 +47,12 @@ pub fn socket_create(ctx: LsmContext) -> i32 {
     let Some(who) = verdict::confined() else {
         return 0;
     };
-    let kind: i32 = ctx.arg(1);
-    // Netlink sockets are raw or not as the caller likes.
-    let raw = family == AF_PACKET || (kind & SOCK_TYPE_MASK == SOCK_RAW && family != AF_NETLINK);
-    let ordinary = matches!(kind & SOCK_TYPE_MASK, SOCK_STREAM | SOCK_DGRAM);
-    let rule = if who.has(Rule::Network) && !(family == AF_INET && ordinary && has_loopback(&who)) {
-        Rule::Network
-    } else if raw && who.has(Rule::RawSocket) {
-        Rule::RawSocket
-    } else {
-        return 0;
-    };
-    verdict::deny(&who, rule, Hook::SocketCreate, About::number(family as u64), EACCES)
-}
-
-/// What a call does with a socket whose family its container may not use, for those that may use loopback.
-enum Use {
-    /// Names an address, in kernel memory; 0: none.
-    Address(u64),
-    /// Relies on the address that the socket is bound to.
-    Own,
-    /// Relies on either of its addresses.
-    Both,
-}
-
-/// 127.0.0.0/8, in network order.
-#[inline(always)]
-fn is_loopback(address: u32) -> bool {
-    address.to_ne_bytes()[0] == 127
-}
-
-/// Whether all that a call would reach is loopback. Sockets of IPv4 only.
-#[inline(always)]
-fn stays_inside(sk: Obj, what: &Use) -> Result<bool, i32> {
-    if i32::from(kernel::load::<u16>(sk, &kernel::SOCK_FAMILY)) != AF_INET {
-        return Ok(false);
-    }
-    let own = is_loopback(kernel::load(sk, &kernel::SOCK_OWN_ADDRESS));
-    let peer = is_loopback(kernel::load(sk, &kernel::SOCK_PEER_ADDRESS));
-    match *what {
-        Use::Own => Ok(own),
-        Use::Both | Use::Address(0) => Ok(own || peer),
-        Use::Address(address) => {
-            let family: u16 = kernel::read(address, &kernel::SOCKADDR_FAMILY)?;
-            // AF_UNSPEC takes a connection back; bind(2) takes it for AF_INET.
-            Ok(match i32::from(family) {
-                AF_INET | AF_UNSPEC => is_loopback(kernel::read(address, &kernel::SOCKADDR_ADDRESS)?),
-                _ => false,
-            })
+    let (kind, protocol): (u32, u32) = (ctx.arg(1), ctx.arg(2));
+    match families::refused(&who, family, kind & SOCK_TYPE_MASK, protocol) {
+        Some((rule, errno)) => {
+            verdict::deny(&who, rule, Hook::SocketCreate, About::number(event_number(family, protocol)), errno)
         }
+        None => 0,
     }
 }
 
@@ -106,35 +62,50 @@ fn judge_use(sock: Obj, what: Use, earlier: i32, hook: Hook) -> i32 {
     if earlier != 0 {
         return earlier;
     }
-    let Some(who) = verdict::judged(Rule::Network) else {
-        return 0;
-    };
-    let sk = follow(sock, &kernel::SOCKET_SK);
-    let family: u16 = if sk.is_null() { 0 } else { kernel::load(sk, &kernel::SOCK_FAMILY) };
-    if i32::from(family) == AF_UNIX {
-        return 0;
+    match verdict::judged(Rule::Network) {
+        Some(who) => judge_network(&who, follow(sock, &kernel::SOCKET_SK), &what, hook),
+        None => 0,
     }
-    if has_loopback(&who) && !sk.is_null() && stays_inside(sk, &what) == Ok(true) {
-        return 0;
-    }
-    verdict::deny(&who, Rule::Network, hook, About::number(u64::from(family)), EACCES)
 }
 
+/// Judges the use of a socket by a task of a container under the rule `network`.
 #[inline(always)]
-fn has_loopback(who: &Judged) -> bool {
-    who.entry.is_some_and(|entry| entry.flags & ENTRY_LOOPBACK != 0)
+fn judge_network(who: &Judged, sk: Obj, what: &Use, hook: Hook) -> i32 {
+    let family: u16 = if sk.is_null() { 0 } else { kernel::load(sk, &kernel::SOCK_FAMILY) };
+    let family = u32::from(family);
+    if family == AF_UNIX || families::is_named(who, family) {
+        return 0;
+    }
+    if has_loopback(who) && !sk.is_null() && stays_inside(sk.addr(), what) == Ok(true) {
+        return 0;
+    }
+    verdict::deny(who, Rule::Network, hook, About::number(family.into()), EACCES)
 }
 
 /// `int socket_connect(struct socket *sock, struct sockaddr *address, int addrlen)`
 #[lsm(hook = "socket_connect")]
 pub fn socket_connect(ctx: LsmContext) -> i32 {
-    judge_use(Obj(ctx.arg::<*const u8>(0)), Use::Address(ctx.arg(1)), ctx.arg(3), Hook::SocketConnect)
+    judge_use(Obj(ctx.arg::<*const u8>(0)), Use::Connect(ctx.arg(1)), ctx.arg(3), Hook::SocketConnect)
 }
 
 /// `int socket_bind(struct socket *sock, struct sockaddr *address, int addrlen)`
 #[lsm(hook = "socket_bind")]
 pub fn socket_bind(ctx: LsmContext) -> i32 {
-    judge_use(Obj(ctx.arg::<*const u8>(0)), Use::Address(ctx.arg(1)), ctx.arg(3), Hook::SocketBind)
+    let earlier: i32 = ctx.arg(3);
+    if earlier != 0 {
+        return earlier;
+    }
+    let Some(who) = verdict::confined() else {
+        return 0;
+    };
+    let (sk, address) = (follow(Obj(ctx.arg::<*const u8>(0)), &kernel::SOCKET_SK), ctx.arg::<u64>(1));
+    if !sk.is_null() {
+        let verdict = families::judge_events(&who, sk, Hook::SocketBind, || families::names_groups(address));
+        if verdict != 0 {
+            return verdict;
+        }
+    }
+    if who.has(Rule::Network) { judge_network(&who, sk, &Use::Bind(address), Hook::SocketBind) } else { 0 }
 }
 
 /// `int socket_listen(struct socket *sock, int backlog)`
@@ -152,14 +123,47 @@ pub fn socket_accept(ctx: LsmContext) -> i32 {
 /// `int socket_sendmsg(struct socket *sock, struct msghdr *msg, int size)`
 #[lsm(hook = "socket_sendmsg")]
 pub fn socket_sendmsg(ctx: LsmContext) -> i32 {
-    let name = follow(Obj(ctx.arg::<*const u8>(1)), &kernel::MSG_NAME).addr();
-    judge_use(Obj(ctx.arg::<*const u8>(0)), Use::Address(name), ctx.arg(3), Hook::SocketSendmsg)
+    let message = Obj(ctx.arg::<*const u8>(1));
+    judge_use(Obj(ctx.arg::<*const u8>(0)), Use::Send(message), ctx.arg(3), Hook::SocketSendmsg)
 }
 
 /// `int socket_recvmsg(struct socket *sock, struct msghdr *msg, int size, int flags)`
 #[lsm(hook = "socket_recvmsg")]
 pub fn socket_recvmsg(ctx: LsmContext) -> i32 {
     judge_use(Obj(ctx.arg::<*const u8>(0)), Use::Both, ctx.arg(4), Hook::SocketRecvmsg)
+}
+
+/// `int socket_setsockopt(struct socket *sock, int level, int optname)`
+#[lsm(hook = "socket_setsockopt")]
+pub fn socket_setsockopt(ctx: LsmContext) -> i32 {
+    let earlier: i32 = ctx.arg(3);
+    if earlier != 0 {
+        return earlier;
+    }
+    let Some(who) = verdict::confined() else {
+        return 0;
+    };
+    let sk = follow(Obj(ctx.arg::<*const u8>(0)), &kernel::SOCKET_SK);
+    if sk.is_null() {
+        return 0;
+    }
+    let (level, option): (i32, i32) = (ctx.arg(1), ctx.arg(2));
+    let joins = || level == SOL_NETLINK && option == NETLINK_ADD_MEMBERSHIP;
+    let verdict = families::judge_events(&who, sk, Hook::SocketSetsockopt, joins);
+    if verdict != 0 || !who.has(Rule::Network) {
+        return verdict;
+    }
+    let family = u32::from(kernel::load::<u16>(sk, &kernel::SOCK_FAMILY));
+    if family == AF_UNIX || families::is_named(&who, family) {
+        return 0;
+    }
+    // "No such option" is an answer that programs expect.
+    let errno = if family == AF_INET && has_loopback(&who) { ENOPROTOOPT } else { EACCES };
+    if errno == ENOPROTOOPT && option_stays(level, option) {
+        return 0;
+    }
+    let about = About::number(u64::from(level as u32) << 32 | u64::from(option as u32));
+    verdict::deny(&who, Rule::Network, Hook::SocketSetsockopt, about, errno)
 }
 
 /// `int socket_post_create(struct socket *sock, int family, int type, int protocol, int kern)`
@@ -169,7 +173,7 @@ pub fn socket_post_create(ctx: LsmContext) -> i32 {
     if earlier != 0 {
         return earlier;
     }
-    let family: i32 = ctx.arg(1);
+    let family: u32 = ctx.arg(1);
     if family != AF_UNIX {
         return 0;
     }
@@ -239,18 +243,13 @@ fn named(who: &Judged, dentry: u64) -> bool {
 const LISTENS: u8 = 10;
 
 /// The rule by which a socket that was left open at the container's first exec is denied; `socket` is the address of its
-/// `struct socket`. It was handed over on purpose unless the network is forbidden, or it is connected to a named socket of
-/// the host's, to which the container could not connect by itself.
+/// `struct socket`. It was handed over on purpose unless the container could not have such a socket by itself, or it is
+/// connected to a named socket of the host's, to which the container could not connect.
 #[inline(always)]
 pub fn left_open(who: &Judged, socket: u64) -> Result<Option<Rule>, i32> {
     let sk: u64 = kernel::read(socket, &kernel::SOCKET_SK)?;
-    let family = i32::from(kernel::read::<u16>(sk, &kernel::SOCK_FAMILY)?);
-    if family != AF_UNIX {
-        let loopback = family == AF_INET
-            && has_loopback(who)
-            && (is_loopback(kernel::read(sk, &kernel::SOCK_OWN_ADDRESS)?)
-                || is_loopback(kernel::read(sk, &kernel::SOCK_PEER_ADDRESS)?));
-        return Ok(if loopback { None } else { Some(Rule::Network) });
+    if u32::from(kernel::read::<u16>(sk, &kernel::SOCK_FAMILY)?) != AF_UNIX {
+        return families::left_open(who, socket);
     }
     if kernel::read::<u8>(sk, &kernel::SOCK_STATE)? == LISTENS {
         return Ok(None);

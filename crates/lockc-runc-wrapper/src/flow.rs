@@ -207,6 +207,7 @@ fn begin(invocation: &Invocation, start: &Start, environment: &Environment<'_>) 
         cgroups: given.cgroups,
         sockets: given.sockets,
         reads: given.reads,
+        families: policy.more.families,
         devices: given.devices,
     };
     match environment.kernel.register(&new) {

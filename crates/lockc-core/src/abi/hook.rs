@@ -28,7 +28,7 @@ hooks! {
     PathMkdir PathRmdir PathUnlink PathRename PathLink PathSymlink PathTruncate PathChmod PathChown PathChroot
     PathNotify InodeGetattr InodeSetattr InodeSetxattr InodeRemovexattr InodeGetxattr InodeListxattr InodeReadlink
     InodeSetAcl InodeRemoveAcl InodeGetAcl InodeFileGetattr InodeFileSetattr
-    BpfMap FileMprotect InodeFreeSecurity
+    BpfMap FileMprotect InodeFreeSecurity SocketSetsockopt
 }
 
 impl Hook {

@@ -2,6 +2,8 @@
 
 use std::path::{Component, Path, PathBuf};
 
+use crate::families;
+
 use super::{
     admission::process,
     config::{PolicyConfig, nearest},
@@ -25,6 +27,8 @@ pub struct Additions {
     pub reads: Vec<PathBuf>,
     /// What root's own hooks mount into the container.
     pub hook_mounts: bool,
+    /// Socket families and netlink protocols, as bits of [`families`].
+    pub families: u64,
 }
 
 /// A value that cannot be added.
@@ -84,6 +88,24 @@ impl Additions {
             match reads::check(path) {
                 Ok(plain) => self.reads.push(plain),
                 Err(problem) => return path_unfit("reads", path, problem),
+            }
+        }
+        for name in &with.socket_families {
+            match families::by_name(name) {
+                Some(family) => self.families |= 1 << family.bit,
+                None => {
+                    let hint = nearest(name, families::FAMILIES.iter().map(|family| family.name));
+                    let hint = hint.map(|known| format!(" (did you mean {known:?}?)")).unwrap_or_default();
+                    let problem = match name.as_str() {
+                        "unix" | "inet" | "inet6" | "netlink" | "packet" => {
+                            format!("{name:?} needs no naming: only the rules network and raw-socket deny it")
+                        }
+                        _ => format!(
+                            "{name:?} is no socket family that a policy can name{hint}; docs/sockets.md has them"
+                        ),
+                    };
+                    return unfit("socket_families", name, problem);
+                }
             }
         }
         Ok(())

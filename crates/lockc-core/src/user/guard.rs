@@ -53,6 +53,7 @@ impl Registry {
             flags: ENTRY_GUARD,
             rules: policy.rules.0,
             capabilities,
+            families: policy.more.families,
             created_ns: now_ns(),
             id: padded(GUARD_ID),
             policy: padded(&policy.name),

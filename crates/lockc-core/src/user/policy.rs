@@ -115,6 +115,8 @@ impl Policy {
                 // The path itself: what is below may be a link to elsewhere.
                 !other.rules.has(rule) || other.more.reads.contains(path)
             })
+            && (!other.rules.has(Rule::Network) && !other.rules.has(Rule::SocketFamily)
+                || self.more.families & !other.more.families == 0)
             && process::usable(self) & !process::usable(other) == 0
     }
 }
@@ -382,6 +384,7 @@ impl PolicyConfig {
             ("sysctls", self.sysctls.is_empty()),
             ("reads", self.reads.is_empty()),
             ("hook_mounts", !self.hook_mounts),
+            ("socket_families", self.socket_families.is_empty()),
         ]
         .into_iter()
         .find_map(|(key, empty)| (!empty).then_some(key))

@@ -94,14 +94,15 @@ fn a_registered_container_keeps_its_level_when_its_policy_is_gone() {
 }
 
 fn any_policy() -> impl Strategy<Value = Policy> {
-    (0..4usize, any::<u32>(), any::<u64>(), any::<bool>(), 0..4u8).prop_map(|(level, admitted, rules, audit, reads)| {
+    (0..4usize, any::<u32>(), any::<u64>(), any::<bool>(), 0..16u8).prop_map(|(level, admitted, rules, audit, more)| {
         let mut policy = Policy::of_level(Level::ALL[level], "test");
         policy.mode = if audit { Mode::Audit } else { Mode::Enforce };
         for (bit, path) in ["/proc/kallsyms", "/sys/class/hwmon"].into_iter().enumerate() {
-            if reads >> bit & 1 != 0 {
+            if more >> bit & 1 != 0 {
                 policy.more.reads.push(path.into());
             }
         }
+        policy.more.families = u64::from(more >> 2) << 38;
         for control in Control::ALL.into_iter().filter(|control| admitted & 1 << *control as u32 != 0) {
             policy = policy.admitting(control);
         }
@@ -144,6 +145,25 @@ fn reads_are_additions() {
     // What stands there may be a link to more than its directory.
     assert!(!named("below").at_least_as_strict_as(&named("a")) && !named("b").at_least_as_strict_as(&named("open")));
     assert!(resolved(&config, None, Some("a")).is_err(), "looser than the ceiling baseline");
+}
+
+#[test]
+fn socket_families_are_additions() {
+    let config = config(
+        "[policies.a]\nextends = 'baseline'\nsocket_families = ['alg']\n\
+         [policies.b]\nextends = 'a'\nsocket_families = ['vsock']\n\
+         [policies.open]\nextends = 'baseline'\nwithout_rules = ['socket-family']\n\
+         [policies.alone]\nextends = 'offline'\nsocket_families = ['alg']\n",
+    );
+    let named = |name| named(&config, name, "a test").unwrap();
+    assert_eq!(named("b").more.families, 1 << 38 | 1 << 40);
+    for (stricter, looser) in
+        [("baseline", "a"), ("a", "b"), ("b", "open"), ("b", "privileged"), ("offline", "alone"), ("alone", "a")]
+    {
+        assert!(named(stricter).at_least_as_strict_as(&named(looser)), "{stricter} {looser}");
+        assert!(!named(looser).at_least_as_strict_as(&named(stricter)), "{looser} {stricter}");
+    }
+    assert!(!named("alone").at_least_as_strict_as(&named("baseline")), "baseline has no AF_ALG");
 }
 
 proptest! {

@@ -64,6 +64,8 @@ pub struct NewContainer {
     /// What may be read in procfs and sysfs beyond what every container may, as [`reads::resolve`](super::reads::resolve)
     /// found it.
     pub reads: Vec<PathBuf>,
+    /// Socket families and netlink protocols that the policy names, as bits of [`families`](crate::families).
+    pub families: u64,
     /// Devices beyond those of every container.
     pub devices: Vec<GivenDevice>,
 }
@@ -200,6 +202,7 @@ impl Registry {
             capabilities: new.capabilities,
             root_uid: new.root_uid,
             reads: self.read_set(&new.reads)?,
+            families: new.families,
             created_ns: now_ns(),
             id_hash: hash,
             id: padded(&new.id),

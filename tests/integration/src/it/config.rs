@@ -35,6 +35,20 @@ admit = ["devices"]
 extends = "test"
 without_rules = ["unix-socket"]
 
+[policies.offline-sockets]
+extends = "offline"
+admit = ["capabilities", "host-namespaces", "proc-mount", "apparmor", "seccomp"]
+without_rules = ["unix-socket"]
+
+[policies.tight-sockets]
+extends = "restricted"
+admit = ["capabilities", "run-as-root", "proc-mount", "seccomp", "host-mounts"]
+without_rules = ["unix-socket"]
+
+[policies.families]
+extends = "test"
+socket_families = ["vsock", "netlink-connector", "netlink-uevent"]
+
 [policies.escape-baseline]
 extends = "baseline"
 admit = ["host-mounts", "host-sockets", "mount-types", "host-namespaces", "capabilities", "devices", "rootfs", "run-as-root", "proc-mount", "seccomp", "rootfs-propagation"]

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{self, IoSlice};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{UnixDatagram, UnixListener};
 use std::process::{Child, Command, Stdio};
@@ -198,6 +198,14 @@ fn serve_host_sockets() -> Result<()> {
     reader(UnixDatagram::bind_addr(&name(b"lockc-it-dgram")?).context("cannot bind an abstract socket")?);
     give("gives-file", || fs::File::open(format!("{SECRETS}/key")).map(OwnedFd::from))?;
     give("gives-folder", || fs::File::open(SECRETS).map(OwnedFd::from))?;
+    for (name, family, kind, protocol) in [
+        ("gives-inet", libc::AF_INET, libc::SOCK_DGRAM, 0),
+        ("gives-packet", libc::AF_PACKET, libc::SOCK_RAW, 0),
+        ("gives-vsock", libc::AF_VSOCK, libc::SOCK_STREAM, 0),
+        ("gives-uevents", libc::AF_NETLINK, libc::SOCK_RAW, libc::NETLINK_KOBJECT_UEVENT),
+    ] {
+        give(name, move || made(family, kind, protocol))?;
+    }
     give("gives-pipe", || std::io::pipe().map(|(read, _)| OwnedFd::from(read)))?;
     // std has no such type: the probe serves it.
     Command::new("/usr/local/bin/lockc-probe")
@@ -209,8 +217,19 @@ fn serve_host_sockets() -> Result<()> {
         .context("cannot serve a seqpacket socket")
 }
 
+/// A socket of any family.
+fn made(family: i32, kind: i32, protocol: i32) -> io::Result<OwnedFd> {
+    // SAFETY: three numbers.
+    let fd = unsafe { libc::socket(family, kind | libc::SOCK_CLOEXEC, protocol) };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the kernel has just given this descriptor to this process.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
 /// Serves a descriptor to whoever connects.
-fn give(name: &str, open: fn() -> io::Result<OwnedFd>) -> Result<()> {
+fn give(name: &str, open: impl Fn() -> io::Result<OwnedFd> + Send + 'static) -> Result<()> {
     let path = format!("{SOCKETS}/{name}");
     let _ = fs::remove_file(&path);
     let listener = UnixListener::bind(&path).with_context(|| format!("cannot bind {name}"))?;

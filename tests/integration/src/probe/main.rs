@@ -7,6 +7,7 @@
 mod bench;
 mod files;
 mod mounts;
+mod network;
 mod paths;
 mod sockets;
 mod surface;
@@ -53,6 +54,7 @@ fn attempt(args: &[&str]) -> io::Result<String> {
         ways::attempt,
         files::attempt,
         mounts::attempt,
+        network::attempt,
         paths::attempt,
         sockets::attempt,
         surface::attempt,

@@ -228,6 +228,9 @@ pub struct PolicyConfig {
     /// may execute programs of the host's in its root directory.
     #[serde(default)]
     pub hook_mounts: bool,
+    /// Socket families and netlink protocols that containers may use beyond the usual ones, by name (docs/sockets.md).
+    #[serde(default)]
+    pub socket_families: Vec<String>,
 }
 
 /// What makes no sense, and where.

@@ -150,6 +150,11 @@ fn what_makes_no_sense_is_said_with_file_and_line() {
             "[policies.a]\nextends = 'baseline'\n\nreads = ['/proc/kcore']\n",
             "a.toml: line 4: policies.a.reads: \"/proc/kcore\" is the memory",
         ),
+        (
+            "[policies.a]\nextends = 'baseline'\nsocket_families = ['vsok']\n",
+            "a.toml: line 3: policies.a.socket_families: \"vsok\" is no socket family that a policy can name (did you mean \"vsock\"?)",
+        ),
+        ("[policies.a]\nextends = 'offline'\nsocket_families = ['inet']\n", "\"inet\" needs no naming"),
         ("[policies.a]\nextends = 'baseline'\nreeds = ['/proc/kcore']\n", "did you mean `reads`"),
         (
             "[policies.a]\nextends = 'privileged'\nreads = ['/proc/kallsyms']\n",

@@ -1,7 +1,7 @@
 //! What a tenant tries with Docker's own switches and from inside, under lockc.
 
 use anyhow::{Context, Result, bail};
-use libc::{EACCES, EPERM};
+use libc::{EAFNOSUPPORT, EPERM};
 
 use super::{Row, Test, row};
 use crate::docker::IMAGE;
@@ -20,10 +20,10 @@ pub const ROWS: &[Row] = &[
     row(
         "docker/annotation-offline",
         Test::Code(|lab, _| {
-            probe(lab, "lockc", &["--annotation", "org.lockc.policy=offline"], &["socket", "inet"], EACCES)
+            probe(lab, "lockc", &["--annotation", "org.lockc.policy=offline"], &["socket", "inet"], EAFNOSUPPORT)
         }),
     ),
-    row("docker/offline", Test::Code(|lab, _| probe(lab, "lockc-offline", &[], &["socket", "inet"], EACCES))),
+    row("docker/offline", Test::Code(|lab, _| probe(lab, "lockc-offline", &[], &["socket", "inet"], EAFNOSUPPORT))),
     row(
         "docker/other-containers-files-refused",
         Test::Code(|lab, _| refused(lab, &["-v", "/var/lib/docker:/d", IMAGE, "true"], "/var/lib/docker")),

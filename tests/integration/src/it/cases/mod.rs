@@ -22,6 +22,7 @@ mod guard;
 mod kernel_log;
 mod lifecycle;
 mod mounts;
+mod network;
 mod ordinary;
 mod own;
 mod paths;
@@ -184,6 +185,7 @@ pub fn all() -> Vec<Case> {
         reads::ROWS,
         kernel_log::ROWS,
         sockets::ROWS,
+        network::ROWS,
         files::ROWS,
         paths::ROWS,
         standards::BARE,

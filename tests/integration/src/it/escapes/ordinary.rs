@@ -179,6 +179,8 @@ pub const TECHNIQUES: &[Technique] = &[
         give: udp_left_open,
         ..only("inherited-inet", "socket(7), SOCK_CLOEXEC missing", &["inherited"], "network", Stopped::Offline)
     },
-    only("vsock", "vsock(7)", &["socket", "vsock"], "network", Stopped::Offline),
+    technique("vsock", "vsock(7)", &["socket", "vsock"], same, "socket-family"),
+    technique("device-events", "netlink(7), NETLINK_KOBJECT_UEVENT", &["uevents", "join"], same, "socket-family"),
+    technique("task-events", "netlink(7), NETLINK_CONNECTOR", &["family", "16", "3", "11"], same, "socket-family"),
     only("netlink", "netlink(7)", &["socket", "netlink"], "network", Stopped::Offline),
 ];

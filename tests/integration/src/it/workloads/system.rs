@@ -1,6 +1,9 @@
 //! What systems do within a container: packages, accounts, supervision, observation, and the tools for these.
 
-use super::{Workload, script};
+use anyhow::Result;
+
+use super::way::{IMAGE, Way, docker};
+use super::{Workload, engine, script};
 
 /// Why a row does not run under `restricted`.
 const ROOT: &str = "needs root in the container";
@@ -24,6 +27,8 @@ pub const ROWS: &[Workload] = &[
     )
     .baseline_only("su and sudo gain privileges")
     .smoke(),
+    engine("accounts-offline", "the same in a container without network, at the level offline", "sudo, passwd, login", offline)
+        .baseline_only("su and sudo gain privileges"),
     script(
         "sshd",
         "a login by key with PAM, a terminal, scp",
@@ -81,3 +86,25 @@ pub const ROWS: &[Workload] = &[
     )
     .exception("an exporter that is to watch the *host* (its disks, sensors, other processes) needs a policy without the rules `sysfs` and `procfs`, and host mounts"),
 ];
+
+/// PAM, sudo and useradd look for audit over netlink: a socket that is denied must look like a kernel without it.
+fn offline(way: &Way) -> Result<String> {
+    const WORK: &str = "useradd -m -s /bin/bash alice; echo 'alice:a long passphrase' | chpasswd; su alice -c 'echo by su'; \
+         echo 'alice ALL=(ALL) NOPASSWD: ALL' > /etc/sudoers.d/alice; chmod 440 /etc/sudoers.d/alice; \
+         su - alice -c 'sudo -n id -un'; passwd -S alice | cut -d' ' -f1,2; userdel -r alice; getent hosts localhost; hostname";
+    let runtime = if *way == Way::PLAIN { way.runtime() } else { "lockc-offline" };
+    docker(&[
+        "run",
+        "--rm",
+        "--runtime",
+        runtime,
+        "--network",
+        "none",
+        "--hostname",
+        "here",
+        IMAGE,
+        "bash",
+        "-ec",
+        WORK,
+    ])
+}

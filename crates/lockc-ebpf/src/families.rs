@@ -1,0 +1,167 @@
+//! Which sockets a confined task may create or receive: families, protocols of netlink, raw sockets.
+//!
+//! | hook | what for |
+//! |---|---|
+//! | (socket_create) | families under `offline`; families that only a policy opens; raw and packet sockets, under `restricted` |
+//! | (file_receive) | the same for sockets that come over a unix socket, by pidfd_getfd or from a seccomp agent |
+//! | (socket_bind), (socket_setsockopt) | the groups of the host's device events |
+//!
+//! A family that is denied does not exist, as far as the caller can tell: PAM and libaudit treat EAFNOSUPPORT and
+//! EPROTONOSUPPORT as a kernel without audit, and every other errno as a failure of `su` and `useradd`.
+
+use aya_ebpf::helpers::bpf_probe_read_kernel;
+use lockc_core::{
+    abi::Hook,
+    families::{
+        self, AF_INET, AF_NETLINK, AF_PACKET, AF_UNIX, Access, NETLINK_KOBJECT_UEVENT, UEVENT_BIT, event_number,
+    },
+    rules::Rule,
+};
+
+use crate::{
+    files::S_IFMT,
+    kernel::{self, Obj, follow, load},
+    loopback::{self, Use, has_loopback},
+    verdict::{self, About, EACCES, Judged},
+};
+
+const EPROTONOSUPPORT: i32 = 93;
+const EAFNOSUPPORT: i32 = 97;
+
+/// include/linux/net.h
+pub const SOCK_STREAM: u32 = 1;
+const SOCK_DGRAM: u32 = 2;
+const SOCK_RAW: u32 = 3;
+/// include/linux/stat.h
+const S_IFSOCK: u16 = 0o140_000;
+
+/// Socket families and netlink protocols that the container's policy names.
+#[inline(always)]
+fn named(who: &Judged) -> u64 {
+    who.entry.map_or(0, |entry| entry.families)
+}
+
+/// Whether the policy opens a family that the `network` rule would deny otherwise.
+#[inline(always)]
+pub fn is_named(who: &Judged, family: u32) -> bool {
+    let access = families::family(family);
+    access != Access::Open && access.allows(named(who))
+}
+
+/// The rule that denies such a socket, and the errno.
+#[inline(always)]
+pub fn refused(who: &Judged, family: u32, kind: u32, protocol: u32) -> Option<(Rule, i32)> {
+    if who.has(Rule::SocketFamily) && !families::family(family).allows(named(who)) {
+        return Some((Rule::SocketFamily, EAFNOSUPPORT));
+    }
+    if who.has(Rule::Network) && !is_named(who, family) {
+        if family != AF_INET || !has_loopback(who) {
+            return Some((Rule::Network, EAFNOSUPPORT));
+        }
+        if !matches!(kind, SOCK_STREAM | SOCK_DGRAM) {
+            return Some((Rule::Network, EACCES));
+        }
+        // ICMP, TCP, UDP. Others have several addresses a socket (SCTP, MPTCP) or carry whole frames (L2TP).
+        if !matches!(protocol, 0 | 1 | 6 | 17) {
+            return Some((Rule::Network, EPROTONOSUPPORT));
+        }
+    }
+    // Netlink sockets are raw or not as the caller likes.
+    let raw = family == AF_PACKET || (kind == SOCK_RAW && family != AF_NETLINK);
+    if raw && who.has(Rule::RawSocket) {
+        return Some((Rule::RawSocket, EACCES));
+    }
+    if family == AF_NETLINK && who.has(Rule::SocketFamily) && !families::netlink(protocol).allows(named(who)) {
+        return Some((Rule::SocketFamily, EPROTONOSUPPORT));
+    }
+    None
+}
+
+/// Whether device events of the host are out of the container's reach. The kernel sends them to every network namespace
+/// that belongs to the initial user namespace (lib/kobject_uevent.c, `uevent_net_broadcast_untagged`).
+#[inline(always)]
+fn hides_events(who: &Judged, family: u32, protocol: u32) -> bool {
+    family == AF_NETLINK
+        && protocol == NETLINK_KOBJECT_UEVENT
+        && who.has(Rule::SocketFamily)
+        && named(who) >> UEVENT_BIT & 1 == 0
+}
+
+/// Denies joining the groups of device events; `sk` is a socket, `joins` says whether the call joins any. The socket itself
+/// is let: libudev in a container binds one without groups (systemd, `sd_device_monitor_new_full`).
+#[inline(always)]
+pub fn judge_events(who: &Judged, sk: Obj, hook: Hook, joins: impl FnOnce() -> bool) -> i32 {
+    let (family, protocol): (u16, u16) = (load(sk, &kernel::SOCK_FAMILY), load(sk, &kernel::SOCK_PROTOCOL));
+    if !hides_events(who, family.into(), protocol.into()) || !joins() {
+        return 0;
+    }
+    let number = event_number(AF_NETLINK, NETLINK_KOBJECT_UEVENT);
+    verdict::deny(who, Rule::SocketFamily, hook, About::number(number), verdict::EPERM)
+}
+
+/// Whether a netlink address names groups: `struct sockaddr_nl`, include/uapi/linux/netlink.h.
+#[inline(always)]
+pub fn names_groups(address: u64) -> bool {
+    const GROUPS: u64 = 8;
+    // SAFETY: the helper checks the address.
+    let groups = unsafe { bpf_probe_read_kernel((address + GROUPS) as *const u32) };
+    groups != Ok(0)
+}
+
+/// Judges a descriptor that the task is about to receive, if it is a socket.
+#[inline(always)]
+pub fn judge_received(who: &Judged, file: Obj) -> i32 {
+    let inode = follow(file, &kernel::FILE_INODE);
+    if inode.is_null() || load::<u16>(inode, &kernel::INODE_MODE) & S_IFMT != S_IFSOCK {
+        return 0;
+    }
+    let socket = load::<u64>(file, &kernel::FILE_PRIVATE_DATA);
+    // A socket's name in a file system, opened with O_PATH.
+    if socket == 0 {
+        return 0;
+    }
+    let deny = |rule, number, errno| verdict::deny(who, rule, Hook::FileReceive, About::number(number), errno);
+    let Ok((sk, family, kind, protocol)) = parts(socket) else {
+        verdict::error(Hook::FileReceive);
+        return deny(Rule::SocketFamily, 0, EACCES);
+    };
+    if family == AF_UNIX {
+        return 0;
+    }
+    let number = event_number(family, protocol);
+    if let Some((rule, errno)) = refused(who, family, kind, protocol) {
+        return deny(rule, number, errno);
+    }
+    if hides_events(who, family, protocol) {
+        return deny(Rule::SocketFamily, number, EACCES);
+    }
+    // Only loopback is left of IPv4 here, and splice(2) asks nobody before Linux 6.5.
+    let inside = || loopback::stays_inside(sk, &Use::Received) == Ok(true);
+    if family == AF_INET && who.has(Rule::Network) && !inside() {
+        return deny(Rule::Network, number, EACCES);
+    }
+    0
+}
+
+/// The rule by which a socket that was left open at the container's first exec is denied; unix sockets are not for this
+/// function.
+#[inline(always)]
+pub fn left_open(who: &Judged, socket: u64) -> Result<Option<Rule>, i32> {
+    let (sk, family, kind, protocol) = parts(socket)?;
+    if let Some((rule, _)) = refused(who, family, kind, protocol) {
+        return Ok(Some(rule));
+    }
+    if hides_events(who, family, protocol) {
+        return Ok(Some(Rule::SocketFamily));
+    }
+    let outside = family == AF_INET && who.has(Rule::Network) && !loopback::stays_inside(sk, &Use::Received)?;
+    Ok(if outside { Some(Rule::Network) } else { None })
+}
+
+/// The `struct sock` of a socket, with its family, type and protocol.
+#[inline(always)]
+fn parts(socket: u64) -> Result<(u64, u32, u32, u32), i32> {
+    let sk: u64 = kernel::read(socket, &kernel::SOCKET_SK)?;
+    let number = |field| kernel::read::<u16>(sk, field).map(u32::from);
+    Ok((sk, number(&kernel::SOCK_FAMILY)?, number(&kernel::SOCK_TYPE)?, number(&kernel::SOCK_PROTOCOL)?))
+}
