@@ -194,12 +194,20 @@ fn detail(event: &Event, hook: Option<Hook>) -> String {
     }
     match hook {
         Some(Hook::Capable) => format!("capability {}", event.arg),
+        Some(Hook::KeyAlloc) => "request_key, which runs a program of the host".to_owned(),
+        Some(Hook::UringOverrideCreds) => "an io_uring personality".to_owned(),
+        Some(Hook::UringSqpoll) => "a polling thread of io_uring, with CAP_SYS_ADMIN".to_owned(),
+        Some(Hook::FileFcntl) => "F_SETOWN of a process outside".to_owned(),
+        Some(Hook::TaskFixSetgid) => format!("gid {}", event.arg),
+        Some(Hook::TaskPrlimit) => "limits of another process".to_owned(),
         Some(Hook::SbMount) => format!("mount flags {:#x}", event.arg),
         Some(Hook::SocketCreate) => format!("socket family {}", event.arg),
         Some(Hook::TaskKill) => format!("signal {}", event.arg),
         Some(Hook::Bpf) => format!("bpf command {}", event.arg),
         Some(Hook::LockedDown) => format!("lockdown reason {}", event.arg),
-        Some(Hook::TaskFixSetuid | Hook::BprmCredsFromFile) => format!("uid {}", event.arg),
+        // The group stands above the user (creds.rs).
+        Some(Hook::BprmCredsFromFile) if event.arg >> 32 != 0 => format!("gid {}", (event.arg >> 32) - 1),
+        Some(Hook::TaskFixSetuid | Hook::BprmCredsFromFile) => format!("uid {}", event.arg & 0xffff_ffff),
         Some(
             Hook::SocketConnect
             | Hook::SocketBind

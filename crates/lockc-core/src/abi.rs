@@ -86,6 +86,8 @@ pub const ENTRY_LOOPBACK: u32 = 4;
 pub const ENTRY_PROPAGATION: u32 = 8;
 /// [`ContainerEntry::flags`]: it runs on a kernel of its own, into which the host's programs cannot see.
 pub const ENTRY_SANDBOX: u32 = 16;
+/// [`ContainerEntry::flags`]: its policy admitted devices, sockets or directories of the host beyond its level.
+pub const ENTRY_POLICY_GRANTS: u32 = 128;
 
 /// Bytes of a container's id that are kept for messages.
 pub const ID_LEN: usize = 64;

@@ -24,7 +24,7 @@ use crate::{
     kernel::{self, Obj, follow, load},
     label,
     maps::GIVEN,
-    pseudo,
+    processes, pseudo,
     verdict::{self, About, EACCES, Judged},
 };
 
@@ -99,13 +99,15 @@ pub fn mmap_file(ctx: LsmContext) -> i32 {
 /// `int file_ioctl(struct file *file, unsigned int cmd, unsigned long arg)`
 #[lsm(hook = "file_ioctl")]
 pub fn file_ioctl(ctx: LsmContext) -> i32 {
-    judge_use(Obj(ctx.arg::<*const u8>(0)), ctx.arg(3), Hook::FileIoctl)
+    let verdict = judge_use(Obj(ctx.arg::<*const u8>(0)), ctx.arg(3), Hook::FileIoctl);
+    if verdict != 0 { verdict } else { processes::judge_ioctl(ctx.arg(1), Hook::FileIoctl) }
 }
 
 /// `int file_ioctl_compat(struct file *file, unsigned int cmd, unsigned long arg)`
 #[lsm(hook = "file_ioctl_compat")]
 pub fn file_ioctl_compat(ctx: LsmContext) -> i32 {
-    judge_use(Obj(ctx.arg::<*const u8>(0)), ctx.arg(3), Hook::FileIoctlCompat)
+    let verdict = judge_use(Obj(ctx.arg::<*const u8>(0)), ctx.arg(3), Hook::FileIoctlCompat);
+    if verdict != 0 { verdict } else { processes::judge_ioctl(ctx.arg(1), Hook::FileIoctlCompat) }
 }
 
 /// `int file_truncate(struct file *file)`

@@ -198,6 +198,7 @@ fn begin(invocation: &Invocation, start: &Start, environment: &Environment<'_>) 
         root_uid: given.root_uid,
         loopback: config.offline_loopback,
         sandboxed,
+        policy_grants: policy.grants_beyond_level(),
         policy: policy.name,
         origin: policy.origin,
         rootfs: given.rootfs,

@@ -28,7 +28,7 @@ hooks! {
     PathMkdir PathRmdir PathUnlink PathRename PathLink PathSymlink PathTruncate PathChmod PathChown PathChroot
     PathNotify InodeGetattr InodeSetattr InodeSetxattr InodeRemovexattr InodeGetxattr InodeListxattr InodeReadlink
     FileTruncate FileIoctlCompat InodeSetAcl InodeRemoveAcl InodeGetAcl InodeFileGetattr InodeFileSetattr
-    BpfMap
+    BpfMap UringOverrideCreds UringSqpoll TaskFixSetgid FileFcntl TaskPrlimit
 }
 
 impl Hook {

@@ -17,9 +17,9 @@ use super::{
 };
 use crate::{
     abi::{
-        ANY_MINOR, ContainerEntry, ContainerKey, ENTRY_DELETING, ENTRY_LOOPBACK, ENTRY_PROPAGATION, ENTRY_SANDBOX,
-        FileId, GIVEN_DEVICE, GIVEN_MOUNT, GIVEN_PROPAGATING, GIVEN_SOCKET, GivenKey, LABEL_SEEN, MAX_CONTAINERS,
-        STATE_IDENTIFY, Usage, device_id,
+        ANY_MINOR, ContainerEntry, ContainerKey, ENTRY_DELETING, ENTRY_LOOPBACK, ENTRY_POLICY_GRANTS,
+        ENTRY_PROPAGATION, ENTRY_SANDBOX, FileId, GIVEN_DEVICE, GIVEN_MOUNT, GIVEN_PROPAGATING, GIVEN_SOCKET, GivenKey,
+        LABEL_SEEN, MAX_CONTAINERS, STATE_IDENTIFY, Usage, device_id,
     },
     rules::{Level, RuleMask},
 };
@@ -49,6 +49,8 @@ pub struct NewContainer {
     pub loopback: bool,
     /// Whether it runs on a kernel of its own, so that no rule reaches it.
     pub sandboxed: bool,
+    /// Whether its policy admitted devices, sockets or directories of the host beyond its level.
+    pub policy_grants: bool,
     /// Name of the policy.
     pub policy: String,
     /// Where the level came from.
@@ -156,7 +158,8 @@ impl Registry {
             mode: new.mode,
             flags: if new.loopback { ENTRY_LOOPBACK } else { 0 }
                 | if new.propagating.is_empty() { 0 } else { ENTRY_PROPAGATION }
-                | if new.sandboxed { ENTRY_SANDBOX } else { 0 },
+                | if new.sandboxed { ENTRY_SANDBOX } else { 0 }
+                | if new.policy_grants { ENTRY_POLICY_GRANTS } else { 0 },
             rules: new.rules.0,
             capabilities: new.capabilities,
             root_uid: new.root_uid,

@@ -4,6 +4,7 @@
 //! A *way* (`thread`, `double-fork`, …) may stand before the attempt: it says by which kind of task it is made, and
 //! ways may be stacked: `lockc-probe double-fork thread list /sys/fs/ext4`.
 
+mod borrowed;
 mod files;
 mod mounts;
 mod paths;
@@ -47,6 +48,7 @@ fn attempt(args: &[&str]) -> io::Result<String> {
         sockets::attempt,
         surface::attempt,
         tasks::attempt,
+        borrowed::attempt,
     ];
     known.iter().find_map(|module| module(name, rest)).unwrap_or_else(|| Err(usage(&format!("{name} {rest:?}"))))
 }
