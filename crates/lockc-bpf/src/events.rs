@@ -197,7 +197,9 @@ fn detail(event: &Event, hook: Option<Hook>) -> String {
         Some(Hook::KeyAlloc) => "request_key, which runs a program of the host".to_owned(),
         Some(Hook::UringOverrideCreds) => "an io_uring personality".to_owned(),
         Some(Hook::UringSqpoll) => "a polling thread of io_uring, with CAP_SYS_ADMIN".to_owned(),
-        Some(Hook::FileFcntl) => "F_SETOWN of a process outside".to_owned(),
+        Some(Hook::FileFcntl | Hook::FileIoctl | Hook::FileIoctlCompat) if event.rule == Rule::Process as u32 => {
+            "a process outside as the owner of a file".to_owned()
+        }
         Some(Hook::TaskFixSetgid) => format!("gid {}", event.arg),
         Some(Hook::TaskPrlimit) => "limits of another process".to_owned(),
         Some(Hook::SbMount) => format!("mount flags {:#x}", event.arg),

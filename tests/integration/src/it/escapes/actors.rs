@@ -1,6 +1,6 @@
 //! What the kernel, or a program that it starts, does for a task with other rights than the task's: the second table of
-//! `docs/escapes.md`. Every user of `override_creds`, `call_usermodehelper` and `send_sig` in somebody's name that was found
-//! in Linux 6.1 to 7.2 has a row.
+//! `docs/escapes.md`. A row for each user of `override_creds`, `call_usermodehelper` and signals in somebody's name that is known
+//! in Linux 6.1 to 7.2; one that is missing is a fault of the table.
 
 /// One facility.
 pub struct Actor {
