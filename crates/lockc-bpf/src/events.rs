@@ -216,15 +216,25 @@ fn detail(event: &Event, hook: Option<Hook>) -> String {
     match hook {
         Some(Hook::TaskAlloc) => "a new process in another cgroup (CLONE_INTO_CGROUP)".to_owned(),
         Some(Hook::Capable) => format!("capability {}", event.arg),
+        Some(Hook::KeyAlloc) => "request_key, which runs a program of the host".to_owned(),
+        Some(Hook::UringOverrideCreds) => "an io_uring personality".to_owned(),
+        Some(Hook::UringSqpoll) => "a polling thread of io_uring, with CAP_SYS_ADMIN".to_owned(),
+        Some(Hook::FileFcntl | Hook::FileIoctl | Hook::FileIoctlCompat) if event.rule == Rule::Process as u32 => {
+            "a process outside as the owner of a file".to_owned()
+        }
+        Some(Hook::TaskFixSetgid) => format!("gid {}", event.arg),
+        Some(Hook::TaskPrlimit) => "limits of another process".to_owned(),
         Some(Hook::SbMount) => format!("mount flags {:#x}", event.arg),
         Some(Hook::TaskKill) => format!("signal {}", event.arg),
         Some(Hook::Bpf) => format!("bpf command {}", event.arg),
         Some(Hook::LockedDown) => format!("lockdown reason {}", event.arg),
-        Some(Hook::TaskFixSetuid | Hook::BprmCredsFromFile) => format!("uid {}", event.arg),
         Some(Hook::FileReceive) if event.rule == Rule::Files as u32 => String::new(),
         Some(Hook::SocketSetsockopt) if event.rule == Rule::Network as u32 => {
             format!("socket option {} of level {}", event.arg as u32, event.arg >> 32)
         }
+        // The group stands above the user (creds.rs).
+        Some(Hook::BprmCredsFromFile) if event.arg >> 32 != 0 => format!("gid {}", (event.arg >> 32) - 1),
+        Some(Hook::TaskFixSetuid | Hook::BprmCredsFromFile) => format!("uid {}", event.arg & 0xffff_ffff),
         Some(
             Hook::SocketCreate
             | Hook::SocketSetsockopt

@@ -120,6 +120,8 @@ pub const ENTRY_SANDBOX: u32 = 16;
 pub const ENTRY_HOOK_MOUNTS: u32 = 2048;
 /// [`ContainerEntry::flags`]: its runtime mounts its cgroup writable and lets it manage what is below.
 pub const ENTRY_CGROUPS: u32 = 512;
+/// [`ContainerEntry::flags`]: its policy admitted devices, sockets or directories of the host beyond its level.
+pub const ENTRY_POLICY_GRANTS: u32 = 128;
 
 /// Bytes of a container's id that are kept for messages.
 pub const ID_LEN: usize = 64;

@@ -126,4 +126,15 @@ fields! {
     MSG_CONTROL: "msghdr" "msg_control";
     MSG_CONTROLLEN: "msghdr" "msg_controllen";
     MSG_FLAGS: "msghdr" "msg_flags";
+    TASK_FLAGS: "task_struct" "flags";
+    CRED_BOUNDING: "cred" "cap_bset";
+    CRED_FSUID: "cred" "fsuid";
+    CRED_GID: "cred" "gid";
+    CRED_EGID: "cred" "egid";
+    CRED_SGID: "cred" "sgid";
+    CRED_FSGID: "cred" "fsgid";
+    TASK_PID_LINKS: "task_struct" "pid_links";
+    PID_TASKS: "pid" "tasks";
+    PROC_INODE_PID: "proc_inode" "pid";
+    PROC_INODE_INODE: "proc_inode" "vfs_inode";
 }

@@ -110,7 +110,7 @@ programs! {
     "settime" Settime "5.11" "the clock";
     "quotactl" Quotactl "5.11" "quotas";
     "quota_on" QuotaOn "5.11" "quotas";
-    "bprm_creds_from_file" BprmCredsFromFile "5.11" "set-uid programs and file capabilities";
+    "bprm_creds_from_file" BprmCredsFromFile "5.11" "set-uid and set-gid programs, file capabilities";
     "task_fix_setuid" TaskFixSetuid "5.11" "becoming root";
     "inode_init_security_anon" InodeInitSecurityAnon "5.12" "io_uring" loses "restricted cannot deny io_uring";
     "socket_connect" SocketConnect "5.11" "inherited sockets without network";
@@ -146,6 +146,13 @@ programs! {
     "inode_file_getattr" InodeFileGetattr "6.17" "file_getattr(2)" covered "the kernel has no such call";
     "inode_file_setattr" InodeFileSetattr "6.17" "file_setattr(2)" covered "the kernel has no such call";
     "socket_setsockopt" SocketSetsockopt "5.11" "socket options that lead out of 127.0.0.0/8; groups of the host's device events";
+    "uring_override_creds" UringOverrideCreds "5.16" "io_uring personalities that could be taken for the kernel's own credentials" loses "io_uring lets a container that has CAP_SYS_ADMIN use capabilities that its policy denies";
+    "uring_sqpoll" UringSqpoll "5.16" "polling threads of io_uring, likewise" loses "io_uring lets a container that has CAP_SYS_ADMIN use capabilities that its policy denies";
+    "task_fix_setgid" TaskFixSetgid "5.11" "becoming root's group";
+    "file_fcntl" FileFcntl "5.11" "F_SETOWN: signals to tasks outside";
+    "task_prlimit" TaskPrlimit "5.11" "reading limits of tasks outside";
+    "file_ioctl" FileIoctl "5.11" "FIOSETOWN: signals to tasks outside";
+    "file_ioctl_compat" FileIoctlCompat "6.8" "FIOSETOWN of 32-bit programs" loses "32-bit programs may have tasks outside signalled, where the PID namespace is the host's";
 }
 
 #[cfg(test)]

@@ -4,8 +4,9 @@
 //! |---|---|
 //! | capable | CAP_SYS_ADMIN: fsopen, fspick, fsmount, open_tree(CLONE), mount_setattr, unshare and setns of mount namespaces have no other hook (seen on 6.1 to 7.2); CAP_SYSLOG; CAP_DAC_READ_SEARCH; all that the container may not have |
 //! | userns_create | a new user namespace comes with every capability in it |
-//! | bprm_creds_from_file | set-uid programs and file capabilities, under `restricted` |
-//! | task_fix_setuid | becoming root, under `restricted` |
+//! | bprm_creds_from_file | set-uid and set-gid programs and file capabilities, under `restricted` |
+//! | task_fix_setuid, task_fix_setgid | becoming root or root's group, under `restricted` |
+//! | uring_override_creds, uring_sqpoll | credentials that io_uring keeps and uses later |
 
 use aya_ebpf::{macros::lsm, programs::LsmContext};
 use lockc_core::{abi::Hook, rules::Rule};
@@ -14,7 +15,7 @@ use crate::{
     files,
     kernel::{self, Obj, follow, load},
     kernel_log, label,
-    verdict::{self, About, EPERM},
+    verdict::{self, About, EPERM, Judged},
 };
 
 /// include/uapi/linux/capability.h
@@ -28,18 +29,92 @@ const KERNEL: u64 =
 /// `CAP_OPT_NOAUDIT`, include/linux/security.h (6.1): the caller only asks and fails silently.
 const CAP_OPT_NOAUDIT: u32 = 2;
 
+/// `PF_IO_WORKER`, include/linux/sched.h (5.12 to 7.2): a thread of io-wq or a polling thread of io_uring.
+const PF_IO_WORKER: u32 = 0x10;
+
 /// Whether these credentials are the kernel's own, in which it acts in the current task's name for a moment: overlayfs
-/// with the mounter's to write its layers, the firmware loader with init's.
+/// with the mounter's to write its layers, the firmware loader and the upcalls of file systems with init's.
 ///
-/// They are not the task's, and are those of the initial user namespace with CAP_SYS_ADMIN. io_uring overrides
-/// credentials too, but with those of a task of the same container, which has no such right unless its policy says so.
+/// They are in force instead of the task's, and are those of the initial user namespace with CAP_SYS_ADMIN. Credentials
+/// that are only asked about are never the kernel's: those of a file's opener (`file_ns_capable`) or of another task.
+///
+/// What else is in force instead of the task's comes from a task of the container, and has CAP_SYS_ADMIN only where the
+/// container does. io_uring is the one place where such credentials do something: a personality that could be taken for
+/// the kernel's is denied ([`uring_override_creds`]), a polling thread that could bring some too ([`uring_sqpoll`]). A worker
+/// uses those that a request was made with; its thread has at least their capabilities, because nothing but exec, which ends
+/// the ring, gives a task more. So what the thread could have itself is the container's there. access(2), core dumps and
+/// cgroup.procs use credentials of a task's or an opener's, and nothing that they do asks for a capability of `capable`.
 #[inline(always)]
 pub fn are_kernels_own(cred: Obj) -> bool {
-    if cred.addr() == follow(label::current(), &kernel::TASK_REAL_CRED).addr() {
+    let task = label::current();
+    let real = follow(task, &kernel::TASK_REAL_CRED);
+    if cred.addr() == real.addr() || cred.addr() != follow(task, &kernel::TASK_CRED).addr() || !may_administer(cred) {
         return false;
     }
+    if load::<u32>(task, &kernel::TASK_FLAGS) & PF_IO_WORKER == 0 {
+        return true;
+    }
+    let own = within_reach(real);
+    own >> CAP_SYS_ADMIN & 1 == 0 || within_reach(cred) & !own != 0
+}
+
+/// Whether the credentials have CAP_SYS_ADMIN in the initial user namespace.
+#[inline(always)]
+fn may_administer(cred: Obj) -> bool {
     let effective: u64 = load(cred, &kernel::CRED_EFFECTIVE);
     effective >> CAP_SYS_ADMIN & 1 != 0 && is_initial(follow(cred, &kernel::CRED_USER_NS))
+}
+
+/// The capabilities that a task with these credentials has or could get by an exec.
+#[inline(always)]
+fn within_reach(cred: Obj) -> u64 {
+    load::<u64>(cred, &kernel::CRED_PERMITTED) | load::<u64>(cred, &kernel::CRED_BOUNDING)
+}
+
+/// The rule under which credentials that could be taken for the kernel's are refused: the first that the container has of
+/// those that do not judge the kernel itself.
+#[inline(always)]
+fn borrowing(who: &Judged) -> Option<Rule> {
+    [Rule::Capability, Rule::Mount, Rule::Kernel, Rule::Files, Rule::Keyring].into_iter().find(|rule| who.has(*rule))
+}
+
+/// `int uring_override_creds(const struct cred *new)`: a request names a personality.
+#[lsm(hook = "uring_override_creds")]
+pub fn uring_override_creds(ctx: LsmContext) -> i32 {
+    let earlier: i32 = ctx.arg(1);
+    if earlier != 0 {
+        return earlier;
+    }
+    let Some(who) = verdict::confined() else {
+        return 0;
+    };
+    let new = Obj(ctx.arg::<*const u8>(0));
+    if new.addr() == follow(label::current(), &kernel::TASK_REAL_CRED).addr() || !may_administer(new) {
+        return 0;
+    }
+    match borrowing(&who) {
+        Some(rule) => verdict::deny(&who, rule, Hook::UringOverrideCreds, About::NOTHING, EPERM),
+        None => 0,
+    }
+}
+
+/// `int uring_sqpoll(void)`: the thread may be one that another thread of the process made with fewer capabilities.
+#[lsm(hook = "uring_sqpoll")]
+pub fn uring_sqpoll(ctx: LsmContext) -> i32 {
+    let earlier: i32 = ctx.arg(0);
+    if earlier != 0 {
+        return earlier;
+    }
+    let Some(who) = verdict::confined() else {
+        return 0;
+    };
+    if !may_administer(follow(label::current(), &kernel::TASK_CRED)) {
+        return 0;
+    }
+    match borrowing(&who) {
+        Some(rule) => verdict::deny(&who, rule, Hook::UringSqpoll, About::NOTHING, EPERM),
+        None => 0,
+    }
 }
 
 /// Whether the kernel works in the current task's name with its own credentials.
@@ -60,7 +135,7 @@ pub fn is_interpreter(file: Obj) -> bool {
         return false;
     }
     let cred = follow(file, &kernel::FILE_CRED);
-    cred.addr() != follow(label::current(), &kernel::TASK_CRED).addr() && are_kernels_own(cred)
+    cred.addr() != follow(label::current(), &kernel::TASK_CRED).addr() && may_administer(cred)
 }
 
 /// Whether the current task has CAP_BPF, or CAP_SYS_ADMIN which implies it, in the initial user namespace.
@@ -135,10 +210,15 @@ pub fn bprm_creds_from_file(ctx: LsmContext) -> i32 {
     let old = follow(label::current(), &kernel::TASK_CRED);
     let gained = load::<u64>(new, &kernel::CRED_PERMITTED) & !load::<u64>(old, &kernel::CRED_PERMITTED);
     let euid: u32 = load(new, &kernel::CRED_EUID);
-    if gained == 0 && euid == load::<u32>(old, &kernel::CRED_EUID) {
+    let egid: u32 = load(new, &kernel::CRED_EGID);
+    let other_group = egid != load::<u32>(old, &kernel::CRED_EGID);
+    if gained == 0 && euid == load::<u32>(old, &kernel::CRED_EUID) && !other_group {
         return 0;
     }
-    verdict::deny(&who, Rule::Privilege, Hook::BprmCredsFromFile, About::number(u64::from(euid)), EPERM)
+    // For the event: the user, and the group plus one where it is another.
+    let group = if other_group { u64::from(egid) + 1 } else { 0 };
+    let about = About::number(u64::from(euid) | group << 32);
+    verdict::deny(&who, Rule::Privilege, Hook::BprmCredsFromFile, about, EPERM)
 }
 
 /// `int task_fix_setuid(struct cred *new, const struct cred *old, int flags)`
@@ -159,10 +239,41 @@ pub fn task_fix_setuid(ctx: LsmContext) -> i32 {
     verdict::deny(&who, Rule::Privilege, Hook::TaskFixSetuid, About::number(u64::from(root)), EPERM)
 }
 
+/// `int task_fix_setgid(struct cred *new, const struct cred *old, int flags)`: only a holder of CAP_SETGID gets a group that
+/// is none of its own.
+#[lsm(hook = "task_fix_setgid")]
+pub fn task_fix_setgid(ctx: LsmContext) -> i32 {
+    let earlier: i32 = ctx.arg(3);
+    if earlier != 0 {
+        return earlier;
+    }
+    let Some(who) = verdict::judged(Rule::Privilege) else {
+        return 0;
+    };
+    // Engines map users and groups alike (/etc/subuid, /etc/subgid); where they do not, a group that is not root's on the
+    // host is no gain.
+    let root = who.entry.map_or(0, |entry| entry.root_uid);
+    let becomes_root = is_roots_group(Obj(ctx.arg::<*const u8>(0)), root);
+    if !becomes_root || is_roots_group(Obj(ctx.arg::<*const u8>(1)), root) {
+        return 0;
+    }
+    verdict::deny(&who, Rule::Privilege, Hook::TaskFixSetgid, About::number(u64::from(root)), EPERM)
+}
+
+/// Whether any of the group ids is that of the container's root.
+#[inline(always)]
+fn is_roots_group(cred: Obj, root: u32) -> bool {
+    load::<u32>(cred, &kernel::CRED_GID) == root
+        || load::<u32>(cred, &kernel::CRED_EGID) == root
+        || load::<u32>(cred, &kernel::CRED_SGID) == root
+        || load::<u32>(cred, &kernel::CRED_FSGID) == root
+}
+
 /// Whether any of the user ids is the container's root.
 #[inline(always)]
 fn is_root(cred: Obj, root: u32) -> bool {
     load::<u32>(cred, &kernel::CRED_UID) == root
         || load::<u32>(cred, &kernel::CRED_EUID) == root
         || load::<u32>(cred, &kernel::CRED_SUID) == root
+        || load::<u32>(cred, &kernel::CRED_FSUID) == root
 }

@@ -2,7 +2,7 @@
 //!
 //! | hook | what for |
 //! |---|---|
-//! | key_alloc | a key belongs to the container whose task, or whose runtime, creates it |
+//! | key_alloc | a key belongs to the container whose task, or whose runtime, creates it; no upcall for a confined task |
 //! | key_permission | every use of a key by its number or through a keyring |
 //!
 //! The map knows a key by its address. An address that is used again is the new creator's, because key_alloc sees every
@@ -19,8 +19,11 @@ use crate::{
     kernel::{self, Obj},
     label,
     maps::KEYS,
-    verdict::{self, About, EACCES},
+    verdict::{self, About, EACCES, Judged},
 };
+
+/// include/uapi/asm-generic/errno.h: what request_key(2) returns where the host has no program to ask.
+const ENOKEY: i32 = 126;
 
 /// `KEY_ALLOC_UID_KEYRING`, include/linux/key.h (6.1): the keyring of a user, whoever makes the kernel create it.
 const UID_KEYRING: u64 = 0x10;
@@ -49,6 +52,15 @@ fn first<const N: usize>(of: u64, field: &u64) -> Result<[u8; N], i32> {
     unsafe { bpf_probe_read_kernel(text as *const [u8; N]) }
 }
 
+/// Whether the kernel allocates the key to hand a request to a program in user space: to the host's `/sbin/request-key`
+/// as root, or to a cache of its own file systems. security/keys/request_key_auth.c (5.11 to 7.2): every upcall begins
+/// with a key of this type.
+#[inline(always)]
+fn is_upcall(key: u64) -> bool {
+    const NAME: [u8; 16] = *b".request_key_aut";
+    kernel::read::<u64>(key, &kernel::KEY_TYPE).and_then(|kind| first(kind, &kernel::KEY_TYPE_NAME)) == Ok(NAME)
+}
+
 /// `int key_alloc(struct key *key, const struct cred *cred, unsigned long flags)`
 #[lsm(hook = "key_alloc")]
 pub fn key_alloc(ctx: LsmContext) -> i32 {
@@ -61,6 +73,14 @@ pub fn key_alloc(ctx: LsmContext) -> i32 {
     // SAFETY: null or a live cell of the storage.
     let label = unsafe { label::of(label::current()).as_ref() };
     match label {
+        // Where the kernel asks with credentials of its own (NFS id mapping, names of CIFS and AFS servers), the file
+        // system that the host mounted decides what is asked, not the container.
+        Some(label) if label::is_confined(label) && is_upcall(address) && !creds::kernel_at_work() => {
+            let who = Judged::of(label.key);
+            if who.has(Rule::Keyring) {
+                return verdict::deny(&who, Rule::Keyring, Hook::KeyAlloc, About::NOTHING, ENOKEY);
+            }
+        }
         Some(label) if flags & UID_KEYRING == 0 => {
             if KEYS.insert(address, label.key, 0).is_err() {
                 verdict::error(Hook::KeyAlloc);

@@ -5,25 +5,40 @@
 //! |---|---|
 //! | ptrace_access_check | ptrace, process_vm_*, pidfd_getfd, kcmp, and reads of /proc/<pid>/{mem,environ,root,cwd,fd,ns,…} |
 //! | task_kill | signals |
+//! | file_fcntl, (file_ioctl) | F_SETOWN and its like: signals that the kernel sends later, whoever causes them |
+//! | task_prlimit | reading the limits of other processes |
 //! | task_setrlimit, task_setscheduler, task_setnice, task_setioprio, task_movememory | what changes how a task runs |
 //!
 //! A task in setup is out of reach too: it holds the runtime's descriptors inside of the container's namespaces.
 
-use aya_ebpf::{macros::lsm, programs::LsmContext};
+use aya_ebpf::{helpers::bpf_get_current_pid_tgid, macros::lsm, programs::LsmContext};
 use lockc_core::{
-    abi::{ContainerKey, Hook},
+    abi::{
+        ContainerEntry, ContainerKey, ENTRY_GUARD, ENTRY_LOOPBACK, ENTRY_POLICY_GRANTS, ENTRY_PROPAGATION,
+        ENTRY_SANDBOX, Hook, MODE_AUDIT, POLICY_LEN,
+    },
     rules::{Rule, RuleMask},
 };
 
 use crate::{
+    files,
     kernel::{self, Obj},
     label,
     verdict::{self, About, EPERM, Judged},
 };
 
 /// include/linux/ptrace.h
-const PTRACE_MODE_ATTACH: u32 = 2;
 const PTRACE_MODE_NOAUDIT: u32 = 4;
+
+/// include/uapi/asm-generic/fcntl.h
+const F_SETOWN: u32 = 8;
+const F_SETOWN_EX: u32 = 15;
+/// include/uapi/asm-generic/sockios.h
+const FIOSETOWN: u32 = 0x8901;
+const SIOCSPGRP: u32 = 0x8902;
+
+/// `LSM_PRLIMIT_READ`, include/linux/lsm_hooks.h: the old limits are read and no new ones set.
+const PRLIMIT_READ_ONLY: u32 = 1;
 
 /// Bytes of `struct upid`: a number and a pointer (include/linux/pid.h; the same from 5.11 to 7.2).
 const UPID_SIZE: u64 = 16;
@@ -48,21 +63,41 @@ fn pid_namespace(task: Obj) -> u64 {
 /// What a task wants of another.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Reach {
-    /// To see, signal or schedule it.
+    /// To signal or schedule it.
     Touch,
-    /// To act as it: its memory, its descriptors.
+    /// To act as it, or to read what is its own: its memory, its descriptors, its environment.
     Become,
 }
 
 /// Whether the tasks of another container may do nothing that those of this one may not.
 #[inline(always)]
 fn is_no_looser(who: &Judged, other: ContainerKey) -> bool {
-    match (who.entry, verdict::entry(other)) {
-        (Some(own), Some(other)) => {
-            RuleMask(other.rules).covers(RuleMask(own.rules)) && other.capabilities & !own.capabilities == 0
-        }
-        _ => false,
+    let (Some(own), Some(other)) = (who.entry, verdict::entry(other)) else {
+        return false;
+    };
+    // Its denials are only reported: it may do everything.
+    if other.mode == MODE_AUDIT && own.mode != MODE_AUDIT {
+        return false;
     }
+    // The loopback addresses are an exception of the rule `network`.
+    let loosening = if RuleMask(own.rules).has(Rule::Network) { LOOSENING | ENTRY_LOOPBACK } else { LOOSENING };
+    RuleMask(other.rules).covers(RuleMask(own.rules))
+        && other.capabilities & !own.capabilities == 0
+        && other.flags & !own.flags & loosening == 0
+        && (other.reads == 0 || other.reads == own.reads)
+        && (other.flags & GRANTS == 0 || is_same_policy(own, other))
+}
+
+/// Flags of an entry that let a container do more.
+const LOOSENING: u32 = ENTRY_GUARD | ENTRY_SANDBOX;
+
+/// Flags of an entry whose container has something of the host's that is comparable only under the same policy.
+const GRANTS: u32 = ENTRY_POLICY_GRANTS | ENTRY_PROPAGATION;
+
+#[inline(always)]
+fn is_same_policy(one: &ContainerEntry, other: &ContainerEntry) -> bool {
+    // A name that fills its field may have been cut.
+    one.policy[POLICY_LEN - 1] == 0 && one.level == other.level && one.policy == other.policy
 }
 
 /// Whether a task is within reach.
@@ -107,8 +142,8 @@ pub fn ptrace_access_check(ctx: LsmContext) -> i32 {
         return 0;
     };
     let mode: u32 = ctx.arg(1);
-    let how = if mode & PTRACE_MODE_ATTACH != 0 { Reach::Become } else { Reach::Touch };
-    if reaches(&who, Obj(ctx.arg::<*const u8>(0)), how) {
+    // Reading counts too: the kernel asks no more than that for the links in /proc/N/fd, which open what they lead to.
+    if reaches(&who, Obj(ctx.arg::<*const u8>(0)), Reach::Become) {
         return 0;
     }
     if mode & PTRACE_MODE_NOAUDIT != 0 {
@@ -153,4 +188,101 @@ pub fn task_setioprio(ctx: LsmContext) -> i32 {
 #[lsm(hook = "task_movememory")]
 pub fn task_movememory(ctx: LsmContext) -> i32 {
     judge(Obj(ctx.arg::<*const u8>(0)), ctx.arg(1), Hook::TaskMovememory, 0)
+}
+
+/// Judges who is to get the signals of a file. The kernel sends them later, in no task's name, so that only the number that
+/// is written tells: in a PID namespace of its own that is a task in it, in the host's it must be the caller.
+#[inline(always)]
+fn judge_owner(earlier: i32, hook: Hook, owner: Option<i32>) -> i32 {
+    if earlier != 0 {
+        return earlier;
+    }
+    let Some(who) = verdict::judged(Rule::Process) else {
+        return 0;
+    };
+    let own = (bpf_get_current_pid_tgid() >> 32) as i32;
+    // A negative number is that of a process group: its own, if it leads one.
+    let is_own = owner.is_some_and(|owner| owner == 0 || owner == own || owner == -own);
+    if is_own || pid_namespace(label::current()) != 0 {
+        return 0;
+    }
+    verdict::deny(&who, Rule::Process, hook, About::number(owner.unwrap_or(0) as u64), EPERM)
+}
+
+/// `int file_fcntl(struct file *file, unsigned int cmd, unsigned long arg)`
+#[lsm(hook = "file_fcntl")]
+pub fn file_fcntl(ctx: LsmContext) -> i32 {
+    let arg: u64 = ctx.arg(2);
+    match ctx.arg::<u32>(1) {
+        F_SETOWN => judge_owner(ctx.arg(3), Hook::FileFcntl, Some(arg as i32)),
+        // The owner is in the caller's memory, where another thread may change it after this look.
+        F_SETOWN_EX => judge_owner(ctx.arg(3), Hook::FileFcntl, None),
+        _ => ctx.arg(3),
+    }
+}
+
+/// Judges the ioctls of sockets that do what F_SETOWN does; the owner is in the caller's memory too.
+#[inline(always)]
+fn judge_ioctl(command: u32, earlier: i32, hook: Hook) -> i32 {
+    if earlier == 0 && matches!(command, FIOSETOWN | SIOCSPGRP) { judge_owner(0, hook, None) } else { earlier }
+}
+
+/// `int file_ioctl(struct file *file, unsigned int cmd, unsigned long arg)`
+#[lsm(hook = "file_ioctl")]
+pub fn file_ioctl(ctx: LsmContext) -> i32 {
+    judge_ioctl(ctx.arg(1), ctx.arg(3), Hook::FileIoctl)
+}
+
+/// `int file_ioctl_compat(struct file *file, unsigned int cmd, unsigned long arg)`
+#[lsm(hook = "file_ioctl_compat")]
+pub fn file_ioctl_compat(ctx: LsmContext) -> i32 {
+    judge_ioctl(ctx.arg(1), ctx.arg(3), Hook::FileIoctlCompat)
+}
+
+/// `int task_prlimit(const struct cred *cred, const struct cred *tcred, unsigned int flags)`: the kernel tells the other's
+/// credentials and not the task. Whoever sets limits is judged in task_setrlimit; reading those of another process is denied
+/// in the host's PID namespace. Threads share their credentials unless one has changed them.
+#[lsm(hook = "task_prlimit")]
+pub fn task_prlimit(ctx: LsmContext) -> i32 {
+    let earlier: i32 = ctx.arg(3);
+    if earlier != 0 || ctx.arg::<u32>(2) != PRLIMIT_READ_ONLY {
+        return earlier;
+    }
+    let Some(who) = verdict::judged(Rule::Process) else {
+        return 0;
+    };
+    if ctx.arg::<u64>(0) == ctx.arg::<u64>(1) || pid_namespace(label::current()) != 0 {
+        return 0;
+    }
+    verdict::deny(&who, Rule::Process, Hook::TaskPrlimit, About::NOTHING, EPERM)
+}
+
+/// Whether the entries below a directory /proc/N are those of a task that this one may touch: one in its PID namespace, or
+/// (in the host's, or through a procfs that is not its own) one in its mount namespace.
+#[inline(always)]
+pub fn is_neighbours(directory: u64) -> Result<bool, i32> {
+    let inode: u64 = kernel::read(directory, &kernel::DENTRY_INODE)?;
+    // `struct proc_inode` embeds the inode.
+    let proc_inode = inode.wrapping_sub(kernel::offset(&kernel::PROC_INODE_INODE) as u64);
+    let pid: u64 = kernel::read(proc_inode, &kernel::PROC_INODE_PID)?;
+    let own: u64 = kernel::read(label::current().addr(), &kernel::TASK_THREAD_PID)?;
+    if pid == own {
+        return Ok(true);
+    }
+    let level: u32 = kernel::read(own, &kernel::PID_LEVEL)?;
+    if level != 0 && kernel::read::<u32>(pid, &kernel::PID_LEVEL)? >= level {
+        let number = kernel::offset(&kernel::PID_NUMBERS) as u64 + u64::from(level) * UPID_SIZE;
+        if kernel::read::<u64>(pid + number, &kernel::UPID_NS)? == kernel::read::<u64>(own + number, &kernel::UPID_NS)?
+        {
+            return Ok(true);
+        }
+    }
+    // PIDTYPE_PID is the first of the lists and of the links (include/linux/pid_types.h).
+    let link: u64 = kernel::read(pid, &kernel::PID_TASKS)?;
+    if link == 0 {
+        return Ok(false);
+    }
+    let task = link.wrapping_sub(kernel::offset(&kernel::TASK_PID_LINKS) as u64);
+    let nsproxy: u64 = kernel::read(task, &kernel::TASK_NSPROXY)?;
+    Ok(nsproxy != 0 && kernel::read::<u64>(nsproxy, &kernel::NSPROXY_MNT_NS)? == files::own_mount_ns())
 }

@@ -13,7 +13,7 @@
 //! entries of a directory by name, at most three levels deep. What a policy lets its containers read beyond it stands in
 //! the map `reads`, one set of names for all containers that may read the same. What is in neither is denied.
 
-use aya_ebpf::helpers::generated::bpf_probe_read_kernel_str;
+use aya_ebpf::helpers::{bpf_probe_read_kernel, generated::bpf_probe_read_kernel_str};
 use lockc_core::{
     abi::{
         Hook, NAME_LEN, NAME_READ, NAME_SUBTREE, NAME_WRITE, NODE_PROC, NODE_SYS, NameKey, NameRule, READ_DEPTH,
@@ -26,6 +26,7 @@ use crate::{
     cgroups, files,
     kernel::{self, Obj, follow, load},
     maps::{NAMES, READS},
+    processes,
     verdict::{self, About, EACCES, Judged},
 };
 
@@ -246,8 +247,7 @@ fn in_table(top: &[u64; READ_DEPTH], root: u32, need: u32) -> bool {
         return false;
     }
     if root == NODE_PROC && key.name[0].is_ascii_digit() {
-        // /proc/<pid>: which tasks' is judged where the kernel asks for ptrace access.
-        return true;
+        return need == LOOK || in_task(top, need == NAME_WRITE);
     }
     let rule = look_up(&key);
     if top[1] == 0 {
@@ -274,6 +274,41 @@ fn in_table(top: &[u64; READ_DEPTH], root: u32, need: u32) -> bool {
     }
     let (above, rule) = (rule, look_up(&key));
     if rule.flags == 0 { below(above, need) } else { lets(rule, need) }
+}
+
+/// Whether an entry below /proc/N may be opened: `top` begins with that directory. Most of what tells of a task's own
+/// (memory, descriptors, environment) is judged where the kernel asks for ptrace access. The rest may be read of every task
+/// in sight, as ps does, but for what tells of its namespaces; it is written only of tasks within reach.
+#[inline(never)]
+fn in_task(top: &[u64; READ_DEPTH], writes: bool) -> bool {
+    if !writes {
+        let Ok(name) = below_task(top[1]).and_then(|name| if name == *b"task" { below_task(top[3]) } else { Ok(name) })
+        else {
+            return false;
+        };
+        // net, mounts, mountinfo, mountstats, limits.
+        if !matches!(&name, b"net\0" | b"moun" | b"limi") {
+            return true;
+        }
+    }
+    match processes::is_neighbours(top[0]) {
+        Ok(within) => within,
+        Err(_) => {
+            verdict::error(Hook::FileOpen);
+            false
+        }
+    }
+}
+
+/// The first bytes of a name; zeros where there is none.
+#[inline(always)]
+fn below_task(dentry: u64) -> Result<[u8; 4], i32> {
+    if dentry == 0 {
+        return Ok([0; 4]);
+    }
+    let name: u64 = kernel::read(dentry, &kernel::DENTRY_NAME)?;
+    // SAFETY: the helper checks the address; a name's buffer is longer than this.
+    unsafe { bpf_probe_read_kernel(name as *const [u8; 4]) }
 }
 
 /// Whether the policy of the container lets it read the file, or a directory above it; with `look`, also whether the

@@ -199,6 +199,7 @@ fn begin(invocation: &Invocation, start: &Start, environment: &Environment<'_>) 
         loopback: config.offline_loopback,
         sandboxed,
         hook_mounts: policy.more.hook_mounts,
+        policy_grants: policy.grants_beyond_level(),
         policy: policy.name,
         origin: policy.origin,
         rootfs: given.rootfs,

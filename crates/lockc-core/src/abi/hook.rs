@@ -28,7 +28,8 @@ hooks! {
     PathMkdir PathRmdir PathUnlink PathRename PathLink PathSymlink PathTruncate PathChmod PathChown PathChroot
     PathNotify InodeGetattr InodeSetattr InodeSetxattr InodeRemovexattr InodeGetxattr InodeListxattr InodeReadlink
     InodeSetAcl InodeRemoveAcl InodeGetAcl InodeFileGetattr InodeFileSetattr
-    BpfMap FileMprotect InodeFreeSecurity SocketSetsockopt
+    BpfMap FileMprotect InodeFreeSecurity SocketSetsockopt UringOverrideCreds UringSqpoll TaskFixSetgid FileFcntl TaskPrlimit
+    FileIoctl FileIoctlCompat
 }
 
 impl Hook {

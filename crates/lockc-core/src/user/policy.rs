@@ -87,6 +87,16 @@ impl Policy {
         }
     }
 
+    /// Whether it admits directories, sockets or devices of the host that its level does not: what a container gets by that
+    /// cannot be compared with what another policy gives.
+    pub fn grants_beyond_level(&self) -> bool {
+        const HOSTS: [Control; 5] =
+            [Control::HostMounts, Control::HostSockets, Control::MountTypes, Control::Devices, Control::Rootfs];
+        let more = &self.more;
+        HOSTS.into_iter().any(|control| self.strength(control) == Strength::Off)
+            || !(more.mounts.is_empty() && more.sockets.is_empty() && more.devices.is_empty())
+    }
+
     /// Whether nothing is allowed here that `other` refuses or denies.
     pub fn at_least_as_strict_as(&self, other: &Self) -> bool {
         // What is only reported is allowed, so that it is as strict only as what forbids nothing.

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     abi::{
         ANSWER_GRANTED, ANSWER_OWN_ROOT, ANY_MINOR, ContainerEntry, ContainerKey, ENTRY_CGROUPS, ENTRY_DELETING, ENTRY_HOOK_MOUNTS,
-        ENTRY_LOOPBACK, ENTRY_PROPAGATION, ENTRY_SANDBOX, GRANT_DEVICE, GRANT_PROGRAM, GrantKey, MAX_CONTAINERS, ProgramKey, Usage,
+        ENTRY_LOOPBACK, ENTRY_POLICY_GRANTS, ENTRY_PROPAGATION, ENTRY_SANDBOX, GRANT_DEVICE, GRANT_PROGRAM, GrantKey, MAX_CONTAINERS, ProgramKey, Usage,
     },
     rules::{Level, RuleMask},
 };
@@ -47,6 +47,8 @@ pub struct NewContainer {
     pub sandboxed: bool,
     /// Whether what root's own hooks mount into it counts as granted.
     pub hook_mounts: bool,
+    /// Whether its policy admitted devices, sockets or directories of the host beyond its level.
+    pub policy_grants: bool,
     /// Name of the policy.
     pub policy: String,
     /// Where the level came from.
@@ -197,7 +199,8 @@ impl Registry {
                 | flag(!new.propagating.is_empty(), ENTRY_PROPAGATION)
                 | flag(new.sandboxed, ENTRY_SANDBOX)
                 | flag(new.hook_mounts, ENTRY_HOOK_MOUNTS)
-                | flag(new.cgroups, ENTRY_CGROUPS),
+                | flag(new.cgroups, ENTRY_CGROUPS)
+                | flag(new.policy_grants, ENTRY_POLICY_GRANTS),
             rules: new.rules.0,
             capabilities: new.capabilities,
             root_uid: new.root_uid,

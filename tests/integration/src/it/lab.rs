@@ -56,6 +56,10 @@ impl Lab {
             "cd {SECRETS}; touch renamed; ln -sf key link; for n in 1 2 3 4 5 6 7 8 9; do touch file-$n; mkdir -p folder-$n; \
              lockc-probe setxattr key user.lockc-$n; done; lockc-probe setxattr key"
         ))?;
+        // As hosts with NFS or CIFS have it; this one answers every request.
+        command::sh(
+            "printf '#!/bin/sh\nexec /usr/local/bin/lockc-probe answer-key \"$2\"\n' > /sbin/request-key; chmod 755 /sbin/request-key",
+        )?;
         // A hierarchy of version 1 without controllers, as hosts with old software have.
         command::sh(
             "mkdir -p /srv/lockc-it/cgroup1; mountpoint -q /srv/lockc-it/cgroup1 || mount -t cgroup -o none,name=lockc-it cgroup /srv/lockc-it/cgroup1",

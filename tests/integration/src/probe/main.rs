@@ -5,6 +5,7 @@
 //! ways may be stacked: `lockc-probe double-fork thread list /sys/fs/ext4`.
 
 mod bench;
+mod borrowed;
 mod files;
 mod mounts;
 mod network;
@@ -59,6 +60,7 @@ fn attempt(args: &[&str]) -> io::Result<String> {
         sockets::attempt,
         surface::attempt,
         tasks::attempt,
+        borrowed::attempt,
     ];
     known.iter().find_map(|module| module(name, rest)).unwrap_or_else(|| Err(usage(&format!("{name} {rest:?}"))))
 }

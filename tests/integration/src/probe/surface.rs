@@ -26,7 +26,10 @@ pub fn attempt(name: &str, args: &[&str]) -> Option<io::Result<String>> {
         ("is-root", []) => Err(io::Error::from_raw_os_error(libc::EPERM)),
         ("has-capability", [number]) => has_capability(number),
         ("give-capability", [path, number]) => give_capability(path, number),
-        ("regain-root", [uid]) => regain_root(uid),
+        ("regain-root", [uid]) => {
+            give_root_up(uid).and_then(|()| sys::call(libc::SYS_setuid, &[0])).map(|_| "root again".into())
+        }
+        ("regain-fsuid", [uid]) => give_root_up(uid).and_then(|()| crate::attempt(&["set-fsuid", "0"])),
         _ => return None,
     })
 }
@@ -140,8 +143,8 @@ fn give_capability(path: &str, wanted: &str) -> io::Result<String> {
     sys::call(libc::SYS_setxattr, &args).map(|_| "given".into())
 }
 
-/// Gives root up for `uid` but keeps its capabilities, then takes it back with one of them.
-fn regain_root(uid: &str) -> io::Result<String> {
+/// Gives root up for `uid` but keeps the capability that takes it back.
+fn give_root_up(uid: &str) -> io::Result<()> {
     const VERSION_3: u32 = 0x2008_0522;
     const SETUID: u32 = 1 << 7;
     let uid = number(uid)?;
@@ -149,6 +152,5 @@ fn regain_root(uid: &str) -> io::Result<String> {
     sys::call(libc::SYS_setresuid, &[uid, uid, uid])?;
     let header = [VERSION_3, 0];
     let data = [SETUID, SETUID, 0, 0, 0, 0];
-    sys::call(libc::SYS_capset, &[header.as_ptr() as usize, data.as_ptr() as usize])?;
-    sys::call(libc::SYS_setuid, &[0]).map(|_| "root again".into())
+    sys::call(libc::SYS_capset, &[header.as_ptr() as usize, data.as_ptr() as usize]).map(|_| ())
 }

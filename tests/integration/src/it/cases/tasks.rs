@@ -5,6 +5,7 @@ use libc::{EACCES, EPERM};
 
 use super::{Row, Test, both, denied, row, same, works};
 use crate::bundle::Bundle;
+use crate::check::Works;
 use crate::command;
 use crate::lab::Lab;
 use crate::launch::{self, By, Running, Runtime};
@@ -65,10 +66,76 @@ pub const ROWS: &[Row] = &[
     row("tasks/affinity-host", changed(&["affinity", "{victim}"])),
     row("tasks/nice-host", changed(&["nice", "{victim}"])),
     row("tasks/ionice-host", changed(&["ionice", "{victim}"])),
+    row("tasks/owner-self", works(&["/probe", "set-owner", "self", "fcntl"], same)),
+    row("tasks/owner-group", works(&["/probe", "setsid", "set-owner", "self", "fcntl-group"], same)),
+    // In a PID namespace of its own every number is that of a task in it.
+    row("tasks/owner-extended-self", works(&["/probe", "set-owner", "self", "fcntl-ex"], same)),
+    row("tasks/owner-ioctl-self", works(&["/probe", "set-owner", "self", "ioctl"], same)),
+    row("tasks/own-files", works(&["sh", "-c", OWN_FILES], same)),
+    row("tasks/host-pids", Test::Works(Works { args: &["sh", "-c", OWN_FILES], give: host_pids, policy: "test" })),
+    row(
+        "tasks/owner-self-host-pids",
+        Test::Works(Works { args: &["/probe", "set-owner", "self", "fcntl"], give: host_pids, policy: "test" }),
+    ),
+    row("tasks/shared-pids", Test::Code(shared_pids)),
     row("tasks/kill-thread", on_host(&["thread", "kill", "{victim}", "0"])),
     row("tasks/ptrace-own", works(&["/probe", "own-child"], same)),
     row("tasks/many-at-once", works(&["sh", "-c", "for i in $(seq 60); do sleep 2 & done; wait"], same)),
 ];
+
+/// A task's own entries in procfs, those of another task of the container, and ps and top.
+const OWN_FILES: &str = "echo 7 > /proc/self/oom_score_adj && cat /proc/self/net/unix /proc/net/unix /proc/mounts > /dev/null && \
+    cat /proc/thread-self/limits > /dev/null && sleep 5 & sleep 1; \
+    echo 9 > /proc/$!/oom_score_adj && cat /proc/$!/mountinfo /proc/$!/net/dev /proc/$!/task/$!/limits > /dev/null && kill $! && \
+    ps > /dev/null && top -b -n 1 > /dev/null && cat /proc/1/stat /proc/1/status /proc/1/cmdline > /dev/null";
+
+/// Containers that share a PID namespace: one takes over another only where that one may do no more.
+fn shared_pids(lab: &mut Lab, _: Runtime) -> Result<String> {
+    if lab.plain {
+        return Ok("nothing to prove without lockc".into());
+    }
+    // The one that is there, the one that joins, and whether the second may act as the first.
+    let pairs = [
+        ("baseline", "baseline", true),
+        ("audited", "baseline", false),
+        ("privileged", "baseline", false),
+        ("test", "baseline", false),
+        ("devices", "test", false),
+        ("devices", "devices", true),
+        ("restricted", "baseline", true),
+        ("baseline", "restricted", false),
+        ("reads-dmi", "test", false),
+        ("reads-dmi", "reads-dmi", true),
+        ("test", "reads-dmi", true),
+        ("offline", "baseline", true),
+        ("baseline", "offline", false),
+    ];
+    let user = |bundle: Bundle, policy: &str| if policy == "restricted" { bundle.user(1000) } else { bundle };
+    for (theirs, own, may) in pairs {
+        // Equal users and capabilities, so that the kernel itself lets the second trace the first.
+        let as_user =
+            |bundle: Bundle| if [theirs, own].contains(&"restricted") { user(bundle, "restricted") } else { bundle };
+        let first = Running::start(By::Lockc(theirs), &as_user(Bundle::new(&["sleep", "1000"])))
+            .with_context(|| format!("{theirs} does not start"))?;
+        let path = format!("/proc/{}/ns/pid", first.pid);
+        for args in [&["ptrace", "1"][..], &["vm-read", "1"], &["read", "/proc/1/environ"], &["list", "/proc/1/fd"]] {
+            lab.forget_events()?;
+            let attempt = launch::attempt(By::Lockc(own), &as_user(Bundle::probe(args)).join("pid", &path))?;
+            if attempt.ok != may {
+                bail!("{args:?} by {own} at {theirs}: {attempt:?}");
+            }
+            if !may {
+                lab.expect_event("process").with_context(|| format!("{args:?} by {own} at {theirs}"))?;
+            }
+        }
+        // Signals stay possible: whoever runs them lets them see each other.
+        let attempt = launch::attempt(By::Lockc(own), &as_user(Bundle::probe(&["kill", "1", "0"])).join("pid", &path))?;
+        if !attempt.ok {
+            bail!("a signal by {own} to {theirs}: {attempt:?}");
+        }
+    }
+    Ok(format!("{} pairs", pairs.len()))
+}
 
 /// The issue's number; the confinement holds after it, and the kernel's count of tasks is right again.
 fn storm(lab: &mut Lab, runtime: Runtime) -> Result<String> {

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::actors::ACTORS;
 use super::{Stopped, all};
 
 const HEAD: &str = "# Escapes
@@ -16,6 +17,15 @@ everything works. A kernel that lacks a call is counted as skipped there, and sa
 
 | technique | reference | refused before it starts | denied by the kernel's rule | baseline | restricted | offline |
 |---|---|---|---|---|---|---|
+";
+
+const ACTORS_HEAD: &str = "
+## Acting in a task's name
+
+What the kernel, or a program that it starts, does for a task with other rights than the task's.
+
+| facility | with whose rights | decision |
+|---|---|---|
 ";
 
 /// The page.
@@ -37,6 +47,10 @@ pub fn markdown() -> String {
             technique.rule,
             cells.join(" | ")
         );
+    }
+    text.push_str(ACTORS_HEAD);
+    for actor in ACTORS {
+        let _ = writeln!(text, "| {} | {} | {} |", actor.facility, actor.rights, actor.decision);
     }
     text
 }

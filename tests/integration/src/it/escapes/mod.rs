@@ -4,6 +4,7 @@
 //! more under a policy that extends the level and admits everything, so that a cell shows both. A cell that is not what
 //! the table claims fails the case.
 
+mod actors;
 pub mod docs;
 mod ordinary;
 mod privileged;

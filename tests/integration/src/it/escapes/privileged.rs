@@ -78,6 +78,11 @@ const fn mount(name: &'static str, reference: &'static str, args: Args) -> Techn
     technique(name, reference, args, Bundle::admin, "capabilities", "mount")
 }
 
+/// What tells of a task of the host's, or changes it, by a file in procfs.
+const fn host_procfs(name: &'static str, reference: &'static str, args: Args) -> Technique {
+    technique(name, reference, args, host_pids, "host-namespaces", "procfs")
+}
+
 /// What no capability gives a container while the rule `kernel` holds.
 const fn kernel(name: &'static str, reference: &'static str, args: Args, give: fn(Bundle) -> Bundle) -> Technique {
     technique(name, reference, args, give, "capabilities", "kernel")
@@ -123,6 +128,26 @@ pub const TECHNIQUES: &[Technique] = &[
     task("affinity", "sched_setaffinity(2)", &["affinity", "{victim}"]),
     task("nice", "setpriority(2)", &["nice", "{victim}"]),
     task("ionice", "ioprio_set(2)", &["ionice", "{victim}"]),
+    task("prlimit-read", "prlimit(2)", &["limits", "{victim}"]),
+    task("owner", "fcntl(2), F_SETOWN, F_SETSIG", &["set-owner", "{victim}", "fcntl"]),
+    task("owner-extended", "fcntl(2), F_SETOWN_EX", &["set-owner", "{victim}", "fcntl-ex"]),
+    task("owner-ioctl", "socket(7), FIOSETOWN", &["set-owner", "{victim}", "ioctl"]),
+    task("owner-thread", "clone(2)", &["thread", "set-owner", "{victim}", "ioctl-group"]),
+    host_procfs("oom-score", "proc_pid_oom_score_adj(5)", &["write", "/proc/{victim}/oom_score_adj", "7"]),
+    host_procfs("core-filter", "core(5)", &["write", "/proc/{victim}/coredump_filter", "0"]),
+    host_procfs("proc-net", "proc_pid_net(5)", &["read", "/proc/1/net/unix"]),
+    host_procfs("proc-task-net", "proc_pid_net(5)", &["read", "/proc/1/task/1/net/unix"]),
+    host_procfs("proc-mountinfo", "proc_pid_mountinfo(5)", &["read", "/proc/{victim}/mountinfo"]),
+    host_procfs("proc-limits", "proc_pid_limits(5)", &["read", "/proc/{victim}/limits"]),
+    rebound("rebound-oom-score", &["write", "/hostproc/1/oom_score_adj", "7"], "procfs"),
+    technique(
+        "personality",
+        "io_uring_register(2)",
+        &["uring-xattr", "personality", "/probe"],
+        Bundle::admin,
+        "capabilities",
+        "capability",
+    ),
     technique("shocker", "open_by_handle_at(2), shocker", &["handle", "/data", "2"], search, "capabilities", "files"),
     technique("clock", "clock_settime(2)", &["set-clock"], clock, "capabilities", "kernel"),
     kernel("adjust-clock", "adjtimex(2)", &["adjust-clock"], clock),
