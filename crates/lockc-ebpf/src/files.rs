@@ -13,8 +13,8 @@
 use aya_ebpf::{macros::lsm, programs::LsmContext};
 use lockc_core::{
     abi::{
-        ContainerEntry, ENTRY_GUARD, ENTRY_HOOK_MOUNTS, ENTRY_PROPAGATION, GRANT_MOUNT, GRANT_PROPAGATING, GRANT_SUPERBLOCK,
-        GrantKey, Hook,
+        ContainerEntry, ENTRY_GUARD, ENTRY_HOOK_MOUNTS, ENTRY_PROPAGATION, GRANT_MOUNT, GRANT_PROPAGATING,
+        GRANT_SUPERBLOCK, GrantKey, Hook,
     },
     rules::Rule,
 };

@@ -8,8 +8,9 @@
 use aya_ebpf::{macros::lsm, programs::LsmContext};
 use lockc_core::{
     abi::{
-        ANSWER_GRANTED, ANSWER_OWN_ROOT, ContainerKey, GRANT_HOST_PROGRAMS, GRANT_MOUNT, GRANT_PROGRAM, GRANT_ROOT, GRANT_SUPERBLOCK, GrantKey, Hook, LABEL_HAS_BASE, LABEL_SEEN, STATE_CONFINED, STATE_GRANT,
-        STATE_SETUP, TaskLabel,
+        ANSWER_GRANTED, ANSWER_OWN_ROOT, ContainerKey, GRANT_HOST_PROGRAMS, GRANT_MOUNT, GRANT_PROGRAM, GRANT_ROOT,
+        GRANT_SUPERBLOCK, GrantKey, Hook, LABEL_HAS_BASE, LABEL_SEEN, STATE_CONFINED, STATE_GRANT, STATE_SETUP,
+        TaskLabel,
     },
     rules::Rule,
 };

@@ -8,8 +8,8 @@ use aya_ebpf::{
     macros::btf_map,
 };
 use lockc_core::abi::{
-    ContainerEntry, ContainerKey, ERROR_SITES, Event, GrantKey, MAX_CONTAINERS, MAX_GRANTS, MAX_READ_SETS,
-    MAX_READS, Meta, NameKey, NameRule, ObjectTag, ProgramKey, ReadKey, ReadSet, TaskLabel, Usage,
+    ContainerEntry, ContainerKey, ERROR_SITES, Event, GrantKey, MAX_CONTAINERS, MAX_GRANTS, MAX_READ_SETS, MAX_READS,
+    Meta, NameKey, NameRule, ObjectTag, ProgramKey, ReadKey, ReadSet, TaskLabel, Usage,
 };
 
 const NO_PREALLOC: usize = BPF_F_NO_PREALLOC as usize;

@@ -85,7 +85,9 @@ pub enum RegistryError {
         path: PathBuf,
     },
     /// The map `grants` or `tags` is full, or the kernel has no memory.
-    #[error("the kernel has no room for what the container is to be granted; delete containers (`lockc status` lists them)")]
+    #[error(
+        "the kernel has no room for what the container is to be granted; delete containers (`lockc status` lists them)"
+    )]
     NoRoom,
     /// A path that is to be granted could not be opened.
     #[error("{path}, which the container is to be granted, could not be opened: {source}")]

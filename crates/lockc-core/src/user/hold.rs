@@ -69,6 +69,8 @@ impl NewContainer {
         for socket in &self.sockets {
             held.push(open(socket, GRANT_SOCKET)?);
         }
+        // crun since 1.28 hides directories behind an empty one of its own, which it makes for the first container.
+        held.extend(open(&self.root.join(".empty-directory"), GRANT_MOUNT).ok());
         Ok(held)
     }
 }

@@ -14,8 +14,8 @@ use std::{
 };
 
 use crate::abi::{
-    ContainerEntry, ContainerKey, Event, FileId, GrantKey, Meta, NameKey, NameRule, ProgramKey, ReadKey,
-    ReadSet, TaskLabel, Usage,
+    ContainerEntry, ContainerKey, Event, FileId, GrantKey, Meta, NameKey, NameRule, ProgramKey, ReadKey, ReadSet,
+    TaskLabel, Usage,
 };
 
 macro_rules! pod {
@@ -36,7 +36,6 @@ pod!(
     NameKey,
     NameRule,
     ProgramKey,
-   
     ReadKey,
     ReadSet,
     TaskLabel,

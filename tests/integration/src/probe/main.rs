@@ -7,6 +7,7 @@
 mod bench;
 mod borrowed;
 mod files;
+mod hang;
 mod mounts;
 mod network;
 mod paths;
@@ -27,8 +28,13 @@ const USAGE: &str = "usage";
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
-    if let Some(("bench", rest)) = args.split_first().map(|(name, rest)| (*name, rest)) {
-        return match bench::run(rest) {
+    let served = match args.split_first() {
+        Some((&"bench", rest)) => Some(bench::run(rest)),
+        Some((&"hang", rest)) => Some(hang::run(rest)),
+        _ => None,
+    };
+    if let Some(served) = served {
+        return match served {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
                 eprintln!("lockc-probe: {error}");

@@ -20,6 +20,7 @@ mod failclosed;
 mod files;
 mod guard;
 mod kernel_log;
+mod launch;
 mod lifecycle;
 mod mounts;
 mod network;
@@ -51,7 +52,7 @@ use crate::check::{self, Probe, Works};
 use crate::config;
 use crate::escapes::{self, Technique};
 use crate::lab::Lab;
-use crate::launch::Runtime;
+use crate::launch::{By, Runtime};
 use crate::workloads::{self, Workload};
 
 pub use tiers::Tier;
@@ -162,6 +163,11 @@ pub const fn works(args: &'static [&'static str], give: fn(Bundle) -> Bundle) ->
     Test::Works(Works { args, give, policy: "baseline" })
 }
 
+/// By whom a case starts its container: by the runtime alone where lockc is not there.
+pub fn by_of(lab: &Lab, runtime: Runtime, policy: &'static str) -> By {
+    if lab.plain { By::Plain(runtime) } else { By::Lockc(policy) }
+}
+
 /// A container as it is.
 pub fn same(bundle: Bundle) -> Bundle {
     bundle
@@ -198,6 +204,7 @@ pub fn all() -> Vec<Case> {
         own::ROWS,
         admission::ROWS,
         lifecycle::ROWS,
+        launch::ROWS,
         audit::ROWS,
     ];
     let docker = [
