@@ -281,6 +281,13 @@ pub fn ns_of_mount(mnt: u64) -> Result<u64, i32> {
     kernel::read::<u64>(mount, &kernel::MOUNT_NS)
 }
 
+/// Whether a mount has been attached to another: fsmount(2) makes one that is not.
+#[inline(always)]
+pub fn is_attached(mnt: Obj) -> Result<bool, i32> {
+    let mount = mnt.addr().wrapping_sub(kernel::offset(&kernel::MOUNT_VFSMOUNT) as u64);
+    Ok(kernel::read::<u64>(mount, &kernel::MOUNT_PARENT)? != mount)
+}
+
 /// The address of the current task's mount namespace.
 #[inline(always)]
 pub fn own_mount_ns() -> u64 {

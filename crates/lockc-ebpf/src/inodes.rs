@@ -65,17 +65,19 @@ fn is_within(who: &Judged, dentry: Obj) -> bool {
 /// Whether a file, or a directory above it, is the root of something that the container was granted.
 #[inline(always)]
 pub fn leads_to_granted(who: &Judged, dentry: Obj) -> bool {
-    leads_to(who, dentry, false)
+    leads_to(who, dentry, false, true)
 }
 
-/// The same without directories of the host with programs of its own: whether a file's content is the container's.
+/// The same without directories of the host with programs of its own: whether a file's content is the container's. What the
+/// runtime mounts is, once it is `attached` somewhere; until then it is the runtime's (runc executes itself from such an
+/// overlay).
 #[inline(always)]
-pub fn is_containers(who: &Judged, dentry: Obj) -> bool {
-    leads_to(who, dentry, true)
+pub fn is_containers(who: &Judged, dentry: Obj, attached: bool) -> bool {
+    leads_to(who, dentry, true, attached)
 }
 
 #[inline(always)]
-fn leads_to(who: &Judged, dentry: Obj, content: bool) -> bool {
+fn leads_to(who: &Judged, dentry: Obj, content: bool, owned: bool) -> bool {
     let Some(entry) = who.entry else {
         return false;
     };
@@ -84,7 +86,7 @@ fn leads_to(who: &Judged, dentry: Obj, content: bool) -> bool {
     // SAFETY: null or a live cell of the map.
     if let Some(object) = unsafe { tags::of(top).as_ref() }
         && (object.tag == entry.rootfs
-            || object.owner == who.key
+            || (owned && object.owner == who.key)
             || files::kind_of(who, object.tag) & GRANT_SUPERBLOCK != 0)
     {
         return true;

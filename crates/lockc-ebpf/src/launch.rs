@@ -94,7 +94,11 @@ pub fn bprm_check_security(ctx: LsmContext) -> i32 {
 /// Whether the content of a file is the container's: nothing that a task executes or maps with the host's root directory.
 #[inline(always)]
 fn is_containers(who: &Judged, file: Obj) -> bool {
-    who.has(Rule::Files) && inodes::is_containers(who, follow(file, &kernel::FILE_PATH_DENTRY))
+    if !who.has(Rule::Files) {
+        return false;
+    }
+    let attached = files::is_attached(follow(file, &kernel::FILE_PATH_MNT)).unwrap_or(true);
+    inodes::is_containers(who, follow(file, &kernel::FILE_PATH_DENTRY), attached)
 }
 
 /// `void bprm_committed_creds(struct linux_binprm *bprm)`: after the point of no return, so a failed exec changes nothing.
