@@ -12,7 +12,7 @@ use super::{Row, Test, both, denied, row};
 use crate::bundle::{Bundle, PLACE};
 use crate::command::{self, Run};
 use crate::lab::Lab;
-use crate::launch::{By, Runtime, Running, fresh_id};
+use crate::launch::{By, Running, Runtime, fresh_id};
 
 fn leaked(mut bundle: Bundle, path: &str) -> Bundle {
     bundle.leak = Some(path.into());
@@ -30,7 +30,7 @@ pub const ROWS: &[Row] = &[
     row("launch/left-open-sysfs-file", leak(&["fd-read", "3"], |b| leaked(b, "/sys/kernel/mm/ksm/run"), "sysfs")),
     row("launch/left-open-procfs", leak(&["fd-list", "3"], |b| leaked(b, "/proc/1"), "procfs")),
     row("launch/left-open-disk", leak(&["fd-read", "3"], |b| leaked(b, "/dev/vda"), "device")),
-    row("launch/left-open-namespace", leak(&["fd-flags", "3"], |b| leaked(b, "/proc/1/ns/net"), "files")),
+    row("launch/left-open-namespace", leak(&["socketpair"], |b| leaked(b, "/proc/1/ns/net"), "files")),
     both("launch/hook-with-the-images-library", Test::Code(preload)),
     both("launch/hook-with-the-images-program", Test::Code(program)),
     both("launch/hook-mounts", Test::Code(hook_mounts)),
@@ -105,7 +105,7 @@ fn preload(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     let happened = "/tmp/lockc-it-preloaded";
     let hook = install_hook(
         "lockc-it-preload",
-        &format!("#!/bin/sh\ngrep -q evil.so /proc/self/maps && touch {happened}\nexit 0\n"),
+        &format!("#!/bin/sh\ngrep -q 'r-xp.*evil.so' /proc/self/maps && touch {happened}\nexit 0\n"),
     )?;
     let hooks = serde_json::json!({"createContainer": [{"path": hook, "env": [format!("LD_PRELOAD={root}/evil.so"), "PATH=/usr/bin:/bin"]}]});
     only_without_lockc(lab, runtime, &hooks, happened, Some("files"))
@@ -119,7 +119,8 @@ fn program(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     let hooks = serde_json::json!({"createRuntime": [{"path": hook}]});
     only_without_lockc(lab, runtime, &hooks, happened, Some("files"))?;
     let inside = format!("{root}/lockc-it-chroot");
-    let hook = install_hook("lockc-it-chroot", &format!("#!/bin/sh\nchroot {root} /bin/touch /lockc-it-chroot\nexit 0\n"))?;
+    let hook =
+        install_hook("lockc-it-chroot", &format!("#!/bin/sh\nchroot {root} /bin/touch /lockc-it-chroot\nexit 0\n"))?;
     let hooks = serde_json::json!({"createRuntime": [{"path": hook}]});
     only_without_lockc(lab, runtime, &hooks, &inside, Some("files"))
 }
@@ -127,10 +128,14 @@ fn program(lab: &mut Lab, runtime: Runtime) -> Result<String> {
 /// What a hook of root's mounts into the container is the container's where its policy says `hook_mounts`, and nowhere else.
 fn hook_mounts(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     let root = format!("{PLACE}/rootfs");
-    command::sh(&format!("mkdir -p /usr/lib/lockc-it && echo library > /usr/lib/lockc-it/lib && touch {root}/lib-of-host"))?;
+    command::sh(&format!(
+        "mkdir -p /usr/lib/lockc-it && echo library > /usr/lib/lockc-it/lib && touch {root}/lib-of-host"
+    ))?;
     let hook = install_hook(
         "lockc-it-mount",
-        &format!("#!/bin/bash\npid=$(jq .pid)\nnsenter -t $pid -m mount --bind /usr/lib/lockc-it/lib {root}/lib-of-host\n"),
+        &format!(
+            "#!/bin/bash\npid=$(jq .pid)\nnsenter -t $pid -m mount --bind /usr/lib/lockc-it/lib {root}/lib-of-host\n"
+        ),
     )?;
     let hooks = serde_json::json!({"createRuntime": [{"path": hook}]});
     let bundle = Bundle::new(&["cat", "/lib-of-host"]);
@@ -162,7 +167,8 @@ fn hook_in_root(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     let script = "use strict; local $/; <STDIN>; my ($root) = @ARGV; open(my $f, '<', '/usr/bin/busybox') or die; binmode $f; my $d = <$f>;\
         my $name = \"x\\0\"; my $fd = syscall(319, $name, 0); open(my $o, '>&=', $fd) or die; binmode $o; $| = 1; print $o $d; $o->flush;\
         chroot($root) or die; chdir('/'); exec { \"/proc/self/fd/$fd\" } 'busybox', 'touch', '/lockc-it-memfd' or die \"exec $!\";";
-    fs::write("/usr/local/sbin/lockc-it-memfd.pl", format!("use IO::Handle; {script}")).context("cannot write a hook")?;
+    fs::write("/usr/local/sbin/lockc-it-memfd.pl", format!("use IO::Handle; {script}"))
+        .context("cannot write a hook")?;
     let hooks = serde_json::json!({"createContainer":
         [{"path": "/usr/bin/perl", "args": ["perl", "/usr/local/sbin/lockc-it-memfd.pl", root]}]});
     let by = super::by_of(lab, runtime, "test");
@@ -174,7 +180,9 @@ fn hook_in_root(lab: &mut Lab, runtime: Runtime) -> Result<String> {
 /// The host's root directory as a root or a volume would grant every file of the host.
 fn root_of_host(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     let by = super::by_of(lab, runtime, "escape-baseline");
-    let run = crate::launch::run(by, &Bundle::new(&["ls", "/host/etc/shadow"]).bind("/", "/host"))?;
+    let host = serde_json::json!(
+        {"destination": "/host", "type": "bind", "source": "/", "options": ["rbind", "rro"]});
+    let run = crate::launch::run(by, &Bundle::new(&["ls", "/host/etc/shadow"]).mount(host))?;
     match (lab.plain, run.ok(), run.stderr.contains("is the root directory of the host")) {
         (true, true, _) => Ok("possible without lockc".into()),
         (false, false, true) => Ok(run.stderr),
@@ -221,7 +229,8 @@ fn unmounted(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     ))?;
     let mut read = Vec::new();
     for n in 1..=6 {
-        let mut words = vec!["bash".to_owned(), "-c".into(), format!("exec 3< {place}/{n}; exec \"$@\""), "bash".into()];
+        let mut words =
+            vec!["bash".to_owned(), "-c".into(), format!("exec 3< {place}/{n}; exec \"$@\""), "bash".into()];
         words.extend(by.words());
         words.extend(["exec", "--preserve-fds", "1", &running.id, "cat", "/proc/self/fd/3/key"].map(str::to_owned));
         read.push(command::run(&words)?.stdout);
@@ -236,43 +245,31 @@ fn btrfs(lab: &mut Lab, runtime: Runtime) -> Result<String> {
         return Err(super::Skip("this kernel has no btrfs".into()).into());
     }
     let place = "/srv/lockc-it/btrfs";
-    command::sh(&format!(
-        "set -e; mkdir -p {place}/top {place}/host; truncate -s 400M {place}/disk; mkfs.btrfs -q -f {place}/disk; \
-         mount -o loop {place}/disk {place}/top; btrfs -q subvolume create {place}/top/@; btrfs -q subvolume create {place}/top/@/ctr; \
-         btrfs -q subvolume create {place}/top/@home; cp -a {PLACE}/rootfs/. {place}/top/@/ctr/; \
-         mount -o subvol=@ $(findmnt -no SOURCE {place}/top) {place}/host; cd {place}/host; \
-         for l in bin sbin lib lib64; do [ -L /$l ] && cp -a /$l $l; done; \
-         mkdir -p usr etc proc sys dev run var tmp root srv opt home oldroot; \
-         for d in usr etc proc sys dev run var tmp root srv opt; do mount --rbind /$d $d; done; \
-         mount -o subvol=@home $(findmnt -no SOURCE {place}/top) home; echo secret > secret; echo note > home/note"
-    ))?;
     let by = super::by_of(lab, runtime, "escape-baseline");
-    let confined = Bundle::new(&["sh", "-c", "cat /data/note; ls /sys/fs/ext4 && echo NOT-CONFINED; true"]).bind("/home", "/data");
-    let mut reaches = Bundle::new(&["cat", "/proc/self/fd/3/secret"]).bind("/home", "/data");
-    reaches.leak = None;
-    let result = (|| {
-        let mut said = Vec::new();
-        for (bundle, descriptor) in [(&confined, ""), (&reaches, "exec 3< /; ")] {
-            let directory = bundle.write(by)?;
-            let path = directory.join("config.json");
-            let mut spec: Value = serde_json::from_str(&fs::read_to_string(&path)?)?;
-            spec["root"]["path"] = "/ctr".into();
-            fs::write(&path, spec.to_string())?;
-            let mut words = by.words();
-            words.extend(["run", "--bundle"].map(str::to_owned));
-            words.push(directory.display().to_string());
-            if !descriptor.is_empty() {
-                words.extend(["--preserve-fds", "1"].map(str::to_owned));
-            }
-            words.push(fresh_id());
-            let line = format!("{descriptor}exec {}", words.join(" "));
-            let script = format!("mount --make-rprivate /; cd {place}/host; pivot_root . oldroot; exec chroot . bash -c '{line}'");
-            said.push(command::run(&["unshare", "-m", "bash", "-c", &script])?);
-        }
-        Ok::<_, anyhow::Error>(said)
-    })();
-    command::sh(&format!("umount -R {place}/host; umount {place}/top"))?;
-    let said = result?;
+    let confined =
+        Bundle::new(&["sh", "-c", "cat /data/note; ls /sys/fs/ext4 && echo NOT-CONFINED; true"]).bind("/home", "/data");
+    let reaches = Bundle::new(&["cat", "/proc/self/fd/3/secret"]).bind("/home", "/data");
+    let mut said = Vec::new();
+    for (bundle, descriptor, more) in [(&confined, "", ""), (&reaches, "exec 3< /; ", "--preserve-fds 1")] {
+        let directory = bundle.write(by)?;
+        let path = directory.join("config.json");
+        let mut spec: Value = serde_json::from_str(&fs::read_to_string(&path)?)?;
+        spec["root"]["path"] = "/ctr".into();
+        fs::write(&path, spec.to_string())?;
+        let run = format!("{} run --bundle {} {more} {}", by.words().join(" "), directory.display(), fresh_id());
+        // In a mount namespace of its own: what is mounted goes away with it.
+        let script = format!(
+            "set -e; mount --make-rprivate /; mkdir -p {place}/top {place}/host; rm -f {place}/disk; truncate -s 400M {place}/disk; \
+             mkfs.btrfs -q {place}/disk; mount -o loop {place}/disk {place}/top; disk=$(findmnt -no SOURCE {place}/top); \
+             for s in @ @/ctr @home; do btrfs -q subvolume create {place}/top/$s; done; cp -a {PLACE}/rootfs/. {place}/top/@/ctr/; \
+             mount -o subvol=@ $disk {place}/host; cd {place}/host; for l in bin sbin lib lib64; do [ ! -L /$l ] || cp -a /$l $l; done; \
+             mkdir -p usr etc proc sys dev run var tmp root srv opt home oldroot; \
+             for d in usr etc proc sys dev run var tmp root srv opt; do mount --rbind /$d $d; done; \
+             mount -o subvol=@home $disk home; echo secret > secret; echo note > home/note; \
+             pivot_root . oldroot; exec chroot . bash -c '{descriptor}exec {run}'"
+        );
+        said.push(command::run(&["unshare", "-m", "bash", "-c", &script])?);
+    }
     if lab.plain {
         return Ok(format!("{}; {}", said[0].said(), said[1].said()));
     }
@@ -312,7 +309,9 @@ fn hangs(lab: &mut Lab, runtime: Runtime) -> Result<String> {
 
 fn hang(by: By, other: &Running, place: &str) -> Result<()> {
     let start = Instant::now();
-    while !command::run(&["mountpoint", "-q", place])?.ok() {
+    // Asking the file system itself might take for ever.
+    while !fs::read_to_string("/proc/self/mounts").context("cannot read the mounts")?.contains(&format!(" {place} ")) {
+        std::thread::sleep(Duration::from_millis(100));
         if start.elapsed() > Duration::from_secs(20) {
             bail!("proves nothing: nothing is mounted");
         }
@@ -344,7 +343,11 @@ fn hang(by: By, other: &Running, place: &str) -> Result<()> {
     let Some(status) = ended else {
         let _ = hung.kill();
         // The runtime itself asks the file system, as it would without lockc.
-        return if command::run(&["pgrep", "-x", "lockc-runc-wrap"])?.ok() { bail!("the wrapper waits: {log}") } else { Ok(()) };
+        return if command::run(&["pgrep", "-x", "lockc-runc-wrap"])?.ok() {
+            bail!("the wrapper waits: {log}")
+        } else {
+            Ok(())
+        };
     };
     if status.success() || log.contains("does not answer") || !log.contains("lockc:") { Ok(()) } else { bail!("{log}") }
 }
