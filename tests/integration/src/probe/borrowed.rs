@@ -161,8 +161,9 @@ fn uring_xattr(how: &str, path: &str) -> io::Result<String> {
         // The worker is made now, and is kept for a while.
         ring.run(entry(c"user.lockc", 0))?;
     }
-    // The same rights in other credentials.
-    sys::call(libc::SYS_setresuid, &[usize::MAX, usize::MAX, 0])?;
+    // The same rights in other credentials: since 6.3 setresuid(2) keeps them where no id changes.
+    sys::call(libc::SYS_setfsuid, &[1])?;
+    sys::call(libc::SYS_setfsuid, &[0])?;
     let result = ring.run(entry(c"trusted.lockc", personality))?;
     if result < 0 { Err(io::Error::from_raw_os_error(-result)) } else { Ok("set".into()) }
 }
