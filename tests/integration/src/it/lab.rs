@@ -124,11 +124,16 @@ impl Lab {
 
     /// That one of the denials since the last look was by `rule`, and what it said.
     pub fn expect_event(&self, rule: &str) -> Result<String> {
+        self.expect_event_of(&[rule])
+    }
+
+    /// The same for any of several rules.
+    pub fn expect_event_of(&self, rules: &[&str]) -> Result<String> {
         let events = self.events()?;
-        let found = events.iter().find(|event| event["rule"] == rule);
+        let found = events.iter().find(|event| rules.iter().any(|rule| event["rule"] == *rule));
         match found {
             Some(event) => Ok(event.to_string()),
-            None => bail!("no event of the rule {rule}; there are {}", Value::from(events)),
+            None => bail!("no event of the rule {}; there are {}", rules.join(" or "), Value::from(events)),
         }
     }
 

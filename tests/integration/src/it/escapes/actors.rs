@@ -19,7 +19,7 @@ pub const ACTORS: &[Actor] = &[
     actor(
         "request_key(2)",
         "the host's root: /sbin/request-key, with the caller's arguments",
-        "denied (rule keyring, ENOKEY): `key_alloc` of the type `.request_key_auth`; techniques request-key, request-key-dns",
+        "denied (rule keyring, ENOKEY): `key_alloc` of the type `.request_key_auth`; technique request-key",
     ),
     actor(
         "key upcalls of file systems: NFS id mapping, CIFS SPNEGO and id mapping, names of AFS, CIFS and Ceph servers",

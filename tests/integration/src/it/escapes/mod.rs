@@ -111,7 +111,8 @@ fn cell(lab: &Lab, technique: &Technique, bundle: &Bundle, level: &'static str, 
     match (under.ok, technique.stopped_by(level)) {
         (true, false) => text.push_str("works"),
         (false, true) => {
-            lab.expect_event(technique.rule).with_context(|| format!("{level}: {} ({})", under.detail, under.errno))?;
+            let rules: Vec<&str> = [technique.rule].into_iter().chain(earlier(level, technique.rule)).collect();
+            lab.expect_event_of(&rules).with_context(|| format!("{level}: {} ({})", under.detail, under.errno))?;
             text.push_str("denied ");
             text.push_str(technique.rule);
         }
@@ -119,6 +120,15 @@ fn cell(lab: &Lab, technique: &Technique, bundle: &Bundle, level: &'static str, 
         (false, false) => bail!("{level}: BROKEN: {} ({})", under.detail, under.errno),
     }
     Ok(text)
+}
+
+/// The rule of a level that may deny the way to a technique before its own rule is asked: no network at all, no io_uring.
+fn earlier(level: &str, rule: &str) -> Option<&'static str> {
+    match (level, rule) {
+        ("offline", "socket-family") => Some("network"),
+        ("restricted", "capability") => Some("io-uring"),
+        _ => None,
+    }
 }
 
 /// The controls that a refusal names: `lockc: refused by level L (from …): CONTROL: WHAT; …`.

@@ -149,13 +149,6 @@ pub const TECHNIQUES: &[Technique] = &[
     technique("quota-sync", "quotactl(2)", &["quota-sync"], same, "kernel"),
     technique("user-keyring", "keyrings(7)", &["user-keyring"], same, "keyring"),
     technique("request-key", "request_key(2)", &["request-key", "user", "it:chosen"], same, "keyring"),
-    technique(
-        "request-key-dns",
-        "request_key(2), dns_resolver",
-        &["request-key", "dns_resolver", "it"],
-        same,
-        "keyring",
-    ),
     technique("mknod-disk", "mknod(2), debugfs(8)", &["mknod", "/tmp/disk", "b", "254", "0"], same, "device"),
     technique("mknod-mem", "mem(4)", &["mknod", "/tmp/mem", "c", "1", "1"], same, "device"),
     technique("mknod-console", "console(4)", &["mknod", "/tmp/console", "c", "5", "1"], same, "device"),
