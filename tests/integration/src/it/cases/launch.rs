@@ -266,7 +266,7 @@ fn btrfs(lab: &mut Lab, runtime: Runtime) -> Result<String> {
              mkdir -p usr etc proc sys dev run var tmp root srv opt home oldroot; \
              for d in usr etc proc sys dev run var tmp root srv opt; do mount --rbind /$d $d; done; \
              mount -o subvol=@home $disk home; echo secret > secret; echo note > home/note; \
-             pivot_root . oldroot; exec chroot . bash -c '{descriptor}exec {run}'"
+             busybox pivot_root . oldroot; exec chroot . bash -c '{descriptor}exec {run}'"
         );
         said.push(command::run(&["unshare", "-m", "bash", "-c", &script])?);
     }
