@@ -57,7 +57,7 @@ pub struct ObjectTag {
     /// A number that was given out once; never 0.
     pub tag: u64,
     /// In the root inode of a superblock that was mounted while a container was being set up: that container, to which
-    /// all of the superblock belongs. Generation 0: nobody's.
+    /// all of the superblock belongs. Generation 0: no container.
     pub owner: ContainerKey,
     /// In the root of a mount that the host made in a granted volume: the tag of that volume; otherwise 0.
     pub above: u64,

@@ -58,7 +58,7 @@ pub fn bprm_check_security(ctx: LsmContext) -> i32 {
     let who = Judged::of(label.key);
     let file = follow(Obj(ctx.arg::<*const u8>(0)), &kernel::BPRM_FILE);
     let (root, mnt_ns) = place();
-    // A root that could not be tagged is nobody's: fails closed.
+    // If the root has no tag, the task counts as being in the container: this fails closed.
     let stays = label.flags & LABEL_HAS_BASE != 0
         && (mnt_ns == label.base_mnt_ns || (label.base_root != 0 && tags::tag(root) == label.base_root));
     let stopped = if stays {
