@@ -198,7 +198,7 @@ fn detail(event: &Event, hook: Option<Hook>) -> String {
     if !names.is_empty() {
         // A file system's root is called `/`.
         let mut path = names.into_iter().rev().collect::<Vec<_>>().join("/").replacen("//", "/", 1);
-        if hook == Some(Hook::BprmCheckSecurity) && event.arg & ARG_DESCRIPTOR != 0 {
+        if hook == Some(Hook::BprmCredsForExec) && event.arg & ARG_DESCRIPTOR != 0 {
             path = format!("descriptor {}, which was left open: {path}", event.arg & !ARG_DESCRIPTOR);
         }
         return match event.rule {
@@ -246,7 +246,7 @@ fn detail(event: &Event, hook: Option<Hook>) -> String {
             | Hook::SocketSendmsg
             | Hook::SocketRecvmsg,
         ) => socket(event.arg),
-        Some(Hook::BprmCheckSecurity) if event.arg & ARG_DESCRIPTOR != 0 => {
+        Some(Hook::BprmCredsForExec) if event.arg & ARG_DESCRIPTOR != 0 => {
             format!("descriptor {}, which was left open", event.arg & !ARG_DESCRIPTOR)
         }
         Some(Hook::Syslog) => format!("syslog type {}", event.arg),

@@ -99,7 +99,11 @@ fn attach_all() -> Result<()> {
     let running = btf::kernel()?;
     check_hooks(&running.lacks)?;
     let kernel = Btf::from_sys_fs().context("reading the kernel's BTF")?;
-    let storage_may_fail = u64::from(task_storage_may_fail()?);
+    let release = release()?;
+    // Before 6.2 the helper gives up on contention (kernel/bpf/bpf_local_storage.c and its users, 6.1
+    // and 6.2). Of an unknown release that is assumed: it costs a look-up and loses nothing.
+    let storage_may_fail = u64::from(release.is_none_or(|release| release < (6, 2)));
+    let follows_loops = u64::from(release.is_none_or(|release| release >= (6, 7)));
     let map_pins: Vec<(&str, PathBuf)> =
         paths::MAP_NAMES.iter().map(|name| (*name, Path::new(paths::MAPS).join(name))).collect();
 
@@ -112,6 +116,7 @@ fn attach_all() -> Result<()> {
         loader.override_global(global, value, true);
     }
     loader.override_global("STORAGE_MAY_FAIL", &storage_may_fail, true);
+    loader.override_global("FOLLOWS_LOOPS", &follows_loops, true);
     let (dev, ino) = pins()?;
     loader.override_global("PINS_DEV", &dev, true).override_global("PINS_INO", &ino, true);
     let mut object = loader.load(OBJECT).context("creating the maps failed; nothing was attached")?;
@@ -239,15 +244,14 @@ fn write_meta(object: &mut Ebpf, attached: impl Iterator<Item = &'static Program
     map.set(0, meta, 0).context("writing the map meta")
 }
 
-/// Before 6.2 the helper gives up on contention (kernel/bpf/bpf_local_storage.c and its users, 6.1 and 6.2).
-fn task_storage_may_fail() -> Result<bool> {
+/// The first two numbers of the kernel's release.
+fn release() -> Result<Option<(u32, u32)>> {
     let path = "/proc/sys/kernel/osrelease";
     let release = fs::read_to_string(path).with_context(|| format!("{path} could not be read"))?;
     let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(str::parse::<u32>);
     match (numbers.next(), numbers.next()) {
-        (Some(Ok(major)), Some(Ok(minor))) => Ok((major, minor) < (6, 2)),
-        // Costs a look-up and loses nothing.
-        _ => Ok(true),
+        (Some(Ok(major)), Some(Ok(minor))) => Ok(Some((major, minor))),
+        _ => Ok(None),
     }
 }
 

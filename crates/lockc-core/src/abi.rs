@@ -8,7 +8,7 @@ mod hook;
 pub use hook::Hook;
 
 /// Version of everything in this module.
-pub const ABI_VERSION: u32 = 6;
+pub const ABI_VERSION: u32 = 7;
 
 /// How many containers can be registered at a time; a slot is taken again once its container and tasks are gone.
 pub const MAX_CONTAINERS: u32 = 16_384;
@@ -321,7 +321,7 @@ pub const DETAIL_NAME_LEN: usize = 24;
 /// Bytes of the detail in an event.
 pub const DETAIL_LEN: usize = DETAIL_NAMES * DETAIL_NAME_LEN;
 
-/// Bit of [`Event::arg`] of `bprm_check_security`: the event is about a descriptor that was left open, whose number is in
+/// Bit of [`Event::arg`] of `bprm_creds_for_exec`: the event is about a descriptor that was left open, whose number is in
 /// the lower half.
 pub const ARG_DESCRIPTOR: u64 = 1 << 32;
 

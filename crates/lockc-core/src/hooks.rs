@@ -73,7 +73,8 @@ programs! {
     "task_alloc" TaskAlloc "5.11" "children inherit the label; clone3(CLONE_INTO_CGROUP)";
     "task_free" TaskFree "5.11" "count of a container's live tasks";
     "bprm_committed_creds" BprmCommittedCreds "5.11" "setup turns into confined at the container's first own exec";
-    "bprm_check_security" BprmCheckSecurity "5.11" "entry point and open descriptors are what the container was granted; no code of its own in hooks";
+    "bprm_creds_for_exec" BprmCredsForExec "5.11" "open descriptors are what the container was granted";
+    "bprm_check_security" BprmCheckSecurity "5.11" "the entry point is what the container was granted; no code of its own in hooks";
     "sb_statfs" SbStatfs "5.11" "the wrapper grants the container what it may use";
     "sb_kern_mount" SbKernMount "5.11" "file systems that the runtime mounts are the container's";
     "sb_mount" SbMount "5.11" "mount(2): new, bind, move, remount, propagation";

@@ -19,14 +19,16 @@ use lockc_core::{
 use crate::{
     files,
     kernel::{self, Obj, follow, load},
-    label, pseudo,
+    label,
+    loops::{self, GO_ON, Next, STOP},
+    pseudo,
     verdict::{self, About, EACCES, Judged},
 };
 
 /// include/uapi/linux/magic.h
 const CGROUP2_SUPER_MAGIC: u64 = 0x6367_7270;
 /// A cgroup deeper than this below the container's own is not the container's to manage.
-const MAX_DEPTH: usize = 24;
+const MAX_DEPTH: u32 = 24;
 
 /// include/uapi/linux/sched.h
 const CLONE_INTO_CGROUP: u64 = 1 << 33;
@@ -67,20 +69,48 @@ fn own_node() -> Result<u64, i32> {
 #[inline(always)]
 fn place(dentry: u64) -> Result<Place, i32> {
     let own = own_node()?;
-    let mut at = dentry;
-    for step in 0..MAX_DEPTH {
-        // fs/kernfs/inode.c, kernfs_init_inode: `inode->i_private = kn`.
-        let inode: u64 = kernel::read(at, &kernel::DENTRY_INODE)?;
-        if kernel::read::<u64>(inode, &kernel::INODE_PRIVATE)? == own {
-            return Ok(if step == 0 { Place::Own } else { Place::Below });
-        }
-        let parent: u64 = kernel::read(at, &kernel::DENTRY_PARENT)?;
-        if parent == at {
-            break;
-        }
-        at = parent;
+    if node(dentry)? == own {
+        return Ok(Place::Own);
     }
-    Ok(Place::Outside)
+    let mut way = Way { at: dentry, own, found: 0, failed: 0 };
+    let walked = loops::rounds(MAX_DEPTH, step, &mut way);
+    match way {
+        Way { failed: 1, .. } => Err(-1),
+        Way { found: 1, .. } if walked => Ok(Place::Below),
+        _ => Ok(Place::Outside),
+    }
+}
+
+/// The `struct kernfs_node` of a directory (fs/kernfs/inode.c, `kernfs_init_inode`: `i_private`).
+#[inline(always)]
+fn node(dentry: u64) -> Result<u64, i32> {
+    let inode: u64 = kernel::read(dentry, &kernel::DENTRY_INODE)?;
+    kernel::read(inode, &kernel::INODE_PRIVATE)
+}
+
+/// The way from a directory to the root of the hierarchy.
+struct Way {
+    at: u64,
+    own: u64,
+    found: u64,
+    failed: u64,
+}
+
+/// One directory of the way.
+extern "C" fn step(_: u64, way: &mut Way) -> Next {
+    let (Ok(node), Ok(parent)) = (node(way.at), kernel::read::<u64>(way.at, &kernel::DENTRY_PARENT)) else {
+        way.failed = 1;
+        return STOP;
+    };
+    if node == way.own {
+        way.found = 1;
+        return STOP;
+    }
+    if parent == way.at {
+        return STOP;
+    }
+    way.at = parent;
+    GO_ON
 }
 
 /// Whether a file of a cgroup file system may be opened, or (without `writes`) looked at.

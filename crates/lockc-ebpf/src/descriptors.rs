@@ -2,7 +2,7 @@
 //!
 //! | hook | what for |
 //! |---|---|
-//! | (bprm_check_security) | every descriptor that the program will have; one that the container was not granted stops the exec |
+//! | bprm_creds_for_exec | every descriptor that the program will have; one that the container was not granted stops the exec |
 //!
 //! What close-on-exec closes is not looked at. Standard streams are the engine's choice, whatever they are, unless they are
 //! directories. Pipes, terminals and unnamed pairs of sockets are handed over on purpose, and listening sockets
@@ -10,20 +10,22 @@
 //! the kernel's anonymous files only those are known to be harmless that are listed here; the rest, io_uring, bpf, perf
 //! events, pidfds and namespaces among them, is denied.
 
-use aya_ebpf::helpers::bpf_probe_read_kernel;
+use aya_ebpf::{helpers::bpf_probe_read_kernel, macros::lsm, programs::LsmContext};
 use lockc_core::{
-    abi::{ARG_DESCRIPTOR, Hook},
+    abi::{ARG_DESCRIPTOR, Hook, STATE_SETUP},
     rules::Rule,
 };
 
 use crate::{
     devices, files,
     kernel::{self, follow, load},
-    kernel_log, label, pseudo, sockets, tags,
-    verdict::{self, About, Judged},
+    kernel_log, label, launch,
+    loops::{self, GO_ON, Next, STOP},
+    pseudo, sockets, tags,
+    verdict::{self, About, EACCES, Judged},
 };
 
-const HOOK: Hook = Hook::BprmCheckSecurity;
+const HOOK: Hook = Hook::BprmCredsForExec;
 
 /// Words of the bitmaps of open descriptors that are looked at; a larger table stops the exec, and so does a descriptor
 /// above the first word that is left open.
@@ -53,9 +55,31 @@ fn applies(who: &Judged, rule: Stopped) -> bool {
     who.entry.is_none_or(|entry| entry.rules >> (rule - 1) & 1 != 0)
 }
 
+/// `int bprm_creds_for_exec(struct linux_binprm *bprm)`: once for each exec, before its file and
+/// interpreters are looked at.
+#[lsm(hook = "bprm_creds_for_exec")]
+pub fn bprm_creds_for_exec(ctx: LsmContext) -> i32 {
+    let earlier: i32 = ctx.arg(1);
+    if earlier != 0 {
+        return earlier;
+    }
+    // SAFETY: null or a live cell of the storage, written only by this task and by user space before the exec.
+    let Some(label) = (unsafe { label::of(label::current()).as_mut() }) else {
+        return 0;
+    };
+    if label.state != STATE_SETUP || launch::stays(label) {
+        return 0;
+    }
+    let who = Judged::of(label.key);
+    match judge(&who, &mut label.stdio) {
+        Some((rule, about)) => verdict::deny(&who, rule, HOOK, about, EACCES),
+        None => 0,
+    }
+}
+
 /// Judges every descriptor that the program will have, and tags the standard streams. `None`: all of them pass.
 #[inline(always)]
-pub fn judge(who: &Judged, stdio: &mut [u64; 3]) -> Option<(Rule, About)> {
+fn judge(who: &Judged, stdio: &mut [u64; 3]) -> Option<(Rule, About)> {
     let mut found = Found { fd: 0, dentry: 0 };
     let rule = match find(who, stdio, &mut found) {
         PASSES => return None,
@@ -128,10 +152,16 @@ fn find(who: &Judged, stdio: &mut [u64; 3], found: &mut Found) -> Stopped {
     if left == 0 { PASSES } else { find_left_open(who, array, left, found) }
 }
 
-/// Judges the descriptors whose bits are set; `array` is the address of the table. One bit after the other: the verifier of
-/// 6.1 does not recognise states in which an unknown number of them has been looked at.
+/// Judges the descriptors whose bits are set; `array` is the address of the table. The loop is either
+/// `bpf_loop`, or one round after the other, whichever the kernel's verifier follows in less time:
+/// the one costs it minutes on kernels that follow it to its end, the other is more than those that
+/// do not will follow at all.
 #[inline(always)]
 fn find_left_open(who: &Judged, array: u64, left: u64, found: &mut Found) -> Stopped {
+    if kernel::offset(&kernel::FOLLOWS_LOOPS) == 0 {
+        let mut open = LeftOpen { who, array, left, found, rule: PASSES };
+        return if loops::rounds(64, judge_bit, &mut open) { open.rule } else { unreadable() };
+    }
     for fd in 3..64 {
         if left >> fd & 1 == 0 {
             continue;
@@ -143,6 +173,29 @@ fn find_left_open(who: &Judged, array: u64, left: u64, found: &mut Found) -> Sto
         }
     }
     PASSES
+}
+
+/// The descriptors that are left open.
+struct LeftOpen<'a> {
+    who: &'a Judged,
+    array: u64,
+    left: u64,
+    found: &'a mut Found,
+    rule: Stopped,
+}
+
+/// Judges the descriptor of one bit.
+extern "C" fn judge_bit(bit: u64, open: &mut LeftOpen) -> Next {
+    if open.left >> (bit & 63) & 1 == 0 {
+        return GO_ON;
+    }
+    let who = open.who;
+    let rule = judge_file(who, open.array + bit * 8, open.found);
+    if rule == PASSES || !applies(who, rule) {
+        return GO_ON;
+    }
+    (open.found.fd, open.rule) = (bit, rule);
+    STOP
 }
 
 #[inline(always)]

@@ -19,6 +19,7 @@ use lockc_core::{
 use crate::{
     creds, files,
     kernel::{self, Obj, follow, load},
+    loops::{self, GO_ON, Next, STOP},
     pseudo, tags,
     verdict::{self, About, EACCES, Judged},
 };
@@ -32,7 +33,7 @@ const ATTR_SIZE: u32 = 1 << 3;
 /// `ATTR_ATIME`, `ATTR_MTIME`
 const ATTR_TIMES: u32 = 3 << 4;
 /// A file deeper than this in a volume (or in a root file system that shares its superblock) is denied.
-const MAX_DEPTH: usize = 128;
+const MAX_DEPTH: u32 = 1024;
 
 #[inline(always)]
 fn judge(dentry: Obj, hook: Hook) -> i32 {
@@ -91,28 +92,39 @@ fn leads_to(who: &Judged, dentry: Obj, content: bool, owned: bool) -> bool {
     {
         return true;
     }
-    let mut at = dentry;
-    for _ in 0..MAX_DEPTH {
-        // SAFETY: null or a live cell of the map.
-        if let Some(object) = unsafe { tags::of(tags::inode(at)).as_ref() } {
-            if object.tag == entry.rootfs {
-                return true;
-            }
-            let kind = files::kind_of(who, object.tag);
-            if kind & GRANT_MOUNT != 0 && !(content && kind & GRANT_HOST_PROGRAMS != 0) {
-                return true;
-            }
-            if object.above != 0 && files::kind_of(who, object.above) & GRANT_PROPAGATING != 0 {
-                return true;
-            }
+    let mut way = Way { who, at: dentry, content: u64::from(content), found: 0 };
+    loops::rounds(MAX_DEPTH, step, &mut way);
+    way.found != 0
+}
+
+/// The way from a file to the root of its file system.
+struct Way<'a> {
+    who: &'a Judged,
+    at: Obj,
+    content: u64,
+    found: u64,
+}
+
+/// One directory of the way.
+extern "C" fn step(_: u64, way: &mut Way) -> Next {
+    let who = way.who;
+    // SAFETY: null or a live cell of the map.
+    if let (Some(object), Some(entry)) = (unsafe { tags::of(tags::inode(way.at)).as_ref() }, who.entry) {
+        let kind = files::kind_of(who, object.tag);
+        let is_root = object.tag == entry.rootfs;
+        let is_granted = kind & GRANT_MOUNT != 0 && !(way.content != 0 && kind & GRANT_HOST_PROGRAMS != 0);
+        let is_propagated = object.above != 0 && files::kind_of(who, object.above) & GRANT_PROPAGATING != 0;
+        if is_root || is_granted || is_propagated {
+            way.found = 1;
+            return STOP;
         }
-        let parent = follow(at, &kernel::DENTRY_PARENT);
-        if parent.is_null() || parent.addr() == at.addr() {
-            return false;
-        }
-        at = parent;
     }
-    false
+    let parent = follow(way.at, &kernel::DENTRY_PARENT);
+    if parent.is_null() || parent.addr() == way.at.addr() {
+        return STOP;
+    }
+    way.at = parent;
+    GO_ON
 }
 
 /// An argument, read by an instruction of its own: of two branches with different arguments the compiler would make one

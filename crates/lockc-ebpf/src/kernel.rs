@@ -6,7 +6,7 @@
 
 use core::{arch::asm, ptr};
 
-use aya_ebpf::helpers::bpf_probe_read_kernel;
+use aya_ebpf::helpers::{bpf_probe_read_kernel, generated::bpf_probe_read_kernel as read_raw};
 
 lockc_core::declare_field_globals!();
 
@@ -14,6 +14,11 @@ lockc_core::declare_field_globals!();
 /// (kernel/bpf/bpf_task_storage.c, 6.1: `bpf_task_storage_trylock`).
 #[unsafe(no_mangle)]
 pub static STORAGE_MAY_FAIL: u64 = 0;
+
+/// Set by the loader on kernels since 6.7, whose verifier follows `bpf_loop` to its end
+/// (kernel/bpf/verifier.c, `is_callback_iter_next`).
+#[unsafe(no_mangle)]
+pub static FOLLOWS_LOOPS: u64 = 0;
 
 /// Set by the loader where `inode_setattr` has an idmap before its other arguments.
 #[unsafe(no_mangle)]
@@ -62,6 +67,15 @@ pub fn read<T>(addr: u64, field: &u64) -> Result<T, i32> {
     let address = addr.wrapping_add(offset(field) as u64) as *const T;
     // SAFETY: the helper checks the address.
     unsafe { bpf_probe_read_kernel(address) }
+}
+
+/// Copies a value so that the verifier forgets what it knows of it: it would follow what comes next
+/// once for each value that a part of it may have. False: the kernel did not copy.
+#[inline(always)]
+pub fn forget<T: Copy>(from: &T, to: &mut T) -> bool {
+    let size = size_of::<T>() as u32;
+    // SAFETY: both have that size, and the kernel's stack may be read.
+    unsafe { read_raw(ptr::from_mut(to).cast(), size, ptr::from_ref(from).cast()) == 0 }
 }
 
 /// Adds to a number in a map and returns what it was before. Rust has no atomic arithmetic for this target.

@@ -2,7 +2,7 @@
 //!
 //! | hook | what for |
 //! |---|---|
-//! | bprm_check_security | whether an exec turns the task into the container's; what the container was not granted, open descriptors included, stops it |
+//! | bprm_check_security | whether an exec turns the task into the container's; a file that the container was not granted stops it |
 //! | bprm_committed_creds | that exec cannot fail any more: the task is confined |
 //! | mmap_file, file_mprotect | code of the container's in a task that is not confined yet |
 //!
@@ -19,7 +19,7 @@ use lockc_core::{
 };
 
 use crate::{
-    descriptors, files, inodes,
+    files, inodes,
     kernel::{self, Obj, follow, load},
     label,
     maps::GUARD,
@@ -57,10 +57,7 @@ pub fn bprm_check_security(ctx: LsmContext) -> i32 {
     label.flags &= !LABEL_CONFINES;
     let who = Judged::of(label.key);
     let file = follow(Obj(ctx.arg::<*const u8>(0)), &kernel::BPRM_FILE);
-    let (root, mnt_ns) = place();
-    // If the root has no tag, the task counts as being in the container: this fails closed.
-    let stays = label.flags & LABEL_HAS_BASE != 0
-        && (mnt_ns == label.base_mnt_ns || (label.base_root != 0 && tags::tag(root) == label.base_root));
+    let stays = stays(label);
     let stopped = if stays {
         is_containers(&who, file)
     } else {
@@ -70,25 +67,27 @@ pub fn bprm_check_security(ctx: LsmContext) -> i32 {
             && !by_hooks
             && !files::is_granted(&who, follow(file, &kernel::FILE_PATH_MNT), Hook::BprmCheckSecurity)
     };
-    let (rule, about) = if stopped {
-        (Rule::Files, files::about(file))
-    } else if stays {
-        return 0;
-    } else {
-        match descriptors::judge(&who, &mut label.stdio) {
-            Some(found) => found,
-            None => {
-                label.flags |= LABEL_CONFINES;
-                return 0;
-            }
+    if stopped {
+        let about = files::about(file);
+        let verdict = verdict::deny(&who, Rule::Files, Hook::BprmCheckSecurity, about, EACCES);
+        // Audit mode only reports.
+        if verdict != 0 {
+            return verdict;
         }
-    };
-    let verdict = verdict::deny(&who, rule, Hook::BprmCheckSecurity, about, EACCES);
-    // Audit mode only reports.
-    if verdict == 0 && !stays {
+    }
+    if !stays {
         label.flags |= LABEL_CONFINES;
     }
-    verdict
+    0
+}
+
+/// Whether a task in setup is not in the container yet: where it executes something, that is the
+/// host's. If the root has no tag, the task counts as being in the container: this fails closed.
+#[inline(always)]
+pub fn stays(label: &TaskLabel) -> bool {
+    let (root, mnt_ns) = place();
+    label.flags & LABEL_HAS_BASE != 0
+        && (mnt_ns == label.base_mnt_ns || (label.base_root != 0 && tags::tag(root) == label.base_root))
 }
 
 /// Whether the content of a file is the container's: nothing that a task executes or maps with the host's root directory.

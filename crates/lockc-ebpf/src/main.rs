@@ -6,7 +6,7 @@
 //! | `tags` | | which object an inode is |
 //! | `grants` | sb_statfs, sb_kern_mount | what a container was granted |
 //! | `launch` | bprm_check_security, bprm_committed_creds, mmap_file, file_mprotect | what is executed until the container runs |
-//! | `descriptors` | (bprm_check_security) | what is open when it begins to run |
+//! | `descriptors` | bprm_creds_for_exec | what is open when it begins to run |
 //! | `mounts` | sb_mount, sb_umount, sb_remount, sb_pivotroot, move_mount, (capable) | both mount APIs |
 //! | `creds` | capable, userns_create, bprm_creds_from_file, task_fix_setuid | capabilities, user namespaces, becoming root |
 //! | `files` | file_open, file_receive | files by their mount, then `devices` and `pseudo` |
@@ -44,6 +44,7 @@ mod label;
 mod launch;
 mod lifecycle;
 mod loopback;
+mod loops;
 mod maps;
 mod mounts;
 mod own;

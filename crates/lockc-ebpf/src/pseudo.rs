@@ -178,22 +178,23 @@ pub fn judge(who: &Judged, file: Obj) -> i32 {
     if allowed { 0 } else { verdict::deny(who, rule, Hook::FileOpen, files::about(file), EACCES) }
 }
 
-/// The topmost dentries on the way to `dentry`, topmost first; 0 where there is none. Another result than 0: it could not
-/// be read, or is too deep.
+/// The topmost dentries on the way to `dentry`, topmost first; 0 where there is none. Another result
+/// than 0: it could not be read, or is too deep.
 #[inline(never)]
 fn top(dentry: u64, top: &mut [u64; READ_DEPTH]) -> i32 {
+    let mut names = [0u64; READ_DEPTH];
     let mut at = dentry;
     for _ in 0..MAX_DEPTH {
         let Ok(parent) = kernel::read::<u64>(at, &kernel::DENTRY_PARENT) else {
             return -1;
         };
         if parent == at {
-            return 0;
+            return if kernel::forget(&names, top) { 0 } else { -1 };
         }
         for index in (1..READ_DEPTH).rev() {
-            top[index] = top[index - 1];
+            names[index] = names[index - 1];
         }
-        top[0] = at;
+        names[0] = at;
         at = parent;
     }
     -1
