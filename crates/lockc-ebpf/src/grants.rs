@@ -9,8 +9,8 @@ use aya_ebpf::{macros::lsm, programs::LsmContext};
 use lockc_core::{
     abi::{
         ANSWER_GRANTED, ANSWER_OWN_ROOT, ContainerKey, GRANT_HOST_PROGRAMS, GRANT_MOUNT, GRANT_PROGRAM, GRANT_ROOT,
-        GRANT_SUPERBLOCK, GrantKey, Hook, LABEL_HAS_BASE, LABEL_SEEN, STATE_CONFINED, STATE_GRANT, STATE_SETUP,
-        TaskLabel,
+        GRANT_SOCKETS, GRANT_SUPERBLOCK, GrantKey, Hook, LABEL_HAS_BASE, LABEL_SEEN, STATE_CONFINED, STATE_GRANT,
+        STATE_SETUP, TAG_SOCKETS, TaskLabel,
     },
     rules::Rule,
 };
@@ -85,6 +85,13 @@ fn grant(label: &mut TaskLabel, dentry: Obj) -> i32 {
         unsafe { (*entry).rootfs = tag };
         return ANSWER_GRANTED;
     }
+    if kind & GRANT_SOCKETS != 0 {
+        label.stdio = [tag, 0, 0];
+        // SAFETY: null or a live cell of the map; the wrapper holds the inode.
+        if let Some(object) = unsafe { tags::of(inode).as_mut() } {
+            object.flags |= TAG_SOCKETS;
+        }
+    }
     if add(key, tag, kind).is_err() { ENOMEM } else { ANSWER_GRANTED }
 }
 
@@ -97,7 +104,8 @@ fn add(key: ContainerKey, tag: u64, kind: u32) -> Result<(), i32> {
     // What the container has by another way too is not only the host's.
     let host = before == 0 || before & GRANT_HOST_PROGRAMS != 0;
     let kind = if host { kind } else { kind & !GRANT_HOST_PROGRAMS };
-    GRANTS.insert(&key, before & !GRANT_HOST_PROGRAMS | kind, 0)
+    let kept = if kind & GRANT_SOCKETS != 0 { before } else { before & !GRANT_HOST_PROGRAMS };
+    GRANTS.insert(&key, kept | kind, 0)
 }
 
 /// `int sb_kern_mount(const struct super_block *sb)`: mount(2) of a file system, or fsmount(2).

@@ -23,6 +23,7 @@ mod kernel_log;
 mod launch;
 mod lifecycle;
 mod mounts;
+mod named_sockets;
 mod network;
 mod ordinary;
 mod own;
@@ -191,6 +192,7 @@ pub fn all() -> Vec<Case> {
         reads::ROWS,
         kernel_log::ROWS,
         sockets::ROWS,
+        named_sockets::ROWS,
         network::ROWS,
         files::ROWS,
         paths::ROWS,
