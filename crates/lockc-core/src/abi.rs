@@ -106,6 +106,8 @@ pub struct TaskLabel {
     pub grant: u32,
     /// Always 0.
     pub pad: u32,
+    /// The other container that the task was last let act as (ptrace and its like); generation 0: none.
+    pub visits: ContainerKey,
 }
 
 /// [`ContainerEntry::mode`]: denials are enforced.
@@ -507,7 +509,7 @@ assert_layout! {
     ContainerKey: 8, 4;
     FileId: 16, 8;
     ObjectTag: 32, 8;
-    TaskLabel: 64, 8;
+    TaskLabel: 72, 8;
     ContainerEntry: 240, 8;
     GrantKey: 24, 8;
     ProgramKey: 16, 8;

@@ -13,7 +13,8 @@
 use aya_ebpf::{macros::lsm, programs::LsmContext};
 use lockc_core::{
     abi::{
-        ENTRY_HOOK_MOUNTS, Hook, LABEL_CONFINES, LABEL_HAS_BASE, ProgramKey, STATE_CONFINED, STATE_SETUP, TaskLabel,
+        ContainerKey, ENTRY_HOOK_MOUNTS, Hook, LABEL_CONFINES, LABEL_HAS_BASE, ProgramKey, STATE_CONFINED, STATE_SETUP,
+        TaskLabel,
     },
     rules::Rule,
 };
@@ -156,6 +157,7 @@ fn guard(task: Obj, bprm: Obj) {
         stdio: [0; 3],
         grant: 0,
         pad: 0,
+        visits: ContainerKey { slot: 0, generation: 0 },
     };
     if label::give(task, &mut label).is_err() {
         verdict::error(Hook::BprmCommittedCreds);

@@ -24,6 +24,7 @@ mod launch;
 mod lifecycle;
 mod mounts;
 mod named_sockets;
+mod neighbours;
 mod network;
 mod ordinary;
 mod own;
@@ -193,6 +194,7 @@ pub fn all() -> Vec<Case> {
         kernel_log::ROWS,
         sockets::ROWS,
         named_sockets::ROWS,
+        neighbours::ROWS,
         network::ROWS,
         files::ROWS,
         paths::ROWS,
