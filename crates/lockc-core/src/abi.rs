@@ -43,6 +43,8 @@ pub const LABEL_SEEN: u32 = 4;
 /// task is confined.
 pub const LABEL_CONFINES: u32 = 8;
 
+/// [`TaskLabel::flags`]: an overlayfs of the container's is asked for its size, and asks its own layer next.
+pub const LABEL_ASKS_LAYER: u32 = 16;
 
 /// Answer of `fstatfs(2)` in [`STATE_GRANT`], `EALREADY`: it is granted. The file system itself was not asked.
 pub const ANSWER_GRANTED: i32 = 114;

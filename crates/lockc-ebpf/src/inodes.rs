@@ -47,7 +47,7 @@ fn judge(dentry: Obj, hook: Hook) -> i32 {
 
 /// Whether a file is in something that the container was given.
 #[inline(always)]
-fn is_within(who: &Judged, dentry: Obj) -> bool {
+pub fn is_within(who: &Judged, dentry: Obj) -> bool {
     let Some(entry) = who.entry else {
         return false;
     };

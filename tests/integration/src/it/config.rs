@@ -87,6 +87,10 @@ without_rules = ["mount"]
 extends = "test"
 without_rules = ["mount"]
 
+[policies.mounting-fuse]
+extends = "mounting"
+devices = ["/dev/fuse"]
+
 [policies.reads-dmi]
 extends = "test"
 reads = ["/proc/kallsyms", "/sys/class/dmi/id"]

@@ -28,6 +28,7 @@ mod neighbours;
 mod network;
 mod ordinary;
 mod own;
+mod own_mounts;
 mod paths;
 mod podman_pods;
 mod podman_rootless;
@@ -195,6 +196,7 @@ pub fn all() -> Vec<Case> {
         sockets::ROWS,
         named_sockets::ROWS,
         neighbours::ROWS,
+        own_mounts::ROWS,
         network::ROWS,
         files::ROWS,
         paths::ROWS,
