@@ -20,7 +20,7 @@ use lockc_core::{
 };
 
 use crate::{
-    descriptors, files, inodes,
+    creds, descriptors, files, inodes,
     kernel::{self, Obj, follow, load},
     label,
     maps::GUARD,
@@ -69,6 +69,7 @@ pub fn bprm_check_security(ctx: LsmContext) -> i32 {
         let by_hooks = who.entry.is_some_and(|entry| entry.flags & ENTRY_HOOK_MOUNTS != 0);
         who.has(Rule::Files)
             && !by_hooks
+            && !creds::is_interpreter(file)
             && !files::is_granted(&who, follow(file, &kernel::FILE_PATH_MNT), Hook::BprmCheckSecurity)
     };
     let (rule, about) = if stopped {

@@ -19,6 +19,7 @@ mod explain;
 mod failclosed;
 mod files;
 mod guard;
+mod interpreters;
 mod kernel_log;
 mod launch;
 mod lifecycle;
@@ -197,6 +198,7 @@ pub fn all() -> Vec<Case> {
         named_sockets::ROWS,
         neighbours::ROWS,
         own_mounts::ROWS,
+        interpreters::ROWS,
         network::ROWS,
         files::ROWS,
         paths::ROWS,
