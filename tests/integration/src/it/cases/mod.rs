@@ -18,6 +18,7 @@ mod engine_errors;
 mod explain;
 mod failclosed;
 mod files;
+mod growth;
 mod guard;
 mod interpreters;
 mod kernel_log;
@@ -212,6 +213,7 @@ pub fn all() -> Vec<Case> {
         own::ROWS,
         admission::ROWS,
         lifecycle::ROWS,
+        growth::ROWS,
         launch::ROWS,
         audit::ROWS,
     ];
