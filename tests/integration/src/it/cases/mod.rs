@@ -52,6 +52,7 @@ use std::fmt;
 use anyhow::Result;
 use clap::ValueEnum;
 
+use crate::btrfs;
 use crate::bundle::Bundle;
 use crate::check::{self, Probe, Works};
 use crate::config;
@@ -72,6 +73,8 @@ pub enum Part {
     /// containerd, by its CRI socket and by ctr.
     Containerd,
     Podman,
+    /// Some of these once more, with the host's root on btrfs subvolumes.
+    Btrfs,
     /// The workloads, in a machine with their disk.
     Work,
 }
@@ -257,6 +260,7 @@ pub fn all() -> Vec<Case> {
         let name = format!("work/{}", workload.name);
         cases.push(Case { name, part: Part::Work, tags, runtime: Runtime::Runc, test: Test::Work(*workload) });
     }
+    cases.extend(btrfs::cases(&cases));
     cases
 }
 
