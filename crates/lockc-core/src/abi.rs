@@ -43,7 +43,8 @@ pub const LABEL_SEEN: u32 = 4;
 /// task is confined.
 pub const LABEL_CONFINES: u32 = 8;
 
-/// [`TaskLabel::flags`]: an overlayfs of the container's is asked for its size, and asks its own layer next.
+/// [`TaskLabel::flags`]: an overlayfs of the container's is asked for its size, and asks its own
+/// layer next.
 pub const LABEL_ASKS_LAYER: u32 = 16;
 
 /// Answer of `fstatfs(2)` in [`STATE_GRANT`], `EALREADY`: it is granted. The file system itself was not asked.
@@ -70,8 +71,8 @@ pub struct ObjectTag {
     pub pad: u32,
 }
 
-/// [`ObjectTag::flags`]: a directory whose sockets some container was granted by their names, so that no container may
-/// give a socket another name in it.
+/// [`ObjectTag::flags`]: a directory whose sockets some container was granted by their names, so
+/// that no container may give a socket another name in it.
 pub const TAG_SOCKETS: u32 = 1;
 
 /// Inode and device number of a file, for people who read events. Nothing compares them: both are used again, are equal
@@ -108,7 +109,8 @@ pub struct TaskLabel {
     pub grant: u32,
     /// Always 0.
     pub pad: u32,
-    /// The other container that the task was last let act as (ptrace and its like); generation 0: none.
+    /// The other container that the task was last let act as (ptrace and its like); generation 0:
+    /// none.
     pub visits: ContainerKey,
 }
 
@@ -251,8 +253,8 @@ pub const GRANT_DEVICE: u32 = 16;
 /// Bit of a value of `grants`: a directory of the host with programs that the host's own root uses, so that a hook which
 /// executes them executes nothing of the container's.
 pub const GRANT_HOST_PROGRAMS: u32 = 32;
-/// Bit of a value of `grants`: a directory; the sockets in it that `socket_names` names may be connected to. The answer is
-/// in [`TaskLabel::stdio`]: the directory's tag.
+/// Bit of a value of `grants`: a directory; the sockets in it that `socket_names` names may be
+/// connected to. The answer is in [`TaskLabel::stdio`]: the directory's tag.
 pub const GRANT_SOCKETS: u32 = 64;
 /// Only in [`TaskLabel::grant`]: the container's root file system, which goes into its entry.
 pub const GRANT_ROOT: u32 = 1 << 31;
@@ -268,7 +270,8 @@ pub const SOCKET_NAMES: u32 = 16;
 /// Bytes of a socket's name; it is in a path of at most 108 (`struct sockaddr_un`).
 pub const SOCKET_NAME_LEN: usize = 112;
 
-/// Key of `socket_names`: sockets in a directory that a container is granted with [`GRANT_SOCKETS`].
+/// Key of `socket_names`: sockets in a directory that a container is granted with
+/// [`GRANT_SOCKETS`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[repr(C)]
 pub struct SocketNameKey {
@@ -288,7 +291,8 @@ pub struct SocketNameKey {
 pub struct SocketName {
     /// The beginning, padded with zeros.
     pub head: [u64; SOCKET_NAME_LEN / 8],
-    /// All ones where the name must equal `head`; all over for a whole name, the zeros behind it included.
+    /// All ones where the name must equal `head`; all over for a whole name, the zeros behind it
+    /// included.
     pub mask: [u64; SOCKET_NAME_LEN / 8],
     /// The end, padded with zeros.
     pub tail: [u64; SOCKET_NAME_LEN / 8],

@@ -159,8 +159,8 @@ fn is_own_mount(who: &Judged, mnt: Obj, hook: Hook) -> bool {
     false
 }
 
-/// Whether a mount in another mount namespace was granted to a container that the current task was let act as. A function
-/// of its own, as above.
+/// Whether a mount in another mount namespace was granted to a container that the current task was
+/// let act as. A function of its own, as above.
 #[inline(never)]
 fn is_visited(who: &Judged, mnt: Obj) -> bool {
     match processes::visited(who) {

@@ -62,9 +62,10 @@ pub fn sb_statfs(ctx: LsmContext) -> i32 {
 /// include/uapi/linux/magic.h
 const OVERLAYFS_SUPER_MAGIC: u64 = 0x794c_7630;
 
-/// Judges what a container that may mount asks the size of. overlayfs asks it of each directory that it is mounted of
-/// (fs/overlayfs/super.c, `ovl_check_namelen`, 5.11 to 7.2), and nothing else tells of those: an overlay of a directory that
-/// was not granted would be the container's own. Asked itself, it asks its own upper layer, which is let once.
+/// Judges what a container that may mount asks the size of. overlayfs asks it of each directory
+/// that it is mounted of (fs/overlayfs/super.c, `ovl_check_namelen`, 5.11 to 7.2), and nothing else
+/// tells of those: an overlay of a directory that was not granted would be the container's own.
+/// Asked itself, it asks its own upper layer, which is let once.
 #[inline(always)]
 fn judge_layer(label: &mut TaskLabel, dentry: Obj) -> i32 {
     let who = Judged::of(label.key);
@@ -164,16 +165,18 @@ pub fn sb_kern_mount(ctx: LsmContext) -> i32 {
     0
 }
 
-/// `FS_REQUIRES_DEV`, `FS_BINARY_MOUNTDATA`, `FS_USERNS_MOUNT`, `FS_RENAME_DOES_D_MOVE`, include/linux/fs.h: file systems of
-/// disks, of the network, and such that may be mounted in a user namespace.
+/// `FS_REQUIRES_DEV`, `FS_BINARY_MOUNTDATA`, `FS_USERNS_MOUNT`, `FS_RENAME_DOES_D_MOVE`,
+/// include/linux/fs.h: file systems of disks, of the network, and such that may be mounted in a
+/// user namespace.
 const INSTANCES: u32 = 1 | 2 | 8 | 1 << 15;
 /// include/uapi/linux/magic.h
 const HUGETLBFS_MAGIC: u64 = 0x9584_58f6;
 const BINFMTFS_MAGIC: u64 = 0x4249_4e4d;
 
-/// Whether a file system that a container mounts is its own. The kernel's (debugfs, tracefs, securityfs, configfs, devtmpfs,
-/// pstore) are there once for all: who mounts one mounts the host's. None of them has one of the flags; binfmt_misc has,
-/// and what is registered in it the host executes too.
+/// Whether a file system that a container mounts is its own. The kernel's (debugfs, tracefs,
+/// securityfs, configfs, devtmpfs, pstore) are there once for all: who mounts one mounts the
+/// host's. None of them has one of the flags; binfmt_misc has, and what is registered in it the
+/// host executes too.
 #[inline(always)]
 fn is_instance(sb: Obj) -> bool {
     match load::<u64>(sb, &kernel::SB_MAGIC) {

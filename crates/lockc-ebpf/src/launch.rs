@@ -62,16 +62,8 @@ pub fn bprm_check_security(ctx: LsmContext) -> i32 {
     // If the root has no tag, the task counts as being in the container: this fails closed.
     let stays = label.flags & LABEL_HAS_BASE != 0
         && (mnt_ns == label.base_mnt_ns || (label.base_root != 0 && tags::tag(root) == label.base_root));
-    let stopped = if stays {
-        is_containers(&who, file)
-    } else {
-        // What root's own hooks execute in there is theirs, where the policy says so.
-        let by_hooks = who.entry.is_some_and(|entry| entry.flags & ENTRY_HOOK_MOUNTS != 0);
-        who.has(Rule::Files)
-            && !by_hooks
-            && !creds::is_interpreter(file)
-            && !files::is_granted(&who, follow(file, &kernel::FILE_PATH_MNT), Hook::BprmCheckSecurity)
-    };
+    // A stale label is told first: the verifier need not look at its descriptors.
+    let stopped = if stays { is_containers(&who, file) } else { who.entry.is_none() || is_foreign(&who, file) };
     let (rule, about) = if stopped {
         (Rule::Files, files::about(file))
     } else if stays {
@@ -91,6 +83,18 @@ pub fn bprm_check_security(ctx: LsmContext) -> i32 {
         label.flags |= LABEL_CONFINES;
     }
     verdict
+}
+
+/// Whether a file that is executed in the container was not granted to it. A function of its own,
+/// so that the verifier looks at what follows once for each answer and not for each way to it.
+#[inline(never)]
+fn is_foreign(who: &Judged, file: Obj) -> bool {
+    // What root's own hooks execute in there is theirs, where the policy says so.
+    let by_hooks = who.entry.is_some_and(|entry| entry.flags & ENTRY_HOOK_MOUNTS != 0);
+    who.has(Rule::Files)
+        && !by_hooks
+        && !files::is_granted(who, follow(file, &kernel::FILE_PATH_MNT), Hook::BprmCheckSecurity)
+        && !creds::is_interpreter(file)
 }
 
 /// Whether the content of a file is the container's: nothing that a task executes or maps with the host's root directory.

@@ -118,11 +118,12 @@ fn reaches(who: &Judged, other: Obj, how: Reach) -> bool {
     own != 0 && own == pid_namespace(other) && (how == Reach::Touch || is_no_looser(who, label.key))
 }
 
-/// Notes in the current task's label that it was let act as a task of another container: what was granted to that one it
-/// may use too, by /proc/N/root, /proc/N/cwd and /proc/N/fd.
+/// Notes in the current task's label that it was let act as a task of another container: what was
+/// granted to that one it may use too, by /proc/N/root, /proc/N/cwd and /proc/N/fd.
 #[inline(always)]
 fn visit(who: &Judged, other: Obj) {
-    // SAFETY: null or live cells of the storage; that of the current task is written by itself only.
+    // SAFETY: null or live cells of the storage; that of the current task is written by itself
+    // only.
     let (own, other) = unsafe { (label::of(label::current()).as_mut(), label::of(other).as_ref()) };
     if let (Some(own), Some(other)) = (own, other)
         && other.key != who.key
@@ -131,8 +132,8 @@ fn visit(who: &Judged, other: Obj) {
     }
 }
 
-/// The other container that the current task was last let act as, if it would be let still. Whoever gets there has what the
-/// other has by its memory and descriptors anyway.
+/// The other container that the current task was last let act as, if it would be let still. Whoever
+/// gets there has what the other has by its memory and descriptors anyway.
 #[inline(always)]
 pub fn visited(who: &Judged) -> Option<Judged> {
     // SAFETY: null or a live cell of the storage.

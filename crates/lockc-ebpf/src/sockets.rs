@@ -237,9 +237,9 @@ fn judge(other: Obj, hook: Hook) -> i32 {
     verdict::deny(&who, Rule::UnixSocket, hook, About::dentry(dentry), EACCES)
 }
 
-/// Whether the policy names the socket of the host that is bound to this dentry: the socket itself, or its name in the
-/// directory that it is in. The dentry is the one that the server made: another mount, hard link or symbolic link that
-/// leads to the socket does not change it.
+/// Whether the policy names the socket of the host that is bound to this dentry: the socket itself,
+/// or its name in the directory that it is in. The dentry is the one that the server made: another
+/// mount, hard link or symbolic link that leads to the socket does not change it.
 #[inline(always)]
 fn named(who: &Judged, dentry: u64) -> bool {
     let tag_of = |dentry: u64| kernel::read::<u64>(dentry, &kernel::DENTRY_INODE).map_or(0, tags::tag_at);
@@ -251,7 +251,8 @@ fn named(who: &Judged, dentry: u64) -> bool {
     directory != 0 && files::kind_of(who, directory) & GRANT_SOCKETS != 0 && is_called(who, directory, dentry)
 }
 
-/// Whether a dentry is called as the container is granted sockets in a directory. A function of its own, for its stack.
+/// Whether a dentry is called as the container is granted sockets in a directory. A function of its
+/// own, for its stack.
 #[inline(never)]
 fn is_called(who: &Judged, directory: u64, dentry: u64) -> bool {
     let Ok(at) = kernel::read::<u64>(dentry, &kernel::DENTRY_NAME) else {
@@ -292,7 +293,8 @@ fn differs_at_end(end: u64, name: &SocketName) -> u64 {
     differs
 }
 
-/// Reads a text of the kernel's into zeros, and returns its length; `None`: it does not fit, so that it is no socket's name.
+/// Reads a text of the kernel's into zeros, and returns its length; `None`: it does not fit, so
+/// that it is no socket's name.
 #[inline(always)]
 fn text_at(into: &mut [u64; SOCKET_NAME_LEN / 8], at: u64) -> Option<u64> {
     // SAFETY: the helper checks the address, and writes no more than the length that it is told.
@@ -302,9 +304,10 @@ fn text_at(into: &mut [u64; SOCKET_NAME_LEN / 8], at: u64) -> Option<u64> {
     if read > 0 && read < SOCKET_NAME_LEN as i64 { Some(read as u64 - 1) } else { None }
 }
 
-/// `int inode_rename(struct inode *old_dir, struct dentry *old_dentry, struct inode *new_dir, struct dentry *new_dentry)`:
-/// called twice for an exchange, and for what an overlayfs of the container's own does in its upper directory. Under which
-/// name a socket may be connected to is for whoever serves it to say.
+/// `int inode_rename(struct inode *old_dir, struct dentry *old_dentry, struct inode *new_dir,
+/// struct dentry *new_dentry)`: called twice for an exchange, and for what an overlayfs of the
+/// container's own does in its upper directory. Under which name a socket may be connected to is
+/// for whoever serves it to say.
 #[lsm(hook = "inode_rename")]
 pub fn inode_rename(ctx: LsmContext) -> i32 {
     let earlier: i32 = ctx.arg(4);

@@ -28,7 +28,8 @@ const PROGRAMS: [&str; 9] =
 pub struct Held {
     /// Opened with `O_PATH`.
     pub file: File,
-    /// What it was opened by, for messages; with [`GRANT_SOCKETS`] what names the sockets in the directory.
+    /// What it was opened by, for messages; with [`GRANT_SOCKETS`] what names the sockets in the
+    /// directory.
     pub path: PathBuf,
     /// `GRANT_*` of [`abi`](crate::abi).
     pub grant: u32,
@@ -42,8 +43,8 @@ pub(super) fn open(path: &Path, grant: u32) -> Result<Held, RegistryError> {
     }
 }
 
-/// Opens the directory of what `allowed_sockets` names, without following a link; nothing where there is no such directory:
-/// its server may not be installed.
+/// Opens the directory of what `allowed_sockets` names, without following a link; nothing where
+/// there is no such directory: its server may not be installed.
 fn open_directory(named: &Path) -> Option<Held> {
     let directory = NamedSockets::new(named).ok()?.directory;
     let how = OpenHow::new()

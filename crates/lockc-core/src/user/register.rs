@@ -256,7 +256,8 @@ impl Registry {
         Ok(())
     }
 
-    /// Adds what the sockets are called that are granted in a directory; `named`: how many there are in each already.
+    /// Adds what the sockets are called that are granted in a directory; `named`: how many there
+    /// are in each already.
     fn name_sockets(
         &self,
         key: ContainerKey,

@@ -1,7 +1,8 @@
-//! The part `btrfs`: cases of other parts once more, with the host's root on a btrfs subvolume and its storage on a second one.
+//! The part `btrfs`: cases of other parts once more, with the host's root on a btrfs subvolume and
+//! its storage on a second one.
 //!
-//! What identifies a file elsewhere does not there: the roots of all subvolumes have one inode number, and their superblock one
-//! device number.
+//! What identifies a file elsewhere does not there: the roots of all subvolumes have one inode
+//! number, and their superblock one device number.
 
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;

@@ -204,7 +204,8 @@ fn import() -> Result<()> {
     .map(|_| ())
 }
 
-/// Restarts dockerd with another storage driver and another place for its data, and imports the image there.
+/// Restarts dockerd with another storage driver and another place for its data, and imports the
+/// image there.
 pub fn restart_with(driver: &str, place: &str) -> Result<()> {
     let text = fs::read_to_string(CONFIG).context("cannot read daemon.json")?;
     let mut config: serde_json::Value = serde_json::from_str(&text).context("daemon.json is no JSON")?;

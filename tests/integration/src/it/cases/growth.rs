@@ -1,4 +1,5 @@
-//! Nothing grows: neither an exec nor a container that is gone leaves an entry in a map, or memory of the kernel's, behind.
+//! Nothing grows: neither an exec nor a container that is gone leaves an entry in a map, or memory
+//! of the kernel's, behind.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -24,7 +25,8 @@ fn many(lab: &mut Lab, _: Runtime) -> Result<String> {
     grows(lab, count, count)
 }
 
-/// Arrays, which have all of their entries at any time, and storage, which the kernel's memory tells of.
+/// Arrays, which have all of their entries at any time, and storage, which the kernel's memory
+/// tells of.
 const WITHOUT_COUNT: [&str; 8] =
     ["task_labels", "sock_labels", "containers", "usage", "meta", "sequence", "events", "errors"];
 
@@ -79,7 +81,8 @@ fn grows(lab: &mut Lab, execs: usize, containers: usize) -> Result<String> {
     let (idle, before) = (entries()?, memory()?);
     each(execs, &exec)?;
     let (after, memory_after_execs) = (entries()?, memory()?);
-    // Pipes of this test's own are standard streams, and gone with the command; one may still be on its way.
+    // Pipes of this test's own are standard streams, and gone with the command; one may still be on
+    // its way.
     let grown = |one: &BTreeMap<String, usize>, other: &BTreeMap<String, usize>, room: usize| -> Vec<String> {
         one.iter()
             .filter(|(name, _)| *name != LEAST_RECENTLY_USED)
@@ -102,7 +105,8 @@ fn grows(lab: &mut Lab, execs: usize, containers: usize) -> Result<String> {
     if !more.is_empty() {
         bail!("{containers} containers: {}", more.join(", "));
     }
-    // A label is 72 bytes in an object of 128 at most; what else the kernel keeps for itself does not grow with the count.
+    // A label is 72 bytes in an object of 128 at most; what else the kernel keeps for itself does
+    // not grow with the count.
     let room = 6 * 1024 + (execs + containers) as i64 * 64 / 1024;
     if memory_at_end > before + room {
         bail!("the kernel's memory grew from {before} to {memory_after_execs} and {memory_at_end} KiB");

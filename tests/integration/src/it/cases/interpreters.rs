@@ -1,5 +1,5 @@
-//! Interpreters that the host's root registered in binfmt_misc (qemu-user, `--platform`): with the flag F the kernel opened
-//! them then, and executes them in every container.
+//! Interpreters that the host's root registered in binfmt_misc (qemu-user, `--platform`): with the
+//! flag F the kernel opened them then, and executes them in every container.
 
 use anyhow::{Context, Result, bail};
 
@@ -62,7 +62,8 @@ fn prints(run: &Run, what: &str) -> Result<()> {
     if run.ok() && run.stdout.contains(FOREIGN) { Ok(()) } else { bail!("{what}: {}", run.said()) }
 }
 
-/// Foreign programs run as without lockc; the interpreter is not to be had otherwise, and is judged as the container.
+/// Foreign programs run as without lockc; the interpreter is not to be had otherwise, and is judged
+/// as the container.
 fn registered(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     let sets = ["F", "OCF", "PF"];
     let _entries = Entries::register(&sets)?;

@@ -80,8 +80,8 @@ fn prepare() -> Result<Servers> {
     ])
 }
 
-/// In a directory that is a volume: what is named, after the server made it again too; nothing else, whatever the container
-/// does in the directory.
+/// In a directory that is a volume: what is named, after the server made it again too; nothing
+/// else, whatever the container does in the directory.
 fn in_directory(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     let by = super::by_of(lab, runtime, "named-sockets");
     let servers = prepare()?;
@@ -164,7 +164,8 @@ fn file(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     Ok(run.stderr)
 }
 
-/// A container that may mount renames a socket through an overlayfs whose upper directory is the host's.
+/// A container that may mount renames a socket through an overlayfs whose upper directory is the
+/// host's.
 fn below_overlay(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     let _servers = prepare()?;
     let bundle = |expect: &str| {

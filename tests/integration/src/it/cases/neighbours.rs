@@ -1,4 +1,5 @@
-//! Containers that share a PID namespace: files of the one by /proc/N of the other (`kubectl debug --target`).
+//! Containers that share a PID namespace: files of the one by /proc/N of the other (`kubectl debug
+//! --target`).
 
 use anyhow::{Context, Result, bail};
 

@@ -1,5 +1,5 @@
-//! What a container mounts itself, under a policy that lets it (`without_rules = ["mount"]`): it is the container's as far as
-//! what it is made of is.
+//! What a container mounts itself, under a policy that lets it (`without_rules = ["mount"]`): it is
+//! the container's as far as what it is made of is.
 
 use anyhow::{Context, Result, bail};
 
@@ -110,7 +110,8 @@ fn of_the_kernel(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     lab.expect_event("files")
 }
 
-/// What a hook of root's mounted into the container's namespace is the host's, whatever the container does with it.
+/// What a hook of root's mounted into the container's namespace is the host's, whatever the
+/// container does with it.
 fn of_the_host(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     let root = bundle::common_rootfs()?;
     command::sh(&format!("mkdir -p {root}/host"))?;
