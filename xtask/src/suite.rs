@@ -17,7 +17,7 @@ use crate::vm::Vm;
 use crate::{build, kubernetes, system, ui};
 
 /// The longest first.
-const PARTS: [&str; 8] = [SYSTEM, WORK, "docker", "bare", "containerd", "podman", "escape", KUBERNETES];
+const PARTS: [&str; 9] = [SYSTEM, WORK, "docker", "bare", "containerd", "podman", "escape", "btrfs", KUBERNETES];
 /// The part that has systemd, packages and several boots.
 const SYSTEM: &str = "system";
 /// The part that has systemd and a cluster.

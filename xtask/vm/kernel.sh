@@ -34,7 +34,7 @@ mkdir -p "$tree/lib/modules" "$initrd"/{bin,dev,proc,sys,root} "$initrd/lib/modu
 ln -s "$modules" "$tree/lib/modules/$release"
 depmod -b "$tree" "$release"
 early="crc32c_generic crc32c_intel crc32c_cryptoapi virtio_pci virtio_blk virtio_console ext4 overlay"
-late="virtio_rng btrfs erofs vsock vsock_loopback fuse loop veth bridge br_netfilter tun dummy nf_tables nft_compat nft_chain_nat nft_ct nft_masq nft_nat
+late="virtio_rng binfmt_misc btrfs erofs vsock vsock_loopback fuse loop veth bridge br_netfilter tun dummy nf_tables nft_compat nft_chain_nat nft_ct nft_masq nft_nat
   nft_fib_inet nft_fib_ipv4 nft_fib_ipv6 nft_reject_inet nft_limit nf_nat nf_conntrack xt_conntrack xt_addrtype
   xt_MASQUERADE xt_nat xt_mark xt_comment xt_tcpudp xt_multiport ip_tables iptable_nat iptable_filter unix_diag"
 for module in $early $late; do

@@ -154,6 +154,18 @@ fn remedy(event: &Event, hook: Option<Hook>, rule: Option<Rule>) -> String {
             family.name
         );
     }
+    if rule == Some(Rule::UnixSocket) && hook == Some(Hook::InodeRename) {
+        return format!(
+            "allowed_sockets grants sockets in that directory by their names, which only the host may change; a policy in \
+             lockc.toml with {without} allows it"
+        );
+    }
+    if rule == Some(Rule::UnixSocket) && !names(event).is_empty() {
+        return format!(
+            "allowed_sockets in lockc.toml, or in a policy, with the socket's full path on the host (without links, `*` in the \
+             last name) allows it; so does a policy with {without}"
+        );
+    }
     let root = match rule {
         Some(Rule::Procfs) => "/proc",
         Some(Rule::Sysfs) => "/sys",

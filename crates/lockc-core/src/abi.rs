@@ -43,6 +43,10 @@ pub const LABEL_SEEN: u32 = 4;
 /// task is confined.
 pub const LABEL_CONFINES: u32 = 8;
 
+/// [`TaskLabel::flags`]: an overlayfs of the container's is asked for its size, and asks its own
+/// layer next.
+pub const LABEL_ASKS_LAYER: u32 = 16;
+
 /// Answer of `fstatfs(2)` in [`STATE_GRANT`], `EALREADY`: it is granted. The file system itself was not asked.
 pub const ANSWER_GRANTED: i32 = 114;
 /// Answer of `fstatfs(2)` in [`STATE_GRANT`], `EXDEV`: it is the root directory of the wrapper itself, so that a grant
@@ -61,7 +65,15 @@ pub struct ObjectTag {
     pub owner: ContainerKey,
     /// In the root of a mount that the host made in a granted volume: the tag of that volume; otherwise 0.
     pub above: u64,
+    /// `TAG_*`.
+    pub flags: u32,
+    /// Always 0.
+    pub pad: u32,
 }
+
+/// [`ObjectTag::flags`]: a directory whose sockets some container was granted by their names, so
+/// that no container may give a socket another name in it.
+pub const TAG_SOCKETS: u32 = 1;
 
 /// Inode and device number of a file, for people who read events. Nothing compares them: both are used again, are equal
 /// for different files of btrfs, and 0 on some file systems.
@@ -97,6 +109,9 @@ pub struct TaskLabel {
     pub grant: u32,
     /// Always 0.
     pub pad: u32,
+    /// The other container that the task was last let act as (ptrace and its like); generation 0:
+    /// none.
+    pub visits: ContainerKey,
 }
 
 /// [`ContainerEntry::mode`]: denials are enforced.
@@ -238,12 +253,54 @@ pub const GRANT_DEVICE: u32 = 16;
 /// Bit of a value of `grants`: a directory of the host with programs that the host's own root uses, so that a hook which
 /// executes them executes nothing of the container's.
 pub const GRANT_HOST_PROGRAMS: u32 = 32;
+/// Bit of a value of `grants`: a directory; the sockets in it that `socket_names` names may be
+/// connected to. The answer is in [`TaskLabel::stdio`]: the directory's tag.
+pub const GRANT_SOCKETS: u32 = 64;
 /// Only in [`TaskLabel::grant`]: the container's root file system, which goes into its entry.
 pub const GRANT_ROOT: u32 = 1 << 31;
 
 /// Only in [`TaskLabel::grant`]: a program to be guarded; the answer is in [`TaskLabel::stdio`]: the inode's number, and
 /// the device below the generation.
 pub const GRANT_PROGRAM: u32 = 1 << 30;
+
+/// How many names of sockets all containers together can be granted.
+pub const MAX_SOCKET_NAMES: u32 = 1 << 17;
+/// How many names of sockets a container can be granted in one directory.
+pub const SOCKET_NAMES: u32 = 16;
+/// Bytes of a socket's name; it is in a path of at most 108 (`struct sockaddr_un`).
+pub const SOCKET_NAME_LEN: usize = 112;
+
+/// Key of `socket_names`: sockets in a directory that a container is granted with
+/// [`GRANT_SOCKETS`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[repr(C)]
+pub struct SocketNameKey {
+    /// The container.
+    pub key: ContainerKey,
+    /// Tag of the directory.
+    pub directory: u64,
+    /// From 0 without a gap, below [`SOCKET_NAMES`].
+    pub index: u32,
+    /// Always 0.
+    pub pad: u32,
+}
+
+/// Value of `socket_names`: the beginning and the end of a name, or a whole name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct SocketName {
+    /// The beginning, padded with zeros.
+    pub head: [u64; SOCKET_NAME_LEN / 8],
+    /// All ones where the name must equal `head`; all over for a whole name, the zeros behind it
+    /// included.
+    pub mask: [u64; SOCKET_NAME_LEN / 8],
+    /// The end, padded with zeros.
+    pub tail: [u64; SOCKET_NAME_LEN / 8],
+    /// Bytes of the end.
+    pub tail_len: u32,
+    /// Bytes of the name at least.
+    pub least: u32,
+}
 
 /// Stands for every minor number in [`GrantKey::device`]; the kernel's have 20 bits (include/linux/kdev_t.h).
 pub const ANY_MINOR: u32 = u32::MAX;
@@ -457,8 +514,8 @@ macro_rules! assert_layout {
 assert_layout! {
     ContainerKey: 8, 4;
     FileId: 16, 8;
-    ObjectTag: 24, 8;
-    TaskLabel: 64, 8;
+    ObjectTag: 32, 8;
+    TaskLabel: 72, 8;
     ContainerEntry: 240, 8;
     GrantKey: 24, 8;
     ProgramKey: 16, 8;
@@ -469,4 +526,6 @@ assert_layout! {
     NameRule: 8, 4;
     ReadKey: 48, 4;
     ReadSet: 8, 4;
+    SocketNameKey: 24, 8;
+    SocketName: 344, 8;
 }

@@ -137,4 +137,6 @@ fields! {
     PID_TASKS: "pid" "tasks";
     PROC_INODE_PID: "proc_inode" "pid";
     PROC_INODE_INODE: "proc_inode" "vfs_inode";
+    SB_TYPE: "super_block" "s_type";
+    FS_TYPE_FLAGS: "file_system_type" "fs_flags";
 }

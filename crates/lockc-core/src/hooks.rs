@@ -154,6 +154,7 @@ programs! {
     "task_prlimit" TaskPrlimit "5.11" "reading limits of tasks outside";
     "file_ioctl" FileIoctl "5.11" "FIOSETOWN: signals to tasks outside";
     "file_ioctl_compat" FileIoctlCompat "6.8" "FIOSETOWN of 32-bit programs" loses "32-bit programs may have tasks outside signalled, where the PID namespace is the host's";
+    "inode_rename" InodeRename "5.11" "sockets renamed to what allowed_sockets names";
 }
 
 #[cfg(test)]

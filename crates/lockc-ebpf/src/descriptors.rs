@@ -71,6 +71,10 @@ pub fn bprm_creds_for_exec(ctx: LsmContext) -> i32 {
         return 0;
     }
     let who = Judged::of(label.key);
+    // Stale labels stop in `bprm_check_security`: the verifier need not follow them in here.
+    if who.entry.is_none() {
+        return 0;
+    }
     match judge(&who, &mut label.stdio) {
         Some((rule, about)) => verdict::deny(&who, rule, HOOK, about, EACCES),
         None => 0,

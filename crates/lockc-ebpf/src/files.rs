@@ -24,7 +24,7 @@ use crate::{
     kernel::{self, Obj, follow, load},
     label,
     maps::GRANTS,
-    pseudo, tags,
+    processes, pseudo, tags,
     verdict::{self, About, EACCES, Judged},
 };
 
@@ -125,7 +125,7 @@ pub fn is_granted(who: &Judged, mnt: Obj, hook: Hook) -> bool {
     match mount_ns(mnt) {
         Ok(MNT_NS_INTERNAL) => true,
         Ok(namespace) if namespace == own_mount_ns() => is_own_mount(who, mnt, hook),
-        Ok(_) => false,
+        Ok(_) => is_visited(who, mnt),
         Err(_) => {
             verdict::error(hook);
             false
@@ -157,6 +157,19 @@ fn is_own_mount(who: &Judged, mnt: Obj, hook: Hook) -> bool {
         }
     }
     false
+}
+
+/// Whether a mount in another mount namespace was granted to a container that the current task was
+/// let act as. A function of its own, as above.
+#[inline(never)]
+fn is_visited(who: &Judged, mnt: Obj) -> bool {
+    match processes::visited(who) {
+        Some(Judged { key, mode, entry: Some(entry) }) => {
+            let other = Judged { key, mode, entry: Some(entry) };
+            is_tagged(&other, entry, follow(mnt, &kernel::VFSMOUNT_SB), tags::root(mnt))
+        }
+        _ => false,
+    }
 }
 
 /// Whether the mount at an address, that of a descriptor which was left open, is one that the container was granted, as far

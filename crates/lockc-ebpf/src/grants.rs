@@ -2,25 +2,26 @@
 //!
 //! | hook | what for |
 //! |---|---|
-//! | sb_statfs | the wrapper grants what it calls fstatfs(2) on; the file system is not asked |
+//! | sb_statfs | the wrapper grants what it calls fstatfs(2) on; the file system is not asked. What an overlay of a container's own is made of |
 //! | sb_kern_mount | a file system that the runtime mounts belongs to the container |
 
 use aya_ebpf::{macros::lsm, programs::LsmContext};
 use lockc_core::{
     abi::{
         ANSWER_GRANTED, ANSWER_OWN_ROOT, ContainerKey, GRANT_HOST_PROGRAMS, GRANT_MOUNT, GRANT_PROGRAM, GRANT_ROOT,
-        GRANT_SUPERBLOCK, GrantKey, Hook, LABEL_HAS_BASE, LABEL_SEEN, STATE_CONFINED, STATE_GRANT, STATE_SETUP,
-        TaskLabel,
+        GRANT_SOCKETS, GRANT_SUPERBLOCK, GrantKey, Hook, LABEL_ASKS_LAYER, LABEL_HAS_BASE, LABEL_SEEN, STATE_CONFINED,
+        STATE_GRANT, STATE_SETUP, TAG_SOCKETS, TaskLabel,
     },
     rules::Rule,
 };
 
 use crate::{
-    kernel::{self, Obj, follow},
+    inodes,
+    kernel::{self, Obj, follow, load},
     label, launch,
     maps::{CONTAINERS, GRANTS},
-    tags,
-    verdict::{self, ENOMEM, Judged},
+    pseudo, tags,
+    verdict::{self, EACCES, ENOMEM, Judged},
 };
 
 /// `int sb_statfs(struct dentry *dentry)`
@@ -38,6 +39,9 @@ pub fn sb_statfs(ctx: LsmContext) -> i32 {
         // Whatever is denied, the file system is not asked: it may never answer.
         return -grant(label, Obj(ctx.arg::<*const u8>(0)));
     }
+    if label.state == STATE_CONFINED {
+        return judge_layer(label, Obj(ctx.arg::<*const u8>(0)));
+    }
     // Once: what the runtime asks later, from within the container's namespaces, must not move the base.
     if label.state != STATE_SETUP || label.flags & LABEL_HAS_BASE != 0 {
         return 0;
@@ -51,6 +55,33 @@ pub fn sb_statfs(ctx: LsmContext) -> i32 {
     if copy.base_root == 0 || label::remember(label::current(), &copy).is_err() {
         label.flags &= !(LABEL_SEEN | LABEL_HAS_BASE);
         verdict::error(Hook::SbStatfs);
+    }
+    0
+}
+
+/// include/uapi/linux/magic.h
+const OVERLAYFS_SUPER_MAGIC: u64 = 0x794c_7630;
+
+/// Judges what a container that may mount asks the size of. overlayfs asks it of each directory
+/// that it is mounted of (fs/overlayfs/super.c, `ovl_check_namelen`, 5.11 to 7.2), and nothing else
+/// tells of those: an overlay of a directory that was not granted would be the container's own.
+/// Asked itself, it asks its own upper layer, which is let once.
+#[inline(always)]
+fn judge_layer(label: &mut TaskLabel, dentry: Obj) -> i32 {
+    let who = Judged::of(label.key);
+    if who.has(Rule::Mount) || !who.has(Rule::Files) {
+        return 0;
+    }
+    let asked = label.flags & LABEL_ASKS_LAYER != 0;
+    label.flags &= !LABEL_ASKS_LAYER;
+    if !asked && !inodes::is_within(&who, dentry) {
+        let verdict = verdict::deny(&who, Rule::Files, Hook::SbStatfs, verdict::About::dentry(dentry.addr()), EACCES);
+        if verdict != 0 {
+            return verdict;
+        }
+    }
+    if load::<u64>(follow(dentry, &kernel::DENTRY_SB), &kernel::SB_MAGIC) == OVERLAYFS_SUPER_MAGIC {
+        label.flags |= LABEL_ASKS_LAYER;
     }
     0
 }
@@ -85,6 +116,13 @@ fn grant(label: &mut TaskLabel, dentry: Obj) -> i32 {
         unsafe { (*entry).rootfs = tag };
         return ANSWER_GRANTED;
     }
+    if kind & GRANT_SOCKETS != 0 {
+        label.stdio = [tag, 0, 0];
+        // SAFETY: null or a live cell of the map; the wrapper holds the inode.
+        if let Some(object) = unsafe { tags::of(inode).as_mut() } {
+            object.flags |= TAG_SOCKETS;
+        }
+    }
     if add(key, tag, kind).is_err() { ENOMEM } else { ANSWER_GRANTED }
 }
 
@@ -97,7 +135,8 @@ fn add(key: ContainerKey, tag: u64, kind: u32) -> Result<(), i32> {
     // What the container has by another way too is not only the host's.
     let host = before == 0 || before & GRANT_HOST_PROGRAMS != 0;
     let kind = if host { kind } else { kind & !GRANT_HOST_PROGRAMS };
-    GRANTS.insert(&key, before & !GRANT_HOST_PROGRAMS | kind, 0)
+    let kept = if kind & GRANT_SOCKETS != 0 { before } else { before & !GRANT_HOST_PROGRAMS };
+    GRANTS.insert(&key, kept | kind, 0)
 }
 
 /// `int sb_kern_mount(const struct super_block *sb)`: mount(2) of a file system, or fsmount(2).
@@ -111,19 +150,40 @@ pub fn sb_kern_mount(ctx: LsmContext) -> i32 {
     let Some(label) = (unsafe { label::of(label::current()).as_ref() }) else {
         return 0;
     };
-    let key = label.key;
+    let (key, sb) = (label.key, Obj(ctx.arg::<*const u8>(0)));
     // A container that may mount owns what it mounts.
     let owns = match label.state {
         STATE_SETUP => true,
-        STATE_CONFINED => !Judged::of(key).has(Rule::Mount),
+        STATE_CONFINED => !Judged::of(key).has(Rule::Mount) && is_instance(sb),
         _ => false,
     };
-    if owns && own(key, Obj(ctx.arg::<*const u8>(0))).is_err() {
+    if owns && own(key, sb).is_err() {
         // Fails closed: a container that could not use what it was granted had better not start.
         verdict::error(Hook::SbKernMount);
         return -ENOMEM;
     }
     0
+}
+
+/// `FS_REQUIRES_DEV`, `FS_BINARY_MOUNTDATA`, `FS_USERNS_MOUNT`, `FS_RENAME_DOES_D_MOVE`,
+/// include/linux/fs.h: file systems of disks, of the network, and such that may be mounted in a
+/// user namespace.
+const INSTANCES: u32 = 1 | 2 | 8 | 1 << 15;
+/// include/uapi/linux/magic.h
+const HUGETLBFS_MAGIC: u64 = 0x9584_58f6;
+const BINFMTFS_MAGIC: u64 = 0x4249_4e4d;
+
+/// Whether a file system that a container mounts is its own. The kernel's (debugfs, tracefs,
+/// securityfs, configfs, devtmpfs, pstore) are there once for all: who mounts one mounts the
+/// host's. None of them has one of the flags; binfmt_misc has, and what is registered in it the
+/// host executes too.
+#[inline(always)]
+fn is_instance(sb: Obj) -> bool {
+    match load::<u64>(sb, &kernel::SB_MAGIC) {
+        HUGETLBFS_MAGIC => true,
+        BINFMTFS_MAGIC | pseudo::BPF_FS_MAGIC => false,
+        _ => load::<u32>(follow(sb, &kernel::SB_TYPE), &kernel::FS_TYPE_FLAGS) & INSTANCES != 0,
+    }
 }
 
 /// Makes a container the owner of a superblock. The mark goes away with the superblock, so that nothing is left behind by

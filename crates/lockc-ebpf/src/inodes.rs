@@ -20,7 +20,7 @@ use crate::{
     creds, files,
     kernel::{self, Obj, follow, load},
     loops::{self, GO_ON, Next, STOP},
-    pseudo, tags,
+    processes, pseudo, tags,
     verdict::{self, About, EACCES, Judged},
 };
 
@@ -48,7 +48,7 @@ fn judge(dentry: Obj, hook: Hook) -> i32 {
 
 /// Whether a file is in something that the container was given.
 #[inline(always)]
-fn is_within(who: &Judged, dentry: Obj) -> bool {
+pub fn is_within(who: &Judged, dentry: Obj) -> bool {
     let Some(entry) = who.entry else {
         return false;
     };
@@ -60,7 +60,13 @@ fn is_within(who: &Judged, dentry: Obj) -> bool {
     if load::<u64>(sb, &kernel::SB_FLAGS) & SB_KERNMOUNT != 0 || pseudo::is_pseudo(sb) {
         return true;
     }
-    files::is_stdio(dentry) || leads_to_granted(who, dentry)
+    files::is_stdio(dentry) || leads_to_granted(who, dentry) || leads_to_visited(who, dentry)
+}
+
+/// The same of what was granted to a container that the current task was let act as.
+#[inline(never)]
+fn leads_to_visited(who: &Judged, dentry: Obj) -> bool {
+    processes::visited(who).is_some_and(|other| leads_to_granted(&other, dentry))
 }
 
 /// Whether a file, or a directory above it, is the root of something that the container was granted.

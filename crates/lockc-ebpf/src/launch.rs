@@ -13,13 +13,14 @@
 use aya_ebpf::{macros::lsm, programs::LsmContext};
 use lockc_core::{
     abi::{
-        ENTRY_HOOK_MOUNTS, Hook, LABEL_CONFINES, LABEL_HAS_BASE, ProgramKey, STATE_CONFINED, STATE_SETUP, TaskLabel,
+        ContainerKey, ENTRY_HOOK_MOUNTS, Hook, LABEL_CONFINES, LABEL_HAS_BASE, ProgramKey, STATE_CONFINED, STATE_SETUP,
+        TaskLabel,
     },
     rules::Rule,
 };
 
 use crate::{
-    files, inodes,
+    creds, files, inodes,
     kernel::{self, Obj, follow, load},
     label,
     maps::GUARD,
@@ -58,15 +59,7 @@ pub fn bprm_check_security(ctx: LsmContext) -> i32 {
     let who = Judged::of(label.key);
     let file = follow(Obj(ctx.arg::<*const u8>(0)), &kernel::BPRM_FILE);
     let stays = stays(label);
-    let stopped = if stays {
-        is_containers(&who, file)
-    } else {
-        // What root's own hooks execute in there is theirs, where the policy says so.
-        let by_hooks = who.entry.is_some_and(|entry| entry.flags & ENTRY_HOOK_MOUNTS != 0);
-        who.has(Rule::Files)
-            && !by_hooks
-            && !files::is_granted(&who, follow(file, &kernel::FILE_PATH_MNT), Hook::BprmCheckSecurity)
-    };
+    let stopped = if stays { is_containers(&who, file) } else { who.entry.is_none() || is_foreign(&who, file) };
     if stopped {
         let about = files::about(file);
         let verdict = verdict::deny(&who, Rule::Files, Hook::BprmCheckSecurity, about, EACCES);
@@ -88,6 +81,18 @@ pub fn stays(label: &TaskLabel) -> bool {
     let (root, mnt_ns) = place();
     label.flags & LABEL_HAS_BASE != 0
         && (mnt_ns == label.base_mnt_ns || (label.base_root != 0 && tags::tag(root) == label.base_root))
+}
+
+/// Whether a file that is executed in the container was not granted to it. A function of its own,
+/// so that the verifier looks at what follows once for each answer and not for each way to it.
+#[inline(never)]
+fn is_foreign(who: &Judged, file: Obj) -> bool {
+    // What root's own hooks execute in there is theirs, where the policy says so.
+    let by_hooks = who.entry.is_some_and(|entry| entry.flags & ENTRY_HOOK_MOUNTS != 0);
+    who.has(Rule::Files)
+        && !by_hooks
+        && !files::is_granted(who, follow(file, &kernel::FILE_PATH_MNT), Hook::BprmCheckSecurity)
+        && !creds::is_interpreter(file)
 }
 
 /// Whether the content of a file is the container's: nothing that a task executes or maps with the host's root directory.
@@ -155,6 +160,7 @@ fn guard(task: Obj, bprm: Obj) {
         stdio: [0; 3],
         grant: 0,
         pad: 0,
+        visits: ContainerKey { slot: 0, generation: 0 },
     };
     if label::give(task, &mut label).is_err() {
         verdict::error(Hook::BprmCommittedCreds);

@@ -9,7 +9,8 @@ use aya_ebpf::{
 };
 use lockc_core::abi::{
     ContainerEntry, ContainerKey, ERROR_SITES, Event, GrantKey, MAX_CONTAINERS, MAX_GRANTS, MAX_READ_SETS, MAX_READS,
-    Meta, NameKey, NameRule, ObjectTag, ProgramKey, ReadKey, ReadSet, TaskLabel, Usage,
+    MAX_SOCKET_NAMES, Meta, NameKey, NameRule, ObjectTag, ProgramKey, ReadKey, ReadSet, SocketName, SocketNameKey,
+    TaskLabel, Usage,
 };
 
 const NO_PREALLOC: usize = BPF_F_NO_PREALLOC as usize;
@@ -100,6 +101,11 @@ pub static META: Array<Meta, 1> = Array::new();
 /// The ids of these maps, written by the loader.
 #[btf_map(name = "own_maps")]
 pub static OWN_MAPS: HashMap<u32, u32, 32> = HashMap::new();
+
+/// Names of the host's sockets that containers are granted in a directory.
+#[btf_map(name = "socket_names")]
+pub static SOCKET_NAMES: HashMap<SocketNameKey, SocketName, { MAX_SOCKET_NAMES as usize }, NO_PREALLOC> =
+    HashMap::new();
 
 #[btf_map(name = "names")]
 pub static NAMES: HashMap<NameKey, NameRule, 1024, NO_PREALLOC> = HashMap::new();

@@ -118,6 +118,30 @@ fn reaches(who: &Judged, other: Obj, how: Reach) -> bool {
     own != 0 && own == pid_namespace(other) && (how == Reach::Touch || is_no_looser(who, label.key))
 }
 
+/// Notes in the current task's label that it was let act as a task of another container: what was
+/// granted to that one it may use too, by /proc/N/root, /proc/N/cwd and /proc/N/fd.
+#[inline(always)]
+fn visit(who: &Judged, other: Obj) {
+    // SAFETY: null or live cells of the storage; that of the current task is written by itself
+    // only.
+    let (own, other) = unsafe { (label::of(label::current()).as_mut(), label::of(other).as_ref()) };
+    if let (Some(own), Some(other)) = (own, other)
+        && other.key != who.key
+    {
+        own.visits = other.key;
+    }
+}
+
+/// The other container that the current task was last let act as, if it would be let still. Whoever
+/// gets there has what the other has by its memory and descriptors anyway.
+#[inline(always)]
+pub fn visited(who: &Judged) -> Option<Judged> {
+    // SAFETY: null or a live cell of the storage.
+    let label = unsafe { label::of(label::current()).as_ref() }?;
+    let other = label.visits;
+    (other.generation != 0 && is_no_looser(who, other)).then(|| Judged::of(other))
+}
+
 #[inline(always)]
 fn judge(other: Obj, earlier: i32, hook: Hook, arg: u64) -> i32 {
     if earlier != 0 {
@@ -143,7 +167,9 @@ pub fn ptrace_access_check(ctx: LsmContext) -> i32 {
     };
     let mode: u32 = ctx.arg(1);
     // Reading counts too: the kernel asks no more than that for the links in /proc/N/fd, which open what they lead to.
-    if reaches(&who, Obj(ctx.arg::<*const u8>(0)), Reach::Become) {
+    let other = Obj(ctx.arg::<*const u8>(0));
+    if reaches(&who, other, Reach::Become) {
+        visit(&who, other);
         return 0;
     }
     if mode & PTRACE_MODE_NOAUDIT != 0 {

@@ -8,19 +8,24 @@
 //! | socket_post_create | a unix socket carries its container's key |
 //! | unix_stream_connect | stream and seqpacket sockets of the host |
 //! | unix_may_send | datagram sockets of the host |
+//! | inode_rename | the names of sockets in directories that `allowed_sockets` names |
 
-use aya_ebpf::{macros::lsm, programs::LsmContext};
+use core::ffi::c_void;
+
+use aya_ebpf::{helpers::generated::bpf_probe_read_kernel_str, macros::lsm, programs::LsmContext};
 use lockc_core::{
-    abi::{GRANT_SOCKET, Hook},
+    abi::{GRANT_SOCKET, GRANT_SOCKETS, Hook, SOCKET_NAME_LEN, SOCKET_NAMES, SocketName, SocketNameKey, TAG_SOCKETS},
     families::{AF_INET, AF_UNIX, event_number},
     rules::Rule,
 };
 
 use crate::{
-    families, files,
-    kernel::{self, Obj, follow},
+    families,
+    files::{self, S_IFMT, S_IFSOCK},
+    kernel::{self, Obj, follow, load},
     label,
     loopback::{Use, has_loopback, option_stays, stays_inside},
+    maps::SOCKET_NAMES as SOCKETS,
     tags,
     verdict::{self, About, EACCES, ENOMEM, Judged},
 };
@@ -232,11 +237,98 @@ fn judge(other: Obj, hook: Hook) -> i32 {
     verdict::deny(&who, Rule::UnixSocket, hook, About::dentry(dentry), EACCES)
 }
 
-/// Whether the policy names the socket of the host that is bound to this dentry.
+/// Whether the policy names the socket of the host that is bound to this dentry: the socket itself,
+/// or its name in the directory that it is in. The dentry is the one that the server made: another
+/// mount, hard link or symbolic link that leads to the socket does not change it.
 #[inline(always)]
 fn named(who: &Judged, dentry: u64) -> bool {
-    let tag = kernel::read::<u64>(dentry, &kernel::DENTRY_INODE).map_or(0, tags::tag_at);
-    tag != 0 && files::kind_of(who, tag) & GRANT_SOCKET != 0
+    let tag_of = |dentry: u64| kernel::read::<u64>(dentry, &kernel::DENTRY_INODE).map_or(0, tags::tag_at);
+    let tag = tag_of(dentry);
+    if tag != 0 && files::kind_of(who, tag) & GRANT_SOCKET != 0 {
+        return true;
+    }
+    let directory = tag_of(kernel::read::<u64>(dentry, &kernel::DENTRY_PARENT).unwrap_or(0));
+    directory != 0 && files::kind_of(who, directory) & GRANT_SOCKETS != 0 && is_called(who, directory, dentry)
+}
+
+/// Whether a dentry is called as the container is granted sockets in a directory. A function of its
+/// own, for its stack.
+#[inline(never)]
+fn is_called(who: &Judged, directory: u64, dentry: u64) -> bool {
+    let Ok(at) = kernel::read::<u64>(dentry, &kernel::DENTRY_NAME) else {
+        return false;
+    };
+    let mut text = [0u64; SOCKET_NAME_LEN / 8];
+    let Some(length) = text_at(&mut text, at) else {
+        return false;
+    };
+    let mut key = SocketNameKey { key: who.key, directory, index: 0, pad: 0 };
+    for index in 0..SOCKET_NAMES {
+        key.index = index;
+        let Some(name) = SOCKETS.get_ptr(&key) else {
+            return false;
+        };
+        // SAFETY: a live cell of the map.
+        let name = unsafe { &*name };
+        // One branch for each name: the verifier would follow every combination of more.
+        let mut differs = length.wrapping_sub(u64::from(name.least)) >> 63;
+        for (word, (head, mask)) in text.iter().zip(name.head.iter().zip(&name.mask)) {
+            differs |= (word & mask) ^ head;
+        }
+        if differs | differs_at_end(at.wrapping_add(length), name) == 0 {
+            return true;
+        }
+    }
+    false
+}
+
+/// 0 where the text that ends at an address has the end of a name.
+#[inline(never)]
+fn differs_at_end(end: u64, name: &SocketName) -> u64 {
+    let mut text = [0u64; SOCKET_NAME_LEN / 8];
+    let mut differs = u64::from(text_at(&mut text, end.wrapping_sub(u64::from(name.tail_len))).is_none());
+    for (word, tail) in text.iter().zip(&name.tail) {
+        differs |= word ^ tail;
+    }
+    differs
+}
+
+/// Reads a text of the kernel's into zeros, and returns its length; `None`: it does not fit, so
+/// that it is no socket's name.
+#[inline(always)]
+fn text_at(into: &mut [u64; SOCKET_NAME_LEN / 8], at: u64) -> Option<u64> {
+    // SAFETY: the helper checks the address, and writes no more than the length that it is told.
+    let read =
+        unsafe { bpf_probe_read_kernel_str(into.as_mut_ptr().cast(), SOCKET_NAME_LEN as u32, at as *const c_void) };
+    // With the zero at the end.
+    if read > 0 && read < SOCKET_NAME_LEN as i64 { Some(read as u64 - 1) } else { None }
+}
+
+/// `int inode_rename(struct inode *old_dir, struct dentry *old_dentry, struct inode *new_dir,
+/// struct dentry *new_dentry)`: called twice for an exchange, and for what an overlayfs of the
+/// container's own does in its upper directory. Under which name a socket may be connected to is
+/// for whoever serves it to say.
+#[lsm(hook = "inode_rename")]
+pub fn inode_rename(ctx: LsmContext) -> i32 {
+    let earlier: i32 = ctx.arg(4);
+    if earlier != 0 {
+        return earlier;
+    }
+    let Some(who) = verdict::judged(Rule::UnixSocket) else {
+        return 0;
+    };
+    let dentry = Obj(ctx.arg::<*const u8>(1));
+    let inode = tags::inode(dentry);
+    if inode.is_null() || load::<u16>(inode, &kernel::INODE_MODE) & S_IFMT != S_IFSOCK {
+        return 0;
+    }
+    // SAFETY: null or a live cell of the map.
+    match unsafe { tags::at(ctx.arg(2)).as_ref() } {
+        Some(directory) if directory.flags & TAG_SOCKETS != 0 => {
+            verdict::deny(&who, Rule::UnixSocket, Hook::InodeRename, About::dentry(dentry.addr()), EACCES)
+        }
+        _ => 0,
+    }
 }
 
 /// `TCP_LISTEN`, include/net/tcp_states.h: unix sockets use the same numbers.

@@ -70,7 +70,8 @@ pub fn make_at(inode: u64) -> *mut ObjectTag {
     };
     // SAFETY: a cell of the map, aligned by its type.
     let before = unsafe { kernel::fetch_add(cell, 1) };
-    let fresh = ObjectTag { tag: before + 1, owner: ContainerKey { slot: 0, generation: 0 }, above: 0 };
+    let fresh =
+        ObjectTag { tag: before + 1, owner: ContainerKey { slot: 0, generation: 0 }, above: 0, flags: 0, pad: 0 };
     // Another CPU may have been first: its tag counts.
     let _ = TAGS.insert(inode, fresh, u64::from(BPF_NOEXIST));
     at(inode)

@@ -27,7 +27,7 @@ pub const EACCES: i32 = 13;
 /// A confined task that a rule applies to.
 pub struct Judged {
     pub key: ContainerKey,
-    mode: u32,
+    pub mode: u32,
     /// `None`: the label is stale (its container's entry is gone); everything that is judged is denied.
     pub entry: Option<&'static ContainerEntry>,
 }

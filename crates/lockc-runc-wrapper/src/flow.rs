@@ -207,6 +207,7 @@ fn begin(invocation: &Invocation, start: &Start, environment: &Environment<'_>) 
         propagating: given.propagating,
         cgroups: given.cgroups,
         sockets: given.sockets,
+        named_sockets: given.named_sockets,
         reads: given.reads,
         families: policy.more.families,
         devices: given.devices,

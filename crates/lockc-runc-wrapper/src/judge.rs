@@ -301,6 +301,7 @@ impl Kernel for Client<'_> {
         let new = NewContainer {
             mounts: Vec::new(),
             sockets: Vec::new(),
+            named_sockets: Vec::new(),
             propagating: new.propagating.first().cloned().into_iter().collect(),
             ..new.clone()
         };

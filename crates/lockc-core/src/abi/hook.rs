@@ -29,7 +29,7 @@ hooks! {
     PathNotify InodeGetattr InodeSetattr InodeSetxattr InodeRemovexattr InodeGetxattr InodeListxattr InodeReadlink
     InodeSetAcl InodeRemoveAcl InodeGetAcl InodeFileGetattr InodeFileSetattr
     BpfMap FileMprotect InodeFreeSecurity SocketSetsockopt UringOverrideCreds UringSqpoll TaskFixSetgid FileFcntl TaskPrlimit
-    FileIoctl FileIoctlCompat BprmCredsForExec
+    FileIoctl FileIoctlCompat InodeRename BprmCredsForExec
 }
 
 impl Hook {

@@ -8,6 +8,7 @@ use super::{
     admission::process,
     config::{PolicyConfig, nearest},
     reads,
+    sockets::NamedSockets,
 };
 
 /// Added to what the level, and for mounts and sockets the configuration, admits anyway.
@@ -56,6 +57,11 @@ impl Additions {
             for path in given {
                 if !is_plain(path) {
                     let problem = format!("{path:?} is not an absolute path without `..`; write the full path");
+                    return path_unfit(key, path, problem);
+                }
+                if key == "allowed_sockets"
+                    && let Err(problem) = NamedSockets::new(path)
+                {
                     return path_unfit(key, path, problem);
                 }
                 own.push(path.clone());

@@ -97,6 +97,16 @@ pub enum RegistryError {
         /// Why it failed.
         source: io::Error,
     },
+    /// More names than the kernel side compares.
+    #[error(
+        "{path} is one entry too many: allowed_sockets can name {} kinds of sockets in a directory; write a `*` for what they \
+         have not in common",
+        crate::abi::SOCKET_NAMES
+    )]
+    SocketNames {
+        /// The entry.
+        path: PathBuf,
+    },
     /// The lock or the table of mounts.
     #[error("{path}: {source}")]
     Io {

@@ -10,8 +10,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{error::RegistryError, register::NewContainer};
-use crate::abi::{GRANT_HOST_PROGRAMS, GRANT_MOUNT, GRANT_PROPAGATING, GRANT_ROOT, GRANT_SOCKET};
+use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat2};
+
+use super::{error::RegistryError, register::NewContainer, sockets::NamedSockets};
+use crate::abi::{GRANT_HOST_PROGRAMS, GRANT_MOUNT, GRANT_PROPAGATING, GRANT_ROOT, GRANT_SOCKET, GRANT_SOCKETS};
 
 /// Device nodes of the host that runtimes bind into containers that may not create their own
 /// (runtime-spec, config-linux.md, "Default Devices").
@@ -26,7 +28,8 @@ const PROGRAMS: [&str; 9] =
 pub struct Held {
     /// Opened with `O_PATH`.
     pub file: File,
-    /// What it was opened by, for messages.
+    /// What it was opened by, for messages; with [`GRANT_SOCKETS`] what names the sockets in the
+    /// directory.
     pub path: PathBuf,
     /// `GRANT_*` of [`abi`](crate::abi).
     pub grant: u32,
@@ -38,6 +41,17 @@ pub(super) fn open(path: &Path, grant: u32) -> Result<Held, RegistryError> {
         Ok(file) => Ok(Held { file, path: path.to_owned(), grant }),
         Err(source) => Err(RegistryError::Identity { path: path.to_owned(), source }),
     }
+}
+
+/// Opens the directory of what `allowed_sockets` names, without following a link; nothing where
+/// there is no such directory: its server may not be installed.
+fn open_directory(named: &Path) -> Option<Held> {
+    let directory = NamedSockets::new(named).ok()?.directory;
+    let how = OpenHow::new()
+        .flags(OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC)
+        .resolve(ResolveFlag::RESOLVE_NO_SYMLINKS);
+    let file = openat2(AT_FDCWD, &directory, how).ok()?;
+    Some(Held { file: file.into(), path: named.to_owned(), grant: GRANT_SOCKETS })
 }
 
 impl NewContainer {
@@ -68,6 +82,10 @@ impl NewContainer {
         }
         for socket in &self.sockets {
             held.push(open(socket, GRANT_SOCKET)?);
+        }
+        for named in &self.named_sockets {
+            looks_at(named);
+            held.extend(open_directory(named));
         }
         // crun since 1.28 hides directories behind an empty one of its own, which it makes for the first container.
         held.extend(open(&self.root.join(".empty-directory"), GRANT_MOUNT).ok());

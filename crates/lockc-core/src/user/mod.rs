@@ -18,6 +18,7 @@ mod register;
 pub mod registry;
 pub mod sandbox;
 pub mod selection;
+pub mod sockets;
 pub mod spec;
 pub mod sys;
 pub mod userns;

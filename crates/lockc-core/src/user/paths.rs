@@ -24,7 +24,7 @@ pub const CONFIG: &str = "/etc/lockc/lockc.toml";
 pub const NAMESPACES: &str = "/var/lib/lockc/namespaces.json";
 
 /// Every pinned map.
-pub const MAP_NAMES: [&str; 18] = [
+pub const MAP_NAMES: [&str; 19] = [
     "task_labels",
     "sock_labels",
     "shadow",
@@ -43,6 +43,7 @@ pub const MAP_NAMES: [&str; 18] = [
     "events",
     "errors",
     "guard",
+    "socket_names",
 ];
 
 /// Programs that are taken for OCI runtimes, best first.

@@ -3,22 +3,27 @@
 //! What is granted is opened first, by [`NewContainer::hold`]: only that asks file systems, which may never answer.
 //! [`Registry::register`] takes the lock and asks none.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+};
 
-use aya::maps::MapError;
+use aya::maps::{MapData, MapError};
 use nix::{errno::Errno, sys::statfs::fstatfs};
 use serde::{Deserialize, Serialize};
 
 use super::{
     error::RegistryError,
     hold::{self, Held},
-    registry::{Registry, id_hash, lock, map_error, now_ns},
+    registry::{self, Registry, id_hash, lock, map_error, now_ns},
+    sockets::NamedSockets,
 };
 use crate::{
     abi::{
         ANSWER_GRANTED, ANSWER_OWN_ROOT, ANY_MINOR, ContainerEntry, ContainerKey, ENTRY_CGROUPS, ENTRY_DELETING,
         ENTRY_HOOK_MOUNTS, ENTRY_LOOPBACK, ENTRY_POLICY_GRANTS, ENTRY_PROPAGATION, ENTRY_SANDBOX, GRANT_DEVICE,
-        GRANT_PROGRAM, GrantKey, MAX_CONTAINERS, ProgramKey, Usage,
+        GRANT_PROGRAM, GRANT_SOCKETS, GrantKey, MAX_CONTAINERS, ProgramKey, SOCKET_NAMES, SocketName, SocketNameKey,
+        Usage,
     },
     rules::{Level, RuleMask},
 };
@@ -62,8 +67,10 @@ pub struct NewContainer {
     pub propagating: Vec<PathBuf>,
     /// Whether it manages what is below its own cgroup.
     pub cgroups: bool,
-    /// Unix sockets of the host that the policy names.
+    /// Unix sockets of the host that it is given.
     pub sockets: Vec<PathBuf>,
+    /// What `allowed_sockets` names in directories that it is given.
+    pub named_sockets: Vec<PathBuf>,
     /// What may be read in procfs and sysfs beyond what every container may, as [`reads::resolve`](super::reads::resolve)
     /// found it.
     pub reads: Vec<PathBuf>,
@@ -112,6 +119,11 @@ pub struct GivenDevice {
     pub major: u32,
     /// 20 bits; `None`: every one.
     pub minor: Option<u32>,
+}
+
+/// What sockets are called that containers are granted in a directory.
+fn socket_names() -> Result<aya::maps::HashMap<MapData, SocketNameKey, SocketName>, RegistryError> {
+    registry::hash("socket_names")
 }
 
 pub(super) fn padded<const N: usize>(text: &str) -> [u8; N] {
@@ -227,18 +239,42 @@ impl Registry {
     /// Grants what is held: the program on `sb_statfs` answers in the file system's place.
     fn grant(&self, key: ContainerKey, held: &[Held]) -> Result<(), RegistryError> {
         let mut labelled = None;
+        let mut named: HashMap<u64, u32> = HashMap::new();
         for object in held {
             if labelled != Some(object.grant) {
                 self.label_for_grant(key, object.grant)?;
                 labelled = Some(object.grant);
             }
             match fstatfs(&object.file).map_err(|errno| errno as i32) {
+                Err(ANSWER_GRANTED) if object.grant == GRANT_SOCKETS => self.name_sockets(key, object, &mut named)?,
                 Err(ANSWER_GRANTED) => {}
                 Err(ANSWER_OWN_ROOT) => return Err(RegistryError::OwnRoot { path: object.path.clone() }),
                 Err(errno) if errno == Errno::ENOMEM as i32 => return Err(RegistryError::NoRoom),
                 _ => return Err(RegistryError::NotAnswering),
             }
         }
+        Ok(())
+    }
+
+    /// Adds what the sockets are called that are granted in a directory; `named`: how many there
+    /// are in each already.
+    fn name_sockets(
+        &self,
+        key: ContainerKey,
+        object: &Held,
+        named: &mut HashMap<u64, u32>,
+    ) -> Result<(), RegistryError> {
+        let label = self.own_label()?.ok_or(RegistryError::NotAnswering)?;
+        let directory = label.stdio[0];
+        let index = named.entry(directory).or_default();
+        let too_many = || RegistryError::SocketNames { path: object.path.clone() };
+        let sockets = NamedSockets::new(&object.path).map_err(|_| too_many())?;
+        if *index >= SOCKET_NAMES {
+            return Err(too_many());
+        }
+        let at = SocketNameKey { key, directory, index: *index, pad: 0 };
+        socket_names()?.insert(at, sockets.name(), 0).map_err(map_error("writing", "socket_names"))?;
+        *index += 1;
         Ok(())
     }
 
@@ -267,6 +303,15 @@ impl Registry {
             match self.grants.remove(&grant) {
                 Ok(()) | Err(MapError::KeyNotFound) => {}
                 Err(source) => return Err(map_error("writing", "grants")(source)),
+            }
+        }
+        let mut names = socket_names()?;
+        let stale: Vec<SocketNameKey> =
+            names.keys().filter_map(Result::ok).filter(|name| keys.contains(&name.key)).collect();
+        for name in stale {
+            match names.remove(&name) {
+                Ok(()) | Err(MapError::KeyNotFound) => {}
+                Err(source) => return Err(map_error("writing", "socket_names")(source)),
             }
         }
         Ok(())

@@ -15,7 +15,7 @@ use std::{
 
 use crate::abi::{
     ContainerEntry, ContainerKey, Event, FileId, GrantKey, Meta, NameKey, NameRule, ProgramKey, ReadKey, ReadSet,
-    TaskLabel, Usage,
+    SocketName, SocketNameKey, TaskLabel, Usage,
 };
 
 macro_rules! pod {
@@ -38,6 +38,8 @@ pod!(
     ProgramKey,
     ReadKey,
     ReadSet,
+    SocketName,
+    SocketNameKey,
     TaskLabel,
     Usage
 );

@@ -74,9 +74,22 @@ extends = "restricted"
 admit = ["proc-mount", "seccomp"]
 without_rules = ["user-namespace"]
 
+[policies.named-sockets]
+extends = "test"
+allowed_sockets = ["/srv/lockc-it/named/here/app.sock", "/var/run/none-such/x.sock", "/srv/lockc-it/named/here/w-*.sock",
+  "/srv/lockc-it/sockets/stream.sock", "/srv/lockc-it/sockets/dgram.*", "/srv/lockc-it/named/link.sock"]
+
+[policies.named-mounting]
+extends = "named-sockets"
+without_rules = ["mount"]
+
 [policies.mounting]
 extends = "test"
 without_rules = ["mount"]
+
+[policies.mounting-fuse]
+extends = "mounting"
+devices = ["/dev/fuse"]
 
 [policies.reads-dmi]
 extends = "test"

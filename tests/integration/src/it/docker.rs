@@ -79,11 +79,7 @@ impl Docker {
         let sockets = ["-H", "unix:///run/docker.sock", "-H", &renamed];
         daemon(&[&["dockerd"], &containerd[..], &sockets[..]].concat(), "/run/docker.sock")?;
         let version = command::run(&["docker", "version", "--format", "{{.Server.Version}}"])?.must()?;
-        // `docker import` of the tree plus the probe.
-        command::sh(
-            "cp /opt/img/busybox.tar /tmp/bb.tar && mkdir -p /tmp/probe && cp /usr/local/bin/lockc-probe /tmp/probe/probe \
-             && tar rf /tmp/bb.tar -C /tmp/probe ./probe && docker import /tmp/bb.tar bb && rm /tmp/bb.tar",
-        )?;
+        import()?;
         Ok(Self { version })
     }
 
@@ -197,4 +193,31 @@ pub fn daemon(words: &[&str], socket: &str) -> Result<()> {
         std::thread::sleep(Duration::from_millis(100));
     }
     bail!("{} did not open {socket} within 90 s", words[0])
+}
+
+/// `docker import` of the tree plus the probe.
+fn import() -> Result<()> {
+    command::sh(
+        "cp /opt/img/busybox.tar /tmp/bb.tar && mkdir -p /tmp/probe && cp /usr/local/bin/lockc-probe /tmp/probe/probe \
+         && tar rf /tmp/bb.tar -C /tmp/probe ./probe && docker import /tmp/bb.tar bb && rm /tmp/bb.tar",
+    )
+    .map(|_| ())
+}
+
+/// Restarts dockerd with another storage driver and another place for its data, and imports the
+/// image there.
+pub fn restart_with(driver: &str, place: &str) -> Result<()> {
+    let text = fs::read_to_string(CONFIG).context("cannot read daemon.json")?;
+    let mut config: serde_json::Value = serde_json::from_str(&text).context("daemon.json is no JSON")?;
+    config["storage-driver"] = driver.into();
+    config["data-root"] = place.into();
+    fs::write(CONFIG, config.to_string()).context("cannot write daemon.json")?;
+    command::sh(
+        "kill $(cat /run/docker.pid); while [ -e /run/docker.pid ]; do sleep 0.2; done; rm -f /run/docker.sock",
+    )?;
+    daemon(
+        &["dockerd", "--containerd", "/run/containerd/containerd.sock", "-H", "unix:///run/docker.sock"],
+        "/run/docker.sock",
+    )?;
+    import()
 }

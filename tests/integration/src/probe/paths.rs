@@ -33,6 +33,12 @@ pub fn attempt(name: &str, args: &[&str]) -> Option<io::Result<String>> {
         ("rmdir", [path]) => each(path, fs::remove_dir),
         ("unlink", [path]) => each(path, fs::remove_file),
         ("rename", [path]) => rename(path),
+        ("rename-to", [path, to]) => fs::rename(path, to).map(|()| "renamed".into()),
+        ("exchange", [path, other]) => on(path, |path| {
+            let other = sys::text(other)?;
+            let flag = libc::RENAME_EXCHANGE as usize;
+            sys::call(libc::SYS_renameat2, &[sys::CWD, path, sys::CWD, other.as_ptr() as usize, flag])
+        }),
         ("link", [path]) => fs::hard_link(path, own(path)).map(|()| "linked".into()),
         ("symlink", [path]) => symlink("/", own(path)).map(|()| "linked".into()),
         ("truncate", [path, length]) => on(path, |path| sys::call(libc::SYS_truncate, &[path, number(length)?])),

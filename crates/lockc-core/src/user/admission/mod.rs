@@ -70,8 +70,10 @@ pub struct Given {
     pub mounts: Vec<PathBuf>,
     /// Those of them into which the host may mount more while the container runs (`rslave`, `rshared` and their like).
     pub propagating: Vec<PathBuf>,
-    /// Unix sockets of the host that the configuration names.
+    /// Unix sockets of the host that it may connect to.
     pub sockets: Vec<PathBuf>,
+    /// What `allowed_sockets` names in directories that it is given.
+    pub named_sockets: Vec<PathBuf>,
     /// Devices of its specification.
     pub devices: Vec<GivenDevice>,
     /// What it may read in procfs and sysfs beyond what every container may.

@@ -14,6 +14,7 @@ use crate::{
     user::{
         config::{CONFIG_PATH, Config, Mode},
         policy::{Control, Strength},
+        sockets::NamedSockets,
         spec::Mount,
     },
 };
@@ -62,6 +63,7 @@ pub(super) fn judge(
             );
         }
     }
+    judge.sockets_below(&mut given, findings);
     given
 }
 
@@ -163,9 +165,7 @@ impl Judge<'_> {
 
     fn socket(&self, source: PathBuf, label: &str, given: &mut Given, findings: &mut Findings<'_>) {
         let named = self.engines.is_build_agent(&source, self.request.bundle)
-            || self.config.allowed_sockets.iter().chain(&findings.policy.more.sockets).any(|allowed| {
-                *allowed == source || self.facts.canonicalize(allowed).is_ok_and(|resolved| resolved == source)
-            });
+            || self.named_sockets(findings).any(|(_, named)| named.has(&source));
         if named || !findings.applies(Control::HostSockets) {
             given.sockets.push(source.clone());
             given.mounts.push(source);
@@ -177,6 +177,30 @@ impl Judge<'_> {
             );
             // In the mode audit it is there, and connecting to it is reported.
             given.mounts.push(source);
+        }
+    }
+
+    /// What the configuration and the policy name, as it is written and as it is meant.
+    fn named_sockets<'b>(&self, findings: &'b Findings<'_>) -> impl Iterator<Item = (&'b PathBuf, NamedSockets)>
+    where
+        Self: 'b,
+    {
+        let written = self.config.allowed_sockets.iter().chain(&findings.policy.more.sockets);
+        // What cannot be meant was refused when the configuration was read.
+        written.filter_map(|path| NamedSockets::new(path).ok().map(|named| (path, named)))
+    }
+
+    /// What the settings name in directories that the container is given, under whichever path.
+    fn sockets_below(&self, given: &mut Given, findings: &Findings<'_>) {
+        let mut roots = given.mounts.clone();
+        for source in &given.mounts {
+            roots.extend(self.trees.aliases(&self.trees.place(source)).iter().map(|alias| alias.path().to_owned()));
+        }
+        for (written, named) in self.named_sockets(findings) {
+            let is_below = roots.iter().any(|root| named.directory.starts_with(root));
+            if is_below && !given.named_sockets.contains(written) {
+                given.named_sockets.push(written.clone());
+            }
         }
     }
 

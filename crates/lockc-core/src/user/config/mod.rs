@@ -13,7 +13,7 @@ use std::{collections::BTreeMap, io, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{additions, policy};
+use super::{additions, policy, sockets::NamedSockets};
 use crate::{abi, hooks};
 
 #[cfg(feature = "schema")]
@@ -349,6 +349,13 @@ impl Config {
                     let message = format!("{key}: {path:?} is not an absolute path without `..`; write the full path");
                     return Err(Fault { key: key.into(), value: Some(path.to_string_lossy().into()), message });
                 }
+            }
+        }
+        for path in &self.allowed_sockets {
+            if let Err(problem) = NamedSockets::new(path) {
+                let message = format!("allowed_sockets: {problem}");
+                let value = Some(path.to_string_lossy().into());
+                return Err(Fault { key: "allowed_sockets".into(), value, message });
             }
         }
         for name in &self.require {

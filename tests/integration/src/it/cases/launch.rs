@@ -43,7 +43,7 @@ pub const ROWS: &[Row] = &[
 ];
 
 /// A bundle on disk, with these hooks in its specification.
-fn with_hooks(bundle: &Bundle, by: By, hooks: &Value) -> Result<PathBuf> {
+pub(super) fn with_hooks(bundle: &Bundle, by: By, hooks: &Value) -> Result<PathBuf> {
     let directory = bundle.write(by)?;
     let path = directory.join("config.json");
     let mut spec: Value = serde_json::from_str(&fs::read_to_string(&path).context("cannot read the bundle")?)?;
@@ -52,14 +52,14 @@ fn with_hooks(bundle: &Bundle, by: By, hooks: &Value) -> Result<PathBuf> {
     Ok(directory)
 }
 
-fn run_in(by: By, directory: &std::path::Path) -> Result<Run> {
+pub(super) fn run_in(by: By, directory: &std::path::Path) -> Result<Run> {
     let mut words = by.words();
     words.extend(["run".into(), "--bundle".into(), directory.display().to_string(), fresh_id()]);
     command::run(&words)
 }
 
 /// A program of the host's, as root would install it.
-fn install_hook(name: &str, script: &str) -> Result<String> {
+pub(super) fn install_hook(name: &str, script: &str) -> Result<String> {
     let path = format!("/usr/local/sbin/{name}");
     fs::write(&path, script).context("cannot write a hook")?;
     command::sh(&format!("chmod 755 {path}"))?;

@@ -18,14 +18,19 @@ mod engine_errors;
 mod explain;
 mod failclosed;
 mod files;
+mod growth;
 mod guard;
+mod interpreters;
 mod kernel_log;
 mod launch;
 mod lifecycle;
 mod mounts;
+mod named_sockets;
+mod neighbours;
 mod network;
 mod ordinary;
 mod own;
+mod own_mounts;
 mod paths;
 mod podman_pods;
 mod podman_rootless;
@@ -47,6 +52,7 @@ use std::fmt;
 use anyhow::Result;
 use clap::ValueEnum;
 
+use crate::btrfs;
 use crate::bundle::Bundle;
 use crate::check::{self, Probe, Works};
 use crate::config;
@@ -67,6 +73,8 @@ pub enum Part {
     /// containerd, by its CRI socket and by ctr.
     Containerd,
     Podman,
+    /// Some of these once more, with the host's root on btrfs subvolumes.
+    Btrfs,
     /// The workloads, in a machine with their disk.
     Work,
 }
@@ -191,6 +199,10 @@ pub fn all() -> Vec<Case> {
         reads::ROWS,
         kernel_log::ROWS,
         sockets::ROWS,
+        named_sockets::ROWS,
+        neighbours::ROWS,
+        own_mounts::ROWS,
+        interpreters::ROWS,
         network::ROWS,
         files::ROWS,
         paths::ROWS,
@@ -204,6 +216,7 @@ pub fn all() -> Vec<Case> {
         own::ROWS,
         admission::ROWS,
         lifecycle::ROWS,
+        growth::ROWS,
         launch::ROWS,
         audit::ROWS,
     ];
@@ -247,6 +260,7 @@ pub fn all() -> Vec<Case> {
         let name = format!("work/{}", workload.name);
         cases.push(Case { name, part: Part::Work, tags, runtime: Runtime::Runc, test: Test::Work(*workload) });
     }
+    cases.extend(btrfs::cases(&cases));
     cases
 }
 

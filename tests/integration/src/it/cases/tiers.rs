@@ -24,7 +24,9 @@ impl Tier {
     pub fn has(self, case: &Case) -> bool {
         match self {
             Self::All => true,
-            Self::Gate => !THOROUGH.contains(&case.name.as_str()),
+            Self::Gate => {
+                !THOROUGH.contains(&case.name.as_str()) && (case.part != Part::Btrfs || case.tags.contains(&"smoke"))
+            }
             Self::Smoke => match case.part {
                 Part::Bare => {
                     Self::Gate.has(case)
@@ -51,6 +53,7 @@ const SAME_ON_EVERY_KERNEL: &[&str] = &[
     "failclosed/running",
     "guard/",
     "lifecycle/hundred-containers",
+    "growth/many",
     "lifecycle/hooks-run-on-the-host",
     "lifecycle/same-id-again",
     "ordinary/policy-without-rule",

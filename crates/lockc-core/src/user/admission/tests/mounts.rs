@@ -245,6 +245,25 @@ fn sockets_of_the_host_are_refused_unless_they_are_named() {
 }
 
 #[test]
+fn named_sockets_are_granted_with_a_directory_around_them() {
+    let mut fake = Fake::default();
+    fake.kinds.insert("/srv/app/a.sock".into(), Kind::Socket);
+    fake.kinds.insert("/srv/app/b.txt".into(), Kind::Socket);
+    fake.mount("8:1", "/srv/app", "/mnt/again");
+    let named = ["/srv/app/*.sock", "/srv/other/x.sock"].map(PathBuf::from).to_vec();
+    let config = Config { allowed_sockets: named.clone(), ..Config::default() };
+    let policy = Policy::of_level(Level::Baseline, "x");
+    let given = |source: &str| judge_with(&bind(source, "/s"), &policy, &config, &fake);
+    assert_eq!(given("/srv/app/a.sock").unwrap().sockets, [Path::new("/srv/app/a.sock")]);
+    assert_eq!(given("/srv/app/b.txt").unwrap_err()[0].control, Control::HostSockets);
+    for around in ["/srv", "/srv/app", "/mnt/again"] {
+        assert_eq!(given(around).unwrap().named_sockets.first(), Some(&named[0]), "{around}");
+    }
+    assert!(given("/srv/app/below").unwrap().named_sockets.is_empty());
+    assert!(given("/home/u").unwrap().named_sockets.is_empty());
+}
+
+#[test]
 fn only_harmless_file_systems_are_mounted() {
     let mount = |kind: &str| {
         let mut spec = with("/mounts", json!([{ "destination": "/m", "type": kind, "source": "x" }]));
