@@ -154,6 +154,11 @@ fn remedy(event: &Event, hook: Option<Hook>, rule: Option<Rule>) -> String {
             family.name
         );
     }
+    if rule == Some(Rule::UserNamespace) {
+        return format!(
+            "a policy in lockc.toml with {without} allows it, and with it a browser's own sandbox; mounts stay denied"
+        );
+    }
     let root = match rule {
         Some(Rule::Procfs) => "/proc",
         Some(Rule::Sysfs) => "/sys",
@@ -216,7 +221,11 @@ fn detail(event: &Event, hook: Option<Hook>) -> String {
     match hook {
         Some(Hook::TaskAlloc) => "a new process in another cgroup (CLONE_INTO_CGROUP)".to_owned(),
         Some(Hook::Capable) => format!("capability {}", event.arg),
-        Some(Hook::KeyAlloc) => "request_key, which runs a program of the host".to_owned(),
+        Some(Hook::KeyAlloc) => match event.arg as i32 {
+            nix::libc::EDQUOT => "too many keys of the container, or of all".to_owned(),
+            nix::libc::EOPNOTSUPP => "a persistent keyring, which is the host's user's".to_owned(),
+            _ => "request_key, which runs a program of the host".to_owned(),
+        },
         Some(Hook::UringOverrideCreds) => "an io_uring personality".to_owned(),
         Some(Hook::UringSqpoll) => "a polling thread of io_uring, with CAP_SYS_ADMIN".to_owned(),
         Some(Hook::FileFcntl | Hook::FileIoctl | Hook::FileIoctlCompat) if event.rule == Rule::Process as u32 => {

@@ -17,7 +17,7 @@ use lockc_core::{
 };
 
 use crate::{
-    creds, files,
+    attributes, creds, files,
     kernel::{self, Obj, follow, load},
     pseudo, tags,
     verdict::{self, About, EACCES, Judged},
@@ -150,12 +150,20 @@ pub fn inode_setattr(ctx: LsmContext) -> i32 {
 /// int flags)`
 #[lsm(hook = "inode_setxattr")]
 pub fn inode_setxattr(ctx: LsmContext) -> i32 {
+    let verdict = attributes::check_set(Obj(ctx.arg(1)), ctx.arg(2));
+    if verdict != 0 {
+        return verdict;
+    }
     judge(Obj(ctx.arg(1)), Hook::InodeSetxattr)
 }
 
 /// `int inode_removexattr(struct mnt_idmap *idmap, struct dentry *dentry, const char *name)`
 #[lsm(hook = "inode_removexattr")]
 pub fn inode_removexattr(ctx: LsmContext) -> i32 {
+    let verdict = attributes::check_remove(Obj(ctx.arg(1)), ctx.arg(2));
+    if verdict != 0 {
+        return verdict;
+    }
     judge(Obj(ctx.arg(1)), Hook::InodeRemovexattr)
 }
 

@@ -29,6 +29,7 @@
 #![no_main]
 #![feature(asm_experimental_arch)]
 
+mod attributes;
 mod cgroups;
 mod creds;
 mod descriptors;
@@ -44,6 +45,7 @@ mod label;
 mod launch;
 mod lifecycle;
 mod loopback;
+mod loops;
 mod maps;
 mod mounts;
 mod own;

@@ -24,11 +24,12 @@ pub const CONFIG: &str = "/etc/lockc/lockc.toml";
 pub const NAMESPACES: &str = "/var/lib/lockc/namespaces.json";
 
 /// Every pinned map.
-pub const MAP_NAMES: [&str; 18] = [
+pub const MAP_NAMES: [&str; 19] = [
     "task_labels",
     "sock_labels",
     "shadow",
     "keys",
+    "key_places",
     "containers",
     "usage",
     "grants",

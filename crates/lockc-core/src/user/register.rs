@@ -5,20 +5,20 @@
 
 use std::path::{Path, PathBuf};
 
-use aya::maps::MapError;
+use aya::maps::{HashMap, MapData, MapError};
 use nix::{errno::Errno, sys::statfs::fstatfs};
 use serde::{Deserialize, Serialize};
 
 use super::{
     error::RegistryError,
     hold::{self, Held},
-    registry::{Registry, id_hash, lock, map_error, now_ns},
+    registry::{Registry, hash, id_hash, lock, map_error, now_ns},
 };
 use crate::{
     abi::{
         ANSWER_GRANTED, ANSWER_OWN_ROOT, ANY_MINOR, ContainerEntry, ContainerKey, ENTRY_CGROUPS, ENTRY_DELETING,
         ENTRY_HOOK_MOUNTS, ENTRY_LOOPBACK, ENTRY_POLICY_GRANTS, ENTRY_PROPAGATION, ENTRY_SANDBOX, GRANT_DEVICE,
-        GRANT_PROGRAM, GrantKey, MAX_CONTAINERS, ProgramKey, Usage,
+        GRANT_PROGRAM, GrantKey, KeyOwner, KeyPlace, MAX_CONTAINERS, ProgramKey, Usage,
     },
     rules::{Level, RuleMask},
 };
@@ -264,12 +264,39 @@ impl Registry {
         let stale: Vec<GrantKey> =
             self.grants.keys().filter_map(Result::ok).filter(|grant| keys.contains(&grant.key)).collect();
         for grant in stale {
-            match self.grants.remove(&grant) {
-                Ok(()) | Err(MapError::KeyNotFound) => {}
-                Err(source) => return Err(map_error("writing", "grants")(source)),
-            }
+            absent_or(self.grants.remove(&grant), "grants")?;
         }
-        Ok(())
+        forget_keys(keys)
+    }
+}
+
+/// Forgets the keys of containers that are gone, so that these take no room from others. A key that the kernel makes at the
+/// same address meanwhile may be forgotten with them: nobody can use it then.
+fn forget_keys(gone: &[ContainerKey]) -> Result<(), RegistryError> {
+    let mut keys: HashMap<MapData, u64, KeyOwner> = hash("keys")?;
+    let mut places: HashMap<MapData, KeyPlace, u64> = hash("key_places")?;
+    let stale: Vec<u64> = keys
+        .iter()
+        .filter_map(Result::ok)
+        .filter(|(_, owner)| gone.contains(&owner.key))
+        .map(|(address, _)| address)
+        .collect();
+    for address in stale {
+        absent_or(keys.remove(&address), "keys")?;
+    }
+    let is_gone = |place: &KeyPlace| gone.iter().any(|key| key.slot == place.slot);
+    let stale: Vec<KeyPlace> = places.keys().filter_map(Result::ok).filter(is_gone).collect();
+    for place in stale {
+        absent_or(places.remove(&place), "key_places")?;
+    }
+    Ok(())
+}
+
+/// The result of a removal; that somebody else removed the entry is none.
+fn absent_or(result: Result<(), MapError>, map: &'static str) -> Result<(), RegistryError> {
+    match result {
+        Ok(()) | Err(MapError::KeyNotFound) => Ok(()),
+        Err(source) => Err(map_error("writing", map)(source)),
     }
 }
 

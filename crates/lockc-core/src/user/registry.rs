@@ -69,7 +69,7 @@ fn array<T: aya::Pod>(name: &'static str) -> Result<Array<MapData, T>, RegistryE
     Array::try_from(Map::Array(open_map(name)?)).map_err(map_error("opening", name))
 }
 
-fn hash<K: aya::Pod, V: aya::Pod>(name: &'static str) -> Result<HashMap<MapData, K, V>, RegistryError> {
+pub(super) fn hash<K: aya::Pod, V: aya::Pod>(name: &'static str) -> Result<HashMap<MapData, K, V>, RegistryError> {
     HashMap::try_from(Map::HashMap(open_map(name)?)).map_err(map_error("opening", name))
 }
 

@@ -41,6 +41,7 @@ pub fn attempt(name: &str, args: &[&str]) -> Option<io::Result<String>> {
         ("mount-setattr", [target]) => mount_setattr(target),
         ("fspick", [target]) => fspick(target),
         ("pivot-root", [root]) => pivot_root(root),
+        ("open-tree-namespace", [path, next @ ..]) => open_tree_namespace(path).and_then(|()| crate::attempt(next)),
         _ => return None,
     })
 }
@@ -114,4 +115,12 @@ fn pivot_root(root: &str) -> io::Result<String> {
     fs::create_dir_all(&old)?;
     let (root, old) = (sys::text(root)?, sys::text(&old)?);
     sys::call(libc::SYS_pivot_root, &[root.as_ptr() as usize, old.as_ptr() as usize]).map(|_| "pivoted".into())
+}
+
+/// A new mount namespace of a tree, without a mount (`OPEN_TREE_NAMESPACE`, include/uapi/linux/mount.h, 7.0).
+fn open_tree_namespace(path: &str) -> io::Result<()> {
+    const NAMESPACE: usize = 1 << 1;
+    let path = sys::text(path)?;
+    let namespace = sys::open(libc::SYS_open_tree, &[sys::CWD, path.as_ptr() as usize, NAMESPACE])?;
+    sys::call(libc::SYS_setns, &[namespace.as_raw_fd() as usize, libc::CLONE_NEWNS as usize]).map(|_| ())
 }

@@ -20,6 +20,7 @@ mod failclosed;
 mod files;
 mod guard;
 mod kernel_log;
+mod keys;
 mod launch;
 mod lifecycle;
 mod mounts;
@@ -199,6 +200,7 @@ pub fn all() -> Vec<Case> {
         storage::ROWS,
         tasks::ROWS,
         surface::ROWS,
+        keys::ROWS,
         cgroups::ROWS,
         guard::ROWS,
         own::ROWS,
