@@ -305,6 +305,13 @@ pub struct KeyPlace {
     pub place: u32,
 }
 
+/// How many System V objects of containers there can be in the host's IPC namespace: more than it may have of the three
+/// kinds (`IPCMNI`, include/linux/ipc_namespace.h), but where the kernel was booted with `ipcmni_extend`.
+pub const MAX_IPC_OBJECTS: u32 = 1 << 17;
+
+/// How many message queues of containers there can be in the host's IPC namespace; `fs.mqueue.queues_max` is 256 by default.
+pub const MAX_QUEUES: u32 = 1 << 16;
+
 /// Live tasks of a slot, counted by the kernel side.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]

@@ -139,6 +139,8 @@ fields! {
     KEY_USAGE: "key" "usage";
     INODE_UID: "inode" "i_uid";
     SB_USER_NS: "super_block" "s_user_ns";
+    NSPROXY_IPC_NS: "nsproxy" "ipc_ns";
+    IPC_NS_NUMBER: "ipc_namespace" "ns.inum";
     PROC_INODE_PID: "proc_inode" "pid";
     PROC_INODE_INODE: "proc_inode" "vfs_inode";
 }

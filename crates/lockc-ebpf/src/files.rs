@@ -20,7 +20,7 @@ use lockc_core::{
 };
 
 use crate::{
-    creds, devices, families, inodes,
+    creds, devices, families, inodes, ipc,
     kernel::{self, Obj, follow, load},
     label,
     maps::GRANTS,
@@ -66,7 +66,8 @@ pub fn file_open(ctx: LsmContext) -> i32 {
         let device: u32 = load(inode, &kernel::INODE_RDEV);
         return devices::judge_open(&who, file, mode & S_IFMT == S_IFBLK, device);
     }
-    pseudo::judge(&who, file)
+    let verdict = ipc::check_open(&who, file);
+    if verdict != 0 { verdict } else { pseudo::judge(&who, file) }
 }
 
 /// `int file_receive(struct file *file)`
@@ -124,6 +125,8 @@ pub fn is_granted(who: &Judged, mnt: Obj, hook: Hook) -> bool {
     }
     match mount_ns(mnt) {
         Ok(MNT_NS_INTERNAL) => true,
+        // The kernel's own mount of the queues of an IPC namespace, for mq_open: `ipc` decides.
+        Ok(0) if magic == ipc::MQUEUE_MAGIC => true,
         Ok(namespace) if namespace == own_mount_ns() => is_own_mount(who, mnt, hook),
         Ok(_) => false,
         Err(_) => {

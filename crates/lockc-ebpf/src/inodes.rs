@@ -17,7 +17,7 @@ use lockc_core::{
 };
 
 use crate::{
-    attributes, creds, files,
+    attributes, creds, files, ipc,
     kernel::{self, Obj, follow, load},
     pseudo, tags,
     verdict::{self, About, EACCES, Judged},
@@ -140,6 +140,10 @@ pub fn inode_setattr(ctx: LsmContext) -> i32 {
     let valid: u32 = load(attr, &kernel::IATTR_VALID);
     if valid & ATTR_SIZE != 0 || valid & (ATTR_ACCESS | ATTR_TIMES) == 0 {
         return 0;
+    }
+    let verdict = ipc::check_queue(dentry, Hook::InodeSetattr);
+    if verdict != 0 {
+        return verdict;
     }
     let verdict = pseudo::judge_attributes(dentry);
     // Modes and owners have been judged by the mount, in path_chmod and path_chown.

@@ -38,6 +38,7 @@ mod families;
 mod files;
 mod grants;
 mod inodes;
+mod ipc;
 mod kernel;
 mod kernel_log;
 mod keys;

@@ -9,8 +9,8 @@ use aya_ebpf::{
 };
 use lockc_core::abi::{
     ContainerEntry, ContainerKey, ERROR_SITES, Event, GrantKey, KeyOwner, KeyPlace, MAX_ALL_KEYS, MAX_CONTAINERS,
-    MAX_GRANTS, MAX_READ_SETS, MAX_READS, Meta, NameKey, NameRule, ObjectTag, ProgramKey, ReadKey,
-    ReadSet, TaskLabel, Usage,
+    MAX_GRANTS, MAX_IPC_OBJECTS, MAX_QUEUES, MAX_READ_SETS, MAX_READS, Meta, NameKey, NameRule, ObjectTag, ProgramKey,
+    ReadKey, ReadSet, TaskLabel, Usage,
 };
 
 const NO_PREALLOC: usize = BPF_F_NO_PREALLOC as usize;
@@ -79,6 +79,14 @@ pub static KEYS: HashMap<u64, KeyOwner, { MAX_ALL_KEYS as usize }, NO_PREALLOC> 
 /// The addresses of a container's keys, by place.
 #[btf_map(name = "key_places")]
 pub static KEY_PLACES: HashMap<KeyPlace, u64, { MAX_ALL_KEYS as usize }, NO_PREALLOC> = HashMap::new();
+
+/// Which container created a System V object in the host's IPC namespace, by its address until it is freed.
+#[btf_map(name = "ipc_owners")]
+pub static IPC_OWNERS: HashMap<u64, ContainerKey, { MAX_IPC_OBJECTS as usize }, NO_PREALLOC> = HashMap::new();
+
+/// Which container created a POSIX message queue in the host's IPC namespace, by the address of its dentry.
+#[btf_map(name = "queue_owners")]
+pub static QUEUE_OWNERS: HashMap<u64, ContainerKey, { MAX_QUEUES as usize }, NO_PREALLOC> = HashMap::new();
 
 #[btf_map(name = "containers")]
 pub static CONTAINERS: Array<ContainerEntry, { MAX_CONTAINERS as usize }> = Array::new();

@@ -94,6 +94,15 @@ const LOOSENING: u32 = ENTRY_GUARD | ENTRY_SANDBOX;
 /// Flags of an entry whose container has something of the host's that is comparable only under the same policy.
 const GRANTS: u32 = ENTRY_POLICY_GRANTS | ENTRY_PROPAGATION;
 
+/// Whether another container is under the same policy.
+#[inline(always)]
+pub fn has_same_policy(who: &Judged, other: ContainerKey) -> bool {
+    match (who.entry, verdict::entry(other)) {
+        (Some(own), Some(other)) => is_same_policy(own, other),
+        _ => false,
+    }
+}
+
 #[inline(always)]
 fn is_same_policy(one: &ContainerEntry, other: &ContainerEntry) -> bool {
     // A name that fills its field may have been cut.

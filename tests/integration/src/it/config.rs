@@ -74,6 +74,10 @@ extends = "restricted"
 admit = ["proc-mount", "seccomp"]
 without_rules = ["user-namespace"]
 
+[policies.ipc]
+extends = "test"
+without_rules = ["ipc"]
+
 [policies.mounting]
 extends = "test"
 without_rules = ["mount"]

@@ -9,6 +9,7 @@ mod borrowed;
 mod browser;
 mod files;
 mod hang;
+mod ipc;
 mod keys;
 mod mounts;
 mod network;
@@ -70,6 +71,7 @@ fn attempt(args: &[&str]) -> io::Result<String> {
         tasks::attempt,
         borrowed::attempt,
         browser::attempt,
+        ipc::attempt,
         keys::attempt,
     ];
     known.iter().find_map(|module| module(name, rest)).unwrap_or_else(|| Err(usage(&format!("{name} {rest:?}"))))

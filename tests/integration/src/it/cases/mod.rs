@@ -19,6 +19,7 @@ mod explain;
 mod failclosed;
 mod files;
 mod guard;
+mod ipc;
 mod kernel_log;
 mod keys;
 mod launch;
@@ -201,6 +202,7 @@ pub fn all() -> Vec<Case> {
         tasks::ROWS,
         surface::ROWS,
         keys::ROWS,
+        ipc::ROWS,
         cgroups::ROWS,
         guard::ROWS,
         own::ROWS,
