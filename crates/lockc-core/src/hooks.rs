@@ -151,7 +151,7 @@ programs! {
     "task_fix_setgid" TaskFixSetgid "5.11" "becoming root's group";
     "file_fcntl" FileFcntl "5.11" "F_SETOWN: signals to tasks outside";
     "task_prlimit" TaskPrlimit "5.11" "reading limits of tasks outside";
-    "file_ioctl" FileIoctl "5.11" "FIOSETOWN: signals to tasks outside";
+    "file_ioctl" FileIoctl "5.11" "FIOSETOWN: signals to tasks outside; btrfs subvolumes by number";
     "file_ioctl_compat" FileIoctlCompat "6.8" "FIOSETOWN of 32-bit programs" loses "32-bit programs may have tasks outside signalled, where the PID namespace is the host's";
     "shm_alloc_security" ShmAllocSecurity "5.11" "who creates System V shared memory in the host's IPC namespace";
     "sem_alloc_security" SemAllocSecurity "5.11" "likewise, semaphores";

@@ -25,7 +25,7 @@ use crate::{
     label,
     maps::GRANTS,
     pseudo, tags,
-    verdict::{self, About, EACCES, Judged},
+    verdict::{self, About, EACCES, EPERM, Judged},
 };
 
 /// include/uapi/linux/capability.h
@@ -296,4 +296,23 @@ pub fn is_attached(mnt: Obj) -> Result<bool, i32> {
 pub fn own_mount_ns() -> u64 {
     let nsproxy = follow(label::current(), &kernel::TASK_NSPROXY);
     follow(nsproxy, &kernel::NSPROXY_MNT_NS).addr()
+}
+
+/// include/uapi/linux/btrfs.h
+pub const BTRFS_IOC_SNAP_DESTROY_V2: u32 = 0x5000_943f;
+const BTRFS_SUPER_MAGIC: u64 = 0x9123_683e;
+
+/// Denies deleting a btrfs subvolume by the call that takes its number, which may lie outside of every mount of the
+/// container's (fs/btrfs/ioctl.c, `btrfs_ioctl_snap_destroy`): with the mount option user_subvol_rm_allowed, the owner may.
+/// Deleting one by its name is another call, which stays within the directory that it is made on.
+#[inline(always)]
+pub fn judge_subvolume(file: Obj, hook: Hook) -> i32 {
+    let Some(who) = verdict::judged(Rule::Files) else {
+        return 0;
+    };
+    let sb = follow(follow(file, &kernel::FILE_PATH_MNT), &kernel::VFSMOUNT_SB);
+    if load::<u64>(sb, &kernel::SB_MAGIC) != BTRFS_SUPER_MAGIC {
+        return 0;
+    }
+    verdict::deny(&who, Rule::Files, hook, about(file), EPERM)
 }
