@@ -82,6 +82,7 @@ pub const ROWS: &[Row] = &[
         "tasks/sandbox-in-sandbox",
         in_sandbox(&["in-sandbox", "unshare", "user,mnt", "fsmount", "tmpfs", "."], EPERM, "mount"),
     ),
+    row("tasks/sandbox-tree-namespace", Test::Code(tree_namespace)),
     row("tasks/unshare-files", by(&["unshare", "fs,files", "list", "/sys/fs/ext4"])),
     row("tasks/chroot", by(&["chroot", "/sys", "list", "/fs/ext4"])),
     row("tasks/fork-storm", by(&["forks", "2000", "list", "/sys/fs/ext4"])),
@@ -222,4 +223,31 @@ fn reused_by_container(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     }
     let under = launch::attempt(By::Lockc("test"), &bundle).context("under lockc")?;
     if under.errno == EACCES { Ok(under.detail) } else { bail!("{under:?}") }
+}
+
+/// A mount namespace of a directory, which Linux 7 makes in one call and asks for no right to mount: the directory is not
+/// what the container was granted, and mounting stays denied.
+fn tree_namespace(lab: &mut Lab, runtime: Runtime) -> Result<String> {
+    let tries = |next: &[&str]| Bundle::probe(&[&["unshare", "user", "open-tree-namespace", "/etc"], next].concat());
+    for (next, errno, rule) in [(&["list", "/"][..], EACCES, "files"), (&["fsmount", "tmpfs", "."][..], EPERM, "mount")]
+    {
+        let bundle = tries(next).user(1000);
+        let plain = launch::attempt(By::Plain(runtime), &bundle)?;
+        if plain.errno == libc::EINVAL {
+            return Err(super::Skip("this kernel has no such call".into()).into());
+        }
+        if !plain.ok {
+            bail!("proves nothing: without lockc it fails too: {plain:?}");
+        }
+        if lab.plain {
+            continue;
+        }
+        lab.forget_events()?;
+        let under = launch::attempt(By::Lockc("nesting"), &bundle)?;
+        if under.ok || under.errno != errno {
+            bail!("NOT DENIED with errno {errno}: {under:?}");
+        }
+        lab.expect_event(rule)?;
+    }
+    Ok("its files and mounts are denied".into())
 }
