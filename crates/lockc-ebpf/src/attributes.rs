@@ -1,10 +1,10 @@
 //! Attributes `security.*`, which a kernel before 6.10 leaves to nobody where BPF LSM is active.
 //!
 //! The kernel wants CAP_SYS_ADMIN to set or remove one, and CAP_SETFCAP to remove file capabilities
-//! (security/commoncap.c, `cap_inode_setxattr`, `cap_inode_removexattr`). Before 6.10 it asks only if no
-//! security module answers the hook, and 0, which the BPF LSM always answers, counts as "checked"
-//! (security/security.c, 6.1). The VFS checks nothing else: not even the owner of the file
-//! (fs/xattr.c, `xattr_permission`). Setting file capabilities has a check of its own
+//! (security/commoncap.c, `cap_inode_setxattr`, `cap_inode_removexattr`). Before 6.10 it asks only
+//! if no security module answers the hook, and 0, which the BPF LSM always answers, counts as
+//! "checked" (security/security.c, 6.1). The VFS checks nothing else: not even the owner of the
+//! file (fs/xattr.c, `xattr_permission`). Setting file capabilities has a check of its own
 //! (`cap_convert_nscap`). Since 6.10 the kernel denies before it asks this program.
 
 use aya_ebpf::helpers::generated::bpf_probe_read_kernel_str;

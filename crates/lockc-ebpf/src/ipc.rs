@@ -10,13 +10,15 @@
 //! | inode_setattr (in `inodes`) | modes and owners of queues |
 //! | file_open (in `files`) | queues; the lists in /proc/sysvipc; limits in /proc/sys |
 //!
-//! Containers of a pod, or `--ipc container:X`, share a namespace on purpose: nothing is checked in one
-//! that is not the host's. There, the map knows an object by the address of its `struct kern_ipc_perm`,
-//! from its creation by a container until the kernel frees it. One that is not in the map is the host's.
+//! Containers of a pod, or `--ipc container:X`, share a namespace on purpose: nothing is checked in
+//! one that is not the host's. There, the map knows an object by the address of its `struct
+//! kern_ipc_perm`, from its creation by a container until the kernel frees it. One that is not in
+//! the map is the host's.
 //!
 //! A POSIX queue is a file that keeps its dentry for life. Both mq_open and open(O_CREAT) ask
-//! inode_create about the dentry before the queue is there, so the map of queues knows who created the
-//! one at an address last. A creation that fails leaves an entry; the next at the address replaces it.
+//! inode_create about the dentry before the queue is there, so the map of queues knows who created
+//! the one at an address last. A creation that fails leaves an entry; the next at the address
+//! replaces it.
 
 use aya_ebpf::{helpers::bpf_probe_read_kernel, macros::lsm, programs::LsmContext};
 use lockc_core::{
@@ -33,16 +35,16 @@ use crate::{
     verdict::{self, About, EACCES, ENOMEM, Judged},
 };
 
-/// `PROC_IPC_INIT_INO`, include/linux/proc_ns.h (5.11 to 7.2): the number of the namespace that the kernel
-/// boots with. It is never freed, and no other gets its number.
+/// `PROC_IPC_INIT_INO`, include/linux/proc_ns.h (5.11 to 7.2): the number of the namespace that the
+/// kernel boots with. It is never freed, and no other gets its number.
 const HOSTS_NUMBER: u32 = 0xefff_ffff;
 /// `MQUEUE_MAGIC`, ipc/mqueue.c.
 pub const MQUEUE_MAGIC: u64 = 0x1980_0202;
 /// `ENOENT`, as a map returns it.
 const ENOENT: i32 = 2;
 
-/// Whether the current task uses the IPC namespace of the host. Every IPC system call acts in that of its
-/// caller.
+/// Whether the current task uses the IPC namespace of the host. Every IPC system call acts in that
+/// of its caller.
 #[inline(always)]
 fn is_in_hosts_namespace() -> bool {
     let namespaces = follow(label::current(), &kernel::TASK_NSPROXY);
@@ -63,7 +65,8 @@ fn created(object: u64, earlier: i32, hook: Hook) -> i32 {
         return 0;
     }
     let key = label.key;
-    // The map has room for more objects than a namespace may have (`IPCMNI`, include/linux/ipc_namespace.h).
+    // The map has room for more objects than a namespace may have (`IPCMNI`,
+    // include/linux/ipc_namespace.h).
     if IPC_OWNERS.insert(object, key, 0).is_err() {
         verdict::error(hook);
         return -ENOMEM;
@@ -136,8 +139,9 @@ pub fn check_open(who: &Judged, file: Obj) -> i32 {
     verdict::deny(who, Rule::Ipc, Hook::FileOpen, files::about(file), EACCES)
 }
 
-/// Whether a file of procfs lists the objects of the namespace, or is opened to change its limits: of what the map
-/// `names` lets be written in `sys/kernel`, all but `hostname` and `domainname`; and `sys/fs/mqueue`.
+/// Whether a file of procfs lists the objects of the namespace, or is opened to change its limits:
+/// of what the map `names` lets be written in `sys/kernel`, all but `hostname` and `domainname`;
+/// and `sys/fs/mqueue`.
 #[inline(always)]
 fn is_about_namespace(dentry: Obj, mode: u32) -> bool {
     const SYSVIPC: u64 = u64::from_ne_bytes(*b"sysvipc\0");
@@ -269,7 +273,8 @@ pub fn msg_queue_msgctl(ctx: LsmContext) -> i32 {
     check(ctx.arg(0), ctx.arg(2), Hook::MsgQueueMsgctl, u64::from(command))
 }
 
-/// `int inode_create(struct inode *dir, struct dentry *dentry, umode_t mode)`: a regular file; a queue is one.
+/// `int inode_create(struct inode *dir, struct dentry *dentry, umode_t mode)`: a regular file; a
+/// queue is one.
 #[lsm(hook = "inode_create")]
 pub fn inode_create(ctx: LsmContext) -> i32 {
     let earlier: i32 = ctx.arg(3);

@@ -93,7 +93,8 @@ fn calls(key: usize, [shm, sem, msg]: [usize; 3], buffer: &mut Buffer, message: 
     ]
 }
 
-/// Whether a call answered that there is no such thing, which proves nothing: not compiled in, or not locked in memory.
+/// Whether a call answered that there is no such thing, which proves nothing: not compiled in, or
+/// not locked in memory.
 fn is_elsewhere(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::ENOMSG | libc::EINVAL | libc::ENOMEM))
 }

@@ -98,7 +98,8 @@ struct XattrArgs {
 const SYS_SETXATTRAT: libc::c_long = 463;
 const SYS_REMOVEXATTRAT: libc::c_long = 466;
 
-/// Every attribute that only an administrator sets, by every call; what was set or removed is the answer.
+/// Every attribute that only an administrator sets, by every call; what was set or removed is the
+/// answer.
 fn security_attributes(path: &str) -> io::Result<String> {
     const NAMES: [&str; 8] = [
         "security.foo",

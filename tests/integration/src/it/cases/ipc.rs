@@ -1,4 +1,5 @@
-//! System V IPC and POSIX queues with the host's IPC namespace: the host's are out of reach, a container's own work.
+//! System V IPC and POSIX queues with the host's IPC namespace: the host's are out of reach, a
+//! container's own work.
 
 use anyhow::{Result, bail};
 use libc::EACCES;
@@ -89,7 +90,8 @@ fn queues(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     if count < 7 {
         bail!("{count} denials instead of 7");
     }
-    // It is still there. What a container makes is its own, and what the host makes in its place is the host's.
+    // It is still there. What a container makes is its own, and what the host makes in its place is
+    // the host's.
     on_host("queue-try lockc-it")?;
     on_host("queue-remove lockc-it")?;
     script(By::Lockc("test"), &format!("/probe queue-make lockc-it && {USE} && /probe queue-make lockc-it"), true)?;
@@ -108,7 +110,8 @@ fn queues(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     Ok("denied by ipc, own ones work".into())
 }
 
-/// What the host makes where a container's objects were is the host's, and nothing is left of those.
+/// What the host makes where a container's objects were is the host's, and nothing is left of
+/// those.
 fn used_again(lab: &mut Lab, _: Runtime) -> Result<String> {
     lab.only_with_lockc()?;
     let script =
@@ -130,8 +133,8 @@ fn used_again(lab: &mut Lab, _: Runtime) -> Result<String> {
     Ok(format!("{left} left"))
 }
 
-/// Containers of one policy share what they made in the host's namespace, others do not; in a namespace of their own
-/// all that is in it is theirs.
+/// Containers of one policy share what they made in the host's namespace, others do not; in a
+/// namespace of their own all that is in it is theirs.
 fn between(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     let by = by_of(lab, runtime, "test");
     let make = |key: &str| vec!["/probe".to_owned(), "ipc-make".into(), key.to_owned()];

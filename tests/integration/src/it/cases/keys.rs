@@ -74,7 +74,8 @@ fn others(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     Ok(kept)
 }
 
-/// `security.*`, which the kernel lets only an administrator set: before 6.10 nobody, where BPF LSM is active.
+/// `security.*`, which the kernel lets only an administrator set: before 6.10 nobody, where BPF LSM
+/// is active.
 fn attributes(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     let asks = !command::sh("uname -r")?.starts_with("6.1.");
     let path = "/probe";
