@@ -166,12 +166,20 @@ fn remedy(event: &Event, hook: Option<Hook>, rule: Option<Rule>) -> String {
              last name) allows it; so does a policy with {without}"
         );
     }
+    if rule == Some(Rule::UserNamespace) {
+        return format!(
+            "a policy in lockc.toml with {without} allows it, and with it a browser's own sandbox; mounts stay denied"
+        );
+    }
     let root = match rule {
         Some(Rule::Procfs) => "/proc",
         Some(Rule::Sysfs) => "/sys",
         _ => "",
     };
-    if rule == Some(Rule::Files) && hook != Some(Hook::FileReceive) && event.arg & ARG_DESCRIPTOR == 0 {
+    if rule == Some(Rule::Files)
+        && !matches!(hook, Some(Hook::FileReceive | Hook::FileIoctl | Hook::FileIoctlCompat))
+        && event.arg & ARG_DESCRIPTOR == 0
+    {
         return format!(
             "a policy in lockc.toml with hook_mounts = true allows it where a hook of root's mounted or executed it, one with \
              {without} everywhere"
@@ -228,12 +236,20 @@ fn detail(event: &Event, hook: Option<Hook>) -> String {
     match hook {
         Some(Hook::TaskAlloc) => "a new process in another cgroup (CLONE_INTO_CGROUP)".to_owned(),
         Some(Hook::Capable) => format!("capability {}", event.arg),
-        Some(Hook::KeyAlloc) => "request_key, which runs a program of the host".to_owned(),
+        Some(Hook::KeyAlloc) => match event.arg as i32 {
+            nix::libc::EDQUOT => "too many keys of the container, or of all".to_owned(),
+            nix::libc::EOPNOTSUPP => "a persistent keyring, which is the host's user's".to_owned(),
+            _ => "request_key, which runs a program of the host".to_owned(),
+        },
         Some(Hook::UringOverrideCreds) => "an io_uring personality".to_owned(),
         Some(Hook::UringSqpoll) => "a polling thread of io_uring, with CAP_SYS_ADMIN".to_owned(),
         Some(Hook::FileFcntl | Hook::FileIoctl | Hook::FileIoctlCompat) if event.rule == Rule::Process as u32 => {
             "a process outside as the owner of a file".to_owned()
         }
+        Some(Hook::IpcPermission) => format!("a System V object, mode {:o}", event.arg & 0o777),
+        Some(Hook::ShmShmctl) => format!("shmctl command {}", event.arg & 0xff),
+        Some(Hook::SemSemctl) => format!("semctl command {}", event.arg & 0xff),
+        Some(Hook::MsgQueueMsgctl) => format!("msgctl command {}", event.arg & 0xff),
         Some(Hook::TaskFixSetgid) => format!("gid {}", event.arg),
         Some(Hook::TaskPrlimit) => "limits of another process".to_owned(),
         Some(Hook::SbMount) => format!("mount flags {:#x}", event.arg),
@@ -364,6 +380,15 @@ mod tests {
         let (detail, remedy) = told(Rule::Network, families::event_number(families::AF_INET, 6));
         assert_eq!(detail, "socket family 2 (inet)");
         assert!(!remedy.contains("socket_families"), "{remedy}");
+    }
+
+    #[test]
+    fn a_browsers_sandbox_is_told_its_setting() {
+        let mut bytes = [0; 328];
+        bytes[16..20].copy_from_slice(&(Rule::UserNamespace as u32).to_ne_bytes());
+        bytes[20..24].copy_from_slice(&(Hook::UsernsCreate as u32).to_ne_bytes());
+        let remedy = explain(&decode(&bytes).unwrap()).remedy;
+        assert!(remedy.contains("without_rules = [\"user-namespace\"]") && remedy.contains("browser"), "{remedy}");
     }
 
     proptest! {

@@ -94,6 +94,13 @@ pub fn load(force: bool) -> Result<Outcome> {
     Ok(if before.is_some() { Outcome::Replaced } else { Outcome::Loaded })
 }
 
+/// Whether SELinux or Smack is active: the kernel registers their file systems only then
+/// (security/selinux/selinuxfs.c, security/smack/smackfs.c). A kernel that does not say has none.
+fn has_labels() -> bool {
+    fs::read_to_string("/proc/filesystems")
+        .is_ok_and(|names| names.split_whitespace().any(|name| matches!(name, "selinuxfs" | "smackfs")))
+}
+
 fn attach_all() -> Result<()> {
     raise_limits();
     let running = btf::kernel()?;
@@ -117,6 +124,8 @@ fn attach_all() -> Result<()> {
     }
     loader.override_global("STORAGE_MAY_FAIL", &storage_may_fail, true);
     loader.override_global("FOLLOWS_LOOPS", &follows_loops, true);
+    let has_labels = u64::from(has_labels());
+    loader.override_global("HAS_LABELS", &has_labels, true);
     let (dev, ino) = pins()?;
     loader.override_global("PINS_DEV", &dev, true).override_global("PINS_INO", &ino, true);
     let mut object = loader.load(OBJECT).context("creating the maps failed; nothing was attached")?;

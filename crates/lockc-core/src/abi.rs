@@ -331,6 +331,44 @@ pub const fn is_default_device(major: u32, minor: u32) -> bool {
     matches!((major, minor), (1, 3 | 5 | 7 | 8 | 9) | (5, 0 | 2) | (136..=143, _))
 }
 
+/// How many keys a container can have at a time; the kernel's own limit for users other than root is 200.
+pub const MAX_KEYS: u32 = 1024;
+
+/// How many keys all containers together can have.
+pub const MAX_ALL_KEYS: u32 = 1 << 18;
+
+/// Value of `keys`: whose a key is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct KeyOwner {
+    /// The container whose task, or whose runtime, created it.
+    pub key: ContainerKey,
+    /// Its place among the container's keys.
+    pub place: u32,
+    /// Always 0.
+    pub pad: u32,
+    /// Address of its type; compared, never followed.
+    pub kind: u64,
+}
+
+/// Key of `key_places`: a place among the keys of the containers that use a slot one after another. The value is the
+/// address of the key that took it last.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[repr(C)]
+pub struct KeyPlace {
+    /// The container's slot.
+    pub slot: u32,
+    /// Below [`MAX_KEYS`].
+    pub place: u32,
+}
+
+/// How many System V objects of containers there can be in the host's IPC namespace: more than it may have of the three
+/// kinds (`IPCMNI`, include/linux/ipc_namespace.h), but where the kernel was booted with `ipcmni_extend`.
+pub const MAX_IPC_OBJECTS: u32 = 1 << 17;
+
+/// How many message queues of containers there can be in the host's IPC namespace; `fs.mqueue.queues_max` is 256 by default.
+pub const MAX_QUEUES: u32 = 1 << 16;
+
 /// Live tasks of a slot, counted by the kernel side.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
@@ -519,6 +557,8 @@ assert_layout! {
     ContainerEntry: 240, 8;
     GrantKey: 24, 8;
     ProgramKey: 16, 8;
+    KeyOwner: 24, 8;
+    KeyPlace: 8, 4;
     Usage: 16, 8;
     Meta: 64, 8;
     Event: 328, 8;

@@ -135,6 +135,12 @@ fields! {
     CRED_FSGID: "cred" "fsgid";
     TASK_PID_LINKS: "task_struct" "pid_links";
     PID_TASKS: "pid" "tasks";
+    MNT_NS_USER_NS: "mnt_namespace" "user_ns";
+    KEY_USAGE: "key" "usage";
+    INODE_UID: "inode" "i_uid";
+    SB_USER_NS: "super_block" "s_user_ns";
+    NSPROXY_IPC_NS: "nsproxy" "ipc_ns";
+    IPC_NS_NUMBER: "ipc_namespace" "ns.inum";
     PROC_INODE_PID: "proc_inode" "pid";
     PROC_INODE_INODE: "proc_inode" "vfs_inode";
     SB_TYPE: "super_block" "s_type";

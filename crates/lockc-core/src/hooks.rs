@@ -152,9 +152,21 @@ programs! {
     "task_fix_setgid" TaskFixSetgid "5.11" "becoming root's group";
     "file_fcntl" FileFcntl "5.11" "F_SETOWN: signals to tasks outside";
     "task_prlimit" TaskPrlimit "5.11" "reading limits of tasks outside";
-    "file_ioctl" FileIoctl "5.11" "FIOSETOWN: signals to tasks outside";
+    "file_ioctl" FileIoctl "5.11" "FIOSETOWN: signals to tasks outside; btrfs subvolumes by number";
     "file_ioctl_compat" FileIoctlCompat "6.8" "FIOSETOWN of 32-bit programs" loses "32-bit programs may have tasks outside signalled, where the PID namespace is the host's";
     "inode_rename" InodeRename "5.11" "sockets renamed to what allowed_sockets names";
+    "shm_alloc_security" ShmAllocSecurity "5.11" "who creates System V shared memory in the host's IPC namespace";
+    "sem_alloc_security" SemAllocSecurity "5.11" "likewise, semaphores";
+    "msg_queue_alloc_security" MsgQueueAllocSecurity "5.11" "likewise, message queues";
+    "shm_free_security" ShmFreeSecurity "5.11" "the owner of an object ends with it";
+    "sem_free_security" SemFreeSecurity "5.11" "likewise";
+    "msg_queue_free_security" MsgQueueFreeSecurity "5.11" "likewise";
+    "ipc_permission" IpcPermission "5.11" "System V objects of the host, with its IPC namespace";
+    "shm_shmctl" ShmShmctl "5.11" "likewise: SHM_STAT_ANY, IPC_SET, IPC_RMID, SHM_LOCK";
+    "sem_semctl" SemSemctl "5.11" "likewise: SEM_STAT_ANY, IPC_SET, IPC_RMID";
+    "msg_queue_msgctl" MsgQueueMsgctl "5.11" "likewise: MSG_STAT_ANY, IPC_SET, IPC_RMID";
+    "inode_create" InodeCreate "5.11" "POSIX message queues in the host's IPC namespace";
+    "inode_unlink" InodeUnlink "5.11" "likewise";
 }
 
 #[cfg(test)]

@@ -93,11 +93,13 @@ pub enum Rule {
     Device = 15,
     /// Socket families and netlink protocols that containers do not need, and their policy does not name.
     SocketFamily = 16,
+    /// With the host's IPC namespace: System V objects and POSIX message queues of the host.
+    Ipc = 17,
 }
 
 impl Rule {
     /// Every rule, in the order of the bits.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Mount,
         Self::Sysfs,
         Self::Procfs,
@@ -115,6 +117,7 @@ impl Rule {
         Self::RawSocket,
         Self::Device,
         Self::SocketFamily,
+        Self::Ipc,
     ];
 
     /// The rule of a raw value from an event, if it is one.
@@ -142,6 +145,7 @@ impl Rule {
             Self::RawSocket => "raw-socket",
             Self::Device => "device",
             Self::SocketFamily => "socket-family",
+            Self::Ipc => "ipc",
         }
     }
 
@@ -170,6 +174,7 @@ impl Rule {
             Self::RawSocket => "raw and packet sockets",
             Self::Device => "devices that the container was not given",
             Self::SocketFamily => "socket families that containers do not need",
+            Self::Ipc => "shared memory, semaphores and message queues of the host",
         }
     }
 }
@@ -196,7 +201,8 @@ impl RuleMask {
         .with(Rule::Keyring)
         .with(Rule::Capability)
         .with(Rule::Device)
-        .with(Rule::SocketFamily);
+        .with(Rule::SocketFamily)
+        .with(Rule::Ipc);
 
     /// This set and `rule`.
     #[must_use]

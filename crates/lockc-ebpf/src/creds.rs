@@ -20,6 +20,7 @@ use crate::{
 
 /// include/uapi/linux/capability.h
 const CAP_SYS_ADMIN: i32 = 21;
+const CAP_SETFCAP: i32 = 31;
 const CAP_BPF: i32 = 39;
 /// What only changes the kernel or tells about it, or takes the host down: SYS_MODULE, SYS_RAWIO, SYS_PACCT, SYS_BOOT,
 /// SYS_TIME, AUDIT_CONTROL, MAC_OVERRIDE, MAC_ADMIN, PERFMON, BPF. For most of what they allow there is no other hook:
@@ -63,6 +64,12 @@ pub fn are_kernels_own(cred: Obj) -> bool {
 fn may_administer(cred: Obj) -> bool {
     let effective: u64 = load(cred, &kernel::CRED_EFFECTIVE);
     effective >> CAP_SYS_ADMIN & 1 != 0 && is_initial(follow(cred, &kernel::CRED_USER_NS))
+}
+
+/// Whether the credentials are of the initial user namespace.
+#[inline(always)]
+pub fn is_initial_cred(cred: Obj) -> bool {
+    is_initial(follow(cred, &kernel::CRED_USER_NS))
 }
 
 /// The capabilities that a task with these credentials has or could get by an exec.
@@ -151,6 +158,53 @@ fn is_initial(user_ns: Obj) -> bool {
     !user_ns.is_null() && load::<i32>(user_ns, &kernel::USER_NS_LEVEL) == 0
 }
 
+/// Whether a user namespace lies below the container's own, which is the host's or one below that. A
+/// container that starts deeper (rootless in rootless) has its own one taken for nested.
+#[inline(always)]
+fn is_nested(who: &Judged, user_ns: Obj) -> bool {
+    let own = i32::from(who.entry.is_some_and(|entry| entry.root_uid != 0));
+    !user_ns.is_null() && load::<i32>(user_ns, &kernel::USER_NS_LEVEL) > own
+}
+
+/// Whether the kernel asks for CAP_SYS_ADMIN in a user namespace that the container made, under a policy
+/// without the rule user-namespace: a browser's sandbox makes PID and network namespaces with it.
+///
+/// Both mount APIs ask for the capability in the user namespace of the task's mount namespace
+/// (fs/namespace.c, `may_mount`). Once that is a nested one too, the rule `mount` decides.
+#[inline(always)]
+fn is_for_own_sandbox(who: &Judged, user_ns: Obj) -> bool {
+    if who.has(Rule::UserNamespace) || !is_nested(who, user_ns) {
+        return false;
+    }
+    let nsproxy = follow(label::current(), &kernel::TASK_NSPROXY);
+    let mounts = follow(follow(nsproxy, &kernel::NSPROXY_MNT_NS), &kernel::MNT_NS_USER_NS);
+    !mounts.is_null() && !is_nested(who, mounts)
+}
+
+/// Whether the current task may do what the kernel asks CAP_SYS_ADMIN in that user namespace for.
+#[inline(always)]
+pub fn may_administer_in(who: &Judged, user_ns: Obj) -> bool {
+    let cred = follow(label::current(), &kernel::TASK_CRED);
+    !who.has(Rule::Mount)
+        && (may_administer(cred)
+            || (follow(cred, &kernel::CRED_USER_NS).addr() == user_ns.addr()
+                && load::<u64>(cred, &kernel::CRED_EFFECTIVE) >> CAP_SYS_ADMIN & 1 != 0))
+}
+
+/// Whether the current task may do what the kernel asks CAP_SETFCAP over a file of that owner for. In a
+/// user namespace that the container made, only the caller's own files are surely mapped.
+#[inline(always)]
+pub fn may_set_file_capabilities(who: &Judged, owner: u32) -> bool {
+    let cred = follow(label::current(), &kernel::TASK_CRED);
+    if load::<u64>(cred, &kernel::CRED_EFFECTIVE) >> CAP_SETFCAP & 1 == 0 {
+        return false;
+    }
+    if is_nested(who, follow(cred, &kernel::CRED_USER_NS)) {
+        return !who.has(Rule::UserNamespace) && load::<u32>(cred, &kernel::CRED_EUID) == owner;
+    }
+    who.may_use(CAP_SETFCAP)
+}
+
 /// `int capable(const struct cred *cred, struct user_namespace *ns, int cap, unsigned int opts)`: asked only for what
 /// the credentials would allow, in any user namespace.
 #[lsm(hook = "capable")]
@@ -163,6 +217,9 @@ pub fn capable(ctx: LsmContext) -> i32 {
         return 0;
     };
     let cap: i32 = ctx.arg(2);
+    if cap == CAP_SYS_ADMIN && is_for_own_sandbox(&who, Obj(ctx.arg::<*const u8>(1))) {
+        return 0;
+    }
     let rule = match cap {
         CAP_SYS_ADMIN if who.has(Rule::Mount) => Rule::Mount,
         kernel_log::CAP_SYSLOG if who.has(Rule::KernelLog) => Rule::KernelLog,

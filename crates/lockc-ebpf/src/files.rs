@@ -20,12 +20,12 @@ use lockc_core::{
 };
 
 use crate::{
-    creds, devices, families, inodes,
+    creds, devices, families, inodes, ipc,
     kernel::{self, Obj, follow, load},
     label,
     maps::GRANTS,
     processes, pseudo, tags,
-    verdict::{self, About, EACCES, Judged},
+    verdict::{self, About, EACCES, EPERM, Judged},
 };
 
 /// include/uapi/linux/capability.h
@@ -66,7 +66,8 @@ pub fn file_open(ctx: LsmContext) -> i32 {
         let device: u32 = load(inode, &kernel::INODE_RDEV);
         return devices::judge_open(&who, file, mode & S_IFMT == S_IFBLK, device);
     }
-    pseudo::judge(&who, file)
+    let verdict = ipc::check_open(&who, file);
+    if verdict != 0 { verdict } else { pseudo::judge(&who, file) }
 }
 
 /// `int file_receive(struct file *file)`
@@ -124,6 +125,8 @@ pub fn is_granted(who: &Judged, mnt: Obj, hook: Hook) -> bool {
     }
     match mount_ns(mnt) {
         Ok(MNT_NS_INTERNAL) => true,
+        // The kernel's own mount of the queues of an IPC namespace, for mq_open: `ipc` decides.
+        Ok(0) if magic == ipc::MQUEUE_MAGIC => true,
         Ok(namespace) if namespace == own_mount_ns() => is_own_mount(who, mnt, hook),
         Ok(_) => is_visited(who, mnt),
         Err(_) => {
@@ -306,4 +309,23 @@ pub fn is_attached(mnt: Obj) -> Result<bool, i32> {
 pub fn own_mount_ns() -> u64 {
     let nsproxy = follow(label::current(), &kernel::TASK_NSPROXY);
     follow(nsproxy, &kernel::NSPROXY_MNT_NS).addr()
+}
+
+/// include/uapi/linux/btrfs.h
+pub const BTRFS_IOC_SNAP_DESTROY_V2: u32 = 0x5000_943f;
+const BTRFS_SUPER_MAGIC: u64 = 0x9123_683e;
+
+/// Denies deleting a btrfs subvolume by the call that takes its number, which may lie outside of every mount of the
+/// container's (fs/btrfs/ioctl.c, `btrfs_ioctl_snap_destroy`): with the mount option user_subvol_rm_allowed, the owner may.
+/// Deleting one by its name is another call, which stays within the directory that it is made on.
+#[inline(always)]
+pub fn judge_subvolume(file: Obj, hook: Hook) -> i32 {
+    let Some(who) = verdict::judged(Rule::Files) else {
+        return 0;
+    };
+    let sb = follow(follow(file, &kernel::FILE_PATH_MNT), &kernel::VFSMOUNT_SB);
+    if load::<u64>(sb, &kernel::SB_MAGIC) != BTRFS_SUPER_MAGIC {
+        return 0;
+    }
+    verdict::deny(&who, Rule::Files, hook, about(file), EPERM)
 }

@@ -17,7 +17,7 @@ use lockc_core::{
 };
 
 use crate::{
-    creds, files,
+    attributes, creds, files, ipc,
     kernel::{self, Obj, follow, load},
     loops::{self, GO_ON, Next, STOP},
     processes, pseudo, tags,
@@ -159,6 +159,10 @@ pub fn inode_setattr(ctx: LsmContext) -> i32 {
     if valid & ATTR_SIZE != 0 || valid & (ATTR_ACCESS | ATTR_TIMES) == 0 {
         return 0;
     }
+    let verdict = ipc::check_queue(dentry, Hook::InodeSetattr);
+    if verdict != 0 {
+        return verdict;
+    }
     let verdict = pseudo::judge_attributes(dentry);
     // Modes and owners have been judged by the mount, in path_chmod and path_chown.
     if verdict != 0 || valid & ATTR_ACCESS != 0 { verdict } else { judge(dentry, Hook::InodeSetattr) }
@@ -168,12 +172,20 @@ pub fn inode_setattr(ctx: LsmContext) -> i32 {
 /// int flags)`
 #[lsm(hook = "inode_setxattr")]
 pub fn inode_setxattr(ctx: LsmContext) -> i32 {
+    let verdict = attributes::check_set(Obj(ctx.arg(1)), ctx.arg(2));
+    if verdict != 0 {
+        return verdict;
+    }
     judge(Obj(ctx.arg(1)), Hook::InodeSetxattr)
 }
 
 /// `int inode_removexattr(struct mnt_idmap *idmap, struct dentry *dentry, const char *name)`
 #[lsm(hook = "inode_removexattr")]
 pub fn inode_removexattr(ctx: LsmContext) -> i32 {
+    let verdict = attributes::check_remove(Obj(ctx.arg(1)), ctx.arg(2));
+    if verdict != 0 {
+        return verdict;
+    }
     judge(Obj(ctx.arg(1)), Hook::InodeRemovexattr)
 }
 

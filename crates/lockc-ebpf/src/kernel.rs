@@ -24,6 +24,10 @@ pub static FOLLOWS_LOOPS: u64 = 0;
 #[unsafe(no_mangle)]
 pub static SETATTR_HAS_IDMAP: u64 = 0;
 
+/// Set by the loader where another security module keeps labels in `security.*` attributes and decides about them.
+#[unsafe(no_mangle)]
+pub static HAS_LABELS: u64 = 0;
+
 /// The offset that the loader wrote.
 #[inline(always)]
 pub fn offset(global: &u64) -> usize {

@@ -6,11 +6,15 @@
 //! | key_permission | every use of a key by its number or through a keyring |
 //!
 //! The map knows a key by its address. An address that is used again is the new creator's, because key_alloc sees every
-//! key; one that was pushed out of the map is nobody's, and denied.
+//! key; one that is not in the map is nobody's, and denied. Since 6.12 no hook tells that a key is freed. So each container
+//! has a number of places for its keys; a new key takes one that has none yet or whose key is gone, and where there is none
+//! the key is not made. No container's keys are forgotten for those of another.
 
-use aya_ebpf::{EbpfContext as _, helpers::bpf_probe_read_kernel, macros::lsm, programs::LsmContext};
+use aya_ebpf::{
+    EbpfContext as _, bindings::BPF_NOEXIST, helpers::bpf_probe_read_kernel, macros::lsm, programs::LsmContext,
+};
 use lockc_core::{
-    abi::{ContainerKey, Hook},
+    abi::{ContainerKey, Hook, KeyOwner, KeyPlace, MAX_KEYS},
     rules::Rule,
 };
 
@@ -18,11 +22,18 @@ use crate::{
     creds,
     kernel::{self, Obj},
     label,
-    maps::KEYS,
+    loops::{self, GO_ON, Next, STOP},
+    maps::{KEY_PLACES, KEYS},
     verdict::{self, About, EACCES, Judged},
 };
 
-/// include/uapi/asm-generic/errno.h: what request_key(2) returns where the host has no program to ask.
+/// include/uapi/asm-generic/errno.h: what a kernel without persistent keyrings returns, and what libkrb5 is ready for.
+const EOPNOTSUPP: i32 = 95;
+/// What the kernel returns when a user has too many keys.
+const EDQUOT: i32 = 122;
+/// `EEXIST`, as a map returns it.
+const EEXIST: i32 = 17;
+/// What request_key(2) returns where the host has no program to ask.
 const ENOKEY: i32 = 126;
 
 /// `KEY_ALLOC_UID_KEYRING`, include/linux/key.h (6.1): the keyring of a user, whoever makes the kernel create it.
@@ -72,24 +83,132 @@ pub fn key_alloc(ctx: LsmContext) -> i32 {
     let flags: u64 = ctx.arg(2);
     // SAFETY: null or a live cell of the storage.
     let label = unsafe { label::of(label::current()).as_ref() };
-    match label {
+    let Some(label) = label else {
+        forget(address);
+        return 0;
+    };
+    if label::is_confined(label) {
+        let who = Judged::of(label.key);
         // Where the kernel asks with credentials of its own (NFS id mapping, names of CIFS and AFS servers), the file
         // system that the host mounted decides what is asked, not the container.
-        Some(label) if label::is_confined(label) && is_upcall(address) && !creds::kernel_at_work() => {
-            let who = Judged::of(label.key);
-            if who.has(Rule::Keyring) {
-                return verdict::deny(&who, Rule::Keyring, Hook::KeyAlloc, About::NOTHING, ENOKEY);
+        if is_upcall(address) && !creds::kernel_at_work() {
+            if who.has(Rule::Keyring) && refuse_upcall(&who) != 0 {
+                return -ENOKEY;
             }
+        } else if is_persistent(address)
+            && creds::is_initial_cred(Obj(ctx.arg::<*const u8>(1)))
+            && who.has(Rule::Keyring)
+            && refuse_persistent(&who) != 0
+        {
+            return -EOPNOTSUPP;
         }
-        Some(label) if flags & UID_KEYRING == 0 => {
-            if KEYS.insert(address, label.key, 0).is_err() {
-                verdict::error(Hook::KeyAlloc);
-            }
-        }
-        // Most keys are not in there.
-        _ => drop(KEYS.remove(address)),
     }
-    0
+    if flags & UID_KEYRING != 0 {
+        forget(address);
+        return 0;
+    }
+    if own(address, label.key).is_ok() {
+        return 0;
+    }
+    // Nobody's then: the creator itself could not use it.
+    forget(address);
+    let who = Judged::of(label.key);
+    if !who.has(Rule::Keyring) {
+        return 0;
+    }
+    verdict::deny(&who, Rule::Keyring, Hook::KeyAlloc, About::number(EDQUOT as u64), EDQUOT)
+}
+
+/// A function of its own, as the next: the verifier of 6.12 must know the errno that is returned.
+#[inline(never)]
+fn refuse_upcall(who: &Judged) -> i32 {
+    verdict::deny(who, Rule::Keyring, Hook::KeyAlloc, About::number(ENOKEY as u64), ENOKEY)
+}
+
+#[inline(never)]
+fn refuse_persistent(who: &Judged) -> i32 {
+    verdict::deny(who, Rule::Keyring, Hook::KeyAlloc, About::number(EOPNOTSUPP as u64), EOPNOTSUPP)
+}
+
+/// Whether the kernel makes a keyring that all of a user's sessions have, or the register of those
+/// (security/keys/persistent.c): in the initial user namespace they are the host's.
+#[inline(always)]
+fn is_persistent(key: u64) -> bool {
+    let Ok(name) = first::<12>(key, &kernel::KEY_DESCRIPTION) else {
+        return false;
+    };
+    name == *b"_persistent." || name == *b".persistent_"
+}
+
+/// The key at that address is nobody's.
+#[inline(always)]
+fn forget(address: u64) {
+    // Most keys are not in there.
+    let _ = KEYS.remove(address);
+}
+
+/// A new key that looks for a place.
+struct Search {
+    key: ContainerKey,
+    address: u64,
+    /// 1: it has one.
+    found: u64,
+}
+
+/// Makes the key a container's. An error where it has too many, or all containers together.
+#[inline(always)]
+fn own(address: u64, key: ContainerKey) -> Result<(), i32> {
+    let mut search = Search { key, address, found: 0 };
+    let searched = loops::rounds(MAX_KEYS, try_place, &mut search);
+    if searched && search.found == 1 { Ok(()) } else { Err(EDQUOT) }
+}
+
+/// Takes a place if it is free, the first one, so that a container with few keys has few entries.
+extern "C" fn try_place(place: u64, search: &mut Search) -> Next {
+    let (key, address) = (search.key, search.address);
+    let at = KeyPlace { slot: key.slot, place: place as u32 };
+    if is_taken(&at, key) {
+        return GO_ON;
+    }
+    match KEY_PLACES.insert(at, address, u64::from(BPF_NOEXIST)) {
+        Ok(()) => {}
+        // Another CPU was first.
+        Err(error) if error == -EEXIST => return GO_ON,
+        Err(_) => return STOP,
+    }
+    if let Ok(kind) = kernel::read(address, &kernel::KEY_TYPE)
+        && KEYS.insert(address, KeyOwner { key, place: place as u32, pad: 0, kind }, 0).is_ok()
+    {
+        search.found = 1;
+    }
+    STOP
+}
+
+/// Whether a live key of the container has the place; where not, it has none afterwards. The kernel clears a key when it
+/// frees it (security/keys/gc.c): its count of users is 0 then, and what else uses the memory later has no pointer to that
+/// type there. Another key in it has passed key_alloc.
+#[inline(always)]
+fn is_taken(at: &KeyPlace, key: ContainerKey) -> bool {
+    // SAFETY: the value is copied at once.
+    let Some(address) = (unsafe { KEY_PLACES.get(at) }).copied() else {
+        return false;
+    };
+    // SAFETY: as above.
+    if let Some(owner) = (unsafe { KEYS.get(address) }).copied()
+        && owner.place == at.place
+        && owner.key.slot == at.slot
+    {
+        // An earlier container of the slot is gone; its keys are nobody's.
+        if owner.key == key
+            && kernel::read::<u32>(address, &kernel::KEY_USAGE).unwrap_or(0) != 0
+            && kernel::read::<u64>(address, &kernel::KEY_TYPE) == Ok(owner.kind)
+        {
+            return true;
+        }
+        forget(address);
+    }
+    let _ = KEY_PLACES.remove(at);
+    false
 }
 
 /// `int key_permission(key_ref_t key_ref, const struct cred *cred, enum key_need_perm need_perm)`
@@ -109,7 +228,7 @@ pub fn key_permission(ctx: LsmContext) -> i32 {
         return verdict::deny(&who, Rule::Keyring, Hook::KeyPermission, About::NOTHING, EACCES);
     };
     // SAFETY: the value is copied at once.
-    let owner: Option<ContainerKey> = unsafe { KEYS.get(reference & !1) }.copied();
+    let owner: Option<ContainerKey> = unsafe { KEYS.get(reference & !1) }.map(|owner| owner.key);
     if owner == Some(who.key) || creds::are_kernels_own(Obj(ctx.arg::<*const u8>(1))) {
         return 0;
     }

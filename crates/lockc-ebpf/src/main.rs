@@ -29,6 +29,7 @@
 #![no_main]
 #![feature(asm_experimental_arch)]
 
+mod attributes;
 mod cgroups;
 mod creds;
 mod descriptors;
@@ -37,6 +38,7 @@ mod families;
 mod files;
 mod grants;
 mod inodes;
+mod ipc;
 mod kernel;
 mod kernel_log;
 mod keys;

@@ -4,13 +4,13 @@ use core::{ffi::c_void, marker::PhantomData, ptr};
 
 use aya_ebpf::{
     bindings::{BPF_F_NO_PREALLOC, bpf_map_type},
-    btf_maps::{Array, HashMap, LruHashMap, RingBuf},
+    btf_maps::{Array, HashMap, RingBuf},
     macros::btf_map,
 };
 use lockc_core::abi::{
-    ContainerEntry, ContainerKey, ERROR_SITES, Event, GrantKey, MAX_CONTAINERS, MAX_GRANTS, MAX_READ_SETS, MAX_READS,
-    MAX_SOCKET_NAMES, Meta, NameKey, NameRule, ObjectTag, ProgramKey, ReadKey, ReadSet, SocketName, SocketNameKey,
-    TaskLabel, Usage,
+    ContainerEntry, ContainerKey, ERROR_SITES, Event, GrantKey, KeyOwner, KeyPlace, MAX_ALL_KEYS, MAX_CONTAINERS,
+    MAX_GRANTS, MAX_IPC_OBJECTS, MAX_QUEUES, MAX_READ_SETS, MAX_READS, MAX_SOCKET_NAMES, Meta, NameKey, NameRule,
+    ObjectTag, ProgramKey, ReadKey, ReadSet, SocketName, SocketNameKey, TaskLabel, Usage,
 };
 
 const NO_PREALLOC: usize = BPF_F_NO_PREALLOC as usize;
@@ -74,7 +74,19 @@ pub static SHADOW: HashMap<u64, TaskLabel, { 1 << 18 }, NO_PREALLOC> = HashMap::
 
 /// Which container created a key, by the key's address.
 #[btf_map(name = "keys")]
-pub static KEYS: LruHashMap<u64, ContainerKey, { 1 << 16 }> = LruHashMap::new();
+pub static KEYS: HashMap<u64, KeyOwner, { MAX_ALL_KEYS as usize }, NO_PREALLOC> = HashMap::new();
+
+/// The addresses of a container's keys, by place.
+#[btf_map(name = "key_places")]
+pub static KEY_PLACES: HashMap<KeyPlace, u64, { MAX_ALL_KEYS as usize }, NO_PREALLOC> = HashMap::new();
+
+/// Which container created a System V object in the host's IPC namespace, by its address until it is freed.
+#[btf_map(name = "ipc_owners")]
+pub static IPC_OWNERS: HashMap<u64, ContainerKey, { MAX_IPC_OBJECTS as usize }, NO_PREALLOC> = HashMap::new();
+
+/// Which container created a POSIX message queue in the host's IPC namespace, by the address of its dentry.
+#[btf_map(name = "queue_owners")]
+pub static QUEUE_OWNERS: HashMap<u64, ContainerKey, { MAX_QUEUES as usize }, NO_PREALLOC> = HashMap::new();
 
 #[btf_map(name = "containers")]
 pub static CONTAINERS: Array<ContainerEntry, { MAX_CONTAINERS as usize }> = Array::new();

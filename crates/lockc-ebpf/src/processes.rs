@@ -94,6 +94,15 @@ const LOOSENING: u32 = ENTRY_GUARD | ENTRY_SANDBOX;
 /// Flags of an entry whose container has something of the host's that is comparable only under the same policy.
 const GRANTS: u32 = ENTRY_POLICY_GRANTS | ENTRY_PROPAGATION;
 
+/// Whether another container is under the same policy.
+#[inline(always)]
+pub fn has_same_policy(who: &Judged, other: ContainerKey) -> bool {
+    match (who.entry, verdict::entry(other)) {
+        (Some(own), Some(other)) => is_same_policy(own, other),
+        _ => false,
+    }
+}
+
 #[inline(always)]
 fn is_same_policy(one: &ContainerEntry, other: &ContainerEntry) -> bool {
     // A name that fills its field may have been cut.
@@ -249,20 +258,27 @@ pub fn file_fcntl(ctx: LsmContext) -> i32 {
 
 /// Judges the ioctls of sockets that do what F_SETOWN does; the owner is in the caller's memory too.
 #[inline(always)]
-fn judge_ioctl(command: u32, earlier: i32, hook: Hook) -> i32 {
-    if earlier == 0 && matches!(command, FIOSETOWN | SIOCSPGRP) { judge_owner(0, hook, None) } else { earlier }
+fn judge_ioctl(file: *const u8, command: u32, earlier: i32, hook: Hook) -> i32 {
+    if earlier != 0 {
+        return earlier;
+    }
+    match command {
+        FIOSETOWN | SIOCSPGRP => judge_owner(0, hook, None),
+        files::BTRFS_IOC_SNAP_DESTROY_V2 => files::judge_subvolume(Obj(file), hook),
+        _ => 0,
+    }
 }
 
 /// `int file_ioctl(struct file *file, unsigned int cmd, unsigned long arg)`
 #[lsm(hook = "file_ioctl")]
 pub fn file_ioctl(ctx: LsmContext) -> i32 {
-    judge_ioctl(ctx.arg(1), ctx.arg(3), Hook::FileIoctl)
+    judge_ioctl(ctx.arg(0), ctx.arg(1), ctx.arg(3), Hook::FileIoctl)
 }
 
 /// `int file_ioctl_compat(struct file *file, unsigned int cmd, unsigned long arg)`
 #[lsm(hook = "file_ioctl_compat")]
 pub fn file_ioctl_compat(ctx: LsmContext) -> i32 {
-    judge_ioctl(ctx.arg(1), ctx.arg(3), Hook::FileIoctlCompat)
+    judge_ioctl(ctx.arg(0), ctx.arg(1), ctx.arg(3), Hook::FileIoctlCompat)
 }
 
 /// `int task_prlimit(const struct cred *cred, const struct cred *tcred, unsigned int flags)`: the kernel tells the other's

@@ -31,14 +31,14 @@ use crate::{
 };
 
 /// include/uapi/linux/magic.h
-const PROC_SUPER_MAGIC: u64 = 0x9fa0;
+pub const PROC_SUPER_MAGIC: u64 = 0x9fa0;
 const SYSFS_MAGIC: u64 = 0x6265_6572;
 const CGROUP_SUPER_MAGIC: u64 = 0x0027_e0eb;
 const CGROUP2_SUPER_MAGIC: u64 = 0x6367_7270;
 pub const BPF_FS_MAGIC: u64 = 0xcafe_4a11;
 
 /// include/linux/fs.h
-const FMODE_WRITE: u32 = 2;
+pub const FMODE_WRITE: u32 = 2;
 
 /// What is asked of a name: to be read, to be written, or (this) its attributes or the target of a link.
 const LOOK: u32 = 1 << 31;

@@ -30,6 +30,8 @@ hooks! {
     InodeSetAcl InodeRemoveAcl InodeGetAcl InodeFileGetattr InodeFileSetattr
     BpfMap FileMprotect InodeFreeSecurity SocketSetsockopt UringOverrideCreds UringSqpoll TaskFixSetgid FileFcntl TaskPrlimit
     FileIoctl FileIoctlCompat InodeRename BprmCredsForExec
+    ShmAllocSecurity SemAllocSecurity MsgQueueAllocSecurity ShmFreeSecurity SemFreeSecurity MsgQueueFreeSecurity
+    IpcPermission ShmShmctl SemSemctl MsgQueueMsgctl InodeCreate InodeUnlink
 }
 
 impl Hook {

@@ -24,11 +24,14 @@ pub const CONFIG: &str = "/etc/lockc/lockc.toml";
 pub const NAMESPACES: &str = "/var/lib/lockc/namespaces.json";
 
 /// Every pinned map.
-pub const MAP_NAMES: [&str; 19] = [
+pub const MAP_NAMES: [&str; 22] = [
     "task_labels",
     "sock_labels",
     "shadow",
     "keys",
+    "key_places",
+    "ipc_owners",
+    "queue_owners",
     "containers",
     "usage",
     "grants",

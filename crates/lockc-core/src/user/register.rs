@@ -8,22 +8,22 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use aya::maps::{MapData, MapError};
+use aya::maps::{HashMap as BpfHashMap, MapData, MapError};
 use nix::{errno::Errno, sys::statfs::fstatfs};
 use serde::{Deserialize, Serialize};
 
 use super::{
     error::RegistryError,
     hold::{self, Held},
-    registry::{self, Registry, id_hash, lock, map_error, now_ns},
+    registry::{self, Registry, hash, id_hash, lock, map_error, now_ns},
     sockets::NamedSockets,
 };
 use crate::{
     abi::{
         ANSWER_GRANTED, ANSWER_OWN_ROOT, ANY_MINOR, ContainerEntry, ContainerKey, ENTRY_CGROUPS, ENTRY_DELETING,
         ENTRY_HOOK_MOUNTS, ENTRY_LOOPBACK, ENTRY_POLICY_GRANTS, ENTRY_PROPAGATION, ENTRY_SANDBOX, GRANT_DEVICE,
-        GRANT_PROGRAM, GRANT_SOCKETS, GrantKey, MAX_CONTAINERS, ProgramKey, SOCKET_NAMES, SocketName, SocketNameKey,
-        Usage,
+        GRANT_PROGRAM, GRANT_SOCKETS, GrantKey, KeyOwner, KeyPlace, MAX_CONTAINERS, ProgramKey, SOCKET_NAMES,
+        SocketName, SocketNameKey, Usage,
     },
     rules::{Level, RuleMask},
 };
@@ -300,21 +300,45 @@ impl Registry {
         let stale: Vec<GrantKey> =
             self.grants.keys().filter_map(Result::ok).filter(|grant| keys.contains(&grant.key)).collect();
         for grant in stale {
-            match self.grants.remove(&grant) {
-                Ok(()) | Err(MapError::KeyNotFound) => {}
-                Err(source) => return Err(map_error("writing", "grants")(source)),
-            }
+            absent_or(self.grants.remove(&grant), "grants")?;
         }
         let mut names = socket_names()?;
         let stale: Vec<SocketNameKey> =
             names.keys().filter_map(Result::ok).filter(|name| keys.contains(&name.key)).collect();
         for name in stale {
-            match names.remove(&name) {
-                Ok(()) | Err(MapError::KeyNotFound) => {}
-                Err(source) => return Err(map_error("writing", "socket_names")(source)),
-            }
+            absent_or(names.remove(&name), "socket_names")?;
         }
-        Ok(())
+        forget_keys(keys)
+    }
+}
+
+/// Forgets the keys of containers that are gone, so that these take no room from others. A key that the kernel makes at the
+/// same address meanwhile may be forgotten with them: nobody can use it then.
+fn forget_keys(gone: &[ContainerKey]) -> Result<(), RegistryError> {
+    let mut keys: BpfHashMap<MapData, u64, KeyOwner> = hash("keys")?;
+    let mut places: BpfHashMap<MapData, KeyPlace, u64> = hash("key_places")?;
+    let stale: Vec<u64> = keys
+        .iter()
+        .filter_map(Result::ok)
+        .filter(|(_, owner)| gone.contains(&owner.key))
+        .map(|(address, _)| address)
+        .collect();
+    for address in stale {
+        absent_or(keys.remove(&address), "keys")?;
+    }
+    let is_gone = |place: &KeyPlace| gone.iter().any(|key| key.slot == place.slot);
+    let stale: Vec<KeyPlace> = places.keys().filter_map(Result::ok).filter(is_gone).collect();
+    for place in stale {
+        absent_or(places.remove(&place), "key_places")?;
+    }
+    Ok(())
+}
+
+/// The result of a removal; that somebody else removed the entry is none.
+fn absent_or(result: Result<(), MapError>, map: &'static str) -> Result<(), RegistryError> {
+    match result {
+        Ok(()) | Err(MapError::KeyNotFound) => Ok(()),
+        Err(source) => Err(map_error("writing", map)(source)),
     }
 }
 

@@ -14,8 +14,8 @@ use std::{
 };
 
 use crate::abi::{
-    ContainerEntry, ContainerKey, Event, FileId, GrantKey, Meta, NameKey, NameRule, ProgramKey, ReadKey, ReadSet,
-    SocketName, SocketNameKey, TaskLabel, Usage,
+    ContainerEntry, ContainerKey, Event, FileId, GrantKey, KeyOwner, KeyPlace, Meta, NameKey, NameRule, ProgramKey,
+    ReadKey, ReadSet, SocketName, SocketNameKey, TaskLabel, Usage,
 };
 
 macro_rules! pod {
@@ -32,6 +32,8 @@ pod!(
     Event,
     FileId,
     GrantKey,
+    KeyOwner,
+    KeyPlace,
     Meta,
     NameKey,
     NameRule,

@@ -82,6 +82,9 @@ allowed_sockets = ["/srv/lockc-it/named/here/app.sock", "/var/run/none-such/x.so
 [policies.named-mounting]
 extends = "named-sockets"
 without_rules = ["mount"]
+[policies.ipc]
+extends = "test"
+without_rules = ["ipc"]
 
 [policies.mounting]
 extends = "test"

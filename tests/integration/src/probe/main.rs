@@ -6,8 +6,11 @@
 
 mod bench;
 mod borrowed;
+mod browser;
 mod files;
 mod hang;
+mod ipc;
+mod keys;
 mod mounts;
 mod network;
 mod paths;
@@ -67,6 +70,9 @@ fn attempt(args: &[&str]) -> io::Result<String> {
         surface::attempt,
         tasks::attempt,
         borrowed::attempt,
+        browser::attempt,
+        ipc::attempt,
+        keys::attempt,
     ];
     known.iter().find_map(|module| module(name, rest)).unwrap_or_else(|| Err(usage(&format!("{name} {rest:?}"))))
 }

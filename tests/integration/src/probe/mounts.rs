@@ -41,6 +41,8 @@ pub fn attempt(name: &str, args: &[&str]) -> Option<io::Result<String>> {
         ("mount-setattr", [target]) => mount_setattr(target),
         ("fspick", [target]) => fspick(target),
         ("pivot-root", [root]) => pivot_root(root),
+        ("remove-subvolume", [directory, name]) => remove_subvolume(directory, name),
+        ("open-tree-namespace", [path, next @ ..]) => open_tree_namespace(path).and_then(|()| crate::attempt(next)),
         _ => return None,
     })
 }
@@ -114,4 +116,34 @@ fn pivot_root(root: &str) -> io::Result<String> {
     fs::create_dir_all(&old)?;
     let (root, old) = (sys::text(root)?, sys::text(&old)?);
     sys::call(libc::SYS_pivot_root, &[root.as_ptr() as usize, old.as_ptr() as usize]).map(|_| "pivoted".into())
+}
+
+/// A new mount namespace of a tree, without a mount (`OPEN_TREE_NAMESPACE`, include/uapi/linux/mount.h, 7.0).
+fn open_tree_namespace(path: &str) -> io::Result<()> {
+    const NAMESPACE: usize = 1 << 1;
+    let path = sys::text(path)?;
+    let namespace = sys::open(libc::SYS_open_tree, &[sys::CWD, path.as_ptr() as usize, NAMESPACE])?;
+    sys::call(libc::SYS_setns, &[namespace.as_raw_fd() as usize, libc::CLONE_NEWNS as usize]).map(|_| ())
+}
+
+/// Deletes a btrfs subvolume, by its number in the file system or by its name in the directory
+/// (`BTRFS_IOC_SNAP_DESTROY_V2` with `BTRFS_SUBVOL_SPEC_BY_ID`, `BTRFS_IOC_SNAP_DESTROY`, include/uapi/linux/btrfs.h).
+fn remove_subvolume(directory: &str, name: &str) -> io::Result<String> {
+    const BY_NUMBER: usize = 0x5000_943f;
+    const BY_NAME: usize = 0x5000_940f;
+    let directory = files::open(directory, libc::O_RDONLY)?;
+    // Both structures have 4096 bytes and begin with a descriptor.
+    let mut args = [0u64; 512];
+    let command = if let Ok(number) = name.parse() {
+        args[2] = 1 << 4;
+        args[7] = number;
+        BY_NUMBER
+    } else {
+        for (index, byte) in name.bytes().enumerate() {
+            args[1 + index / 8] |= u64::from(byte) << (index % 8 * 8);
+        }
+        BY_NAME
+    };
+    sys::call(libc::SYS_ioctl, &[directory.as_raw_fd() as usize, command, args.as_ptr() as usize])
+        .map(|_| "deleted".into())
 }

@@ -1,4 +1,4 @@
-//! Attempts at the kernel itself: bpf(2), perf, the clock, keys, io_uring; and at becoming root again.
+//! Attempts at the kernel itself: bpf(2), perf, the clock, io_uring; and at becoming root again.
 
 use std::io;
 
@@ -19,8 +19,6 @@ pub fn attempt(name: &str, args: &[&str]) -> Option<io::Result<String>> {
         ("hurry", []) => sys::call(libc::SYS_setpriority, &[libc::PRIO_PROCESS as usize, 0, -5isize as usize])
             .map(|_| "nice -5".into()),
         ("quota-sync", []) => quota_sync(),
-        ("user-keyring", []) => user_keyring(),
-        ("own-key", []) => own_key(),
         ("io-uring", []) => io_uring(),
         ("is-root", []) if nix::unistd::geteuid().is_root() => Ok("root".into()),
         ("is-root", []) => Err(io::Error::from_raw_os_error(libc::EPERM)),
@@ -87,28 +85,6 @@ fn reboot_key() -> io::Result<String> {
 /// Every file system's quotas to disk: `QCMD(Q_SYNC, USRQUOTA)`, include/uapi/linux/quota.h.
 fn quota_sync() -> io::Result<String> {
     sys::call(libc::SYS_quotactl, &[0x0080_0001 << 8, 0, 0, 0]).map(|_| "synced".into())
-}
-
-/// include/uapi/linux/keyctl.h
-const SESSION_KEYRING: i32 = -3;
-const USER_KEYRING: i32 = -4;
-const GET_KEYRING_ID: usize = 0;
-const READ: usize = 11;
-
-/// The keyring of the user, which root of the host has too.
-fn user_keyring() -> io::Result<String> {
-    sys::call(libc::SYS_keyctl, &[GET_KEYRING_ID, USER_KEYRING as usize, 1]).map(|id| format!("keyring {id}"))
-}
-
-/// A key in the session keyring that the runtime made for the container.
-fn own_key() -> io::Result<String> {
-    let (kind, name) = (sys::text("user")?, sys::text("lockc-probe")?);
-    let args =
-        [kind.as_ptr() as usize, name.as_ptr() as usize, c"secret".as_ptr() as usize, 6, SESSION_KEYRING as usize];
-    let key = sys::call(libc::SYS_add_key, &args)?;
-    let mut secret = [0u8; 6];
-    sys::call(libc::SYS_keyctl, &[READ, key, secret.as_mut_ptr() as usize, secret.len()])?;
-    if &secret == b"secret" { Ok("read back".into()) } else { Err(io::Error::other("another secret")) }
 }
 
 fn io_uring() -> io::Result<String> {

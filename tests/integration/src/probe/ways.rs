@@ -98,13 +98,13 @@ fn forked(next: &[&str], first: &dyn Fn() -> io::Result<()>) -> io::Result<Strin
     }
 }
 
-fn report(pipe: OwnedFd, result: io::Result<String>) {
+pub fn report(pipe: OwnedFd, result: io::Result<String>) {
     let line = serde_json::to_vec(&Attempt::from(result)).unwrap_or_default();
     // The reader sees an empty pipe as a failure.
     let _ = fs::File::from(pipe).write_all(&line);
 }
 
-fn collect(pipe: OwnedFd) -> io::Result<String> {
+pub fn collect(pipe: OwnedFd) -> io::Result<String> {
     let mut line = Vec::new();
     fs::File::from(pipe).read_to_end(&mut line)?;
     serde_json::from_slice::<Attempt>(&line).map_err(|_| io::Error::other("the child reported nothing"))?.into_result()

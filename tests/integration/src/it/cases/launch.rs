@@ -191,7 +191,7 @@ fn root_of_host(lab: &mut Lab, runtime: Runtime) -> Result<String> {
 }
 
 /// Entries of a pinned map.
-fn entries(map: &str) -> Result<usize> {
+pub fn entries(map: &str) -> Result<usize> {
     let text = command::sh(&format!("bpftool -j map dump pinned /sys/fs/bpf/lockc/maps/{map}"))?;
     let entries: Value = serde_json::from_str(&text).context("bpftool's output is not JSON")?;
     entries.as_array().map(Vec::len).context("not a list")

@@ -21,7 +21,9 @@ mod files;
 mod growth;
 mod guard;
 mod interpreters;
+mod ipc;
 mod kernel_log;
+mod keys;
 mod launch;
 mod lifecycle;
 mod mounts;
@@ -211,6 +213,8 @@ pub fn all() -> Vec<Case> {
         storage::ROWS,
         tasks::ROWS,
         surface::ROWS,
+        keys::ROWS,
+        ipc::ROWS,
         cgroups::ROWS,
         guard::ROWS,
         own::ROWS,

@@ -45,6 +45,7 @@ pub const ROWS: &[Row] = &[
             rootfs(lab, runtime, "btrfs", make)
         }),
     ),
+    row("storage/btrfs-subvolume-by-number", Test::Code(subvolume)),
     row(
         "storage/erofs",
         Test::Code(|lab, runtime| {
@@ -185,4 +186,33 @@ fn no_propagation(lab: &mut Lab, _: Runtime) -> Result<String> {
     }
     fs::metadata(format!("{volume}/disk/f")).context("proves nothing: the host did not mount it")?;
     Ok("stays as it was".into())
+}
+
+/// With user_subvol_rm_allowed whoever owns a btrfs subvolume may delete it by its number, wherever it is.
+fn subvolume(lab: &mut Lab, runtime: Runtime) -> Result<String> {
+    if !command::run(&["modprobe", "-a", "btrfs", "loop"])?.ok() {
+        return Err(super::Skip("this kernel has no btrfs".into()).into());
+    }
+    let place = format!("{PLACE}/subvolumes");
+    let make = format!(
+        "mkdir -p {place}/top; truncate -s 200M {place}/disk; mkfs.btrfs -q -f {place}/disk; \
+         mount -o loop,user_subvol_rm_allowed {place}/disk {place}/top; mkdir {place}/top/volume; \
+         for name in host volume/own; do btrfs -q subvolume create {place}/top/$name; done; \
+         btrfs subvolume show {place}/top/host | awk '/Subvolume ID/ {{ print $3 }}'"
+    );
+    let number = command::sh(&make)?.trim().to_owned();
+    let by = super::by_of(lab, runtime, "escape-baseline");
+    let remove = |name: &str| {
+        let bundle =
+            Bundle::probe(&["remove-subvolume", "/mnt/x", name]).bind(&format!("{place}/top/volume"), "/mnt/x");
+        launch::attempt(by, &bundle)
+    };
+    let result = match (lab.plain, remove("own")?.into_result(), remove(&number)?.into_result()) {
+        (_, Err(error), _) => Err(error).context("BROKEN: its own, by name"),
+        (true, _, result) => Ok(result?),
+        (false, _, Ok(_)) => bail!("NOT DENIED: a subvolume of the host's"),
+        (false, _, Err(error)) => lab.expect_event("files").map(|_| error.to_string()),
+    };
+    command::sh(&format!("umount {place}/top && rm -r {place}"))?;
+    result
 }

@@ -32,6 +32,16 @@ const fn on_host(args: &'static [&'static str]) -> Test {
     denied(args, host_pids, "test", EPERM, "process")
 }
 
+/// In a browser's sandbox, as an ordinary user.
+const fn in_sandbox(args: &'static [&'static str], errno: i32, rule: &'static str) -> Test {
+    denied(args, |bundle| bundle.user(1000), "nesting", errno, rule)
+}
+
+/// What works there, as an ordinary user too.
+const fn sandboxed(args: &'static [&'static str], policy: &'static str) -> Test {
+    Test::Works(Works { args, give: |bundle| bundle.user(1000), policy })
+}
+
 pub const ROWS: &[Row] = &[
     row("tasks/fork", by(&["fork", "list", "/sys/fs/ext4"])),
     both("tasks/double-fork", by(&["double-fork", "list", "/sys/fs/ext4"])),
@@ -44,11 +54,35 @@ pub const ROWS: &[Row] = &[
     row("tasks/clone-parent", by(&["fork", "clone-parent", "list", "/sys/fs/ext4"])),
     row("tasks/exec-by-thread", by(&["thread-exec", "list", "/sys/fs/ext4"])),
     row("tasks/unshare-user", denied(&["unshare", "user", "list", "/sys/fs/ext4"], same, "nesting", EACCES, "sysfs")),
-    // The capability that makes PID namespaces is not to be had, whatever user namespace it is of.
     row(
         "tasks/unshare-pid",
-        denied(&["unshare", "user,pid", "fork", "list", "/sys/fs/ext4"], same, "nesting", EPERM, "mount"),
+        denied(&["unshare", "user,pid", "fork", "list", "/sys/fs/ext4"], same, "nesting", EACCES, "sysfs"),
     ),
+    // A browser's own sandbox works by one setting, which opens nothing outside of its namespaces.
+    row("tasks/no-browser-sandbox", denied(&["browser-sandbox"], same, "baseline", EPERM, "user-namespace")),
+    row("tasks/browser-sandbox", sandboxed(&["/probe", "browser-sandbox"], "nesting")),
+    row("tasks/browser-sandbox-restricted", sandboxed(&["/probe", "browser-sandbox"], "tight-nesting")),
+    row("tasks/sandbox-clock", sandboxed(&["/probe", "in-sandbox", "expect-fail", "1", "set-clock"], "nesting")),
+    row("tasks/sandbox-nice", sandboxed(&["/probe", "in-sandbox", "expect-fail", "13", "hurry"], "nesting")),
+    row("tasks/sandbox-sysfs", in_sandbox(&["in-sandbox", "list", "/sys/fs/ext4"], EACCES, "sysfs")),
+    row(
+        "tasks/sandbox-mount",
+        in_sandbox(&["in-sandbox", "unshare", "mnt", "mount", "tmpfs", "/mnt/a"], EPERM, "mount"),
+    ),
+    row("tasks/sandbox-bind", in_sandbox(&["in-sandbox", "unshare", "mnt", "bind", "/etc", "/mnt/a"], EPERM, "mount")),
+    row(
+        "tasks/sandbox-open-tree",
+        in_sandbox(&["in-sandbox", "unshare", "mnt", "open-tree", "/etc", "."], EPERM, "mount"),
+    ),
+    row(
+        "tasks/sandbox-fsmount",
+        in_sandbox(&["in-sandbox", "unshare", "mnt", "fsmount", "tmpfs", "."], EPERM, "mount"),
+    ),
+    row(
+        "tasks/sandbox-in-sandbox",
+        in_sandbox(&["in-sandbox", "unshare", "user,mnt", "fsmount", "tmpfs", "."], EPERM, "mount"),
+    ),
+    row("tasks/sandbox-tree-namespace", Test::Code(tree_namespace)),
     row("tasks/unshare-files", by(&["unshare", "fs,files", "list", "/sys/fs/ext4"])),
     row("tasks/chroot", by(&["chroot", "/sys", "list", "/fs/ext4"])),
     row("tasks/fork-storm", by(&["forks", "2000", "list", "/sys/fs/ext4"])),
@@ -189,4 +223,31 @@ fn reused_by_container(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     }
     let under = launch::attempt(By::Lockc("test"), &bundle).context("under lockc")?;
     if under.errno == EACCES { Ok(under.detail) } else { bail!("{under:?}") }
+}
+
+/// A mount namespace of a directory, which Linux 7 makes in one call and asks for no right to mount: the directory is not
+/// what the container was granted, and mounting stays denied.
+fn tree_namespace(lab: &mut Lab, runtime: Runtime) -> Result<String> {
+    let tries = |next: &[&str]| Bundle::probe(&[&["unshare", "user", "open-tree-namespace", "/etc"], next].concat());
+    for (next, errno, rule) in [(&["list", "/"][..], EACCES, "files"), (&["fsmount", "tmpfs", "."][..], EPERM, "mount")]
+    {
+        let bundle = tries(next).user(1000);
+        let plain = launch::attempt(By::Plain(runtime), &bundle)?;
+        if plain.errno == libc::EINVAL {
+            return Err(super::Skip("this kernel has no such call".into()).into());
+        }
+        if !plain.ok {
+            bail!("proves nothing: without lockc it fails too: {plain:?}");
+        }
+        if lab.plain {
+            continue;
+        }
+        lab.forget_events()?;
+        let under = launch::attempt(By::Lockc("nesting"), &bundle)?;
+        if under.ok || under.errno != errno {
+            bail!("NOT DENIED with errno {errno}: {under:?}");
+        }
+        lab.expect_event(rule)?;
+    }
+    Ok("its files and mounts are denied".into())
 }

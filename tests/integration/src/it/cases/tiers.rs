@@ -68,6 +68,13 @@ const SAME_ON_EVERY_KERNEL: &[&str] = &[
     "sysfs/module",
     "sysfs/firmware",
     "tasks/fork-storm",
+    "tasks/browser-sandbox-",
+    "tasks/sandbox-",
+    "keys/persistent-of",
+    "keys/one-after-another",
+    "keys/of-others",
+    "ipc/addresses-used-again",
+    "ipc/own",
 ];
 
 /// Engines' smoke cases that take long; one kernel and one version of the engine have to do.

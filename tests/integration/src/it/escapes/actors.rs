@@ -28,6 +28,11 @@ pub const ACTORS: &[Actor] = &[
          a container cannot mount one (rule mount)",
     ),
     actor(
+        "KEYCTL_GET_PERSISTENT",
+        "the keyring of a user of the host's",
+        "denied in the host's user namespace (rule keyring, EOPNOTSUPP): whoever creates `_persistent.UID` first would own it",
+    ),
+    actor(
         "requests for modules",
         "the host's root: modprobe",
         "denied (rule kernel), but where the kernel itself works for the task",

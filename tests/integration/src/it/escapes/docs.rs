@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::actors::ACTORS;
+use super::second::SECOND;
 use super::{Stopped, all};
 
 const HEAD: &str = "# Escapes
@@ -28,6 +29,15 @@ What the kernel, or a program that it starts, does for a task with other rights 
 |---|---|---|
 ";
 
+const SECOND_HEAD: &str = "
+## Reaching a second object
+
+Calls that reach more than the file that they are made on, and what was tried with them.
+
+| call | what it reaches | decision | tried |
+|---|---|---|---|
+";
+
 /// The page.
 pub fn markdown() -> String {
     let mut text = HEAD.to_owned();
@@ -51,6 +61,10 @@ pub fn markdown() -> String {
     text.push_str(ACTORS_HEAD);
     for actor in ACTORS {
         let _ = writeln!(text, "| {} | {} | {} |", actor.facility, actor.rights, actor.decision);
+    }
+    text.push_str(SECOND_HEAD);
+    for row in SECOND {
+        let _ = writeln!(text, "| {} | {} | {} | {} |", row.call, row.reaches, row.decision, row.tried);
     }
     text
 }

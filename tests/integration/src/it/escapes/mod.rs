@@ -8,6 +8,7 @@ mod actors;
 pub mod docs;
 mod ordinary;
 mod privileged;
+mod second;
 
 use anyhow::{Context, Result, bail};
 use libc::ENOSYS;

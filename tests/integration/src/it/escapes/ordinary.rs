@@ -148,6 +148,7 @@ pub const TECHNIQUES: &[Technique] = &[
     ),
     technique("quota-sync", "quotactl(2)", &["quota-sync"], same, "kernel"),
     technique("user-keyring", "keyrings(7)", &["user-keyring"], same, "keyring"),
+    technique("persistent-keyring", "persistent-keyring(7)", &["persistent-keyring", "0"], same, "keyring"),
     technique("request-key", "request_key(2)", &["request-key", "user", "it:chosen"], same, "keyring"),
     technique("mknod-disk", "mknod(2), debugfs(8)", &["mknod", "/tmp/disk", "b", "254", "0"], same, "device"),
     technique("mknod-mem", "mem(4)", &["mknod", "/tmp/mem", "c", "1", "1"], same, "device"),

@@ -20,6 +20,14 @@ fn host_pids(bundle: Bundle) -> Bundle {
     bundle.admin().cap("CAP_SYS_NICE").cap("CAP_SYS_RESOURCE").host("pid")
 }
 
+fn host_ipc(bundle: Bundle) -> Bundle {
+    bundle.admin().host("ipc")
+}
+
+const fn ipc(name: &'static str, reference: &'static str, args: Args) -> Technique {
+    technique(name, reference, args, host_ipc, "host-namespaces", "ipc")
+}
+
 fn search(bundle: Bundle) -> Bundle {
     bundle.bind("/srv/lockc-it/data", "/data").cap("CAP_DAC_READ_SEARCH")
 }
@@ -133,6 +141,8 @@ pub const TECHNIQUES: &[Technique] = &[
     task("owner-extended", "fcntl(2), F_SETOWN_EX", &["set-owner", "{victim}", "fcntl-ex"]),
     task("owner-ioctl", "socket(7), FIOSETOWN", &["set-owner", "{victim}", "ioctl"]),
     task("owner-thread", "clone(2)", &["thread", "set-owner", "{victim}", "ioctl-group"]),
+    ipc("ipc-list", "proc_sysvipc(5)", &["read", "/proc/sysvipc/shm"]),
+    ipc("ipc-limits", "sysvipc(7)", &["write", "/proc/sys/kernel/shm_rmid_forced", "0"]),
     host_procfs("oom-score", "proc_pid_oom_score_adj(5)", &["write", "/proc/{victim}/oom_score_adj", "7"]),
     host_procfs("core-filter", "core(5)", &["write", "/proc/{victim}/coredump_filter", "0"]),
     host_procfs("proc-net", "proc_pid_net(5)", &["read", "/proc/1/net/unix"]),

@@ -1,0 +1,82 @@
+//! Attributes `security.*`, which a kernel before 6.10 leaves to nobody where BPF LSM is active.
+//!
+//! The kernel wants CAP_SYS_ADMIN to set or remove one, and CAP_SETFCAP to remove file capabilities
+//! (security/commoncap.c, `cap_inode_setxattr`, `cap_inode_removexattr`). Before 6.10 it asks only
+//! if no security module answers the hook, and 0, which the BPF LSM always answers, counts as
+//! "checked" (security/security.c, 6.1). The VFS checks nothing else: not even the owner of the
+//! file (fs/xattr.c, `xattr_permission`). Setting file capabilities has a check of its own
+//! (`cap_convert_nscap`). Since 6.10 the kernel denies before it asks this program.
+
+use aya_ebpf::helpers::generated::bpf_probe_read_kernel_str;
+use lockc_core::{abi::Hook, rules::Rule};
+
+use crate::{
+    creds,
+    kernel::{self, Obj, follow, load},
+    tags,
+    verdict::{self, About, EPERM, Judged},
+};
+
+/// Length of the longest name that is compared, with its end, in words.
+const WORDS: usize = 3;
+/// `security.capability`, in words; every name that counts begins with `security.`.
+const FILE_CAPABILITIES: [u64; WORDS] = words(b"security.capability\0\0\0\0\0");
+
+/// Checks the name of an attribute that is set.
+#[inline(always)]
+pub fn check_set(dentry: Obj, name: u64) -> i32 {
+    check(dentry, name, Hook::InodeSetxattr)
+}
+
+/// Checks the name of an attribute that is removed.
+#[inline(always)]
+pub fn check_remove(dentry: Obj, name: u64) -> i32 {
+    check(dentry, name, Hook::InodeRemovexattr)
+}
+
+#[inline(always)]
+fn check(dentry: Obj, name: u64, hook: Hook) -> i32 {
+    // SELinux and Smack make the kernel's check themselves, and decide about their own labels.
+    if kernel::offset(&kernel::HAS_LABELS) != 0 {
+        return 0;
+    }
+    let Some(who) = verdict::judged(Rule::Capability) else {
+        return 0;
+    };
+    let mut text = [0u64; WORDS];
+    // SAFETY: the helper checks the address and writes at most the length of `text`.
+    let length = unsafe { bpf_probe_read_kernel_str(text.as_mut_ptr().cast(), (WORDS * 8) as u32, name as *const _) };
+    let about = About::dentry(dentry.addr());
+    if length <= 0 {
+        verdict::error(hook);
+        return verdict::deny(&who, Rule::Capability, hook, about, EPERM);
+    }
+    if text[0] != FILE_CAPABILITIES[0] || text[1] as u8 != b'.' {
+        return 0;
+    }
+    let allowed = if text[1] == FILE_CAPABILITIES[1] && text[2] == FILE_CAPABILITIES[2] {
+        hook as u32 == Hook::InodeSetxattr as u32 || may_remove_capabilities(&who, tags::inode(dentry))
+    } else {
+        creds::may_administer_in(&who, follow(follow(dentry, &kernel::DENTRY_SB), &kernel::SB_USER_NS))
+    };
+    if allowed || creds::kernel_at_work() {
+        return 0;
+    }
+    verdict::deny(&who, Rule::Capability, hook, about, EPERM)
+}
+
+#[inline(always)]
+fn may_remove_capabilities(who: &Judged, inode: Obj) -> bool {
+    !inode.is_null() && creds::may_set_file_capabilities(who, load(inode, &kernel::INODE_UID))
+}
+
+/// A text as words in memory.
+const fn words(text: &[u8; WORDS * 8]) -> [u64; WORDS] {
+    let mut words = [0; WORDS];
+    let mut index = 0;
+    while index < WORDS * 8 {
+        words[index / 8] |= (text[index] as u64) << (index % 8 * 8);
+        index += 1;
+    }
+    words
+}
