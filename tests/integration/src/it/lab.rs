@@ -86,9 +86,9 @@ impl Lab {
         Ok(lab)
     }
 
-    /// `lockc load`.
+    /// `lockc load`, which a busy machine may need minutes for in emulation.
     pub fn load(&mut self) -> Result<()> {
-        command::run(&["lockc", "load"])?.must().context("lockc load")?;
+        command::run_for(300, &["lockc", "load"], "")?.must().context("lockc load")?;
         self.loaded = true;
         Ok(())
     }
