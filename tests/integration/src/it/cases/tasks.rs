@@ -152,7 +152,9 @@ fn shared_pids(lab: &mut Lab, _: Runtime) -> Result<String> {
         let first = Running::start(By::Lockc(theirs), &as_user(Bundle::new(&["sleep", "1000"])))
             .with_context(|| format!("{theirs} does not start"))?;
         let path = format!("/proc/{}/ns/pid", first.pid);
-        for args in [&["ptrace", "1"][..], &["vm-read", "1"], &["read", "/proc/1/environ"], &["list", "/proc/1/fd"]] {
+        for args in
+            [&["ptrace", "1"][..], &["vm-read", "1"], &["read", "/proc/1/environ"], &["readlink", "/proc/1/fd/0"]]
+        {
             lab.forget_events()?;
             let attempt = launch::attempt(By::Lockc(own), &as_user(Bundle::probe(args)).join("pid", &path))?;
             if attempt.ok != may {
