@@ -291,6 +291,6 @@ pub fn inode_unlink(ctx: LsmContext) -> i32 {
         return earlier;
     }
     let verdict = check_queue(dentry, Hook::InodeUnlink);
-    // A queue that is then not removed is nobody's.
+    // If the kernel then does not remove the queue, it counts as the host's.
     if verdict != 0 { verdict } else { forget_queue(dentry, Hook::InodeUnlink) }
 }

@@ -5,10 +5,11 @@
 //! | key_alloc | a key belongs to the container whose task, or whose runtime, creates it; no upcall for a confined task |
 //! | key_permission | every use of a key by its number or through a keyring |
 //!
-//! The map knows a key by its address. An address that is used again is the new creator's, because key_alloc sees every
-//! key; one that is not in the map is nobody's, and denied. Since 6.12 no hook tells that a key is freed. So each container
-//! has a number of places for its keys; a new key takes one that has none yet or whose key is gone, and where there is none
-//! the key is not made. No container's keys are forgotten for those of another.
+//! The map knows a key by its address. An address that is used again belongs to the new creator,
+//! because key_alloc sees every key; a key that is not in the map belongs to no container, and is
+//! denied. Since 6.12 no hook tells that a key is freed. So each container has a number of places for
+//! its keys; a new key takes one that has none yet or whose key is gone, and where there is none the
+//! key is not made. No container's keys are forgotten for those of another.
 
 use aya_ebpf::{
     EbpfContext as _, bindings::BPF_NOEXIST, helpers::bpf_probe_read_kernel, macros::lsm, programs::LsmContext,
@@ -140,7 +141,7 @@ fn is_persistent(key: u64) -> bool {
     name == *b"_persistent." || name == *b".persistent_"
 }
 
-/// The key at that address is nobody's.
+/// Forgets the owner of the key at that address.
 #[inline(always)]
 fn forget(address: u64) {
     // Most keys are not in there.
@@ -198,7 +199,7 @@ fn is_taken(at: &KeyPlace, key: ContainerKey) -> bool {
         && owner.place == at.place
         && owner.key.slot == at.slot
     {
-        // An earlier container of the slot is gone; its keys are nobody's.
+        // An earlier container of the slot is gone; its keys belong to no container.
         if owner.key == key
             && kernel::read::<u32>(address, &kernel::KEY_USAGE).unwrap_or(0) != 0
             && kernel::read::<u64>(address, &kernel::KEY_TYPE) == Ok(owner.kind)

@@ -186,7 +186,7 @@ impl Judge<'_> {
         Self: 'b,
     {
         let written = self.config.allowed_sockets.iter().chain(&findings.policy.more.sockets);
-        // What cannot be meant was refused when the configuration was read.
+        // Invalid patterns were refused when the configuration was read.
         written.filter_map(|path| NamedSockets::new(path).ok().map(|named| (path, named)))
     }
 

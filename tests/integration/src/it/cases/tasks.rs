@@ -123,6 +123,15 @@ const OWN_FILES: &str = "echo 7 > /proc/self/oom_score_adj && cat /proc/self/net
     echo 9 > /proc/$!/oom_score_adj && cat /proc/$!/mountinfo /proc/$!/net/dev /proc/$!/task/$!/limits > /dev/null && kill $! && \
     ps > /dev/null && top -b -n 1 > /dev/null && cat /proc/1/stat /proc/1/status /proc/1/cmdline > /dev/null";
 
+/// What acts as another task, or tells what it holds.
+const ACTS: [&[&str]; 5] = [
+    &["ptrace", "1"],
+    &["vm-read", "1"],
+    &["read", "/proc/1/environ"],
+    &["readlink", "/proc/1/fd/0"],
+    &["list", "/proc/1/fdinfo"],
+];
+
 /// Containers that share a PID namespace: one takes over another only where that one may do no more.
 fn shared_pids(lab: &mut Lab, _: Runtime) -> Result<String> {
     if lab.plain {
@@ -152,22 +161,29 @@ fn shared_pids(lab: &mut Lab, _: Runtime) -> Result<String> {
         let first = Running::start(By::Lockc(theirs), &as_user(Bundle::new(&["sleep", "1000"])))
             .with_context(|| format!("{theirs} does not start"))?;
         let path = format!("/proc/{}/ns/pid", first.pid);
-        for args in
-            [&["ptrace", "1"][..], &["vm-read", "1"], &["read", "/proc/1/environ"], &["readlink", "/proc/1/fd/0"]]
-        {
+        let attempt = |args: &[&str]| launch::attempt(By::Lockc(own), &as_user(Bundle::probe(args)).join("pid", &path));
+        for args in ACTS {
             lab.forget_events()?;
-            let attempt = launch::attempt(By::Lockc(own), &as_user(Bundle::probe(args)).join("pid", &path))?;
-            if attempt.ok != may {
-                bail!("{args:?} by {own} at {theirs}: {attempt:?}");
+            let done = attempt(args)?;
+            if done.ok != may {
+                bail!("{args:?} by {own} at {theirs}: {done:?}");
             }
             if !may {
                 lab.expect_event("process").with_context(|| format!("{args:?} by {own} at {theirs}"))?;
             }
         }
+        // The numbers of its descriptors are shown to the same user, as the task itself is: the kernel
+        // asks for ptrace access only for what they lead to (fs/proc/fd.c, `proc_fd_permission`).
+        if theirs == "audited" {
+            let numbers = attempt(&["list", "/proc/1/fd"])?;
+            if !numbers.ok || !numbers.detail.starts_with("0 1 2") {
+                bail!("the numbers of descriptors by {own} at {theirs}: {numbers:?}");
+            }
+        }
         // Signals stay possible: whoever runs them lets them see each other.
-        let attempt = launch::attempt(By::Lockc(own), &as_user(Bundle::probe(&["kill", "1", "0"])).join("pid", &path))?;
-        if !attempt.ok {
-            bail!("a signal by {own} to {theirs}: {attempt:?}");
+        let signal = attempt(&["kill", "1", "0"])?;
+        if !signal.ok {
+            bail!("a signal by {own} to {theirs}: {signal:?}");
         }
     }
     Ok(format!("{} pairs", pairs.len()))
