@@ -63,7 +63,7 @@ pub const KERNELS: [Kernel; 3] = [
         name: "6.12",
         suite: "trixie",
         image: "trixie",
-        whole: &["system", "bare", "escape", "containerd", "podman", "btrfs", "kubernetes"],
+        whole: &["system", "bare", "escape", "containerd", "podman", "btrfs"],
         smoke: &["work"],
     },
     Kernel {

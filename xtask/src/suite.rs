@@ -1,7 +1,8 @@
 //! The integration suite in virtual machines: which cases run where, two machines at a time.
 //!
-//! A job is a kernel and a part (`bare` runtimes, the `escape` suite on them, an engine, workloads): parts balance the two machines, and a case that leaves
-//! something behind harms only its own part.
+//! A job is a kernel and a part (`bare` runtimes, the `escape` suite on them, an engine, workloads): parts balance the two
+//! machines, and a case that leaves something behind harms only its own part. A kernel's smoke cases share one machine, so
+//! that it boots and loads lockc once.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
@@ -17,7 +18,7 @@ use crate::vm::Vm;
 use crate::{build, kubernetes, system, ui};
 
 /// The longest first.
-const PARTS: [&str; 9] = [SYSTEM, WORK, "docker", "bare", "containerd", "podman", "escape", "btrfs", KUBERNETES];
+const PARTS: [&str; 9] = [SYSTEM, WORK, "docker", "bare", "containerd", "podman", "escape", BTRFS, KUBERNETES];
 /// The part that has systemd, packages and several boots.
 const SYSTEM: &str = "system";
 /// The part that has systemd and a cluster.
@@ -32,20 +33,38 @@ const BOOTS: [(&str, &str); 5] = [
 ];
 /// The part that needs the workloads' disk.
 const WORK: &str = "work";
+/// The part whose machine's root is another file system.
+const BTRFS: &str = "btrfs";
 /// The tier that leaves nothing out.
 const ALL: &str = "all";
 const TIMEOUT: Duration = Duration::from_secs(2700);
 /// A cluster's programs and a dozen pods, all emulated.
 const TIMEOUT_OF_A_CLUSTER: Duration = Duration::from_secs(5400);
-/// How long a part may take at the end of the gate's time.
-const GRACE: Duration = Duration::from_secs(1320);
+/// How long after the end of the gate's time a machine may be at work: with its last case, or with the boots of a part that has
+/// several.
+const GRACE: Duration = Duration::from_secs(900);
+/// How long a machine boots.
+const BOOT: Duration = Duration::from_secs(15);
 
 struct Job {
     kernel: Kernel,
-    part: &'static str,
+    /// Parts that share the machine.
+    parts: Vec<&'static str>,
     tier: &'static str,
     /// Names of the cases that must report.
     expected: Vec<String>,
+}
+
+impl Job {
+    fn has(&self, part: &str) -> bool {
+        self.parts.contains(&part)
+    }
+
+    /// What stands before each line of its machine.
+    fn label(&self) -> String {
+        let part = if let [part] = self.parts[..] { part } else { self.tier };
+        format!("{:<4} {part:<6}", self.kernel.name)
+    }
 }
 
 /// Runs the chosen cases on the chosen kernels; `everything`: all of them on each. After `end` no machine is begun.
@@ -77,7 +96,7 @@ pub fn run(
                 ));
             }
             if !expected.is_empty() {
-                jobs.push_back(Job { kernel: *kernel, part, tier, expected });
+                add(&mut jobs, Job { kernel: *kernel, parts: vec![part], tier, expected });
             }
         }
     }
@@ -85,7 +104,7 @@ pub fn run(
         return Err(anyhow!("no case matches {filter:?}; `lockc-it list` shows the names"));
     }
     // What runs whole before what runs as smoke; last the part that may have to build an API server first.
-    jobs.make_contiguous().sort_by_key(|job| (job.part == KUBERNETES, job.tier == "smoke"));
+    jobs.make_contiguous().sort_by_key(|job| (job.has(KUBERNETES), job.tier == "smoke"));
     let queue = Mutex::new(jobs);
     let report = Mutex::new(report);
     let next = || queue.lock().ok().and_then(|mut queue| queue.pop_front());
@@ -94,20 +113,13 @@ pub fn run(
         for _ in 0..2 {
             scope.spawn(|| {
                 while let Some(job) = next() {
-                    let (needs, timeout) = match job.part {
-                        KUBERNETES => (TIMEOUT, TIMEOUT_OF_A_CLUSTER),
-                        _ => (Duration::ZERO, TIMEOUT),
-                    };
-                    if end.is_some_and(|end| end < Instant::now() + needs) {
+                    let timeout = if job.has(KUBERNETES) { TIMEOUT_OF_A_CLUSTER } else { TIMEOUT };
+                    if end.is_some_and(|end| end < Instant::now()) {
                         too_late(&job, &report);
                         continue;
                     }
-                    match folders.of(job.part) {
-                        Ok(folder) => {
-                            // A machine at work at the end gets some more time, so that its cases have a verdict.
-                            let rest = end.map_or(timeout, |end| end.saturating_duration_since(Instant::now()) + GRACE);
-                            run_job(&job, &folder, filter, timeout.min(rest), &report);
-                        }
+                    match folders.of(job.parts[0]) {
+                        Ok(folder) => run_job(&job, &folder, filter, timeout, end, &report),
                         Err(error) => missing(&job, &job.expected, &format!("{error:#}"), Duration::ZERO, &report),
                     }
                 }
@@ -115,6 +127,18 @@ pub fn run(
         }
     });
     Ok(())
+}
+
+/// Adds a job, or its cases to the job of the same kernel that has smoke cases too, where they need nothing of their own.
+fn add(jobs: &mut VecDeque<Job>, job: Job) {
+    let shared = |job: &Job| job.tier == "smoke" && job.parts.iter().all(|part| ![WORK, BTRFS].contains(part));
+    match jobs.iter_mut().find(|other| other.kernel == job.kernel && shared(other)) {
+        Some(other) if shared(&job) => {
+            other.parts.extend(job.parts);
+            other.expected.extend(job.expected);
+        }
+        _ => jobs.push_back(job),
+    }
 }
 
 /// What machines get as their working directories; made when it is first asked for.
@@ -160,31 +184,42 @@ fn list(programs: &Path, part: &str, filter: &str, tier: &str) -> Result<Vec<Str
     Ok(if wanted { names } else { Vec::new() })
 }
 
-fn run_job(job: &Job, programs: &Path, filter: &str, timeout: Duration, report: &Mutex<&mut Report>) {
+fn run_job(
+    job: &Job,
+    programs: &Path,
+    filter: &str,
+    timeout: Duration,
+    end: Option<Instant>,
+    report: &Mutex<&mut Report>,
+) {
     let start = Instant::now();
+    let rest = end.map(|end| end.saturating_duration_since(start));
     let mut machine = Vm {
         kernel: job.kernel,
-        timeout,
+        timeout: rest.map_or(timeout, |rest| timeout.min(rest + GRACE)),
         append: String::new(),
-        workloads: job.part == WORK,
+        workloads: job.has(WORK),
         systemd: None,
         counts_instructions: false,
     };
-    if staged(job.part) {
+    if let Some(part) = job.parts.iter().find(|part| staged(part)) {
         let Ok(scratch) = tempfile::Builder::new().prefix("lockc-system-").tempdir() else {
             return missing(job, &job.expected, "cannot create a temporary folder", Duration::ZERO, report);
         };
         machine.systemd = Some(scratch.path().join("disk.qcow2"));
-        for (stage, append) in BOOTS.into_iter().filter(|(stage, _)| stage.starts_with(job.part)) {
+        for (stage, append) in BOOTS.into_iter().filter(|(stage, _)| stage.starts_with(part)) {
             append.clone_into(&mut machine.append);
             boot(job, &machine, programs, &format!("./lockc-it system {stage}"), stage, report);
         }
     } else {
-        let (part, filter, tier) = (job.part, filter.replace('\'', ""), job.tier);
-        let command = format!("./lockc-it run --part {part} --filter '{filter}' --tier {tier}");
+        let parts: String = job.parts.iter().map(|part| format!(" --part {part}")).collect();
+        let (filter, tier) = (filter.replace('\'', ""), job.tier);
+        let seconds =
+            rest.map_or_else(String::new, |rest| format!(" --seconds {}", rest.saturating_sub(BOOT).as_secs()));
+        let command = format!("./lockc-it run{parts} --filter '{filter}' --tier {tier}{seconds}");
         boot(job, &machine, programs, &command, "", report);
     }
-    println!("{:<4} {:<6} done in {:.0} s", job.kernel.name, job.part, start.elapsed().as_secs_f32());
+    println!("{} done in {:.0} s", job.label(), start.elapsed().as_secs_f32());
 }
 
 /// One boot of a job, for the cases whose names begin with `stage`.
@@ -192,7 +227,7 @@ fn boot(job: &Job, machine: &Vm, programs: &Path, command: &str, stage: &str, re
     let mut waiting: Vec<String> = job.expected.iter().filter(|name| name.starts_with(stage)).cloned().collect();
     let mut last = Instant::now();
     let mut on_line = |line: &str| {
-        println!("{:<4} {:<6} {line}", job.kernel.name, job.part);
+        println!("{} {line}", job.label());
         if let Some((name, outcome, time)) = parse(line) {
             waiting.retain(|expected| *expected != name);
             if let Ok(mut report) = report.lock() {
@@ -219,7 +254,7 @@ fn missing(job: &Job, names: &[String], why: &str, after: Duration, report: &Mut
     let Ok(mut report) = report.lock() else { return };
     for (n, name) in names.iter().enumerate() {
         let why = if n == 0 { why } else { "did not run: see the case before" };
-        println!("{:<4} {:<6} case {name} FAIL {why}", job.kernel.name, job.part);
+        println!("{} case {name} FAIL {why}", job.label());
         report.add(&group(job), name, Outcome::Failed(why.to_owned()), after);
     }
 }
@@ -227,12 +262,7 @@ fn missing(job: &Job, names: &[String], why: &str, after: Duration, report: &Mut
 /// Nothing is left out in silence.
 fn too_late(job: &Job, report: &Mutex<&mut Report>) {
     let Ok(mut report) = report.lock() else { return };
-    println!(
-        "{:<4} {:<6} skip {} cases: the time of the gate is over (--budget)",
-        job.kernel.name,
-        job.part,
-        job.expected.len()
-    );
+    println!("{} skip {} cases: the time of the gate is over (--budget)", job.label(), job.expected.len());
     for name in &job.expected {
         report.add(&group(job), name, Outcome::Skipped("the time of the gate was over".into()), Duration::ZERO);
     }

@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail};
 use lockc_integration::Measured;
 
 use crate::bundle::{self, Bundle, PLACE};
+use crate::cases::Tier;
 use crate::command;
 use crate::config;
 use crate::lab::Lab;
@@ -18,7 +19,7 @@ const SECONDS: u32 = 600;
 
 /// Measures every configuration and prints the costs by configuration.
 pub fn run(count: u32) -> Result<()> {
-    let mut lab = Lab::new(true)?;
+    let mut lab = Lab::new(true, Tier::All)?;
     config::write(Runtime::Crun)?;
     let bundle = bundle(count)?;
     let mut all = BTreeMap::new();

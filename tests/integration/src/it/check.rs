@@ -3,6 +3,7 @@
 use anyhow::{Context, Result, bail};
 
 use crate::bundle::Bundle;
+use crate::cases::Tier;
 use crate::config;
 use crate::lab::Lab;
 use crate::launch::{self, By, Runtime};
@@ -22,7 +23,7 @@ pub struct Probe {
     pub rule: &'static str,
 }
 
-/// Proves it in three containers.
+/// Proves it in three containers; that it works under privileged is shown on the kernel that has the whole part only.
 pub fn allowed_then_denied(lab: &Lab, runtime: Runtime, probe: &Probe) -> Result<String> {
     let bundle = (probe.give)(Bundle::probe(&lab.fill(probe.args)));
     let before = launch::attempt(By::Plain(runtime), &bundle)?;
@@ -48,6 +49,9 @@ pub fn allowed_then_denied(lab: &Lab, runtime: Runtime, probe: &Probe) -> Result
         );
     }
     lab.expect_event(probe.rule)?;
+    if lab.tier == Tier::Smoke {
+        return Ok(format!("{} by {}", under.detail, probe.rule));
+    }
     let privileged = launch::attempt(By::Lockc("privileged"), &bundle)?;
     if !privileged.ok {
         bail!("denied under privileged too: {} ({})", privileged.detail, privileged.errno);

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
+use crate::cases::Tier;
 use crate::command::{self, Run};
 use crate::docker::IMAGE;
 use crate::lab::Lab;
@@ -168,7 +169,7 @@ pub fn run(here: bool) -> Result<bool> {
     if here {
         host_is_ready()?;
     } else {
-        let mut lab = Lab::new(false)?;
+        let mut lab = Lab::new(false, Tier::All)?;
         let version = lab.docker()?.version.clone();
         let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
         println!("\nDocker {version} on kernel {}\n", kernel.trim());

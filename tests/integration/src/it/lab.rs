@@ -12,6 +12,7 @@ use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use serde_json::Value;
 
 use crate::bundle::PLACE;
+use crate::cases::Tier;
 use crate::command;
 use crate::config;
 use crate::containerd::Containerd;
@@ -29,6 +30,8 @@ pub const SECRETS: &str = "/var/lib/lockc-it-secrets";
 pub struct Lab {
     /// Without lockc: the first half of each proof only.
     pub plain: bool,
+    /// How much of each proof is made.
+    pub tier: Tier,
     docker: Option<Docker>,
     containerd: Option<Containerd>,
     podman: Option<Podman>,
@@ -41,7 +44,7 @@ pub struct Lab {
 
 impl Lab {
     /// Installs everything; loads lockc unless `plain`.
-    pub fn new(plain: bool) -> Result<Self> {
+    pub fn new(plain: bool, tier: Tier) -> Result<Self> {
         for program in ["lockc", "lockc-runc-wrapper", "lockc-probe"] {
             let target = format!("/usr/local/bin/{program}");
             // By rename: an earlier copy may be running.
@@ -72,6 +75,7 @@ impl Lab {
             Command::new("sleep").arg("100000").stdin(Stdio::null()).spawn().context("cannot start a victim")?;
         let mut lab = Self {
             plain,
+            tier,
             docker: None,
             containerd: None,
             podman: None,

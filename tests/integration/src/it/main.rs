@@ -23,7 +23,7 @@ mod system;
 mod workloads;
 
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -49,6 +49,9 @@ enum Verb {
         /// Without lockc: only that the attempts are possible at all
         #[arg(long)]
         plain: bool,
+        /// Seconds after which no case is begun any more: those that are left count as skipped
+        #[arg(long)]
+        seconds: Option<u64>,
     },
     /// The packages, and the chart, on a system with systemd: one boot's cases, in a folder with what they need
     System {
@@ -84,9 +87,9 @@ enum Page {
 
 #[derive(clap::Args)]
 struct Choice {
-    /// bare runtimes, the escape suite, an engine, or workloads; all by default
+    /// bare runtimes, the escape suite, an engine, or workloads; may be given several times; all by default
     #[arg(long)]
-    part: Option<Part>,
+    part: Vec<Part>,
     /// Only cases whose name or a tag of which contains this
     #[arg(long, default_value = "")]
     filter: String,
@@ -99,11 +102,11 @@ impl Choice {
     fn cases(&self) -> Vec<Case> {
         let mut cases = cases::all();
         cases.retain(|case| {
-            self.part.is_none_or(|part| case.part == part)
+            (self.part.is_empty() || self.part.contains(&case.part))
                 && (case.name.contains(&self.filter) || case.tags.iter().any(|tag| tag.contains(&self.filter)))
                 && self.tier.has(case)
                 // Only by its name: it is the machine's root that makes it.
-                && (case.part != Part::Btrfs || self.part == Some(Part::Btrfs))
+                && (case.part != Part::Btrfs || self.part == [Part::Btrfs])
         });
         cases
     }
@@ -128,14 +131,19 @@ fn run(verb: Verb) -> Result<bool> {
             }
             Ok(true)
         }
-        Verb::Run { choice, plain } => {
-            if choice.part == Some(Part::Btrfs) {
+        Verb::Run { choice, plain, seconds } => {
+            let end = seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
+            if choice.part == [Part::Btrfs] {
                 btrfs::enter()?;
             }
-            let mut lab = Lab::new(plain)?;
+            let mut lab = Lab::new(plain, choice.tier)?;
             let mut passed = true;
             for case in choice.cases() {
-                passed &= run_case(&mut lab, &case);
+                if end.is_some_and(|end| end < Instant::now()) {
+                    report(&case.name, Instant::now(), &Err(Skip("the time of the gate was over".into()).into()));
+                } else {
+                    passed &= run_case(&mut lab, &case);
+                }
             }
             Ok(passed)
         }

@@ -62,10 +62,19 @@ pub const ROWS: &[Row] = &[
     row(
         "admission/own-files-read-only",
         Test::Works(Works {
-            args: &["cat", "/host/etc/lockc/lockc.toml"],
-            give: |b| b.bind_read_only("/", "/host"),
+            args: &["cat", "/host/lockc/lockc.toml"],
+            give: |b| b.bind_read_only("/etc", "/host"),
             policy: "escape-baseline",
         }),
+    ),
+    // Whatever a policy admits: who is granted the root directory is granted every file.
+    row(
+        "admission/host-root-whatever-is-admitted",
+        Test::Refused {
+            give: |b| b.bind_read_only("/", "/host"),
+            policy: "escape-baseline",
+            reason: "is the root directory of the host",
+        },
     ),
     row("admission/joined-user-namespace-root", Test::Code(joined_user_namespace)),
     row(

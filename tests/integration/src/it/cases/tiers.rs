@@ -53,7 +53,6 @@ const SAME_ON_EVERY_KERNEL: &[&str] = &[
     "failclosed/running",
     "guard/",
     "lifecycle/hundred-containers",
-    "growth/many",
     "lifecycle/hooks-run-on-the-host",
     "lifecycle/same-id-again",
     "ordinary/policy-without-rule",
@@ -123,6 +122,7 @@ const ESCAPES_ON_EVERY_KERNEL: &[&str] = &[
 
 /// Variations.
 const THOROUGH: &[&str] = &[
+    "growth/many",
     "tasks/fork-storm-100000",
     "reads/at-once-and-over-a-reload@runc",
     "reads/one-set-for-all",

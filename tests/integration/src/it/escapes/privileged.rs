@@ -78,8 +78,8 @@ fn pins(bundle: Bundle) -> Bundle {
     bundle.bind("/sys/fs/bpf", "/hostbpf").cap("CAP_BPF")
 }
 
-fn host_root(bundle: Bundle) -> Bundle {
-    bundle.bind_read_only("/", "/host").admin()
+fn host_programs(bundle: Bundle) -> Bundle {
+    bundle.bind_read_only("/usr", "/host").admin()
 }
 
 const fn mount(name: &'static str, reference: &'static str, args: Args) -> Technique {
@@ -184,18 +184,10 @@ pub const TECHNIQUES: &[Technique] = &[
         "sysfs",
     ),
     technique(
-        "host-root-procfs",
-        "docker run -v /:/host",
-        &["read", "/host/proc/kallsyms"],
-        host_root,
-        "host-mounts",
-        "procfs",
-    ),
-    technique(
-        "host-root-mount",
-        "docker run -v /:/host, chroot, mount",
-        &["chroot", "/host", "mount", "tmpfs", "/mnt"],
-        host_root,
+        "host-programs-mount",
+        "docker run -v /usr:/host, chroot, mount",
+        &["chroot", "/host", "mount", "tmpfs", "/share"],
+        host_programs,
         "host-mounts",
         "mount",
     ),
