@@ -12,7 +12,7 @@ pub use hook::Hook;
 pub use names::*;
 
 /// Version of everything in this module.
-pub const ABI_VERSION: u32 = 7;
+pub const ABI_VERSION: u32 = 8;
 
 /// How many containers can be registered at a time; a slot is taken again once its container and tasks are gone.
 pub const MAX_CONTAINERS: u32 = 16_384;
@@ -69,10 +69,13 @@ pub struct ObjectTag {
     pub owner: ContainerKey,
     /// In the root of a mount that the host made in a granted volume: the tag of that volume; otherwise 0.
     pub above: u64,
+    /// The container that was granted it last, as the root of a mount or as its whole superblock. Others' grants are in
+    /// `grants`.
+    pub granted: ContainerKey,
     /// `TAG_*`.
     pub flags: u32,
-    /// Always 0.
-    pub pad: u32,
+    /// The slot in `roots` that has this inode, plus 1; 0: none.
+    pub root_slot: u32,
 }
 
 /// [`ObjectTag::flags`]: a directory whose sockets some container was granted by their names, so
@@ -326,7 +329,7 @@ macro_rules! assert_layout {
 assert_layout! {
     ContainerKey: 8, 4;
     FileId: 16, 8;
-    ObjectTag: 32, 8;
+    ObjectTag: 40, 8;
     TaskLabel: 72, 8;
     ContainerEntry: 240, 8;
     GrantKey: 24, 8;

@@ -56,8 +56,9 @@ pub fn file_open(ctx: LsmContext) -> i32 {
     let file = Obj(ctx.arg::<*const u8>(0));
     let inode = follow(file, &kernel::FILE_INODE);
     let mode: u16 = if inode.is_null() { 0 } else { load(inode, &kernel::INODE_MODE) };
+    let place = Place::of(follow(file, &kernel::FILE_PATH_MNT));
     if who.has(Rule::Files) && !creds::is_interpreter(file) {
-        let verdict = judge_file(&who, file, Hook::FileOpen, mode & S_IFMT == S_IFCHR);
+        let verdict = judge_file(&who, file, &place, Hook::FileOpen, mode & S_IFMT == S_IFCHR);
         if verdict != 0 {
             return verdict;
         }
@@ -66,8 +67,13 @@ pub fn file_open(ctx: LsmContext) -> i32 {
         let device: u32 = load(inode, &kernel::INODE_RDEV);
         return devices::judge_open(&who, file, mode & S_IFMT == S_IFBLK, device);
     }
-    let verdict = ipc::check_open(&who, file);
-    if verdict != 0 { verdict } else { pseudo::judge(&who, file) }
+    if place.magic == pseudo::PROC_SUPER_MAGIC || place.magic == ipc::MQUEUE_MAGIC {
+        let verdict = ipc::check_open(&who, file, place.magic);
+        if verdict != 0 {
+            return verdict;
+        }
+    }
+    pseudo::judge(&who, file, &place)
 }
 
 /// `int file_receive(struct file *file)`
@@ -82,7 +88,8 @@ pub fn file_receive(ctx: LsmContext) -> i32 {
     };
     let file = Obj(ctx.arg::<*const u8>(0));
     if who.has(Rule::Files) {
-        let verdict = judge_file(&who, file, Hook::FileReceive, true);
+        let place = Place::of(follow(file, &kernel::FILE_PATH_MNT));
+        let verdict = judge_file(&who, file, &place, Hook::FileReceive, true);
         if verdict != 0 {
             return verdict;
         }
@@ -97,11 +104,26 @@ pub fn about(file: Obj) -> About {
     About { dentry: dentry.addr(), file: id, arg: u64::from(load::<u32>(file, &kernel::FILE_MODE)) }
 }
 
+/// A mount, and what most hooks ask of it.
+pub struct Place {
+    pub mnt: Obj,
+    pub sb: Obj,
+    /// The magic number of its file system.
+    pub magic: u64,
+}
+
+impl Place {
+    #[inline(always)]
+    pub fn of(mnt: Obj) -> Self {
+        let sb = follow(mnt, &kernel::VFSMOUNT_SB);
+        Self { mnt, sb, magic: load(sb, &kernel::SB_MAGIC) }
+    }
+}
+
 /// Judges a file by its mount; `stdio`: what the runtime left as standard input, output or error is allowed too.
 #[inline(always)]
-pub fn judge_file(who: &Judged, file: Obj, hook: Hook, stdio: bool) -> i32 {
-    let mnt = follow(file, &kernel::FILE_PATH_MNT);
-    if is_granted(who, mnt, hook) || (stdio && is_stdio(follow(file, &kernel::FILE_PATH_DENTRY))) {
+fn judge_file(who: &Judged, file: Obj, place: &Place, hook: Hook, stdio: bool) -> i32 {
+    if is_granted(who, place, hook) || (stdio && is_stdio(follow(file, &kernel::FILE_PATH_DENTRY))) {
         return 0;
     }
     verdict::deny(who, Rule::Files, hook, about(file), EACCES)
@@ -109,18 +131,17 @@ pub fn judge_file(who: &Judged, file: Obj, hook: Hook, stdio: bool) -> i32 {
 
 /// Whether a mount is one that the container was granted.
 #[inline(always)]
-pub fn is_granted(who: &Judged, mnt: Obj, hook: Hook) -> bool {
+pub fn is_granted(who: &Judged, place: &Place, hook: Hook) -> bool {
     let Some(entry) = who.entry else {
         return false;
     };
-    let sb = follow(mnt, &kernel::VFSMOUNT_SB);
-    let magic: u64 = load(sb, &kernel::SB_MAGIC);
+    let &Place { mnt, sb, magic } = place;
     // Pinned maps and programs, lockc's among them: no container's, whatever somebody mounts into it.
     if magic == pseudo::BPF_FS_MAGIC {
         return false;
     }
     let root = tags::root(mnt);
-    if is_tagged(who, entry, sb, root) {
+    if tags::is_root_of(root, who.key.slot) || is_tagged(who, entry, sb, root) {
         return true;
     }
     match mount_ns(mnt) {
@@ -208,8 +229,9 @@ pub fn is_granted_at_launch(who: &Judged, mnt: u64) -> Result<bool, i32> {
 fn is_tagged(who: &Judged, entry: &ContainerEntry, sb: Obj, root: Obj) -> bool {
     // SAFETY: null or a live cell of the map.
     if let Some(object) = unsafe { tags::of(root).as_ref() }
-        && (object.tag == entry.rootfs
+        && (object.granted == who.key
             || object.owner == who.key
+            || object.tag == entry.rootfs
             || kind_of(who, object.tag) & (GRANT_MOUNT | GRANT_SUPERBLOCK) != 0)
     {
         return true;

@@ -104,26 +104,30 @@ fn grant(label: &mut TaskLabel, dentry: Obj) -> i32 {
     if mounts && inode.addr() == launch::place().0.addr() && Judged::of(key).has(Rule::Files) {
         return ANSWER_OWN_ROOT;
     }
-    let tag = tags::make_tag(inode);
-    if tag == 0 {
+    // SAFETY: null or a live cell of the map; the wrapper holds the inode.
+    let Some(object) = (unsafe { tags::make(inode).as_mut() }) else {
         return ENOMEM;
-    }
+    };
     if kind & GRANT_ROOT != 0 {
         let Some(entry) = CONTAINERS.get_ptr_mut(key.slot) else {
             return ENOMEM;
         };
         // SAFETY: a cell of the map; the slot is the wrapper's, which waits.
-        unsafe { (*entry).rootfs = tag };
+        unsafe { (*entry).rootfs = object.tag };
+        tags::set_root(object, inode.addr(), key.slot);
         return ANSWER_GRANTED;
     }
     if kind & GRANT_SOCKETS != 0 {
-        label.stdio = [tag, 0, 0];
-        // SAFETY: null or a live cell of the map; the wrapper holds the inode.
-        if let Some(object) = unsafe { tags::of(inode).as_mut() } {
-            object.flags |= TAG_SOCKETS;
-        }
+        label.stdio = [object.tag, 0, 0];
+        object.flags |= TAG_SOCKETS;
     }
-    if add(key, tag, kind).is_err() { ENOMEM } else { ANSWER_GRANTED }
+    if add(key, object.tag, kind).is_err() {
+        return ENOMEM;
+    }
+    if kind & (GRANT_MOUNT | GRANT_SUPERBLOCK) != 0 {
+        object.granted = key;
+    }
+    ANSWER_GRANTED
 }
 
 /// Adds to how a container was granted an object.

@@ -20,7 +20,9 @@ use lockc_core::{
 };
 
 use crate::{
-    creds, files, inodes,
+    creds,
+    files::{self, Place},
+    inodes,
     kernel::{self, Obj, follow, load},
     label,
     maps::GUARD,
@@ -91,7 +93,7 @@ fn is_foreign(who: &Judged, file: Obj) -> bool {
     let by_hooks = who.entry.is_some_and(|entry| entry.flags & ENTRY_HOOK_MOUNTS != 0);
     who.has(Rule::Files)
         && !by_hooks
-        && !files::is_granted(who, follow(file, &kernel::FILE_PATH_MNT), Hook::BprmCheckSecurity)
+        && !files::is_granted(who, &Place::of(follow(file, &kernel::FILE_PATH_MNT)), Hook::BprmCheckSecurity)
         && !creds::is_interpreter(file)
 }
 

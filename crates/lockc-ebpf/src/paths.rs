@@ -13,7 +13,8 @@ use aya_ebpf::{macros::lsm, programs::LsmContext};
 use lockc_core::{abi::Hook, rules::Rule};
 
 use crate::{
-    cgroups, devices, files,
+    cgroups, devices,
+    files::{self, Place},
     kernel::{self, Obj, follow},
     own, pseudo,
     verdict::{self, About, EACCES},
@@ -29,7 +30,7 @@ fn judge(path: *const u8, earlier: i32, hook: Hook) -> i32 {
     };
     let path = Obj(path);
     let mnt = follow(path, &kernel::PATH_MNT);
-    if files::is_granted(&who, mnt, hook) {
+    if files::is_granted(&who, &Place::of(mnt), hook) {
         return 0;
     }
     let dentry = follow(path, &kernel::PATH_DENTRY);
@@ -144,12 +145,13 @@ pub fn inode_getattr(ctx: LsmContext) -> i32 {
     };
     let path = Obj(ctx.arg::<*const u8>(0));
     let (mnt, dentry) = (follow(path, &kernel::PATH_MNT), follow(path, &kernel::PATH_DENTRY));
-    if who.has(Rule::Files) && !files::is_granted(&who, mnt, Hook::InodeGetattr) && !files::is_stdio(dentry) {
+    let place = Place::of(mnt);
+    if who.has(Rule::Files) && !files::is_granted(&who, &place, Hook::InodeGetattr) && !files::is_stdio(dentry) {
         let about = About { dentry: dentry.addr(), file: verdict::mount_root(mnt), arg: 0 };
         let verdict = verdict::deny(&who, Rule::Files, Hook::InodeGetattr, about, EACCES);
         if verdict != 0 {
             return verdict;
         }
     }
-    pseudo::judge_look(&who, mnt, dentry)
+    pseudo::judge_look(&who, &place, dentry)
 }

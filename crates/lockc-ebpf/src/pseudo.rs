@@ -23,7 +23,8 @@ use lockc_core::{
 };
 
 use crate::{
-    cgroups, files,
+    cgroups,
+    files::{self, Place},
     kernel::{self, Obj, follow, load},
     maps::{NAMES, READS},
     processes,
@@ -89,8 +90,8 @@ pub fn judge_attributes(dentry: Obj) -> i32 {
 
 /// Judges a look at the attributes of a file that a path leads to; allows those of other file systems.
 #[inline(always)]
-pub fn judge_look(who: &Judged, mnt: Obj, dentry: Obj) -> i32 {
-    let (rule, root) = match magic(mnt) {
+pub fn judge_look(who: &Judged, place: &Place, dentry: Obj) -> i32 {
+    let (rule, root) = match place.magic {
         PROC_SUPER_MAGIC => (Rule::Procfs, NODE_PROC),
         SYSFS_MAGIC => (Rule::Sysfs, NODE_SYS),
         CGROUP_SUPER_MAGIC | CGROUP2_SUPER_MAGIC => (Rule::Sysfs, 0),
@@ -99,8 +100,11 @@ pub fn judge_look(who: &Judged, mnt: Obj, dentry: Obj) -> i32 {
     if !who.has(rule) {
         return 0;
     }
-    let allowed =
-        if root == 0 { cgroups::may_use(who, mnt, dentry.addr(), false) } else { may_look(who, dentry.addr(), root) };
+    let allowed = if root == 0 {
+        cgroups::may_use(who, place.mnt, dentry.addr(), false)
+    } else {
+        may_look(who, dentry.addr(), root)
+    };
     // What the runtime left as standard input, output or error was handed over on purpose.
     if allowed || files::is_stdio(dentry) {
         return 0;
@@ -156,9 +160,8 @@ pub fn is_shared(magic: u64) -> bool {
 
 /// Judges a file of procfs, sysfs or cgroupfs; allows any other.
 #[inline(always)]
-pub fn judge(who: &Judged, file: Obj) -> i32 {
-    let mnt = follow(file, &kernel::FILE_PATH_MNT);
-    let (rule, root) = match magic(mnt) {
+pub fn judge(who: &Judged, file: Obj, place: &Place) -> i32 {
+    let (rule, root) = match place.magic {
         PROC_SUPER_MAGIC => (Rule::Procfs, NODE_PROC),
         SYSFS_MAGIC => (Rule::Sysfs, NODE_SYS),
         CGROUP_SUPER_MAGIC | CGROUP2_SUPER_MAGIC => (Rule::Sysfs, 0),
@@ -170,7 +173,7 @@ pub fn judge(who: &Judged, file: Obj) -> i32 {
     let mode: u32 = load(file, &kernel::FILE_MODE);
     let writes = mode & FMODE_WRITE != 0;
     let allowed = if root == 0 {
-        cgroups::may_use(who, mnt, follow(file, &kernel::FILE_PATH_DENTRY).addr(), writes)
+        cgroups::may_use(who, place.mnt, follow(file, &kernel::FILE_PATH_DENTRY).addr(), writes)
     } else {
         let need = if writes { NAME_WRITE } else { NAME_READ };
         may(who, follow(file, &kernel::FILE_PATH_DENTRY).addr(), root, need)

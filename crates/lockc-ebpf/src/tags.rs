@@ -19,7 +19,7 @@ use lockc_core::abi::{ContainerKey, Hook, ObjectTag};
 
 use crate::{
     kernel::{self, Obj, follow},
-    maps::{SEQUENCE, TAGS},
+    maps::{ROOTS, SEQUENCE, TAGS},
     verdict,
 };
 
@@ -70,8 +70,8 @@ pub fn make_at(inode: u64) -> *mut ObjectTag {
     };
     // SAFETY: a cell of the map, aligned by its type.
     let before = unsafe { kernel::fetch_add(cell, 1) };
-    let fresh =
-        ObjectTag { tag: before + 1, owner: ContainerKey { slot: 0, generation: 0 }, above: 0, flags: 0, pad: 0 };
+    let nobody = ContainerKey { slot: 0, generation: 0 };
+    let fresh = ObjectTag { tag: before + 1, owner: nobody, above: 0, granted: nobody, flags: 0, root_slot: 0 };
     // Another CPU may have been first: its tag counts.
     let _ = TAGS.insert(inode, fresh, u64::from(BPF_NOEXIST));
     at(inode)
@@ -82,6 +82,36 @@ pub fn make_at(inode: u64) -> *mut ObjectTag {
 pub fn make_tag(inode: Obj) -> u64 {
     // SAFETY: null or a live cell of the map.
     unsafe { make(inode).as_ref() }.map_or(0, |made| made.tag)
+}
+
+/// Makes an inode the root of the root file system of the container in a slot. Of several containers with the same one the
+/// last has it in `roots`, so that whoever frees it finds the place. The caller holds the inode and the registry's lock.
+#[inline(always)]
+pub fn set_root(object: &mut ObjectTag, inode: u64, slot: u32) {
+    forget_root(object, inode);
+    object.root_slot = slot + 1;
+    if let Some(cell) = ROOTS.get_ptr_mut(slot) {
+        // SAFETY: a cell of the map.
+        unsafe { *cell = inode };
+    }
+}
+
+#[inline(always)]
+fn forget_root(object: &ObjectTag, inode: u64) {
+    if let Some(cell) = ROOTS.get_ptr_mut(object.root_slot.wrapping_sub(1)) {
+        // SAFETY: a cell of the map. Another address is that of a later container in the slot.
+        unsafe {
+            if *cell == inode {
+                *cell = 0;
+            }
+        }
+    }
+}
+
+/// Whether an inode is the root of the root file system of the container in a slot; false also where only its tag tells.
+#[inline(always)]
+pub fn is_root_of(inode: Obj, slot: u32) -> bool {
+    !inode.is_null() && ROOTS.get(slot).is_some_and(|root| *root == inode.addr())
 }
 
 /// The inode of a dentry.
@@ -107,7 +137,12 @@ pub fn top(sb: Obj) -> Obj {
 pub fn inode_free_security(ctx: LsmContext) -> i32 {
     let inode: u64 = ctx.arg(0);
     // Most inodes have no tag: looking is cheaper than removing.
-    if !at(inode).is_null() && TAGS.remove(inode).is_err_and(|error| error != -ENOENT) {
+    // SAFETY: null or a live cell of the map.
+    let Some(object) = (unsafe { at(inode).as_ref() }) else {
+        return 0;
+    };
+    forget_root(object, inode);
+    if TAGS.remove(inode).is_err_and(|error| error != -ENOENT) {
         verdict::error(Hook::InodeFreeSecurity);
     }
     0

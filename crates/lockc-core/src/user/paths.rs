@@ -24,7 +24,7 @@ pub const CONFIG: &str = "/etc/lockc/lockc.toml";
 pub const NAMESPACES: &str = "/var/lib/lockc/namespaces.json";
 
 /// Every pinned map.
-pub const MAP_NAMES: [&str; 22] = [
+pub const MAP_NAMES: [&str; 23] = [
     "task_labels",
     "sock_labels",
     "shadow",
@@ -34,6 +34,7 @@ pub const MAP_NAMES: [&str; 22] = [
     "queue_owners",
     "containers",
     "usage",
+    "roots",
     "grants",
     "tags",
     "sequence",

@@ -8,14 +8,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use aya::maps::{HashMap as BpfHashMap, MapData, MapError};
+use aya::maps::{Array, HashMap as BpfHashMap, MapData, MapError};
 use nix::{errno::Errno, sys::statfs::fstatfs};
 use serde::{Deserialize, Serialize};
 
 use super::{
     error::RegistryError,
     hold::{self, Held},
-    registry::{self, Registry, hash, id_hash, lock, map_error, now_ns},
+    registry::{self, Registry, array, hash, id_hash, lock, map_error, now_ns},
     sockets::NamedSockets,
 };
 use crate::{
@@ -192,6 +192,9 @@ impl Registry {
         };
         meta.generation = meta.generation.wrapping_add(1).max(1);
         self.meta.set(0, meta, 0).map_err(map_error("writing", "meta"))?;
+        // The root of whoever had the slot.
+        let mut roots: Array<MapData, u64> = array("roots")?;
+        roots.set(slot, 0, 0).map_err(map_error("writing", "roots"))?;
         Ok(ContainerKey { slot, generation: meta.generation })
     }
 

@@ -65,7 +65,7 @@ pub(super) fn map_error(action: &'static str, map: &'static str) -> impl Fn(MapE
     move |source| RegistryError::Map { action, map, source }
 }
 
-fn array<T: aya::Pod>(name: &'static str) -> Result<Array<MapData, T>, RegistryError> {
+pub(super) fn array<T: aya::Pod>(name: &'static str) -> Result<Array<MapData, T>, RegistryError> {
     Array::try_from(Map::Array(open_map(name)?)).map_err(map_error("opening", name))
 }
 

@@ -16,10 +16,12 @@ mod demo;
 mod docker;
 mod escapes;
 mod kubernetes;
+
 mod lab;
 mod launch;
 mod podman;
 mod system;
+mod without_runtime;
 mod workloads;
 
 use std::process::ExitCode;
@@ -61,6 +63,15 @@ enum Verb {
         /// Only their names
         #[arg(long)]
         list: bool,
+    },
+    /// Containers, or execs, one after the other, by lockc's library alone
+    #[command(hide = true)]
+    WithoutRuntime {
+        #[arg(long)]
+        count: usize,
+        /// The container to execute in, and the PID of its init; without it each container is a new one
+        #[arg(long, num_args = 2, value_names = ["ID", "PID"])]
+        exec: Vec<String>,
     },
     /// A page of the documentation, from the tables of the cases
     Docs { page: Page },
@@ -159,6 +170,7 @@ fn run(verb: Verb) -> Result<bool> {
             }
             Ok(passed)
         }
+        Verb::WithoutRuntime { count, exec } => without_runtime::run(count, &exec).map(|()| true),
         Verb::Docs { page } => {
             let text = match page {
                 Page::Escapes => escapes::docs::markdown(),

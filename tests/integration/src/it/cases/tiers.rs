@@ -123,6 +123,7 @@ const ESCAPES_ON_EVERY_KERNEL: &[&str] = &[
 /// Variations.
 const THOROUGH: &[&str] = &[
     "growth/many",
+    "growth/thousands",
     "tasks/fork-storm-100000",
     "reads/at-once-and-over-a-reload@runc",
     "reads/one-set-for-all",
