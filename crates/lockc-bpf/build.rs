@@ -31,13 +31,15 @@ fn main() -> Result<()> {
         .with_context(|| format!("bpf-linker, which links the LSM programs, was not found; {REMEDY}"))?;
     let toolchain = find_toolchain()
         .with_context(|| format!("no Rust toolchain that can build the LSM programs (rust-src) was found; {REMEDY}"))?;
-    build(&root, &out, &toolchain, &linker)?;
-    let object = out.join("ebpf").join(TARGET).join("release/lockc");
+    // xtask names one directory for all of its builds, so that `core` is compiled once. What comes out is the same anywhere.
+    let target = env::var_os("LOCKC_EBPF_TARGET_DIR").map_or_else(|| out.join("ebpf"), PathBuf::from);
+    build(&root, &target, &toolchain, &linker)?;
+    let object = target.join(TARGET).join("release/lockc");
     fs::copy(&object, out.join("lockc.bpf.o")).with_context(|| format!("{} was not built", object.display()))?;
     Ok(())
 }
 
-fn build(root: &Path, out: &Path, toolchain: &Toolchain, linker: &Path) -> Result<()> {
+fn build(root: &Path, target: &Path, toolchain: &Toolchain, linker: &Path) -> Result<()> {
     let mut command = Command::new(&toolchain.cargo);
     // What the outer cargo (or clippy) says to its own compiler must not reach the inner one.
     for (name, _) in env::vars_os() {
@@ -68,7 +70,7 @@ fn build(root: &Path, out: &Path, toolchain: &Toolchain, linker: &Path) -> Resul
         .current_dir(root)
         .env("RUSTC_BOOTSTRAP", "1")
         .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"))
-        .env("CARGO_TARGET_DIR", out.join("ebpf"))
+        .env("CARGO_TARGET_DIR", target)
         .args(["build", "--quiet", "--release", "--package", "lockc-ebpf", "--target", TARGET, "-Zbuild-std=core"])
         .status()
         .with_context(|| format!("{} could not be run", toolchain.cargo.display()))?;

@@ -58,8 +58,14 @@ pub const NODE: &str = "lockc-node";
 /// Cargo in the workspace, with the programs of `cargo install` in reach.
 pub fn cargo() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.current_dir(root()).env("PATH", path());
+    command.current_dir(root()).env("PATH", path()).env("LOCKC_EBPF_TARGET_DIR", ebpf_target("ebpf"));
     command
+}
+
+/// Where the LSM programs are built, for the tests, for what is released and for the fuzzers alike.
+fn ebpf_target(name: &str) -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+    target.join(name)
 }
 
 /// PATH with cargo's own folder: a user's shell may lack it.
@@ -120,6 +126,10 @@ pub fn programs(source: &Path, packages: &[&str], arch: Arch) -> Result<PathBuf>
         format!("--remap-path-prefix={}=/target", target.display()),
     ];
     let mut command = cargo();
+    if source != root() {
+        // Other flags, since another path must not show in it.
+        command.env("LOCKC_EBPF_TARGET_DIR", ebpf_target("ebpf-of-copies"));
+    }
     command.current_dir(source).args(["build", "--quiet", "--release", "--locked", "--target", arch.target()]);
     match packages {
         [NODE] => command.args(["-p", "lockc-bpf", "--bin", NODE, "--features", "lockc-bpf/kubernetes"]),
