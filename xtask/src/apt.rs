@@ -66,32 +66,63 @@ pub fn install(packages: &[&str], logs: &Path) -> Result<()> {
     Ok(())
 }
 
-/// A list of its own, so that the host's sources stay as they are.
 fn from_backports(package: &str, logs: &Path) -> Result<()> {
-    let codename = codename()?;
-    let mirror = debian_mirror()?;
-    let scratch = tempfile::tempdir().context("cannot create a temporary folder")?;
-    let list = scratch.path().join("sources.list");
-    let lists = scratch.path().join("lists");
-    std::fs::create_dir_all(lists.join("partial")).context("cannot create a temporary folder")?;
-    let suites = [codename.clone(), format!("{codename}-updates"), format!("{codename}-backports")];
-    let lines: String = suites.iter().map(|suite| format!("deb {mirror} {suite} main\n")).collect();
-    std::fs::write(&list, lines).context("cannot write a private sources list")?;
-    let private = |command: &mut Command| {
-        command
-            .arg("-o")
-            .arg(format!("Dir::Etc::sourcelist={}", list.display()))
-            .args(["-o", "Dir::Etc::sourceparts=/dev/null", "-o"])
-            .arg(format!("Dir::State::Lists={}", lists.display()))
-            .args(["-o", "APT::Sandbox::User=root"]);
-    };
-    let mut update = apt_get();
-    private(&mut update);
-    ui::quiet(update.arg("update"), &logs.join("apt-backports-update.log"))?;
-    let mut install = apt_get();
-    private(&mut install);
-    install.args(["install", "--no-install-recommends", "-t", &suites[2], package]);
+    let backports = Backports::new(logs)?;
+    let mut install = backports.apt_get();
+    install.args(["install", "--no-install-recommends", "-t", &backports.suite, package]);
     ui::quiet(&mut install, &logs.join(format!("apt-backports-{package}.log")))
+}
+
+/// Unpacks packages of the release's backports below a folder, and installs nothing.
+pub fn unpack_backports(packages: &[&str], below: &Path, logs: &Path) -> Result<()> {
+    let backports = Backports::new(logs)?;
+    let debs = backports.scratch.path().join("debs");
+    std::fs::create_dir(&debs).context("cannot create a temporary folder")?;
+    let mut download = backports.apt_get();
+    download.current_dir(&debs).arg("download").args(packages.iter().map(|name| format!("{name}/{}", backports.suite)));
+    ui::quiet(&mut download, &logs.join("apt-backports-download.log"))?;
+    for deb in std::fs::read_dir(&debs).context("cannot list the packages")?.flatten() {
+        ui::capture(Command::new("dpkg").arg("-x").arg(deb.path()).arg(below))?;
+    }
+    Ok(())
+}
+
+/// The release with its backports in lists of their own, so that the host's stay as they are.
+struct Backports {
+    scratch: tempfile::TempDir,
+    suite: String,
+}
+
+impl Backports {
+    fn new(logs: &Path) -> Result<Self> {
+        let (codename, mirror) = (codename()?, debian_mirror()?);
+        let scratch = tempfile::tempdir().context("cannot create a temporary folder")?;
+        for folder in ["lists/partial", "cache/archives/partial"] {
+            std::fs::create_dir_all(scratch.path().join(folder)).context("cannot create a temporary folder")?;
+        }
+        let suite = format!("{codename}-backports");
+        let suites = [codename.clone(), format!("{codename}-updates"), suite.clone()];
+        let lines: String = suites.iter().map(|suite| format!("deb {mirror} {suite} main\n")).collect();
+        std::fs::write(scratch.path().join("sources.list"), lines).context("cannot write a private sources list")?;
+        let backports = Self { scratch, suite };
+        ui::quiet(backports.apt_get().arg("update"), &logs.join("apt-backports-update.log"))?;
+        Ok(backports)
+    }
+
+    fn apt_get(&self) -> Command {
+        let at = |name: &str| self.scratch.path().join(name).display().to_string();
+        let mut command = apt_get();
+        for option in [
+            format!("Dir::Etc::sourcelist={}", at("sources.list")),
+            "Dir::Etc::sourceparts=/dev/null".to_owned(),
+            format!("Dir::State::Lists={}", at("lists")),
+            format!("Dir::Cache={}", at("cache")),
+            "APT::Sandbox::User=root".to_owned(),
+        ] {
+            command.args(["-o", &option]);
+        }
+        command
+    }
 }
 
 fn codename() -> Result<String> {

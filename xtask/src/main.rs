@@ -12,6 +12,7 @@ mod build;
 mod demo;
 mod dist;
 mod docs;
+mod emulator;
 mod fuzz;
 mod gate;
 mod kubernetes;

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::build::Arch;
 use crate::dist::Kind;
-use crate::{apt, assets, ui};
+use crate::{apt, assets, emulator, ui};
 
 /// Debian packages that virtual machines need, with the reason shown to the user.
 const FOR_VMS: &[(&str, &str)] = &[
@@ -51,6 +51,9 @@ pub fn run(vms: bool) -> Result<()> {
     let logs = assets::cache()?.join("logs");
     let own_nightly = nightly_with_source();
     packages(vms, own_nightly.is_some(), &logs)?;
+    if vms {
+        emulator::ensure()?;
+    }
     // Downloads and file systems on one side, compilers on the other: together they take little longer than either.
     std::thread::scope(|scope| {
         let machines = scope.spawn(|| if vms { assets::ensure_all() } else { Ok(()) });

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use crate::assets::{self, Kernel};
-use crate::{build, setup, ui};
+use crate::{build, emulator, setup, ui};
 
 /// Written to the console by the guest's script; before it, a dead machine is QEMU's fault and not the command's.
 const UP: &str = "lockc-vm: up";
@@ -214,7 +214,8 @@ impl Vm {
         let drive = |path: &Path, more: &str| format!("file={},if=none,format=raw,{more}", path.display());
         // setpriv: a killed xtask takes its machines along.
         let mut qemu = Command::new("setpriv");
-        qemu.args(["--pdeathsig", "KILL", "qemu-system-x86_64"])
+        qemu.args(["--pdeathsig", "KILL"])
+            .args(emulator::words()?)
             .args(self.processor())
             .args(["-M", "q35", "-m", "3G", "-smp", "1"])
             .args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"])
