@@ -12,7 +12,6 @@ use std::{
 use oci_spec::runtime;
 
 use super::{Process, Spec, SpecError, read::contents};
-use crate::user::admission::process::short_name;
 
 /// What `oci-spec` does not understand in a configuration; nothing if it is of the specification's form, or cannot be
 /// read at all.
@@ -89,8 +88,10 @@ fn capabilities(process: &runtime::Process) -> [usize; 5] {
 
 fn own_capabilities(process: &Process) -> [usize; 5] {
     let sets = &process.capabilities;
+    // The library drops `CAP_` as often as it stands there. Admission does not: it knows no such name, and refuses it.
+    let short = |name: &String| name.to_uppercase().trim_start_matches("CAP_").to_owned();
     [&sets.bounding, &sets.effective, &sets.permitted, &sets.inheritable, &sets.ambient]
-        .map(|names| names.iter().map(|name| short_name(name)).collect::<BTreeSet<_>>().len())
+        .map(|names| names.iter().map(short).collect::<BTreeSet<_>>().len())
 }
 
 /// Destination, source unless it is empty, whether it is a bind mount.
@@ -122,6 +123,8 @@ mod tests {
         assert!(!Spec::parse(&default, Path::new("x")).unwrap().linux.namespaces.is_empty());
         let mut twice = serde_json::to_value(runtime::Spec::default()).unwrap();
         twice["process"]["capabilities"]["bounding"] = serde_json::json!(["CAP_KILL", "CAP_KILL"]);
+        assert_eq!(difference(twice.to_string().as_bytes()).unwrap(), None);
+        twice["process"]["capabilities"]["bounding"] = serde_json::json!(["CAP_KILL", "kill", "CAP_CAP_KILL"]);
         assert_eq!(difference(twice.to_string().as_bytes()).unwrap(), None);
         let rootless = serde_json::to_vec(&runtime::Spec::rootless(1000, 1000)).unwrap();
         assert_eq!(difference(&rootless).unwrap(), None);
