@@ -31,7 +31,8 @@ fn main() -> Result<()> {
         .with_context(|| format!("bpf-linker, which links the LSM programs, was not found; {REMEDY}"))?;
     let toolchain = find_toolchain()
         .with_context(|| format!("no Rust toolchain that can build the LSM programs (rust-src) was found; {REMEDY}"))?;
-    // xtask names one directory for all of its builds, so that `core` is compiled once. What comes out is the same anywhere.
+    // xtask names one directory for all of its builds, so that `core` is compiled once. What comes
+    // out is the same anywhere.
     let target = env::var_os("LOCKC_EBPF_TARGET_DIR").map_or_else(|| out.join("ebpf"), PathBuf::from);
     build(&root, &target, &toolchain, &linker)?;
     let object = target.join(TARGET).join("release/lockc");

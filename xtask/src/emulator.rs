@@ -1,6 +1,8 @@
-//! QEMU: the system's own, or where that is old a newer one in the cache, from the backports of the release.
+//! QEMU: the system's own, or where that is old a newer one in the cache, from the backports of the
+//! release.
 //!
-//! Starting programs, which is most of what the tests do, takes QEMU 10.0 less than half the time that it takes 7.2.
+//! Starting programs, which is most of what the tests do, takes QEMU 10.0 less than half the time
+//! that it takes 7.2.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -74,7 +76,7 @@ mod tests {
         let version = |text: &str| {
             let mut command = Command::new("printf");
             command.args(["%s", text]);
-            // `--version` goes to printf as one more argument, which a format without a place for it repeats.
+            // printf writes the `--version` that it gets too after the text.
             release(command)
         };
         assert_eq!(version("QEMU emulator version 10.0.2 (Debian 1:10.0.2+ds-2)"), Some(10));

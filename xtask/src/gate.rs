@@ -26,7 +26,8 @@ pub struct Args {
     /// Every case on every kernel, those too that usually run on one of them, whatever time it takes (hours)
     #[arg(long)]
     everything: bool,
-    /// Minutes after which no machine, and no case in one, is begun any more: what was left out counts as skipped; 0: no limit
+    /// Minutes after which no machine, and no case in one, is begun any more: what was left out
+    /// counts as skipped; 0: no limit
     #[arg(long, value_name = "MINUTES", default_value_t = 62)]
     budget: u64,
     /// No virtual machines

@@ -1,8 +1,8 @@
 //! The integration suite in virtual machines: which cases run where, two machines at a time.
 //!
-//! A job is a kernel and a part (`bare` runtimes, the `escape` suite on them, an engine, workloads): parts balance the two
-//! machines, and a case that leaves something behind harms only its own part. A kernel's smoke cases share one machine, so
-//! that it boots and loads lockc once.
+//! A job is a kernel and a part (`bare` runtimes, the `escape` suite on them, an engine,
+//! workloads): parts balance the two machines, and a case that leaves something behind harms only
+//! its own part. A kernel's smoke cases share one machine, so that it boots and loads lockc once.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
@@ -40,8 +40,8 @@ const ALL: &str = "all";
 const TIMEOUT: Duration = Duration::from_secs(2700);
 /// A cluster's programs and a dozen pods, all emulated.
 const TIMEOUT_OF_A_CLUSTER: Duration = Duration::from_secs(5400);
-/// How long after the end of the gate's time a machine may be at work: with its last case, or with the boots of a part that has
-/// several.
+/// How long after the end of the gate's time a machine may be at work: with its last case, or with
+/// the boots of a part that has several.
 const GRACE: Duration = Duration::from_secs(900);
 /// How long a machine boots.
 const BOOT: Duration = Duration::from_secs(15);
@@ -127,7 +127,8 @@ pub fn run(
     Ok(())
 }
 
-/// Adds a job, or its cases to the job of the same kernel that has smoke cases too, where they need nothing of their own.
+/// Adds a job, or its cases to the job of the same kernel that has smoke cases too, where they need
+/// nothing of their own.
 fn add(jobs: &mut VecDeque<Job>, job: Job) {
     let shared = |job: &Job| job.tier == "smoke" && job.parts.iter().all(|part| ![WORK, BTRFS].contains(part));
     match jobs.iter_mut().find(|other| other.kernel == job.kernel && shared(other)) {

@@ -69,7 +69,8 @@ pub struct ObjectTag {
     pub owner: ContainerKey,
     /// In the root of a mount that the host made in a granted volume: the tag of that volume; otherwise 0.
     pub above: u64,
-    /// The container that was granted it last, as the root of a mount or as its whole superblock. Others' grants are in
+    /// The container that was granted it last, as the root of a mount or as its whole superblock.
+    /// Others' grants are in
     /// `grants`.
     pub granted: ContainerKey,
     /// `TAG_*`.

@@ -119,8 +119,8 @@ fn queue_owner(dentry: Obj) -> Option<ContainerKey> {
     unsafe { QUEUE_OWNERS.get(dentry.addr()) }.copied()
 }
 
-/// Checks the opening of a message queue, or of a file of procfs that is about the namespace; allows files on any other file
-/// system than these two.
+/// Checks the opening of a message queue, or of a file of procfs that is about the namespace;
+/// allows files on any other file system than these two.
 #[inline(always)]
 pub fn check_open(who: &Judged, file: Obj, magic: u64) -> i32 {
     let dentry = follow(file, &kernel::FILE_PATH_DENTRY);

@@ -94,8 +94,9 @@ pub static CONTAINERS: Array<ContainerEntry, { MAX_CONTAINERS as usize }> = Arra
 #[btf_map(name = "usage")]
 pub static USAGE: Array<Usage, { MAX_CONTAINERS as usize }> = Array::new();
 
-/// Addresses of the inodes of the roots of containers' root file systems, by slot, from when they are granted until the
-/// inode is freed: the file system that most is opened in needs no look at `tags`.
+/// Addresses of the inodes of the roots of containers' root file systems, by slot, from when they
+/// are granted until the inode is freed: the file system that most is opened in needs no look at
+/// `tags`.
 #[btf_map(name = "roots")]
 pub static ROOTS: Array<u64, { MAX_CONTAINERS as usize }> = Array::new();
 

@@ -84,8 +84,9 @@ pub fn make_tag(inode: Obj) -> u64 {
     unsafe { make(inode).as_ref() }.map_or(0, |made| made.tag)
 }
 
-/// Makes an inode the root of the root file system of the container in a slot. Of several containers with the same one the
-/// last has it in `roots`, so that whoever frees it finds the place. The caller holds the inode and the registry's lock.
+/// Makes an inode the root of the root file system of the container in a slot. Of several
+/// containers with the same one the last has it in `roots`, so that whoever frees it finds the
+/// place. The caller holds the inode and the registry's lock.
 #[inline(always)]
 pub fn set_root(object: &mut ObjectTag, inode: u64, slot: u32) {
     forget_root(object, inode);
@@ -108,7 +109,8 @@ fn forget_root(object: &ObjectTag, inode: u64) {
     }
 }
 
-/// Whether an inode is the root of the root file system of the container in a slot; false also where only its tag tells.
+/// Whether an inode is the root of the root file system of the container in a slot; false also
+/// where only its tag tells.
 #[inline(always)]
 pub fn is_root_of(inode: Obj, slot: u32) -> bool {
     !inode.is_null() && ROOTS.get(slot).is_some_and(|root| *root == inode.addr())

@@ -23,7 +23,8 @@ pub struct Probe {
     pub rule: &'static str,
 }
 
-/// Proves it in three containers; that it works under privileged is shown on the kernel that has the whole part only.
+/// Proves it in three containers; that it works under privileged is shown on the kernel that has
+/// the whole part only.
 pub fn allowed_then_denied(lab: &Lab, runtime: Runtime, probe: &Probe) -> Result<String> {
     let bundle = (probe.give)(Bundle::probe(&lab.fill(probe.args)));
     let before = launch::attempt(By::Plain(runtime), &bundle)?;

@@ -69,7 +69,8 @@ enum Verb {
     WithoutRuntime {
         #[arg(long)]
         count: usize,
-        /// The container to execute in, and the PID of its init; without it each container is a new one
+        /// The container to execute in, and the PID of its init; without it each container is a new
+        /// one
         #[arg(long, num_args = 2, value_names = ["ID", "PID"])]
         exec: Vec<String>,
     },
@@ -98,7 +99,8 @@ enum Page {
 
 #[derive(clap::Args)]
 struct Choice {
-    /// bare runtimes, the escape suite, an engine, or workloads; may be given several times; all by default
+    /// bare runtimes, the escape suite, an engine, or workloads; may be given several times; all by
+    /// default
     #[arg(long)]
     part: Vec<Part>,
     /// Only cases whose name or a tag of which contains this

@@ -1,5 +1,6 @@
-//! Containers and execs by lockc's library alone: a registration, or a task that joins, the turn to confined at the exec of the
-//! container's program, the end. What a runtime does beside that takes ten times as long.
+//! Containers and execs by lockc's library alone: a registration, or a task that joins, the turn to
+//! confined at the exec of the container's program, the end. What a runtime does beside that takes
+//! ten times as long.
 
 use std::fs::File;
 use std::io;
@@ -21,7 +22,8 @@ use crate::launch::STATE;
 /// The program in the container.
 const PROGRAM: &str = "/bin/true";
 
-/// Runs `count` of them; `exec`: the id of a container, and the PID of its init, or nothing for new containers.
+/// Runs `count` of them; `exec`: the id of a container, and the PID of its init, or nothing for new
+/// containers.
 pub fn run(count: usize, exec: &[String]) -> Result<()> {
     let rootfs = bundle::common_rootfs()?;
     for at in 0..count {

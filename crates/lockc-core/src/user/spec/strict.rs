@@ -88,7 +88,8 @@ fn capabilities(process: &runtime::Process) -> [usize; 5] {
 
 fn own_capabilities(process: &Process) -> [usize; 5] {
     let sets = &process.capabilities;
-    // The library drops `CAP_` as often as it stands there. Admission does not: it knows no such name, and refuses it.
+    // The library drops `CAP_` as often as it stands there. Admission does not: it knows no such
+    // name, and refuses it.
     let short = |name: &String| name.to_uppercase().trim_start_matches("CAP_").to_owned();
     [&sets.bounding, &sets.effective, &sets.permitted, &sets.inheritable, &sets.ambient]
         .map(|names| names.iter().map(short).collect::<BTreeSet<_>>().len())

@@ -23,7 +23,8 @@ pub const ROWS: &[Row] = &[
 /// Slots of containers that are gone are taken again by so many at a time (`registry`).
 const AT_ONCE: usize = 64;
 
-/// The address of a root that is gone stands nowhere, whoever gets it next; of containers with one root the last has it.
+/// The address of a root that is gone stands nowhere, whoever gets it next; of containers with one
+/// root the last has it.
 fn root_is_forgotten(lab: &mut Lab, _: Runtime) -> Result<String> {
     lab.only_with_lockc()?;
     let root = "/srv/lockc-it/passing-root";
@@ -68,8 +69,8 @@ fn many(lab: &mut Lab, _: Runtime) -> Result<String> {
     grows(lab, count, count)
 }
 
-/// What the kernel and lockc's library do for an exec and for a container, without the programs around it, which take most of
-/// the time: the way to thousands.
+/// What the kernel and lockc's library do for an exec and for a container, without the programs
+/// around it, which take most of the time: the way to thousands.
 fn thousands(lab: &mut Lab, _: Runtime) -> Result<String> {
     lab.only_with_lockc()?;
     let count = count_or(1000);

@@ -65,8 +65,9 @@ pub fn all() -> impl Iterator<Item = &'static Technique> {
     ordinary::TECHNIQUES.iter().chain(privileged::TECHNIQUES)
 }
 
-/// Tries a technique in every column; returns the row of the matrix. The gate leaves out the levels that only add rules to
-/// baseline's, where those stop it already, and smoke also leaves out privileged.
+/// Tries a technique in every column; returns the row of the matrix. The gate leaves out the levels
+/// that only add rules to baseline's, where those stop it already, and smoke also leaves out
+/// privileged.
 pub fn run(lab: &Lab, technique: &Technique) -> Result<String> {
     let bundle = (technique.give)(Bundle::probe(&lab.fill(technique.args)));
     let plain = launch::attempt(By::Plain(Runtime::Crun), &bundle)?;
