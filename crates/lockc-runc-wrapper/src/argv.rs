@@ -12,6 +12,7 @@ use std::{
 
 use crate::{
     flags::{Arity, CREATE, DELETE, EXEC, Flag, GLOBAL, PASSED, RESTORE, RUN, STARTING},
+    hand::At,
     options::{Options, Order, Token, token},
 };
 
@@ -26,6 +27,10 @@ pub struct Invocation {
     pub passed: Vec<OsString>,
     /// `--root`.
     pub root: Option<PathBuf>,
+    /// Where in `passed` that stands.
+    pub root_at: Option<At>,
+    /// Where in `passed` the file of `exec --process` or of crun's `--config` is named.
+    pub file_at: Option<At>,
     /// `--log`.
     pub log: Option<OsString>,
     /// `--log-format`.
@@ -108,8 +113,20 @@ fn read(args: &[OsString], to: &mut Invocation) -> Result<(), Unclear> {
         index += 1;
         !own.contains(&(index - 1))
     });
+    if let Some(root) = &mut to.root_at {
+        root.index -= own.iter().filter(|own| **own < root.index).count();
+    }
     let Some(at) = result? else { return Ok(()) };
     let (name, rest) = (args[at].as_os_str(), &args[at + 1..]);
+    let result = subcommand(name, rest, to);
+    if let Some(file) = &mut to.file_at {
+        // All of lockc's own stand before the subcommand.
+        file.index += at + 1 - own.len();
+    }
+    result
+}
+
+fn subcommand(name: &OsStr, rest: &[OsString], to: &mut Invocation) -> Result<(), Unclear> {
     match name.to_str() {
         Some("create") => start(rest, &[CREATE], to, false),
         Some("run") => start(rest, &[CREATE, RUN], to, false),
@@ -146,6 +163,7 @@ fn globals(args: &[OsString], to: &mut Invocation, own: &mut Vec<usize>) -> Resu
             Token::Word => break,
             Token::Flags(flags) => {
                 for (flag, inline) in flags {
+                    let mut place = At { index: at, start: arg.len() - inline.as_ref().map_or(0, |value| value.len()) };
                     let value = match (flag.arity, inline) {
                         (Arity::Info, None) => {
                             informs = true;
@@ -156,6 +174,7 @@ fn globals(args: &[OsString], to: &mut Invocation, own: &mut Vec<usize>) -> Resu
                         (Arity::Value, Some(inline)) => inline,
                         (Arity::Value, None) => {
                             at += 1;
+                            place = At { index: at, start: 0 };
                             match args.get(at) {
                                 Some(value) => value.clone(),
                                 None => return Ok(None),
@@ -163,7 +182,7 @@ fn globals(args: &[OsString], to: &mut Invocation, own: &mut Vec<usize>) -> Resu
                         }
                     };
                     match flag.long {
-                        "root" => to.root = Some(value.into()),
+                        "root" => (to.root, to.root_at) = (Some(value.into()), Some(place)),
                         "log" => to.log = Some(value),
                         "log-format" => to.log_format = Some(value),
                         _ => {}
@@ -260,6 +279,7 @@ fn start(rest: &[OsString], tables: &[&[Flag]], to: &mut Invocation, restore: bo
             options.words.len()
         )));
     };
+    to.file_at = options.last_at("config");
     to.call = Call::Start(Start {
         restore,
         bundle: options.last("bundle").map(PathBuf::from),
@@ -277,6 +297,7 @@ fn exec(rest: &[OsString], to: &mut Invocation) -> Result<(), Unclear> {
     let Some(id) = options.words.first() else {
         return Err(Unclear("exec needs a container id; check the arguments".into()));
     };
+    to.file_at = options.last_at("process");
     to.call = Call::Exec(Exec {
         process: options.last("process").map(PathBuf::from),
         caps: options.all("cap").map(text).collect::<Result<_, _>>()?,

@@ -375,3 +375,27 @@ proptest! {
         }
     }
 }
+
+/// What stands where the runtime reads a file's name, and where its state root.
+#[test]
+fn the_places_of_files_and_of_the_state_root_are_known() {
+    for (line, file, root) in [
+        ("exec --process p.json c", Some("p.json"), None),
+        ("exec --process=p.json c", Some("p.json"), None),
+        ("exec -tpp.json c", Some("p.json"), None),
+        ("exec -p a -p p.json c -p other", Some("p.json"), None),
+        ("exec c true --process p.json", None, None),
+        ("--root /r exec -p p.json c", Some("p.json"), Some("/r")),
+        ("--lockc-policy x --root=/r --lockc-runtime=/y exec -p p.json c", Some("p.json"), Some("/r")),
+        ("--log l --lockc-policy x -r /r --lockc-runtime /y run -f p.json c", Some("p.json"), Some("/r")),
+        ("-r/r create c --config=p.json", Some("p.json"), Some("/r")),
+        ("delete c", None, None),
+    ] {
+        let args: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+        let (invocation, result) = parse(&args);
+        result.unwrap();
+        let at = |at: Option<At>| at.map(|at| invocation.passed[at.index].to_str().unwrap()[at.start..].to_owned());
+        assert_eq!(at(invocation.file_at).as_deref(), file, "{line}");
+        assert_eq!(at(invocation.root_at).as_deref(), root, "{line}");
+    }
+}

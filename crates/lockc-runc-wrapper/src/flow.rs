@@ -3,10 +3,11 @@
 
 use std::{
     ffi::OsString,
+    os::fd::OwnedFd,
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use lockc_core::{
     abi::ContainerEntry,
     rules::{Rule, RuleMask},
@@ -18,14 +19,16 @@ use lockc_core::{
         paths,
         policy::Policy,
         sandbox,
-        spec::{Process, Spec},
+        spec::{Process, Spec, contents},
         userns::Standing,
     },
 };
 
 use crate::{
     argv::{Call, Exec, Invocation, Start},
-    log, runtime,
+    containers::Containers,
+    delete::{self, Deletion},
+    hand, log, runtime, unregistered,
 };
 
 /// What the flow asks of the kernel side; each call opens the pinned maps anew, so that none stays open at exec.
@@ -36,8 +39,9 @@ pub trait Kernel {
     fn join(&self, root: &Path, id: &str) -> Result<()>;
     /// The entry of a container, if it is registered.
     fn entry(&self, root: &Path, id: &str) -> Result<Option<ContainerEntry>>;
-    /// Lets the container's slot be taken once its last task is gone.
-    fn mark_deleting(&self, root: &Path, id: &str) -> Result<()>;
+    /// Lets the container's slot be taken once its last task is gone; only under that generation, if
+    /// one is given.
+    fn mark_deleting(&self, root: &Path, id: &str, generation: Option<u32>) -> Result<()>;
 }
 
 /// Where things are; other places in tests.
@@ -46,8 +50,10 @@ pub struct Environment<'a> {
     pub config: &'a Path,
     /// What a cluster says of its namespaces.
     pub namespaces: &'a Path,
-    /// The directory that a bundle defaults to.
+    /// The directory that a bundle defaults to; empty where that is gone.
     pub directory: &'a Path,
+    /// What `--config` names, where only another process could read it.
+    pub given_file: Option<&'a [u8]>,
     /// User that runs the wrapper.
     pub uid: u32,
     /// Whether it is the host's root.
@@ -56,6 +62,8 @@ pub struct Environment<'a> {
     pub notify: bool,
     /// The kernel side.
     pub kernel: &'a dyn Kernel,
+    /// What the real runtime knows.
+    pub containers: &'a dyn Containers,
     /// The host.
     pub facts: &'a dyn Facts,
     /// Finds the real runtime.
@@ -63,7 +71,7 @@ pub struct Environment<'a> {
 }
 
 /// What to execute.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Plan {
     /// The runtime.
     pub runtime: PathBuf,
@@ -71,6 +79,19 @@ pub struct Plan {
     pub args: Vec<OsString>,
     /// What was registered, to be undone if the runtime cannot be executed.
     pub registered: Option<(PathBuf, String)>,
+    /// The file that the runtime is to read in place of the one that `file_at` of the invocation names.
+    pub handed: Option<OwnedFd>,
+    /// What is to be marked once the runtime has ended.
+    pub deletion: Option<Deletion>,
+    /// Whether the runtime is to find no container.
+    pub empty_root: bool,
+}
+
+impl Plan {
+    /// Executes a runtime, and nothing else.
+    pub fn of(runtime: PathBuf) -> Self {
+        Self { runtime, args: Vec::new(), registered: None, handed: None, deletion: None, empty_root: false }
+    }
 }
 
 /// Why nothing is executed: one line a reason.
@@ -101,16 +122,12 @@ pub fn prepare(invocation: &Invocation, environment: &Environment<'_>) -> Result
             plan
         }
         Call::Delete(id) => {
-            let (plan, problem) = tolerant(invocation, environment)?;
+            let (mut plan, problem) = tolerant(invocation, environment)?;
             if let Some(error) = problem {
                 log::warn(&format!("{error}; the runtime is looked for in the usual places"));
             }
-            // Elsewhere nothing was registered.
-            if let Some(id) = id.as_ref().filter(|_| environment.standing == Standing::Root) {
-                let root = runtime::state_root(invocation.root.as_deref(), &plan.runtime, environment.uid);
-                if let Err(error) = environment.kernel.mark_deleting(&root, id) {
-                    log::warn(&format!("{error:#}; {id} is deleted nevertheless"));
-                }
+            if let Some(id) = id {
+                plan.deletion = delete::expect(&plan, invocation.root.as_deref(), id, environment);
             }
             plan
         }
@@ -128,14 +145,14 @@ fn tolerant(invocation: &Invocation, environment: &Environment<'_>) -> Result<(P
         Ok(config) => (candidates(invocation, &config)?, None),
         Err(error) => (invocation.runtime.iter().cloned().collect(), Some(error)),
     };
-    Ok((Plan { runtime: (environment.find)(&candidates)?, args: Vec::new(), registered: None }, problem))
+    Ok((Plan::of((environment.find)(&candidates)?), problem))
 }
 
 fn strict(invocation: &Invocation, environment: &Environment<'_>) -> Result<(Config, Plan)> {
     let config =
         Config::load_with_labels(environment.config, environment.namespaces).context("the container is not started")?;
     let runtime = (environment.find)(&candidates(invocation, &config)?)?;
-    Ok((config, Plan { runtime, args: Vec::new(), registered: None }))
+    Ok((config, Plan::of(runtime)))
 }
 
 /// The programs of which one is executed. The engine's arguments choose among those of the configuration.
@@ -154,20 +171,36 @@ fn candidates(invocation: &Invocation, config: &Config) -> Result<Vec<PathBuf>> 
 fn begin(invocation: &Invocation, start: &Start, environment: &Environment<'_>) -> Result<Plan, Refusal> {
     let (config, mut plan) = strict(invocation, environment)?;
     reachable(&config, environment, "the container is not started")?;
-    let bundle = environment.directory.join(start.bundle.as_deref().unwrap_or(Path::new("")));
+    let bundle = absolute(start.bundle.as_deref().unwrap_or(Path::new("")), environment)?;
     // runc only knows the bundle's config.json; crun resolves its option before it changes to the bundle.
-    let file = match &start.config {
-        Some(file) if file != Path::new("config.json") => environment.directory.join(file),
-        _ => bundle.join("config.json"),
-    };
-    let spec = Spec::read(&file).context("the container is not started")?;
+    let spec = match &start.config {
+        Some(file) if file != Path::new("config.json") => {
+            let file = absolute(file, environment)?;
+            let text = match environment.given_file {
+                Some(text) => text.to_vec(),
+                None => contents(&file).context("the container is not started")?,
+            };
+            plan.handed = Some(hand::sealed(&text).context("the container is not started")?);
+            Spec::parse(&text, &file)
+        }
+        _ => Spec::read(&bundle.join("config.json")),
+    }
+    .context("the container is not started")?;
     let root = runtime::state_root(invocation.root.as_deref(), &plan.runtime, environment.uid);
+    // No runtime creates it once more; what is registered under that id stays as it is.
+    if environment.containers.exists(&root, &start.id) {
+        Err(anyhow!("a container with the id {} already exists in {}; delete it first", start.id, root.display()))?;
+    }
     let argument = invocation.policy.as_deref();
     let case = Case { id: &start.id, bundle: &bundle, spec: &spec, argument, restore: start.restore, registered: None };
     let look_up = |id: &str| pod_sandbox(&config, &root, id, environment);
     let decision =
         decision::decide(&case, &config, environment.facts, look_up).context("the container is not started")?;
     let (policy, given) = (decision.policy, decision.judged.map_err(refusal)?);
+    if given.rootfs == Path::new("") {
+        let path = bundle.join(spec.root.map(|root| root.path).unwrap_or_default());
+        Err(anyhow!("the root file system {} cannot be found", path.display()).context("the container is not started"))?;
+    }
     // Podman takes the whole log for one message, the runtime's.
     let engines_log = (decision.described.engine != Some(Engine::Podman)).then_some(invocation);
     report(&given.reported, "the container is started", engines_log);
@@ -238,7 +271,12 @@ fn reachable(config: &Config, environment: &Environment<'_>, consequence: &'stat
 }
 
 /// The policy of a pod's sandbox. Without an entry it was started around lockc, and says nothing.
-fn pod_sandbox(config: &Config, root: &Path, id: &str, environment: &Environment<'_>) -> Result<Option<Policy>> {
+pub(crate) fn pod_sandbox(
+    config: &Config,
+    root: &Path,
+    id: &str,
+    environment: &Environment<'_>,
+) -> Result<Option<Policy>> {
     if environment.standing != Standing::Root {
         return Ok(None);
     }
@@ -249,7 +287,7 @@ fn pod_sandbox(config: &Config, root: &Path, id: &str, environment: &Environment
 }
 
 fn join(invocation: &Invocation, exec: &Exec, environment: &Environment<'_>) -> Result<Plan, Refusal> {
-    let (config, plan) = strict(invocation, environment)?;
+    let (config, mut plan) = strict(invocation, environment)?;
     reachable(&config, environment, "the process is not started")?;
     if environment.standing != Standing::Root {
         return Ok(plan);
@@ -262,11 +300,17 @@ fn join(invocation: &Invocation, exec: &Exec, environment: &Environment<'_>) -> 
             return Ok(plan);
         }
     };
-    if let Some(entry) = entry {
-        let policy = decision::registered(&config, &entry)?;
-        let reported = admission::admit_process(&process(exec, environment.directory)?, &policy).map_err(refusal)?;
-        report(&reported, "the process is started", None);
-    }
+    let Some(entry) = entry else {
+        if let Err(error) = unregistered::plan(invocation, &exec.id, &root, &config, &mut plan, environment) {
+            fail(&config, error, "the process is not started")?;
+        }
+        return Ok(plan);
+    };
+    let policy = decision::registered(&config, &entry)?;
+    let (process, file) = process(exec, environment)?;
+    plan.handed = file;
+    let reported = admission::admit_process(&process, &policy).map_err(refusal)?;
+    report(&reported, "the process is started", None);
     if let Err(error) = environment.kernel.join(&root, &exec.id) {
         fail(&config, error, "the process is not started")?;
     }
@@ -284,11 +328,25 @@ fn fail(config: &Config, error: anyhow::Error, consequence: &'static str) -> Res
     }
 }
 
-/// The process that `exec` asks for, from its file or its options. Without a user it is the container's own, which was
+/// A path of the engine's.
+fn absolute(path: &Path, environment: &Environment<'_>) -> Result<PathBuf> {
+    let path = environment.directory.join(path);
+    if path.is_absolute() {
+        return Ok(path);
+    }
+    bail!("the working directory is gone, so that {:?} leads nowhere; give an absolute path", path.display());
+}
+
+/// The process that `exec` asks for, from its file or its options; a file is handed on as it was read. Without a user it is the container's own, which was
 /// admitted; the same holds for the capabilities.
-fn process(exec: &Exec, directory: &Path) -> Result<Process> {
+fn process(exec: &Exec, environment: &Environment<'_>) -> Result<(Process, Option<OwnedFd>)> {
     if let Some(file) = &exec.process {
-        return Process::read(&directory.join(file)).context("the process is not started");
+        let file = absolute(file, environment)?;
+        let read = || {
+            let text = contents(&file)?;
+            Ok((Process::parse(&text, &file)?, Some(hand::sealed(&text)?)))
+        };
+        return read().map_err(|error: anyhow::Error| error.context("the process is not started"));
     }
     let mut process = Process::default();
     process.capabilities.effective.clone_from(&exec.caps);
@@ -297,7 +355,7 @@ fn process(exec: &Exec, directory: &Path) -> Result<Process> {
         // What is not a number is for the runtime to refuse; until then it counts as root.
         Some(user) => user.split(':').next().and_then(|uid| uid.parse().ok()).unwrap_or(0),
     };
-    Ok(process)
+    Ok((process, None))
 }
 
 /// Tells what the mode audit lets pass.

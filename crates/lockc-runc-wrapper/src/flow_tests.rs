@@ -45,8 +45,8 @@ impl Kernel for Fake {
         Ok(self.entry)
     }
 
-    fn mark_deleting(&self, root: &Path, id: &str) -> Result<()> {
-        self.note(format!("delete {} {id}", root.display()))
+    fn mark_deleting(&self, root: &Path, id: &str, generation: Option<u32>) -> Result<()> {
+        self.note(format!("delete {} {id} {generation:?}", root.display()))
     }
 }
 
@@ -91,10 +91,28 @@ impl Facts for AnyHost {
     }
 }
 
+/// What the real runtime knows.
+#[derive(Default)]
+struct Known {
+    ids: RefCell<Vec<&'static str>>,
+    bundle: Option<PathBuf>,
+}
+
+impl Containers for Known {
+    fn exists(&self, _: &Path, id: &str) -> bool {
+        self.ids.borrow().contains(&id)
+    }
+
+    fn bundle(&self, _: &Path, _: &Path, _: &str) -> Option<PathBuf> {
+        self.bundle.clone()
+    }
+}
+
 /// A directory with a bundle `b` and a configuration that the user of the test may own.
 struct Place {
     dir: tempfile::TempDir,
     fake: Fake,
+    known: Known,
     standing: Standing,
     notify: bool,
 }
@@ -104,7 +122,7 @@ impl Place {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join("b")).unwrap();
         fs::write(dir.path().join("b/config.json"), spec.to_string()).unwrap();
-        Self { dir, fake: Fake::default(), standing: Standing::Root, notify: false }
+        Self { dir, fake: Fake::default(), known: Known::default(), standing: Standing::Root, notify: false }
     }
 
     fn configured(self, text: &str) -> Self {
@@ -115,17 +133,23 @@ impl Place {
     }
 
     fn run(&self, text: &str) -> Result<Plan, String> {
+        self.run_from(self.dir.path(), text)
+    }
+
+    fn run_from(&self, directory: &Path, text: &str) -> Result<Plan, String> {
         let args: Vec<OsString> = text.split_whitespace().map(OsString::from).collect();
         let (invocation, result) = argv::parse(&args);
         result.map_err(|unclear| unclear.to_string())?;
         let environment = Environment {
             config: &self.dir.path().join("lockc.toml"),
             namespaces: &self.dir.path().join("namespaces.json"),
-            directory: self.dir.path(),
+            directory,
+            given_file: None,
             uid: 0,
             standing: self.standing,
             notify: self.notify,
             kernel: &self.fake,
+            containers: &self.known,
             facts: &AnyHost,
             find: &|candidates| Ok(candidates.first().cloned().unwrap_or_else(|| "/usr/bin/runc".into())),
         };
@@ -309,14 +333,6 @@ fn a_start_joins_where_notifications_are_wanted_and_never_fails() {
 }
 
 #[test]
-fn a_delete_gives_the_slot_back() {
-    let place = Place::new(&spec());
-    place.run("--root /run/x delete --force c").unwrap();
-    place.run("delete c").unwrap();
-    assert_eq!(place.calls(), ["delete /run/x c", "delete /run/runc c"]);
-}
-
-#[test]
 fn a_restored_container_is_refused_below_privileged() {
     let place = Place::new(&spec());
     assert!(place.run("restore -no-subreaper --image-path /i --bundle b c").unwrap_err().contains("restored"));
@@ -381,6 +397,9 @@ fn rootless_engines_are_refused_or_judged_as_configured() {
         }
     }
 }
+
+#[path = "flow_registry_tests.rs"]
+mod registry;
 
 #[path = "flow_recorded_tests.rs"]
 mod recorded;

@@ -50,7 +50,9 @@ use nix::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    argv::{Call, Start},
     flow::{Environment, Kernel, Plan, Refusal},
+    hand,
     kernel::Pinned,
     log,
 };
@@ -119,6 +121,8 @@ pub fn prepare(
     invocation: &crate::argv::Invocation,
     held: &mut Vec<Held>,
 ) -> Result<Plan, Refusal> {
+    let given_file = given_file(environment, invocation)?;
+    let environment = &Environment { given_file: given_file.as_deref(), ..*environment };
     let (own, childs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
         .context("the wrapper cannot make a pair of sockets; nothing was executed")?;
     let note = sys::Note::new().context("the wrapper has no memory; nothing was executed")?;
@@ -137,6 +141,15 @@ pub fn prepare(
             std::process::exit(i32::from(end.is_err()));
         }
     }
+}
+
+/// What the engine gives as an open descriptor, which the child does not have.
+fn given_file(environment: &Environment<'_>, invocation: &crate::argv::Invocation) -> Result<Option<Vec<u8>>> {
+    let Call::Start(Start { config: Some(file), .. }) = &invocation.call else { return Ok(None) };
+    let file = environment.directory.join(file);
+    hand::read_own(&file)
+        .with_context(|| format!("{} cannot be read", file.display()))
+        .context("the container is not started")
 }
 
 /// The wrapper's half.
@@ -168,8 +181,9 @@ fn serve(
             Some((Message::Report { in_engines_log, message }, _)) => {
                 log::report(in_engines_log.then_some(invocation), &message);
             }
-            Some((Message::Ready { runtime, registered }, _)) => {
-                break Ok(Plan { runtime, args: invocation.passed.clone(), registered });
+            Some((Message::Ready { runtime, registered }, mut fds)) => {
+                let args = invocation.passed.clone();
+                break Ok(Plan { args, registered, handed: fds.pop(), ..Plan::of(runtime) });
             }
             Some((Message::Refused(lines), _)) => break Err(Refusal(lines)),
             Some((Message::Registered(_), _)) => {}
@@ -249,11 +263,12 @@ fn work(
     let kernel = Client { line: &line, looks: &looks };
     let facts = Watched { host: environment.facts, looks: &looks };
     let environment = Environment { kernel: &kernel, facts: &facts, ..*environment };
-    let message = match crate::flow::prepare(invocation, &environment) {
-        Ok(plan) => Message::Ready { runtime: plan.runtime, registered: plan.registered },
-        Err(refusal) => Message::Refused(refusal.0),
+    let (message, handed) = match crate::flow::prepare(invocation, &environment) {
+        Ok(plan) => (Message::Ready { runtime: plan.runtime, registered: plan.registered }, plan.handed),
+        Err(refusal) => (Message::Refused(refusal.0), None),
     };
-    line.send(&message, &[])
+    let fds: Vec<i32> = handed.iter().map(|file| file.as_raw_fd()).collect();
+    line.send(&message, &fds)
 }
 
 /// Keeps nothing of the engine's but standard input: who waits for the end of a pipe shall not wait for this process.
@@ -321,8 +336,8 @@ impl Kernel for Client<'_> {
         Pinned.entry(root, id)
     }
 
-    fn mark_deleting(&self, root: &Path, id: &str) -> Result<()> {
-        Pinned.mark_deleting(root, id)
+    fn mark_deleting(&self, root: &Path, id: &str, generation: Option<u32>) -> Result<()> {
+        Pinned.mark_deleting(root, id, generation)
     }
 }
 
@@ -408,4 +423,4 @@ pub fn keep(held: &[Held]) -> Result<()> {
 
 /// The number from which on the socket of [`keep`] gets its own: above what engines pass on purpose (`--preserve-fds`),
 /// within the smallest table of descriptors (64).
-const LEFT_OPEN_FROM: i32 = 48;
+pub(crate) const LEFT_OPEN_FROM: i32 = 48;

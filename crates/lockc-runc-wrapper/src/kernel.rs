@@ -36,8 +36,8 @@ impl Kernel for Pinned {
         Ok(Registry::open()?.entry(root, id)?.map(|(_, entry)| entry))
     }
 
-    fn mark_deleting(&self, root: &Path, id: &str) -> Result<()> {
-        Registry::open()?.mark_deleting(root, id)?;
+    fn mark_deleting(&self, root: &Path, id: &str, generation: Option<u32>) -> Result<()> {
+        Registry::open()?.mark_deleting(root, id, generation)?;
         Ok(())
     }
 }

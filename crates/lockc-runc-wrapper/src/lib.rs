@@ -2,10 +2,14 @@
 #![forbid(unsafe_code)]
 
 pub mod argv;
+pub mod containers;
+pub mod delete;
 mod flags;
 pub mod flow;
+pub mod hand;
 pub mod judge;
 pub mod kernel;
 pub mod log;
 mod options;
 pub mod runtime;
+pub mod unregistered;

@@ -7,7 +7,7 @@
 //! | `create`, `run`, `restore` | configuration, policy, admission, registration |
 //! | `exec` | admission of the process, joining |
 //! | `start` | joining, where the engine wants the container's notifications |
-//! | `delete` | the slot is given back; an error is logged, and the runtime deletes nevertheless |
+//! | `delete` | nothing; the runtime runs as a child, and the slot is given back afterwards (see [`delete`](lockc_runc_wrapper::delete)) |
 //! | everything else | nothing |
 #![forbid(unsafe_code)]
 
@@ -21,14 +21,21 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use lockc_core::user::{admission::Host, config::CONFIG_PATH, paths, userns::Standing};
+use lockc_core::user::{
+    admission::Host,
+    config::CONFIG_PATH,
+    paths,
+    sys::{child, startup},
+    userns::Standing,
+};
 
 use lockc_runc_wrapper::{
     argv::{self, Call, Invocation},
+    containers::Existing,
     flow::{self, Environment, Kernel as _, Plan, Refusal},
-    judge,
+    hand, judge,
     kernel::Pinned,
-    log, runtime,
+    log, runtime, unregistered,
 };
 
 const HELP: &str = "\
@@ -77,20 +84,23 @@ fn main() -> ExitCode {
 }
 
 fn run(invocation: &Invocation) -> Result<std::convert::Infallible, Refusal> {
-    let directory = env::current_dir().context("the working directory cannot be found; nothing was executed")?;
+    // Commands that look at no file work from a directory that is gone, too.
+    let directory = env::current_dir().unwrap_or_default();
     let environment = Environment {
         config: Path::new(CONFIG_PATH),
         namespaces: Path::new(paths::NAMESPACES),
         directory: &directory,
+        given_file: None,
         uid: nix::unistd::geteuid().as_raw(),
         standing: Standing::of_this_process(),
         notify: env::var_os("NOTIFY_SOCKET").is_some_and(|socket| !socket.is_empty()),
         kernel: &Pinned,
+        containers: &Existing,
         facts: &Host,
         find: &runtime::find,
     };
     let mut held = Vec::new();
-    let plan = match invocation.call {
+    let mut plan = match invocation.call {
         Call::Start(_) => judge::prepare(&environment, invocation, &mut held)?,
         _ => flow::prepare(invocation, &environment)?,
     };
@@ -100,16 +110,27 @@ fn run(invocation: &Invocation) -> Result<std::convert::Infallible, Refusal> {
         log::warn(&format!("{error:#}; what the container was granted is not kept in memory until it is mounted"));
     }
     drop(held);
-    let failed = match execute(&plan) {
+    let failed = match hand_on(invocation, &mut plan).and_then(|()| execute(&plan)) {
         Ok(never) => match never {},
         Err(error) => error,
     };
     if let Some((root, id)) = &plan.registered
-        && let Err(error) = Pinned.mark_deleting(root, id)
+        && let Err(error) = Pinned.mark_deleting(root, id, None)
     {
         log::warn(&format!("{error:#}; the slot of {id} stays taken until `lockc load`"));
     }
     Err(failed.into())
+}
+
+/// Changes in the arguments what the runtime is to look at instead.
+fn hand_on(invocation: &Invocation, plan: &mut Plan) -> Result<()> {
+    if let (Some(file), Some(at)) = (&plan.handed, invocation.file_at) {
+        at.put(&mut plan.args, &hand::leave(file).context("a file cannot be handed on; nothing was executed")?);
+    }
+    if plan.empty_root {
+        unregistered::use_empty_root(invocation, &mut plan.args)?;
+    }
+    Ok(())
 }
 
 fn execute(plan: &Plan) -> Result<std::convert::Infallible> {
@@ -119,6 +140,16 @@ fn execute(plan: &Plan) -> Result<std::convert::Infallible> {
     for arg in &plan.args {
         args.push(text(arg.as_bytes())?);
     }
-    nix::unistd::execv(&runtime, &args)
-        .with_context(|| format!("{} cannot be executed; check `runtimes` in {CONFIG_PATH}", plan.runtime.display()))
+    let told = || format!("{} cannot be executed; check `runtimes` in {CONFIG_PATH}", plan.runtime.display());
+    if let Some(deletion) = &plan.deletion {
+        let ended = child::run(&runtime, &args).with_context(told)?;
+        if let Err(error) = deletion.follow(ended.ok(), &Existing, &Pinned) {
+            log::warn(&format!("{error:#}; {} was deleted nevertheless", deletion.id));
+        }
+        ended.repeat();
+    }
+    let failed =
+        startup::restore().map_err(Into::into).and_then(|()| nix::unistd::execv(&runtime, &args).with_context(told));
+    startup::ignore_sigpipe();
+    failed
 }

@@ -8,6 +8,7 @@ use std::{
 use crate::{
     argv::{Unclear, unclear},
     flags::{Arity, Flag},
+    hand::At,
 };
 
 /// Where options end.
@@ -22,7 +23,7 @@ pub enum Order {
 /// Options and words after a subcommand.
 #[derive(Default)]
 pub struct Options {
-    given: Vec<(&'static str, Option<OsString>)>,
+    given: Vec<(&'static str, Option<OsString>, At)>,
     /// Everything else.
     pub words: Vec<OsString>,
     /// The runtime only prints something.
@@ -33,17 +34,17 @@ impl Options {
     /// Sorts arguments into options and words.
     pub fn read(args: &[OsString], tables: &[&[Flag]], order: Order) -> Result<Self, Unclear> {
         let mut options = Self::default();
-        let mut args = args.iter();
-        while let Some(arg) = args.next() {
+        let mut args = args.iter().enumerate();
+        while let Some((index, arg)) = args.next() {
             match token(arg, tables) {
                 Token::End => {
-                    options.words.extend(args.cloned());
+                    options.words.extend(args.map(|(_, arg)| arg.clone()));
                     break;
                 }
                 Token::Word => {
                     options.words.push(arg.clone());
                     if order == Order::FlagsFirst {
-                        options.words.extend(args.cloned());
+                        options.words.extend(args.map(|(_, arg)| arg.clone()));
                         break;
                     }
                 }
@@ -56,15 +57,20 @@ impl Options {
                             return Err(unclear(arg, &[]));
                         }
                         options.informs |= informs;
-                        let value = match (flag.arity, inline) {
-                            (Arity::Value, None) => Some(
-                                args.next()
-                                    .cloned()
-                                    .ok_or_else(|| Unclear(format!("{arg:?} needs a value; check the arguments")))?,
-                            ),
-                            (_, inline) => inline,
+                        let (value, at) = match (flag.arity, inline) {
+                            (Arity::Value, None) => {
+                                let next = args.next().map(|(index, value)| (value.clone(), At { index, start: 0 }));
+                                let (value, at) =
+                                    next.ok_or_else(|| Unclear(format!("{arg:?} needs a value; check the arguments")))?;
+                                (Some(value), at)
+                            }
+                            // It ends the argument.
+                            (_, inline) => {
+                                let start = arg.len() - inline.as_ref().map_or(0, |value| value.len());
+                                (inline, At { index, start })
+                            }
                         };
-                        options.given.push((flag.long, value));
+                        options.given.push((flag.long, value, at));
                     }
                 }
             }
@@ -74,12 +80,17 @@ impl Options {
 
     /// Whether an option is given.
     pub fn has(&self, long: &'static str) -> bool {
-        self.given.iter().any(|(name, _)| *name == long)
+        self.given.iter().any(|(name, ..)| *name == long)
     }
 
     /// All values of an option.
     pub fn all<'a>(&'a self, long: &'static str) -> impl DoubleEndedIterator<Item = &'a OsString> {
-        self.given.iter().filter(move |(name, _)| *name == long).filter_map(|(_, value)| value.as_ref())
+        self.given.iter().filter(move |(name, ..)| *name == long).filter_map(|(_, value, _)| value.as_ref())
+    }
+
+    /// Where the value of an option stands that [`last`](Self::last) returns.
+    pub fn last_at(&self, long: &'static str) -> Option<At> {
+        self.given.iter().rev().find(|(name, value, _)| *name == long && value.is_some()).map(|(_, _, at)| *at)
     }
 
     /// The value of an option: all of the runtimes take the last one.

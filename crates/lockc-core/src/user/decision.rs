@@ -54,20 +54,7 @@ pub fn decide(
 ) -> Result<Decision> {
     let engines = Engines::detect(case.bundle, &config.engine_dirs);
     let described = Described::of(case.id, case.bundle, case.spec, &engines)?;
-    let asked = Asked {
-        argument: case.argument,
-        annotation: case.spec.annotations.get(ANNOTATION).map(String::as_str),
-        label: described.label.as_deref(),
-        engine: described.engine,
-        namespace: described.namespace.as_deref(),
-        // CRI-O writes a pod's own annotations and labels after its own, so that they may replace them; Podman copies any.
-        pod_is_claimed: described.is_claimed(),
-        sandbox: described.sandbox.as_deref().map(sandbox).transpose()?.flatten(),
-    };
-    let policy = match &case.registered {
-        Some(policy) => policy.clone(),
-        None => choose(config, &described, asked)?,
-    };
+    let policy = policy_for(case, &described, config, sandbox)?;
     let request = Request {
         id: case.id,
         bundle: case.bundle,
@@ -78,6 +65,42 @@ pub fn decide(
     };
     let judged = admission::admit(&request, &policy, config, &engines, facts);
     Ok(Decision { described, policy, judged })
+}
+
+/// Chooses the policy alone, as [`decide`] does.
+///
+/// # Errors
+///
+/// As for [`decide`].
+pub fn policy_of(
+    case: &Case<'_>,
+    config: &Config,
+    sandbox: impl FnOnce(&str) -> Result<Option<Policy>>,
+) -> Result<Policy> {
+    let engines = Engines::detect(case.bundle, &config.engine_dirs);
+    policy_for(case, &Described::of(case.id, case.bundle, case.spec, &engines)?, config, sandbox)
+}
+
+fn policy_for(
+    case: &Case<'_>,
+    described: &Described,
+    config: &Config,
+    sandbox: impl FnOnce(&str) -> Result<Option<Policy>>,
+) -> Result<Policy> {
+    let asked = Asked {
+        argument: case.argument,
+        annotation: case.spec.annotations.get(ANNOTATION).map(String::as_str),
+        label: described.label.as_deref(),
+        engine: described.engine,
+        namespace: described.namespace.as_deref(),
+        // CRI-O writes a pod's own annotations and labels after its own, so that they may replace them; Podman copies any.
+        pod_is_claimed: described.is_claimed(),
+        sandbox: described.sandbox.as_deref().map(sandbox).transpose()?.flatten(),
+    };
+    match &case.registered {
+        Some(policy) => Ok(policy.clone()),
+        None => choose(config, described, asked),
+    }
 }
 
 /// Where it is not clear which of two engines starts it, the stricter of what holds for either.

@@ -17,6 +17,9 @@ pub const PROGS: &str = "/sys/fs/bpf/lockc/progs";
 /// Runtime directory: the lock that serialises registration, loading and unloading.
 pub const RUN: &str = "/run/lockc";
 
+/// A directory that stays empty: the state root of a runtime that is to find no container.
+pub const EMPTY: &str = "/run/lockc/empty";
+
 /// Configuration.
 pub const CONFIG: &str = "/etc/lockc/lockc.toml";
 

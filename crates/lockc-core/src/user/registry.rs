@@ -147,12 +147,16 @@ impl Registry {
     }
 
     /// Notes that the engine deletes the container. Its tasks, if any survive, stay confined; the slot is taken again when
-    /// the last one is gone. `Ok(false)`: it is not registered.
-    pub fn mark_deleting(&mut self, root: &Path, id: &str) -> Result<bool, RegistryError> {
+    /// the last one is gone. `Ok(false)`: it is not registered, or under another generation than
+    /// `generation`: somebody else has created a container of that id meanwhile.
+    pub fn mark_deleting(&mut self, root: &Path, id: &str, generation: Option<u32>) -> Result<bool, RegistryError> {
         let _lock = lock()?;
         let Some((key, mut entry)) = self.entry(root, id)? else {
             return Ok(false);
         };
+        if generation.is_some_and(|generation| generation != key.generation) {
+            return Ok(false);
+        }
         entry.flags |= ENTRY_DELETING;
         self.set_container(key.slot, &entry)?;
         Ok(true)

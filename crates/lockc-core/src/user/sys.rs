@@ -2,7 +2,11 @@
 //!
 //! - plain-old-data marks for the types of [`abi`](crate::abi), which aya wants for map keys and values;
 //! - task storage from user space: `bpf(2)` with a pidfd as the key (kernel/bpf/bpf_task_storage.c);
-//! - fork(2), and memory that parent and child share.
+//! - fork(2), and memory that parent and child share;
+//! - what Rust's runtime changed before `main` ([`startup`]), and a program that runs as a child ([`child`]).
+
+pub mod child;
+pub mod startup;
 
 use std::{
     fs, io,
@@ -155,10 +159,11 @@ pub fn received(fd: i32) -> OwnedFd {
 }
 
 /// Leaves a copy of a descriptor open, with a number of at least `from`, for the program that this process executes.
-pub fn leave_open(fd: &OwnedFd, from: i32) -> io::Result<()> {
+/// Returns the number.
+pub fn leave_open(fd: &OwnedFd, from: i32) -> io::Result<i32> {
     // SAFETY: no pointers.
     let copy = unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_DUPFD, from) };
-    if copy < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    if copy < 0 { Err(io::Error::last_os_error()) } else { Ok(copy) }
 }
 
 /// A page that parent and child share: the child notes what it is about to do, the parent reads it when the child does not

@@ -44,7 +44,7 @@ pub fn run(count: usize, exec: &[String]) -> Result<()> {
         if !output.status.success() {
             bail!("{id} at {at}: {}: {}", output.status, String::from_utf8_lossy(&output.stderr));
         }
-        if !joined && !Registry::open()?.mark_deleting(Path::new(STATE), &id)? {
+        if !joined && !Registry::open()?.mark_deleting(Path::new(STATE), &id, None)? {
             bail!("{id} was not registered");
         }
     }

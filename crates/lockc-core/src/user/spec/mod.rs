@@ -15,7 +15,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 use serde::Deserialize;
 
 pub use linux::{Device, DeviceRule, IdMapping, Linux, Namespace, Personality, Resources, Seccomp, Syscalls};
-pub use read::{SIZE_LIMIT, SpecError};
+pub use read::{SIZE_LIMIT, SpecError, contents};
 use read::{once_each, or_default};
 
 /// The container's configuration.

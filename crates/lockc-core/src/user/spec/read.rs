@@ -120,9 +120,19 @@ impl Process {
     pub fn read(path: &Path) -> Result<Self, SpecError> {
         parse(&contents(path)?, path)
     }
+
+    /// Parses a process file; `path` is for the messages.
+    pub fn parse(text: &[u8], path: &Path) -> Result<Self, SpecError> {
+        parse(text, path)
+    }
 }
 
-pub(super) fn contents(path: &Path) -> Result<Vec<u8>, SpecError> {
+/// Reads a file, or a pipe to its end.
+///
+/// # Errors
+///
+/// Where it cannot be read, or is larger than [`SIZE_LIMIT`].
+pub fn contents(path: &Path) -> Result<Vec<u8>, SpecError> {
     let read_error = |source| SpecError::Read { path: path.into(), source };
     let file = File::open(path).map_err(read_error)?;
     let mut text = Vec::new();
