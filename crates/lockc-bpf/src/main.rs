@@ -11,6 +11,7 @@ use lockc_bpf::{
     loader::{self, Outcome},
     manifest, manual, out, println, programs, status,
 };
+use lockc_core::user::error::told;
 
 const EXIT_CODES: &str = "Exit codes:\n  0  done; the answer is yes\n  1  an error, said on standard error\n  \
                           2  the command line is wrong\n  3  status: not enforcing; doctor: a check failed; unload --if-idle: not idle";
@@ -147,7 +148,7 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) if out::is_closed(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("lockc: {error:#}");
+            eprintln!("lockc: {}", told(&error));
             ExitCode::FAILURE
         }
     }

@@ -20,7 +20,7 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use lockc_core::user::userns::Standing;
+use lockc_core::user::{error::told, userns::Standing};
 
 use crate::{
     containers::Containers,
@@ -61,7 +61,7 @@ pub fn expect(
             root,
         }),
         Err(error) => {
-            log::warn(&format!("{error:#}; {id} is deleted nevertheless"));
+            log::warn(&format!("{}; {id} is deleted nevertheless", told(&error)));
             None
         }
     }

@@ -16,6 +16,7 @@ use lockc_core::{
         admission::{self, Facts, Violation},
         config::{CONFIG_PATH, Config, ConfigError, Engine, Fail, Rootless},
         decision::{self, Case},
+        error::told as with_causes,
         paths,
         policy::Policy,
         sandbox,
@@ -100,7 +101,7 @@ pub struct Refusal(pub Vec<String>);
 
 impl From<anyhow::Error> for Refusal {
     fn from(error: anyhow::Error) -> Self {
-        Self(vec![format!("{error:#}")])
+        Self(vec![with_causes(&error)])
     }
 }
 
@@ -116,7 +117,10 @@ pub fn prepare(invocation: &Invocation, environment: &Environment<'_>) -> Result
             if let Some(id) = id.as_ref().filter(|_| environment.notify && environment.standing == Standing::Root) {
                 let root = runtime::state_root(invocation.root.as_deref(), &plan.runtime, environment.uid);
                 if let Err(error) = environment.kernel.join(&root, id) {
-                    log::warn(&format!("{error:#}; {id} is started nevertheless, and cannot notify its engine"));
+                    log::warn(&format!(
+                        "{}; {id} is started nevertheless, and cannot notify its engine",
+                        with_causes(&error)
+                    ));
                 }
             }
             plan
@@ -322,7 +326,10 @@ fn fail(config: &Config, error: anyhow::Error, consequence: &'static str) -> Res
     match config.fail {
         Fail::Closed => Err(error.context(consequence)),
         Fail::Open => {
-            log::warn(&format!("{error:#}; it runs UNCONFINED, because {CONFIG_PATH} says fail = \"open\""));
+            log::warn(&format!(
+                "{}; it runs UNCONFINED, because {CONFIG_PATH} says fail = \"open\"",
+                with_causes(&error)
+            ));
             Ok(())
         }
     }

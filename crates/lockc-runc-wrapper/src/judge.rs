@@ -31,6 +31,7 @@ use lockc_core::{
     user::{
         NewContainer,
         admission::{Facts, Kind, Namespace, facts::MountedAt},
+        error::told,
         hold::Held,
         sys,
     },
@@ -175,7 +176,7 @@ fn serve(
                     serde_json::from_slice(&text).context("an unreadable message of the wrapper's own")?;
                 let outcome = Pinned.register_held(&new, held);
                 registered = outcome.is_ok();
-                line.send(&Message::Registered(outcome.err().map(|error| format!("{error:#}"))), &[])?;
+                line.send(&Message::Registered(outcome.err().map(|error| told(&error))), &[])?;
             }
             Some((Message::Warn(message), _)) => log::warn(&message),
             Some((Message::Report { in_engines_log, message }, _)) => {

@@ -24,6 +24,7 @@ use anyhow::{Context as _, Result};
 use lockc_core::user::{
     admission::Host,
     config::CONFIG_PATH,
+    error::told,
     paths,
     sys::{child, startup},
     userns::Standing,
@@ -107,7 +108,10 @@ fn run(invocation: &Invocation) -> Result<std::convert::Infallible, Refusal> {
     if !held.is_empty()
         && let Err(error) = judge::keep(&held)
     {
-        log::warn(&format!("{error:#}; what the container was granted is not kept in memory until it is mounted"));
+        log::warn(&format!(
+            "{}; what the container was granted is not kept in memory until it is mounted",
+            told(&error)
+        ));
     }
     drop(held);
     let failed = match hand_on(invocation, &mut plan).and_then(|()| execute(&plan)) {
@@ -117,7 +121,7 @@ fn run(invocation: &Invocation) -> Result<std::convert::Infallible, Refusal> {
     if let Some((root, id)) = &plan.registered
         && let Err(error) = Pinned.mark_deleting(root, id, None)
     {
-        log::warn(&format!("{error:#}; the slot of {id} stays taken until `lockc load`"));
+        log::warn(&format!("{}; the slot of {id} stays taken until `lockc load`", told(&error)));
     }
     Err(failed.into())
 }
@@ -140,16 +144,16 @@ fn execute(plan: &Plan) -> Result<std::convert::Infallible> {
     for arg in &plan.args {
         args.push(text(arg.as_bytes())?);
     }
-    let told = || format!("{} cannot be executed; check `runtimes` in {CONFIG_PATH}", plan.runtime.display());
+    let cannot = || format!("{} cannot be executed; check `runtimes` in {CONFIG_PATH}", plan.runtime.display());
     if let Some(deletion) = &plan.deletion {
-        let ended = child::run(&runtime, &args).with_context(told)?;
+        let ended = child::run(&runtime, &args).with_context(cannot)?;
         if let Err(error) = deletion.follow(ended.ok(), &Existing, &Pinned) {
-            log::warn(&format!("{error:#}; {} was deleted nevertheless", deletion.id));
+            log::warn(&format!("{}; {} was deleted nevertheless", told(&error), deletion.id));
         }
         ended.repeat();
     }
     let failed =
-        startup::restore().map_err(Into::into).and_then(|()| nix::unistd::execv(&runtime, &args).with_context(told));
+        startup::restore().map_err(Into::into).and_then(|()| nix::unistd::execv(&runtime, &args).with_context(cannot));
     startup::ignore_sigpipe();
     failed
 }

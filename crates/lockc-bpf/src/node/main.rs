@@ -9,7 +9,7 @@ use std::{io, path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use lockc_core::user::paths;
+use lockc_core::user::{error::told, paths};
 
 /// Installs lockc on a Kubernetes node, and keeps the node's copy of what the cluster says of its namespaces.
 #[derive(Debug, Parser)]
@@ -55,7 +55,7 @@ fn main() -> ExitCode {
     match run(Cli::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("lockc-node: {error:#}");
+            eprintln!("lockc-node: {}", told(&error));
             ExitCode::FAILURE
         }
     }

@@ -7,6 +7,21 @@ use thiserror::Error;
 
 use super::paths;
 
+/// An error with its causes, each of them once: many messages name their cause themselves, in the middle
+/// of the sentence, and the chain names it again.
+pub fn told(error: &anyhow::Error) -> String {
+    error.chain().fold(String::new(), |told, cause| {
+        let cause = cause.to_string();
+        if told.is_empty() {
+            cause
+        } else if told.contains(&cause) {
+            told
+        } else {
+            format!("{told}: {cause}")
+        }
+    })
+}
+
 /// Why the registry could not do what it was asked for. Every one of them means: the container does not start.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -115,4 +130,22 @@ pub enum RegistryError {
         /// Why it failed.
         source: io::Error,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context as _;
+
+    use super::*;
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let gone = || io::Error::from_raw_os_error(2);
+        let error = RegistryError::Identity { path: "/a".into(), source: gone() };
+        let text = told(&Err::<(), _>(error).context("the container is not started").unwrap_err());
+        assert_eq!(text.matches("No such file").count(), 1, "{text}");
+        assert!(text.starts_with("the container is not started: /a, which"), "{text}");
+        let text = told(&Err::<(), _>(gone()).context("reading x").unwrap_err());
+        assert!(text.starts_with("reading x: No such file"), "{text}");
+    }
 }
