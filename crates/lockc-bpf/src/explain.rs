@@ -17,6 +17,7 @@ use lockc_core::{
         decision::{self, Case, Decision},
         paths,
         policy::{Control, Policy, Strength},
+        refused::Refused,
         registry::Registered,
         sandbox,
         spec::{Spec, strict},
@@ -230,6 +231,10 @@ pub fn explain(target: &Target, level: Option<&str>) -> Result<Explanation> {
         notes.push(format!(
             "its config.json is not of the OCI runtime specification's form, and was read as runtimes do: {problem}"
         ));
+    }
+    if !runs && let Some(refused) = Refused::find(Path::new(paths::REFUSED), id) {
+        let controls: Vec<&str> = refused.reasons.iter().map(|reason| reason.control.as_str()).collect();
+        notes.push(format!("it was refused at {} by {}: {}", refused.time, refused.policy, controls.join(", ")));
     }
     let mut explanation = Explanation { registered: runs, ..explanation(id, &spec, &decision, notes) };
     explanation.sandbox = sandbox_of(find(&containers, id), &config);

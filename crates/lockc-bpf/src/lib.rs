@@ -18,4 +18,5 @@ pub mod manifest;
 pub mod manual;
 mod pod;
 pub mod programs;
+pub mod refused;
 pub mod status;

@@ -9,7 +9,7 @@ use lockc_bpf::{
     guard::{self, Guard},
     install,
     loader::{self, Outcome},
-    manifest, manual, out, println, programs, status,
+    manifest, manual, out, println, programs, refused, status,
 };
 use lockc_core::user::error::told;
 
@@ -77,7 +77,7 @@ enum Command {
                             Exit codes:\n  0  it would start\n  1  an error\n  3  it would be refused"
     )]
     Explain {
-        /// A bundle, a config.json, docker:NAME, podman:NAME, or the id of a container that runs
+        /// A bundle, a config.json, docker:NAME, podman:NAME, or the id of a container that runs or was refused lately
         #[arg(required_unless_present = "manifest")]
         target: Option<String>,
         /// A Kubernetes manifest instead; `-` is standard input
@@ -170,7 +170,7 @@ fn run(command: Command) -> Result<ExitCode> {
         }
         Command::Unload { if_idle } => {
             let containers = status::gather().map(|status| status.containers);
-            let running = |containers: &[status::Container]| containers.iter().filter(|one| one.tasks > 0).count();
+            let running = |containers: &[status::Container]| containers.iter().filter(|one| one.is_alive()).count();
             if if_idle && loader::attached_version().is_some() {
                 // Not knowing is no reason to take anybody's confinement away.
                 let running = running(&containers?);
@@ -182,11 +182,11 @@ fn run(command: Command) -> Result<ExitCode> {
                 println!("lockc: unloaded");
                 return Ok(ExitCode::SUCCESS);
             }
-            let registered = containers.map_or(0, |containers| containers.len());
+            let running = containers.map_or(0, |containers| running(&containers));
             if loader::unload()? {
                 println!("lockc: unloaded; the lockc runtime starts no container until `lockc load`");
-                if registered > 0 {
-                    println!("lockc: {registered} registered containers are no longer confined");
+                if running > 0 {
+                    println!("lockc: {running} containers that run are no longer confined");
                 }
             } else {
                 println!("lockc: nothing was loaded");
@@ -228,7 +228,18 @@ fn run(command: Command) -> Result<ExitCode> {
         }
         Command::Explain { target, level, json, .. } => {
             let target = target.unwrap_or_default();
-            let explanation = explain::explain(&explain::Target::find(&target)?, level.as_deref())?;
+            let found = explain::Target::find(&target);
+            if found.is_err()
+                && let Some(answer) = refused::find(&target)
+            {
+                if json {
+                    println!("{}", serde_json::to_string_pretty(&answer)?);
+                } else {
+                    answer.print();
+                }
+                return Ok(ExitCode::from(3));
+            }
+            let explanation = explain::explain(&found?, level.as_deref())?;
             if json {
                 println!("{}", serde_json::to_string_pretty(&explanation)?);
             } else {

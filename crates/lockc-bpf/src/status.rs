@@ -62,6 +62,14 @@ pub struct Container {
     pub deleting: bool,
 }
 
+impl Container {
+    /// Whether it has a process. Foreground `run` ends without a `delete`: the entry is then left until its place is
+    /// needed.
+    pub fn is_alive(&self) -> bool {
+        self.tasks > 0
+    }
+}
+
 /// Gathers the status.
 ///
 /// # Errors
@@ -149,8 +157,9 @@ impl Status {
         for (hook, what) in &self.not_enforced {
             println!("not enforced, because this kernel has no hook {hook}: {what}");
         }
-        println!("containers: {}", self.containers.len());
-        for container in &self.containers {
+        let (alive, without): (Vec<_>, Vec<_>) = self.containers.iter().partition(|container| container.is_alive());
+        println!("containers: {}", alive.len());
+        for container in alive {
             let id: String = container.id.chars().take(12).collect();
             println!(
                 "  {id:<12}  {:<12} {:<8} tasks {:<4} denials {:<5} {}{}{}",
@@ -165,6 +174,12 @@ impl Status {
                     ""
                 },
                 if container.deleting { "  (deleted; its last tasks stay confined)" } else { "" }
+            );
+        }
+        if !without.is_empty() {
+            println!(
+                "without a process: {} (they ended, or have not started; their places are taken again within 10 minutes)",
+                without.len()
             );
         }
         for (hook, count) in &self.errors {

@@ -13,12 +13,13 @@ use lockc_core::{
     rules::{Rule, RuleMask},
     user::{
         NewContainer,
-        admission::{self, Facts, Violation},
+        admission::{self, Facts, Summary, Violation},
         config::{CONFIG_PATH, Config, ConfigError, Engine, Fail, Rootless},
         decision::{self, Case},
         error::told as with_causes,
         paths,
         policy::Policy,
+        refused::Refused,
         sandbox,
         spec::{Process, Spec, contents},
         userns::Standing,
@@ -67,6 +68,8 @@ pub struct Environment<'a> {
     pub containers: &'a dyn Containers,
     /// The host.
     pub facts: &'a dyn Facts,
+    /// Where refusals are kept for `lockc explain`; nowhere in tests.
+    pub refused: Option<&'a Path>,
     /// Finds the real runtime.
     pub find: &'a dyn Fn(&[PathBuf]) -> Result<PathBuf>,
 }
@@ -200,7 +203,17 @@ fn begin(invocation: &Invocation, start: &Start, environment: &Environment<'_>) 
     let look_up = |id: &str| pod_sandbox(&config, &root, id, environment);
     let decision =
         decision::decide(&case, &config, environment.facts, look_up).context("the container is not started")?;
-    let (policy, given) = (decision.policy, decision.judged.map_err(refusal)?);
+    let (policy, engine) = (decision.policy, decision.described.engine);
+    let given = decision.judged.map_err(|violations| {
+        let engine = engine.map(Engine::name);
+        if let Some(place) = environment.refused.filter(|_| environment.standing == Standing::Root) {
+            let refused = Refused::new(&start.id, log::now(), engine, &bundle, &policy, &violations);
+            if let Err(error) = refused.keep(place) {
+                log::warn(&format!("{}: {error}; `lockc explain` will not know why", place.display()));
+            }
+        }
+        Refusal(vec![in_short(&violations, &start.id, engine)])
+    })?;
     if given.rootfs == Path::new("") {
         let path = bundle.join(spec.root.map(|root| root.path).unwrap_or_default());
         Err(anyhow!("the root file system {} cannot be found", path.display()).context("the container is not started"))?;
@@ -383,6 +396,24 @@ fn told(violations: &[Violation], what: &str) -> String {
         many => many.iter().zip(1..).map(|(violation, number)| format!("({number}) {}", violation.reason())).collect(),
     };
     format!("{what} by {policy}: {}", each.join("; "))
+}
+
+/// The first reason, and how to learn of the others.
+fn in_short(violations: &[Violation], id: &str, engine: Option<&str>) -> String {
+    let policy = violations.first().map(|violation| violation.policy.as_str()).unwrap_or_default();
+    let Summary { first, further } = admission::summary(violations);
+    let mut text = format!("refused by {policy}: {first}");
+    if !further.is_empty() {
+        let mut names: Vec<&str> = further.iter().map(|control| control.name()).collect();
+        names.dedup();
+        let reasons =
+            if further.len() == 1 { "1 further reason".into() } else { format!("{} further reasons", further.len()) };
+        let whose = engine.filter(|engine| ["docker", "podman"].contains(engine)).map(|engine| format!("{engine}:"));
+        let id: String = id.chars().take(12).collect();
+        let target = whose.unwrap_or_default() + &id;
+        text.push_str(&format!("; {reasons} ({}): see `lockc explain {target}`", names.join(", ")));
+    }
+    text
 }
 
 fn refusal(violations: Vec<Violation>) -> Refusal {

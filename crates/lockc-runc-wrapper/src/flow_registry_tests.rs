@@ -2,6 +2,8 @@
 
 use std::{fs::File, io::Read as _};
 
+use lockc_core::user::policy::Control;
+
 use super::*;
 
 fn text(file: &OwnedFd) -> String {
@@ -161,4 +163,32 @@ fn from_a_directory_that_is_gone_what_needs_no_file_works() {
 
 fn from_nowhere(text: &str) -> Result<Plan, String> {
     running(Level::Baseline).run_from(Path::new(""), text)
+}
+
+#[test]
+fn a_refusal_is_kept_with_every_reason() {
+    let mut bad = spec();
+    bad["linux"]["namespaces"] = json!([{ "type": "mount" }]);
+    bad["process"]["capabilities"]["bounding"] = json!(["CAP_SYS_ADMIN"]);
+    let mut place = Place::new(&bad);
+    let kept = place.dir.path().join("refused");
+    place.refused = Some(kept.clone());
+    assert!(place.run("create -b b c").unwrap_err().contains("further reasons"));
+    let refused = Refused::find(&kept, "c").unwrap();
+    let controls: Vec<_> = refused.reasons.iter().map(|reason| reason.control.as_str()).collect();
+    assert!(controls.contains(&"host-namespaces") && controls.contains(&"capabilities"), "{refused:?}");
+    assert_eq!(refused.bundle, place.dir.path().join("b"));
+    place.standing = Standing::User(1000);
+    assert!(place.run("create -b b d").is_err() && Refused::find(&kept, "d").is_none());
+}
+
+#[test]
+fn the_way_to_the_other_reasons_is_the_engines() {
+    let violation = |control| Violation { control, what: "x".into(), policy: "p".into(), remedy: "r".into() };
+    let violations = [Control::HostMounts, Control::Devices, Control::Devices].map(violation);
+    let id = "0123456789abcdef";
+    let told = in_short(&violations, id, Some("docker"));
+    assert!(told.ends_with("; 2 further reasons (devices): see `lockc explain docker:0123456789ab`"), "{told}");
+    assert!(in_short(&violations, id, Some("containerd")).ends_with("`lockc explain 0123456789ab`"));
+    assert_eq!(in_short(&violations[..1], id, None), "refused by p: host-mounts: x [r]");
 }

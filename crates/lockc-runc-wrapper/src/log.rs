@@ -66,8 +66,7 @@ pub fn report(engines_log: Option<&Invocation>, message: &str) {
 
 fn append(invocation: &Invocation, level: &str, message: &str) {
     let Some(path) = file(invocation.log.as_deref()) else { return };
-    let time = rfc3339(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()));
-    let entry = entry(invocation.log_format.as_deref(), level, message, &time);
+    let entry = entry(invocation.log_format.as_deref(), level, message, &now());
     let written =
         OpenOptions::new().append(true).create(true).open(&path).and_then(|mut log| log.write_all(entry.as_bytes()));
     if let Err(error) = written {
@@ -110,6 +109,11 @@ pub fn entry(format: Option<&OsStr>, level: &str, message: &str, time: &str) -> 
         let quoted = serde_json::Value::from(message);
         format!("time=\"{time}\" level={level} msg={quoted}\n")
     }
+}
+
+/// The time as RFC 3339 in UTC.
+pub fn now() -> String {
+    rfc3339(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()))
 }
 
 /// Seconds since 1970 as RFC 3339 in UTC.

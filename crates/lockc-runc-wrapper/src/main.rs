@@ -97,6 +97,7 @@ fn run(invocation: &Invocation) -> Result<std::convert::Infallible, Refusal> {
         notify: env::var_os("NOTIFY_SOCKET").is_some_and(|socket| !socket.is_empty()),
         kernel: &Pinned,
         containers: &Existing,
+        refused: Some(Path::new(paths::REFUSED)),
         facts: &Host,
         find: &runtime::find,
     };

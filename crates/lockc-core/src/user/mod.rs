@@ -14,6 +14,7 @@ pub mod paths;
 pub mod policy;
 mod read_sets;
 pub mod reads;
+pub mod refused;
 mod register;
 pub mod registry;
 pub mod sandbox;

@@ -20,6 +20,9 @@ pub const RUN: &str = "/run/lockc";
 /// A directory that stays empty: the state root of a runtime that is to find no container.
 pub const EMPTY: &str = "/run/lockc/empty";
 
+/// Containers that were refused lately, for `lockc explain`.
+pub const REFUSED: &str = "/run/lockc/refused";
+
 /// Configuration.
 pub const CONFIG: &str = "/etc/lockc/lockc.toml";
 

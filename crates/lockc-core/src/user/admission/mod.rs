@@ -25,6 +25,7 @@ mod own;
 pub mod process;
 mod profiles;
 mod runtime;
+mod summary;
 #[cfg(test)]
 mod tests;
 pub mod trees;
@@ -43,6 +44,7 @@ use super::{
 };
 pub use engines::Engines;
 pub use facts::{Facts, Host, Kind, Namespace};
+pub use summary::{Summary, summary};
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug)]
@@ -156,7 +158,12 @@ impl<'a> Findings<'a> {
     /// Notes a violation unless the policy is without that control.
     fn add(&mut self, control: Control, what: String, remedy: impl Into<String>) {
         if self.applies(control) {
-            let remedy = match (remedy.into(), control.optional()) {
+            let mut remedy = remedy.into();
+            if remedy.contains("allowed_mounts") && what.contains("gives the host's root directory") {
+                // Who allows that allows everything.
+                remedy = "mount the directories that it needs".into();
+            }
+            let remedy = match (remedy, control.optional()) {
                 (remedy, true) => format!("{remedy}, or use a policy that admits {}", control.name()),
                 (remedy, false) if self.policy.mode == Mode::Audit => format!(
                     "{remedy}, or use the level privileged; the mode audit does not let it pass: without this control \

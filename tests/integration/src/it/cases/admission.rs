@@ -47,7 +47,7 @@ pub const ROWS: &[Row] = &[
         "admission/wasm-handler",
         refused(|b| b.annotation("run.oci.handler", "none-such").annotation("x", "y"), "handler"),
     ),
-    row("admission/restricted-root", Test::Refused { give: super::same, policy: "restricted", reason: "uid" }),
+    row("admission/restricted-root", Test::Refused { give: super::same, policy: "restricted", reason: "run-as-root" }),
     row(
         "admission/restricted-volume",
         Test::Refused {

@@ -65,7 +65,7 @@ pub const ROWS: &[Row] = &[
         ];
         chosen(lab, WRAPPER, "", &options, "baseline", "the default")
     }),
-    case("ctr/privileged", |lab, _| refused(lab, "", &["--privileged"], &["capabilities: ", "proc-mount: "])),
+    case("ctr/privileged", |lab, _| refused(lab, "", &["--privileged"], &["--privileged gives"])),
     case("ctr/host-network", |lab, _| refused(lab, "", &["--net-host"], &["host-namespaces: "])),
     case("ctr/exec", exec),
 ];

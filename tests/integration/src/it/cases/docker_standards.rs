@@ -46,7 +46,7 @@ pub const ROWS: &[Row] = &[
         refused(&["--network", "host"], "host-namespaces: the container uses the host's network"),
     ),
     row("docker/standard-host-uts", refused(&["--uts", "host"], "host-namespaces: the container uses the host's uts")),
-    row("docker/standard-privileged", refused(&["--privileged"], "devices: ")),
+    row("docker/standard-privileged", refused(&["--privileged"], "--privileged gives")),
     row("docker/standard-capability", refused(&["--cap-add", "NET_ADMIN"], "capabilities: NET_ADMIN")),
     row("docker/standard-default-capability", restricted(&["--cap-add", "CHOWN"], "capabilities: CHOWN")),
     row("docker/standard-bind-service", admitted(&["--cap-add", "NET_BIND_SERVICE"])),

@@ -48,6 +48,7 @@ mod storage;
 mod surface;
 mod tasks;
 mod tiers;
+mod transparent;
 
 use std::fmt;
 
@@ -220,6 +221,7 @@ pub fn all() -> Vec<Case> {
         own::ROWS,
         admission::ROWS,
         lifecycle::ROWS,
+        transparent::ROWS,
         growth::ROWS,
         launch::ROWS,
         audit::ROWS,

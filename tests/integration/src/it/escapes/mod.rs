@@ -140,7 +140,7 @@ fn earlier(level: &str, rule: &str) -> Option<&'static str> {
     }
 }
 
-/// The controls that a refusal names: `lockc: refused by level L (from …): CONTROL: WHAT; …`.
+/// The controls that a refusal names: `lockc: refused by level L (from …): CONTROL: WHAT […]; …`.
 fn refused_by(stderr: &str) -> Result<Vec<&'static str>> {
     const CONTROLS: [&str; 8] = [
         "host-mounts",
@@ -152,6 +152,10 @@ fn refused_by(stderr: &str) -> Result<Vec<&'static str>> {
         "rootfs",
         "run-as-root",
     ];
-    let named: Vec<_> = CONTROLS.into_iter().filter(|control| stderr.contains(&format!("{control}: "))).collect();
+    // The first is told, the others are listed: `…; 2 further reasons (CONTROL, CONTROL): see …`.
+    let further = stderr.split_once(" further reason").and_then(|(_, rest)| rest.split(['(', ')']).nth(1));
+    let further: Vec<&str> = further.unwrap_or_default().split(", ").collect();
+    let is_named = |control: &&str| stderr.contains(&format!("{control}: ")) || further.contains(control);
+    let named: Vec<_> = CONTROLS.into_iter().filter(is_named).collect();
     if named.is_empty() { bail!("neither an attempt nor a refusal") } else { Ok(named) }
 }
