@@ -77,7 +77,8 @@ enum Command {
                             Exit codes:\n  0  it would start\n  1  an error\n  3  it would be refused"
     )]
     Explain {
-        /// A bundle, a config.json, docker:NAME, podman:NAME, or the id of a container that runs or was refused lately
+        /// A bundle, a config.json, docker:NAME, podman:NAME, or the id of a container that runs or
+        /// was refused lately
         #[arg(required_unless_present = "manifest")]
         target: Option<String>,
         /// A Kubernetes manifest instead; `-` is standard input

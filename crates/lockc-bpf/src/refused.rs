@@ -16,8 +16,8 @@ pub struct Answer {
     refused: Refused,
 }
 
-/// Looks for the record of a container: `docker:NAME`, or an id or the beginning of one, with an engine
-/// before it or without.
+/// Looks for the record of a container: `docker:NAME`, or an id or the beginning of one, with an
+/// engine before it or without.
 pub fn find(target: &str) -> Option<Answer> {
     let id = match target.split_once(':') {
         // Docker forgets a container that was started with --rm.

@@ -63,8 +63,8 @@ pub struct Container {
 }
 
 impl Container {
-    /// Whether it has a process. Foreground `run` ends without a `delete`: the entry is then left until its place is
-    /// needed.
+    /// Whether it has a process. Foreground `run` ends without a `delete`: the entry is then left
+    /// until its place is needed.
     pub fn is_alive(&self) -> bool {
         self.tasks > 0
     }

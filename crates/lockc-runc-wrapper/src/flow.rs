@@ -13,7 +13,7 @@ use lockc_core::{
     rules::{Rule, RuleMask},
     user::{
         NewContainer,
-        admission::{self, Facts, Summary, Violation},
+        admission::{self, Facts},
         config::{CONFIG_PATH, Config, ConfigError, Engine, Fail, Rootless},
         decision::{self, Case},
         error::told as with_causes,
@@ -31,6 +31,7 @@ use crate::{
     containers::Containers,
     delete::{self, Deletion},
     hand, log, runtime, unregistered,
+    words::{in_short, refusal, report},
 };
 
 /// What the flow asks of the kernel side; each call opens the pinned maps anew, so that none stays open at exec.
@@ -41,8 +42,8 @@ pub trait Kernel {
     fn join(&self, root: &Path, id: &str) -> Result<()>;
     /// The entry of a container, if it is registered.
     fn entry(&self, root: &Path, id: &str) -> Result<Option<ContainerEntry>>;
-    /// Lets the container's slot be taken once its last task is gone; only under that generation, if
-    /// one is given.
+    /// Lets the container's slot be taken once its last task is gone; only under that generation,
+    /// if one is given.
     fn mark_deleting(&self, root: &Path, id: &str, generation: Option<u32>) -> Result<()>;
 }
 
@@ -83,7 +84,8 @@ pub struct Plan {
     pub args: Vec<OsString>,
     /// What was registered, to be undone if the runtime cannot be executed.
     pub registered: Option<(PathBuf, String)>,
-    /// The file that the runtime is to read in place of the one that `file_at` of the invocation names.
+    /// The file that the runtime is to read in place of the one that `file_at` of the invocation
+    /// names.
     pub handed: Option<OwnedFd>,
     /// What is to be marked once the runtime has ended.
     pub deletion: Option<Deletion>,
@@ -357,8 +359,9 @@ fn absolute(path: &Path, environment: &Environment<'_>) -> Result<PathBuf> {
     bail!("the working directory is gone, so that {:?} leads nowhere; give an absolute path", path.display());
 }
 
-/// The process that `exec` asks for, from its file or its options; a file is handed on as it was read. Without a user it is the container's own, which was
-/// admitted; the same holds for the capabilities.
+/// The process that `exec` asks for, from its file or its options; a file is handed on as it was
+/// read. Without a user it is the container's own, which was admitted; the same holds for the
+/// capabilities.
 fn process(exec: &Exec, environment: &Environment<'_>) -> Result<(Process, Option<OwnedFd>)> {
     if let Some(file) = &exec.process {
         let file = absolute(file, environment)?;
@@ -376,48 +379,6 @@ fn process(exec: &Exec, environment: &Environment<'_>) -> Result<(Process, Optio
         Some(user) => user.split(':').next().and_then(|uid| uid.parse().ok()).unwrap_or(0),
     };
     Ok((process, None))
-}
-
-/// Tells what the mode audit lets pass.
-fn report(violations: &[Violation], consequence: &str, engines_log: Option<&Invocation>) {
-    if !violations.is_empty() {
-        log::report(
-            engines_log,
-            &format!("{}; {consequence}, because the mode is audit", told(violations, "would be refused")),
-        );
-    }
-}
-
-/// One line, since engines show the message in one.
-fn told(violations: &[Violation], what: &str) -> String {
-    let policy = violations.first().map(|violation| violation.policy.clone()).unwrap_or_default();
-    let each: Vec<_> = match violations {
-        [one] => vec![one.reason()],
-        many => many.iter().zip(1..).map(|(violation, number)| format!("({number}) {}", violation.reason())).collect(),
-    };
-    format!("{what} by {policy}: {}", each.join("; "))
-}
-
-/// The first reason, and how to learn of the others.
-fn in_short(violations: &[Violation], id: &str, engine: Option<&str>) -> String {
-    let policy = violations.first().map(|violation| violation.policy.as_str()).unwrap_or_default();
-    let Summary { first, further } = admission::summary(violations);
-    let mut text = format!("refused by {policy}: {first}");
-    if !further.is_empty() {
-        let mut names: Vec<&str> = further.iter().map(|control| control.name()).collect();
-        names.dedup();
-        let reasons =
-            if further.len() == 1 { "1 further reason".into() } else { format!("{} further reasons", further.len()) };
-        let whose = engine.filter(|engine| ["docker", "podman"].contains(engine)).map(|engine| format!("{engine}:"));
-        let id: String = id.chars().take(12).collect();
-        let target = whose.unwrap_or_default() + &id;
-        text.push_str(&format!("; {reasons} ({}): see `lockc explain {target}`", names.join(", ")));
-    }
-    text
-}
-
-fn refusal(violations: Vec<Violation>) -> Refusal {
-    Refusal(vec![told(&violations, "refused")])
 }
 
 #[cfg(test)]

@@ -2,8 +2,6 @@
 
 use std::{fs::File, io::Read as _};
 
-use lockc_core::user::policy::Control;
-
 use super::*;
 
 fn text(file: &OwnedFd) -> String {
@@ -37,7 +35,8 @@ fn a_deleted_container_is_marked_when_the_runtime_has_removed_it() {
         assert_eq!(deleted(&running(Level::Baseline), args, true, ok), marked);
     }
     assert_eq!(deleted(&running(Level::Baseline), "delete c", true, true)[1], "delete /run/runc c Some(7)");
-    // Gone before: `--force` says that all is well, and without it the runtime knows no such container.
+    // Gone before: `--force` says that all is well, and without it the runtime knows no such
+    // container.
     let gone = running(Level::Baseline);
     gone.known.ids.borrow_mut().clear();
     assert_eq!(deleted(&gone, "--root /run/x delete -f c", false, true), marked);
@@ -180,15 +179,4 @@ fn a_refusal_is_kept_with_every_reason() {
     assert_eq!(refused.bundle, place.dir.path().join("b"));
     place.standing = Standing::User(1000);
     assert!(place.run("create -b b d").is_err() && Refused::find(&kept, "d").is_none());
-}
-
-#[test]
-fn the_way_to_the_other_reasons_is_the_engines() {
-    let violation = |control| Violation { control, what: "x".into(), policy: "p".into(), remedy: "r".into() };
-    let violations = [Control::HostMounts, Control::Devices, Control::Devices].map(violation);
-    let id = "0123456789abcdef";
-    let told = in_short(&violations, id, Some("docker"));
-    assert!(told.ends_with("; 2 further reasons (devices): see `lockc explain docker:0123456789ab`"), "{told}");
-    assert!(in_short(&violations, id, Some("containerd")).ends_with("`lockc explain 0123456789ab`"));
-    assert_eq!(in_short(&violations[..1], id, None), "refused by p: host-mounts: x [r]");
 }

@@ -1,7 +1,7 @@
 //! Files that are judged and then read by the runtime: `exec --process`, crun's `--config`. Each is
-//! read once, and the runtime gets what was read, in a sealed memfd, under a name in /proc. So a pipe
-//! is not empty when the runtime comes to it, and a file that somebody changes meanwhile changes
-//! nothing.
+//! read once, and the runtime gets what was read, in a sealed memfd, under a name in /proc. So a
+//! pipe is not empty when the runtime comes to it, and a file that somebody changes meanwhile
+//! changes nothing.
 //!
 //! The descriptor has a high number, as that of [`judge::keep`](crate::judge::keep): runc, crun and
 //! youki set close-on-exec on what they do not pass on, before the container's first program is

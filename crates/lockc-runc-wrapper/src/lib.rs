@@ -13,3 +13,4 @@ pub mod log;
 mod options;
 pub mod runtime;
 pub mod unregistered;
+mod words;

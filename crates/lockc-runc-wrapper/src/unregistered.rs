@@ -1,8 +1,8 @@
 //! `exec` into what is not registered.
 //!
 //! There is no such container: the runtime tells so itself, in its words and with its exit code. It
-//! gets an empty state root for that, so that a container which is created at this very moment cannot
-//! be entered without its label.
+//! gets an empty state root for that, so that a container which is created at this very moment
+//! cannot be entered without its label.
 //!
 //! The runtime made it without lockc: it may be entered where its policy would confine nothing.
 

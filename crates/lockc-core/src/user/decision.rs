@@ -93,7 +93,8 @@ fn policy_for(
         label: described.label.as_deref(),
         engine: described.engine,
         namespace: described.namespace.as_deref(),
-        // CRI-O writes a pod's own annotations and labels after its own, so that they may replace them; Podman copies any.
+        // CRI-O writes a pod's own annotations and labels after its own, so that they may replace
+        // them; Podman copies any.
         pod_is_claimed: described.is_claimed(),
         sandbox: described.sandbox.as_deref().map(sandbox).transpose()?.flatten(),
     };

@@ -7,8 +7,8 @@ use thiserror::Error;
 
 use super::paths;
 
-/// An error with its causes, each of them once: many messages name their cause themselves, in the middle
-/// of the sentence, and the chain names it again.
+/// An error with its causes, each of them once: many messages name their cause themselves, in the
+/// middle of the sentence, and the chain names it again.
 pub fn told(error: &anyhow::Error) -> String {
     error.chain().fold(String::new(), |told, cause| {
         let cause = cause.to_string();

@@ -19,7 +19,8 @@ use super::{admission::Violation, policy::Policy};
 
 /// How many are kept.
 const KEPT: usize = 256;
-/// Reasons of a record, and characters of a text. A specification may have 10 MiB, and /run is memory.
+/// Reasons of a record, and characters of a text. A specification may have 10 MiB, and /run is
+/// memory.
 const REASONS: usize = 64;
 const TEXT: usize = 1024;
 
@@ -77,8 +78,8 @@ impl Refused {
         }
     }
 
-    /// Keeps the record in `directory`, in place of an earlier one of the same container and of the oldest
-    /// ones.
+    /// Keeps the record in `directory`, in place of an earlier one of the same container and of the
+    /// oldest ones.
     ///
     /// # Errors
     ///

@@ -1,5 +1,5 @@
-//! What a refused user is told: one sentence. Engines show it in one line, among words of their own;
-//! everything else is for `lockc explain`.
+//! What a refused user is told: one sentence. Engines show it in one line, among words of their
+//! own; everything else is for `lockc explain`.
 
 use super::Violation;
 use crate::user::policy::Control;
@@ -59,10 +59,11 @@ fn is_of_privileged(violation: &Violation) -> bool {
     PRIVILEGED.contains(&violation.control) && !violation.what.starts_with("bind mount")
 }
 
-/// Whether another of the reasons brings this one along: engines give a container in the host's network
-/// namespace the host's name as well (containerd 2.1, internal/cri/server/podsandbox/sandbox_run_linux.go),
-/// and one in the host's IPC namespace the host's /dev/shm and /dev/mqueue (moby 28,
-/// daemon/oci_linux.go, `withMounts`; Podman 5.4, pkg/specgen/generate/storage.go).
+/// Whether another of the reasons brings this one along: engines give a container in the host's
+/// network namespace the host's name as well (containerd 2.1,
+/// internal/cri/server/podsandbox/sandbox_run_linux.go), and one in the host's IPC namespace the
+/// host's /dev/shm and /dev/mqueue (moby 28, daemon/oci_linux.go, `withMounts`; Podman 5.4,
+/// pkg/specgen/generate/storage.go).
 fn follows(violation: &Violation, all: &[Violation]) -> bool {
     let namespace = |of: &Violation, name: &str| {
         of.control == Control::HostNamespaces && of.what == format!("the container uses the host's {name} namespace")

@@ -1,5 +1,5 @@
-//! A program that runs as a child, as if this process had executed it: standard streams, signals and
-//! the way in which it ends are the child's.
+//! A program that runs as a child, as if this process had executed it: standard streams, signals
+//! and the way in which it ends are the child's.
 //!
 //! What reaches this process reaches the child: signals are passed on, but for those of a terminal,
 //! which go to both; SIGKILL ends the child too (`PR_SET_PDEATHSIG`, set by [`fork`](super::fork)).

@@ -1,7 +1,7 @@
-//! What Rust's runtime changes before `main` (library/std/src/sys/pal/unix/mod.rs, `init`, 1.90): it
-//! ignores SIGPIPE, and opens /dev/null for standard streams that are closed. execve(2) keeps both,
-//! so the runtime, its hooks and the container would inherit them. The state before that is noted by
-//! a constructor, and given back to the program that this process executes.
+//! What Rust's runtime changes before `main` (library/std/src/sys/pal/unix/mod.rs, `init`, 1.90):
+//! it ignores SIGPIPE, and opens /dev/null for standard streams that are closed. execve(2) keeps
+//! both, so the runtime, its hooks and the container would inherit them. The state before that is
+//! noted by a constructor, and given back to the program that this process executes.
 
 use std::{
     io,
@@ -19,7 +19,8 @@ static CLOSED: AtomicU8 = AtomicU8::new(0);
 static CONSTRUCTOR: extern "C" fn() = note;
 
 extern "C" fn note() {
-    // SAFETY: sigaction(2) writes a structure that lives until it returns; fcntl(2) has no pointers.
+    // SAFETY: sigaction(2) writes a structure that lives until it returns; fcntl(2) has no
+    // pointers.
     unsafe {
         let mut action: libc::sigaction = std::mem::zeroed();
         let asked = libc::sigaction(libc::SIGPIPE, std::ptr::null(), &raw mut action);

@@ -1,5 +1,6 @@
-//! Where the wrapper refuses nothing, a runtime behaves as without it: files from pipes, exit codes, signals, standard
-//! streams, a working directory that is gone. And the registry follows what the runtime did.
+//! Where the wrapper refuses nothing, a runtime behaves as without it: files from pipes, exit
+//! codes, signals, standard streams, a working directory that is gone. And the registry follows
+//! what the runtime did.
 
 use std::fs;
 
@@ -107,7 +108,8 @@ fn no_such(lab: &mut Lab, runtime: Runtime) -> Result<String> {
 /// A container of the bare runtime's: under a policy that confines nothing, and under no other.
 fn bare(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     let running = Running::start(By::Plain(runtime), &Bundle::new(&["sleep", "1000"]))?;
-    let said = alike(lab, runtime, |by| shell(by, "exec \"$@\"", &["exec", &running.id, "sh", "-c", "echo in; exit 7"], ""))?;
+    let said =
+        alike(lab, runtime, |by| shell(by, "exec \"$@\"", &["exec", &running.id, "sh", "-c", "echo in; exit 7"], ""))?;
     if lab.plain {
         return Ok(said);
     }
@@ -148,10 +150,14 @@ fn streams(lab: &mut Lab, runtime: Runtime) -> Result<String> {
         ("exec \"$@\" 0<&- 1<&- 2>&-", &["state"]),
     ] {
         said.push(alike(lab, runtime, |by| {
-            let folder = Bundle::new(&["sh", "-c", "cd /proc/self/fd; for n in 0 1 2; do readlink $n | sed 's/[0-9]*//g'; done"])
-                .write(by)?
-                .display()
-                .to_string();
+            let folder = Bundle::new(&[
+                "sh",
+                "-c",
+                "cd /proc/self/fd; for n in 0 1 2; do readlink $n | sed 's/[0-9]*//g'; done",
+            ])
+            .write(by)?
+            .display()
+            .to_string();
             let id = launch::fresh_id();
             let bundle = if rest == ["run"] { vec!["--bundle", &folder] } else { Vec::new() };
             shell(by, line, &[rest, &bundle, &[&id]].concat(), "")

@@ -1,0 +1,73 @@
+//! What is told of a refusal, and of what audit mode lets pass. Engines show a message in one line.
+
+use lockc_core::user::admission::{self, Summary, Violation};
+
+use crate::{argv::Invocation, flow::Refusal, log};
+
+/// Tells what audit mode lets pass: everything, since nobody asks for it afterwards.
+pub fn report(violations: &[Violation], consequence: &str, engines_log: Option<&Invocation>) {
+    if !violations.is_empty() {
+        log::report(
+            engines_log,
+            &format!("{}; {consequence}, because the mode is audit", told(violations, "would be refused")),
+        );
+    }
+}
+
+/// Refuses a process, for which `lockc explain` keeps nothing.
+pub fn refusal(violations: Vec<Violation>) -> Refusal {
+    Refusal(vec![told(&violations, "refused")])
+}
+
+fn told(violations: &[Violation], what: &str) -> String {
+    let policy = violations.first().map(|violation| violation.policy.clone()).unwrap_or_default();
+    let each: Vec<_> = match violations {
+        [one] => vec![one.reason()],
+        many => many.iter().zip(1..).map(|(violation, number)| format!("({number}) {}", violation.reason())).collect(),
+    };
+    format!("{what} by {policy}: {}", each.join("; "))
+}
+
+/// The first reason, and how to learn of the others.
+pub fn in_short(violations: &[Violation], id: &str, engine: Option<&str>) -> String {
+    let policy = violations.first().map(|violation| violation.policy.as_str()).unwrap_or_default();
+    let Summary { first, further } = admission::summary(violations);
+    let text = format!("refused by {policy}: {first}");
+    let reasons = match further.len() {
+        0 => return text,
+        1 => "1 further reason".to_owned(),
+        many => format!("{many} further reasons"),
+    };
+    let mut names: Vec<&str> = Vec::new();
+    for control in further {
+        if !names.contains(&control.name()) {
+            names.push(control.name());
+        }
+    }
+    let whose = engine.filter(|engine| ["docker", "podman"].contains(engine)).map(|engine| format!("{engine}:"));
+    // Engines that make ids of 64 digits take the first twelve.
+    let is_random = id.len() == 64 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let id = if is_random { &id[..12] } else { id };
+    format!("{text}; {reasons} ({}): see `lockc explain {}{id}`", names.join(", "), whose.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use lockc_core::user::policy::Control;
+
+    use super::*;
+
+    #[test]
+    fn the_way_to_the_other_reasons_is_the_engines() {
+        let violation = |control| Violation { control, what: "x".into(), policy: "p".into(), remedy: "r".into() };
+        let controls = [Control::HostMounts, Control::Devices, Control::Seccomp, Control::Devices];
+        let violations = controls.map(violation);
+        let id = "0123456789abcdef".repeat(4);
+        let told = in_short(&violations, &id, Some("docker"));
+        let ends = "; 3 further reasons (devices, seccomp): see `lockc explain docker:0123456789ab`";
+        assert!(told.ends_with(ends), "{told}");
+        assert!(in_short(&violations, &id, Some("containerd")).ends_with("`lockc explain 0123456789ab`"));
+        assert!(in_short(&violations, "a-container-1", None).ends_with("`lockc explain a-container-1`"));
+        assert_eq!(in_short(&violations[..1], &id, None), "refused by p: host-mounts: x [r]");
+    }
+}
