@@ -28,10 +28,8 @@ struct State {
 
 impl Containers for Existing {
     /// runc, crun and youki keep each container in `ROOT/ID`, and none of them creates another
-    /// where that exists (runc 1.3, libcontainer/factory_linux.go, `Create`; crun 1.28,
-    /// src/libcrun/status.c, `libcrun_status_check_directories`; youki 0.5,
-    /// container/init_builder.rs). runsc has files `ROOT/ID_sandbox:…` (gVisor,
-    /// runsc/container/state_file.go).
+    /// where that exists (crun, src/libcrun/status.c, `libcrun_status_check_directories`; case
+    /// transparent/delete-that-is-refused). runsc has files `ROOT/ID_sandbox:…`.
     fn exists(&self, root: &Path, id: &str) -> bool {
         if !matches!(Path::new(id).components().collect::<Vec<_>>().as_slice(), [Component::Normal(_)]) {
             // No runtime takes such an id.

@@ -62,8 +62,7 @@ fn is_of_privileged(violation: &Violation) -> bool {
 /// Whether another of the reasons brings this one along: engines give a container in the host's
 /// network namespace the host's name as well (containerd 2.1,
 /// internal/cri/server/podsandbox/sandbox_run_linux.go), and one in the host's IPC namespace the
-/// host's /dev/shm and /dev/mqueue (moby 28, daemon/oci_linux.go, `withMounts`; Podman 5.4,
-/// pkg/specgen/generate/storage.go).
+/// host's /dev/shm and /dev/mqueue.
 fn follows(violation: &Violation, all: &[Violation]) -> bool {
     let namespace = |of: &Violation, name: &str| {
         of.control == Control::HostNamespaces && of.what == format!("the container uses the host's {name} namespace")

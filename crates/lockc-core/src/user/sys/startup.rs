@@ -1,5 +1,5 @@
-//! What Rust's runtime changes before `main` (library/std/src/sys/pal/unix/mod.rs, `init`, 1.90):
-//! it ignores SIGPIPE, and opens /dev/null for standard streams that are closed. execve(2) keeps
+//! What Rust's runtime changes before `main` (library/std/src/sys/pal/unix/mod.rs, `init`): it
+//! ignores SIGPIPE, and opens /dev/null for standard streams that are closed. execve(2) keeps
 //! both, so the runtime, its hooks and the container would inherit them. The state before that is
 //! noted by a constructor, and given back to the program that this process executes.
 
