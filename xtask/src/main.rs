@@ -9,6 +9,7 @@ mod assets;
 mod bench;
 mod bpf_report;
 mod build;
+mod conformance;
 mod demo;
 mod dist;
 mod docs;
@@ -71,6 +72,13 @@ enum Command {
     #[command(after_help = "Examples:\n  cargo xtask fuzz\n  cargo xtask fuzz config_json --seconds 3600\n\n\
         Exit status: 0 when nothing was found, 1 otherwise; the input that was found is named.")]
     Fuzz(fuzz::Args),
+    /// Run a runtime's own test suite bare and through the wrapper, and print the tests that differ
+    #[command(after_help = "Examples:\n  cargo xtask conformance ../runc --filter exec\n  \
+        cargo xtask conformance ../crun --runtime /usr/bin/crun\n\n\
+        DIR is unpacked and built by you: runc with tests/integration/*.bats (bats in bats/bin/bats), crun with tests/init, \
+        or a folder with youki's contest and runtimetest.\n\
+        Exit status: 0 when no test differs, 1 otherwise.")]
+    Conformance(conformance::Args),
     /// Make what is released: packages, an archive, an image for Kubernetes' nodes, checksums, a bill of materials
     #[command(after_help = "Examples:\n  cargo xtask dist\n  cargo xtask dist --only deb,rpm --out /tmp/lockc\n  \
         cargo xtask dist --check-reproducible\n\n\
@@ -95,6 +103,7 @@ fn main() -> ExitCode {
         Command::BpfReport(args) => bpf_report::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Fuzz(args) => fuzz::command(&args),
+        Command::Conformance(args) => conformance::run(&args),
         Command::Dist(args) => dist::command(&args),
         Command::Chart(args) => kubernetes::command(&args),
         Command::Docs => docs::run().map(|()| true),

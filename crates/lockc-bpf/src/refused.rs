@@ -5,7 +5,7 @@ use std::path::Path;
 use lockc_core::user::{paths, refused::Refused};
 use serde::Serialize;
 
-use crate::{docker, println};
+use crate::docker;
 
 /// The answer in JSON.
 #[derive(Debug, Serialize)]
