@@ -170,7 +170,8 @@ impl Tests {
     fn read_youkis(&mut self, line: &str) {
         let parts: Vec<&str> = line.split(" : ").collect();
         let [number, name, result] = parts.as_slice() else { return };
-        let is_number = number.split_once(" / ").is_some_and(|(at, of)| at.parse::<u32>().is_ok() && of.parse::<u32>().is_ok());
+        let is_number =
+            number.split_once(" / ").is_some_and(|(at, of)| at.parse::<u32>().is_ok() && of.parse::<u32>().is_ok());
         match *result {
             "ok" if is_number => self.add(name, told(true)),
             "skipped" if is_number => self.add(name, "left out"),
@@ -244,7 +245,8 @@ mod tests {
 
     #[test]
     fn youkis_results_are_read() {
-        let found = tests("# Start group x\n1 / 3 : a : ok\n2 / 3 : b : not ok\n\terror\n3 / 3 : c : skipped\n# End group x\n");
+        let found =
+            tests("# Start group x\n1 / 3 : a : ok\n2 / 3 : b : not ok\n\terror\n3 / 3 : c : skipped\n# End group x\n");
         assert_eq!(found.0.into_values().collect::<Vec<_>>(), ["passed", "failed", "left out"]);
     }
 

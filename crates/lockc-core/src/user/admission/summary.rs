@@ -30,7 +30,7 @@ pub fn summary(violations: &[Violation]) -> Summary {
     let is_privileged = is_privileged(violations);
     let left: Vec<&Violation> = violations
         .iter()
-        .filter(|violation| !(is_privileged && is_of_privileged(violation)) && !follows(violation, violations))
+        .filter(|violation| !(is_privileged && is_of_privileged(violation) || follows(violation, violations)))
         .collect();
     let controls = |left: &[&Violation]| left.iter().map(|violation| violation.control).collect();
     match left.as_slice() {
@@ -50,7 +50,7 @@ fn is_privileged(violations: &[Violation]) -> bool {
     let of = |control: Control| violations.iter().filter(move |violation| violation.control == control);
     // More capabilities than the message lists.
     of(Control::Capabilities).any(|violation| violation.what.ends_with(" more"))
-        && of(Control::Devices).any(|violation| is_of_privileged(violation))
+        && of(Control::Devices).any(is_of_privileged)
         && of(Control::ProcMount).next().is_some()
 }
 
