@@ -35,6 +35,7 @@ pub const DOCKER: &[Row] = &[
         }),
     ),
     row("docker/explain-foreign-runtime", Test::Code(foreign)),
+    row("docker/explain-refused", Test::Code(refused_before)),
 ];
 
 struct Answer {
@@ -172,6 +173,40 @@ fn docker(lab: &mut Lab, runtime: &str, options: &[&str], policy: &str, origin: 
 }
 
 /// A container that lockc has nothing to do with: said so, and told what would be.
+/// Docker keeps no configuration of a container that did not start: why is told all the same, by its
+/// name, and by its id once it is removed.
+fn refused_before(lab: &mut Lab, _: launch::Runtime) -> Result<String> {
+    let plain = lab.plain;
+    lab.docker()?;
+    if plain {
+        return Ok("nothing to explain without lockc".into());
+    }
+    let name = "lockc-it-refused";
+    command::sh(&format!("docker rm -f {name} 2> /dev/null || true"))?;
+    let options =
+        ["run", "--name", name, "--runtime", "lockc", "-v", "/etc:/x", "--cap-add", "SYS_ADMIN", IMAGE, "true"];
+    let run = command::run(&[&["docker"], &options[..]].concat())?;
+    if run.ok() || !run.stderr.contains("1 further reason (capabilities): see `lockc explain docker:") {
+        bail!("status {}: {}", run.status, run.said());
+    }
+    let id = command::sh(&format!("docker inspect --format '{{{{.Id}}}}' {name}"))?.trim().to_owned();
+    for (target, removed) in [(format!("docker:{name}"), false), (format!("docker:{}", &id[..12]), true)] {
+        if removed {
+            command::sh(&format!("docker rm {name}"))?;
+        }
+        let answer = explain(&[&target])?;
+        let reasons = answer.json["reasons"].as_array().context("no reasons")?;
+        let controls: Vec<_> = reasons.iter().filter_map(|reason| reason["control"].as_str()).collect();
+        if (answer.status, &answer.json["starts"], &answer.json["id"]) != (3, &json!(false), &json!(id))
+            || controls != ["host-mounts", "capabilities"]
+        {
+            bail!("{target}: status {}: {}", answer.status, answer.json);
+        }
+    }
+    command::run(&["lockc", "explain", &id])?;
+    Ok(run.stderr)
+}
+
 fn foreign(lab: &mut Lab, _: launch::Runtime) -> Result<String> {
     let c = lab.docker()?.background("", &["--privileged", IMAGE, "sleep", "1000"])?;
     let answer = explain(&[&format!("docker:{}", c.name)])?;
