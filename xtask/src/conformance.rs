@@ -1,8 +1,8 @@
 //! `cargo xtask conformance DIR`: a runtime's own test suite, with the bare runtime and through lockc's
 //! wrapper at the privileged level, which refuses nothing; what differs is lockc's doing.
 //!
-//! The user unpacks and builds the suite (`make -C runc localintegration` needs as much); nothing is
-//! downloaded. Each of the suites writes TAP, by which its tests are compared.
+//! The user unpacks and builds the suite (`make -C runc localintegration` needs as much); nothing
+//! is downloaded. Each of the suites writes TAP, by which its tests are compared.
 //!
 //! | suite | what DIR must contain | how it takes a runtime |
 //! |---|---|---|
@@ -116,7 +116,8 @@ pub fn run(args: &Args) -> Result<bool> {
     Ok(differences.is_empty())
 }
 
-/// What a machine executes. The suite calls one program; the wrapper is a script, since it takes options of its own.
+/// What a machine executes. The suite calls one program; the wrapper is a script, since it takes
+/// options of its own.
 fn command(suite: Suite, runtime: &Path, filter: &str, wrapped: bool) -> String {
     let quoted = |text: &str| format!("'{}'", text.replace('\'', "'\\''"));
     let runtime = runtime.display().to_string();
@@ -142,7 +143,8 @@ fn command(suite: Suite, runtime: &Path, filter: &str, wrapped: bool) -> String 
 struct Tests(BTreeMap<String, &'static str>, String);
 
 impl Tests {
-    /// A line of TAP: `ok 3 name`, `not ok 4 name`, `ok 5 name # SKIP reason`; youki's tests write `1 / 2 : name : ok`.
+    /// A line of TAP: `ok 3 name`, `not ok 4 name`, `ok 5 name # SKIP reason`; youki's tests write
+    /// `1 / 2 : name : ok`.
     fn read(&mut self, line: &str) {
         let line = line.trim();
         if let Some(file) = line.strip_prefix("# file ") {

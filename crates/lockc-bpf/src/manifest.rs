@@ -317,8 +317,12 @@ impl Facts for Paper<'_> {
     }
 
     fn mounts(&self) -> io::Result<Vec<MountedAt>> {
-        let mount =
-            |device: &str, point: &str| MountedAt { device: device.into(), root: "/".into(), point: point.into() };
+        let mount = |device: &str, point: &str| MountedAt {
+            device: device.into(),
+            root: "/".into(),
+            point: point.into(),
+            ..MountedAt::default()
+        };
         Ok([("8:1", "/"), ("0:20", "/proc"), ("0:21", "/sys"), ("0:5", "/dev"), ("0:22", "/run")]
             .map(|(device, point)| mount(device, point))
             .to_vec())

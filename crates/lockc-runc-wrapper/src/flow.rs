@@ -17,6 +17,7 @@ use lockc_core::{
         config::{CONFIG_PATH, Config, ConfigError, Engine, Fail, Rootless},
         decision::{self, Case},
         error::told as with_causes,
+        hold::{Grants, Tree},
         paths,
         policy::Policy,
         refused::Refused,
@@ -37,7 +38,7 @@ use crate::{
 /// What the flow asks of the kernel side; each call opens the pinned maps anew, so that none stays open at exec.
 pub trait Kernel {
     /// Registers and labels this process.
-    fn register(&self, new: &NewContainer) -> Result<()>;
+    fn register(&self, new: &NewContainer, grants: Grants) -> Result<()>;
     /// Labels this process as joining a container.
     fn join(&self, root: &Path, id: &str) -> Result<()>;
     /// The entry of a container, if it is registered.
@@ -196,8 +197,9 @@ fn begin(invocation: &Invocation, start: &Start, environment: &Environment<'_>) 
     }
     .context("the container is not started")?;
     let root = runtime::state_root(invocation.root.as_deref(), &plan.runtime, environment.uid);
-    // No runtime creates it once more; what is registered under that id stays as it is.
-    if environment.containers.exists(&root, &start.id) {
+    // No runtime creates it once more; what is registered under that id stays as it is. A rootless
+    // engine registers nothing.
+    if environment.standing == Standing::Root && environment.containers.exists(&root, &start.id) {
         Err(anyhow!("a container with the id {} already exists in {}; delete it first", start.id, root.display()))?;
     }
     let argument = invocation.policy.as_deref();
@@ -216,7 +218,7 @@ fn begin(invocation: &Invocation, start: &Start, environment: &Environment<'_>) 
         }
         Refusal(vec![in_short(&violations, &start.id, engine)])
     })?;
-    if given.rootfs == Path::new("") {
+    if given.rootfs == Tree::default() {
         let path = bundle.join(spec.root.map(|root| root.path).unwrap_or_default());
         Err(anyhow!("the root file system {} cannot be found", path.display()).context("the container is not started"))?;
     }
@@ -254,17 +256,15 @@ fn begin(invocation: &Invocation, start: &Start, environment: &Environment<'_>) 
         policy_grants: policy.grants_beyond_level(),
         policy: policy.name,
         origin: policy.origin,
-        rootfs: given.rootfs,
-        mounts: given.mounts,
-        propagating: given.propagating,
+        propagates: given.mounts.iter().any(|mount| mount.propagates),
         cgroups: given.cgroups,
-        sockets: given.sockets,
-        named_sockets: given.named_sockets,
         reads: given.reads,
         families: policy.more.families,
         devices: given.devices,
     };
-    match environment.kernel.register(&new) {
+    let (rootfs, mounts) = (given.rootfs, given.mounts);
+    let grants = Grants { rootfs, mounts, sockets: given.sockets, named_sockets: given.named_sockets };
+    match environment.kernel.register(&new, grants) {
         Ok(()) => plan.registered = Some((new.root, new.id)),
         Err(error) => fail(&config, error, "the container is not started")?,
     }

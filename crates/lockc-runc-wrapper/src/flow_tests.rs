@@ -19,6 +19,7 @@ use crate::argv;
 struct Fake {
     calls: RefCell<Vec<String>>,
     registered: RefCell<Option<NewContainer>>,
+    rootfs: RefCell<PathBuf>,
     entry: Option<ContainerEntry>,
     broken: bool,
 }
@@ -31,8 +32,9 @@ impl Fake {
 }
 
 impl Kernel for Fake {
-    fn register(&self, new: &NewContainer) -> Result<()> {
+    fn register(&self, new: &NewContainer, grants: Grants) -> Result<()> {
         *self.registered.borrow_mut() = Some(new.clone());
+        *self.rootfs.borrow_mut() = grants.rootfs.top.path;
         self.note(format!("register {} {}", new.id, new.policy))
     }
 
@@ -79,8 +81,12 @@ impl Facts for AnyHost {
     }
 
     fn mounts(&self) -> io::Result<Vec<MountedAt>> {
-        let mount =
-            |device: &str, point: &str| MountedAt { device: device.into(), root: "/".into(), point: point.into() };
+        let mount = |device: &str, point: &str| MountedAt {
+            device: device.into(),
+            root: "/".into(),
+            point: point.into(),
+            ..MountedAt::default()
+        };
         Ok(vec![
             mount("8:1", "/"),
             mount("0:20", "/proc"),
@@ -210,7 +216,7 @@ fn a_container_is_registered_and_then_the_runtime_executed() {
         assert_eq!(plan.registered, Some(("/run/x".into(), "c".into())));
         assert_eq!(place.calls(), ["register c baseline"]);
         let new = place.fake.registered.borrow().clone().unwrap();
-        assert_eq!(new.rootfs, place.dir.path().join("b/rootfs"));
+        assert_eq!(*place.fake.rootfs.borrow(), place.dir.path().join("b/rootfs"));
         assert_eq!((new.level, new.rules), (Level::Baseline, Level::Baseline.rules()));
     }
 }

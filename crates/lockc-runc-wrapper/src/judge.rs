@@ -22,6 +22,7 @@ use std::{
         unix::ffi::OsStrExt as _,
     },
     path::{Path, PathBuf},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -30,9 +31,9 @@ use lockc_core::{
     abi::ContainerEntry,
     user::{
         NewContainer,
-        admission::{Facts, Kind, Namespace, facts::MountedAt},
+        admission::{Facts, Kind, Namespace, Opened, facts::MountedAt},
         error::told,
-        hold::Held,
+        hold::{Grants, Held},
         sys,
     },
 };
@@ -169,7 +170,7 @@ fn serve(
         match line.receive().context("the container is not started")? {
             Some((Message::Objects(list), fds)) => {
                 let objects = list.into_iter().zip(fds);
-                held.extend(objects.map(|((path, grant), fd)| Held { file: File::from(fd), path, grant }));
+                held.extend(objects.map(|((path, grant), fd)| Held { file: Arc::new(File::from(fd)), path, grant }));
             }
             Some((Message::Register(text), _)) => {
                 let new: NewContainer =
@@ -306,22 +307,14 @@ struct Client<'a> {
 }
 
 impl Kernel for Client<'_> {
-    fn register(&self, new: &NewContainer) -> Result<()> {
-        let held = new.hold(&|path| self.looks.at(path))?;
+    fn register(&self, new: &NewContainer, grants: Grants) -> Result<()> {
+        let held = grants.hold(&new.root, &|path| self.looks.at(path))?;
         for part in held.chunks(AT_ONCE) {
             let list = part.iter().map(|object| (object.path.clone(), object.grant)).collect();
             let fds: Vec<i32> = part.iter().map(|object| object.file.as_raw_fd()).collect();
             self.line.send(&Message::Objects(list), &fds)?;
         }
-        // The descriptors say what is mounted.
-        let new = NewContainer {
-            mounts: Vec::new(),
-            sockets: Vec::new(),
-            named_sockets: Vec::new(),
-            propagating: new.propagating.first().cloned().into_iter().collect(),
-            ..new.clone()
-        };
-        self.line.send(&Message::Register(serde_json::to_vec(&new).context("a path is not UTF-8")?), &[])?;
+        self.line.send(&Message::Register(serde_json::to_vec(new).context("a path is not UTF-8")?), &[])?;
         match self.line.receive()? {
             Some((Message::Registered(None), _)) => Ok(()),
             Some((Message::Registered(Some(error)), _)) => Err(anyhow!(error)),
@@ -383,8 +376,19 @@ impl Facts for Watched<'_> {
         self.host.links(directory)
     }
 
-    fn lower_directories(&self, point: &Path) -> Vec<PathBuf> {
-        self.host.lower_directories(point)
+    fn open(&self, path: &Path) -> io::Result<Opened> {
+        self.looks.at(path);
+        self.host.open(path)
+    }
+
+    fn entries(&self, directory: &Path) -> Vec<PathBuf> {
+        self.looks.at(directory);
+        self.host.entries(directory)
+    }
+
+    fn read(&self, path: &Path) -> Option<Vec<u8>> {
+        self.looks.at(path);
+        self.host.read(path)
     }
 
     fn mounts(&self) -> io::Result<Vec<MountedAt>> {

@@ -6,7 +6,10 @@ use std::path::Path;
 use anyhow::Result;
 use lockc_core::{
     abi::ContainerEntry,
-    user::{NewContainer, Registry, hold::Held},
+    user::{
+        NewContainer, Registry,
+        hold::{Grants, Held},
+    },
 };
 
 use crate::flow::Kernel;
@@ -23,8 +26,8 @@ impl Pinned {
 }
 
 impl Kernel for Pinned {
-    fn register(&self, new: &NewContainer) -> Result<()> {
-        self.register_held(new, &new.hold(&|_| {})?)
+    fn register(&self, new: &NewContainer, grants: Grants) -> Result<()> {
+        self.register_held(new, &grants.hold(&new.root, &|_| {})?)
     }
 
     fn join(&self, root: &Path, id: &str) -> Result<()> {

@@ -46,8 +46,12 @@ impl Facts for AnyHost {
     }
 
     fn mounts(&self) -> io::Result<Vec<MountedAt>> {
-        let mount =
-            |device: &str, point: &str| MountedAt { device: device.into(), root: "/".into(), point: point.into() };
+        let mount = |device: &str, point: &str| MountedAt {
+            device: device.into(),
+            root: "/".into(),
+            point: point.into(),
+            ..MountedAt::default()
+        };
         Ok(vec![mount("8:1", "/"), mount("0:20", "/proc"), mount("0:21", "/sys"), mount("0:22", "/run")])
     }
 }

@@ -11,7 +11,12 @@ use std::{
 
 use serde::Deserialize;
 
-use super::{admission::Engines, config::Engine, policy::ANNOTATION, spec::Spec};
+use super::{
+    admission::{self, Engines},
+    config::Engine,
+    policy::ANNOTATION,
+    spec::Spec,
+};
 
 /// Larger than any record that dockerd wrote; its labels alone may have a few MiB.
 const RECORD_LIMIT: u64 = 16 << 20;
@@ -122,6 +127,8 @@ fn engine(bundle: &Path, spec: &Spec, engines: &Engines) -> (Option<Engine>, Opt
             };
         }
         _ if engines.is_build(bundle) => Some(Engine::Docker),
+        // `podman build`; what buildah builds by itself is kept in the same storage.
+        _ if admission::engines::is_buildahs(bundle) => Some(Engine::Podman),
         _ => None,
     };
     (engine, None)
@@ -212,6 +219,7 @@ mod tests {
             (CRI, Some(Engine::Cri)),
             ("/run/containerd/io.containerd.runtime.v2.task/default/c1", Some(Engine::Containerd)),
             (STORAGE, Some(Engine::Podman)),
+            ("/var/tmp/buildah3141592653", Some(Engine::Podman)),
             ("/srv/bundle", None),
             ("/io.containerd.runtime.v2.task/moby", None),
         ] {

@@ -5,14 +5,14 @@
 
 use std::{
     fs::{File, OpenOptions},
-    io,
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat2};
 
-use super::{error::RegistryError, register::NewContainer, sockets::NamedSockets};
+use super::{admission::Opened, error::RegistryError, sockets::NamedSockets};
 use crate::abi::{GRANT_HOST_PROGRAMS, GRANT_MOUNT, GRANT_PROPAGATING, GRANT_ROOT, GRANT_SOCKET, GRANT_SOCKETS};
 
 /// Device nodes of the host that runtimes bind into containers that may not create their own
@@ -23,11 +23,24 @@ const DEFAULT_DEVICES: [&str; 6] = ["/dev/null", "/dev/zero", "/dev/full", "/dev
 const PROGRAMS: [&str; 9] =
     ["/usr/bin", "/usr/sbin", "/usr/lib", "/usr/lib64", "/usr/libexec", "/bin", "/sbin", "/lib", "/lib64"];
 
+/// An object of the host's, and what is mounted below it, which a recursive bind mount brings
+/// along.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tree {
+    /// The object.
+    pub top: Opened,
+    /// The roots of what is mounted below.
+    pub below: Vec<Opened>,
+    /// Whether the host may mount more into it while the container runs (`rslave`, `rshared` and
+    /// their like).
+    pub propagates: bool,
+}
+
 /// An object of the kernel's that is to be granted.
 #[derive(Debug)]
 pub struct Held {
     /// Opened with `O_PATH`.
-    pub file: File,
+    pub file: Arc<File>,
     /// What it was opened by, for messages; with [`GRANT_SOCKETS`] what names the sockets in the
     /// directory.
     pub path: PathBuf,
@@ -38,7 +51,7 @@ pub struct Held {
 /// Opens a path without asking more of the file system than it takes to find it.
 pub(super) fn open(path: &Path, grant: u32) -> Result<Held, RegistryError> {
     match OpenOptions::new().read(true).custom_flags(nix::libc::O_PATH).open(path) {
-        Ok(file) => Ok(Held { file, path: path.to_owned(), grant }),
+        Ok(file) => Ok(Held { file: Arc::new(file), path: path.to_owned(), grant }),
         Err(source) => Err(RegistryError::Identity { path: path.to_owned(), source }),
     }
 }
@@ -51,44 +64,67 @@ fn open_directory(named: &Path) -> Option<Held> {
         .flags(OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC)
         .resolve(ResolveFlag::RESOLVE_NO_SYMLINKS);
     let file = openat2(AT_FDCWD, &directory, how).ok()?;
-    Some(Held { file: file.into(), path: named.to_owned(), grant: GRANT_SOCKETS })
+    Some(Held { file: Arc::new(file.into()), path: named.to_owned(), grant: GRANT_SOCKETS })
 }
 
-impl NewContainer {
-    /// Opens all that the container is granted. `looks_at` is told each path before it is opened.
+/// What a container is granted of the host's file systems, as admission opened it.
+#[derive(Clone, Debug, Default)]
+pub struct Grants {
+    /// Its root file system.
+    pub rootfs: Tree,
+    /// Sources of its bind mounts.
+    pub mounts: Vec<Tree>,
+    /// Unix sockets of the host that it may connect to.
+    pub sockets: Vec<Opened>,
+    /// What `allowed_sockets` names in directories that it is granted.
+    pub named_sockets: Vec<PathBuf>,
+}
+
+impl Grants {
+    /// All that the container is granted, by descriptors; what the runtime uses beside it is opened
+    /// here. `looks_at` is told each path before it is opened.
     ///
     /// # Errors
     ///
-    /// Where a path cannot be opened; what is mounted below a volume is left out then.
-    pub fn hold(&self, looks_at: &dyn Fn(&Path)) -> Result<Vec<Held>, RegistryError> {
+    /// Where a path cannot be opened.
+    pub fn hold(self, root: &Path, looks_at: &dyn Fn(&Path)) -> Result<Vec<Held>, RegistryError> {
         let open = |path: &Path, grant: u32| {
             looks_at(path);
             self::open(path, grant)
         };
-        let table = MountTable::read()?;
-        let mut held = vec![open(&self.rootfs, GRANT_ROOT)?];
-        for path in table.below(&self.rootfs, looks_at) {
-            held.push(open(&path, GRANT_MOUNT)?);
+        let mut held = Vec::new();
+        let mut add = |opened: Opened, grant: u32| {
+            match opened.file {
+                Some(file) => held.push(Held { file, path: opened.path, grant }),
+                // Nobody opened it: a bundle that was judged by paths alone.
+                None => held.push(self::open(&opened.path, grant)?),
+            }
+            Ok(())
+        };
+        add(self.rootfs.top, GRANT_ROOT)?;
+        for below in self.rootfs.below {
+            add(below, GRANT_MOUNT)?;
         }
-        for source in &self.mounts {
-            let hosts = if is_programs(source) { GRANT_HOST_PROGRAMS } else { 0 };
-            let propagates = if self.propagating.contains(source) { GRANT_PROPAGATING } else { 0 };
-            held.push(open(source, GRANT_MOUNT | propagates | hosts)?);
-            // A file system that went away, or one whose mount point root may not enter (FUSE), is not granted.
-            held.extend(table.below(source, looks_at).iter().filter_map(|path| open(path, GRANT_MOUNT | hosts).ok()));
+        for mount in self.mounts {
+            let hosts = if is_programs(&mount.top.path) { GRANT_HOST_PROGRAMS } else { 0 };
+            let propagates = if mount.propagates { GRANT_PROPAGATING } else { 0 };
+            add(mount.top, GRANT_MOUNT | propagates | hosts)?;
+            for below in mount.below {
+                add(below, GRANT_MOUNT | hosts)?;
+            }
+        }
+        for socket in self.sockets {
+            add(socket, GRANT_SOCKET)?;
         }
         for device in DEFAULT_DEVICES.map(Path::new).into_iter().filter(|path| path.exists()) {
             held.push(open(device, GRANT_MOUNT)?);
-        }
-        for socket in &self.sockets {
-            held.push(open(socket, GRANT_SOCKET)?);
         }
         for named in &self.named_sockets {
             looks_at(named);
             held.extend(open_directory(named));
         }
         // crun since 1.28 hides directories behind an empty one of its own, which it makes for the first container.
-        held.extend(open(&self.root.join(".empty-directory"), GRANT_MOUNT).ok());
+        held.extend(open(&root.join(".empty-directory"), GRANT_MOUNT).ok());
         Ok(held)
     }
 }
@@ -98,36 +134,9 @@ fn is_programs(source: &Path) -> bool {
     PROGRAMS.iter().any(|programs| source.starts_with(programs) || Path::new(programs).starts_with(source))
 }
 
-/// The mounts of this process' namespace.
-struct MountTable(Vec<PathBuf>);
-
-impl MountTable {
-    fn read() -> Result<Self, RegistryError> {
-        let mounts = procfs::process::Process::myself().and_then(|own| own.mountinfo()).map_err(|error| {
-            RegistryError::Io { path: "/proc/self/mountinfo".into(), source: io::Error::other(error) }
-        })?;
-        Ok(Self(mounts.into_iter().map(|mount| mount.mount_point).collect()))
-    }
-
-    /// Mount points below a directory, which a recursive bind mount brings along.
-    fn below(&self, path: &Path, looks_at: &dyn Fn(&Path)) -> Vec<PathBuf> {
-        looks_at(path);
-        let Ok(path) = path.canonicalize() else {
-            return Vec::new();
-        };
-        self.0.iter().filter(|point| point.starts_with(&path) && **point != path).cloned().collect()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn mounts_below_are_found_by_component() {
-        let table = MountTable(["/", "/tmp", "/tmp/a", "/tmpfs"].map(PathBuf::from).to_vec());
-        assert_eq!(table.below(Path::new("/tmp"), &|_| {}), [PathBuf::from("/tmp/a")]);
-    }
 
     #[test]
     fn programs_of_the_host_are_told_from_volumes() {

@@ -59,18 +59,10 @@ pub struct NewContainer {
     pub policy: String,
     /// Where the level came from.
     pub origin: String,
-    /// Root file system.
-    pub rootfs: PathBuf,
-    /// Sources of bind mounts; the file systems that are mounted below them are granted too.
-    pub mounts: Vec<PathBuf>,
-    /// Those of them into which the host may mount more while the container runs.
-    pub propagating: Vec<PathBuf>,
+    /// Whether the host may mount more into one of its volumes while it runs.
+    pub propagates: bool,
     /// Whether it manages what is below its own cgroup.
     pub cgroups: bool,
-    /// Unix sockets of the host that it is given.
-    pub sockets: Vec<PathBuf>,
-    /// What `allowed_sockets` names in directories that it is given.
-    pub named_sockets: Vec<PathBuf>,
     /// What may be read in procfs and sysfs beyond what every container may, as [`reads::resolve`](super::reads::resolve)
     /// found it.
     pub reads: Vec<PathBuf>,
@@ -212,7 +204,7 @@ impl Registry {
             level: new.level as u32,
             mode: new.mode,
             flags: flag(new.loopback, ENTRY_LOOPBACK)
-                | flag(!new.propagating.is_empty(), ENTRY_PROPAGATION)
+                | flag(new.propagates, ENTRY_PROPAGATION)
                 | flag(new.sandboxed, ENTRY_SANDBOX)
                 | flag(new.hook_mounts, ENTRY_HOOK_MOUNTS)
                 | flag(new.cgroups, ENTRY_CGROUPS)

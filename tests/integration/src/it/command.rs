@@ -74,3 +74,17 @@ pub fn run_for<S: AsRef<str>>(seconds: u32, words: &[S], input: &str) -> Result<
 pub fn sh(line: &str) -> Result<String> {
     run(&["bash", "-c", line])?.must().with_context(|| format!("`{line}`"))
 }
+
+/// A refusal as an engine shows it, and the further reasons that it leaves to `lockc explain`.
+pub fn with_all_reasons(message: &str) -> String {
+    let mut all = message.to_owned();
+    let subject = message.split_once("see `lockc explain ").and_then(|(_, rest)| Some(rest.split_once('`')?.0));
+    let explained = subject.and_then(|subject| run(&["lockc", "explain", "--json", subject]).ok());
+    let answer: serde_json::Value =
+        explained.and_then(|run| serde_json::from_str(&run.stdout).ok()).unwrap_or_default();
+    for reason in answer["reasons"].as_array().into_iter().flatten() {
+        let text = |key: &str| reason[key].as_str().unwrap_or_default().to_owned();
+        all += &format!("; {}: {} [{}]", text("control"), text("what"), text("remedy"));
+    }
+    all
+}

@@ -51,7 +51,7 @@ impl Lab {
             fs::copy(program, format!("{target}.new")).with_context(|| format!("cannot install {program}"))?;
             fs::rename(format!("{target}.new"), &target).with_context(|| format!("cannot install {program}"))?;
         }
-        for folder in [PLACE, SOCKETS, SECRETS, STATE, "/srv/lockc-it/data", "/home/data"] {
+        for folder in [PLACE, SOCKETS, SECRETS, STATE, "/srv/lockc-it/data", "/home/user/data"] {
             fs::create_dir_all(folder).with_context(|| format!("cannot create {folder}"))?;
         }
         fs::write(format!("{SECRETS}/key"), "secret of the host\n").context("cannot write a secret")?;
@@ -67,7 +67,7 @@ impl Lab {
         command::sh(
             "mkdir -p /srv/lockc-it/cgroup1; mountpoint -q /srv/lockc-it/cgroup1 || mount -t cgroup -o none,name=lockc-it cgroup /srv/lockc-it/cgroup1",
         )?;
-        fs::write("/home/data/note", "a note\n").context("cannot write a note")?;
+        fs::write("/home/user/data/note", "a note\n").context("cannot write a note")?;
         // Containers may read the log without lockc; where a distribution forbids it, nothing would be proven.
         command::sh("sysctl -qw kernel.dmesg_restrict=0 kernel.yama.ptrace_scope=0 2>/dev/null || true")?;
         serve_host_sockets()?;

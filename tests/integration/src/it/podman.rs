@@ -127,7 +127,8 @@ impl Drop for Background {
 
 /// That a container was not started, and that Podman shows lockc's reason with each of these parts.
 pub fn shows(run: &Run, parts: &[&str]) -> Result<String> {
-    if run.ok() || !run.stderr.contains("lockc: ") || !parts.iter().all(|part| run.stderr.contains(part)) {
+    let all = command::with_all_reasons(&run.stderr);
+    if run.ok() || !run.stderr.contains("lockc: ") || !parts.iter().all(|part| all.contains(part)) {
         anyhow::bail!("not refused with {parts:?}: status {}: {}", run.status, run.said());
     }
     Ok(run.stderr.clone())

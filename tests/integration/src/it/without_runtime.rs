@@ -11,6 +11,8 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail};
 use lockc_core::abi::MODE_ENFORCE;
 use lockc_core::rules::Level;
+use lockc_core::user::admission::{Facts as _, Host};
+use lockc_core::user::hold::{Grants, Tree};
 use lockc_core::user::{NewContainer, Registry};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, setns, unshare};
@@ -72,17 +74,15 @@ fn create(id: &str, rootfs: &str) -> Result<()> {
         policy_grants: false,
         policy: "baseline".into(),
         origin: "a test".into(),
-        rootfs: rootfs.into(),
-        mounts: Vec::new(),
-        propagating: Vec::new(),
+        propagates: false,
         cgroups: false,
-        sockets: Vec::new(),
-        named_sockets: Vec::new(),
         reads: Vec::new(),
         families: 0,
         devices: Vec::new(),
     };
-    let held = new.hold(&|_| {})?;
+    let top = Host.open(Path::new(rootfs))?;
+    let rootfs_alone = Tree { top, below: Vec::new(), propagates: false };
+    let held = Grants { rootfs: rootfs_alone, ..Grants::default() }.hold(&new.root, &|_| {})?;
     Registry::open()?.register(&new, &held)?;
     drop(held);
     unshare(CloneFlags::CLONE_NEWNS)?;

@@ -108,10 +108,19 @@ fn deep(depth: &str, path: &str) -> io::Result<String> {
     if fs::metadata(&full)?.is_dir() { list(&full) } else { read(open(&full, libc::O_RDONLY)) }
 }
 
-/// `open_by_handle_at(2)` of an inode number of the ext4 that `mount` is on ("shocker").
+/// `open_by_handle_at(2)` of an inode number of the ext4 that `mount` is on ("shocker"); on btrfs of
+/// the root of the top-level subvolume.
 fn by_handle(mount: &str, inode: &str) -> io::Result<String> {
-    // struct file_handle { bytes, type FILEID_INO32_GEN, { ino, generation } }; generation 0: of the root directory
-    let handle: [u32; 4] = [8, 1, number(inode)? as u32, 0];
+    let is_btrfs = nix::sys::statfs::statfs(mount)?.filesystem_type() == nix::sys::statfs::BTRFS_SUPER_MAGIC;
+    let handle: [u32; 7] = if is_btrfs {
+        // struct btrfs_fid (fs/btrfs/export.h, Linux 6.12): BTRFS_FIRST_FREE_OBJECTID in
+        // BTRFS_FS_TREE_OBJECTID; generation 0 matches any.
+        [20, 0x4d, 256, 0, 5, 0, 0]
+    } else {
+        // struct file_handle { bytes, type FILEID_INO32_GEN, { ino, generation } }; generation 0:
+        // of the root directory
+        [8, 1, number(inode)? as u32, 0, 0, 0, 0]
+    };
     let mount = open(mount, libc::O_RDONLY)?;
     let flags = (libc::O_RDONLY | libc::O_DIRECTORY) as usize;
     let root = sys::open(libc::SYS_open_by_handle_at, &[mount.as_raw_fd() as usize, handle.as_ptr() as usize, flags])?;

@@ -16,8 +16,8 @@ pub(super) fn is_default(major: i64, minor: i64) -> bool {
 }
 
 /// Judges `linux.devices` and `linux.resources.devices`.
-pub(super) fn judge(linux: &Linux, facts: &dyn Facts, findings: &mut Findings<'_>) {
-    let more = Named::of(&findings.policy.more.devices, facts);
+/// `more`: what the policy names and the engine gives by itself.
+pub(super) fn judge(linux: &Linux, more: &Named, findings: &mut Findings<'_>) {
     let harmless = |device: &&Device| harmless(device) || more.has(&device.kind, device.major, device.minor);
     let refused: Vec<_> = linux.devices.iter().filter(|device| !harmless(device)).map(describe).collect();
     if !refused.is_empty() {

@@ -1,11 +1,17 @@
 //! What admission has to know of the host; a trait, so that tests judge recorded containers without their host.
 
-use crate::user::{config::CONFIG_PATH, paths, userns::Standing};
 use std::{
-    fs, io,
-    os::unix::{ffi::OsStringExt as _, fs::FileTypeExt as _, fs::MetadataExt as _},
+    fs::{self, File},
+    io,
+    os::{
+        fd::AsRawFd as _,
+        unix::fs::{FileTypeExt as _, MetadataExt as _},
+    },
     path::{Path, PathBuf},
+    sync::Arc,
 };
+
+pub use super::{host::Host, table::MountedAt};
 
 /// What a path of the host is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +26,21 @@ pub enum Kind {
     Char(u32, u32),
     /// A block device with its numbers.
     Block(u32, u32),
+}
+
+impl Kind {
+    pub(super) fn of(metadata: &fs::Metadata) -> Self {
+        let kind = metadata.file_type();
+        let major = || nix::sys::stat::major(metadata.rdev()) as u32;
+        let minor = || nix::sys::stat::minor(metadata.rdev()) as u32;
+        match () {
+            () if kind.is_dir() => Self::Directory,
+            () if kind.is_socket() => Self::Socket,
+            () if kind.is_char_device() => Self::Char(major(), minor()),
+            () if kind.is_block_device() => Self::Block(major(), minor()),
+            () => Self::File,
+        }
+    }
 }
 
 /// A kind of namespace, by its name in `/proc/PID/ns`.
@@ -50,21 +71,65 @@ impl Namespace {
     }
 }
 
-/// A line of `/proc/self/mountinfo`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MountedAt {
-    /// `major:minor` of the superblock.
-    pub device: String,
-    /// The part of that file system that is mounted.
-    pub root: PathBuf,
-    /// Where.
-    pub point: PathBuf,
+/// An object of the host's, opened once: what is judged is what the kernel is told of, whatever its
+/// path leads to later.
+#[derive(Clone, Debug)]
+pub struct Opened {
+    /// Its path, as the kernel tells it of the descriptor; without links.
+    pub path: PathBuf,
+    /// What it is.
+    pub kind: Kind,
+    /// The id of the mount that it was reached by; the descriptor keeps it from being used again.
+    pub mount: Option<u64>,
+    /// Opened with `O_PATH`; nothing where no host is asked, as in tests.
+    pub file: Option<Arc<File>>,
 }
+
+impl Opened {
+    /// Something that is known by its path alone.
+    pub fn named(path: PathBuf, kind: Kind) -> Self {
+        Self { path, kind, mount: None, file: None }
+    }
+
+    /// What a descriptor is.
+    ///
+    /// # Errors
+    ///
+    /// Where procfs does not tell.
+    pub fn new(file: File) -> io::Result<Self> {
+        let kind = Kind::of(&file.metadata()?);
+        let fd = file.as_raw_fd();
+        let path = fs::read_link(format!("/proc/self/fd/{fd}"))?;
+        let info = fs::read_to_string(format!("/proc/self/fdinfo/{fd}"))?;
+        let mount = info.lines().find_map(|line| line.strip_prefix("mnt_id:")?.trim().parse().ok());
+        Ok(Self { path, kind, mount, file: Some(Arc::new(file)) })
+    }
+}
+
+impl Default for Opened {
+    fn default() -> Self {
+        Self::named(PathBuf::new(), Kind::Directory)
+    }
+}
+
+/// The same object by its path; a descriptor says no more.
+impl PartialEq for Opened {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.path, self.kind) == (&other.path, other.kind)
+    }
+}
+
+impl Eq for Opened {}
 
 /// What admission asks of the host.
 pub trait Facts {
     /// The path without symbolic links, `.` and `..`.
     fn canonicalize(&self, path: &Path) -> io::Result<PathBuf>;
+    /// Opens what is there, for good.
+    fn open(&self, path: &Path) -> io::Result<Opened> {
+        let path = self.canonicalize(path)?;
+        Ok(Opened::named(path.clone(), self.kind(&path)?))
+    }
     /// What is there.
     fn kind(&self, path: &Path) -> io::Result<Kind>;
     /// Whether `path` is the host's own namespace of that kind.
@@ -83,227 +148,18 @@ pub trait Facts {
     fn links(&self, _directory: &Path) -> Vec<PathBuf> {
         Vec::new()
     }
-    /// The lower directories of an overlayfs that is mounted there; none where it is not known.
-    fn lower_directories(&self, _point: &Path) -> Vec<PathBuf> {
+    /// What is directly in a directory; nothing where it cannot be read.
+    fn entries(&self, _directory: &Path) -> Vec<PathBuf> {
         Vec::new()
+    }
+    /// A small file of an engine's; nothing where it cannot be read.
+    fn read(&self, _path: &Path) -> Option<Vec<u8>> {
+        None
     }
     /// The mount table.
     fn mounts(&self) -> io::Result<Vec<MountedAt>>;
     /// Whether containerd gives an AppArmor profile to every container that asks for nothing else.
     fn containerd_uses_apparmor(&self) -> bool {
         false
-    }
-}
-
-/// The host that the wrapper runs on.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Host;
-
-impl Facts for Host {
-    fn canonicalize(&self, path: &Path) -> io::Result<PathBuf> {
-        path.canonicalize()
-    }
-
-    fn has_cgroup_v2(&self) -> bool {
-        nix::sys::statfs::statfs("/sys/fs/cgroup")
-            .is_ok_and(|found| found.filesystem_type() == nix::sys::statfs::CGROUP2_SUPER_MAGIC)
-    }
-
-    fn kind(&self, path: &Path) -> io::Result<Kind> {
-        let metadata = fs::metadata(path)?;
-        let kind = metadata.file_type();
-        let numbers = || (nix::sys::stat::major(metadata.rdev()) as u32, nix::sys::stat::minor(metadata.rdev()) as u32);
-        Ok(if kind.is_dir() {
-            Kind::Directory
-        } else if kind.is_socket() {
-            Kind::Socket
-        } else if kind.is_char_device() {
-            let (major, minor) = numbers();
-            Kind::Char(major, minor)
-        } else if kind.is_block_device() {
-            let (major, minor) = numbers();
-            Kind::Block(major, minor)
-        } else {
-            Kind::File
-        })
-    }
-
-    fn is_host_namespace(&self, path: &Path, kind: Namespace) -> io::Result<bool> {
-        let wanted = fs::metadata(path)?;
-        // The engine's own namespace counts as the host's as well as that of PID 1.
-        for process in ["self", "1"] {
-            let host = match fs::metadata(format!("/proc/{process}/ns/{}", kind.file())) {
-                Ok(host) => host,
-                // A user of the host's is not shown where PID 1 is.
-                Err(error)
-                    if error.kind() == io::ErrorKind::PermissionDenied
-                        && Standing::of_this_process() != Standing::Root =>
-                {
-                    continue;
-                }
-                Err(error) => return Err(error),
-            };
-            if (host.dev(), host.ino()) == (wanted.dev(), wanted.ino()) {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    fn root_uid(&self, user_namespace: &Path) -> io::Result<Option<u32>> {
-        let wanted = fs::metadata(user_namespace)?;
-        for process in fs::read_dir("/proc")?.flatten() {
-            // Most entries are no processes, and some end meanwhile.
-            let Ok(namespace) = fs::metadata(process.path().join("ns/user")) else { continue };
-            if (namespace.dev(), namespace.ino()) == (wanted.dev(), wanted.ino())
-                && let Ok(map) = fs::read_to_string(process.path().join("uid_map"))
-            {
-                return Ok(root_of(&map));
-            }
-        }
-        Ok(None)
-    }
-
-    fn others_may_change(&self, path: &Path) -> io::Result<bool> {
-        for part in path.ancestors() {
-            let metadata = fs::symlink_metadata(part)?;
-            // In a sticky directory nobody replaces a file of root's.
-            let sticky = metadata.is_dir() && metadata.mode() & 0o1000 != 0;
-            if metadata.uid() != 0 || metadata.mode() & 0o022 != 0 && !sticky {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    fn own_files(&self) -> Vec<PathBuf> {
-        let mut own = vec![PathBuf::from(CONFIG_PATH).parent().unwrap_or(Path::new("/etc/lockc")).to_owned()];
-        // What is known of a cluster's namespaces.
-        own.push(Path::new(paths::NAMESPACES).parent().unwrap_or(Path::new("/var/lib/lockc")).to_owned());
-        // The program that runs, whatever its name, and the command that is installed beside it.
-        if let Ok(program) = std::env::current_exe() {
-            own.push(program.with_file_name("lockc"));
-            own.push(program);
-        }
-        own
-    }
-
-    /// By what containerd itself looks at (1.7 and 2.1, pkg/apparmor); `disable_apparmor` in its configuration is unseen.
-    fn containerd_uses_apparmor(&self) -> bool {
-        Path::new("/sys/kernel/security/apparmor").exists()
-            && Path::new("/sbin/apparmor_parser").exists()
-            && fs::read("/sys/module/apparmor/parameters/enabled").is_ok_and(|text| text.starts_with(b"Y"))
-    }
-
-    fn links(&self, directory: &Path) -> Vec<PathBuf> {
-        let entries = fs::read_dir(directory).into_iter().flatten().flatten();
-        entries
-            .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_symlink()))
-            .map(|entry| entry.path())
-            .collect()
-    }
-
-    fn lower_directories(&self, point: &Path) -> Vec<PathBuf> {
-        let table = procfs::process::Process::myself().and_then(|own| own.mountinfo());
-        let mount = table.into_iter().flatten().rfind(|mount| mount.mount_point == point);
-        let options = mount.filter(|mount| mount.fs_type == "overlay").map(|mount| mount.super_options);
-        let lower = options.and_then(|mut options| options.remove("lowerdir").flatten()).unwrap_or_default();
-        lower.split(':').filter(|path| !path.is_empty()).map(PathBuf::from).collect()
-    }
-
-    fn mounts(&self) -> io::Result<Vec<MountedAt>> {
-        let table = fs::read("/proc/self/mountinfo")?;
-        table
-            .split(|byte| *byte == b'\n')
-            .filter(|line| !line.is_empty())
-            .map(|line| {
-                parse(line).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "unexpected line in mountinfo"))
-            })
-            .collect()
-    }
-}
-
-/// The host's number of uid 0 in a `uid_map` (user_namespaces(7)), as a process of the initial user namespace reads it.
-fn root_of(map: &str) -> Option<u32> {
-    map.lines().find_map(|line| {
-        let mut numbers = line.split_whitespace().map(str::parse::<u32>);
-        match (numbers.next()?, numbers.next()?, numbers.next()?) {
-            (Ok(0), Ok(host), Ok(1..)) => Some(host),
-            _ => None,
-        }
-    })
-}
-
-fn parse(line: &[u8]) -> Option<MountedAt> {
-    let mut fields = line.split(|byte| *byte == b' ').skip(2);
-    Some(MountedAt {
-        device: String::from_utf8(fields.next()?.to_vec()).ok()?,
-        root: unescape(fields.next()?),
-        point: unescape(fields.next()?),
-    })
-}
-
-/// The kernel writes space, tab, newline and backslash as `\ooo`.
-fn unescape(field: &[u8]) -> PathBuf {
-    let mut path = Vec::with_capacity(field.len());
-    let mut rest = field;
-    while let [first, tail @ ..] = rest {
-        rest = tail;
-        match (first, tail) {
-            (b'\\', [a @ b'0'..=b'3', b @ b'0'..=b'7', c @ b'0'..=b'7', tail @ ..]) => {
-                path.push((a - b'0') << 6 | (b - b'0') << 3 | (c - b'0'));
-                rest = tail;
-            }
-            _ => path.push(*first),
-        }
-    }
-    PathBuf::from(std::ffi::OsString::from_vec(path))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_line_of_the_mount_table_is_read() {
-        let line = br"36 35 98:0 /mnt1/a\040b /mnt2\134 rw,noatime master:1 - ext3 /dev/root rw,errors=continue";
-        let mount = parse(line).unwrap();
-        assert_eq!(mount, MountedAt { device: "98:0".into(), root: "/mnt1/a b".into(), point: r"/mnt2\".into() });
-        assert_eq!(parse(b"36 35 98:0"), None);
-    }
-
-    #[test]
-    fn the_root_of_a_user_namespace_is_read_from_its_map() {
-        assert_eq!(root_of("         0     100000      65536\n"), Some(100_000));
-        assert_eq!(root_of("1 1000 1\n0 7 1\n"), Some(7));
-        assert_eq!(root_of("1 1000 1\n"), None);
-        assert_eq!(root_of("0 0 0\n"), None);
-        assert_eq!(root_of(""), None);
-        assert!(Host.root_uid(Path::new("/proc/self/ns/user")).unwrap().is_some());
-        assert!(Host.root_uid(Path::new("/nonexistent")).is_err());
-    }
-
-    #[test]
-    fn who_may_change_a_program() {
-        assert!(!Host.others_may_change(Path::new("/bin/true").canonicalize().unwrap().as_path()).unwrap());
-        let folder = tempfile::tempdir().unwrap();
-        let program = folder.path().join("hook");
-        fs::write(&program, "").unwrap();
-        fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o757)).unwrap();
-        assert!(Host.others_may_change(&program).unwrap());
-        assert!(Host.others_may_change(Path::new("/nonexistent/hook")).is_err());
-    }
-
-    #[test]
-    fn the_host_answers_for_itself() {
-        assert!(Host.mounts().unwrap().iter().any(|mount| mount.point == Path::new("/")));
-        assert_eq!(Host.kind(Path::new("/dev/null")).unwrap(), Kind::Char(1, 3));
-        assert_eq!(Host.kind(Path::new("/")).unwrap(), Kind::Directory);
-        let listener = tempfile::tempdir().unwrap();
-        let socket = listener.path().join("s");
-        let _bound = std::os::unix::net::UnixListener::bind(&socket).unwrap();
-        assert_eq!(Host.kind(&socket).unwrap(), Kind::Socket);
-        assert!(Host.is_host_namespace(Path::new("/proc/self/ns/net"), Namespace::Net).unwrap());
-        assert!(Host.is_host_namespace(Path::new("/nonexistent"), Namespace::Net).is_err());
     }
 }

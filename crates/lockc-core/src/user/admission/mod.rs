@@ -5,7 +5,7 @@
 //!
 //! | control | module |
 //! |---|---|
-//! | host-mounts, host-sockets, mount-types, rootfs | [`mounts`] with [`engines`] and [`trees`] |
+//! | host-mounts, host-sockets, mount-types, rootfs | [`mounts`] with [`sources`], [`engines`] and [`trees`] |
 //! | mount-namespace, host-namespaces | [`namespaces`] |
 //! | capabilities, run-as-root | [`process`] |
 //! | devices | [`devices`] |
@@ -18,6 +18,7 @@
 pub mod devices;
 pub mod engines;
 pub mod facts;
+mod host;
 pub mod kernel_files;
 pub mod mounts;
 pub mod namespaces;
@@ -25,7 +26,9 @@ mod own;
 pub mod process;
 mod profiles;
 mod runtime;
+mod sources;
 mod summary;
+mod table;
 #[cfg(test)]
 mod tests;
 pub mod trees;
@@ -38,12 +41,13 @@ use std::{
 use super::{
     GivenDevice,
     config::{Config, Engine, Mode},
+    hold::Tree,
     policy::{Control, Policy, Strength},
     reads,
     spec::{Process, Spec},
 };
 pub use engines::Engines;
-pub use facts::{Facts, Host, Kind, Namespace};
+pub use facts::{Facts, Host, Kind, Namespace, Opened};
 pub use summary::{Summary, summary};
 
 /// What is asked for.
@@ -63,17 +67,15 @@ pub struct Request<'a> {
     pub sandbox: bool,
 }
 
-/// What the container is given: canonical paths of the host.
+/// What the container is given: objects of the host.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Given {
-    /// Root of its file system.
-    pub rootfs: PathBuf,
+    /// Its root file system.
+    pub rootfs: Tree,
     /// Sources of its bind mounts.
-    pub mounts: Vec<PathBuf>,
-    /// Those of them into which the host may mount more while the container runs (`rslave`, `rshared` and their like).
-    pub propagating: Vec<PathBuf>,
+    pub mounts: Vec<Tree>,
     /// Unix sockets of the host that it may connect to.
-    pub sockets: Vec<PathBuf>,
+    pub sockets: Vec<Opened>,
     /// What `allowed_sockets` names in directories that it is given.
     pub named_sockets: Vec<PathBuf>,
     /// Devices of its specification.
@@ -192,7 +194,8 @@ pub fn admit(
     namespaces::judge_cgroup(spec, facts, &mut findings);
     given.cgroups = namespaces::manages_cgroups(spec, facts);
     given.root_uid = namespaces::root_uid(&spec.linux, facts, &mut findings);
-    devices::judge(&spec.linux, facts, &mut findings);
+    let nodes: Vec<PathBuf> = policy.more.devices.iter().cloned().chain(engines.devices(request, facts)).collect();
+    devices::judge(&spec.linux, &devices::Named::of(&nodes, facts), &mut findings);
     if let Some(process) = &spec.process
         && process.user.uid != 0
         && spec.linux.host_uid(process.user.uid) == Some(0)
@@ -224,7 +227,7 @@ pub fn admit(
     let resolved = reads::resolve(&policy.more.reads, facts);
     (given.reads, given.unread) = (resolved.paths, resolved.left_out);
     // Without a root file system there is nothing that could be reported.
-    given.reported = findings.outcome(given.rootfs != Path::new(""))?;
+    given.reported = findings.outcome(given.rootfs != Tree::default())?;
     Ok(given)
 }
 

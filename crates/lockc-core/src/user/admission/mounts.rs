@@ -1,18 +1,24 @@
 //! What of the host's file systems a container is given: its root file system, bind mounts, sockets.
 
-use std::path::{Path, PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 use super::{
     Engines, Findings, Given, Request, devices,
-    facts::{Facts, Kind},
-    own::{Own, brings_submounts},
+    engines::Asked,
+    facts::{Facts, Kind, Opened},
+    own::Own,
     process::short_name,
-    trees::{Place, Reach, Trees},
+    sources::{Allowed, Sources},
+    trees::Trees,
 };
 use crate::{
     rules::Rule,
     user::{
         config::{CONFIG_PATH, Config, Mode},
+        hold::Tree,
         policy::{Control, Strength},
         sockets::NamedSockets,
         spec::Mount,
@@ -22,7 +28,8 @@ use crate::{
 /// File systems that show a container its own things only. (A bind mount is judged by its source.)
 const TYPES: [&str; 7] = ["proc", "sysfs", "tmpfs", "devpts", "mqueue", "cgroup", "cgroup2"];
 
-/// Judges `root` and `mounts`, and resolves them.
+/// Judges `root` and `mounts`. Each source is opened once, before the mount table is read: what is
+/// judged by the table is what the descriptor holds.
 pub(super) fn judge(
     request: &Request<'_>,
     config: &Config,
@@ -30,6 +37,10 @@ pub(super) fn judge(
     facts: &dyn Facts,
     findings: &mut Findings<'_>,
 ) -> Given {
+    let open = |path: &Path| facts.open(&request.bundle.join(path));
+    let root = request.spec.root.as_ref().map(|root| open(&root.path));
+    let sources: Vec<_> =
+        request.spec.mounts.iter().map(|mount| mount.is_bind().then(|| open(&mount.source))).collect();
     let engines = engines.clone().resolved(facts);
     let trees = match Trees::new(&engines.dirs(), facts) {
         Ok(trees) => trees,
@@ -48,13 +59,17 @@ pub(super) fn judge(
     let may_mount =
         process.is_none_or(|process| process.capabilities.all().any(|name| short_name(name) == "SYS_ADMIN"));
     let sealed = if findings.policy.mode == Mode::Audit { !may_mount } else { findings.policy.rules.has(Rule::Mount) };
-    let own = Own::new(&trees, facts, sealed);
-    let judge = Judge { request, config, engines: &engines, trees: &trees, own: &own, facts };
+    let own = Own::new(&trees, config, facts, sealed);
+    let devices = devices::Named::of(&findings.policy.more.devices, facts);
+    let sources_of = Sources { engines: &engines, trees: &trees, devices };
+    let judge = Judge { request, config, sources: &sources_of, own: &own, facts };
     let mut given = Given::default();
-    judge.rootfs(&mut given, findings);
-    for mount in &request.spec.mounts {
-        if mount.is_bind() {
-            judge.bind(mount, &mut given, findings);
+    judge.rootfs(root, &mut given, findings);
+    for (mount, source) in request.spec.mounts.iter().zip(sources) {
+        if let Some(source) = source {
+            judge.bind(mount, source, &mut given, findings);
+        } else if mount.kind == "overlay" {
+            judge.overlay(mount, findings);
         } else if !TYPES.contains(&mount.kind.as_str()) {
             findings.add(
                 Control::MountTypes,
@@ -70,21 +85,49 @@ pub(super) fn judge(
 struct Judge<'a> {
     request: &'a Request<'a>,
     config: &'a Config,
-    engines: &'a Engines,
-    trees: &'a Trees,
+    sources: &'a Sources<'a>,
     own: &'a Own,
     facts: &'a dyn Facts,
 }
 
 impl Judge<'_> {
-    fn rootfs(&self, given: &mut Given, findings: &mut Findings<'_>) {
-        let Some(root) = &self.request.spec.root else {
-            return findings.add(Control::Rootfs, "no root file system is configured".into(), "set root.path");
+    fn asked<'b>(&'b self, mount: Option<&'b Mount>) -> Asked<'b> {
+        Asked { request: self.request, mount, facts: self.facts }
+    }
+
+    /// What a control admits of the host's directories.
+    fn allowed<'b>(&'b self, control: Control, findings: &'b Findings<'_>) -> Allowed<'b> {
+        let strength = findings.strength(control);
+        // Beyond the engine's own; what the configuration allows is for baseline.
+        let (of_level, are_defaults) = match strength {
+            Strength::Baseline => self.config.allowed_mounts_of(self.request.engine),
+            Strength::Off | Strength::Restricted => (&[][..], false),
         };
-        let path = self.request.bundle.join(&root.path);
-        let resolved = match self.facts.canonicalize(&path) {
-            Ok(resolved) => resolved,
-            Err(error) => {
+        let paths = of_level.iter().chain(&findings.policy.more.mounts).map(PathBuf::as_path).collect();
+        Allowed { strength, paths, are_defaults }
+    }
+
+    /// An object with what is mounted below it, as far as that can be opened: what cannot be is not
+    /// granted.
+    fn tree(&self, opened: Opened, propagates: bool) -> Tree {
+        let place = self.sources.trees.place_of(&opened);
+        let open = |point: super::trees::Place| {
+            let below = self.facts.open(point.path()).ok()?;
+            // Somebody may have mounted something else there meanwhile.
+            let mount = self.sources.trees.mount(&point).map(|mount| mount.id);
+            (below.mount.is_none() || below.mount == mount).then_some(below)
+        };
+        let below = self.sources.trees.below(&place).filter_map(open).collect();
+        Tree { top: opened, below, propagates }
+    }
+
+    fn rootfs(&self, root: Option<io::Result<Opened>>, given: &mut Given, findings: &mut Findings<'_>) {
+        let opened = match root {
+            Some(Ok(opened)) => opened,
+            None => return findings.add(Control::Rootfs, "no root file system is configured".into(), "set root.path"),
+            Some(Err(error)) => {
+                let path = self.request.spec.root.as_ref().map(|root| self.request.bundle.join(&root.path));
+                let path = path.unwrap_or_default();
                 return findings.add(
                     Control::Rootfs,
                     format!("the root file system {} cannot be resolved: {error}", path.display()),
@@ -93,35 +136,33 @@ impl Judge<'_> {
             }
         };
         let bundle = self.facts.canonicalize(self.request.bundle).unwrap_or_else(|_| self.request.bundle.into());
-        let place = self.trees.place(&resolved);
-        let reach = if self.engines.is_infra_rootfs(&resolved, &bundle, self.facts) {
-            None
-        } else if !self.engines.is_rootfs(&resolved, &bundle) {
-            self.trees.reach(&place, false, true)
-        } else if self.trees.as_named(&place) {
-            None
-        } else {
-            // containerd's native snapshotter mounts a directory of its own there.
-            let mut aliases = self.trees.aliases(&place).into_iter();
-            let own = |alias: &Place| self.engines.is_rootfs(alias.path(), &bundle) && self.trees.as_named(alias);
-            aliases.find_map(|alias| if own(&alias) { None } else { self.trees.reach(&alias, false, true) })
-        };
-        if let Some(reach) = reach {
+        let place = self.sources.trees.place_of(&opened);
+        // Like a bind mount of that directory, unless an engine keeps it.
+        let allowed = self.allowed(Control::HostMounts, findings);
+        let judged = findings.strength(Control::Rootfs) != Strength::Off;
+        let refusal = || self.sources.root_refusal(&place, &bundle, &allowed, &self.asked(None));
+        let label = format!("the root file system {}", opened.path.display());
+        let refusal = judged.then(refusal).flatten();
+        let is_audit = findings.policy.mode == Mode::Audit;
+        let changed = (refusal.is_none() || is_audit).then(|| self.own.changed_in(&place, is_audit)).flatten();
+        if let Some((what, remedy)) = refusal {
+            findings.add(Control::Rootfs, format!("{label} {what}"), remedy);
+        }
+        if let Some(own) = changed {
             findings.add(
-                Control::Rootfs,
-                format!("the root file system {} {}", resolved.display(), describe(&reach)),
+                Control::OwnFiles,
+                format!("{label} lets the container change {}, which the host's root relies on", own.display()),
                 "use a directory of its own",
             );
         }
-        given.rootfs = resolved;
+        given.rootfs = self.tree(opened, false);
     }
 
-    fn bind(&self, mount: &Mount, given: &mut Given, findings: &mut Findings<'_>) {
+    fn bind(&self, mount: &Mount, source: io::Result<Opened>, given: &mut Given, findings: &mut Findings<'_>) {
         let path = self.request.bundle.join(&mount.source);
         let label = format!("bind mount of {} at {}", path.display(), mount.destination.display());
-        let resolved = self.facts.canonicalize(&path).and_then(|path| Ok((self.facts.kind(&path)?, path)));
-        let (kind, source) = match resolved {
-            Ok(resolved) => resolved,
+        let source = match source {
+            Ok(source) => source,
             Err(error) => {
                 return findings.add(
                     Control::HostMounts,
@@ -130,45 +171,65 @@ impl Judge<'_> {
                 );
             }
         };
-        let label = if source == path { label } else { format!("{label} (which is {})", source.display()) };
-        match kind {
+        let label = if source.path == path { label } else { format!("{label} (which is {})", source.path.display()) };
+        match source.kind {
             Kind::Socket => return self.socket(source, &label, given, findings),
             Kind::Char(major, minor) if devices::is_default(i64::from(major), i64::from(minor)) => {}
-            Kind::Char(..) | Kind::Block(..)
-                if devices::Named::of(&findings.policy.more.devices, self.facts).is(kind) => {}
+            Kind::Char(..) | Kind::Block(..) if self.sources.devices.is(source.kind) => {}
             Kind::Char(..) | Kind::Block(..) => {
-                let what = if matches!(kind, Kind::Block(..)) { "block device" } else { "device" };
+                let what = if matches!(source.kind, Kind::Block(..)) { "block device" } else { "device" };
                 findings.add(Control::Devices, format!("{label} gives a {what}"), "leave the device out");
             }
-            Kind::Directory | Kind::File => {
-                let refusal = self.refusal(&source, mount, findings);
-                // A mount that the mode audit lets pass must not be lockc's own.
-                let judge_own = refusal.is_none() || findings.policy.mode == Mode::Audit;
-                if let Some((what, remedy)) = refusal {
-                    findings.add(Control::HostMounts, format!("{label} {what}"), remedy);
-                }
-                if let Some(own) = self.own.changed_by(mount, &self.trees.place(&source)).filter(|_| judge_own) {
-                    findings.add(
-                        Control::OwnFiles,
-                        format!("{label} lets the container change {}", own.display()),
-                        "mount it read-only (rro where file systems are mounted below it)",
-                    );
-                }
-            }
+            Kind::Directory | Kind::File => self.files(mount, &source, &label, findings),
         }
-        given.sockets.extend(self.notify_socket(&source, mount));
-        if mount.propagates() {
-            given.propagating.push(source.clone());
-        }
-        given.mounts.push(source);
+        given.sockets.extend(self.notify_socket(&source.path, mount));
+        given.mounts.push(self.tree(source, mount.propagates()));
     }
 
-    fn socket(&self, source: PathBuf, label: &str, given: &mut Given, findings: &mut Findings<'_>) {
-        let named = self.engines.is_build_agent(&source, self.request.bundle)
-            || self.named_sockets(findings).any(|(_, named)| named.has(&source));
+    /// An overlay that the runtime mounts: of volumes, images, and the container's own directory.
+    fn overlay(&self, mount: &Mount, findings: &mut Findings<'_>) {
+        let refusal = {
+            let allowed = self.allowed(Control::HostMounts, findings);
+            let judged = findings.strength(Control::MountTypes) != Strength::Off;
+            let refusal = || self.sources.overlay_refusal(mount, &allowed, &self.asked(Some(mount)));
+            judged.then(refusal).flatten()
+        };
+        if let Some((what, remedy)) = refusal {
+            let at = mount.destination.display();
+            findings.add(Control::MountTypes, format!("a mount of type \"overlay\" at {at} {what}"), remedy);
+        }
+    }
+
+    fn files(&self, mount: &Mount, source: &Opened, label: &str, findings: &mut Findings<'_>) {
+        let place = self.sources.trees.place_of(source);
+        let is_init = Engines::is_init(&source.path, mount) && self.sources.trees.reach(&place).is_none();
+        let refusal = {
+            let allowed = self.allowed(Control::HostMounts, findings);
+            let judged = allowed.strength != Strength::Off && !(is_init && self.own.is_read_only(mount));
+            let refusal = || self.sources.refusal(&place, &allowed, &self.asked(Some(mount)));
+            judged.then(refusal).flatten()
+        };
+        // What the mode audit lets pass must not be lockc's own.
+        let is_audit = findings.policy.mode == Mode::Audit;
+        let changed = (refusal.is_none() || is_audit).then(|| self.own.changed_by(mount, &place, is_audit)).flatten();
+        if let Some(own) = changed {
+            findings.add(
+                Control::OwnFiles,
+                format!("{label} lets the container change {}, which the host's root relies on", own.display()),
+                "mount it read-only (rro where file systems are mounted below it)",
+            );
+        }
+        if let Some((what, remedy)) = refusal {
+            findings.add(Control::HostMounts, format!("{label} {what}"), remedy);
+        }
+    }
+
+    fn socket(&self, source: Opened, label: &str, given: &mut Given, findings: &mut Findings<'_>) {
+        let named = self.sources.engines.is_build_agent(&source.path, self.request.bundle)
+            || self.named_sockets(findings).any(|(_, named)| named.has(&source.path));
         if named || !findings.applies(Control::HostSockets) {
             given.sockets.push(source.clone());
-            given.mounts.push(source);
+            given.mounts.push(self.tree(source, false));
         } else {
             findings.add(
                 Control::HostSockets,
@@ -176,7 +237,7 @@ impl Judge<'_> {
                 format!("add it to allowed_sockets in {CONFIG_PATH}"),
             );
             // In the mode audit it is there, and connecting to it is reported.
-            given.mounts.push(source);
+            given.mounts.push(self.tree(source, false));
         }
     }
 
@@ -192,9 +253,11 @@ impl Judge<'_> {
 
     /// What the settings name in directories that the container is given, under whichever path.
     fn sockets_below(&self, given: &mut Given, findings: &Findings<'_>) {
-        let mut roots = given.mounts.clone();
+        let mut roots: Vec<PathBuf> = Vec::new();
         for source in &given.mounts {
-            roots.extend(self.trees.aliases(&self.trees.place(source)).iter().map(|alias| alias.path().to_owned()));
+            let names = self.sources.trees.names(&self.sources.trees.place_of(&source.top));
+            roots.push(source.top.path.clone());
+            roots.extend(names.host.iter().map(|name| name.path().to_owned()));
         }
         for (written, named) in self.named_sockets(findings) {
             let is_below = roots.iter().any(|root| named.directory.starts_with(root));
@@ -207,111 +270,13 @@ impl Judge<'_> {
     /// conmon's socket for the container's notifications, in a directory of the container's bundle (`--sdnotify=container`);
     /// conmon passes nothing on but that it is ready. conmon makes the socket anew before each start, and a link that the
     /// container may have put there is no socket.
-    fn notify_socket(&self, source: &Path, mount: &Mount) -> Option<PathBuf> {
+    fn notify_socket(&self, source: &Path, mount: &Mount) -> Option<Opened> {
         let own = Path::new(self.request.id).join("userdata/notify");
         let is_notify = mount.destination == Path::new("/run/notify")
             && source.ends_with(own)
-            && self.engines.owns(source, mount, self.request);
-        let socket = source.join("notify.sock");
-        let is_socket = || {
-            self.facts.canonicalize(&socket).is_ok_and(|resolved| resolved == socket)
-                && self.facts.kind(&socket).is_ok_and(|kind| kind == Kind::Socket)
-        };
-        (is_notify && is_socket()).then_some(socket)
-    }
-
-    /// Why a directory or file of the host is not given, and what would change that.
-    fn refusal(&self, source: &Path, mount: &Mount, findings: &Findings<'_>) -> Option<(String, String)> {
-        let strength = findings.strength(Control::HostMounts);
-        // Beyond the engine's own; what the configuration allows is for baseline.
-        let of_level: &[PathBuf] = match strength {
-            Strength::Off => return None,
-            Strength::Baseline => &self.config.allowed_mounts,
-            Strength::Restricted => &[],
-        };
-        let allowed: Vec<&Path> = of_level.iter().chain(&findings.policy.more.mounts).map(PathBuf::as_path).collect();
-        let place = self.trees.place(source);
-        if Engines::is_init(source, mount) && self.trees.reach(&place, false, true).is_none() {
-            return None;
-        }
-        let owns = |path: &Path| self.engines.owns(path, mount, self.request);
-        if owns(source) {
-            if self.trees.as_named(&place) {
-                return None;
-            }
-            // An engine's volume can itself be a bind mount (docker's local driver, local volumes of Kubernetes): what
-            // it leads to is judged as if it had been named.
-            return self.trees.aliases(&place).iter().find_map(|alias| {
-                if owns(alias.path()) && self.trees.as_named(alias) {
-                    return None;
-                }
-                let (what, remedy) = self.host_refusal(alias, false, strength, &allowed)?;
-                Some((format!("leads to {}, which {what}", alias.path().display()), remedy))
-            });
-        }
-        self.host_refusal(&place, brings_submounts(mount), strength, &allowed)
-    }
-
-    fn host_refusal(
-        &self,
-        place: &Place,
-        submounts: bool,
-        strength: Strength,
-        allowed: &[&Path],
-    ) -> Option<(String, String)> {
-        if self.explicitly_allowed(place, allowed) {
-            return None;
-        }
-        if let Some(reach) = self.trees.reach(place, submounts, true) {
-            let remedy = if matches!(reach, Reach::Below(..)) || !self.trees.is_named(place.path()) {
-                "mount a directory without it".into()
-            } else {
-                format!("add exactly that path to allowed_mounts in {CONFIG_PATH}")
-            };
-            return Some((describe(&reach), remedy));
-        }
-        if self.allowed(place, allowed) {
-            return None;
-        }
-        if strength == Strength::Restricted {
-            return Some(("is not one of the engine's own".into(), "use a named volume".into()));
-        }
-        let listed: Vec<_> = allowed.iter().map(|path| path.display().to_string()).collect();
-        Some((
-            format!("is in none of the allowed directories ({})", listed.join(", ")),
-            format!("add it to allowed_mounts in {CONFIG_PATH}"),
-        ))
-    }
-
-    fn allowed(&self, place: &Place, allowed: &[&Path]) -> bool {
-        allowed.iter().flat_map(|allowed| self.trees.both(allowed, self.facts)).any(|allowed| place.is_within(&allowed))
-    }
-
-    /// The administrator named exactly this path, or a directory around it that is itself in a forbidden tree, and the
-    /// path says which. What is compared is the path as the administrator wrote it: where a link leads, or what is
-    /// mounted there, may be somebody else's choice.
-    fn explicitly_allowed(&self, place: &Place, allowed: &[&Path]) -> bool {
-        allowed.iter().any(|&written| {
-            let inside = matches!(self.trees.reach(&self.trees.place(written), false, true), Some(Reach::Inside(_)));
-            self.trees.is_named(written)
-                && (written == place.path()
-                    || inside
-                        && self
-                            .trees
-                            .both(written, self.facts)
-                            .iter()
-                            .any(|allowed| place.path().starts_with(allowed.path())))
-        })
-    }
-}
-
-fn describe(reach: &Reach) -> String {
-    match reach {
-        Reach::Inside(tree) => format!("is in {}, which belongs to the host", tree.display()),
-        Reach::Contains(tree) if tree == Path::new("/") => "gives the host's root directory".into(),
-        Reach::Contains(tree) => format!("contains {}, which belongs to the host", tree.display()),
-        Reach::Below(tree, point) => {
-            format!("contains {}, where {} of the host is mounted", point.display(), tree.display())
-        }
+            && self.sources.engines.belongs(source, &self.asked(Some(mount))).is_some();
+        let path = source.join("notify.sock");
+        let opened = is_notify.then(|| self.facts.open(&path).ok()).flatten();
+        opened.filter(|opened| opened.path == path && opened.kind == Kind::Socket)
     }
 }

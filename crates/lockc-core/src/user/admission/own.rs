@@ -1,4 +1,5 @@
-//! What stands between a container and lockc itself, whatever else a policy admits: its configuration and its programs.
+//! What stands between a container and the host's root, whatever else a policy admits: lockc's
+//! configuration and programs, and the programs and plugins that the host's root executes.
 //!
 //! The pins need nothing here: the kernel side lets no container into a bpffs.
 
@@ -8,27 +9,51 @@ use super::{
     facts::Facts,
     trees::{Place, Trees},
 };
-use crate::user::spec::Mount;
+use crate::user::{config::Config, spec::Mount};
 
-/// lockc's own files, located.
+/// Such files and directories, located.
 pub(super) struct Own {
-    files: Vec<(PathBuf, Place)>,
+    /// lockc's.
+    lockc: Vec<(PathBuf, Place)>,
+    /// What else the host's root executes.
+    programs: Vec<(PathBuf, Place)>,
     /// Whether the kernel side denies a remount: a read-only mount stays so.
     sealed: bool,
 }
 
 impl Own {
-    pub(super) fn new(trees: &Trees, facts: &dyn Facts, sealed: bool) -> Self {
+    pub(super) fn new(trees: &Trees, config: &Config, facts: &dyn Facts, sealed: bool) -> Self {
         let locate = |path: PathBuf| trees.both(&path, facts).into_iter().map(move |place| (path.clone(), place));
-        Self { files: facts.own_files().into_iter().flat_map(locate).collect(), sealed }
+        let programs = programs().into_iter().chain(config.runtimes.iter().cloned());
+        Self {
+            lockc: facts.own_files().into_iter().flat_map(locate).collect(),
+            programs: programs.flat_map(locate).collect(),
+            sealed,
+        }
     }
 
-    /// Which of them a bind mount of `source` lets the container change.
-    pub(super) fn changed_by(&self, mount: &Mount, source: &Place) -> Option<&Path> {
+    /// Whether the container cannot change what is mounted so, apart from what is mounted below.
+    pub(super) fn is_read_only(&self, mount: &Mount) -> bool {
+        self.sealed && mount.options.iter().any(|option| option == "ro" || option == "rro")
+    }
+
+    /// Which of them a container with this root file system may change; of lockc's alone with
+    /// `lockc_only`.
+    pub(super) fn changed_in(&self, root: &Place, lockc_only: bool) -> Option<&Path> {
+        let overlaps = |own: &Place| own.is_located_in(root) || root.is_within(own);
+        let programs: &[_] = if lockc_only { &[] } else { &self.programs };
+        let mut all = self.lockc.iter().chain(programs);
+        all.find(|(_, own)| overlaps(own)).map(|(path, _)| path.as_path())
+    }
+
+    /// Which of them a bind mount of `source` lets the container change; of lockc's alone with
+    /// `lockc_only`.
+    pub(super) fn changed_by(&self, mount: &Mount, source: &Place, lockc_only: bool) -> Option<&Path> {
         let has = |option: &str| mount.options.iter().any(|given| given == option);
         let all_read_only = self.sealed && has("rro");
-        let read_only = all_read_only || self.sealed && has("ro");
-        let changed = self.files.iter().find(|(_, own)| {
+        let read_only = self.is_read_only(mount);
+        let programs: &[_] = if lockc_only { &[] } else { &self.programs };
+        let changed = self.lockc.iter().chain(programs).find(|(_, own)| {
             if own.is_located_in(source) || source.is_within(own) {
                 !read_only
             } else {
@@ -41,6 +66,33 @@ impl Own {
 }
 
 /// Whether what is mounted below the source comes along: for the runtimes a bind mount is recursive unless it says `bind`.
-pub(super) fn brings_submounts(mount: &Mount) -> bool {
+fn brings_submounts(mount: &Mount) -> bool {
     mount.options.iter().any(|option| option == "rbind") || mount.options.iter().all(|option| option != "bind")
+}
+
+/// Directories with programs, libraries and plugins that the host's root executes or loads:
+/// hier(7), CNI's and NRI's plugins, hooks of Podman and CRI-O, kubelet's plugins.
+fn programs() -> Vec<PathBuf> {
+    [
+        "/usr/bin",
+        "/usr/sbin",
+        "/usr/lib",
+        "/usr/lib64",
+        "/usr/libexec",
+        "/usr/local/bin",
+        "/usr/local/sbin",
+        "/usr/local/lib",
+        "/usr/local/libexec",
+        "/usr/share/containers/oci/hooks.d",
+        "/etc/containers/oci/hooks.d",
+        "/etc/cni",
+        "/opt/cni",
+        "/opt/containerd",
+        "/opt/nri",
+        "/var/lib/kubelet/plugins",
+        "/var/lib/kubelet/plugins_registry",
+        "/var/lib/kubelet/device-plugins",
+    ]
+    .map(PathBuf::from)
+    .to_vec()
 }

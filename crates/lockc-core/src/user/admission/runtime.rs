@@ -83,8 +83,9 @@ fn hooks(spec: &Spec, given: &Given, facts: &dyn Facts, findings: &mut Findings<
 
 fn is_within(program: &Path, given: &Given) -> bool {
     // Nothing is known of the root file system where it was not found; that is a violation of its own.
-    let rootfs = Some(&given.rootfs).filter(|rootfs| !rootfs.as_os_str().is_empty());
-    given.mounts.iter().chain(rootfs).any(|folder| program.starts_with(folder))
+    let rootfs = Some(&given.rootfs.top).filter(|rootfs| !rootfs.path.as_os_str().is_empty());
+    let mounts = given.mounts.iter().map(|mount| &mount.top);
+    mounts.chain(rootfs).any(|directory| program.starts_with(&directory.path))
 }
 
 fn annotations(spec: &Spec, findings: &mut Findings<'_>) {

@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::facts::{Facts, MountedAt};
+use super::facts::{Facts, MountedAt, Opened};
 
 /// Directories that hold the host's configuration, its view of kernel and devices, its sockets, and its boot files.
 const SYSTEM: [&str; 7] = ["/etc", "/proc", "/sys", "/dev", "/run", "/boot", "/var/run"];
@@ -26,6 +26,17 @@ struct Location {
 pub(crate) struct Place {
     path: PathBuf,
     location: Option<Location>,
+    /// The mount that it is reached by: its place in the table.
+    mount: Option<usize>,
+}
+
+/// Under which paths the host sees an object.
+#[derive(Debug, Default)]
+pub(crate) struct Names {
+    /// By mounts that are the host's own.
+    pub host: Vec<Place>,
+    /// By mounts that an engine made inside of its own directories.
+    pub engines: Vec<Place>,
 }
 
 /// The mount table, and the forbidden trees in it.
@@ -42,13 +53,16 @@ pub(crate) enum Reach {
     Inside(PathBuf),
     /// It contains the tree.
     Contains(PathBuf),
-    /// A file system mounted below it, at the second path, reaches the tree.
-    Below(PathBuf, PathBuf),
 }
 
 impl Place {
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Whether it is all of a file system.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.location.as_ref().is_some_and(|location| location.path == Path::new("/"))
     }
 
     /// Whether this is `other` or below it, as a path or by location.
@@ -80,13 +94,47 @@ impl Trees {
         let mount = self
             .table
             .iter()
-            .filter(|mount| path.starts_with(&mount.point))
-            .max_by_key(|mount| mount.point.components().count());
-        let location = mount.and_then(|mount| {
+            .enumerate()
+            .filter(|(_, mount)| path.starts_with(&mount.point))
+            .max_by_key(|(_, mount)| mount.point.components().count());
+        self.reached(path, mount.map(|(at, _)| at))
+    }
+
+    /// The place of an object that was opened; without a location where its mount is not in the
+    /// table, so that its path says nothing.
+    pub(crate) fn place_of(&self, opened: &Opened) -> Place {
+        match opened.mount {
+            Some(id) => self.reached(&opened.path, self.table.iter().position(|mount| mount.id == id)),
+            None => self.place(&opened.path),
+        }
+    }
+
+    fn reached(&self, path: &Path, mount: Option<usize>) -> Place {
+        let location = mount.and_then(|at| {
+            let mount = &self.table[at];
             let rest = path.strip_prefix(&mount.point).ok()?;
             Some(Location { device: mount.device.clone(), path: join(&mount.root, rest) })
         });
-        Place { path: path.into(), location }
+        let mount = mount.filter(|_| location.is_some());
+        Place { path: path.into(), location, mount }
+    }
+
+    /// The mount that a place is reached by.
+    pub(crate) fn mount(&self, place: &Place) -> Option<&MountedAt> {
+        place.mount.map(|at| &self.table[at])
+    }
+
+    /// What is mounted below a directory, by path.
+    pub(crate) fn below(&self, place: &Place) -> impl Iterator<Item = Place> {
+        let path = &place.path;
+        let below = move |mount: &MountedAt| mount.point != *path && mount.point.starts_with(path);
+        let mounts = self.table.iter().enumerate().filter(move |(_, mount)| below(mount));
+        mounts.map(|(at, mount)| self.reached(&mount.point, Some(at)))
+    }
+
+    /// Whether a path is in an engine's directory.
+    pub(crate) fn is_engines(&self, path: &Path) -> bool {
+        self.engines.iter().any(|engine| path != engine.path && path.starts_with(&engine.path))
     }
 
     /// The places of a path as written and resolved; the first alone where it does not exist.
@@ -99,29 +147,40 @@ impl Trees {
         places
     }
 
-    /// Whether a path in an engine's directory really is there, and not something that is mounted over it.
-    pub(crate) fn as_named(&self, place: &Place) -> bool {
-        self.engines.iter().any(|engine| {
-            place.path.strip_prefix(&engine.path).is_ok_and(|rest| match (&place.location, &engine.location) {
-                (Some(place), Some(engine)) => place.device == engine.device && place.path == join(&engine.path, rest),
-                _ => false,
-            })
-        })
+    /// Under which paths the host sees what is at `place`, its own among them.
+    pub(crate) fn names(&self, place: &Place) -> Names {
+        let Some(location) = &place.location else { return Names::default() };
+        let mut names = Names::default();
+        for (at, mount) in self.table.iter().enumerate().filter(|(_, mount)| mount.device == location.device) {
+            let Ok(rest) = location.path.strip_prefix(&mount.root) else { continue };
+            let (kind, point) = match self.in_engine(mount, 0) {
+                Some(point) => (&mut names.engines, point),
+                None => (&mut names.host, mount.point.clone()),
+            };
+            kind.push(Place { path: join(&point, rest), location: Some(location.clone()), mount: Some(at) });
+        }
+        names
     }
 
-    /// Under which other paths the host sees what is at `place`, apart from file systems that an engine mounted inside
-    /// of its own directory.
-    pub(crate) fn aliases(&self, place: &Place) -> Vec<Place> {
-        let Some(location) = &place.location else { return Vec::new() };
-        let engines_own =
-            |point: &Path| self.engines.iter().any(|engine| point != engine.path && point.starts_with(&engine.path));
-        self.table
-            .iter()
-            .filter(|mount| mount.device == location.device && !engines_own(&mount.point))
-            .filter_map(|mount| Some(join(&mount.point, location.path.strip_prefix(&mount.root).ok()?)))
-            .filter(|path| *path != place.path)
-            .map(|path| self.place(&path))
-            .collect()
+    /// The path in an engine's directory of what is mounted there. Where the host's root is mounted
+    /// once more, what an engine mounts appears below that too, by propagation: that is the
+    /// engine's mount as well.
+    fn in_engine(&self, mount: &MountedAt, depth: u32) -> Option<PathBuf> {
+        if self.is_engines(&mount.point) {
+            return Some(mount.point.clone());
+        }
+        let parent = self.table.iter().find(|parent| parent.id == mount.parent && parent.id != mount.id)?;
+        let rest = mount.point.strip_prefix(&parent.point).ok()?;
+        // Mounts on mounts; nobody has that many.
+        if let Some(point) = (depth < 32).then(|| self.in_engine(parent, depth + 1)).flatten() {
+            return Some(join(&point, rest));
+        }
+        let inside = join(&parent.root, rest);
+        self.engines.iter().find_map(|engine| {
+            let located = engine.location.as_ref().filter(|located| located.device == parent.device)?;
+            let rest = inside.strip_prefix(&located.path).ok().filter(|rest| !rest.as_os_str().is_empty())?;
+            Some(join(&engine.path, rest))
+        })
     }
 
     /// Whether a path says by itself that it is, is in, or contains a forbidden tree.
@@ -129,31 +188,18 @@ impl Trees {
         self.system.iter().chain(&self.engines).any(|tree| path.starts_with(&tree.path) || tree.path.starts_with(path))
     }
 
-    /// How `place` reaches the host's root or a forbidden tree. `submounts`: what is mounted below comes along.
-    pub(crate) fn reach(&self, place: &Place, submounts: bool, engines: bool) -> Option<Reach> {
+    /// How `place` reaches the host's root or a forbidden tree, by itself.
+    pub(crate) fn reach(&self, place: &Place) -> Option<Reach> {
         let root = self.place(Path::new("/"));
         if root.is_within(place) {
             return Some(Reach::Contains("/".into()));
         }
-        let engines: &[Place] = if engines { &self.engines } else { &[] };
-        for tree in self.system.iter().chain(engines) {
+        for tree in self.system.iter().chain(&self.engines) {
             if place.is_within(tree) {
                 return Some(Reach::Inside(tree.path.clone()));
             }
             if tree.is_within(place) {
                 return Some(Reach::Contains(tree.path.clone()));
-            }
-        }
-        if submounts {
-            for mount in
-                self.table.iter().filter(|mount| mount.point != place.path && mount.point.starts_with(&place.path))
-            {
-                let point = self.place(&mount.point);
-                if let Some(Reach::Inside(tree) | Reach::Contains(tree)) =
-                    self.reach(&point, false, !engines.is_empty())
-                {
-                    return Some(Reach::Below(tree, mount.point.clone()));
-                }
             }
         }
         None

@@ -9,7 +9,11 @@ pub mod labels;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::BTreeMap, io, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    io,
+    path::{Path, PathBuf},
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +27,10 @@ pub use labels::Labels;
 
 /// Where the configuration is. A constant: neither environment nor command line moves it.
 pub use super::paths::CONFIG as CONFIG_PATH;
+
+/// `allowed_mounts` where no file says otherwise. Home directories as wholes are left out all the same, and Kubernetes has
+/// none: its baseline admits no hostPath volume.
+const ALLOWED_MOUNTS: [&str; 5] = ["/home", "/srv", "/var/data", "/mnt", "/media"];
 
 /// The configuration, with the defaults where the files say nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -256,7 +264,7 @@ impl Default for Config {
             runtimes: Vec::new(),
             sandbox_runtimes: Vec::new(),
             rootless: Rootless::Refuse,
-            allowed_mounts: ["/home", "/srv", "/var/data", "/mnt", "/media", "/opt"].map(PathBuf::from).to_vec(),
+            allowed_mounts: ALLOWED_MOUNTS.map(PathBuf::from).to_vec(),
             allowed_sockets: Vec::new(),
             engine_dirs: Vec::new(),
             engines: BTreeMap::new(),
@@ -332,6 +340,16 @@ impl Config {
             }
         };
         found.map(|(key, choice)| (key.as_str(), choice))
+    }
+
+    /// The directories of the host that the containers of an engine may be given, and whether they
+    /// are the defaults.
+    pub fn allowed_mounts_of(&self, engine: Option<Engine>) -> (&[PathBuf], bool) {
+        let are_defaults = self.allowed_mounts.iter().map(PathBuf::as_path).eq(ALLOWED_MOUNTS.iter().map(Path::new));
+        match engine {
+            Some(Engine::Cri | Engine::Crio) if are_defaults => (&[], true),
+            _ => (&self.allowed_mounts, are_defaults),
+        }
     }
 
     /// Whether it makes sense; `both`: a file gives `default` and `ceiling`, so that one of them is not just missing.

@@ -79,7 +79,7 @@ pub const ROWS: &[Row] = &[
     row("admission/joined-user-namespace-root", Test::Code(joined_user_namespace)),
     row(
         "admission/allowed-mounts",
-        works(&["ls", "/a", "/b"], |b| b.bind("/srv/lockc-it/data", "/a").bind("/home/data", "/b")),
+        works(&["ls", "/a", "/b"], |b| b.bind("/srv/lockc-it/data", "/a").bind("/home/user/data", "/b")),
     ),
     row("admission/annotation-tighter", Test::Code(tighter)),
     row("admission/annotation-looser", Test::Code(looser)),

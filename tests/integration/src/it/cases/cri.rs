@@ -71,7 +71,8 @@ pub fn refusal<T>(result: Result<T>, texts: &[&str]) -> Result<String> {
     if !message.contains("lockc: ") {
         bail!("refused, but without lockc's reason: {message}");
     }
-    match texts.iter().find(|text| !message.contains(**text)) {
+    let all = command::with_all_reasons(&message);
+    match texts.iter().find(|text| !all.contains(**text)) {
         Some(text) => bail!("refused, but the reason does not name {text:?}: {message}"),
         None => Ok(message),
     }

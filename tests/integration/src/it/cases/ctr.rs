@@ -114,7 +114,8 @@ fn refused(lab: &mut Lab, config: &str, options: &[&str], texts: &[&str]) -> Res
         return Ok("starts without lockc".into());
     }
     let (_c, run) = with_drop_in(config, || background(WRAPPER, options))?;
-    if run.ok() || !run.stderr.contains("lockc: ") || texts.iter().any(|text| !run.stderr.contains(text)) {
+    let all = command::with_all_reasons(&run.stderr);
+    if run.ok() || !run.stderr.contains("lockc: ") || texts.iter().any(|text| !all.contains(text)) {
         bail!("status {}: {}", run.status, run.said());
     }
     Ok(run.stderr)

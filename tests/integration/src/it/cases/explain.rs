@@ -172,9 +172,9 @@ fn docker(lab: &mut Lab, runtime: &str, options: &[&str], policy: &str, origin: 
     Ok(stopped.stderr)
 }
 
-/// A container that lockc has nothing to do with: said so, and told what would be.
-/// Docker keeps no configuration of a container that did not start: why is told all the same, by its
-/// name, and by its id once it is removed.
+/// A container that lockc has nothing to do with: said so, and told what would be. Docker keeps no
+/// configuration of a container that did not start: why is told all the same, by its name, and by
+/// its id once it is removed.
 fn refused_before(lab: &mut Lab, _: launch::Runtime) -> Result<String> {
     let plain = lab.plain;
     lab.docker()?;

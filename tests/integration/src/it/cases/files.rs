@@ -79,9 +79,9 @@ pub const ROWS: &[Row] = &[
     row("files/symlink-in-volume-stays-inside", Test::Code(symlink_stays_inside)),
     row(
         "files/volume-in-volume",
-        works(&["sh", "-ec", "echo x > /data/in/f; cat /data/in/f"], |b| volume(b).bind("/home/data", "/data/in")),
+        works(&["sh", "-ec", "echo x > /data/in/f; cat /data/in/f"], |b| volume(b).bind("/home/user/data", "/data/in")),
     ),
-    row("files/file-volume", works(&["cat", "/etc/note"], |b| b.bind("/home/data/note", "/etc/note"))),
+    row("files/file-volume", works(&["cat", "/etc/note"], |b| b.bind("/home/user/data/note", "/etc/note"))),
     row("files/long-path", works(&["/probe", "deep", "1900", "/etc/passwd"], same)),
     row(
         "files/deep-tree",

@@ -247,8 +247,8 @@ fn btrfs(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     let place = "/srv/lockc-it/btrfs";
     let by = super::by_of(lab, runtime, "escape-baseline");
     let confined =
-        Bundle::new(&["sh", "-c", "cat /data/note; ls /sys/fs/ext4 && echo NOT-CONFINED; true"]).bind("/home", "/data");
-    let reaches = Bundle::new(&["cat", "/proc/self/fd/3/secret"]).bind("/home", "/data");
+        Bundle::new(&["sh", "-c", "cat /data/note; ls /sys/fs/ext4 && echo NOT-CONFINED; true"]).bind("/mnt", "/data");
+    let reaches = Bundle::new(&["cat", "/proc/self/fd/3/secret"]).bind("/mnt", "/data");
     let mut said = Vec::new();
     for (bundle, descriptor, more) in [(&confined, "", ""), (&reaches, "exec 3< /; ", "--preserve-fds 1")] {
         let directory = bundle.write(by)?;
@@ -263,9 +263,9 @@ fn btrfs(lab: &mut Lab, runtime: Runtime) -> Result<String> {
              mkfs.btrfs -q {place}/disk; mount -o loop {place}/disk {place}/top; disk=$(findmnt -no SOURCE {place}/top); \
              for s in @ @/ctr @home; do btrfs -q subvolume create {place}/top/$s; done; cp -a {PLACE}/rootfs/. {place}/top/@/ctr/; \
              mount -o subvol=@ $disk {place}/host; cd {place}/host; for l in bin sbin lib lib64; do [ ! -L /$l ] || cp -a /$l $l; done; \
-             mkdir -p usr etc proc sys dev run var tmp root srv opt home oldroot; \
+             mkdir -p usr etc proc sys dev run var tmp root srv opt mnt oldroot; \
              for d in usr etc proc sys dev run var tmp root srv opt; do mount --rbind /$d $d; done; \
-             mount -o subvol=@home $disk home; echo secret > secret; echo note > home/note; \
+             mount -o subvol=@home $disk mnt; echo secret > secret; echo note > mnt/note; \
              busybox pivot_root . oldroot; exec chroot . bash -c '{descriptor}exec {run}'"
         );
         said.push(command::run(&["unshare", "-m", "bash", "-c", &script])?);

@@ -12,6 +12,7 @@ mod ctr;
 mod demo;
 mod docker_bypass;
 mod docker_select;
+mod docker_sources;
 mod docker_standards;
 mod docker_work;
 mod engine_errors;
@@ -37,9 +38,11 @@ mod paths;
 mod podman_pods;
 mod podman_rootless;
 mod podman_select;
+mod podman_sources;
 mod podman_standards;
 mod podman_work;
 mod pseudo;
+mod races;
 mod reads;
 pub mod sandbox;
 mod sockets;
@@ -220,6 +223,7 @@ pub fn all() -> Vec<Case> {
         guard::ROWS,
         own::ROWS,
         admission::ROWS,
+        races::ROWS,
         lifecycle::ROWS,
         transparent::ROWS,
         growth::ROWS,
@@ -230,6 +234,7 @@ pub fn all() -> Vec<Case> {
         demo::ROWS,
         docker_work::ROWS,
         docker_bypass::ROWS,
+        docker_sources::ROWS,
         docker_select::ROWS,
         docker_standards::ROWS,
         explain::DOCKER,
@@ -241,6 +246,7 @@ pub fn all() -> Vec<Case> {
         podman_select::ROWS,
         podman_work::ROWS,
         podman_standards::ROWS,
+        podman_sources::ROWS,
         podman_pods::ROWS,
         crio::ROWS,
         sandbox::PODMAN,

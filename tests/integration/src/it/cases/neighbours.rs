@@ -18,7 +18,7 @@ pub const ROWS: &[Row] = &[
 /// A container with a root file system and a volume that no other container has.
 fn target() -> Result<Bundle> {
     let script = "echo cfg > /app.conf; ln -sf app.conf /app.link; cd /vol; exec 5< note; exec sleep 1000";
-    let mut bundle = Bundle::new(&["sh", "-c", script]).bind("/home/data", "/vol");
+    let mut bundle = Bundle::new(&["sh", "-c", script]).bind("/home/user/data", "/vol");
     bundle.rootfs = Some(bundle::unpack("target", "busybox")?);
     Ok(bundle)
 }

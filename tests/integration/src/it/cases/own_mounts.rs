@@ -30,7 +30,7 @@ fn passes(run: &command::Run) -> Result<()> {
 }
 
 fn administers(script: &str) -> Bundle {
-    Bundle::new(&["sh", "-c", script]).admin().bind("/home/data", "/vol")
+    Bundle::new(&["sh", "-c", script]).admin().bind("/home/user/data", "/vol")
 }
 
 /// What image builders, nested engines and sandboxes mount.

@@ -44,6 +44,7 @@ impl Tier {
 /// minutes.
 const SAME_ON_EVERY_KERNEL: &[&str] = &[
     "admission/",
+    "races/",
     "explain/",
     "standards/",
     "audit/",
@@ -120,6 +121,10 @@ const ESCAPES_ON_EVERY_KERNEL: &[&str] = &[
 
 /// Variations.
 const THOROUGH: &[&str] = &[
+    "docker/sources-refused-restricted",
+    "docker/sources-granted-baseline",
+    "podman/volume-over-the-host",
+    "podman/image-mount",
     "ordinary/true@runc",
     "ordinary/files@runc",
     "mounts/new-api-fsmount@runc",

@@ -127,12 +127,12 @@ fn read_only(way: &Way) -> Result<String> {
 
 fn host_folder(way: &Way) -> Result<String> {
     command::sh(
-        "rm -rf /home/project && mkdir -p /home/project/src && echo 'int main(void) { return 5; }' > /home/project/src/a.c",
+        "rm -rf /home/user/project && mkdir -p /home/user/project/src && echo 'int main(void) { return 5; }' > /home/user/project/src/a.c",
     )?;
     let build = "cd /p; mkdir out; gcc -o out/a src/a.c; out/a; test $? = 5; mv out built; chmod 700 built; chown 1000 built; rm src/a.c; flock built/l true";
     way.says(&[
         "-v",
-        "/home/project:/p",
+        "/home/user/project:/p",
         IMAGE,
         "sh",
         "-c",
@@ -140,13 +140,13 @@ fn host_folder(way: &Way) -> Result<String> {
     ])?;
     let read = way.run(&[
         "-v",
-        "/home/project:/p:ro",
+        "/home/user/project:/p:ro",
         IMAGE,
         "sh",
         "-c",
         "/p/built/a; echo ran $?; touch /p/x 2> /dev/null || echo read-only",
     ])?;
-    command::sh("stat -c '%u %a' /home/project/built").map(|owner| format!("{}, {owner}", read.stdout))
+    command::sh("stat -c '%u %a' /home/user/project/built").map(|owner| format!("{}, {owner}", read.stdout))
 }
 
 fn volumes_from(way: &Way) -> Result<String> {

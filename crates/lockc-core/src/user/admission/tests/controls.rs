@@ -276,3 +276,27 @@ fn a_pods_sandbox_needs_no_masks_and_keeps_its_engines_capabilities() {
     judged(true).unwrap();
     assert_eq!(judged(false).unwrap_err().len(), 4);
 }
+
+#[test]
+fn raw_block_volumes_of_a_pod_are_its_devices() {
+    let log = json!({ "destination": "/dev/termination-log", "type": "bind", "source": "/var/lib/kubelet/pods/u1/containers/c/0", "options": ["bind"] });
+    let mut spec = with("/mounts", json!([log]));
+    spec["linux"]["devices"] = json!([{ "path": "/dev/xvda", "type": "b", "major": 7, "minor": 3 }]);
+    spec["linux"]["resources"] =
+        json!({ "devices": [{ "allow": true, "type": "b", "major": 7, "minor": 3, "access": "rwm" }] });
+    let policy = Policy::of_level(Level::Restricted, "x");
+    let mut fake = Fake::default();
+    let refused = |engine, fake: &Fake| judge_as(engine, &spec, &policy, fake).is_err();
+    assert!(refused(Engine::Cri, &fake), "a device of the host");
+    let node = "/var/lib/kubelet/pods/u1/volumeDevices/kubernetes.io~csi/pvc-1";
+    fake.texts.insert(node.into(), Vec::new());
+    fake.kinds.insert(node.into(), Kind::Block(7, 3));
+    assert!(!refused(Engine::Cri, &fake));
+    assert!(refused(Engine::Docker, &fake), "no pod's");
+    fake.kinds.insert(node.into(), Kind::Block(7, 4));
+    assert!(refused(Engine::Cri, &fake), "another device");
+    let other = node.replace("u1", "u2");
+    fake.texts.insert(other.clone().into(), Vec::new());
+    fake.kinds.insert(other.into(), Kind::Block(7, 3));
+    assert!(refused(Engine::Cri, &fake), "another pod's");
+}

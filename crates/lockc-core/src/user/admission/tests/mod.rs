@@ -6,6 +6,7 @@ mod controls;
 mod mounts;
 mod order;
 mod own;
+mod sources;
 
 use std::{collections::BTreeMap, io};
 
@@ -26,8 +27,8 @@ struct Fake {
     host_namespaces: Vec<PathBuf>,
     apparmor: bool,
     cgroup_v2: bool,
-    /// Of every overlayfs.
-    lower: Vec<PathBuf>,
+    /// Files that can be read.
+    texts: BTreeMap<PathBuf, Vec<u8>>,
 }
 
 impl Default for Fake {
@@ -43,7 +44,7 @@ impl Default for Fake {
             ],
             apparmor: false,
             cgroup_v2: true,
-            lower: Vec::new(),
+            texts: BTreeMap::new(),
         };
         for (device, point) in
             [("8:1", "/"), ("0:20", "/proc"), ("0:21", "/sys"), ("0:5", "/dev"), ("0:22", "/run"), ("0:23", "/dev/shm")]
@@ -57,7 +58,27 @@ impl Default for Fake {
 
 impl Fake {
     fn mount(&mut self, device: &str, root: &str, point: &str) {
-        self.mounts.push(MountedAt { device: device.into(), root: root.into(), point: point.into() });
+        self.mounts.push(MountedAt {
+            device: device.into(),
+            root: root.into(),
+            point: point.into(),
+            kind: "ext4".into(),
+            source: "/dev/sda1".into(),
+            ..MountedAt::default()
+        });
+    }
+
+    /// A file system that is mounted nowhere else.
+    fn mount_new(&mut self, kind: &str, source: &str, options: &str, point: &str) {
+        self.mounts.push(MountedAt {
+            device: format!("0:{}", 100 + self.mounts.len()),
+            root: "/".into(),
+            point: point.into(),
+            kind: kind.into(),
+            source: source.into(),
+            options: options.into(),
+            ..MountedAt::default()
+        });
     }
 
     fn link(&mut self, from: &str, to: &str) {
@@ -66,8 +87,14 @@ impl Fake {
 }
 
 impl Facts for Fake {
-    fn lower_directories(&self, _: &Path) -> Vec<PathBuf> {
-        self.lower.clone()
+    fn read(&self, path: &Path) -> Option<Vec<u8>> {
+        self.texts.get(path).cloned()
+    }
+
+    fn entries(&self, directory: &Path) -> Vec<PathBuf> {
+        let below = self.texts.keys().filter_map(|path| path.strip_prefix(directory).ok()?.components().next());
+        let names: std::collections::BTreeSet<_> = below.collect();
+        names.into_iter().map(|name| directory.join(name)).collect()
     }
 
     fn canonicalize(&self, path: &Path) -> io::Result<PathBuf> {
@@ -152,9 +179,22 @@ fn bind(source: &str, destination: &str) -> Value {
 }
 
 fn judge_with(spec: &Value, policy: &Policy, config: &Config, facts: &Fake) -> Result<Given, Vec<Violation>> {
+    admit_of(None, spec, policy, config, facts)
+}
+
+fn judge_as(engine: Engine, spec: &Value, policy: &Policy, facts: &Fake) -> Result<Given, Vec<Violation>> {
+    admit_of(Some(engine), spec, policy, &Config::default(), facts)
+}
+
+fn admit_of(
+    engine: Option<Engine>,
+    spec: &Value,
+    policy: &Policy,
+    config: &Config,
+    facts: &Fake,
+) -> Result<Given, Vec<Violation>> {
     let spec = Spec::parse(spec.to_string().as_bytes(), Path::new("config.json")).unwrap();
-    let request =
-        Request { id: ID, bundle: Path::new("/b"), spec: &spec, restore: false, engine: None, sandbox: false };
+    let request = Request { id: ID, bundle: Path::new("/b"), spec: &spec, restore: false, engine, sandbox: false };
     let engines = Engines::default().with_dirs(&config.engine_dirs);
     admit(&request, policy, config, &engines, facts)
 }
@@ -179,7 +219,7 @@ fn bind_refused(source: &str) -> bool {
 fn an_ordinary_container_is_admitted_at_every_level() {
     for level in Level::ALL {
         let given = judge(&spec(), level).unwrap();
-        assert_eq!(given.rootfs, Path::new("/b/rootfs"));
+        assert_eq!(given.rootfs.top.path, Path::new("/b/rootfs"));
     }
 }
 

@@ -28,7 +28,11 @@ fn no_policy_below_privileged_lets_a_container_change_lockc() {
         assert!(!mounted(source, &["bind", "rw"], &policy, &fake), "{source}");
         assert!(mounted(source, &["rbind", "ro"], &policy, &fake), "{source} read-only");
     }
-    for source in ["/usr/share", "/etc/lockcX", "/srv", "/var/lib/x"] {
+    for source in ["/usr/bin", "/usr/lib/x", "/usr/share", "/opt/cni/bin", "/opt", "/var/lib/kubelet/plugins"] {
+        assert!(!mounted(source, &["rbind"], &policy, &fake), "{source}: programs of the host's root");
+        assert!(mounted(source, &["rbind", "ro"], &policy, &fake), "{source} read-only");
+    }
+    for source in ["/usr/share/doc", "/etc/lockcX", "/srv", "/var/lib/x", "/opt/app"] {
         assert!(mounted(source, &["rbind"], &policy, &fake), "{source}");
     }
     let writes = json!([{ "destination": "/x", "type": "bind", "source": "/", "options": ["rbind"] }]);

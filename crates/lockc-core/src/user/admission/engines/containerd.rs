@@ -1,0 +1,56 @@
+//! containerd, and its plugin for Kubernetes' Container Runtime Interface.
+
+use std::path::Path;
+
+use super::{Asked, Belongs, Layout, docker, is_read_only};
+use crate::user::config::Engine;
+
+/// Roots and state directories: containerd's own, and those of k3s, RKE2, k0s and MicroK8s.
+pub(super) const DIRS: [&str; 9] = [
+    "/var/lib/containerd",
+    "/run/containerd",
+    "/var/lib/rancher/k3s/agent/containerd",
+    "/var/lib/rancher/rke2/agent/containerd",
+    "/run/k3s/containerd",
+    "/var/lib/k0s/containerd",
+    "/run/k0s/containerd",
+    "/var/snap/microk8s/common/var/lib/containerd",
+    "/var/snap/microk8s/common/run/containerd",
+];
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Containerd;
+
+impl Layout for Containerd {
+    const ENGINES: &'static [Engine] = &[Engine::Containerd, Engine::Cri, Engine::Docker];
+
+    fn belongs(&self, _dir: &Path, rest: &[&str], asked: &Asked<'_>) -> Option<Belongs> {
+        let files = |is: bool| is.then_some(Belongs::Files);
+        match rest {
+            // Caches and other stages of a build, where dockerd keeps its images with containerd.
+            [plugin, "snapshots", _, "fs", ..] if plugin.starts_with("io.containerd.snapshotter.") => {
+                docker::is_step(asked.request.bundle).then_some(Belongs::Step)
+            }
+            _ if asked.request.engine == Some(Engine::Docker) => None,
+            [plugin, "sandboxes", owner, file] if is_cri(plugin) => files(*owner == asked.id() || asked.shares(file)),
+            [plugin, "containers", owner, "volumes", _, ..] if is_cri(plugin) => files(*owner == asked.id()),
+            // An image as a volume (containerd 2.1, internal/cri/server/container_image_mount.go).
+            [plugin, "image-volumes", pod, _, ..] if is_cri(plugin) => {
+                let annotations = &asked.request.spec.annotations;
+                let sandbox = annotations.get("io.kubernetes.cri.sandbox-id").map(String::as_str);
+                (sandbox == Some(*pod) && is_read_only(asked)).then_some(Belongs::Image)
+            }
+            _ => None,
+        }
+    }
+
+    fn is_rootfs(&self, _dir: &Path, rest: &[&str], _asked: &Asked<'_>) -> bool {
+        matches!(rest, [first, _, ..] if first.starts_with("io.containerd.snapshotter."))
+    }
+}
+
+fn is_cri(plugin: &str) -> bool {
+    plugin == "io.containerd.grpc.v1.cri"
+        || plugin.starts_with("io.containerd.cri.")
+        || plugin == "io.containerd.podsandbox.controller.v1.podsandbox"
+}

@@ -1,0 +1,384 @@
+//! What the source of a mount is: by the file system that it is on, and by every name that the host
+//! has for it.
+//!
+//! A path says little. A directory in an engine's place may be a mount of something else, and
+//! something may be mounted below it. So a source is looked up in the mount table by the mount that
+//! it was opened on: an object that the host itself sees somewhere is judged by the names it has
+//! there; what is seen in engines' directories alone is judged by whose they are and by its file
+//! system.
+
+use std::path::{Path, PathBuf};
+
+use super::{
+    Engines,
+    devices::Named,
+    engines::{Asked, Belongs, assumed_root, is_infra_layer},
+    facts::{Kind, MountedAt},
+    trees::{Names, Place, Reach, Trees},
+};
+use crate::user::{config::CONFIG_PATH, policy::Strength, spec::Mount};
+
+/// File systems that show the host's kernel, its devices or its services, whoever mounted them.
+const OF_THE_HOST: [&str; 19] = [
+    "autofs",
+    "binfmt_misc",
+    "bpf",
+    "cgroup",
+    "cgroup2",
+    "configfs",
+    "debugfs",
+    "devpts",
+    "devtmpfs",
+    "efivarfs",
+    "fusectl",
+    "mqueue",
+    "nfsd",
+    "proc",
+    "pstore",
+    "rpc_pipefs",
+    "securityfs",
+    "sysfs",
+    "tracefs",
+];
+
+/// File systems whose content is somewhere else on the network, or nowhere.
+const VOLUMES: [&str; 8] = ["ceph", "cifs", "lustre", "nfs", "nfs4", "ramfs", "smb3", "tmpfs"];
+
+/// Options of overlayfs, and of any mount, that lead nowhere (mount(8);
+/// Documentation/filesystems/overlayfs.rst, Linux 6.12).
+const OVERLAY_OPTIONS: [&str; 22] = [
+    "index",
+    "metacopy",
+    "nfs_export",
+    "noatime",
+    "nodev",
+    "noexec",
+    "nosuid",
+    "private",
+    "redirect_dir",
+    "relatime",
+    "ro",
+    "rprivate",
+    "rslave",
+    "rw",
+    "slave",
+    "userxattr",
+    "uuid",
+    "verity",
+    "volatile",
+    "xino",
+    "nodiratime",
+    "context",
+];
+
+/// What is wrong, and what would change it.
+pub(super) type Refusal = (String, String);
+
+/// What directories of the host a container may have, beyond the engine's own.
+pub(super) struct Allowed<'a> {
+    pub strength: Strength,
+    /// Of the configuration and the policy, as they are written.
+    pub paths: Vec<&'a Path>,
+    /// Whether they are lockc's own defaults, which leave out home directories as wholes.
+    pub are_defaults: bool,
+}
+
+/// Judges sources of one container.
+pub(super) struct Sources<'a> {
+    pub engines: &'a Engines,
+    pub trees: &'a Trees,
+    /// Devices that the policy names.
+    pub devices: Named,
+}
+
+impl Sources<'_> {
+    /// Why the container is not given what is at `place` with all that is mounted below.
+    pub fn refusal(&self, place: &Place, allowed: &Allowed<'_>, asked: &Asked<'_>) -> Option<Refusal> {
+        // Whoever names a directory exactly knows what is mounted in it.
+        if self.explicitly_allowed(place, allowed, asked) {
+            return None;
+        }
+        if let Some(refusal) = self.by_itself(place, allowed, asked) {
+            return Some(refusal);
+        }
+        self.trees.below(place).find_map(|below| {
+            let (what, _) = self.by_itself(&below, allowed, asked)?;
+            let what = format!("contains {}, where something else is mounted, which {what}", below.path().display());
+            Some((what, "mount a directory without it".into()))
+        })
+    }
+
+    /// The names of what is at `place`, without those that say nothing where there are others.
+    fn names(&self, place: &Place) -> Names {
+        let mut names = self.trees.names(place);
+        let decides = |name: &Place| !self.engines.is_second_name(name.path());
+        if !names.engines.is_empty() || names.host.iter().any(decides) {
+            names.host.retain(decides);
+        }
+        names
+    }
+
+    fn by_itself(&self, place: &Place, allowed: &Allowed<'_>, asked: &Asked<'_>) -> Option<Refusal> {
+        let Some(mount) = self.trees.mount(place) else { return Some(unknown()) };
+        let names = self.names(place);
+        let belongs = |name: &Place| self.engines.belongs(name.path(), asked);
+        let is_own = |belongs: Option<Belongs>| belongs.is_some_and(|belongs| belongs != Belongs::Transient);
+        if names.host.iter().any(|name| is_own(belongs(name))) {
+            return None;
+        }
+        if !names.host.is_empty() {
+            // kubelet mounts directories of the host for volumes that the cluster's administrator
+            // made.
+            let from_kubelet = names
+                .engines
+                .iter()
+                .any(|name| self.engines.is_drivers_volume(name.path()) && belongs(name) == Some(Belongs::PodVolume));
+            return names.host.iter().find_map(|name| {
+                let (what, remedy) = match self.trees.reach(name).filter(|_| from_kubelet) {
+                    Some(reach) => (describe(&reach), "use another volume".into()),
+                    None if from_kubelet => return None,
+                    None => self.of_the_host(name, allowed, asked)?,
+                };
+                let what = match name.path() == place.path() {
+                    true => what,
+                    false => format!("leads to {}, which {what}", name.path().display()),
+                };
+                Some((what, remedy))
+            });
+        }
+        let own: Vec<&Path> = names.engines.iter().filter(|name| is_own(belongs(name))).map(Place::path).collect();
+        let shared = |name: &Place| mount.kind != "tmpfs" && self.engines.shares_volume(name.path(), &own);
+        if let Some(foreign) = names.engines.iter().find(|name| belongs(name).is_none() && !shared(name))
+            && !own.is_empty()
+        {
+            let what = format!("is {} as well, which does not belong to this container", foreign.path().display());
+            return Some((what, "use a volume of its own".into()));
+        }
+        let Some(first) = own.first() else { return self.of_the_host(place, allowed, asked) };
+        // Where the mount is further up, it is a disk of the engine's own.
+        self.engines.belongs(&mount.point, asked)?;
+        self.file_system(mount, self.engines.belongs(first, asked)?, allowed, asked)
+    }
+
+    /// Why the container is not given a file system that is mounted nowhere but in an engine's
+    /// directory.
+    fn file_system(
+        &self,
+        mount: &MountedAt,
+        belongs: Belongs,
+        allowed: &Allowed<'_>,
+        asked: &Asked<'_>,
+    ) -> Option<Refusal> {
+        let kind = mount.kind.as_str();
+        let is_device = || self.devices.is(asked.facts.kind(&mount.source).unwrap_or(Kind::File));
+        match belongs {
+            _ if OF_THE_HOST.contains(&kind) => {}
+            Belongs::PodVolume | Belongs::Image | Belongs::Step => return None,
+            _ if VOLUMES.contains(&kind) => return None,
+            _ if kind == "overlay" => return self.layers(mount, allowed, asked),
+            _ if mount.source.starts_with("/dev") && is_device() => return None,
+            _ if mount.source.starts_with("/dev") => {
+                let what =
+                    format!("is a file system of type {kind} on {}, a device of the host", mount.source.display());
+                return Some((what, format!("name the device in a policy's devices in {CONFIG_PATH}")));
+            }
+            _ => {}
+        }
+        let what = format!("is a file system of type {kind}, of which lockc cannot tell what it shows");
+        Some((what, format!("use a volume on the engine's own disk, or of a type among {}", VOLUMES.join(", "))))
+    }
+
+    /// Why the runtime does not mount an overlay for the container, as Podman has it do for overlay
+    /// volumes and images.
+    pub fn overlay_refusal(&self, mount: &Mount, allowed: &Allowed<'_>, asked: &Asked<'_>) -> Option<Refusal> {
+        let mut layers = Vec::new();
+        for option in &mount.options {
+            let (name, value) = option.split_once('=').unwrap_or((option, ""));
+            match name {
+                // How the kernel reads escapes is its own affair.
+                _ if option.contains(['\\', ',']) => return Some(strange(option)),
+                "lowerdir" => layers.extend(value.split(':').filter(|layer| !layer.is_empty()).map(PathBuf::from)),
+                "upperdir" | "workdir" => layers.push(value.into()),
+                name if OVERLAY_OPTIONS.contains(&name) => {}
+                _ => return Some(strange(option)),
+            }
+        }
+        self.of_layers(&layers, allowed, asked)
+    }
+
+    /// Why the container is not given an overlay that an engine mounted for somebody.
+    fn layers(&self, mount: &MountedAt, allowed: &Allowed<'_>, asked: &Asked<'_>) -> Option<Refusal> {
+        self.of_layers(&mount.layers(), allowed, asked)
+    }
+
+    fn of_layers(&self, layers: &[PathBuf], allowed: &Allowed<'_>, asked: &Asked<'_>) -> Option<Refusal> {
+        if layers.is_empty() {
+            return Some(("is an overlay whose layers are not shown".into(), "use a volume of another type".into()));
+        }
+        layers.iter().find_map(|layer| {
+            let what = self.layer(layer, allowed, asked)?;
+            Some((
+                format!("is an overlay of {}, which {what}", layer.display()),
+                "use a volume of another type, or a copy of the directory".into(),
+            ))
+        })
+    }
+
+    fn layer(&self, layer: &Path, allowed: &Allowed<'_>, asked: &Asked<'_>) -> Option<String> {
+        if is_infra_layer(layer) {
+            return None;
+        }
+        let opened = match asked.facts.open(layer) {
+            Ok(opened) => opened,
+            Err(error) => return Some(format!("cannot be opened: {error}")),
+        };
+        // An overlay changes nothing below its upper directory.
+        let read_only = Mount { options: vec!["ro".into()], ..asked.mount.cloned().unwrap_or_default() };
+        let asked = &Asked { mount: asked.mount.map(|_| &read_only), ..*asked };
+        // Nobody but the engine renames what is there; below a volume's directory a container may.
+        let fixed = |path: &Path| match self.engines.belongs(path, asked) {
+            Some(Belongs::Volume) => path.ends_with("_data"),
+            belongs => matches!(belongs, Some(Belongs::Files | Belongs::Image)),
+        };
+        if !(fixed(layer) && fixed(&opened.path)) {
+            let what =
+                "is a directory of the host: which one it was when the overlay was mounted, a path does not tell";
+            return Some(what.into());
+        }
+        self.by_itself(&self.trees.place_of(&opened), allowed, asked).map(|(what, _)| what)
+    }
+
+    /// Why the container is not given a directory or file of the host.
+    pub fn of_the_host(&self, place: &Place, allowed: &Allowed<'_>, asked: &Asked<'_>) -> Option<Refusal> {
+        if self.explicitly_allowed(place, allowed, asked) {
+            return None;
+        }
+        if let Some(reach) = self.trees.reach(place) {
+            let remedy = match reach {
+                // Never the advice to allow everything.
+                Reach::Contains(ref tree) if tree == Path::new("/") => "mount the directories that it needs".into(),
+                Reach::Contains(_) => "mount a directory without it".into(),
+                Reach::Inside(_) if !self.trees.is_named(place.path()) => "mount another directory".into(),
+                Reach::Inside(_) => format!("add exactly that path to allowed_mounts in {CONFIG_PATH}"),
+            };
+            return Some((describe(&reach), remedy));
+        }
+        if let Some(mount) = self.trees.mount(place).filter(|mount| OF_THE_HOST.contains(&mount.kind.as_str())) {
+            return Some((format!("is a file system of type {}", mount.kind), "mount a directory without it".into()));
+        }
+        if self.is_allowed(place, allowed, asked) {
+            return match is_home(place.path()) {
+                true if allowed.are_defaults => Some((
+                    "is a home directory or a hidden file of one, which may hold what logs its user in (.ssh)".into(),
+                    format!("mount a directory in it, or add exactly that path to allowed_mounts in {CONFIG_PATH}"),
+                )),
+                _ => None,
+            };
+        }
+        if let Some(root) = assumed_root(place.path(), asked.request.id) {
+            return Some((
+                "looks like an engine's own, in a data root that lockc does not know".into(),
+                format!("add {} to engine_dirs in {CONFIG_PATH} if it is one", root.display()),
+            ));
+        }
+        if allowed.strength == Strength::Restricted {
+            return Some(("is not one of the engine's own".into(), "use a named volume".into()));
+        }
+        let listed: Vec<_> = allowed.paths.iter().map(|path| path.display().to_string()).collect();
+        let listed = if listed.is_empty() { "none".into() } else { listed.join(", ") };
+        Some((
+            format!("is in none of the allowed directories ({listed})"),
+            format!("use a named volume, or add it to allowed_mounts in {CONFIG_PATH}"),
+        ))
+    }
+
+    fn is_allowed(&self, place: &Place, allowed: &Allowed<'_>, asked: &Asked<'_>) -> bool {
+        let paths = allowed.paths.iter().flat_map(|allowed| self.trees.both(allowed, asked.facts));
+        paths.into_iter().any(|allowed| place.is_within(&allowed))
+    }
+
+    /// The administrator named exactly this path, or a directory around it that is itself in a
+    /// forbidden tree, and the path says which. What is compared is the path as the administrator
+    /// wrote it: where a link leads, or what is mounted there, may be somebody else's choice.
+    fn explicitly_allowed(&self, place: &Place, allowed: &Allowed<'_>, asked: &Asked<'_>) -> bool {
+        allowed.paths.iter().any(|&written| {
+            let inside = matches!(self.trees.reach(&self.trees.place(written)), Some(Reach::Inside(_)));
+            let around = || self.trees.both(written, asked.facts);
+            self.trees.is_named(written)
+                && (written == place.path()
+                    || inside && around().iter().any(|allowed| place.path().starts_with(allowed.path())))
+        })
+    }
+
+    /// Why a directory is not the root file system of this container. `bundle` is canonical.
+    pub fn root_refusal(
+        &self,
+        place: &Place,
+        bundle: &Path,
+        allowed: &Allowed<'_>,
+        asked: &Asked<'_>,
+    ) -> Option<Refusal> {
+        let Some(mount) = self.trees.mount(place) else { return Some(unknown()) };
+        let in_bundle = |name: &Place| name.path() != bundle && name.path().starts_with(bundle);
+        let engines_bundle = self.trees.is_engines(bundle);
+        let is_own = |name: &Place| engines_bundle && in_bundle(name) || self.engines.is_rootfs(name.path(), asked);
+        let names = self.names(place);
+        // A file system that an engine mounted for this container.
+        let is_whole = place.is_whole() && names.engines.iter().any(is_own);
+        let refused = names.host.iter().find_map(|name| {
+            if is_own(name) {
+                return None;
+            }
+            if let Some(reach) = self.trees.reach(name) {
+                return Some((describe(&reach), "use a directory of its own".to_owned()));
+            }
+            // Who calls a runtime without an engine is the host's root and wrote the bundle.
+            let is_callers = asked.request.engine.is_none() || !engines_bundle && in_bundle(name);
+            if is_whole || is_callers { None } else { self.of_the_host(name, allowed, asked) }
+        });
+        if names.host.iter().any(is_own) {
+            return None;
+        }
+        if refused.is_some() || !names.host.is_empty() {
+            return refused;
+        }
+        if let Some(foreign) = names.engines.iter().find(|name| !is_own(name)) {
+            let what = format!("is {}, which does not belong to this container", foreign.path().display());
+            return Some((what, "use a directory of its own".into()));
+        }
+        if OF_THE_HOST.contains(&mount.kind.as_str()) {
+            return Some((format!("is a file system of type {}", mount.kind), "use a directory of its own".into()));
+        }
+        // Podman's overlay of a directory that somebody chose (`--rootfs DIR:O`).
+        if mount.kind == "overlay" && place.path().ends_with("rootfs/merge") {
+            return self.layers(mount, allowed, asked);
+        }
+        None
+    }
+}
+
+fn strange(option: &str) -> Refusal {
+    (format!("has the option {option:?}, which lockc does not understand"), "leave it out".into())
+}
+
+fn unknown() -> Refusal {
+    (
+        "is reached by a mount that is not in the host's mount table, so that nothing is known about it".into(),
+        "mount it by a path that the host sees".into(),
+    )
+}
+
+/// Whether a path is a home directory, all of them, or something hidden in one.
+fn is_home(path: &Path) -> bool {
+    let Ok(rest) = path.strip_prefix("/home") else { return false };
+    let mut parts = rest.components().skip(1);
+    parts.next().is_none_or(|entry| entry.as_os_str().as_encoded_bytes().starts_with(b"."))
+}
+
+pub(super) fn describe(reach: &Reach) -> String {
+    match reach {
+        Reach::Inside(tree) => format!("is in {}, which belongs to the host", tree.display()),
+        Reach::Contains(tree) if tree == Path::new("/") => "gives the host's root directory".into(),
+        Reach::Contains(tree) => format!("contains {}, which belongs to the host", tree.display()),
+    }
+}

@@ -1,0 +1,288 @@
+//! What a mount is: by its file system, and by every name that the host has for it.
+
+use super::*;
+
+#[test]
+fn a_volume_that_leads_into_the_host_is_judged_by_where_it_leads() {
+    let volume = "/var/lib/docker/volumes/v/_data";
+    let policy = Policy::of_level(Level::Baseline, "x");
+    let leads = |device: &str, root: &str| {
+        let mut fake = Fake::default();
+        fake.mount("8:2", "/", "/mnt/disk");
+        fake.mount(device, root, volume);
+        judge_with(&bind(volume, "/x"), &policy, &Config::default(), &fake).is_ok()
+    };
+    for root in ["/", "/etc", "/usr", "/var/lib/docker/containers/c2", "/var/lib/docker"] {
+        assert!(!leads("8:1", root), "docker volume create -o o=bind -o device={root}");
+    }
+    assert!(!leads("0:20", "/"), "procfs");
+    assert!(leads("8:1", "/home/u/data"));
+    assert!(!leads("8:1", "/home/u"), "a home directory");
+    assert!(leads("8:2", "/data"), "a disk in an allowed directory");
+}
+
+#[test]
+fn a_volume_is_judged_by_its_file_system() {
+    let volume = "/var/lib/docker/volumes/v/_data";
+    let judged = |kind: &str, source: &str, options: &str, level: Level| {
+        let mut fake = Fake::default();
+        fake.kinds.insert("/dev/sdb".into(), Kind::Block(8, 16));
+        fake.kinds.insert("/dev/sdc".into(), Kind::Block(8, 32));
+        fake.mount_new(kind, source, options, volume);
+        let mut policy = Policy::of_level(level, "x");
+        policy.more.devices = vec!["/dev/sdb".into()];
+        let result = judge_with(&bind(volume, "/x"), &policy, &Config::default(), &fake);
+        result.map(|_| ()).map_err(|found| found[0].what.clone())
+    };
+    for level in [Level::Baseline, Level::Restricted] {
+        for kind in ["tmpfs", "nfs", "nfs4", "cifs", "ceph"] {
+            assert_eq!(judged(kind, "server:/x", "rw", level), Ok(()), "{kind}");
+        }
+        assert_eq!(judged("ext4", "/dev/sdb", "rw", level), Ok(()), "a device that the policy names");
+        assert!(judged("btrfs", "/dev/sdc", "rw", level).unwrap_err().contains("/dev/sdc, a device of the host"));
+        for kind in [
+            "proc",
+            "sysfs",
+            "debugfs",
+            "tracefs",
+            "securityfs",
+            "bpf",
+            "configfs",
+            "binfmt_misc",
+            "cgroup2",
+            "devtmpfs",
+            "mqueue",
+            "fuse",
+            "fuse.sshfs",
+            "hugetlbfs",
+            "pstore",
+            "a-new-one",
+        ] {
+            assert!(judged(kind, kind, "rw", level).unwrap_err().contains(kind), "{kind}");
+        }
+        let layers = |options: &str| judged("overlay", "overlay", options, level);
+        for options in [
+            "rw,lowerdir=/etc:/root",
+            "rw,lowerdir=/srv/a:/etc",
+            "rw,lowerdir=/srv/a,upperdir=/etc,workdir=/srv/w",
+            "rw,lowerdir=/var/lib/docker/overlay2/x/diff:/srv/a",
+            "rw,lowerdir=etc:root",
+            "rw,lowerdir=/var/lib/docker/volumes/w/_data/link",
+            "rw",
+        ] {
+            assert!(layers(options).is_err(), "{options}");
+        }
+        let volumes = |options: &str| options.replace('@', "/var/lib/docker/volumes/");
+        assert_eq!(layers(&volumes("rw,lowerdir=@a/_data,upperdir=@b/_data,workdir=@c/_data")), Ok(()));
+    }
+}
+
+#[test]
+fn what_is_mounted_below_a_volume_is_judged_too() {
+    let volume = "/var/lib/docker/volumes/v/_data";
+    let policy = Policy::of_level(Level::Baseline, "x");
+    for (device, root, admitted) in [("8:1", "/", false), ("8:1", "/srv/x", true), ("0:20", "/", false)] {
+        let mut fake = Fake::default();
+        fake.mount("8:1", "/srv/jail", volume);
+        fake.mount(device, root, &format!("{volume}/h"));
+        let judged = judge_with(&bind(volume, "/x"), &policy, &Config::default(), &fake);
+        assert_eq!(judged.is_ok(), admitted, "{device} {root}");
+        if let Ok(given) = judged {
+            assert_eq!(given.mounts[0].below[0].path, Path::new(volume).join("h"));
+        }
+    }
+}
+
+#[test]
+fn mounts_inside_of_an_engines_directories_are_names_too() {
+    let policy = Policy::of_level(Level::Baseline, "x");
+    let volume = "/var/lib/docker/volumes/v/_data";
+    for other in [
+        "/var/lib/docker/overlay2/other/merged",
+        "/var/lib/docker/containers/c2/mounts/shm",
+        "/var/lib/kubelet/pods/u2/volumes/kubernetes.io~secret/s",
+    ] {
+        let mut fake = Fake::default();
+        fake.mount("0:90", "/", other);
+        fake.mount("0:90", "/", volume);
+        fake.mounts.iter_mut().for_each(|mount| mount.kind = "tmpfs".into());
+        assert!(judge_as(Engine::Docker, &bind(volume, "/x"), &policy, &fake).is_err(), "{other}");
+    }
+    // A part of a volume, mounted by itself; that of a volume with a file system of its own too.
+    let mut fake = Fake::default();
+    fake.mount("8:1", "/var/lib/docker/volumes/v/_data/sub", "/var/lib/docker/tmp/safe-mount12");
+    fake.mount("8:1", "/etc", "/var/lib/docker/tmp/safe-mount13");
+    fake.mount("0:90", "/", volume);
+    fake.mount("0:90", "/sub", "/var/lib/docker/tmp/safe-mount14");
+    fake.mounts.last_mut().unwrap().kind = "nfs".into();
+    let judge = |name: &str| {
+        let source = format!("/var/lib/docker/tmp/{name}");
+        judge_with(&bind(&source, "/x"), &policy, &Config::default(), &fake).is_ok()
+    };
+    assert!(judge("safe-mount12") && judge("safe-mount14"));
+    assert!(!judge("safe-mount13") && !judge("safe-mount"));
+}
+
+#[test]
+fn a_pods_volume_may_be_another_pods_too_and_its_secrets_not() {
+    let policy = Policy::of_level(Level::Restricted, "x");
+    let path = |pod: &str, volume: &str| format!("/var/lib/kubelet/pods/{pod}/volumes/{volume}");
+    let judge = |kind: &str, own: &str, others: &[String]| {
+        let mut fake = Fake::default();
+        fake.mount("0:90", "/", own);
+        others.iter().for_each(|other| fake.mount("0:90", "/", other));
+        fake.mounts.iter_mut().for_each(|mount| mount.kind = kind.into());
+        judge_with(&bind(own, "/x"), &policy, &Config::default(), &fake).is_ok()
+    };
+    let claim = "kubernetes.io~csi/pvc-1/mount";
+    let stage = "/var/lib/kubelet/plugins/kubernetes.io/csi/driver/0ab/globalmount".to_owned();
+    assert!(judge("ext4", &path("u1", claim), &[path("u2", claim), stage]));
+    assert!(!judge("tmpfs", &path("u1", claim), &[path("u2", claim)]));
+    assert!(!judge("ext4", &path("u1", claim), &[path("u2", "kubernetes.io~csi/pvc-2/mount")]));
+    let subpath = "/var/lib/kubelet/pods/u1/volume-subpaths/v/c/0";
+    assert!(!judge("ext4", subpath, &[path("u2", claim)]), "another pod's claim");
+    assert!(judge("ext4", subpath, &[path("u1", claim)]));
+    assert!(judge("fuse.ceph", &path("u1", claim), &[]));
+    let local = path("u1", "kubernetes.io~local-volume/pv");
+    for (root, volume, admitted) in [
+        ("/mnt/disks/x", local.as_str(), true),
+        ("/etc", &local, false),
+        ("/srv/x", subpath, false),
+        ("/home/u/data", subpath, false),
+    ] {
+        let mut fake = Fake::default();
+        fake.mount("8:1", root, volume);
+        assert_eq!(judge_as(Engine::Cri, &bind(volume, "/x"), &policy, &fake).is_ok(), admitted, "{root}");
+    }
+    // A part of such a volume.
+    let mut fake = Fake::default();
+    fake.mount("8:1", "/mnt/disks/x", &local);
+    fake.mount("8:1", "/mnt/disks/x/part", subpath);
+    assert!(judge_as(Engine::Cri, &bind(subpath, "/x"), &policy, &fake).is_ok());
+    assert!(!judge("proc", &path("u1", claim), &[]));
+}
+
+#[test]
+fn directories_that_engines_mount_within_their_own_state_are_theirs() {
+    let policy = Policy::of_level(Level::Restricted, "x");
+    let mut fake = Fake::default();
+    let subpath = "/var/lib/kubelet/pods/u1/volume-subpaths/v/c/0";
+    fake.mount("8:1", "/var/lib/kubelet/pods/u1/volumes/kubernetes.io~empty-dir/v/sub", subpath);
+    assert!(judge_with(&bind(subpath, "/x"), &policy, &Config::default(), &fake).is_ok());
+    let strange = "/var/lib/kubelet/pods/u1/volume-subpaths/v/c/1";
+    fake.mount("8:1", "/var/lib/kubelet/pods/u2/volumes/kubernetes.io~secret/s", strange);
+    assert!(judge_with(&bind(strange, "/x"), &policy, &Config::default(), &fake).is_err());
+
+    let rootfs = "/run/containerd/io.containerd.runtime.v2.task/default/c1/rootfs";
+    let judge = |root: &str| {
+        let mut fake = Fake::default();
+        fake.mount("8:1", root, rootfs);
+        judge_as(Engine::Containerd, &with("/root/path", json!(rootfs)), &policy, &fake).is_ok()
+    };
+    let spec = Spec::parse(with("/root/path", json!("rootfs")).to_string().as_bytes(), Path::new("x")).unwrap();
+    let native = |root: &str| {
+        let mut fake = Fake::default();
+        fake.mount("8:1", root, rootfs);
+        let bundle = Path::new(rootfs).parent().unwrap();
+        let request = Request { id: ID, bundle, spec: &spec, restore: false, engine: None, sandbox: false };
+        admit(&request, &policy, &Config::default(), &Engines::default(), &fake).is_ok()
+    };
+    assert!(native("/var/lib/containerd/io.containerd.snapshotter.v1.native/snapshots/7"));
+    assert!(!native("/"));
+    assert!(!native("/etc"));
+    assert!(!native("/var/lib/containerd"));
+    assert!(!judge("/srv"), "not in its own bundle");
+}
+
+#[test]
+fn what_podman_mounts_once_more_for_a_user_namespace_is_known_by_its_other_name() {
+    let (merged, shm) = (
+        "/var/lib/containers/storage/overlay/x/merged",
+        "/var/lib/containers/storage/overlay-containers/c1/userdata/shm",
+    );
+    let again = "/var/tmp/intermediate-mountpoint-0.0";
+    let policy = Policy::of_level(Level::Restricted, "x");
+    let judge = |root: &str, device: &str, name: &str| {
+        let mut fake = Fake::default();
+        for (device, point) in [("0:90", merged), (device, again), ("0:91", shm), ("0:91", &*format!("{again}/1"))] {
+            fake.mount(device, if device == "8:1" { root } else { "/" }, point);
+        }
+        fake.mounts.iter_mut().for_each(|mount| mount.kind = "tmpfs".into());
+        let mut spec = bind(&format!("{again}/1"), "/dev/shm");
+        spec["root"]["path"] = name.into();
+        judge_as(Engine::Podman, &spec, &policy, &fake).is_ok()
+    };
+    assert!(judge("/", "0:90", again));
+    for root in ["/", "/etc", "/usr"] {
+        assert!(!judge(root, "8:1", again), "{root}");
+    }
+    assert!(!judge("/", "0:90", "/var/tmp/intermediate-mountpoint-x"), "a directory of that name");
+}
+
+#[test]
+fn an_overlay_that_the_runtime_mounts_is_of_the_engines_own_directories() {
+    let mut fake = Fake::default();
+    fake.texts.insert(
+        "/var/lib/containers/storage/overlay-images/images.json".into(),
+        br#"[{"id":"i","layer":"img","mapped-layers":["mapped"]},{"id":"j"}]"#.to_vec(),
+    );
+    let storage = "/var/lib/containers/storage";
+    let judge = |options: &[&str]| {
+        let options: Vec<String> = options.iter().map(|option| option.replace('@', storage)).collect();
+        let mount = json!([{ "destination": "/d", "type": "overlay", "source": "overlay", "options": options }]);
+        judge_as(Engine::Podman, &with("/mounts", mount), &Policy::of_level(Level::Restricted, "x"), &fake).is_ok()
+    };
+    let own = [
+        "upperdir=@/overlay-containers/c1/userdata/overlay/7/upper",
+        "workdir=@/overlay-containers/c1/userdata/overlay/7/work",
+    ];
+    let of = |lower: &str| judge(&[&format!("lowerdir={lower}"), own[0], own[1], "private"]);
+    assert!(of("@/volumes/v/_data"), "-v v:/d:O");
+    assert!(of("@/overlay/img/merged") && of("@/overlay/mapped/merged"), "--mount type=image,rw=true");
+    for lower in [
+        "/etc",
+        "/srv/data",
+        "@/overlay/other/merged",
+        "@/volumes/v/_data/link",
+        "@/overlay-containers/c2/userdata/secrets",
+        "@/volumes/v/_data:/etc",
+        "relative",
+    ] {
+        assert!(!of(lower), "{lower}");
+    }
+    let lower = "lowerdir=@/volumes/v/_data";
+    for options in [
+        &[lower, "upperdir=/etc", own[1]][..],
+        &[lower, "lowerdir+=/etc"],
+        &[lower, "a=b"],
+        &["lowerdir=@/volumes/v/_data\\:/etc"],
+        &[],
+    ] {
+        assert!(!judge(options), "{options:?}");
+    }
+    assert!(judge(&[lower, "ro"]));
+}
+
+#[test]
+fn what_an_engine_mounts_is_its_own_where_the_hosts_root_is_mounted_once_more() {
+    let volume = "/var/lib/docker/volumes/v/_data";
+    let judge = |kind: &str, mirrored: bool| {
+        let mut fake = Fake::default();
+        fake.mount("8:1", "/", "/srv/jail/h");
+        fake.mount_new(kind, kind, "rw,lowerdir=/etc", volume);
+        if mirrored {
+            // Numbered as they are mounted, each on the one that its test says.
+            fake.mounts.iter_mut().zip(1..).for_each(|(mount, id)| mount.id = id);
+            let jail = fake.mounts.iter().find(|mount| mount.point == Path::new("/srv/jail/h")).unwrap().id;
+            let mut mirror = fake.mounts.last().unwrap().clone();
+            (mirror.id, mirror.parent) = (mirror.id + 1, jail);
+            mirror.point = Path::new("/srv/jail/h").join(&volume[1..]);
+            fake.mounts.push(mirror);
+        }
+        judge_as(Engine::Docker, &bind(volume, "/x"), &Policy::of_level(Level::Baseline, "x"), &fake).is_ok()
+    };
+    for mirrored in [false, true] {
+        assert!(judge("tmpfs", mirrored));
+        assert!(!judge("overlay", mirrored) && !judge("hugetlbfs", mirrored), "{mirrored}");
+    }
+}
