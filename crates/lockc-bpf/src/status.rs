@@ -37,6 +37,9 @@ pub struct Status {
     pub lost_events: u64,
 }
 
+/// The origin of the entry for containers that runtimes start without the wrapper: it stays, with tasks or without.
+const GUARD: &str = "--guard-runtimes";
+
 /// One registered container.
 #[derive(Debug, Serialize)]
 pub struct Container {
@@ -157,7 +160,8 @@ impl Status {
         for (hook, what) in &self.not_enforced {
             println!("not enforced, because this kernel has no hook {hook}: {what}");
         }
-        let (alive, without): (Vec<_>, Vec<_>) = self.containers.iter().partition(|container| container.is_alive());
+        let is_shown = |container: &&Container| container.is_alive() || container.origin == GUARD;
+        let (alive, without): (Vec<_>, Vec<_>) = self.containers.iter().partition(is_shown);
         println!("containers: {}", alive.len());
         for container in alive {
             let id: String = container.id.chars().take(12).collect();
