@@ -72,7 +72,10 @@ fn admission(lab: &mut Lab, _: Runtime) -> Result<String> {
         }
         let says = ["host-mounts: ", "/etc"];
         podman::shows(&run_as_user("lockc", "-v /etc:/host localhost/bb true")?, &says)?;
-        podman::shows(&run_as_user("lockc", "--privileged localhost/bb true")?, &["capabilities: ", "proc-mount: "])
+        podman::shows(
+            &run_as_user("lockc", "--privileged localhost/bb true")?,
+            &["further reasons (", "capabilities", "proc-mount"],
+        )
     })
 }
 
