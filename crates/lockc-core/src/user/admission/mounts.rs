@@ -209,7 +209,7 @@ impl Judge<'_> {
             let refusal = || self.sources.refusal(&place, &allowed, &self.asked(Some(mount)));
             judged.then(refusal).flatten()
         };
-        // What the mode audit lets pass must not be lockc's own.
+        // A mount that audit mode lets pass must not contain lockc's own files.
         let is_audit = findings.policy.mode == Mode::Audit;
         let changed = (refusal.is_none() || is_audit).then(|| self.own.changed_by(mount, &place, is_audit)).flatten();
         if let Some(own) = changed {

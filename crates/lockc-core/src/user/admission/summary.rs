@@ -37,7 +37,7 @@ pub fn summary(violations: &[Violation]) -> Summary {
         left if is_privileged => Summary {
             first: "--privileged gives the container every capability and every device of the host, and takes the \
                     profiles and masks away that keep it apart [leave it out (privileged: true), and give the container \
-                    what it needs by --cap-add and --device, or use the level privileged]"
+                    what it needs by --cap-add and --device, or use the privileged level]"
                 .into(),
             further: controls(left),
         },

@@ -56,7 +56,13 @@ impl Made {
         fs::create_dir_all(&folder).context("cannot make a bundle")?;
         let source = Bundle::new(line).write(By::Lockc("baseline"))?.join("config.json");
         let rootfs = format!("{STORAGE}/{id}/merged");
-        command::sh(&format!("mkdir -p {rootfs} && mount --bind {} {rootfs}", common_rootfs()?))?;
+        // As the storage's overlay driver: a file system of the container's own.
+        let layers = format!("{STORAGE}/{id}");
+        command::sh(&format!(
+            "mkdir -p {layers}/merged {layers}/diff {layers}/work && \
+             mount -t overlay overlay -o lowerdir={},upperdir={layers}/diff,workdir={layers}/work {rootfs}",
+            common_rootfs()?
+        ))?;
         let made = Self { id, folder, by };
         let mut spec: Value = serde_json::from_slice(&fs::read(source).context("no bundle")?)?;
         spec["root"]["path"] = rootfs.into();
@@ -125,10 +131,11 @@ impl Made {
     fn refusal(&self, parts: &[&str]) -> Result<String> {
         let said = self.create()?;
         let message = said["message"].as_str().unwrap_or_default();
-        if said["pid"] != -1 || !message.contains("lockc: ") || !parts.iter().all(|part| message.contains(part)) {
+        let all = command::with_all_reasons(message);
+        if said["pid"] != -1 || !message.contains("lockc: ") || !parts.iter().all(|part| all.contains(part)) {
             bail!("not refused with {parts:?}: {said}");
         }
-        Ok(message.to_owned())
+        Ok(all)
     }
 
     fn pid(&self) -> Result<String> {

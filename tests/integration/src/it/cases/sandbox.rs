@@ -156,7 +156,7 @@ fn by_podman(lab: &mut Lab, _: Runtime) -> Result<String> {
             command::run(&[&["podman"], &words[..], &["exec", &c.name, "cat", "/proc/version"]].concat())?.must()?;
         let privileged =
             [&["podman"], &words[..], &["run", "--rm", "--network", "none", "--privileged", IMAGE, "true"]];
-        podman::shows(&command::run(&privileged.concat())?, &["devices: ", "capabilities: "])?;
+        podman::shows(&command::run(&privileged.concat())?, &["--privileged gives"])?;
         Ok(inside)
     })
 }
@@ -188,7 +188,7 @@ fn by_docker(lab: &mut Lab, _: Runtime) -> Result<String> {
         let root = docker.run(&lockc, &["-v", "/:/host", docker::IMAGE, "true"])?;
         podman::shows(&root, &["host-mounts: "])?;
         let privileged = docker.run(&lockc, &["--privileged", docker::IMAGE, "true"])?;
-        podman::shows(&privileged, &["devices: ", "capabilities: "])?;
+        podman::shows(&privileged, &["--privileged gives"])?;
         let exec = command::run(&["docker", "exec", "--privileged", &c.name, "true"])?;
         // Docker 26 says it on standard output.
         if exec.ok() || !exec.said().contains("lockc: refused by level offline") {

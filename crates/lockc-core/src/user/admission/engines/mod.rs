@@ -340,7 +340,7 @@ pub(super) fn assumed_root(path: &Path, id: &str) -> Option<PathBuf> {
         [containers, _, "userdata", ..] => containers.ends_with("-containers"),
         _ => false,
     };
-    // The root directory is nobody's.
+    // The root directory is no engine's data root.
     let at = (2..parts.len()).find(|at| fits(&parts[*at..]))?;
     Some(parts[..at].iter().collect())
 }
