@@ -9,15 +9,14 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use lockc_core::{
     abi::ContainerEntry,
-    rules::{Rule, RuleMask},
     user::{
         NewContainer,
         admission::{self, Facts, Violation},
         config::{CONFIG_PATH, Config, ConfigError, Engine, Fail, Rootless},
         decision::{self, Case},
+        enforcement::{Circumstances, Gap, KernelSide},
         paths,
         policy::Policy,
-        sandbox,
         spec::{Process, Spec},
         userns::Standing,
     },
@@ -162,16 +161,28 @@ fn begin(invocation: &Invocation, start: &Start, environment: &Environment<'_>) 
     };
     let spec = Spec::read(&file).context("the container is not started")?;
     let root = runtime::state_root(invocation.root.as_deref(), &plan.runtime, environment.uid);
-    let argument = invocation.policy.as_deref();
-    let case = Case { id: &start.id, bundle: &bundle, spec: &spec, argument, restore: start.restore, registered: None };
-    let look_up = |id: &str| pod_sandbox(&config, &root, id, environment);
-    let decision =
-        decision::decide(&case, &config, environment.facts, look_up).context("the container is not started")?;
-    let (policy, given) = (decision.policy, decision.judged.map_err(refusal)?);
+    let decide = |kernel_side| {
+        let case = Case {
+            id: &start.id,
+            bundle: &bundle,
+            spec: &spec,
+            argument: invocation.policy.as_deref(),
+            restore: start.restore,
+            registered: None,
+            circumstances: Circumstances { runtime: Some(&plan.runtime), kernel_side },
+        };
+        let look_up = |id: &str| pod_sandbox(&config, &root, id, environment);
+        decision::decide(&case, &config, environment.facts, look_up).context("the container is not started")
+    };
+    let decision = decide(match environment.standing {
+        Standing::Root => KernelSide::Confines,
+        _ => KernelSide::Rootless,
+    })?;
+    let (policy, enforcement, given) = (decision.policy, decision.enforcement, decision.judged.map_err(refusal)?);
     // Podman takes the whole log for one message, the runtime's.
     let engines_log = (decision.described.engine != Some(Engine::Podman)).then_some(invocation);
     report(&given.reported, "the container is started", engines_log);
-    if environment.standing != Standing::Root {
+    if enforcement.gap == Some(Gap::Rootless) {
         log::warn(&format!(
             "{} is admitted under {policy} and then NOT CONFINED by the wrapper, because {CONFIG_PATH} says rootless = \
              \"admission\"",
@@ -180,24 +191,16 @@ fn begin(invocation: &Invocation, start: &Start, environment: &Environment<'_>) 
         return Ok(plan);
     }
     let capabilities = admission::process::usable(&policy);
-    let sandboxed = sandbox::made_by(&plan.runtime, &config).is_some();
-    let rules = match policy.rules {
-        // The host sees the sandbox's own processes only, which do what no container may.
-        _ if sandboxed => RuleMask(0),
-        // There is nothing to compare with then.
-        rules if given.all_devices => rules.without(Rule::Device),
-        rules => rules,
-    };
     let new = NewContainer {
-        root,
+        root: root.clone(),
         id: start.id.clone(),
         level: policy.level,
-        rules,
+        rules: enforcement.rules,
         mode: policy.mode.raw(),
         capabilities,
         root_uid: given.root_uid,
         loopback: config.offline_loopback,
-        sandboxed,
+        sandboxed: enforcement.sandbox().is_some(),
         hook_mounts: policy.more.hook_mounts,
         policy_grants: policy.grants_beyond_level(),
         policy: policy.name,
@@ -214,7 +217,13 @@ fn begin(invocation: &Invocation, start: &Start, environment: &Environment<'_>) 
     };
     match environment.kernel.register(&new) {
         Ok(()) => plan.registered = Some((new.root, new.id)),
-        Err(error) => fail(&config, error, "the container is not started")?,
+        Err(error) => {
+            // Nothing is enforced then: admission must not have relied on it.
+            if config.fail == Fail::Open {
+                decide(KernelSide::Unreachable)?.judged.map_err(refusal)?;
+            }
+            fail(&config, error, "the container is not started")?;
+        }
     }
     Ok(plan)
 }
@@ -263,7 +272,7 @@ fn join(invocation: &Invocation, exec: &Exec, environment: &Environment<'_>) -> 
         }
     };
     if let Some(entry) = entry {
-        let policy = decision::registered(&config, &entry)?;
+        let policy = decision::running(&config, &entry)?;
         let reported = admission::admit_process(&process(exec, environment.directory)?, &policy).map_err(refusal)?;
         report(&reported, "the process is started", None);
     }

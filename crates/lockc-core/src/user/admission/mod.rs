@@ -11,10 +11,12 @@
 //! | devices | [`devices`] |
 //! | seccomp, apparmor, selinux, privilege-escalation | [`profiles`] |
 //! | proc-mount, sysctls | [`kernel_files`] |
-//! | hooks, runtime-handlers, rootfs-propagation, resources | [`runtime`] |
+//! | runtime-handlers | [`annotations`], and the runtime's name here |
+//! | hooks, rootfs-propagation, resources | [`runtime`] |
 //! | own-files | [`own`] |
 //! | restore | here |
 
+pub mod annotations;
 pub mod devices;
 pub mod engines;
 pub mod facts;
@@ -36,11 +38,14 @@ use std::{
 
 use super::{
     GivenDevice,
-    config::{Config, Engine, Mode},
+    config::{CONFIG_PATH, Config, Engine, Mode},
+    enforcement::Circumstances,
+    handlers,
     policy::{Control, Policy, Strength},
     reads,
     spec::{Process, Spec},
 };
+pub use devices::gives_all as gives_all_devices;
 pub use engines::Engines;
 pub use facts::{Facts, Host, Kind, Namespace};
 
@@ -169,13 +174,25 @@ impl<'a> Findings<'a> {
     }
 }
 
-/// Judges a container; what it is given, or everything that the policy refuses.
+/// Judges a container that the kernel side confines; what it is given, or everything that the policy refuses.
 pub fn admit(
     request: &Request<'_>,
     policy: &Policy,
     config: &Config,
     engines: &Engines,
     facts: &dyn Facts,
+) -> Result<Given, Vec<Violation>> {
+    admit_under(request, policy, config, engines, facts, &Circumstances::default())
+}
+
+/// As [`admit`], whatever confines the container. The policy has the rules that are enforced.
+pub fn admit_under(
+    request: &Request<'_>,
+    policy: &Policy,
+    config: &Config,
+    engines: &Engines,
+    facts: &dyn Facts,
+    circumstances: &Circumstances<'_>,
 ) -> Result<Given, Vec<Violation>> {
     let mut findings = Findings::new(policy, request.sandbox);
     let spec = request.spec;
@@ -206,6 +223,9 @@ pub fn admit(
     }
     profiles::judge(request, config, facts, &mut findings);
     kernel_files::judge(request, &mut findings);
+    let sandbox = circumstances.sandbox(config);
+    annotations::judge(request, circumstances, sandbox.is_some(), &mut findings);
+    judge_name(circumstances, sandbox.is_some(), &mut findings);
     runtime::judge(spec, &given, facts, &mut findings);
     if request.restore {
         findings.add(
@@ -219,6 +239,26 @@ pub fn admit(
     // Without a root file system there is nothing that could be reported.
     given.reported = findings.outcome(given.rootfs != Path::new(""))?;
     Ok(given)
+}
+
+/// Judges the name under which the runtime is executed. A handler that is a sandbox is the administrator's
+/// choice (`sandbox_runtimes`).
+fn judge_name(circumstances: &Circumstances<'_>, sandboxed: bool, findings: &mut Findings<'_>) {
+    let Some(runtime) = circumstances.runtime.filter(|_| !sandboxed) else { return };
+    if let Some(handler) = handlers::named_by(runtime) {
+        findings.add(
+            Control::RuntimeHandlers,
+            format!(
+                "the runtime {} chooses crun's handler {handler} by its name, and runs the workload without the \
+                 exec that confines it",
+                runtime.display()
+            ),
+            format!(
+                "name crun itself in `runtimes` in {CONFIG_PATH}, or, if it has a kernel of its own, name it in \
+                     `sandbox_runtimes` too"
+            ),
+        );
+    }
 }
 
 /// Judges a process that joins a container; what the mode audit lets pass, or everything that the policy refuses.

@@ -1,5 +1,5 @@
-//! What the runtime itself is made to do with its own rights, beyond the kernel's view of the container: hooks,
-//! annotations that it obeys, attributes of processes that other containers feel.
+//! What the runtime itself is made to do with its own rights, beyond the kernel's view of the container: hooks, and
+//! attributes of processes that other containers feel.
 
 use std::path::Path;
 
@@ -9,36 +9,13 @@ use crate::user::{
     spec::{Linux, Process, Spec},
 };
 
-/// Annotations by which crun or youki run the workload inside of themselves, without the exec that confines it, or by
-/// which crun writes to or connects to a path of the host.
-const HANDLERS: [&str; 8] = [
-    "run.oci.handler",
-    "run.oci.hooks.stdout",
-    "run.oci.hooks.stderr",
-    "run.oci.pidfd_receiver",
-    "run.oci.seccomp.receiver",
-    "run.oci.seccomp_bpf_data",
-    "run.oci.seccomp.plugins",
-    "module.wasm.image/variant",
-];
-
-/// By these prefixes gVisor's runsc takes flags (access to the host's sockets among them) and an image of the host's as the
-/// root file system.
-const SANDBOX_PREFIXES: [&str; 2] = ["dev.gvisor.flag.", "dev.gvisor.spec.rootfs."];
-
-/// By this prefix runc and crun set properties of the container's systemd unit, its device policy among them.
-const PROPERTY: &str = "org.systemd.property.";
-/// Those that Podman and CRI-O set by themselves: when and how the unit is stopped.
-const PROPERTIES: [&str; 4] = ["KillSignal", "TimeoutStopUSec", "CollectMode", "DefaultDependencies"];
-
 /// Scheduling policies and I/O classes that everybody may choose (sched(7), ioprio_set(2)).
 const SCHEDULERS: [&str; 4] = ["", "SCHED_OTHER", "SCHED_BATCH", "SCHED_IDLE"];
 const IO_CLASSES: [&str; 4] = ["", "IOPRIO_CLASS_NONE", "IOPRIO_CLASS_BE", "IOPRIO_CLASS_IDLE"];
 
-/// Judges hooks, annotations, and the rest of `linux`.
+/// Judges hooks and the rest of `linux`.
 pub(super) fn judge(spec: &Spec, given: &Given, facts: &dyn Facts, findings: &mut Findings<'_>) {
     hooks(spec, given, facts, findings);
-    annotations(spec, findings);
     let linux = &spec.linux;
     // A shared root gives what is mounted in the container to the host.
     if ["shared", "rshared"].contains(&linux.rootfs_propagation.as_str()) {
@@ -85,20 +62,6 @@ fn is_within(program: &Path, given: &Given) -> bool {
     // Nothing is known of the root file system where it was not found; that is a violation of its own.
     let rootfs = Some(&given.rootfs).filter(|rootfs| !rootfs.as_os_str().is_empty());
     given.mounts.iter().chain(rootfs).any(|folder| program.starts_with(folder))
-}
-
-fn annotations(spec: &Spec, findings: &mut Findings<'_>) {
-    for (key, value) in &spec.annotations {
-        // crun and youki also look at variants with a suffix (`module.wasm.image/variant.containername`).
-        let handler = HANDLERS.iter().any(|handler| {
-            key.strip_prefix(handler).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '/']))
-        });
-        let property = key.strip_prefix(PROPERTY).is_some_and(|property| !PROPERTIES.contains(&property));
-        let sandbox = SANDBOX_PREFIXES.iter().any(|prefix| key.starts_with(prefix));
-        if handler || property || sandbox {
-            findings.add(Control::RuntimeHandlers, format!("the annotation {key}={value}"), "remove the annotation");
-        }
-    }
 }
 
 fn resources(linux: &Linux, findings: &mut Findings<'_>) {

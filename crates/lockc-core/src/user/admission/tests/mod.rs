@@ -1,6 +1,7 @@
 //! One refusal a test, and what must not be refused; a host that is made up.
 
 mod additions;
+mod annotations;
 mod builds;
 mod controls;
 mod mounts;
@@ -325,7 +326,7 @@ fn annotations_that_take_the_workload_out_of_the_container_are_refused() {
         assert_eq!(refused(&spec), ["runtime-handlers"], "{key}");
     }
     let mut spec = spec();
-    spec["annotations"] = json!({ "run.oci.handlers-of-mine": "x", "org.systemd.property.KillSignal": "15" });
+    spec["annotations"] = json!({ "run.ocix.handler": "x", "org.systemd.property.KillSignal": "15" });
     assert!(refused(&spec).is_empty());
 }
 
