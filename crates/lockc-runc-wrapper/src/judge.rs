@@ -31,6 +31,7 @@ use lockc_core::{
     user::{
         NewContainer,
         admission::{Facts, Kind, Namespace, facts::MountedAt},
+        config::Engine,
         hold::Held,
         sys,
     },
@@ -381,6 +382,18 @@ impl Facts for Watched<'_> {
 
     fn containerd_uses_apparmor(&self) -> bool {
         self.host.containerd_uses_apparmor()
+    }
+
+    fn labels_containers(&self, engine: Engine) -> bool {
+        self.host.labels_containers(engine)
+    }
+
+    fn cgroup_is_used(&self, path: &Path) -> bool {
+        self.host.cgroup_is_used(path)
+    }
+
+    fn own_cgroup(&self) -> PathBuf {
+        self.host.own_cgroup()
     }
 }
 

@@ -1,6 +1,11 @@
 //! What admission has to know of the host; a trait, so that tests judge recorded containers without their host.
 
-use crate::user::{config::CONFIG_PATH, paths, userns::Standing};
+use super::host;
+use crate::user::{
+    config::{CONFIG_PATH, Engine},
+    paths,
+    userns::Standing,
+};
 use std::{
     fs, io,
     os::unix::{ffi::OsStringExt as _, fs::FileTypeExt as _, fs::MetadataExt as _},
@@ -92,6 +97,18 @@ pub trait Facts {
     /// Whether containerd gives an AppArmor profile to every container that asks for nothing else.
     fn containerd_uses_apparmor(&self) -> bool {
         false
+    }
+    /// Whether SELinux is enforcing, and the engine labels every container that asks for nothing else.
+    fn labels_containers(&self, _engine: Engine) -> bool {
+        false
+    }
+    /// Whether processes are in a cgroup itself.
+    fn cgroup_is_used(&self, _path: &Path) -> bool {
+        false
+    }
+    /// The cgroup of this process; `/` where it is not known.
+    fn own_cgroup(&self) -> PathBuf {
+        "/".into()
     }
 }
 
@@ -193,6 +210,18 @@ impl Facts for Host {
         Path::new("/sys/kernel/security/apparmor").exists()
             && Path::new("/sbin/apparmor_parser").exists()
             && fs::read("/sys/module/apparmor/parameters/enabled").is_ok_and(|text| text.starts_with(b"Y"))
+    }
+
+    fn labels_containers(&self, engine: Engine) -> bool {
+        host::labels_containers(engine)
+    }
+
+    fn cgroup_is_used(&self, path: &Path) -> bool {
+        host::cgroup_is_used(path)
+    }
+
+    fn own_cgroup(&self) -> PathBuf {
+        host::own_cgroup()
     }
 
     fn links(&self, directory: &Path) -> Vec<PathBuf> {

@@ -12,14 +12,18 @@
 //! | seccomp, apparmor, selinux, privilege-escalation | [`profiles`] |
 //! | proc-mount, sysctls | [`kernel_files`] |
 //! | runtime-handlers | [`annotations`], and the runtime's name here |
-//! | hooks, rootfs-propagation, resources | [`runtime`] |
+//! | hooks | [`hooks`] |
+//! | rootfs-propagation, resources | [`runtime`] with [`cgroups`] |
 //! | own-files | [`own`] |
 //! | restore | here |
 
 pub mod annotations;
+mod cgroups;
 pub mod devices;
 pub mod engines;
 pub mod facts;
+mod hooks;
+mod host;
 pub mod kernel_files;
 pub mod mounts;
 pub mod namespaces;
@@ -226,7 +230,10 @@ pub fn admit_under(
     let sandbox = circumstances.sandbox(config);
     annotations::judge(request, circumstances, sandbox.is_some(), &mut findings);
     judge_name(circumstances, sandbox.is_some(), &mut findings);
-    runtime::judge(spec, &given, facts, &mut findings);
+    hooks::judge(spec, &given, facts, &mut findings);
+    runtime::judge(&spec.linux, &mut findings);
+    cgroups::judge(request, circumstances, facts, &mut findings);
+    cgroups::judge_score(request, &mut findings);
     if request.restore {
         findings.add(
             Control::Restore,
@@ -265,6 +272,7 @@ fn judge_name(circumstances: &Circumstances<'_>, sandboxed: bool, findings: &mut
 pub fn admit_process(process: &Process, policy: &Policy) -> Result<Vec<Violation>, Vec<Violation>> {
     let mut findings = Findings::new(policy, false);
     judge_process(process, &mut findings);
+    cgroups::score_at_least(process.oom_score_adj, cgroups::SANDBOX_SCORE, &mut findings);
     findings.outcome(true)
 }
 

@@ -1,22 +1,18 @@
-//! What the runtime itself is made to do with its own rights, beyond the kernel's view of the container: hooks, and
-//! attributes of processes that other containers feel.
+//! What the runtime itself is made to do with its own rights, beyond the kernel's view of the container: attributes of
+//! processes that other containers feel.
 
-use std::path::Path;
-
-use super::{Facts, Findings, Given};
+use super::Findings;
 use crate::user::{
     policy::Control,
-    spec::{Linux, Process, Spec},
+    spec::{Linux, Process},
 };
 
 /// Scheduling policies and I/O classes that everybody may choose (sched(7), ioprio_set(2)).
 const SCHEDULERS: [&str; 4] = ["", "SCHED_OTHER", "SCHED_BATCH", "SCHED_IDLE"];
 const IO_CLASSES: [&str; 4] = ["", "IOPRIO_CLASS_NONE", "IOPRIO_CLASS_BE", "IOPRIO_CLASS_IDLE"];
 
-/// Judges hooks and the rest of `linux`.
-pub(super) fn judge(spec: &Spec, given: &Given, facts: &dyn Facts, findings: &mut Findings<'_>) {
-    hooks(spec, given, facts, findings);
-    let linux = &spec.linux;
+/// Judges the rest of `linux`.
+pub(super) fn judge(linux: &Linux, findings: &mut Findings<'_>) {
     // A shared root gives what is mounted in the container to the host.
     if ["shared", "rshared"].contains(&linux.rootfs_propagation.as_str()) {
         findings.add(
@@ -34,34 +30,6 @@ pub(super) fn judge(spec: &Spec, given: &Given, facts: &dyn Facts, findings: &mu
         );
     }
     resources(linux, findings);
-}
-
-fn hooks(spec: &Spec, given: &Given, facts: &dyn Facts, findings: &mut Findings<'_>) {
-    for (name, hook) in spec.hooks.of_the_host() {
-        let path = hook.path.display();
-        let problem = match facts.canonicalize(&hook.path) {
-            Err(error) => Some(format!("cannot be resolved: {error}")),
-            Ok(program) if is_within(&program, given) => Some("is a file of the container's".into()),
-            Ok(program) => match facts.others_may_change(&program) {
-                Ok(false) => None,
-                Ok(true) => Some("can be changed by others than root".into()),
-                Err(error) => Some(format!("cannot be read: {error}")),
-            },
-        };
-        if let Some(problem) = problem {
-            findings.add(
-                Control::Hooks,
-                format!("the {name} hook {path}, which runs on the host, {problem}"),
-                "use a program that only root can change, outside of what containers are given",
-            );
-        }
-    }
-}
-
-fn is_within(program: &Path, given: &Given) -> bool {
-    // Nothing is known of the root file system where it was not found; that is a violation of its own.
-    let rootfs = Some(&given.rootfs).filter(|rootfs| !rootfs.as_os_str().is_empty());
-    given.mounts.iter().chain(rootfs).any(|folder| program.starts_with(folder))
 }
 
 fn resources(linux: &Linux, findings: &mut Findings<'_>) {

@@ -147,7 +147,7 @@ fn parse<T: DeserializeOwned>(text: &[u8], path: &Path) -> Result<T, SpecError> 
 }
 
 /// Keys that admission reads, anywhere in the document.
-const KEYS: [&str; 57] = [
+const KEYS: [&str; 61] = [
     "root",
     "path",
     "process",
@@ -162,6 +162,10 @@ const KEYS: [&str; 57] = [
     "noNewPrivileges",
     "apparmorProfile",
     "selinuxLabel",
+    "oomScoreAdj",
+    "args",
+    "env",
+    "cgroupsPath",
     "scheduler",
     "policy",
     "ioPriority",

@@ -3,7 +3,9 @@
 mod additions;
 mod annotations;
 mod builds;
+mod competing;
 mod controls;
+mod hooks;
 mod mounts;
 mod order;
 mod own;
@@ -14,7 +16,10 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::{rules::Level, user::admission::facts::MountedAt};
+use crate::{
+    rules::Level,
+    user::{admission::facts::MountedAt, config::Engine},
+};
 
 const ID: &str = "c1";
 const OTHER: &str = "c2";
@@ -29,6 +34,11 @@ struct Fake {
     cgroup_v2: bool,
     /// Of every overlayfs.
     lower: Vec<PathBuf>,
+    /// Whether engines label containers.
+    selinux: bool,
+    used_cgroups: Vec<PathBuf>,
+    absent: Vec<PathBuf>,
+    own_cgroup: PathBuf,
 }
 
 impl Default for Fake {
@@ -45,6 +55,10 @@ impl Default for Fake {
             apparmor: false,
             cgroup_v2: true,
             lower: Vec::new(),
+            selinux: false,
+            used_cgroups: Vec::new(),
+            absent: Vec::new(),
+            own_cgroup: "/".into(),
         };
         for (device, point) in
             [("8:1", "/"), ("0:20", "/proc"), ("0:21", "/sys"), ("0:5", "/dev"), ("0:22", "/run"), ("0:23", "/dev/shm")]
@@ -72,7 +86,7 @@ impl Facts for Fake {
     }
 
     fn canonicalize(&self, path: &Path) -> io::Result<PathBuf> {
-        if path.starts_with("/missing") {
+        if path.starts_with("/missing") || self.absent.iter().any(|absent| absent == path) {
             return Err(io::ErrorKind::NotFound.into());
         }
         let mut resolved = PathBuf::new();
@@ -123,6 +137,18 @@ impl Facts for Fake {
 
     fn containerd_uses_apparmor(&self) -> bool {
         self.apparmor
+    }
+
+    fn labels_containers(&self, engine: Engine) -> bool {
+        self.selinux && engine != Engine::Containerd
+    }
+
+    fn cgroup_is_used(&self, path: &Path) -> bool {
+        self.used_cgroups.iter().any(|used| used == path)
+    }
+
+    fn own_cgroup(&self) -> PathBuf {
+        self.own_cgroup.clone()
     }
 }
 
