@@ -17,14 +17,14 @@ use lockc_core::{
         enforcement::{Circumstances, Gap, KernelSide},
         paths,
         policy::Policy,
-        spec::{Process, Spec},
+        spec::Spec,
         userns::Standing,
     },
 };
 
 use crate::{
     argv::{Call, Exec, Invocation, Start},
-    log, runtime,
+    commands, log, runtime,
 };
 
 /// What the flow asks of the kernel side; each call opens the pinned maps anew, so that none stays open at exec.
@@ -87,6 +87,11 @@ pub fn prepare(invocation: &Invocation, environment: &Environment<'_>) -> Result
     let mut plan = match &invocation.call {
         // Nothing about these starts a process in a container: they work whatever state lockc is in.
         Call::Other | Call::Help | Call::Version => tolerant(invocation, environment)?.0,
+        Call::Checkpoint(_) | Call::Update(_) | Call::Mounts(_) => {
+            let plan = tolerant(invocation, environment)?.0;
+            commands::judge(invocation, &plan, environment)?;
+            plan
+        }
         Call::Begin(id) => {
             let plan = tolerant(invocation, environment)?.0;
             // The runtime listens for the container's notifications on a socket that it makes now; unless that is the
@@ -260,21 +265,28 @@ fn pod_sandbox(config: &Config, root: &Path, id: &str, environment: &Environment
 fn join(invocation: &Invocation, exec: &Exec, environment: &Environment<'_>) -> Result<Plan, Refusal> {
     let (config, plan) = strict(invocation, environment)?;
     reachable(&config, environment, "the process is not started")?;
+    let root = runtime::state_root(invocation.root.as_deref(), &plan.runtime, environment.uid);
+    let unknown = |kernel_side| {
+        let policy =
+            commands::policy_without_entry(invocation, exec, &config, &plan.runtime, kernel_side, environment)?;
+        commands::judge_joining(exec, &root, &policy, environment)
+    };
     if environment.standing != Standing::Root {
+        unknown(KernelSide::Rootless)?;
         return Ok(plan);
     }
-    let root = runtime::state_root(invocation.root.as_deref(), &plan.runtime, environment.uid);
     let entry = match environment.kernel.entry(&root, &exec.id) {
         Ok(entry) => entry,
         Err(error) => {
+            if config.fail == Fail::Open {
+                unknown(KernelSide::Unreachable)?;
+            }
             fail(&config, error, "the process is not started")?;
             return Ok(plan);
         }
     };
     if let Some(entry) = entry {
-        let policy = decision::running(&config, &entry)?;
-        let reported = admission::admit_process(&process(exec, environment.directory)?, &policy).map_err(refusal)?;
-        report(&reported, "the process is started", None);
+        commands::judge_joining(exec, &root, &decision::running(&config, &entry)?, environment)?;
     }
     if let Err(error) = environment.kernel.join(&root, &exec.id) {
         fail(&config, error, "the process is not started")?;
@@ -293,24 +305,8 @@ fn fail(config: &Config, error: anyhow::Error, consequence: &'static str) -> Res
     }
 }
 
-/// The process that `exec` asks for, from its file or its options. Without a user it is the container's own, which was
-/// admitted; the same holds for the capabilities.
-fn process(exec: &Exec, directory: &Path) -> Result<Process> {
-    if let Some(file) = &exec.process {
-        return Process::read(&directory.join(file)).context("the process is not started");
-    }
-    let mut process = Process::default();
-    process.capabilities.effective.clone_from(&exec.caps);
-    process.user.uid = match &exec.user {
-        None => u32::MAX,
-        // What is not a number is for the runtime to refuse; until then it counts as root.
-        Some(user) => user.split(':').next().and_then(|uid| uid.parse().ok()).unwrap_or(0),
-    };
-    Ok(process)
-}
-
 /// Tells what the mode audit lets pass.
-fn report(violations: &[Violation], consequence: &str, engines_log: Option<&Invocation>) {
+pub(crate) fn report(violations: &[Violation], consequence: &str, engines_log: Option<&Invocation>) {
     if !violations.is_empty() {
         log::report(
             engines_log,
@@ -329,7 +325,7 @@ fn told(violations: &[Violation], what: &str) -> String {
     format!("{what} by {policy}: {}", each.join("; "))
 }
 
-fn refusal(violations: Vec<Violation>) -> Refusal {
+pub(crate) fn refusal(violations: Vec<Violation>) -> Refusal {
     Refusal(vec![told(&violations, "refused")])
 }
 

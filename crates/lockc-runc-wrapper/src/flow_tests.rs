@@ -456,5 +456,8 @@ fn a_runtime_that_chooses_a_handler_is_refused_wherever_it_is_named() {
 #[path = "flow_recorded_tests.rs"]
 mod recorded;
 
+#[path = "flow_commands_tests.rs"]
+mod commands_tests;
+
 #[path = "flow_labels_tests.rs"]
 mod labels;

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod argv;
+mod commands;
 mod flags;
 pub mod flow;
 pub mod judge;

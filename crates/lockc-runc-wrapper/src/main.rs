@@ -8,7 +8,8 @@
 //! | `exec` | admission of the process, joining |
 //! | `start` | joining, where the engine wants the container's notifications |
 //! | `delete` | the slot is given back; an error is logged, and the runtime deletes nevertheless |
-//! | everything else | nothing |
+//! | `checkpoint`, `update`, crun's `mounts` | what the runtime is told to read, write and set |
+//! | everything else | nothing (`flags` says why of each) |
 #![forbid(unsafe_code)]
 
 use std::{

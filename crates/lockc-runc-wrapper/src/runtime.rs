@@ -72,6 +72,20 @@ pub fn state_root(given: Option<&Path>, runtime: &Path, uid: u32) -> PathBuf {
     }
 }
 
+/// The bundle of a container, as its runtime wrote it down: crun in `status`, youki in
+/// `state.json`, runc there among the labels (libcontainer/utils/utils.go).
+pub fn bundle_of(root: &Path, id: &str) -> Option<PathBuf> {
+    // A name that is a path is no container's.
+    let directory = root.join(Path::new(id).file_name().filter(|name| *name == OsStr::new(id))?);
+    let bundle = |file: &str| -> Option<PathBuf> {
+        let state: serde_json::Value = serde_json::from_slice(&fs::read(directory.join(file)).ok()?).ok()?;
+        let labels = state["config"]["labels"].as_array().into_iter().flatten().filter_map(|label| label.as_str());
+        let label = labels.filter_map(|label| label.strip_prefix("bundle=")).next_back();
+        state["bundle"].as_str().or(label).map(PathBuf::from)
+    };
+    bundle("status").or_else(|| bundle("state.json")).filter(|bundle| bundle.is_absolute())
+}
+
 /// Absolute and without links as far as it exists: the runtime makes the rest at the first create, and the identity must
 /// be the same afterwards.
 fn resolve(path: &Path) -> PathBuf {
@@ -127,6 +141,23 @@ mod tests {
         assert_eq!(state_root(None, Path::new("/nonexistent/crun"), 0), Path::new("/run/crun"));
         assert_eq!(state_root(None, Path::new("/nonexistent/runc-1.3"), 0), Path::new("/run/runc"));
         assert_eq!(state_root(None, Path::new("/nonexistent/youki"), 1000), Path::new("/run/user/1000/youki"));
+    }
+
+    #[test]
+    fn a_bundle_is_found_in_every_runtimes_state() {
+        let root = tempfile::tempdir().unwrap();
+        for (id, file, text) in [
+            ("crun", "status", r#"{"pid":1,"bundle":"/b/crun"}"#),
+            ("youki", "state.json", r#"{"bundle":"/b/youki"}"#),
+            ("runc", "state.json", r#"{"config":{"labels":["x=y","bundle=/b/runc"]}}"#),
+        ] {
+            fs::create_dir(root.path().join(id)).unwrap();
+            fs::write(root.path().join(id).join(file), text).unwrap();
+            assert_eq!(bundle_of(root.path(), id).unwrap(), Path::new("/b").join(id));
+        }
+        for id in ["none", "../x", "", ".."] {
+            assert_eq!(bundle_of(root.path(), id), None, "{id}");
+        }
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! Runtimes that run the workload in a handler because of their own name.
 //!
 //! crun looks at the last part of argv[0] (src/crun.c, fill_handler_from_argv0, crun 1.8 to 1.21):
-//! `krun` stands for the handler krun, `crun-NAME` for the handler NAME. Fedora installs such names as
-//! links to crun. The links do not matter, only the name under which the program is executed: the
-//! wrapper executes the path that it was configured with. A handler runs the workload inside of crun,
-//! without the exec that confines it.
+//! `krun` stands for the handler krun, `crun-NAME` for the handler NAME. Fedora installs such
+//! names as links to crun. The links do not matter, only the name under which the program is
+//! executed: the wrapper executes the path that it was configured with. A handler runs the
+//! workload inside of crun, without the exec that confines it.
 
 use std::{ffi::OsStr, path::Path};
 

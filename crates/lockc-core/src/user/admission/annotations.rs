@@ -32,8 +32,8 @@ const ACTED_ON: [(&str, &str); 7] = [
 /// pod's sandbox without a handler (src/libcrun/custom-handler.c).
 const HARMLESS: [&str; 1] = ["io.kubernetes.cri.container-type"];
 
-/// By these keys runsc joins a container to a running sandbox (gVisor, runsc/specutils/cri.go): only
-/// the engine that starts pods may say so.
+/// By these keys runsc joins a container to a running sandbox (gVisor, runsc/specutils/cri.go):
+/// only the engine that starts pods may say so.
 const POD_KEYS: [(&str, Engine); 2] =
     [("io.kubernetes.cri.container-type", Engine::Cri), ("io.kubernetes.cri-o.ContainerType", Engine::Crio)];
 
@@ -81,7 +81,8 @@ const WRITTEN: [Written; 8] = [
     Written { key: "run.oci.systemd.subgroup", values: "\"\"", fits: |value, _| value.is_empty() },
     // Podman, --security-opt label=nested: which option of SELinux's the runtime mounts with.
     Written { key: "run.oci.mount_context_type", values: "\"rootcontext\"", fits: |value, _| value == "rootcontext" },
-    // Podman, --group-add keep-groups. A user's groups are his already; root's are not the container's.
+    // Podman, --group-add keep-groups. A user's groups are his already; root's are not the
+    // container's.
     Written {
         key: "run.oci.keep_original_groups",
         values: "\"1\", for a rootless engine",

@@ -1,15 +1,17 @@
 //! Where a container's cgroup is.
 //!
-//! The runtime puts the container into it, sets its limits and at the end kills what is in it. So it
-//! must be this container's own, below nobody else's. The forms that engines use
-//! (docs/systemd.md of runc; recordings of Docker 26 and 28, Podman 5.4 and 5.8, containerd 1.7 and 2.1):
+//! The runtime puts the container into it, sets its limits and at the end kills what is in it. So
+//! it must be this container's own, below nobody else's. The forms that engines use
+//! (docs/systemd.md of runc; recordings of Docker 26 and 28, Podman 5.4 and 5.8, containerd 1.7
+//! and 2.1):
 //!
 //! | form | engine |
 //! |---|---|
 //! | `SLICE:PREFIX:ID` | all of them with systemd |
-//! | `/docker/ID`, `/NAMESPACE/ID`, `/kubepods/pod…/ID`, `/docker/buildkit/ID` | Docker, containerd |
+//! | `/docker/ID`, `/docker/buildkit/ID` | Docker |
+//! | `/NAMESPACE/ID`, `/kubepods/pod…/ID` | containerd |
 //! | `/libpod_parent/libpod-ID`, `/kubepods/…/crio-ID` | Podman, CRI-O |
-//! | `/system.slice/own.service/libpod-payload-ID` | Podman with `--cgroups=split`, by its own service |
+//! | `/system.slice/own.service/libpod-payload-ID` | Podman, `--cgroups=split` |
 
 use std::path::{Component, Path, PathBuf};
 
@@ -50,14 +52,15 @@ pub(super) fn judge(
     }
 }
 
-/// `SLICE:PREFIX:NAME`, by which the runtime makes the unit `PREFIX-NAME.scope` in the slice. A name
-/// that is a slice's stands for that slice itself (runc, libcontainer/cgroups/systemd/common.go).
+/// `SLICE:PREFIX:NAME`, by which the runtime makes the unit `PREFIX-NAME.scope` in the slice. A
+/// name that is a slice's stands for that slice itself (runc,
+/// libcontainer/cgroups/systemd/common.go).
 fn of_systemd(slice: &str, rest: &str, request: &Request<'_>) -> Option<String> {
     let plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.@\\+".contains(&byte));
     let Some((prefix, name)) = rest.split_once(':').filter(|(prefix, name)| plain(prefix) && plain(name)) else {
         return Some("is not of the form SLICE:PREFIX:NAME".into());
     };
-    if !slice.is_empty() && !(plain(slice) && slice.ends_with(SLICE)) {
+    if !(slice.is_empty() || plain(slice) && slice.ends_with(SLICE)) {
         return Some(format!("is not in a slice: {slice:?}"));
     }
     if name.is_empty() || is_unit(name) || name.ends_with(SLICE) {
@@ -101,8 +104,8 @@ fn is_unit(name: &str) -> bool {
 }
 
 /// The lowest oom_score_adj that engines give by themselves. kubelet (pkg/kubelet/qos/policy.go,
-/// Kubernetes 1.33) gives -997 to guaranteed pods, containerd and CRI-O give -998 to a pod's sandbox.
-/// Everywhere else 0 or nothing is the default.
+/// Kubernetes 1.33) gives -997 to guaranteed pods, containerd and CRI-O give -998 to a pod's
+/// sandbox. Everywhere else 0 or nothing is the default.
 fn lowest_score(request: &Request<'_>) -> i64 {
     match (request.engine, request.sandbox) {
         (Some(Engine::Cri | Engine::Crio), true) => SANDBOX_SCORE,

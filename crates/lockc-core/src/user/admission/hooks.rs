@@ -1,4 +1,5 @@
-//! Programs that the runtime executes on the host with its own rights, and what they are told to do.
+//! Programs that the runtime executes on the host with its own rights, and what they are told to
+//! do.
 
 use std::{
     ffi::OsStr,
@@ -83,7 +84,7 @@ fn paths_in(word: &str) -> impl Iterator<Item = &str> {
 }
 
 /// As [`of_file`], for a path that may not be there: then who may make it decides.
-fn of_path(path: &Path, given: &Given, facts: &dyn Facts) -> Option<String> {
+pub(super) fn of_path(path: &Path, given: &Given, facts: &dyn Facts) -> Option<String> {
     for (below, ancestor) in path.ancestors().enumerate() {
         match facts.canonicalize(ancestor) {
             Ok(found) if below > 0 && EVERYBODYS.iter().any(|open| found.starts_with(open)) => {
@@ -109,7 +110,8 @@ fn of_file(file: &Path, given: &Given, facts: &dyn Facts) -> Option<String> {
 }
 
 fn is_within(file: &Path, given: &Given) -> bool {
-    // Nothing is known of the root file system where it was not found; that is a violation of its own.
+    // Nothing is known of the root file system where it was not found; that is a violation of its
+    // own.
     let rootfs = Some(&given.rootfs).filter(|rootfs| !rootfs.as_os_str().is_empty());
     given.mounts.iter().chain(rootfs).any(|directory| file.starts_with(directory))
 }

@@ -19,6 +19,7 @@
 
 pub mod annotations;
 mod cgroups;
+mod commands;
 pub mod devices;
 pub mod engines;
 pub mod facts;
@@ -49,6 +50,7 @@ use super::{
     reads,
     spec::{Process, Spec},
 };
+pub use commands::{admit_checkpoint, admit_joining, admit_mounts, admit_process, admit_update};
 pub use devices::gives_all as gives_all_devices;
 pub use engines::Engines;
 pub use facts::{Facts, Host, Kind, Namespace};
@@ -266,14 +268,6 @@ fn judge_name(circumstances: &Circumstances<'_>, sandboxed: bool, findings: &mut
             ),
         );
     }
-}
-
-/// Judges a process that joins a container; what the mode audit lets pass, or everything that the policy refuses.
-pub fn admit_process(process: &Process, policy: &Policy) -> Result<Vec<Violation>, Vec<Violation>> {
-    let mut findings = Findings::new(policy, false);
-    judge_process(process, &mut findings);
-    cgroups::score_at_least(process.oom_score_adj, cgroups::SANDBOX_SCORE, &mut findings);
-    findings.outcome(true)
 }
 
 fn judge_process(process: &Process, findings: &mut Findings<'_>) {

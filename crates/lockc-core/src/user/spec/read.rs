@@ -15,7 +15,7 @@ use serde::{
 };
 use serde_json::Value;
 
-use super::{Process, Spec};
+use super::{Process, Resources, Spec};
 
 /// No real bundle comes near; a larger one is an attempt to keep the wrapper busy.
 pub const SIZE_LIMIT: u64 = 10 << 20;
@@ -119,6 +119,13 @@ impl Process {
     /// Reads the process file of `exec`.
     pub fn read(path: &Path) -> Result<Self, SpecError> {
         parse(&contents(path)?, path)
+    }
+}
+
+impl Resources {
+    /// Parses the resources of `update`; `path` is for the messages.
+    pub fn parse(text: &[u8], path: &Path) -> Result<Self, SpecError> {
+        parse(text, path)
     }
 }
 

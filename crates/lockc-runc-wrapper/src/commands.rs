@@ -1,0 +1,188 @@
+//! Subcommands that start no container, and make the runtime act on files that it is told of.
+//!
+//! They concern containers that exist: nothing is judged where lockc does not know the container,
+//! and nothing fails because lockc is broken.
+
+use std::{
+    fs::File,
+    io::{self, Read as _, Seek as _, Write as _},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, Result, bail};
+use lockc_core::user::{
+    admission,
+    config::Config,
+    decision::{self, Case},
+    enforcement::{Circumstances, KernelSide},
+    policy::Policy,
+    spec::{Process, Resources, SIZE_LIMIT, Spec},
+    userns::Standing,
+};
+
+use crate::{
+    argv::{Call, Checkpoint, Exec, Invocation, Update},
+    flow::{Environment, Plan, Refusal, refusal, report},
+    log, runtime,
+};
+
+/// Judges `checkpoint`, `update` and `mounts`; the plan stays as it is.
+pub fn judge(invocation: &Invocation, plan: &Plan, environment: &Environment<'_>) -> Result<(), Refusal> {
+    let (Call::Checkpoint(Checkpoint { id, .. }) | Call::Update(Update { id, .. }) | Call::Mounts(id)) =
+        &invocation.call
+    else {
+        return Ok(());
+    };
+    let root = runtime::state_root(invocation.root.as_deref(), &plan.runtime, environment.uid);
+    let Some(policy) = policy_of(&root, id, environment) else { return Ok(()) };
+    let (outcome, what) = match &invocation.call {
+        Call::Checkpoint(checkpoint) => {
+            let container = bundle(&root, id);
+            let container = container.as_ref().map(|(bundle, spec)| (bundle.as_path(), spec));
+            let paths = criu_paths(checkpoint, environment.directory);
+            (admission::admit_checkpoint(container, &paths, &policy, environment.facts), "the checkpoint is made")
+        }
+        Call::Update(update) => {
+            let resources = resources(update, environment.directory).context("the container is not updated")?;
+            (admission::admit_update(resources, update.intel_rdt, &policy, environment.facts), "the limits change")
+        }
+        _ => (admission::admit_mounts(&policy), "the runtime mounts it"),
+    };
+    report(&outcome.map_err(refusal)?, what, None);
+    Ok(())
+}
+
+/// The policy of a registered container.
+fn policy_of(root: &Path, id: &str, environment: &Environment<'_>) -> Option<Policy> {
+    // A rootless engine's runtime acts with its user's rights.
+    if environment.standing != Standing::Root {
+        return None;
+    }
+    let config = Config::load_with_labels(environment.config, environment.namespaces).ok()?;
+    let entry = environment
+        .kernel
+        .entry(root, id)
+        .and_then(|entry| entry.map(|entry| decision::running(&config, &entry)).transpose());
+    entry.unwrap_or_else(|error| {
+        log::warn(&format!("{error:#}; what is done with {id} is not judged"));
+        None
+    })
+}
+
+/// Bundle and configuration of a container, as its runtime knows them.
+fn bundle(root: &Path, id: &str) -> Option<(PathBuf, Spec)> {
+    let bundle = runtime::bundle_of(root, id)?;
+    let spec = Spec::read(&bundle.join("config.json")).ok()?;
+    Some((bundle, spec))
+}
+
+/// What CRIU reads and writes; without an option the runtimes take `checkpoint` in the working
+/// directory.
+fn criu_paths(checkpoint: &Checkpoint, directory: &Path) -> Vec<PathBuf> {
+    let image = directory.join(checkpoint.image.as_deref().unwrap_or(Path::new("checkpoint")));
+    let work = checkpoint.work.as_ref().map(|work| directory.join(work));
+    let parent = checkpoint.parent.as_ref().map(|parent| image.join(parent));
+    [Some(image), work, parent].into_iter().flatten().collect()
+}
+
+/// The new limits. What comes by standard input is handed on to the runtime.
+fn resources(update: &Update, directory: &Path) -> Result<Option<Resources>> {
+    let Some(file) = &update.resources else { return Ok(None) };
+    let text = if file == Path::new("-") {
+        standard_input()?
+    } else {
+        let path = directory.join(file);
+        let file = File::open(&path).with_context(|| format!("{} cannot be read", path.display()))?;
+        // The runtime could not read it again.
+        if !file.metadata().is_ok_and(|metadata| metadata.is_file()) {
+            bail!("{} is not a file; write the limits to one, or use `--resources -`", path.display());
+        }
+        limited(file)?
+    };
+    Ok(Some(Resources::parse(&text, file)?))
+}
+
+fn standard_input() -> Result<Vec<u8>> {
+    let text = limited(io::stdin())?;
+    let memory = nix::sys::memfd::memfd_create("resources", nix::sys::memfd::MFdFlags::MFD_CLOEXEC)?;
+    let mut memory = File::from(memory);
+    memory.write_all(&text)?;
+    memory.rewind()?;
+    nix::unistd::dup2_stdin(&memory)?;
+    Ok(text)
+}
+
+fn limited(from: impl io::Read) -> Result<Vec<u8>> {
+    let mut text = Vec::new();
+    from.take(SIZE_LIMIT + 1).read_to_end(&mut text)?;
+    if text.len() as u64 > SIZE_LIMIT {
+        bail!("larger than 10 MiB; lockc does not read it");
+    }
+    Ok(text)
+}
+
+/// The policy by which a process is judged that joins a container of which the kernel side knows
+/// nothing: what would be decided for its bundle now, with no rule enforced.
+pub fn policy_without_entry(
+    invocation: &Invocation,
+    exec: &Exec,
+    config: &Config,
+    runtime: &Path,
+    kernel_side: KernelSide,
+    environment: &Environment<'_>,
+) -> Result<Policy> {
+    let root = runtime::state_root(invocation.root.as_deref(), runtime, environment.uid);
+    // Of a container that is not there the runtime tells. The configuration's default holds until
+    // then.
+    let (bundle, spec) = bundle(&root, &exec.id).unwrap_or_default();
+    let case = Case {
+        id: &exec.id,
+        bundle: &bundle,
+        spec: &spec,
+        argument: invocation.policy.as_deref(),
+        restore: false,
+        registered: None,
+        circumstances: Circumstances { runtime: Some(runtime), kernel_side },
+    };
+    let decision = decision::decide(&case, config, environment.facts, |_| Ok(None))?;
+    Ok(decision.policy.enforcing(decision.enforcement.rules))
+}
+
+/// Judges a process that joins a container, by its file and by its options.
+pub fn judge_joining(exec: &Exec, root: &Path, policy: &Policy, environment: &Environment<'_>) -> Result<(), Refusal> {
+    let cgroup = exec.cgroup.as_deref();
+    let mut outcomes = vec![admission::admit_joining(&by_options(exec), None, cgroup, policy)];
+    if let Some(file) = &exec.process {
+        let process = Process::read(&environment.directory.join(file)).context("the process is not started")?;
+        // Only where it has no label the container's own is of interest.
+        let container = Some(()).filter(|()| process.selinux_label.is_empty()).and_then(|()| bundle(root, &exec.id));
+        let container = container.as_ref().and_then(|(_, spec)| spec.process.as_ref());
+        outcomes = vec![admission::admit_joining(&process, container, cgroup, policy)];
+        // The runtimes leave the other options aside then; whoever gives them means them.
+        if exec.apparmor.is_some() || exec.label.is_some() || !exec.caps.is_empty() {
+            let beside = Process { no_new_privileges: true, ..by_options(exec) };
+            outcomes.push(admission::admit_joining(&beside, None, None, policy));
+        }
+    }
+    for outcome in outcomes {
+        report(&outcome.map_err(refusal)?, "the process is started", None);
+    }
+    Ok(())
+}
+
+/// The process that the options of `exec` describe. What they do not name is the container's own,
+/// which was admitted.
+fn by_options(exec: &Exec) -> Process {
+    let mut process = Process::default();
+    process.capabilities.effective.clone_from(&exec.caps);
+    process.apparmor_profile = exec.apparmor.clone().unwrap_or_default();
+    process.selinux_label = exec.label.clone().unwrap_or_default();
+    // runc has the container's without the option, crun none (src/exec.c).
+    process.no_new_privileges = exec.no_new_privs == Some(true);
+    process.user.uid = match &exec.user {
+        None => u32::MAX,
+        // What is not a number is for the runtime to refuse; until then it counts as root.
+        Some(user) => user.split(':').next().and_then(|uid| uid.parse().ok()).unwrap_or(0),
+    };
+    process
+}
