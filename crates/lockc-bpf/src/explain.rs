@@ -239,6 +239,12 @@ pub fn explain(target: &Target, level: Option<&str>) -> Result<Explanation> {
         decision.policy.origin = "--level".into();
     }
     let mut notes = target.notes.clone();
+    if config.rootless == Rootless::Refuse && Standing::of_this_process() != Standing::Root && is_own(&target.file) {
+        notes.push(format!(
+            "a rootless engine does not start it: {CONFIG_PATH} says rootless = \"refuse\"; this is what holds for an \
+             engine that runs as root"
+        ));
+    }
     if let Some(problem) = strict::problem(&target.file) {
         notes.push(format!(
             "its config.json is not of the OCI runtime specification's form, and was read as runtimes do: {problem}"

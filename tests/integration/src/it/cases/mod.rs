@@ -20,6 +20,7 @@ mod failclosed;
 mod files;
 mod growth;
 mod guard;
+mod host_side;
 mod interpreters;
 mod ipc;
 mod kernel_log;
@@ -219,6 +220,7 @@ pub fn all() -> Vec<Case> {
         guard::ROWS,
         own::ROWS,
         admission::ROWS,
+        host_side::ROWS,
         lifecycle::ROWS,
         growth::ROWS,
         launch::ROWS,

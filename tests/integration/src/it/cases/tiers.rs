@@ -45,6 +45,7 @@ impl Tier {
 const SAME_ON_EVERY_KERNEL: &[&str] = &[
     "admission/",
     "explain/",
+    "host-side/",
     "standards/",
     "audit/",
     "failclosed/all-pins",
@@ -139,6 +140,9 @@ const THOROUGH: &[&str] = &[
     "cgroups/host-namespace@runc",
     "cgroups/clone-into@runc",
     "admission/host-root@runc",
+    "host-side/annotation-criu@runc",
+    "host-side/exec-options@runc",
+    "host-side/checkpoint@runc",
     "demo/chroot",
     "demo/renamed-sock",
     "docker/explain-argument",

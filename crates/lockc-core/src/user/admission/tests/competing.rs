@@ -103,6 +103,26 @@ fn cgroups_of_others_are_refused() {
     }
 }
 
+/// `ctr run IMAGE ssh.service` with a cgroup of that name.
+#[test]
+fn a_container_that_is_called_after_a_service_is_not_that_service() {
+    for (id, path) in [("ssh.service", "/system.slice/ssh.service"), ("user.slice", "/user.slice"), ("x", "x")] {
+        let mut spec = spec();
+        spec["linux"]["cgroupsPath"] = json!(path);
+        let spec = Spec::parse(spec.to_string().as_bytes(), Path::new("config.json")).unwrap();
+        let engine = Some(Engine::Containerd);
+        let request = Request { id, bundle: Path::new("/b"), spec: &spec, restore: false, engine, sandbox: false };
+        let facts = Fake {
+            own_cgroup: "/system.slice/containerd.service".into(),
+            used_cgroups: vec!["/system.slice/x".into()],
+            ..Fake::default()
+        };
+        let policy = Policy::of_level(Level::Baseline, "a test");
+        let judged = admit(&request, &policy, &Config::default(), &Engines::default(), &facts);
+        assert_eq!(judged.unwrap_err()[0].control, Control::Resources, "{id} {path}");
+    }
+}
+
 #[test]
 fn a_rootless_engine_works_below_its_users_service() {
     let mut spec = spec();
