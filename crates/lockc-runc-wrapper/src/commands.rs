@@ -35,16 +35,20 @@ pub fn judge(invocation: &Invocation, plan: &Plan, environment: &Environment<'_>
     };
     let root = runtime::state_root(invocation.root.as_deref(), &plan.runtime, environment.uid);
     let Some(policy) = policy_of(&root, id, environment) else { return Ok(()) };
+    let container = bundle(&root, id);
     let (outcome, what) = match &invocation.call {
         Call::Checkpoint(checkpoint) => {
-            let container = bundle(&root, id);
             let container = container.as_ref().map(|(bundle, spec)| (bundle.as_path(), spec));
             let paths = criu_paths(checkpoint, environment.directory);
             (admission::admit_checkpoint(container, &paths, &policy, environment.facts), "the checkpoint is made")
         }
         Call::Update(update) => {
             let resources = resources(update, environment.directory).context("the container is not updated")?;
-            (admission::admit_update(resources, update.intel_rdt, &policy, environment.facts), "the limits change")
+            let spec = container.as_ref().map(|(_, spec)| spec);
+            (
+                admission::admit_update(resources, spec, update.intel_rdt, &policy, environment.facts),
+                "the limits change",
+            )
         }
         _ => (admission::admit_mounts(&policy), "the runtime mounts it"),
     };

@@ -134,6 +134,14 @@ fn new_limits_give_no_device_and_no_share_of_the_caches() {
     };
     with(json!({ "memory": { "limit": 1 }, "cpu": { "shares": 2 }, "devices": null })).unwrap();
     with(json!({ "devices": [{ "allow": false, "access": "rwm" }] })).unwrap();
+    // One that the container has already: somebody admitted it.
+    let known = json!({ "allow": true, "type": "b", "major": 8, "minor": 1, "access": "rwm" });
+    let path = place.dir.path().join("b/config.json");
+    let mut config: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+    config["linux"]["resources"] = json!({ "devices": [known] });
+    fs::write(&path, config.to_string()).unwrap();
+    with(json!({ "devices": [known] })).unwrap();
+    with(json!({ "devices": [known, { "allow": true, "type": "b", "major": 8, "access": "r" }] })).unwrap_err();
     let error = with(json!({ "devices": [{ "allow": true, "access": "rwm" }] })).unwrap_err();
     assert!(error.contains("devices"), "{error}");
     assert!(place.with_root("update --l3-cache-schema L3:0=f c").unwrap_err().contains("resources"));

@@ -81,14 +81,14 @@ fn of_path(path: &Path, request: &Request<'_>, circumstances: &Circumstances<'_>
     if request.engine.is_some() && !after_id {
         return Some("is not called after the container".into());
     }
-    // `libpod-ID.scope` is no unit of systemd's, as it is not made by it. Whoever chooses an id may call a
-    // container after a service.
+    // `libpod-ID.scope` is no unit of systemd's, as it is not made by it. Whoever chooses an id may
+    // call a container after a service.
     if is_unit(own_name) || own_name.ends_with(SLICE) || !after_id && name.ends_with(".scope") {
         return Some("is a unit of systemd's".into());
     }
     let full = Path::new("/").join(path);
-    // runc takes a relative path from beside its own cgroup (libcontainer/cgroups/fs2/defaultpath.go),
-    // crun from the root.
+    // runc takes a relative path from beside its own cgroup
+    // (libcontainer/cgroups/fs2/defaultpath.go), crun from the root.
     let beside = facts.own_cgroup().parent().map(|parent| parent.join(path)).filter(|_| path.is_relative());
     if std::iter::once(&full).chain(&beside).any(|path| facts.cgroup_is_used(path)) {
         return Some("has processes in it already".into());

@@ -74,9 +74,19 @@ pub fn admit_checkpoint(
 }
 
 /// Judges new limits: crun sets the devices among them, both set shares of the caches.
-pub fn admit_update(resources: Option<Resources>, intel_rdt: bool, policy: &Policy, facts: &dyn Facts) -> Outcome {
+pub fn admit_update(
+    resources: Option<Resources>,
+    container: Option<&Spec>,
+    intel_rdt: bool,
+    policy: &Policy,
+    facts: &dyn Facts,
+) -> Outcome {
     let mut findings = Findings::new(policy, false);
-    let linux = Linux { resources: resources.unwrap_or_default(), ..Linux::default() };
+    let mut resources = resources.unwrap_or_default();
+    if let Some(container) = container {
+        resources.devices.retain(|rule| !container.linux.resources.devices.contains(rule));
+    }
+    let linux = Linux { resources, ..Linux::default() };
     devices::judge(&linux, facts, &mut findings);
     if intel_rdt {
         let what = "a share of the host's caches and memory bandwidth".into();
