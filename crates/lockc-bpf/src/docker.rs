@@ -16,6 +16,8 @@ pub(crate) struct Container {
     pub(crate) id: String,
     /// `--lockc-policy` among the arguments of its runtime.
     pub(crate) argument: Option<String>,
+    /// `--lockc-runtime` among them.
+    pub(crate) runtime: Option<PathBuf>,
     /// Its runtime, where that is not lockc's.
     pub(crate) foreign_runtime: Option<String>,
 }
@@ -63,23 +65,37 @@ fn container(inspected: &str, runtimes: &str) -> Result<Container> {
     let runtime = runtimes.get(&name);
     let is_ours = |runtime: &&Runtime| runtime.path.as_ref().is_some_and(|path| path.ends_with(WRAPPER));
     Ok(match runtime.filter(is_ours) {
-        Some(runtime) => Container { id, argument: policy(runtime.args.as_deref()), foreign_runtime: None },
-        None => Container { id, argument: None, foreign_runtime: Some(name) },
+        Some(runtime) => Container {
+            id,
+            argument: option(runtime.args.as_deref(), "--lockc-policy")?,
+            runtime: option(runtime.args.as_deref(), "--lockc-runtime")?.map(PathBuf::from),
+            foreign_runtime: None,
+        },
+        None => Container { id, foreign_runtime: Some(name), ..Container::default() },
     })
 }
 
-/// As the wrapper reads it: the last one counts.
-fn policy(args: Option<&[String]>) -> Option<String> {
+/// The value of one of lockc's options, as the wrapper reads it: it refuses two that differ.
+fn option(args: Option<&[String]>, name: &str) -> Result<Option<String>> {
     let mut found = None;
     let mut args = args.unwrap_or_default().iter();
     while let Some(arg) = args.next() {
-        match arg.strip_prefix("--lockc-policy") {
-            Some("") => found = args.next().cloned(),
-            Some(value) => found = value.strip_prefix('=').map(str::to_owned).or(found),
-            None => {}
+        let value = match arg.strip_prefix(name) {
+            Some("") => args.next().map(String::as_str),
+            Some(rest) => rest.strip_prefix('='),
+            None => None,
+        };
+        if let (Some(found), Some(value)) = (&found, value)
+            && found != value
+        {
+            bail!(
+                "its runtime in Docker's daemon.json gives {name} twice, {found} and {value}: the wrapper refuses \
+                 that; remove one of them"
+            );
         }
+        found = value.map(str::to_owned).or(found);
     }
-    found
+    Ok(found)
 }
 
 fn docker(args: &[&str]) -> Result<String> {
@@ -108,7 +124,7 @@ mod tests {
         let ours = |argument: Option<&str>| Container {
             id: "abc".into(),
             argument: argument.map(str::to_owned),
-            foreign_runtime: None,
+            ..Container::default()
         };
         assert_eq!(of("lockc"), ours(None));
         assert_eq!(of("tight"), ours(Some("restricted")));
@@ -121,10 +137,17 @@ mod tests {
 
     #[test]
     fn the_argument_in_either_spelling() {
-        let args = |words: &str| words.split(' ').map(str::to_owned).collect::<Vec<_>>();
-        assert_eq!(policy(Some(&args("--lockc-policy offline"))).as_deref(), Some("offline"));
-        assert_eq!(policy(Some(&args("--lockc-policy=a --lockc-policy b"))).as_deref(), Some("b"));
-        assert_eq!(policy(Some(&args("--debug"))), None);
-        assert_eq!(policy(None), None);
+        let policy = |words: &str| {
+            let args: Vec<_> = words.split(' ').map(str::to_owned).collect();
+            option(Some(&args), "--lockc-policy")
+        };
+        assert_eq!(policy("--lockc-policy offline").unwrap().as_deref(), Some("offline"));
+        assert_eq!(policy("--lockc-policy=b --lockc-policy b").unwrap().as_deref(), Some("b"));
+        assert_eq!(policy("--debug --lockc-policyx=a").unwrap(), None);
+        assert_eq!(option(None, "--lockc-policy").unwrap(), None);
+        for two in ["--lockc-policy=a --lockc-policy b", "--lockc-policy b --lockc-policy=a"] {
+            let error = policy(two).unwrap_err().to_string();
+            assert!(error.contains("twice"), "{error}");
+        }
     }
 }

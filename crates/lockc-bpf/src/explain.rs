@@ -7,20 +7,22 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use lockc_core::{
-    abi::{ENTRY_DELETING, ENTRY_SANDBOX},
+    abi::{ContainerEntry, ENTRY_DELETING, ENTRY_SANDBOX},
     families,
-    rules::{Rule, RuleMask},
+    rules::Rule,
     user::{
         Registry,
         admission::{Host, Violation, kernel_files},
-        config::{CONFIG_PATH, Config, Mode},
+        config::{CONFIG_PATH, Config, Fail, Mode, Rootless},
         decision::{self, Case, Decision},
+        enforcement::{Circumstances, Enforcement, Gap, KernelSide},
         paths,
         policy::{Control, Policy, Strength},
         refused::Refused,
         registry::Registered,
         sandbox,
         spec::{Spec, strict},
+        userns::Standing,
     },
 };
 use serde::Serialize;
@@ -43,6 +45,8 @@ pub struct Target {
     file: PathBuf,
     /// `--lockc-policy`, as far as its engine's configuration tells.
     argument: Option<String>,
+    /// `--lockc-runtime`, likewise.
+    runtime: Option<PathBuf>,
     notes: Vec<String>,
 }
 
@@ -61,7 +65,7 @@ impl Target {
         if path.is_file() {
             let file = path.canonicalize().with_context(|| format!("{text} cannot be resolved"))?;
             let bundle = file.parent().unwrap_or(Path::new("/")).to_owned();
-            return Ok(Self { id: id_of(&bundle), bundle, file, argument: None, notes: Vec::new() });
+            return Ok(Self { id: id_of(&bundle), bundle, file, argument: None, runtime: None, notes: Vec::new() });
         }
         let container = match text.split_once(':') {
             Some(("docker", name)) => docker::inspect(name)?,
@@ -75,8 +79,9 @@ impl Target {
                 let notes = container.foreign_runtime.map(|runtime| {
                     format!("it runs under the runtime {runtime}, which is not lockc's: this is what lockc's would do")
                 });
-                let (argument, notes) = (container.argument, notes.into_iter().collect());
-                Ok(Self { argument, notes, ..Self::of_bundle(&bundle)? })
+                let (argument, runtime) = (container.argument, container.runtime);
+                let notes = notes.into_iter().collect();
+                Ok(Self { argument, runtime, notes, ..Self::of_bundle(&bundle)? })
             }
             (None, _) if text.starts_with("docker:") => {
                 bail!(
@@ -108,7 +113,7 @@ impl Target {
     fn of_bundle(path: &Path) -> Result<Self> {
         let bundle = path.canonicalize().with_context(|| format!("{} cannot be resolved", path.display()))?;
         let file = bundle.join("config.json");
-        Ok(Self { id: id_of(&bundle), file, bundle, argument: None, notes: Vec::new() })
+        Ok(Self { id: id_of(&bundle), file, bundle, argument: None, runtime: None, notes: Vec::new() })
     }
 }
 
@@ -135,18 +140,26 @@ fn bundles(id: &str) -> Vec<PathBuf> {
     found
 }
 
-/// The sandbox that a container runs in: by its entry where it is registered, else by the runtime that would start it.
-fn sandbox_of(registered: Option<&Registered>, config: &Config) -> Option<&'static str> {
-    let made = paths::runtimes(&config.runtimes)
-        .into_iter()
-        .find(|path| path.is_file())
-        .and_then(|runtime| sandbox::made_by(&runtime, config));
-    match registered {
-        Some(container) if container.entry.flags & ENTRY_SANDBOX == 0 => None,
-        Some(_) => made.or(Some("a sandbox")),
-        // Without the rights to read the entries the configuration has to do.
-        None => made,
+/// The runtime that the wrapper would execute: the engine's argument, or the first that is there.
+fn runtime_of(target: &Target, config: &Config) -> Option<PathBuf> {
+    let candidates = || paths::runtimes(&config.runtimes).into_iter();
+    target.runtime.clone().or_else(|| candidates().find(|path| path.is_file()))
+}
+
+/// Whether the kernel side would confine the container, as far as can be seen from here.
+fn kernel_side(target: &Target, config: &Config) -> KernelSide {
+    match Standing::of_this_process() {
+        Standing::Root if config.fail == Fail::Open && Registry::open().is_err() => KernelSide::Unreachable,
+        Standing::Root => KernelSide::Confines,
+        // A rootless engine's bundles belong to its user. Another bundle is one that root will run.
+        _ if config.rootless == Rootless::Admission && is_own(&target.file) => KernelSide::Rootless,
+        _ => KernelSide::Confines,
     }
+}
+
+fn is_own(file: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    fs::metadata(file).is_ok_and(|metadata| metadata.uid() == nix::unistd::geteuid().as_raw())
 }
 
 /// What a control or a rule does with the container.
@@ -183,6 +196,8 @@ pub struct Explanation {
     pub mode: &'static str,
     /// What keeps the kernel rules out: the sandbox that it runs in, a kernel of its own.
     pub sandbox: Option<&'static str>,
+    /// Why the kernel side enforces no rule, where it does not.
+    pub not_enforced: Option<String>,
     /// Whether it would start.
     pub starts: bool,
     /// What its policy lets it read in procfs and sysfs, and what stands in the way of that.
@@ -209,17 +224,15 @@ pub fn explain(target: &Target, level: Option<&str>) -> Result<Explanation> {
     let spec = Spec::read(&target.file)?;
     let containers = containers();
     let registered = match (level, find(&containers, &target.id)) {
-        (None, Some(container)) => {
-            let mut policy = decision::registered(&config, &container.entry)?;
-            policy.rules = RuleMask(container.entry.rules);
-            Some(policy)
-        }
+        (None, Some(container)) => Some(decision::running(&config, &container.entry)?),
         _ => None,
     };
     let runs = registered.is_some();
     let argument = level.or(target.argument.as_deref());
     let (id, bundle) = (target.id.as_str(), target.bundle.as_path());
-    let case = Case { id, bundle, spec: &spec, argument, restore: false, registered };
+    let runtime = runtime_of(target, &config);
+    let circumstances = Circumstances { runtime: runtime.as_deref(), kernel_side: kernel_side(target, &config) };
+    let case = Case { id, bundle, spec: &spec, argument, restore: false, registered, circumstances };
     let sandbox =
         |id: &str| find(&containers, id).map(|container| decision::registered(&config, &container.entry)).transpose();
     let mut decision = decision::decide(&case, &config, &Host, sandbox)?;
@@ -227,6 +240,12 @@ pub fn explain(target: &Target, level: Option<&str>) -> Result<Explanation> {
         decision.policy.origin = "--level".into();
     }
     let mut notes = target.notes.clone();
+    if config.rootless == Rootless::Refuse && Standing::of_this_process() != Standing::Root && is_own(&target.file) {
+        notes.push(format!(
+            "a rootless engine does not start it: {CONFIG_PATH} says rootless = \"refuse\"; this is what holds for an \
+             engine that runs as root"
+        ));
+    }
     if let Some(problem) = strict::problem(&target.file) {
         notes.push(format!(
             "its config.json is not of the OCI runtime specification's form, and was read as runtimes do: {problem}"
@@ -236,15 +255,16 @@ pub fn explain(target: &Target, level: Option<&str>) -> Result<Explanation> {
         let controls: Vec<&str> = refused.reasons.iter().map(|reason| reason.control.as_str()).collect();
         notes.push(format!("it was refused at {} by {}: {}", refused.time, refused.policy, controls.join(", ")));
     }
-    let mut explanation = Explanation { registered: runs, ..explanation(id, &spec, &decision, notes) };
-    explanation.sandbox = sandbox_of(find(&containers, id), &config);
-    if explanation.sandbox.is_some() {
-        for rule in &mut explanation.rules {
-            rule.verdict = "unseen";
-            rule.setting = format!("a runtime that runs containers on the host's kernel (`runtimes` in {CONFIG_PATH})");
-        }
+    if let Some(container) = find(&containers, id).filter(|_| runs) {
+        decision.enforcement.gap = is_sandbox(&container.entry, &config, &circumstances);
     }
-    Ok(explanation)
+    Ok(Explanation { registered: runs, ..explanation(id, &spec, &decision, notes) })
+}
+
+/// The sandbox in which a registered container runs.
+fn is_sandbox(entry: &ContainerEntry, config: &Config, circumstances: &Circumstances<'_>) -> Option<Gap> {
+    let made = circumstances.runtime.and_then(|runtime| sandbox::made_by(runtime, config));
+    (entry.flags & ENTRY_SANDBOX != 0).then(|| Gap::Sandbox(made.unwrap_or("a sandbox")))
 }
 
 /// The registered containers; none where the maps cannot be read: an ordinary user may explain a bundle.
@@ -275,12 +295,13 @@ pub(crate) fn explanation(id: &str, spec: &Spec, decision: &Decision, notes: Vec
         level: policy.level.name(),
         origin: policy.origin.clone(),
         mode: policy.mode.name(),
-        sandbox: None,
+        sandbox: decision.enforcement.sandbox(),
+        not_enforced: decision.enforcement.gap.map(Gap::reason),
         starts: decision.judged.is_ok(),
         reads: reads(spec, decision),
         socket_families: named_families(policy.more.families),
         controls: Control::ALL.into_iter().map(|control| of_control(control, policy, violations)).collect(),
-        rules: Rule::ALL.into_iter().map(|rule| of_rule(rule, policy)).collect(),
+        rules: Rule::ALL.into_iter().map(|rule| of_rule(rule, policy, &decision.enforcement)).collect(),
         registered: false,
         notes,
     }
@@ -319,18 +340,22 @@ fn of_control(control: Control, policy: &Policy, violations: &[Violation]) -> Li
     Line { name: control.name(), about: control.checks().into(), verdict, findings, setting }
 }
 
-fn of_rule(rule: Rule, policy: &Policy) -> Line {
-    Line {
-        name: rule.name(),
-        about: rule.denies().into(),
-        verdict: match (policy.rules.has(rule), policy.mode) {
-            (false, _) => "off",
-            (true, Mode::Enforce) => "enforced",
-            (true, Mode::Audit) => "reported",
-        },
-        findings: Vec::new(),
-        setting: format!("policies.NAME.without_rules = [{:?}]", rule.name()),
-    }
+fn of_rule(rule: Rule, policy: &Policy, enforcement: &Enforcement) -> Line {
+    let setting = match enforcement.gap {
+        Some(Gap::Sandbox(_)) => {
+            format!("a runtime that runs containers on the host's kernel (`runtimes` in {CONFIG_PATH})")
+        }
+        Some(Gap::Rootless) => "an engine that runs as root".into(),
+        Some(Gap::Unreachable) => "`lockc load`".into(),
+        None => format!("policies.NAME.without_rules = [{:?}]", rule.name()),
+    };
+    let verdict = match (enforcement.rules.has(rule), policy.mode) {
+        _ if enforcement.gap.is_some() => "unseen",
+        (false, _) => "off",
+        (true, Mode::Enforce) => "enforced",
+        (true, Mode::Audit) => "reported",
+    };
+    Line { name: rule.name(), about: rule.denies().into(), verdict, findings: Vec::new(), setting }
 }
 
 impl Explanation {
@@ -342,8 +367,10 @@ impl Explanation {
             println!("namespace  {namespace}");
         }
         println!("policy     {} (level {}), from {}", self.policy, self.level, self.origin);
-        if let Some(sandbox) = self.sandbox {
-            println!("sandbox    {sandbox}: no kernel rule reaches inside; what is judged before it starts holds");
+        match (&self.not_enforced, self.sandbox) {
+            (Some(why), Some(_)) => println!("sandbox    {why}"),
+            (Some(why), None) => println!("confined   no: {why}"),
+            (None, _) => {}
         }
         if self.mode != Mode::Enforce.name() {
             println!("mode       {}: what is refused or denied is only reported", self.mode);

@@ -16,6 +16,7 @@ use lockc_core::user::{
         labels::{LABEL, Labels, Namespace as Labelled},
     },
     decision::{self, Case},
+    enforcement::Circumstances,
     policy::ANNOTATION,
     spec::Spec,
 };
@@ -197,6 +198,8 @@ fn of_object(object: &Object, config: &Config, level: Option<&str>, verdicts: &m
             argument: level,
             restore: false,
             registered: None,
+            // The node's runtime is not known.
+            circumstances: Circumstances::default(),
         };
         let decision = decision::decide(&case, config, &Paper { pod: &pod }, |_| Ok(None))
             .with_context(|| format!("{name}, container {}", container.name))?;
@@ -239,10 +242,15 @@ fn bundle(pod: &PodSpec, container: &Container, namespace: &str, asked: Option<&
     }
     if security.privileged {
         linux["resources"] = json!({ "devices": [{ "allow": true, "access": "rwm" }] });
-    } else if security.has_seccomp() {
+    }
+    let devices: Vec<Value> = container.block_devices().collect();
+    if !devices.is_empty() {
+        linux["devices"] = json!(devices);
+    }
+    if !security.privileged && security.has_seccomp() {
         linux["seccomp"] = json!({ "defaultAction": "SCMP_ACT_ERRNO" });
     }
-    let mounts: Vec<Value> = pod.host_mounts(container).collect();
+    let mounts: Vec<Value> = pod.host_mounts(container).chain(pod.image_mounts(container)).collect();
     if mounts.iter().any(|mount| mount["options"].as_array().is_some_and(|options| options.contains(&json!("rshared"))))
     {
         linux["rootfsPropagation"] = json!("rshared");

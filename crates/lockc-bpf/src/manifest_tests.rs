@@ -220,3 +220,43 @@ items:
     let ignoring = Config::parse("[kubernetes]\nnamespace_labels = 'ignore'\n", Path::new("x")).unwrap();
     assert_eq!(policies(&ignoring), [("baseline".into(), true), ("baseline".into(), false)]);
 }
+
+/// The wrapper refuses both, so that a manifest with them does not start.
+#[test]
+fn raw_block_volumes_and_image_volumes_are_judged_as_the_wrapper_judges_them() {
+    let block = judged("/spec/containers/0/volumeDevices", json!([{ "name": "d", "devicePath": "/dev/xvda" }]), None);
+    let lines = |verdict: &Verdict, name: &str| {
+        let mut lines = verdict.explanation.controls.iter().filter(|line| line.name == name);
+        lines.next().map(|line| line.verdict)
+    };
+    assert_eq!((block.explanation.starts, lines(&block, "devices")), (false, Some("refused")));
+    let mut pod: Value = serde_saphyr::from_str(POD).unwrap();
+    pod["spec"]["containers"][0]["volumeMounts"] = json!([{ "name": "i", "mountPath": "/img" }]);
+    pod["spec"]["volumes"] = json!([{ "name": "i", "image": { "reference": "quay.io/x/y" } }]);
+    let image = explain(&pod.to_string(), &Config::default(), None).unwrap().remove(0);
+    let by_hand = bundle_of_an_image_volume();
+    assert_eq!(image.explanation.starts, by_hand, "{:?}", image.explanation.controls);
+    pod["spec"]["volumes"] = json!([{ "name": "i", "emptyDir": {} }]);
+    assert!(explain(&pod.to_string(), &Config::default(), None).unwrap().remove(0).explanation.starts);
+}
+
+/// Whether the resolver lets a container start with the mount that containerd makes of an image volume.
+fn bundle_of_an_image_volume() -> bool {
+    let pod = PodSpec::default();
+    let mut spec = bundle(&pod, &Container::default(), "team-a", None);
+    spec["mounts"] = json!([{ "destination": "/img", "type": "bind", "options": ["rbind", "ro", "rprivate"],
+        "source": "/run/containerd/io.containerd.grpc.v1.cri/image-volumes/sandbox/i" }]);
+    let spec = Spec::parse(spec.to_string().as_bytes(), Path::new("x")).unwrap();
+    let bundle = Path::new(BUNDLES).join("c");
+    let case = Case {
+        id: "c",
+        bundle: &bundle,
+        spec: &spec,
+        argument: None,
+        restore: false,
+        registered: None,
+        circumstances: Circumstances::default(),
+    };
+    let decision = decision::decide(&case, &Config::default(), &Paper { pod: &pod }, |_| Ok(None)).unwrap();
+    decision.judged.is_ok()
+}

@@ -36,6 +36,7 @@ pub(crate) struct Container {
     pub(crate) name: String,
     pub(crate) security_context: SecurityContext,
     volume_mounts: Vec<VolumeMount>,
+    volume_devices: Vec<VolumeDevice>,
     ports: Vec<Port>,
 }
 
@@ -47,6 +48,13 @@ struct VolumeMount {
     sub_path: String,
     read_only: bool,
     mount_propagation: String,
+}
+
+/// A raw block volume.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct VolumeDevice {
+    device_path: String,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -120,6 +128,12 @@ struct Sysctl {
     value: String,
 }
 
+/// A number that the kernel gives to no device: it has 12 bits for it (include/linux/kdev_t.h).
+const UNKNOWN_MAJOR: u32 = 4096;
+
+/// Where containerd's CRI plugin mounts image volumes.
+const IMAGE_VOLUMES: &str = "/run/containerd/io.containerd.grpc.v1.cri/image-volumes";
+
 /// Kinds of volumes that the Pod Security Standards' restricted admits.
 const VOLUMES: [&str; 8] =
     ["configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret"];
@@ -129,7 +143,20 @@ impl PodSpec {
         self.init_containers.iter().chain(&self.containers).chain(&self.ephemeral_containers)
     }
 
-    /// The bind mounts of the node's paths; every other volume is kubelet's own.
+    /// The bind mounts of image volumes, as containerd 2.1 makes them
+    /// (internal/cri/server/container_image_mount.go).
+    pub(crate) fn image_mounts(&self, container: &Container) -> impl Iterator<Item = Value> {
+        container.volume_mounts.iter().filter_map(|mount| {
+            let volume = self.volumes.iter().find(|volume| volume.name == mount.name)?;
+            volume.other.get("image")?;
+            let source = Path::new(IMAGE_VOLUMES).join("sandbox").join(&volume.name).join(&mount.sub_path);
+            Some(json!({
+                "destination": mount.mount_path, "type": "bind", "source": source, "options": ["rbind", "ro", "rprivate"],
+            }))
+        })
+    }
+
+    /// The bind mounts of the node's paths; every other volume but images is kubelet's own.
     pub(crate) fn host_mounts(&self, container: &Container) -> impl Iterator<Item = Value> {
         container.volume_mounts.iter().filter_map(|mount| {
             let volume = self.volumes.iter().find(|volume| volume.name == mount.name)?;
@@ -176,6 +203,15 @@ impl PodSpec {
             }
         }
         notes
+    }
+}
+
+impl Container {
+    /// The nodes of raw block volumes. The node's numbers are not known: theirs are ones that no policy names.
+    pub(crate) fn block_devices(&self) -> impl Iterator<Item = Value> {
+        self.volume_devices.iter().zip(0..).map(|(volume, number)| {
+            json!({ "path": volume.device_path, "type": "b", "major": UNKNOWN_MAJOR, "minor": number })
+        })
     }
 }
 

@@ -11,7 +11,7 @@ use std::{
 };
 
 use crate::{
-    flags::{Arity, CREATE, DELETE, EXEC, Flag, GLOBAL, PASSED, RESTORE, RUN, STARTING},
+    flags::{ACTING, Arity, CHECKPOINT, CREATE, DELETE, EXEC, Flag, GLOBAL, PASSED, RESTORE, RUN, STARTING, UPDATE},
     hand::At,
     options::{Options, Order, Token, token},
 };
@@ -57,6 +57,36 @@ pub enum Call {
     Begin(Option<String>),
     /// `delete`; the id where it is clear which one is meant.
     Delete(Option<String>),
+    /// `checkpoint`.
+    Checkpoint(Checkpoint),
+    /// `update`.
+    Update(Update),
+    /// crun's `mounts`: the container.
+    Mounts(String),
+}
+
+/// A container of which CRIU makes an image.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// `--image-path`.
+    pub image: Option<PathBuf>,
+    /// `--work-path`.
+    pub work: Option<PathBuf>,
+    /// `--parent-path`, below the image's.
+    pub parent: Option<PathBuf>,
+    /// The container.
+    pub id: String,
+}
+
+/// A container whose limits change.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Update {
+    /// `--resources`.
+    pub resources: Option<PathBuf>,
+    /// Whether it gets a share of the host's caches or memory bandwidth.
+    pub intel_rdt: bool,
+    /// The container.
+    pub id: String,
 }
 
 /// A container to be started.
@@ -81,6 +111,14 @@ pub struct Exec {
     pub caps: Vec<String>,
     /// `--user`.
     pub user: Option<String>,
+    /// `--apparmor`.
+    pub apparmor: Option<String>,
+    /// `--process-label`.
+    pub label: Option<String>,
+    /// `--no-new-privs`, where it is given.
+    pub no_new_privs: Option<bool>,
+    /// `--cgroup`, below the container's.
+    pub cgroup: Option<String>,
     /// The container.
     pub id: String,
 }
@@ -140,6 +178,9 @@ fn subcommand(name: &OsStr, rest: &[OsString], to: &mut Invocation) -> Result<()
             to.call = Call::Delete(one_id(rest));
             Ok(())
         }
+        Some("checkpoint") => checkpoint(rest, to),
+        Some("update") => update(rest, to),
+        Some("mounts") => mounts(rest, to),
         Some(name) if PASSED.contains(&name) => Ok(()),
         _ => Err(Unclear(format!(
             "unknown subcommand {name:?}: lockc cannot tell whether it starts a container, so it is not executed; call \
@@ -213,7 +254,7 @@ fn globals(args: &[OsString], to: &mut Invocation, own: &mut Vec<usize>) -> Resu
 fn may_start(args: &[OsString]) -> bool {
     let among = |names: &[&str]| args.iter().any(|arg| names.iter().any(|name| arg == name));
     let words = args.iter().any(|arg| !arg.as_bytes().starts_with(b"-"));
-    among(&STARTING) || words && !among(&PASSED) && !among(&["delete"])
+    among(&STARTING) || among(&ACTING) || words && !among(&PASSED) && !among(&["delete"])
 }
 
 /// lockc's own options; how many arguments it takes up.
@@ -273,20 +314,25 @@ fn start(rest: &[OsString], tables: &[&[Flag]], to: &mut Invocation, restore: bo
     if options.informs {
         return Ok(());
     }
-    let [id] = options.words.as_slice() else {
-        return Err(Unclear(format!(
-            "expected one container id after the options, found {}; check the arguments",
-            options.words.len()
-        )));
-    };
+    let id = only_id(&options)?;
     to.file_at = options.last_at("config");
     to.call = Call::Start(Start {
         restore,
         bundle: options.last("bundle").map(PathBuf::from),
         config: options.last("config").map(PathBuf::from),
-        id: text(id)?,
+        id,
     });
     Ok(())
+}
+
+fn only_id(options: &Options) -> Result<String, Unclear> {
+    match options.words.as_slice() {
+        [id] => text(id),
+        words => Err(Unclear(format!(
+            "expected one container id after the options, found {}; check the arguments",
+            words.len()
+        ))),
+    }
 }
 
 fn exec(rest: &[OsString], to: &mut Invocation) -> Result<(), Unclear> {
@@ -302,8 +348,47 @@ fn exec(rest: &[OsString], to: &mut Invocation) -> Result<(), Unclear> {
         process: options.last("process").map(PathBuf::from),
         caps: options.all("cap").map(text).collect::<Result<_, _>>()?,
         user: options.last("user").map(text).transpose()?,
+        apparmor: options.last("apparmor").map(text).transpose()?,
+        label: options.last("process-label").map(text).transpose()?,
+        no_new_privs: options.is_on("no-new-privs"),
+        cgroup: options.last("cgroup").map(text).transpose()?,
         id: text(id)?,
     });
+    Ok(())
+}
+
+fn checkpoint(rest: &[OsString], to: &mut Invocation) -> Result<(), Unclear> {
+    let options = Options::read(rest, &[CHECKPOINT], Order::Any)?;
+    if !options.informs {
+        to.call = Call::Checkpoint(Checkpoint {
+            image: options.last("image-path").map(PathBuf::from),
+            work: options.last("work-path").map(PathBuf::from),
+            parent: options.last("parent-path").map(PathBuf::from),
+            id: only_id(&options)?,
+        });
+    }
+    Ok(())
+}
+
+fn update(rest: &[OsString], to: &mut Invocation) -> Result<(), Unclear> {
+    let options = Options::read(rest, &[UPDATE], Order::Any)?;
+    if !options.informs {
+        to.file_at = options.last_at("resources");
+        to.call = Call::Update(Update {
+            resources: options.last("resources").map(PathBuf::from),
+            intel_rdt: options.has("l3-cache-schema") || options.has("mem-bw-schema"),
+            id: only_id(&options)?,
+        });
+    }
+    Ok(())
+}
+
+/// `mounts add ID FILE`, `mounts remove ID FILE` (crun, src/mounts.c).
+fn mounts(rest: &[OsString], to: &mut Invocation) -> Result<(), Unclear> {
+    let words: Vec<_> = rest.iter().filter(|word| !word.as_bytes().starts_with(b"-")).collect();
+    if let [_, id, ..] = words.as_slice() {
+        to.call = Call::Mounts(text(id)?);
+    }
     Ok(())
 }
 

@@ -69,7 +69,8 @@ fn every_recorded_call_is_recognised() {
                 Call::Delete(id) => assert_eq!((named("delete"), id.as_deref()), (true, Some(last))),
                 Call::Begin(id) => assert_eq!((named("start"), id.as_deref()), (true, Some(last))),
                 Call::Other => assert!(!named("create") && !named("exec") && !named("delete"), "{args:?}"),
-                Call::Help | Call::Version => panic!("{args:?}"),
+                Call::Update(update) => assert_eq!((named("update"), update.id.as_str()), (true, last)),
+                Call::Help | Call::Version | Call::Checkpoint(_) | Call::Mounts(_) => panic!("{args:?}"),
             }
             assert_eq!(invocation.log.is_some(), named("--log"));
             assert_eq!(invocation.root.is_some(), named("--root"));
@@ -194,11 +195,56 @@ fn cri_o_calls_by_conmon_and_by_itself() {
         assert_eq!((exec.id.as_str(), exec.process.as_deref()), ("c1", Some(Path::new("/tmp/exec-process-1"))));
     }
     assert_eq!(ok("--root /run/runc delete --force c1").call, Call::Delete(Some("c1".into())));
-    for text in ["state c1", "kill c1 TERM", "pause c1", "resume c1", "update --resources - c1", "kill --all c1 KILL"] {
+    for text in ["state c1", "kill c1 TERM", "pause c1", "resume c1", "kill --all c1 KILL"] {
         assert_eq!(ok(&format!("--root /run/runc {text}")).call, Call::Other, "{text}");
     }
+    let update = Update { resources: Some("-".into()), intel_rdt: false, id: "c1".into() };
+    assert_eq!(ok("--root /run/runc update --resources - c1").call, Call::Update(update));
     assert_eq!(ok("--root /run/runc start c1").call, Call::Begin(Some("c1".into())));
     assert_eq!(ok("features").call, Call::Other);
+}
+
+#[test]
+fn what_acts_on_files_is_read_whatever_the_spelling() {
+    let update = |resources: Option<&str>, intel_rdt| {
+        Call::Update(Update { resources: resources.map(PathBuf::from), intel_rdt, id: "c".into() })
+    };
+    for (text, call) in [
+        ("update -r f c", update(Some("f"), false)),
+        ("update c --resources=f", update(Some("f"), false)),
+        ("update -memory 5 --cpu-share=3 c", update(None, false)),
+        ("update --l3-cache-schema L3:0=f c", update(None, true)),
+        ("mounts add c f", Call::Mounts("c".into())),
+        ("mounts --help", Call::Other),
+        ("update --help", Call::Other),
+        ("checkpoint -h", Call::Other),
+    ] {
+        assert_eq!(ok(text).call, call, "{text}");
+    }
+    let Call::Checkpoint(checkpoint) = ok("checkpoint -image-path=/i --work-path /w c --parent-path ../p").call else {
+        panic!()
+    };
+    assert_eq!(checkpoint.image.as_deref(), Some(Path::new("/i")));
+    assert_eq!((checkpoint.work, checkpoint.parent), (Some("/w".into()), Some("../p".into())));
+    for text in ["update --of-the-next-release f c", "checkpoint --x /y c", "checkpoint a b", "update", "--x update c"]
+    {
+        unclear(text);
+    }
+}
+
+#[test]
+fn options_of_exec_are_read() {
+    let Call::Exec(exec) =
+        ok("exec --apparmor a --process-label=l --no-new-privs=false --cgroup ../x -u 1 c ls --apparmor b").call
+    else {
+        panic!()
+    };
+    assert_eq!((exec.apparmor.as_deref(), exec.label.as_deref()), (Some("a"), Some("l")));
+    assert_eq!((exec.no_new_privs, exec.cgroup.as_deref()), (Some(false), Some("../x")));
+    for (text, on) in [("--no-new-privs", true), ("-no-new-privs=T", true), ("--no-new-privs=0", false)] {
+        let Call::Exec(exec) = ok(&format!("exec {text} c ls")).call else { panic!("{text}") };
+        assert_eq!(exec.no_new_privs, Some(on), "{text}");
+    }
 }
 
 #[test]

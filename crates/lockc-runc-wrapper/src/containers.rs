@@ -1,6 +1,7 @@
 //! What the real runtime knows of a container, as opposed to what lockc was asked for.
 
 use std::{
+    ffi::OsStr,
     fs, io,
     path::{Component, Path, PathBuf},
     process::{Command, Stdio},
@@ -49,12 +50,30 @@ impl Containers for Existing {
     }
 
     fn bundle(&self, runtime: &Path, root: &Path, id: &str) -> Option<PathBuf> {
+        // A process less for every `exec`.
+        if let Some(bundle) = written_down(root, id) {
+            return Some(bundle);
+        }
         let mut command = Command::new(runtime);
         command.arg("--root").arg(root).args(["state", id]).stdin(Stdio::null()).stderr(Stdio::null());
         let output = command.output().ok().filter(|output| output.status.success())?;
         let state: State = serde_json::from_slice(&output.stdout).ok()?;
         Some(state.bundle).filter(|bundle| bundle.is_absolute())
     }
+}
+
+/// The bundle of a container, as its runtime wrote it down: crun in `status`, youki in
+/// `state.json`, runc there among the labels (libcontainer/utils/utils.go).
+fn written_down(root: &Path, id: &str) -> Option<PathBuf> {
+    // A name that is a path is no container's.
+    let directory = root.join(Path::new(id).file_name().filter(|name| *name == OsStr::new(id))?);
+    let bundle = |file: &str| -> Option<PathBuf> {
+        let state: serde_json::Value = serde_json::from_slice(&fs::read(directory.join(file)).ok()?).ok()?;
+        let labels = state["config"]["labels"].as_array().into_iter().flatten().filter_map(|label| label.as_str());
+        let label = labels.filter_map(|label| label.strip_prefix("bundle=")).next_back();
+        state["bundle"].as_str().or(label).map(PathBuf::from)
+    };
+    bundle("status").or_else(|| bundle("state.json")).filter(|bundle| bundle.is_absolute())
 }
 
 #[cfg(test)]
@@ -79,6 +98,23 @@ mod tests {
         assert!(!Existing.exists(&root.path().join("none"), "a"));
         fs::write(root.path().join("file"), "").unwrap();
         assert!(!Existing.exists(&root.path().join("file"), "a"));
+    }
+
+    #[test]
+    fn a_bundle_is_found_in_every_runtimes_state() {
+        let root = tempfile::tempdir().unwrap();
+        for (id, file, text) in [
+            ("crun", "status", r#"{"pid":1,"bundle":"/b/crun"}"#),
+            ("youki", "state.json", r#"{"bundle":"/b/youki"}"#),
+            ("runc", "state.json", r#"{"config":{"labels":["x=y","bundle=/b/runc"]}}"#),
+        ] {
+            fs::create_dir(root.path().join(id)).unwrap();
+            fs::write(root.path().join(id).join(file), text).unwrap();
+            assert_eq!(written_down(root.path(), id).unwrap(), Path::new("/b").join(id));
+        }
+        for id in ["none", "../x", "", ".."] {
+            assert_eq!(written_down(root.path(), id), None, "{id}");
+        }
     }
 
     #[test]

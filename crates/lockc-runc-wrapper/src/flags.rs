@@ -152,8 +152,71 @@ pub const DELETE: &[Flag] = &[
     Flag { long: "", short: Some(b'?'), arity: Arity::Info },
 ];
 
-/// Subcommands that start, join or remove nothing: they go to the runtime as they are.
-pub const PASSED: [&str; 18] = [
+/// After `checkpoint` (runc checkpoint.go 1.3, crun src/checkpoint.c 1.21, youki).
+pub const CHECKPOINT: &[Flag] = &[
+    value("image-path"),
+    value("work-path"),
+    value("parent-path"),
+    switch("leave-running"),
+    switch("tcp-established"),
+    switch("tcp-skip-in-flight"),
+    switch("tcp-close"),
+    switch("link-remap"),
+    switch("ext-unix-sk"),
+    switch("shell-job"),
+    switch("lazy-pages"),
+    value("status-fd"),
+    value("page-server"),
+    switch("file-locks"),
+    switch("pre-dump"),
+    value("manage-cgroups-mode"),
+    value("empty-ns"),
+    switch("auto-dedup"),
+    value("network-lock"),
+    info("help").or(b'h'),
+    info("usage"),
+    Flag { long: "", short: Some(b'?'), arity: Arity::Info },
+];
+
+/// After `update` (runc update.go 1.3, crun src/update.c 1.21, youki).
+pub const UPDATE: &[Flag] = &[
+    value("resources").or(b'r'),
+    value("blkio-weight"),
+    value("cpu-period"),
+    value("cpu-quota"),
+    value("cpu-burst"),
+    value("cpu-share"),
+    value("cpu-shares"),
+    value("cpu-rt-period"),
+    value("cpu-rt-runtime"),
+    value("cpu-idle"),
+    value("cpuset-cpus"),
+    value("cpuset-mems"),
+    value("kernel-memory"),
+    value("kernel-memory-tcp"),
+    value("memory"),
+    value("memory-reservation"),
+    value("memory-swap"),
+    value("pids-limit"),
+    value("l3-cache-schema"),
+    value("mem-bw-schema"),
+    info("help").or(b'h'),
+    info("usage"),
+    Flag { long: "", short: Some(b'?'), arity: Arity::Info },
+];
+
+/// Subcommands that go to the runtime as they are: it reads nothing for them that a container's
+/// owner writes.
+///
+/// | subcommand | what the runtime does |
+/// |---|---|
+/// | `start` | lets the process go on that `create` made; what it executes was judged then |
+/// | `state`, `list`, `ps`, `events` | read their own state and cgroup files |
+/// | `kill`, `pause`, `resume` | act on the container's own cgroup, which was judged |
+/// | `features`, `spec`, `help`, `h`, `info`, `completion`, `version` | concern no container |
+///
+/// `checkpoint`, `update` and crun's `mounts` are judged (`commands`).
+pub const PASSED: [&str; 15] = [
     "start",
     "state",
     "kill",
@@ -162,17 +225,17 @@ pub const PASSED: [&str; 18] = [
     "ps",
     "events",
     "list",
-    "update",
-    "checkpoint",
     "features",
     "spec",
     "help",
     "h",
-    "mounts",
     "info",
     "completion",
     "version",
 ];
+
+/// Subcommands that make the runtime act on files or directories that it is told of.
+pub const ACTING: [&str; 3] = ["checkpoint", "update", "mounts"];
 
 /// Subcommands that start a container or a process in one.
 pub const STARTING: [&str; 4] = ["create", "run", "restore", "exec"];

@@ -10,29 +10,28 @@ use std::{
 use anyhow::{Context as _, Result, anyhow, bail};
 use lockc_core::{
     abi::ContainerEntry,
-    rules::{Rule, RuleMask},
     user::{
         NewContainer,
         admission::{self, Facts},
         config::{CONFIG_PATH, Config, ConfigError, Engine, Fail, Rootless},
-        decision::{self, Case},
+        decision::{self, Case, Decision},
+        enforcement::{Circumstances, Gap, KernelSide},
         error::told as with_causes,
         hold::{Grants, Tree},
         paths,
         policy::Policy,
-        refused::Refused,
-        sandbox,
-        spec::{Process, Spec, contents},
+        spec::{Spec, contents},
         userns::Standing,
     },
 };
 
 use crate::{
     argv::{Call, Exec, Invocation, Start},
+    commands,
     containers::Containers,
     delete::{self, Deletion},
     hand, log, runtime, unregistered,
-    words::{in_short, refusal, report},
+    words::{refused, report},
 };
 
 /// What the flow asks of the kernel side; each call opens the pinned maps anew, so that none stays open at exec.
@@ -116,6 +115,11 @@ pub fn prepare(invocation: &Invocation, environment: &Environment<'_>) -> Result
     let mut plan = match &invocation.call {
         // Nothing about these starts a process in a container: they work whatever state lockc is in.
         Call::Other | Call::Help | Call::Version => tolerant(invocation, environment)?.0,
+        Call::Checkpoint(_) | Call::Update(_) | Call::Mounts(_) => {
+            let mut plan = tolerant(invocation, environment)?.0;
+            commands::judge(invocation, &mut plan, environment)?;
+            plan
+        }
         Call::Begin(id) => {
             let plan = tolerant(invocation, environment)?.0;
             // The runtime listens for the container's notifications on a socket that it makes now; unless that is the
@@ -202,30 +206,33 @@ fn begin(invocation: &Invocation, start: &Start, environment: &Environment<'_>) 
     if environment.standing == Standing::Root && environment.containers.exists(&root, &start.id) {
         Err(anyhow!("a container with the id {} already exists in {}; delete it first", start.id, root.display()))?;
     }
-    let argument = invocation.policy.as_deref();
-    let case = Case { id: &start.id, bundle: &bundle, spec: &spec, argument, restore: start.restore, registered: None };
-    let look_up = |id: &str| pod_sandbox(&config, &root, id, environment);
-    let decision =
-        decision::decide(&case, &config, environment.facts, look_up).context("the container is not started")?;
-    let (policy, engine) = (decision.policy, decision.described.engine);
-    let given = decision.judged.map_err(|violations| {
-        let engine = engine.map(Engine::name);
-        if let Some(place) = environment.refused.filter(|_| environment.standing == Standing::Root) {
-            let refused = Refused::new(&start.id, log::now(), engine, &bundle, &policy, &violations);
-            if let Err(error) = refused.keep(place) {
-                log::warn(&format!("{}: {error}; `lockc explain` will not know why", place.display()));
-            }
-        }
-        Refusal(vec![in_short(&violations, &start.id, engine)])
-    })?;
+    let decide = |kernel_side| {
+        let case = Case {
+            id: &start.id,
+            bundle: &bundle,
+            spec: &spec,
+            argument: invocation.policy.as_deref(),
+            restore: start.restore,
+            registered: None,
+            circumstances: Circumstances { runtime: Some(&plan.runtime), kernel_side },
+        };
+        let look_up = |id: &str| pod_sandbox(&config, &root, id, environment);
+        decision::decide(&case, &config, environment.facts, look_up).context("the container is not started")
+    };
+    let kernel_side = match environment.standing {
+        Standing::Root => KernelSide::Confines,
+        _ => KernelSide::Rootless,
+    };
+    let Decision { policy, enforcement, described, judged } = decide(kernel_side)?;
+    let given = judged.map_err(|found| refused(&found, &start.id, &bundle, &policy, described.engine, environment))?;
     if given.rootfs == Tree::default() {
-        let path = bundle.join(spec.root.map(|root| root.path).unwrap_or_default());
+        let path = bundle.join(spec.root.as_ref().map(|root| root.path.as_path()).unwrap_or(Path::new("")));
         Err(anyhow!("the root file system {} cannot be found", path.display()).context("the container is not started"))?;
     }
     // Podman takes the whole log for one message, the runtime's.
-    let engines_log = (decision.described.engine != Some(Engine::Podman)).then_some(invocation);
+    let engines_log = (described.engine != Some(Engine::Podman)).then_some(invocation);
     report(&given.reported, "the container is started", engines_log);
-    if environment.standing != Standing::Root {
+    if enforcement.gap == Some(Gap::Rootless) {
         log::warn(&format!(
             "{} is admitted under {policy} and then NOT CONFINED by the wrapper, because {CONFIG_PATH} says rootless = \
              \"admission\"",
@@ -234,24 +241,16 @@ fn begin(invocation: &Invocation, start: &Start, environment: &Environment<'_>) 
         return Ok(plan);
     }
     let capabilities = admission::process::usable(&policy);
-    let sandboxed = sandbox::made_by(&plan.runtime, &config).is_some();
-    let rules = match policy.rules {
-        // The host sees the sandbox's own processes only, which do what no container may.
-        _ if sandboxed => RuleMask(0),
-        // There is nothing to compare with then.
-        rules if given.all_devices => rules.without(Rule::Device),
-        rules => rules,
-    };
     let new = NewContainer {
-        root,
+        root: root.clone(),
         id: start.id.clone(),
         level: policy.level,
-        rules,
+        rules: enforcement.rules,
         mode: policy.mode.raw(),
         capabilities,
         root_uid: given.root_uid,
         loopback: config.offline_loopback,
-        sandboxed,
+        sandboxed: enforcement.sandbox().is_some(),
         hook_mounts: policy.more.hook_mounts,
         policy_grants: policy.grants_beyond_level(),
         policy: policy.name,
@@ -266,7 +265,14 @@ fn begin(invocation: &Invocation, start: &Start, environment: &Environment<'_>) 
     let grants = Grants { rootfs, mounts, sockets: given.sockets, named_sockets: given.named_sockets };
     match environment.kernel.register(&new, grants) {
         Ok(()) => plan.registered = Some((new.root, new.id)),
-        Err(error) => fail(&config, error, "the container is not started")?,
+        Err(error) => {
+            // Nothing is enforced then: admission must not have relied on it.
+            if config.fail == Fail::Open {
+                let Decision { policy, described, judged, .. } = decide(KernelSide::Unreachable)?;
+                judged.map_err(|found| refused(&found, &start.id, &bundle, &policy, described.engine, environment))?;
+            }
+            fail(&config, error, "the container is not started")?;
+        }
     }
     Ok(plan)
 }
@@ -308,13 +314,23 @@ pub(crate) fn pod_sandbox(
 fn join(invocation: &Invocation, exec: &Exec, environment: &Environment<'_>) -> Result<Plan, Refusal> {
     let (config, mut plan) = strict(invocation, environment)?;
     reachable(&config, environment, "the process is not started")?;
+    let root = runtime::state_root(invocation.root.as_deref(), &plan.runtime, environment.uid);
+    let process = commands::process(exec, &mut plan, environment).context("the process is not started")?;
+    let runtime = plan.runtime.clone();
+    let judge = |policy: &Policy| commands::judge_joining(exec, process.as_ref(), &runtime, &root, policy, environment);
+    let unknown = |kernel_side| {
+        judge(&commands::policy_without_entry(invocation, exec, &config, &runtime, kernel_side, environment)?)
+    };
     if environment.standing != Standing::Root {
+        unknown(KernelSide::Rootless)?;
         return Ok(plan);
     }
-    let root = runtime::state_root(invocation.root.as_deref(), &plan.runtime, environment.uid);
     let entry = match environment.kernel.entry(&root, &exec.id) {
         Ok(entry) => entry,
         Err(error) => {
+            if config.fail == Fail::Open {
+                unknown(KernelSide::Unreachable)?;
+            }
             fail(&config, error, "the process is not started")?;
             return Ok(plan);
         }
@@ -325,11 +341,7 @@ fn join(invocation: &Invocation, exec: &Exec, environment: &Environment<'_>) -> 
         }
         return Ok(plan);
     };
-    let policy = decision::registered(&config, &entry)?;
-    let (process, file) = process(exec, environment)?;
-    plan.handed = file;
-    let reported = admission::admit_process(&process, &policy).map_err(refusal)?;
-    report(&reported, "the process is started", None);
+    judge(&decision::running(&config, &entry)?)?;
     if let Err(error) = environment.kernel.join(&root, &exec.id) {
         fail(&config, error, "the process is not started")?;
     }
@@ -351,34 +363,16 @@ fn fail(config: &Config, error: anyhow::Error, consequence: &'static str) -> Res
 }
 
 /// A path of the engine's.
-fn absolute(path: &Path, environment: &Environment<'_>) -> Result<PathBuf> {
+///
+/// # Errors
+///
+/// Where it is relative to a working directory that is gone.
+pub fn absolute(path: &Path, environment: &Environment<'_>) -> Result<PathBuf> {
     let path = environment.directory.join(path);
     if path.is_absolute() {
         return Ok(path);
     }
     bail!("the working directory is gone, so that {:?} leads nowhere; give an absolute path", path.display());
-}
-
-/// The process that `exec` asks for, from its file or its options; a file is handed on as it was
-/// read. Without a user it is the container's own, which was admitted; the same holds for the
-/// capabilities.
-fn process(exec: &Exec, environment: &Environment<'_>) -> Result<(Process, Option<OwnedFd>)> {
-    if let Some(file) = &exec.process {
-        let file = absolute(file, environment)?;
-        let read = || {
-            let text = contents(&file)?;
-            Ok((Process::parse(&text, &file)?, Some(hand::sealed(&text)?)))
-        };
-        return read().map_err(|error: anyhow::Error| error.context("the process is not started"));
-    }
-    let mut process = Process::default();
-    process.capabilities.effective.clone_from(&exec.caps);
-    process.user.uid = match &exec.user {
-        None => u32::MAX,
-        // What is not a number is for the runtime to refuse; until then it counts as root.
-        Some(user) => user.split(':').next().and_then(|uid| uid.parse().ok()).unwrap_or(0),
-    };
-    Ok((process, None))
 }
 
 #[cfg(test)]

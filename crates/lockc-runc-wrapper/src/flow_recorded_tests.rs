@@ -53,6 +53,8 @@ fn recorded_containers_are_admitted_unless_they_ask_for_more() {
                     (spec.annotations.get("io.kubernetes.cri.container-type")? == "sandbox")
                         .then(|| spec.annotations["io.kubernetes.cri.sandbox-id"].clone())
                 })
+                // ctr and kubelet's containerd call the cgroup after the container.
+                .or_else(|| Some(Path::new(&spec.linux.cgroups_path).file_name()?.to_str()?.to_owned()))
                 .unwrap_or_else(|| "some-container".into());
             let (bundle, engines) = if name.contains("podman") {
                 let source =

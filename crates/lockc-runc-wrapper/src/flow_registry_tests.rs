@@ -2,6 +2,8 @@
 
 use std::{fs::File, io::Read as _};
 
+use lockc_core::user::refused::Refused;
+
 use super::*;
 
 fn text(file: &OwnedFd) -> String {
@@ -136,7 +138,7 @@ fn a_container_of_the_bare_runtimes_is_entered_where_nothing_would_confine_it() 
         // The runtime does not tell its bundle.
         assert!(place.run(text).unwrap_err().contains("not registered"), "{text}");
     }
-    place.known.bundle = Some(place.dir.path().join("b"));
+    place.known.bundle = Some(("bare", place.dir.path().join("b")));
     for text in ["exec bare true", "--lockc-policy offline exec bare true"] {
         assert!(place.run(text).unwrap_err().contains("not registered"), "{text}");
     }

@@ -101,7 +101,7 @@ impl Facts for AnyHost {
 #[derive(Default)]
 struct Known {
     ids: RefCell<Vec<&'static str>>,
-    bundle: Option<PathBuf>,
+    bundle: Option<(&'static str, PathBuf)>,
 }
 
 impl Containers for Known {
@@ -109,8 +109,8 @@ impl Containers for Known {
         self.ids.borrow().contains(&id)
     }
 
-    fn bundle(&self, _: &Path, _: &Path, _: &str) -> Option<PathBuf> {
-        self.bundle.clone()
+    fn bundle(&self, _: &Path, _: &Path, id: &str) -> Option<PathBuf> {
+        self.bundle.as_ref().filter(|(known, _)| *known == id).map(|(_, bundle)| bundle.clone())
     }
 }
 
@@ -192,7 +192,7 @@ fn spec() -> Value {
 }
 
 fn entry(level: Level) -> ContainerEntry {
-    let mut entry = ContainerEntry { level: level as u32, ..ContainerEntry::default() };
+    let mut entry = ContainerEntry { level: level as u32, rules: level.rules().0, ..ContainerEntry::default() };
     entry.policy[..level.name().len()].copy_from_slice(level.name().as_bytes());
     entry
 }
@@ -414,11 +414,84 @@ fn rootless_engines_are_refused_or_judged_as_configured() {
     }
 }
 
+/// Where the kernel side enforces nothing, admission asks for what it would rely on.
+#[test]
+fn admission_relies_on_no_rule_that_is_not_enforced() {
+    if !root() {
+        return;
+    }
+    let bundle = |no_new_privileges: bool| {
+        let mut spec = spec();
+        spec["process"] = json!({ "user": { "uid": 1000 }, "noNewPrivileges": no_new_privileges });
+        spec["linux"]["seccomp"] = json!({ "defaultAction": "SCMP_ACT_ERRNO" });
+        spec
+    };
+    for (configuration, standing, broken) in [
+        ("runtimes = ['/nonexistent/runsc']", Standing::Root, false),
+        ("rootless = 'admission'", Standing::User(1000), false),
+        ("fail = 'open'", Standing::Root, true),
+    ] {
+        for no_new_privileges in [false, true] {
+            let mut place =
+                Place::new(&bundle(no_new_privileges)).configured(&format!("default = 'restricted'\n{configuration}"));
+            (place.standing, place.fake.broken) = (standing, broken);
+            match place.run("create -b b c") {
+                Ok(_) => assert!(no_new_privileges, "{configuration}"),
+                Err(error) => {
+                    assert!(!no_new_privileges && error.contains("privilege-escalation"), "{configuration}: {error}");
+                }
+            }
+        }
+    }
+    let place = Place::new(&bundle(false)).configured("default = 'restricted'");
+    place.run("create -b b c").unwrap();
+    let rules = place.fake.registered.borrow().clone().unwrap().rules;
+    assert_eq!(rules, Level::Restricted.rules(), "the kernel rule stands in for no_new_privs");
+    // A process that joins is judged by what is enforced for that very container.
+    let mut place = Place::new(&bundle(true));
+    place.fake.entry = Some(ContainerEntry { rules: 0, ..entry(Level::Restricted) });
+    assert!(place.run("exec -u 1 c ls").unwrap_err().contains("privilege-escalation"));
+    place.fake.entry = Some(entry(Level::Restricted));
+    place.run("exec -u 1 c ls").unwrap();
+}
+
+#[test]
+fn a_container_with_every_device_gets_every_rule_but_that_of_devices() {
+    if !root() {
+        return;
+    }
+    let mut spec = spec();
+    spec["linux"]["resources"] = json!({ "devices": [{ "allow": true, "access": "rwm" }] });
+    let place = Place::new(&spec)
+        .configured("ceiling = 'd'\ndefault = 'd'\n[policies.d]\nextends = 'baseline'\nadmit = ['devices']");
+    place.run("create -b b c").unwrap();
+    let rules = place.fake.registered.borrow().clone().unwrap().rules;
+    assert_eq!(rules, Level::Baseline.rules().without(lockc_core::rules::Rule::Device));
+}
+
+#[test]
+fn a_runtime_that_chooses_a_handler_is_refused_wherever_it_is_named() {
+    if !root() {
+        return;
+    }
+    let place = Place::new(&spec()).configured("runtimes = ['/usr/bin/crun-wasm', '/usr/bin/krun', '/usr/bin/crun']");
+    for call in
+        ["create -b b c", "--lockc-runtime /usr/bin/krun create -b b c", "--lockc-runtime /usr/bin/krun run -b b c"]
+    {
+        let error = place.run(call).unwrap_err();
+        assert!(error.contains("runtime-handlers") && error.contains("by its name"), "{call}: {error}");
+    }
+    place.run("--lockc-runtime /usr/bin/crun create -b b c").unwrap();
+    place.run("--lockc-policy privileged create -b b c").unwrap();
+}
 #[path = "flow_registry_tests.rs"]
 mod registry;
 
 #[path = "flow_recorded_tests.rs"]
 mod recorded;
+
+#[path = "flow_commands_tests.rs"]
+mod commands_tests;
 
 #[path = "flow_labels_tests.rs"]
 mod labels;

@@ -32,6 +32,7 @@ use lockc_core::{
     user::{
         NewContainer,
         admission::{Facts, Kind, Namespace, Opened, facts::MountedAt},
+        config::Engine,
         error::told,
         hold::{Grants, Held},
         sys,
@@ -401,6 +402,18 @@ impl Facts for Watched<'_> {
 
     fn containerd_uses_apparmor(&self) -> bool {
         self.host.containerd_uses_apparmor()
+    }
+
+    fn labels_containers(&self, engine: Engine) -> bool {
+        self.host.labels_containers(engine)
+    }
+
+    fn cgroup_is_used(&self, path: &Path) -> bool {
+        self.host.cgroup_is_used(path)
+    }
+
+    fn own_cgroup(&self) -> PathBuf {
+        self.host.own_cgroup()
     }
 }
 

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod argv;
+mod commands;
 pub mod containers;
 pub mod delete;
 mod flags;

@@ -8,7 +8,8 @@
 //! | `exec` | admission of the process, joining |
 //! | `start` | joining, where the engine wants the container's notifications |
 //! | `delete` | nothing; the runtime runs as a child, and the slot is given back afterwards (see [`delete`](lockc_runc_wrapper::delete)) |
-//! | everything else | nothing |
+//! | `checkpoint`, `update`, crun's `mounts` | what the runtime is told to read, write and set |
+//! | everything else | nothing (`flags` says why of each) |
 #![forbid(unsafe_code)]
 
 use std::{

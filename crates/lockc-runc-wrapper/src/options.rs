@@ -83,6 +83,14 @@ impl Options {
         self.given.iter().any(|(name, ..)| *name == long)
     }
 
+    /// Whether a switch is on or off; nothing where it is not given. Go's `flag` reads the values
+    /// of strconv.ParseBool and refuses others.
+    pub fn is_on(&self, long: &'static str) -> Option<bool> {
+        let (_, value, _) = self.given.iter().rfind(|(name, ..)| *name == long)?;
+        let on = |value: &OsString| ["1", "t", "T", "true", "TRUE", "True"].iter().any(|on| value == on);
+        Some(value.as_ref().is_none_or(on))
+    }
+
     /// All values of an option.
     pub fn all<'a>(&'a self, long: &'static str) -> impl DoubleEndedIterator<Item = &'a OsString> {
         self.given.iter().filter(move |(name, ..)| *name == long).filter_map(|(_, value, _)| value.as_ref())

@@ -15,6 +15,7 @@ use lockc_core::{
         RegistryError,
         config::Config,
         decision::{self, Case},
+        enforcement::Circumstances,
         paths,
         policy::{Control, Policy, Strength},
         spec::Spec,
@@ -60,7 +61,15 @@ fn policy(
 ) -> Result<Policy> {
     let spec = Spec::read(&bundle.join("config.json"))?;
     let argument = invocation.policy.as_deref();
-    let case = Case { id, bundle, spec: &spec, argument, restore: false, registered: None };
+    let case = Case {
+        id,
+        bundle,
+        spec: &spec,
+        argument,
+        restore: false,
+        registered: None,
+        circumstances: Circumstances::default(),
+    };
     decision::policy_of(&case, config, |id| flow::pod_sandbox(config, root, id, environment))
 }
 

@@ -1,8 +1,20 @@
 //! What is told of a refusal, and of what audit mode lets pass. Engines show a message in one line.
 
-use lockc_core::user::admission::{self, Summary, Violation};
+use std::path::Path;
 
-use crate::{argv::Invocation, flow::Refusal, log};
+use lockc_core::user::{
+    admission::{self, Summary, Violation},
+    config::Engine,
+    policy::Policy,
+    refused::Refused,
+    userns::Standing,
+};
+
+use crate::{
+    argv::Invocation,
+    flow::{Environment, Refusal},
+    log,
+};
 
 /// Tells what audit mode lets pass: everything, since nobody asks for it afterwards.
 pub fn report(violations: &[Violation], consequence: &str, engines_log: Option<&Invocation>) {
@@ -14,7 +26,7 @@ pub fn report(violations: &[Violation], consequence: &str, engines_log: Option<&
     }
 }
 
-/// Refuses a process, for which `lockc explain` keeps nothing.
+/// Refuses what is done with a container that exists, for which `lockc explain` keeps nothing.
 pub fn refusal(violations: Vec<Violation>) -> Refusal {
     Refusal(vec![told(&violations, "refused")])
 }
@@ -28,8 +40,27 @@ fn told(violations: &[Violation], what: &str) -> String {
     format!("{what} by {policy}: {}", each.join("; "))
 }
 
+/// Refuses a container: says the first reason, and keeps all of them for `lockc explain`.
+pub fn refused(
+    violations: &[Violation],
+    id: &str,
+    bundle: &Path,
+    policy: &Policy,
+    engine: Option<Engine>,
+    environment: &Environment<'_>,
+) -> Refusal {
+    let engine = engine.map(Engine::name);
+    if let Some(place) = environment.refused.filter(|_| environment.standing == Standing::Root) {
+        let refused = Refused::new(id, log::now(), engine, bundle, policy, violations);
+        if let Err(error) = refused.keep(place) {
+            log::warn(&format!("{}: {error}; `lockc explain` will not know why", place.display()));
+        }
+    }
+    Refusal(vec![in_short(violations, id, engine)])
+}
+
 /// The first reason, and how to learn of the others.
-pub fn in_short(violations: &[Violation], id: &str, engine: Option<&str>) -> String {
+fn in_short(violations: &[Violation], id: &str, engine: Option<&str>) -> String {
     let policy = violations.first().map(|violation| violation.policy.as_str()).unwrap_or_default();
     let Summary { first, further } = admission::summary(violations);
     let text = format!("refused by {policy}: {first}");

@@ -103,13 +103,15 @@ impl Control {
             Self::OwnFiles => "writable mounts of lockc's own configuration and programs",
             Self::Seccomp => "a seccomp profile that refuses anything; agents that it hands system calls to",
             Self::AppArmor => "the AppArmor profile unconfined",
-            Self::SeLinux => "SELinux users, roles and types that are not a container's",
+            Self::SeLinux => "SELinux users, roles and types that are not a container's; a label left out",
             Self::ProcMount => "masked and read-only paths of procfs and sysfs",
             Self::Sysctls => "sysctls beyond the safe ones",
             Self::PrivilegeEscalation => "no_new_privs, where the kernel rule privilege is off",
             Self::Hooks => "programs that the runtime executes on the host",
             Self::RootfsPropagation => "a root file system whose mounts reach the host",
-            Self::Resources => "real-time scheduling, memory policy, cache allocation, execution domain",
+            Self::Resources => {
+                "real-time scheduling, memory policy, cache allocation, execution domain, others' cgroups, oom_score_adj"
+            }
         }
     }
 

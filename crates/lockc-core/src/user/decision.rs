@@ -8,11 +8,15 @@ use super::{
     admission::{self, Engines, Facts, Given, Request, Violation},
     config::{Config, Mode},
     describe::Described,
+    enforcement::{Circumstances, Enforcement},
     policy::{self, ANNOTATION, Policy},
     selection::{self, Asked},
     spec::Spec,
 };
-use crate::{abi::ContainerEntry, rules::Level};
+use crate::{
+    abi::ContainerEntry,
+    rules::{Level, RuleMask},
+};
 
 /// A container that is asked for.
 pub struct Case<'a> {
@@ -26,8 +30,10 @@ pub struct Case<'a> {
     pub argument: Option<&'a str>,
     /// From a checkpoint.
     pub restore: bool,
-    /// The policy that it runs under already: then nothing is chosen anew.
+    /// The policy that it runs under already, with the rules that are enforced: then nothing is chosen anew.
     pub registered: Option<Policy>,
+    /// What decides how much of the policy is enforced.
+    pub circumstances: Circumstances<'a>,
 }
 
 /// What was decided.
@@ -36,6 +42,8 @@ pub struct Decision {
     pub described: Described,
     /// What holds for it.
     pub policy: Policy,
+    /// What the kernel side enforces of that. Admission relied on nothing else.
+    pub enforcement: Enforcement,
     /// What it is given, or everything that the policy refuses.
     pub judged: Result<Given, Vec<Violation>>,
 }
@@ -63,8 +71,13 @@ pub fn decide(
         engine: described.engine,
         sandbox: described.is_sandbox,
     };
-    let judged = admission::admit(&request, &policy, config, &engines, facts);
-    Ok(Decision { described, policy, judged })
+    let enforcement = match &case.registered {
+        Some(policy) => Enforcement { rules: policy.rules, gap: None },
+        None => Enforcement::new(&policy, &case.spec.linux, config, &case.circumstances),
+    };
+    let enforced = policy.enforcing(enforcement.rules);
+    let judged = admission::admit_under(&request, &enforced, config, &engines, facts, &case.circumstances);
+    Ok(Decision { described, policy, enforcement, judged })
 }
 
 /// Chooses the policy alone, as [`decide`] does.
@@ -131,4 +144,14 @@ pub fn registered(config: &Config, entry: &ContainerEntry) -> Result<Policy> {
     // As the kernel side judges the container, until it is created again.
     policy.mode = Mode::from_raw(entry.mode);
     Ok(policy)
+}
+
+/// As [`registered`], with the rules that the kernel side enforces for this very container: what joins it must not
+/// rely on others.
+///
+/// # Errors
+///
+/// As there.
+pub fn running(config: &Config, entry: &ContainerEntry) -> Result<Policy> {
+    Ok(registered(config, entry)?.enforcing(RuleMask(entry.rules)))
 }

@@ -68,6 +68,12 @@ impl Policy {
         self
     }
 
+    /// This policy with other kernel rules.
+    #[must_use]
+    pub fn enforcing(&self, rules: RuleMask) -> Self {
+        Self { rules, ..self.clone() }
+    }
+
     /// How strictly `control` is applied.
     pub fn strength(&self, control: Control) -> Strength {
         if self.level == Level::Privileged || self.admitted & control.bit() != 0 {

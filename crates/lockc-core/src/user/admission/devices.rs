@@ -60,6 +60,11 @@ impl Named {
     }
 }
 
+/// Whether the specification gives every device there is.
+pub fn gives_all(linux: &Linux) -> bool {
+    given(linux).1
+}
+
 /// What the specification gives, and whether that is every device there is: the policy has let it through.
 pub(super) fn given(linux: &Linux) -> (Vec<GivenDevice>, bool) {
     let (mut devices, mut all) = (Vec::new(), false);

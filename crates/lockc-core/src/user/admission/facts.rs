@@ -1,5 +1,6 @@
 //! What admission has to know of the host; a trait, so that tests judge recorded containers without their host.
 
+use crate::user::config::Engine;
 use std::{
     fs::{self, File},
     io,
@@ -161,5 +162,17 @@ pub trait Facts {
     /// Whether containerd gives an AppArmor profile to every container that asks for nothing else.
     fn containerd_uses_apparmor(&self) -> bool {
         false
+    }
+    /// Whether SELinux is enforcing, and the engine labels every container that asks for nothing else.
+    fn labels_containers(&self, _engine: Engine) -> bool {
+        false
+    }
+    /// Whether processes are in a cgroup itself.
+    fn cgroup_is_used(&self, _path: &Path) -> bool {
+        false
+    }
+    /// The cgroup of this process; `/` where it is not known.
+    fn own_cgroup(&self) -> PathBuf {
+        "/".into()
     }
 }

@@ -11,12 +11,20 @@ use nix::sys::statfs::{FsType, fstatfs};
 
 use super::{
     facts::{Facts, Kind, Namespace, Opened},
+    selinux,
     table::MountedAt,
 };
-use crate::user::{config::CONFIG_PATH, paths, userns::Standing};
+use crate::user::{
+    config::{CONFIG_PATH, Engine},
+    paths,
+    userns::Standing,
+};
 
 /// `AUTOFS_SUPER_MAGIC` (include/uapi/linux/magic.h, Linux 6.12).
 const AUTOFS: FsType = FsType(0x0187);
+/// Where cgroups are: version 2, and the hierarchies of version 1 in which every container is.
+const HIERARCHIES: [&str; 4] =
+    ["/sys/fs/cgroup", "/sys/fs/cgroup/unified", "/sys/fs/cgroup/systemd", "/sys/fs/cgroup/pids"];
 /// Larger than any of the engines' files that are read.
 const READ_LIMIT: u64 = 64 << 20;
 
@@ -116,6 +124,24 @@ impl Facts for Host {
             && fs::read("/sys/module/apparmor/parameters/enabled").is_ok_and(|text| text.starts_with(b"Y"))
     }
 
+    fn labels_containers(&self, engine: Engine) -> bool {
+        selinux::labels_containers(engine)
+    }
+
+    fn cgroup_is_used(&self, path: &Path) -> bool {
+        let below = path.strip_prefix("/").unwrap_or(path);
+        HIERARCHIES.iter().any(|hierarchy| {
+            let file = Path::new(hierarchy).join(below).join("cgroup.procs");
+            fs::read(file).is_ok_and(|text| !text.is_empty())
+        })
+    }
+
+    /// The line of version 2 in `/proc/self/cgroup` (cgroups(7)).
+    fn own_cgroup(&self) -> PathBuf {
+        let text = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+        text.lines().find_map(|line| line.strip_prefix("0::")).map_or_else(|| "/".into(), PathBuf::from)
+    }
+
     fn links(&self, directory: &Path) -> Vec<PathBuf> {
         let entries = fs::read_dir(directory).into_iter().flatten().flatten();
         entries
@@ -206,5 +232,11 @@ mod tests {
         assert_eq!(Host.kind(&socket).unwrap(), Kind::Socket);
         assert!(Host.is_host_namespace(Path::new("/proc/self/ns/net"), Namespace::Net).unwrap());
         assert!(Host.is_host_namespace(Path::new("/nonexistent"), Namespace::Net).is_err());
+    }
+
+    #[test]
+    fn the_own_cgroup_is_used() {
+        assert!(Host.own_cgroup().is_absolute());
+        assert!(!Host.cgroup_is_used(Path::new("/lockc-none-such")));
     }
 }

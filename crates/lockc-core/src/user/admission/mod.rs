@@ -11,13 +11,19 @@
 //! | devices | [`devices`] |
 //! | seccomp, apparmor, selinux, privilege-escalation | [`profiles`] |
 //! | proc-mount, sysctls | [`kernel_files`] |
-//! | hooks, runtime-handlers, rootfs-propagation, resources | [`runtime`] |
+//! | runtime-handlers | [`annotations`], and the runtime's name here |
+//! | hooks | [`hooks`] |
+//! | rootfs-propagation, resources | [`runtime`] with [`cgroups`] |
 //! | own-files | [`own`] |
 //! | restore | here |
 
+pub mod annotations;
+mod cgroups;
+mod commands;
 pub mod devices;
 pub mod engines;
 pub mod facts;
+mod hooks;
 mod host;
 pub mod kernel_files;
 pub mod mounts;
@@ -26,6 +32,7 @@ mod own;
 pub mod process;
 mod profiles;
 mod runtime;
+mod selinux;
 mod sources;
 mod summary;
 mod table;
@@ -40,12 +47,16 @@ use std::{
 
 use super::{
     GivenDevice,
-    config::{Config, Engine, Mode},
+    config::{CONFIG_PATH, Config, Engine, Mode},
+    enforcement::Circumstances,
+    handlers,
     hold::Tree,
     policy::{Control, Policy, Strength},
     reads,
     spec::{Process, Spec},
 };
+pub use commands::{admit_checkpoint, admit_joining, admit_mounts, admit_process, admit_update};
+pub use devices::gives_all as gives_all_devices;
 pub use engines::Engines;
 pub use facts::{Facts, Host, Kind, Namespace, Opened};
 pub use summary::{Summary, summary};
@@ -92,6 +103,15 @@ pub struct Given {
     pub root_uid: u32,
     /// Whether it manages what is below its own cgroup.
     pub cgroups: bool,
+}
+
+impl Given {
+    /// The directories and files of the host that the container sees. Nothing is known of the root
+    /// file system where it was not found; that is a violation of its own.
+    fn directories(&self) -> impl Iterator<Item = &Path> {
+        let trees = self.mounts.iter().chain([&self.rootfs]).map(|tree| tree.top.path.as_path());
+        trees.filter(|path| !path.as_os_str().is_empty())
+    }
 }
 
 /// One thing that the policy refuses.
@@ -178,13 +198,25 @@ impl<'a> Findings<'a> {
     }
 }
 
-/// Judges a container; what it is given, or everything that the policy refuses.
+/// Judges a container that the kernel side confines; what it is given, or everything that the policy refuses.
 pub fn admit(
     request: &Request<'_>,
     policy: &Policy,
     config: &Config,
     engines: &Engines,
     facts: &dyn Facts,
+) -> Result<Given, Vec<Violation>> {
+    admit_under(request, policy, config, engines, facts, &Circumstances::default())
+}
+
+/// As [`admit`], whatever confines the container. The policy has the rules that are enforced.
+pub fn admit_under(
+    request: &Request<'_>,
+    policy: &Policy,
+    config: &Config,
+    engines: &Engines,
+    facts: &dyn Facts,
+    circumstances: &Circumstances<'_>,
 ) -> Result<Given, Vec<Violation>> {
     let mut findings = Findings::new(policy, request.sandbox);
     let spec = request.spec;
@@ -216,7 +248,13 @@ pub fn admit(
     }
     profiles::judge(request, config, facts, &mut findings);
     kernel_files::judge(request, &mut findings);
-    runtime::judge(spec, &given, facts, &mut findings);
+    let sandbox = circumstances.sandbox(config);
+    annotations::judge(request, circumstances, sandbox.is_some(), &mut findings);
+    judge_name(circumstances, sandbox.is_some(), &mut findings);
+    hooks::judge(spec, &given, facts, &mut findings);
+    runtime::judge(&spec.linux, &mut findings);
+    cgroups::judge(request, circumstances, facts, &mut findings);
+    cgroups::judge_score(request, &mut findings);
     if request.restore {
         findings.add(
             Control::Restore,
@@ -231,11 +269,24 @@ pub fn admit(
     Ok(given)
 }
 
-/// Judges a process that joins a container; what the mode audit lets pass, or everything that the policy refuses.
-pub fn admit_process(process: &Process, policy: &Policy) -> Result<Vec<Violation>, Vec<Violation>> {
-    let mut findings = Findings::new(policy, false);
-    judge_process(process, &mut findings);
-    findings.outcome(true)
+/// Judges the name under which the runtime is executed. A handler that is a sandbox is the administrator's
+/// choice (`sandbox_runtimes`).
+fn judge_name(circumstances: &Circumstances<'_>, sandboxed: bool, findings: &mut Findings<'_>) {
+    let Some(runtime) = circumstances.runtime.filter(|_| !sandboxed) else { return };
+    if let Some(handler) = handlers::named_by(runtime) {
+        findings.add(
+            Control::RuntimeHandlers,
+            format!(
+                "the runtime {} chooses crun's handler {handler} by its name, and runs the workload without the \
+                 exec that confines it",
+                runtime.display()
+            ),
+            format!(
+                "name crun itself in `runtimes` in {CONFIG_PATH}, or, if it has a kernel of its own, name it in \
+                     `sandbox_runtimes` too"
+            ),
+        );
+    }
 }
 
 fn judge_process(process: &Process, findings: &mut Findings<'_>) {

@@ -26,6 +26,7 @@ pub(super) fn judge(request: &Request<'_>, config: &Config, facts: &dyn Facts, f
     if !request.sandbox {
         seccomp(request, findings);
         missing_apparmor(request, facts, findings);
+        missing_label(request, facts, findings);
     }
     let listener = request.spec.linux.seccomp.as_ref().map(|profile| &profile.listener_path);
     if let Some(path) = listener.filter(|path| {
@@ -76,9 +77,25 @@ fn missing_apparmor(request: &Request<'_>, facts: &dyn Facts, findings: &mut Fin
     }
 }
 
+/// An engine that labels containers leaves the label out for `label=disable`, and where the container
+/// shares the host's PID or IPC namespace, which is another control's to refuse (Podman 5.4,
+/// pkg/specgen/generate/security_linux.go; moby 28, daemon/create.go).
+fn missing_label(request: &Request<'_>, facts: &dyn Facts, findings: &mut Findings<'_>) {
+    let missing = request.spec.process.as_ref().is_some_and(|process| process.selinux_label.is_empty());
+    let has = |kind: &str| request.spec.linux.namespaces.iter().any(|namespace| namespace.kind == kind);
+    if missing && has("pid") && has("ipc") && request.engine.is_some_and(|engine| facts.labels_containers(engine)) {
+        findings.add(
+            Control::SeLinux,
+            "no SELinux label, although the engine gives one to every container on this host".into(),
+            "leave label=disable (--privileged) out",
+        );
+    }
+}
+
 /// Judges the profiles of one process.
 pub(super) fn of_process(process: &Process, findings: &mut Findings<'_>) {
-    if process.apparmor_profile == "unconfined" {
+    // `unconfined` may stand in another namespace or on a stack of profiles (apparmor(7)).
+    if process.apparmor_profile.split([':', '/', '&']).any(|part| part == "unconfined") {
         findings.add(
             Control::AppArmor,
             "the AppArmor profile unconfined".into(),

@@ -1,45 +1,18 @@
-//! What the runtime itself is made to do with its own rights, beyond the kernel's view of the container: hooks,
-//! annotations that it obeys, attributes of processes that other containers feel.
+//! What the runtime itself is made to do with its own rights, beyond the kernel's view of the container: attributes of
+//! processes that other containers feel.
 
-use std::path::Path;
-
-use super::{Facts, Findings, Given};
+use super::Findings;
 use crate::user::{
     policy::Control,
-    spec::{Linux, Process, Spec},
+    spec::{Linux, Process},
 };
-
-/// Annotations by which crun or youki run the workload inside of themselves, without the exec that confines it, or by
-/// which crun writes to or connects to a path of the host.
-const HANDLERS: [&str; 8] = [
-    "run.oci.handler",
-    "run.oci.hooks.stdout",
-    "run.oci.hooks.stderr",
-    "run.oci.pidfd_receiver",
-    "run.oci.seccomp.receiver",
-    "run.oci.seccomp_bpf_data",
-    "run.oci.seccomp.plugins",
-    "module.wasm.image/variant",
-];
-
-/// By these prefixes gVisor's runsc takes flags (access to the host's sockets among them) and an image of the host's as the
-/// root file system.
-const SANDBOX_PREFIXES: [&str; 2] = ["dev.gvisor.flag.", "dev.gvisor.spec.rootfs."];
-
-/// By this prefix runc and crun set properties of the container's systemd unit, its device policy among them.
-const PROPERTY: &str = "org.systemd.property.";
-/// Those that Podman and CRI-O set by themselves: when and how the unit is stopped.
-const PROPERTIES: [&str; 4] = ["KillSignal", "TimeoutStopUSec", "CollectMode", "DefaultDependencies"];
 
 /// Scheduling policies and I/O classes that everybody may choose (sched(7), ioprio_set(2)).
 const SCHEDULERS: [&str; 4] = ["", "SCHED_OTHER", "SCHED_BATCH", "SCHED_IDLE"];
 const IO_CLASSES: [&str; 4] = ["", "IOPRIO_CLASS_NONE", "IOPRIO_CLASS_BE", "IOPRIO_CLASS_IDLE"];
 
-/// Judges hooks, annotations, and the rest of `linux`.
-pub(super) fn judge(spec: &Spec, given: &Given, facts: &dyn Facts, findings: &mut Findings<'_>) {
-    hooks(spec, given, facts, findings);
-    annotations(spec, findings);
-    let linux = &spec.linux;
+/// Judges the rest of `linux`.
+pub(super) fn judge(linux: &Linux, findings: &mut Findings<'_>) {
     // A shared root gives what is mounted in the container to the host.
     if ["shared", "rshared"].contains(&linux.rootfs_propagation.as_str()) {
         findings.add(
@@ -57,49 +30,6 @@ pub(super) fn judge(spec: &Spec, given: &Given, facts: &dyn Facts, findings: &mu
         );
     }
     resources(linux, findings);
-}
-
-fn hooks(spec: &Spec, given: &Given, facts: &dyn Facts, findings: &mut Findings<'_>) {
-    for (name, hook) in spec.hooks.of_the_host() {
-        let path = hook.path.display();
-        let problem = match facts.canonicalize(&hook.path) {
-            Err(error) => Some(format!("cannot be resolved: {error}")),
-            Ok(program) if is_within(&program, given) => Some("is a file of the container's".into()),
-            Ok(program) => match facts.others_may_change(&program) {
-                Ok(false) => None,
-                Ok(true) => Some("can be changed by others than root".into()),
-                Err(error) => Some(format!("cannot be read: {error}")),
-            },
-        };
-        if let Some(problem) = problem {
-            findings.add(
-                Control::Hooks,
-                format!("the {name} hook {path}, which runs on the host, {problem}"),
-                "use a program that only root can change, outside of what containers are given",
-            );
-        }
-    }
-}
-
-fn is_within(program: &Path, given: &Given) -> bool {
-    // Nothing is known of the root file system where it was not found; that is a violation of its own.
-    let rootfs = Some(&given.rootfs.top).filter(|rootfs| !rootfs.path.as_os_str().is_empty());
-    let mounts = given.mounts.iter().map(|mount| &mount.top);
-    mounts.chain(rootfs).any(|directory| program.starts_with(&directory.path))
-}
-
-fn annotations(spec: &Spec, findings: &mut Findings<'_>) {
-    for (key, value) in &spec.annotations {
-        // crun and youki also look at variants with a suffix (`module.wasm.image/variant.containername`).
-        let handler = HANDLERS.iter().any(|handler| {
-            key.strip_prefix(handler).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '/']))
-        });
-        let property = key.strip_prefix(PROPERTY).is_some_and(|property| !PROPERTIES.contains(&property));
-        let sandbox = SANDBOX_PREFIXES.iter().any(|prefix| key.starts_with(prefix));
-        if handler || property || sandbox {
-            findings.add(Control::RuntimeHandlers, format!("the annotation {key}={value}"), "remove the annotation");
-        }
-    }
 }
 
 fn resources(linux: &Linux, findings: &mut Findings<'_>) {

@@ -73,6 +73,10 @@ impl Hooks {
 #[allow(missing_docs)]
 pub struct Hook {
     pub path: PathBuf,
+    #[serde(default, deserialize_with = "or_default")]
+    pub args: Vec<String>,
+    #[serde(default, deserialize_with = "or_default")]
+    pub env: Vec<String>,
 }
 
 /// `root`.
@@ -97,6 +101,8 @@ pub struct Process {
     pub apparmor_profile: String,
     #[serde(rename = "selinuxLabel", deserialize_with = "or_default")]
     pub selinux_label: String,
+    #[serde(rename = "oomScoreAdj")]
+    pub oom_score_adj: Option<i64>,
     #[serde(deserialize_with = "or_default")]
     pub scheduler: Scheduler,
     #[serde(rename = "ioPriority", deserialize_with = "or_default")]

@@ -15,7 +15,7 @@ use serde::{
 };
 use serde_json::Value;
 
-use super::{Process, Spec};
+use super::{Process, Resources, Spec};
 
 /// No real bundle comes near; a larger one is an attempt to keep the wrapper busy.
 pub const SIZE_LIMIT: u64 = 10 << 20;
@@ -127,6 +127,13 @@ impl Process {
     }
 }
 
+impl Resources {
+    /// Parses the resources of `update`; `path` is for the messages.
+    pub fn parse(text: &[u8], path: &Path) -> Result<Self, SpecError> {
+        parse(text, path)
+    }
+}
+
 /// Reads a file, or a pipe to its end.
 ///
 /// # Errors
@@ -157,7 +164,7 @@ fn parse<T: DeserializeOwned>(text: &[u8], path: &Path) -> Result<T, SpecError> 
 }
 
 /// Keys that admission reads, anywhere in the document.
-const KEYS: [&str; 57] = [
+const KEYS: [&str; 61] = [
     "root",
     "path",
     "process",
@@ -172,6 +179,10 @@ const KEYS: [&str; 57] = [
     "noNewPrivileges",
     "apparmorProfile",
     "selinuxLabel",
+    "oomScoreAdj",
+    "args",
+    "env",
+    "cgroupsPath",
     "scheduler",
     "policy",
     "ioPriority",

@@ -75,7 +75,9 @@ fn hooks(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     let path = folder.join("config.json");
     let mut spec: Value = serde_json::from_str(&fs::read_to_string(&path).context("cannot read the bundle")?)?;
     let line = format!("ls /sys/fs/ext4 > {out} && cat /etc/shadow > /dev/null && touch {out}.$1");
-    let hook = |name: &str| serde_json::json!([{"path": "/bin/sh", "args": ["sh", "-c", line, "sh", name]}]);
+    let script = "/usr/local/bin/lockc-it-lifecycle-hook";
+    fs::write(script, line).context("cannot write the hook")?;
+    let hook = |name: &str| serde_json::json!([{"path": "/bin/sh", "args": ["sh", script, name]}]);
     spec["hooks"] = serde_json::json!({"prestart": hook("prestart"), "createRuntime": hook("createRuntime"), "poststop": hook("poststop")});
     fs::write(&path, spec.to_string()).context("cannot write the bundle")?;
     let mut words = by.words();

@@ -21,6 +21,7 @@ mod failclosed;
 mod files;
 mod growth;
 mod guard;
+mod host_side;
 mod interpreters;
 mod ipc;
 mod kernel_log;
@@ -223,6 +224,7 @@ pub fn all() -> Vec<Case> {
         guard::ROWS,
         own::ROWS,
         admission::ROWS,
+        host_side::ROWS,
         races::ROWS,
         lifecycle::ROWS,
         transparent::ROWS,

@@ -1,8 +1,11 @@
 //! One refusal a test, and what must not be refused; a host that is made up.
 
 mod additions;
+mod annotations;
 mod builds;
+mod competing;
 mod controls;
+mod hooks;
 mod mounts;
 mod order;
 mod own;
@@ -14,7 +17,10 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::{rules::Level, user::admission::facts::MountedAt};
+use crate::{
+    rules::Level,
+    user::{admission::facts::MountedAt, config::Engine},
+};
 
 const ID: &str = "c1";
 const OTHER: &str = "c2";
@@ -29,6 +35,11 @@ struct Fake {
     cgroup_v2: bool,
     /// Files that can be read.
     texts: BTreeMap<PathBuf, Vec<u8>>,
+    /// Whether engines label containers.
+    selinux: bool,
+    used_cgroups: Vec<PathBuf>,
+    absent: Vec<PathBuf>,
+    own_cgroup: PathBuf,
 }
 
 impl Default for Fake {
@@ -45,6 +56,10 @@ impl Default for Fake {
             apparmor: false,
             cgroup_v2: true,
             texts: BTreeMap::new(),
+            selinux: false,
+            used_cgroups: Vec::new(),
+            absent: Vec::new(),
+            own_cgroup: "/".into(),
         };
         for (device, point) in
             [("8:1", "/"), ("0:20", "/proc"), ("0:21", "/sys"), ("0:5", "/dev"), ("0:22", "/run"), ("0:23", "/dev/shm")]
@@ -98,7 +113,7 @@ impl Facts for Fake {
     }
 
     fn canonicalize(&self, path: &Path) -> io::Result<PathBuf> {
-        if path.starts_with("/missing") {
+        if path.starts_with("/missing") || self.absent.iter().any(|absent| absent == path) {
             return Err(io::ErrorKind::NotFound.into());
         }
         let mut resolved = PathBuf::new();
@@ -149,6 +164,18 @@ impl Facts for Fake {
 
     fn containerd_uses_apparmor(&self) -> bool {
         self.apparmor
+    }
+
+    fn labels_containers(&self, engine: Engine) -> bool {
+        self.selinux && engine != Engine::Containerd
+    }
+
+    fn cgroup_is_used(&self, path: &Path) -> bool {
+        self.used_cgroups.iter().any(|used| used == path)
+    }
+
+    fn own_cgroup(&self) -> PathBuf {
+        self.own_cgroup.clone()
     }
 }
 
@@ -365,7 +392,7 @@ fn annotations_that_take_the_workload_out_of_the_container_are_refused() {
         assert_eq!(refused(&spec), ["runtime-handlers"], "{key}");
     }
     let mut spec = spec();
-    spec["annotations"] = json!({ "run.oci.handlers-of-mine": "x", "org.systemd.property.KillSignal": "15" });
+    spec["annotations"] = json!({ "run.ocix.handler": "x", "org.systemd.property.KillSignal": "15" });
     assert!(refused(&spec).is_empty());
 }
 
