@@ -10,22 +10,25 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use crate::report::{Outcome, Report};
-use crate::{assets, build, root, setup, ui};
+use crate::{assets, build, root, setup, ui, upstream};
 
 /// The targets of `tests/fuzz`, and the folder of the tree with examples to begin with.
-const TARGETS: [(&str, Option<&str>); 4] = [
+const TARGETS: [(&str, Option<&str>); 5] = [
     ("argv", None),
     ("config_json", Some("crates/lockc-runc-wrapper/tests/fixtures")),
     ("lockc_toml", Some("packaging")),
     ("log_writer", None),
+    ("runtime_spec", Some("crates/lockc-runc-wrapper/tests/fixtures")),
 ];
+/// Inputs of configurations with seccomp profiles are larger than libFuzzer makes them by itself.
+const LONGEST: usize = 65536;
 
 /// What the gate gives each of them.
-pub const SECONDS: u64 = 60;
+pub const SECONDS: u64 = 25;
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// argv, `config_json`, `lockc_toml` or `log_writer`; all of them without one
+    /// argv, `config_json`, `lockc_toml`, `log_writer` or `runtime_spec`; all of them without one
     target: Option<String>,
     /// Seconds for each target
     #[arg(long, default_value_t = 600)]
@@ -90,9 +93,13 @@ fn target(name: &str, seeds: Option<&str>, seconds: u64) -> Result<String> {
     let log = assets::cache()?.join("logs").join(format!("fuzz-{name}.log"));
     let file = fs::File::create(&log).with_context(|| format!("cannot create {}", log.display()))?;
     let mut command = fuzz("run")?;
+    if name == "runtime_spec" {
+        command.env("LOCKC_READER", upstream::reader()?);
+    }
     command.arg(name).arg(&corpus);
     command.args(seeds.map(|seeds| root().join(seeds)));
-    command.args(["--", "-print_final_stats=1", "-rss_limit_mb=1024", "-timeout=10", "-max_len=16384"]);
+    command.args(["--", "-print_final_stats=1", "-rss_limit_mb=1024", "-timeout=10"]);
+    command.arg(format!("-max_len={LONGEST}"));
     command.arg(format!("-max_total_time={seconds}"));
     command.stdout(Stdio::null()).stderr(file);
     let start = Instant::now();

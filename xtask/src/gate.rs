@@ -28,7 +28,7 @@ pub struct Args {
     everything: bool,
     /// Minutes after which no machine, and no case in one, is begun any more: what was left out
     /// counts as skipped; 0: no limit
-    #[arg(long, value_name = "MINUTES", default_value_t = 62)]
+    #[arg(long, value_name = "MINUTES", default_value_t = 68)]
     budget: u64,
     /// No virtual machines
     #[arg(long, conflicts_with_all = ["kernel", "filter"])]

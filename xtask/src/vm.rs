@@ -45,6 +45,9 @@ pub struct Args {
     /// With systemd as PID 1, on this disk: made if it isn't there, and what the machine writes stays on it
     #[arg(long, value_name = "FILE")]
     systemd: Option<PathBuf>,
+    /// With a clock that advances by a nanosecond an instruction (slower)
+    #[arg(long)]
+    counts_instructions: bool,
     /// The command, for bash
     #[arg(last = true, required = true)]
     command: Vec<String>,
@@ -65,7 +68,7 @@ pub fn command(args: &Args) -> Result<bool> {
         append: args.append.clone(),
         workloads: args.workloads,
         systemd: args.systemd.clone(),
-        counts_instructions: false,
+        counts_instructions: args.counts_instructions,
     };
     let done = machine.run(&programs, &args.command.join(" "), &mut |line| println!("{line}"))?;
     if let Some(out) = &args.out {

@@ -109,6 +109,7 @@ fn policy_for(
         // CRI-O writes a pod's own annotations and labels after its own, so that they may replace
         // them; Podman copies any.
         pod_is_claimed: described.is_claimed(),
+        is_plugin: described.is_plugin,
         sandbox: described.sandbox.as_deref().map(sandbox).transpose()?.flatten(),
     };
     match &case.registered {

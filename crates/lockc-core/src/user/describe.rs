@@ -35,6 +35,8 @@ pub struct Described {
     pub sandbox: Option<String>,
     /// Whether it is a pod's sandbox.
     pub is_sandbox: bool,
+    /// Whether it is one of Docker's managed plugins.
+    pub is_plugin: bool,
     /// Docker's label.
     pub label: Option<String>,
 }
@@ -83,7 +85,7 @@ impl Described {
             }
             _ => {
                 let label = if engine == Some(Engine::Docker) { docker_label(id, spec, engines)? } else { None };
-                return Ok(Self { engine, label, ..Self::default() });
+                return Ok(Self { engine, label, is_plugin: admission::engines::is_plugin(bundle), ..Self::default() });
             }
         };
         let is_podmans = engine == Some(Engine::Podman) && or_engine.is_none();
@@ -97,7 +99,7 @@ impl Described {
             };
         let sandbox = sandbox.filter(|sandbox| in_pod && sandbox != id);
         let namespace = annotation(namespace).filter(|_| !is_podmans);
-        Ok(Self { engine, or_engine, namespace, sandbox, is_sandbox, label: None })
+        Ok(Self { engine, or_engine, namespace, sandbox, is_sandbox, is_plugin: false, label: None })
     }
 
     /// Whether whoever describes the container could have written what stands here of its pod.
@@ -107,13 +109,14 @@ impl Described {
 }
 
 /// By the bundle's place: `…/io.containerd.runtime.v2.task/NAMESPACE/ID` is containerd's, whose namespace `moby` is
-/// dockerd's and `k8s.io` the CRI plugin's; `…-containers/ID/userdata` is in the storage that Podman and CRI-O share.
+/// dockerd's, `plugins.moby` that of its plugins, and `k8s.io` the CRI plugin's; `…-containers/ID/userdata` is in the storage that Podman and CRI-O share.
 /// There Podman has its bundles with the images, CRI-O below `/run`; both write down who they are, where a pod's owner may
 /// replace it.
 fn engine(bundle: &Path, spec: &Spec, engines: &Engines) -> (Option<Engine>, Option<Engine>) {
     let parts: Vec<&str> = bundle.components().map(|part| part.as_os_str().to_str().unwrap_or("")).collect();
     let engine = match parts.as_slice() {
         [.., "io.containerd.runtime.v2.task", "moby", _] => Some(Engine::Docker),
+        _ if admission::engines::is_plugin(bundle) => Some(Engine::Docker),
         [.., "io.containerd.runtime.v2.task", "k8s.io", _] => Some(Engine::Cri),
         [.., "io.containerd.runtime.v2.task", _, _] => Some(Engine::Containerd),
         [.., containers, _, "userdata"] if containers.ends_with("-containers") => {
@@ -193,6 +196,7 @@ mod tests {
 
     const CRI: &str = "/run/containerd/io.containerd.runtime.v2.task/k8s.io/c1";
     const MOBY: &str = "/run/containerd/io.containerd.runtime.v2.task/moby/c1";
+    const PLUGIN: &str = "/run/docker/containerd/daemon/io.containerd.runtime.v2.task/plugins.moby/c1";
     const STORAGE: &str = "/var/lib/containers/storage/overlay-containers/c1/userdata";
 
     const RUN_STORAGE: &str = "/run/containers/storage/overlay-containers/c1/userdata";
@@ -216,6 +220,7 @@ mod tests {
             (MOBY, Some(Engine::Docker)),
             ("/run/docker/containerd/daemon/io.containerd.runtime.v2.task/moby/c1", Some(Engine::Docker)),
             ("/var/lib/docker/buildkit/executor/c1", Some(Engine::Docker)),
+            (PLUGIN, Some(Engine::Docker)),
             (CRI, Some(Engine::Cri)),
             ("/run/containerd/io.containerd.runtime.v2.task/default/c1", Some(Engine::Containerd)),
             (STORAGE, Some(Engine::Podman)),

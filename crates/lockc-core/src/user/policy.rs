@@ -222,6 +222,9 @@ pub enum PolicyError {
     /// A name that Kubernetes gives to no namespace.
     #[error("namespaces.{0}: no namespace is called so; write small letters, digits and `-`, or `*` for any of them")]
     Namespace(String),
+    /// Plugins of something that has none.
+    #[error("{0}: only Docker has managed plugins; write `plugins` in [engines.docker]")]
+    Plugins(String),
     /// `without_rules` with a name that is no rule.
     #[error("policies.{policy}.without_rules: {name:?} is not a rule{hint}; the rules are {}", rule_names())]
     Rule {
@@ -247,6 +250,9 @@ pub enum PolicyError {
         remedy: String,
     },
 }
+
+/// The key that names the policy of Docker's managed plugins.
+pub(super) const PLUGINS: &str = "engines.docker.plugins";
 
 fn rule_names() -> String {
     Rule::ALL.map(Rule::name).join(", ")
@@ -350,6 +356,13 @@ pub(super) fn check(config: &Config, both: bool) -> Result<(), Fault> {
     let engines = config.engines.iter().map(|(engine, choice)| (format!("engines.{}.", engine.name()), choice));
     let namespaces = config.namespaces.iter().map(|(name, choice)| (format!("namespaces.{name}."), choice));
     for (table, choice) in engines.chain(namespaces) {
+        if let Some(name) = &choice.plugins {
+            let key = format!("{table}plugins");
+            if key != PLUGINS {
+                return Err(PolicyError::Plugins(key.clone()).at(&key));
+            }
+            named(config, name, &key).map_err(|error| error.at(&key))?;
+        }
         let (default, ceiling) = (choice.default.as_deref(), choice.ceiling.as_deref());
         pair(config, &table, default, ceiling, default.is_some() && ceiling.is_some())?;
     }

@@ -8,7 +8,7 @@ use super::{
         CONFIG_PATH, Choice, Config, Engine, Follow,
         labels::{LABEL, Said},
     },
-    policy::{ANNOTATION, Policy, PolicyError, named},
+    policy::{ANNOTATION, PLUGINS, Policy, PolicyError, named},
 };
 
 /// Short enough for a container's entry.
@@ -35,6 +35,8 @@ pub struct Asked<'a> {
     /// Whether the pod's owner could have written namespace and sandbox: then what holds for them may tighten what holds
     /// without them, but not loosen it.
     pub pod_is_claimed: bool,
+    /// Whether it is one of Docker's managed plugins, for which nobody can ask.
+    pub is_plugin: bool,
     /// The policy of its pod's sandbox, where that is registered.
     pub sandbox: Option<Policy>,
 }
@@ -50,6 +52,11 @@ pub fn resolve(config: &Config, asked: &Asked<'_>) -> Result<Policy, PolicyError
     let mut wanted = Vec::new();
     for (name, origin) in [annotation, label].into_iter().flatten() {
         wanted.push(named(config, name, &origin)?);
+    }
+    // What is said of plugins alone goes before what is said of everything that the runtime starts.
+    let plugins = config.engines.get(&Engine::Docker).and_then(|choice| choice.plugins.as_deref());
+    if let Some(name) = plugins.filter(|_| asked.is_plugin) {
+        return named(config, name, PLUGINS);
     }
     if let Some(name) = asked.argument {
         return named(config, name, "--lockc-policy");

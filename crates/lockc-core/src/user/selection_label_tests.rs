@@ -150,7 +150,7 @@ proptest! {
     ) {
         let mut config = labelled(CONFIG);
         config.kubernetes = Kubernetes { namespace_labels: setting, unknown_namespaces: unknown.map(str::to_owned) };
-        let entry = Choice { default: default.map(str::to_owned), ceiling: ceiling.map(str::to_owned) };
+        let entry = Choice { default: default.map(str::to_owned), ceiling: ceiling.map(str::to_owned), plugins: None };
         config.namespaces.insert("*".into(), entry);
         let asked = Asked { pod_is_claimed, ..in_namespace(namespace, annotation) };
         let without = resolve(&Config { labels: None, ..config.clone() }, &asked);

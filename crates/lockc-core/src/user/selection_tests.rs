@@ -104,6 +104,20 @@ fn an_annotation_stands_before_a_label_and_both_must_exist() {
 }
 
 #[test]
+fn plugins_have_a_policy_of_their_own() {
+    let plugin = Asked { engine: Some(Engine::Docker), is_plugin: true, argument: Some("offline"), ..Asked::default() };
+    assert_eq!(name(&plugin).unwrap(), "offline");
+    let config = Config::parse("[engines.docker]\nplugins = 'privileged'", Path::new("lockc.toml")).unwrap();
+    let chosen = |asked: &Asked<'_>| resolve(&config, asked).unwrap();
+    assert_eq!(
+        (chosen(&plugin).name.as_str(), chosen(&plugin).origin.as_str()),
+        ("privileged", "engines.docker.plugins")
+    );
+    assert_eq!(chosen(&Asked { is_plugin: false, ..plugin.clone() }).name, "offline");
+    assert_eq!(chosen(&Asked { engine: None, ..Asked::default() }).name, "baseline");
+}
+
+#[test]
 fn a_pods_containers_take_its_policy_unless_they_ask_for_a_tighter_one() {
     let sandbox = |level| Some(Policy::of_level(level, "x"));
     let asked = Asked { sandbox: sandbox(Level::Restricted), ..Asked::default() };

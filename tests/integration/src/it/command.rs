@@ -1,6 +1,7 @@
 //! Commands with a time limit, and what they left.
 
 use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
@@ -87,4 +88,16 @@ pub fn with_all_reasons(message: &str) -> String {
         all += &format!("; {}: {} [{}]", text("control"), text("what"), text("remedy"));
     }
     all
+}
+
+/// Calls `code` until it is true.
+pub fn patiently(what: &str, mut code: impl FnMut() -> Result<bool>) -> Result<()> {
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_secs(60) {
+        if code()? {
+            return Ok(());
+        }
+        std::thread::sleep(Duration::from_millis(300));
+    }
+    bail!("{what}: not within 60 s")
 }

@@ -221,3 +221,15 @@ pub fn restart_with(driver: &str, place: &str) -> Result<()> {
     )?;
     import()
 }
+
+/// Makes `runtime` the daemon's default; takes effect without a restart.
+pub fn default_runtime(runtime: &str) -> Result<()> {
+    let text = fs::read_to_string(CONFIG).context("cannot read daemon.json")?;
+    let mut config: serde_json::Value = serde_json::from_str(&text).context("daemon.json is no JSON")?;
+    config["default-runtime"] = runtime.into();
+    fs::write(CONFIG, config.to_string()).context("cannot write daemon.json")?;
+    command::sh("kill -HUP $(pidof dockerd)")?;
+    command::patiently("the default runtime", || {
+        Ok(command::run(&["docker", "info", "--format", "{{.DefaultRuntime}}"])?.must()?.trim() == runtime)
+    })
+}

@@ -51,7 +51,7 @@ use super::{
     enforcement::Circumstances,
     handlers,
     hold::Tree,
-    policy::{Control, Policy, Strength},
+    policy::{Control, PLUGINS, Policy, Strength},
     reads,
     spec::{Process, Spec},
 };
@@ -145,12 +145,14 @@ pub(crate) struct Findings<'a> {
     policy: &'a Policy,
     /// Whether a pod's sandbox is judged.
     sandbox: bool,
+    /// Whether one of Docker's managed plugins is judged.
+    plugin: bool,
     found: Vec<Violation>,
 }
 
 impl<'a> Findings<'a> {
     fn new(policy: &'a Policy, sandbox: bool) -> Self {
-        Self { policy, sandbox, found: Vec::new() }
+        Self { policy, sandbox, plugin: false, found: Vec::new() }
     }
 
     fn strength(&self, control: Control) -> Strength {
@@ -186,6 +188,12 @@ impl<'a> Findings<'a> {
                 remedy = "mount the directories that it needs".into();
             }
             let remedy = match (remedy, control.optional()) {
+                (_, true) if self.plugin => {
+                    format!(
+                        "name a policy for Docker's plugins that admits {}: {PLUGINS} in {CONFIG_PATH}",
+                        control.name()
+                    )
+                }
                 (remedy, true) => format!("{remedy}, or use a policy that admits {}", control.name()),
                 (remedy, false) if self.policy.mode == Mode::Audit => format!(
                     "{remedy}, or use the level privileged; the mode audit does not let it pass: without this control \
@@ -219,6 +227,7 @@ pub fn admit_under(
     circumstances: &Circumstances<'_>,
 ) -> Result<Given, Vec<Violation>> {
     let mut findings = Findings::new(policy, request.sandbox);
+    findings.plugin = engines::is_plugin(request.bundle);
     let spec = request.spec;
     let mut given = mounts::judge(request, config, engines, facts, &mut findings);
     (given.devices, given.all_devices) = devices::given(&spec.linux);

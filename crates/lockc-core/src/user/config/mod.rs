@@ -113,6 +113,9 @@ pub struct Choice {
     /// What its annotations and labels may ask for at most.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ceiling: Option<String>,
+    /// `[engines.docker]` only: level or policy of Docker's managed plugins, which ask for none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plugins: Option<String>,
 }
 
 /// `[kubernetes]`.

@@ -160,6 +160,11 @@ fn what_makes_no_sense_is_said_with_file_and_line() {
             "[policies.a]\nextends = 'privileged'\nreads = ['/proc/kallsyms']\n",
             "a.toml: line 3: policies.a.reads: the policy extends privileged",
         ),
+        (
+            "[engines.podman]\nplugins = 'privileged'\n",
+            "a.toml: line 2: engines.podman.plugins: only Docker has managed plugins",
+        ),
+        ("[engines.docker]\nplugins = 'privilegd'\n", "a.toml: line 2: unknown policy \"privilegd\""),
         ("mode = 'audt'\n", "did you mean `audit`"),
         ("[policies.a]\nextends = 'baseline'\nmode = 'x'\n", "line 3"),
         (

@@ -2,10 +2,9 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use serde::Deserialize;
-use serde_json::Value;
+use serde::{Deserialize, de::IgnoredAny};
 
-use super::read::{once_each, or_default};
+use super::read::{none_if_empty, once_each, or_default};
 
 /// `linux`.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq)]
@@ -34,11 +33,11 @@ pub struct Linux {
     #[serde(deserialize_with = "or_default")]
     pub personality: Personality,
     #[serde(rename = "intelRdt")]
-    pub intel_rdt: Option<Value>,
+    pub intel_rdt: Option<IgnoredAny>,
     #[serde(rename = "memoryPolicy")]
-    pub memory_policy: Option<Value>,
+    pub memory_policy: Option<IgnoredAny>,
     #[serde(rename = "netDevices", deserialize_with = "once_each")]
-    pub net_devices: BTreeMap<String, Value>,
+    pub net_devices: BTreeMap<String, IgnoredAny>,
 }
 
 /// `linux.personality`.
@@ -142,7 +141,7 @@ pub struct Resources {
 #[allow(missing_docs)]
 pub struct DeviceRule {
     pub allow: bool,
-    #[serde(rename = "type")]
+    #[serde(rename = "type", deserialize_with = "none_if_empty")]
     pub kind: Option<String>,
     pub major: Option<i64>,
     pub minor: Option<i64>,

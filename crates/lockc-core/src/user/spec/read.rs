@@ -25,6 +25,11 @@ pub(super) fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Defaul
     Option::<T>::deserialize(from).map(Option::unwrap_or_default)
 }
 
+/// Go takes an empty string for one that is not there.
+pub(super) fn none_if_empty<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    Ok(Option::<String>::deserialize(from)?.filter(|text| !text.is_empty()))
+}
+
 /// A map in which no key stands twice: some runtimes take the first value, some the last.
 pub(super) fn once_each<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     from: D,

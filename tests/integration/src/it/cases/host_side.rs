@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context as _, Result, bail};
 use lockc_core::user::admission::annotations;
 use serde_json::{Value, json};
 
@@ -63,8 +63,12 @@ pub const ROWS: &[Row] = &[
 fn unsafe_annotations(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     let program = if lab.plain { runtime.path() } else { WRAPPER };
     let features: Value = serde_json::from_str(&command::run(&[program, "features"])?.must()?)?;
-    let keys: Vec<String> = serde_json::from_value(features["potentiallyUnsafeConfigAnnotations"].clone())
-        .context("the runtime names no unsafe annotations")?;
+    // runc names them since 1.2.
+    let keys: Option<Vec<String>> = serde_json::from_value(features["potentiallyUnsafeConfigAnnotations"].clone())?;
+    let keys = keys.unwrap_or_default();
+    if keys.is_empty() && runtime == Runtime::Crun {
+        bail!("the runtime names no unsafe annotations: {features}");
+    }
     if let Some(key) = keys.iter().find(|key| !annotations::covers(key)) {
         bail!("{key} is in no table of lockc's: {keys:?}");
     }

@@ -11,6 +11,7 @@ mod crio;
 mod ctr;
 mod demo;
 mod docker_bypass;
+mod docker_plugins;
 mod docker_select;
 mod docker_sources;
 mod docker_standards;
@@ -237,6 +238,7 @@ pub fn all() -> Vec<Case> {
         docker_work::ROWS,
         docker_bypass::ROWS,
         docker_sources::ROWS,
+        docker_plugins::ROWS,
         docker_select::ROWS,
         docker_standards::ROWS,
         explain::DOCKER,

@@ -8,13 +8,11 @@ use std::fs;
 use std::os::unix::fs::symlink;
 
 use anyhow::{Context, Result, bail};
-use serde_json::Value;
 
-use super::engine::patiently;
 use super::way::{IMAGE, Way, docker};
 use super::{Work, Workload};
 use crate::command;
-use crate::docker::{BUILDER, CONFIG};
+use crate::docker::{self as engine, BUILDER};
 use crate::launch::{Runtime, WRAPPER};
 
 pub const ROWS: &[Workload] = &[
@@ -64,19 +62,9 @@ fn result(way: &Way, tag: &str) -> Result<String> {
     Ok(text)
 }
 
-/// Makes `runtime` the daemon's default; takes effect without a restart.
-fn default_runtime(runtime: &str) -> Result<()> {
-    let text = fs::read_to_string(CONFIG).context("cannot read daemon.json")?;
-    let mut config: Value = serde_json::from_str(&text).context("daemon.json is no JSON")?;
-    config["default-runtime"] = runtime.into();
-    fs::write(CONFIG, config.to_string()).context("cannot write daemon.json")?;
-    command::sh("kill -HUP $(pidof dockerd)")?;
-    patiently("the default runtime", || Ok(docker(&["info", "--format", "{{.DefaultRuntime}}"])? == runtime))
-}
-
 fn classic(way: &Way) -> Result<String> {
     prepare(&dockerfile("", ""))?;
-    default_runtime(way.runtime())?;
+    engine::default_runtime(way.runtime())?;
     let built = command::run_for(
         240,
         &[
@@ -93,7 +81,7 @@ fn classic(way: &Way) -> Result<String> {
         ],
         "",
     );
-    default_runtime("runc")?;
+    engine::default_runtime("runc")?;
     built?.must().context("docker build")?;
     result(way, "lockc-built")
 }

@@ -1,7 +1,5 @@
 //! What Docker does with containers: their life, and looking into them.
 
-use std::time::{Duration, Instant};
-
 use anyhow::{Context, Result, bail};
 
 use super::way::{IMAGE, Way, docker};
@@ -28,18 +26,6 @@ pub const ROWS: &[Workload] = &[
         ),
 ];
 
-/// Calls `code` until it is true.
-pub fn patiently(what: &str, mut code: impl FnMut() -> Result<bool>) -> Result<()> {
-    let start = Instant::now();
-    while start.elapsed() < Duration::from_secs(60) {
-        if code()? {
-            return Ok(());
-        }
-        std::thread::sleep(Duration::from_millis(300));
-    }
-    bail!("{what}: not within 60 s")
-}
-
 fn redis(way: &Way) -> Result<Background> {
     way.background(&["--memory", "256m", IMAGE, "redis-server", "--save", "", "--dir", "/tmp"])
 }
@@ -50,7 +36,7 @@ fn ping(c: &Background) -> Result<bool> {
 
 fn lifecycle(way: &Way) -> Result<String> {
     let c = redis(way)?;
-    patiently("a PONG", || ping(&c))?;
+    command::patiently("a PONG", || ping(&c))?;
     c.exec(&["redis-cli", "set", "a", "b"])?.must()?;
     docker(&["pause", &c.name])?;
     let paused = c.inspect("{{.State.Status}}")?;
@@ -61,7 +47,7 @@ fn lifecycle(way: &Way) -> Result<String> {
     docker(&["update", "--memory", "128m", "--memory-swap", "128m", "--cpus", "0.5", &c.name])?;
     let limits = c.exec(&["cat", "/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/cpu.max"])?.must()?;
     docker(&["restart", "-t", "20", &c.name])?;
-    patiently("a PONG after the restart", || ping(&c))?;
+    command::patiently("a PONG after the restart", || ping(&c))?;
     docker(&["stop", "-t", "30", &c.name])?;
     let status = docker(&["wait", &c.name])?;
     let logs = docker(&["logs", &c.name])?;
@@ -74,7 +60,7 @@ fn lifecycle(way: &Way) -> Result<String> {
 fn health(way: &Way) -> Result<String> {
     let check = ["--health-cmd", "redis-cli ping | grep PONG", "--health-interval", "1s", "--health-timeout", "30s"];
     let c = way.background(&[&check[..], &[IMAGE, "redis-server", "--save", "", "--dir", "/tmp"]].concat())?;
-    patiently("healthy", || Ok(c.inspect("{{.State.Health.Status}}")? == "healthy"))?;
+    command::patiently("healthy", || Ok(c.inspect("{{.State.Health.Status}}")? == "healthy"))?;
     c.inspect("{{(index .State.Health.Log 0).Output}}")
 }
 
@@ -102,10 +88,10 @@ fn exec_and_attach(way: &Way) -> Result<String> {
     let status = command::run(&["docker", "exec", &c.name, "sh", "-c", "exit 7"])?.status;
     let missing = command::run(&["docker", "exec", &c.name, "/none"])?.status;
     command::run(&["docker", "exec", "-d", &c.name, "sleep", "100"])?.must()?;
-    patiently("a detached exec", || Ok(docker(&["top", &c.name])?.contains("sleep 100")))?;
+    command::patiently("a detached exec", || Ok(docker(&["top", &c.name])?.contains("sleep 100")))?;
     // Docker now and then drops what an attached client says or hears in its last moment, with every runtime: the log is
     // looked at, and one of the attempts must arrive.
-    patiently("an attached client's line", || {
+    command::patiently("an attached client's line", || {
         command::run_with_input(&["timeout", "-s", "KILL", "10", "docker", "attach", &c.name], "attached\n")?;
         Ok(docker(&["logs", &c.name])?.contains("read attached"))
     })?;
@@ -115,7 +101,7 @@ fn exec_and_attach(way: &Way) -> Result<String> {
 fn init(way: &Way) -> Result<String> {
     let program = "trap 'exit 12' TERM; (sleep 0.2 &); echo ready; while :; do sleep 0.1; done";
     let c = way.background(&["--init", IMAGE, "bash", "-c", program])?;
-    patiently("ready", || Ok(docker(&["logs", &c.name])?.contains("ready")))?;
+    command::patiently("ready", || Ok(docker(&["logs", &c.name])?.contains("ready")))?;
     let first = c.exec(&["cat", "/proc/1/comm"])?.must()?;
     let zombies = c.exec(&["sh", "-c", "ps -eo stat | grep -c '^Z' || true"])?.must()?;
     docker(&["kill", "-s", "TERM", &c.name])?;
@@ -124,7 +110,7 @@ fn init(way: &Way) -> Result<String> {
 
 fn restart_policy(way: &Way) -> Result<String> {
     let c = way.background(&["--restart", "on-failure:2", IMAGE, "sh", "-c", "echo run; exit 3"])?;
-    patiently("two restarts", || Ok(c.inspect("{{.State.Status}} {{.RestartCount}}")? == "exited 2"))?;
+    command::patiently("two restarts", || Ok(c.inspect("{{.State.Status}} {{.RestartCount}}")? == "exited 2"))?;
     Ok(format!("{} runs", docker(&["logs", &c.name])?.matches("run").count()))
 }
 
@@ -180,7 +166,7 @@ fn checkpoint(way: &Way) -> Result<String> {
         "-c",
         "n=0; while :; do n=$((n + 1)); echo $n > /tmp/n; sleep 0.5; done",
     ])?;
-    patiently("a count", || Ok(c.exec(&["test", "-s", "/tmp/n"])?.ok()))?;
+    command::patiently("a count", || Ok(c.exec(&["test", "-s", "/tmp/n"])?.ok()))?;
     let made = command::run(&["docker", "checkpoint", "create", &c.name, "one"])?;
     if !made.ok() && way.runtime() == Way::PLAIN.runtime() {
         return Err(crate::cases::Skip(format!("criu cannot dump it, without lockc too: {}", made.said())).into());

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use super::engine::patiently;
 use super::way::{IMAGE, Way, docker};
 use super::{Workload, engine};
+use crate::command;
 use crate::launch::fresh_id;
 
 pub const ROWS: &[Workload] = &[
@@ -39,7 +39,7 @@ const HTTPD: &str = "mkdir /tmp/www; echo the page > /tmp/www/page; exec busybox
 
 fn published(way: &Way) -> Result<String> {
     let c = way.background(&["-p", "127.0.0.1:18080:8080", IMAGE, "sh", "-c", HTTPD])?;
-    patiently("a page", || Ok(get("127.0.0.1:18080").is_ok_and(|page| page == "the page")))?;
+    command::patiently("a page", || Ok(get("127.0.0.1:18080").is_ok_and(|page| page == "the page")))?;
     let address = c.inspect("{{.NetworkSettings.Networks.bridge.IPAddress}}")?;
     let direct = get(&format!("{address}:8080"))?;
     Ok(format!("{}, {direct} by its address, {}", get("127.0.0.1:18080")?, docker(&["port", &c.name])?))

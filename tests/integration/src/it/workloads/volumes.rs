@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 
-use super::engine::{ENGINE, patiently};
+use super::engine::ENGINE;
 use super::way::{IMAGE, Way, docker};
 use super::{Workload, engine};
 use crate::command;
@@ -119,7 +119,7 @@ fn read_only(way: &Way) -> Result<String> {
     );
     let options = ["--read-only", "--tmpfs", "/tmp:mode=1777", "--tmpfs", "/run:mode=1777"];
     let c = way.background(&[&options[..], &[IMAGE, "sh", "-c", &program]].concat())?;
-    patiently("a page", || Ok(c.exec(&["curl", "-sf", "http://127.0.0.1:8080/"])?.ok()))?;
+    command::patiently("a page", || Ok(c.exec(&["curl", "-sf", "http://127.0.0.1:8080/"])?.ok()))?;
     let page = c.exec(&["curl", "-sf", "http://127.0.0.1:8080/"])?.must()?;
     let logs = command::run(&["docker", "logs", &c.name])?.said();
     Ok(format!("{page}, {}", logs.contains("read-only") && logs.contains("GET / HTTP")))
@@ -153,7 +153,7 @@ fn volumes_from(way: &Way) -> Result<String> {
     let v = Volume::new()?;
     let first =
         way.background(&["-v", &v.at("/data"), IMAGE, "sh", "-c", "echo of the first > /data/f; sleep 1000"])?;
-    patiently("a file", || Ok(first.exec(&["test", "-s", "/data/f"])?.ok()))?;
+    command::patiently("a file", || Ok(first.exec(&["test", "-s", "/data/f"])?.ok()))?;
     let text = way.says(&["--volumes-from", &first.name, IMAGE, "cat", "/data/f"]).context("--volumes-from")?;
     if text.is_empty() { bail!("an empty file") } else { Ok(text) }
 }

@@ -8,8 +8,11 @@ use std::{
 use super::{Asked, Belongs, Layout, ROOTFS_PARENTS, below, is_read_only};
 use crate::user::config::Engine;
 
-/// Data roots of the packages: Docker's own, and Canonical's snap.
-pub(super) const DIRS: [&str; 2] = ["/var/lib/docker", "/var/snap/docker/common/var-lib-docker"];
+/// Data roots of the packages: Docker's own, and Canonical's snap; and what is gone after a boot.
+pub(super) const DIRS: [&str; 3] = ["/var/lib/docker", "/var/snap/docker/common/var-lib-docker", EXEC_ROOT];
+
+/// Where dockerd has a directory for each plugin, for the plugin's socket (`exec-root`).
+const EXEC_ROOT: &str = "/run/docker";
 
 /// Where dockerd writes its process id (`pidfile`; moby 28, daemon/config/config_linux.go).
 const PID_FILES: [&str; 2] = ["/run/docker.pid", "/var/run/docker.pid"];
@@ -41,6 +44,10 @@ impl Layout for Docker {
             // Caches, and what a step mounts of another stage, are snapshots. Nobody but BuildKit
             // chooses which.
             [driver, _, "diff" | "merged", ..] if builds && ROOTFS_PARENTS.contains(driver) => Some(Belongs::Step),
+            // A managed plugin's socket, and what it mounts for others (moby 28,
+            // plugin/v2/plugin_linux.go).
+            ["plugins", owner] => files(own(owner) && dir == Path::new(EXEC_ROOT)),
+            ["plugins", owner, "propagated-mount", ..] => files(own(owner) && is_plugin(asked.request.bundle)),
             ["tmp", name, ..] if name.starts_with("buildkit-") => builds.then_some(Belongs::Step),
             [driver, layer, part @ ..] if ROOTFS_PARENTS.contains(driver) && matches!(part, ["merged", ..] | []) => {
                 let image = is_read_only(asked) && is_image_mount(dir, driver, layer, asked);
@@ -53,6 +60,7 @@ impl Layout for Docker {
     fn is_rootfs(&self, dir: &Path, rest: &[&str], asked: &Asked<'_>) -> bool {
         let (dir, rest) = &remapped(dir, rest);
         match *rest {
+            ["plugins", owner, "rootfs"] => *owner == asked.id() && is_plugin(asked.request.bundle),
             [driver, layer, ..] if ROOTFS_PARENTS.contains(driver) => {
                 // Which layer a container has, dockerd writes down; with containerd's snapshotters
                 // it does not.
@@ -99,6 +107,12 @@ fn is_image_mount(dir: &Path, driver: &str, layer: &str, asked: &Asked<'_>) -> b
         }
     }
     false
+}
+
+/// Whether a bundle is a managed plugin's: dockerd has them in a namespace of containerd's of
+/// their own (`containerd-plugin-namespace`; moby 28, daemon/config/config_linux.go).
+pub(crate) fn is_plugin(bundle: &Path) -> bool {
+    bundle.parent().is_some_and(|parent| parent.ends_with("io.containerd.runtime.v2.task/plugins.moby"))
 }
 
 /// Whether a bundle is a step's of a build, in whatever data root.

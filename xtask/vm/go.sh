@@ -1,10 +1,10 @@
 #!/bin/bash
-# judge.sh: Kubernetes' own plugin for admission policies as a program, from Debian's Go libraries; nothing is installed.
+# go.sh: a program from Debian's Go libraries; nothing is installed.
 #
-# In (environment): MIRROR, KEYRING, SOURCE (main.go), OUT (the program), WORK (scratch).
-# Debian's unstable has the API server's library, and the Go that builds it.
+# In (environment): MIRROR, KEYRING, LIBRARY (a package), SOURCE (main.go), OUT (the program), WORK (scratch).
+# Debian's unstable has the libraries, and the Go that builds them.
 set -euo pipefail
-: "${MIRROR:?}" "${KEYRING:?}" "${SOURCE:?}" "${OUT:?}" "${WORK:?}"
+: "${MIRROR:?}" "${KEYRING:?}" "${LIBRARY:?}" "${SOURCE:?}" "${OUT:?}" "${WORK:?}"
 go=1.26
 rm -rf "$WORK"
 mkdir -p "$WORK"/apt/{lists/partial,archives/partial} "$WORK"/{debs,root}
@@ -19,12 +19,12 @@ EOF
 export APT_CONFIG=$WORK/apt/apt.conf
 apt-get -qq update
 # Libraries are source; of what is compiled, only Go itself is needed.
-packages=$(apt-get -qq --print-uris install golang-k8s-apiserver-dev "golang-$go-go" \
+packages=$(apt-get -qq --print-uris install "$LIBRARY" "golang-$go-go" \
   | awk '{print $2}' | sed -n "s/_.*//; /^golang-.*-dev\$/p; /^golang-$go-\(go\|src\)\$/p")
 (cd "$WORK/debs" && xargs apt-get -qq download <<< "$packages")
 for deb in "$WORK"/debs/*.deb; do dpkg-deb -x "$deb" "$WORK/root"; done
-mkdir "$WORK/root/usr/share/gocode/src/judge"
-cp "$SOURCE" "$WORK/root/usr/share/gocode/src/judge/main.go"
+mkdir "$WORK/root/usr/share/gocode/src/program"
+cp "$SOURCE" "$WORK/root/usr/share/gocode/src/program/main.go"
 export GOROOT=$WORK/root/usr/lib/go-$go GOTOOLCHAIN=local GO111MODULE=off GOPATH=$WORK/root/usr/share/gocode
 export GOCACHE=$WORK/cache GOTMPDIR=$WORK CGO_ENABLED=0 GOFLAGS=-p=2
-"$GOROOT/bin/go" build -ldflags '-s -w' -o "$OUT" judge
+"$GOROOT/bin/go" build -ldflags '-s -w' -o "$OUT" program
