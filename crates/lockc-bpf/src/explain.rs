@@ -235,7 +235,7 @@ pub fn explain(target: &Target, level: Option<&str>) -> Result<Explanation> {
     let case = Case { id, bundle, spec: &spec, argument, restore: false, registered, circumstances };
     let sandbox =
         |id: &str| find(&containers, id).map(|container| decision::registered(&config, &container.entry)).transpose();
-    let mut decision = decision::decide(&case, &config, &Host, sandbox)?;
+    let mut decision = decision::decide(&case, &config, &Host::default(), sandbox)?;
     if level.is_some() {
         decision.policy.origin = "--level".into();
     }

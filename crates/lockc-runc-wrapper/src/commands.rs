@@ -124,11 +124,7 @@ pub fn policy_without_entry(
 }
 
 /// The process that a file describes, which the runtime gets as it was read.
-///
-/// # Errors
-///
-/// Where it cannot be read.
-pub fn process(exec: &Exec, plan: &mut Plan, environment: &Environment<'_>) -> Result<Option<Process>> {
+fn process(exec: &Exec, plan: &mut Plan, environment: &Environment<'_>) -> Result<Option<Process>> {
     let Some(file) = &exec.process else { return Ok(None) };
     let file = absolute(file, environment)?;
     let text = contents(&file)?;
@@ -139,21 +135,20 @@ pub fn process(exec: &Exec, plan: &mut Plan, environment: &Environment<'_>) -> R
 /// Judges a process that joins a container, by its file and by its options.
 pub fn judge_joining(
     exec: &Exec,
-    process: Option<&Process>,
-    runtime: &Path,
+    plan: &mut Plan,
     root: &Path,
     policy: &Policy,
     environment: &Environment<'_>,
 ) -> Result<(), Refusal> {
     let cgroup = exec.cgroup.as_deref();
     let mut outcomes = vec![admission::admit_joining(&by_options(exec), None, cgroup, policy)];
-    if let Some(process) = process {
+    if let Some(process) = process(exec, plan, environment).context("the process is not started")? {
         // Only where it has no label the container's own is of interest.
         let container = Some(())
             .filter(|()| process.selinux_label.is_empty())
-            .and_then(|()| bundle(runtime, root, &exec.id, environment));
+            .and_then(|()| bundle(&plan.runtime, root, &exec.id, environment));
         let container = container.as_ref().and_then(|(_, spec)| spec.process.as_ref());
-        outcomes = vec![admission::admit_joining(process, container, cgroup, policy)];
+        outcomes = vec![admission::admit_joining(&process, container, cgroup, policy)];
         // The runtimes leave the other options aside then; whoever gives them means them.
         if exec.apparmor.is_some() || exec.label.is_some() || !exec.caps.is_empty() {
             let beside = Process { no_new_privileges: true, ..by_options(exec) };

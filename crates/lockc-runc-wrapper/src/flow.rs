@@ -315,21 +315,20 @@ fn join(invocation: &Invocation, exec: &Exec, environment: &Environment<'_>) -> 
     let (config, mut plan) = strict(invocation, environment)?;
     reachable(&config, environment, "the process is not started")?;
     let root = runtime::state_root(invocation.root.as_deref(), &plan.runtime, environment.uid);
-    let process = commands::process(exec, &mut plan, environment).context("the process is not started")?;
-    let runtime = plan.runtime.clone();
-    let judge = |policy: &Policy| commands::judge_joining(exec, process.as_ref(), &runtime, &root, policy, environment);
-    let unknown = |kernel_side| {
-        judge(&commands::policy_without_entry(invocation, exec, &config, &runtime, kernel_side, environment)?)
+    let unknown = |kernel_side, plan: &mut Plan| {
+        let policy =
+            commands::policy_without_entry(invocation, exec, &config, &plan.runtime, kernel_side, environment)?;
+        commands::judge_joining(exec, plan, &root, &policy, environment)
     };
     if environment.standing != Standing::Root {
-        unknown(KernelSide::Rootless)?;
+        unknown(KernelSide::Rootless, &mut plan)?;
         return Ok(plan);
     }
     let entry = match environment.kernel.entry(&root, &exec.id) {
         Ok(entry) => entry,
         Err(error) => {
             if config.fail == Fail::Open {
-                unknown(KernelSide::Unreachable)?;
+                unknown(KernelSide::Unreachable, &mut plan)?;
             }
             fail(&config, error, "the process is not started")?;
             return Ok(plan);
@@ -341,7 +340,7 @@ fn join(invocation: &Invocation, exec: &Exec, environment: &Environment<'_>) -> 
         }
         return Ok(plan);
     };
-    judge(&decision::running(&config, &entry)?)?;
+    commands::judge_joining(exec, &mut plan, &root, &decision::running(&config, &entry)?, environment)?;
     if let Err(error) = environment.kernel.join(&root, &exec.id) {
         fail(&config, error, "the process is not started")?;
     }

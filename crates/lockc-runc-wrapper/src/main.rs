@@ -99,7 +99,7 @@ fn run(invocation: &Invocation) -> Result<std::convert::Infallible, Refusal> {
         kernel: &Pinned,
         containers: &Existing,
         refused: Some(Path::new(paths::REFUSED)),
-        facts: &Host,
+        facts: &Host::default(),
         find: &runtime::find,
     };
     let mut held = Vec::new();

@@ -17,7 +17,7 @@ const DROP_INS: &str = "/etc/lockc/lockc.d";
 const POLICIES: &str = r#"
 [policies.test]
 extends = "baseline"
-admit = ["capabilities", "host-namespaces", "proc-mount", "apparmor", "seccomp"]
+admit = ["capabilities", "host-namespaces", "proc-mount", "apparmor", "seccomp", "hooks"]
 
 [policies.reach]
 extends = "test"

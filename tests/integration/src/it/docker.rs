@@ -72,12 +72,7 @@ impl Docker {
                 .with_context(|| format!("cannot link {BUILDER}"))?;
         }
         daemon(&["containerd"], "/run/containerd/containerd.sock")?;
-        // Under a second, harmless name too, in a folder that may be a volume.
-        let renamed = format!("unix://{SHARED}/notes.txt");
-        fs::create_dir_all(SHARED).with_context(|| format!("cannot create {SHARED}"))?;
-        let containerd = ["--containerd", "/run/containerd/containerd.sock"];
-        let sockets = ["-H", "unix:///run/docker.sock", "-H", &renamed];
-        daemon(&[&["dockerd"], &containerd[..], &sockets[..]].concat(), "/run/docker.sock")?;
+        start_dockerd()?;
         let version = command::run(&["docker", "version", "--format", "{{.Server.Version}}"])?.must()?;
         import()?;
         Ok(Self { version })
@@ -212,14 +207,25 @@ pub fn restart_with(driver: &str, place: &str) -> Result<()> {
     config["storage-driver"] = driver.into();
     config["data-root"] = place.into();
     fs::write(CONFIG, config.to_string()).context("cannot write daemon.json")?;
+    restart()?;
+    import()
+}
+
+/// Restarts dockerd, for what it reads at its start alone.
+pub fn restart() -> Result<()> {
     command::sh(
         "kill $(cat /run/docker.pid); while [ -e /run/docker.pid ]; do sleep 0.2; done; rm -f /run/docker.sock",
     )?;
-    daemon(
-        &["dockerd", "--containerd", "/run/containerd/containerd.sock", "-H", "unix:///run/docker.sock"],
-        "/run/docker.sock",
-    )?;
-    import()
+    start_dockerd()
+}
+
+fn start_dockerd() -> Result<()> {
+    // Under a second, harmless name too, in a folder that may be a volume.
+    let renamed = format!("unix://{SHARED}/notes.txt");
+    fs::create_dir_all(SHARED).with_context(|| format!("cannot create {SHARED}"))?;
+    let containerd = ["--containerd", "/run/containerd/containerd.sock"];
+    let sockets = ["-H", "unix:///run/docker.sock", "-H", &renamed];
+    daemon(&[&["dockerd"], &containerd[..], &sockets[..]].concat(), "/run/docker.sock")
 }
 
 /// Makes `runtime` the daemon's default; takes effect without a restart.

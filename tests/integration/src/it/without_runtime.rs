@@ -80,7 +80,7 @@ fn create(id: &str, rootfs: &str) -> Result<()> {
         families: 0,
         devices: Vec::new(),
     };
-    let top = Host.open(Path::new(rootfs))?;
+    let top = Host::default().open(Path::new(rootfs))?;
     let rootfs_alone = Tree { top, below: Vec::new(), propagates: false };
     let held = Grants { rootfs: rootfs_alone, ..Grants::default() }.hold(&new.root, &|_| {})?;
     Registry::open()?.register(&new, &held)?;

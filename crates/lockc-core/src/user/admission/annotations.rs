@@ -16,9 +16,11 @@ use crate::user::{
 /// Beginnings of keys that a runtime acts on, with the runtime. The lists
 /// `potentiallyUnsafeConfigAnnotations` of `runc features` (features.go, runc 1.3) and
 /// `crun features` (src/libcrun/container.c, crun 1.21) are below them.
-const ACTED_ON: [(&str, &str); 7] = [
+const ACTED_ON: [(&str, &str); 8] = [
     ("run.oci.", "crun and youki"),
     ("module.wasm.", "crun and youki"),
+    // How many processors and how much memory the machine has (crun 1.28, src/libcrun/handlers/krun.c).
+    ("krun.", "crun"),
     ("org.criu.", "runc and crun"),
     ("org.systemd.property.", "runc and crun"),
     ("dev.gvisor.", "gVisor"),

@@ -1,6 +1,8 @@
 //! The host that the wrapper runs on, asked by path and by descriptor.
 
 use std::{
+    cell::RefCell,
+    collections::HashMap,
     fs::{self, File},
     io::{self, Read as _},
     os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
@@ -28,13 +30,43 @@ const HIERARCHIES: [&str; 4] =
 /// Larger than any of the engines' files that are read.
 const READ_LIMIT: u64 = 64 << 20;
 
-/// The host that the wrapper runs on.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Host;
+/// The host that the wrapper runs on, during one decision.
+#[derive(Debug, Default)]
+pub struct Host {
+    /// Where paths led, and nothing for those that are not there: a decision asks for the same
+    /// directories again and again.
+    canonical: RefCell<HashMap<PathBuf, Option<PathBuf>>>,
+}
+
+impl Host {
+    /// A system call for the last part of a path; what links lead to is the library's affair.
+    fn look_up(&self, path: &Path) -> io::Result<PathBuf> {
+        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return path.canonicalize() };
+        if !path.is_absolute() {
+            return path.canonicalize();
+        }
+        let beside = self.canonicalize(parent)?.join(name);
+        match fs::read_link(&beside) {
+            Ok(_) => path.canonicalize(),
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(beside),
+            Err(error) => Err(error),
+        }
+    }
+}
 
 impl Facts for Host {
     fn canonicalize(&self, path: &Path) -> io::Result<PathBuf> {
-        path.canonicalize()
+        if let Some(known) = self.canonical.borrow().get(path) {
+            return known.clone().ok_or_else(|| io::ErrorKind::NotFound.into());
+        }
+        let found = self.look_up(path);
+        let known = match &found {
+            Ok(path) => Some(path.clone()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(_) => return found,
+        };
+        self.canonical.borrow_mut().insert(path.to_owned(), known);
+        found
     }
 
     fn has_cgroup_v2(&self) -> bool {
@@ -200,43 +232,82 @@ mod tests {
         assert_eq!(root_of("1 1000 1\n"), None);
         assert_eq!(root_of("0 0 0\n"), None);
         assert_eq!(root_of(""), None);
-        assert!(Host.root_uid(Path::new("/proc/self/ns/user")).unwrap().is_some());
-        assert!(Host.root_uid(Path::new("/nonexistent")).is_err());
+        assert!(Host::default().root_uid(Path::new("/proc/self/ns/user")).unwrap().is_some());
+        assert!(Host::default().root_uid(Path::new("/nonexistent")).is_err());
     }
 
     #[test]
     fn who_may_change_a_program() {
-        assert!(!Host.others_may_change(Path::new("/bin/true").canonicalize().unwrap().as_path()).unwrap());
+        assert!(!Host::default().others_may_change(Path::new("/bin/true").canonicalize().unwrap().as_path()).unwrap());
         let folder = tempfile::tempdir().unwrap();
         let program = folder.path().join("hook");
         fs::write(&program, "").unwrap();
         fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o757)).unwrap();
-        assert!(Host.others_may_change(&program).unwrap());
-        assert!(Host.others_may_change(Path::new("/nonexistent/hook")).is_err());
+        assert!(Host::default().others_may_change(&program).unwrap());
+        assert!(Host::default().others_may_change(Path::new("/nonexistent/hook")).is_err());
+    }
+
+    #[test]
+    fn paths_are_resolved_as_the_library_does() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::create_dir_all(at("a/b")).unwrap();
+        fs::write(at("a/file"), "").unwrap();
+        for (link, target) in
+            [("to-a", "a"), ("a/up", ".."), ("dangling", "none"), ("loop", "loop"), ("far", "/usr/bin")]
+        {
+            std::os::unix::fs::symlink(target, at(link)).unwrap();
+        }
+        let names = [
+            "a/b",
+            "to-a/b",
+            "to-a/up/a/b",
+            "a/../to-a/b/..",
+            "a/./b",
+            "a/file",
+            "a/file/x",
+            "a/none",
+            "a/none/x",
+            "dangling",
+            "dangling/x",
+            "loop",
+            "loop/x",
+            "far",
+            "far/none",
+        ];
+        let host = Host::default();
+        for _ in 0..2 {
+            for path in
+                names.map(at).into_iter().chain(["/", "/etc/..", "relative", "/nonexistent/x"].map(PathBuf::from))
+            {
+                let kind = |result: io::Result<PathBuf>| result.map_err(|error| error.kind());
+                assert_eq!(kind(host.canonicalize(&path)), kind(path.canonicalize()), "{}", path.display());
+            }
+        }
     }
 
     #[test]
     fn the_host_answers_for_itself() {
-        assert!(Host.mounts().unwrap().iter().any(|mount| mount.point == Path::new("/")));
-        assert_eq!(Host.kind(Path::new("/dev/null")).unwrap(), Kind::Char(1, 3));
-        assert_eq!(Host.kind(Path::new("/")).unwrap(), Kind::Directory);
-        let own = Host.open(Path::new("/proc/self/../self/ns")).unwrap();
-        let mounts = Host.mounts().unwrap();
+        assert!(Host::default().mounts().unwrap().iter().any(|mount| mount.point == Path::new("/")));
+        assert_eq!(Host::default().kind(Path::new("/dev/null")).unwrap(), Kind::Char(1, 3));
+        assert_eq!(Host::default().kind(Path::new("/")).unwrap(), Kind::Directory);
+        let own = Host::default().open(Path::new("/proc/self/../self/ns")).unwrap();
+        let mounts = Host::default().mounts().unwrap();
         let mount = mounts.iter().find(|mount| Some(mount.id) == own.mount).unwrap();
         assert_eq!(mount.kind, "proc");
         assert!(own.path.starts_with(&mount.point) && own.kind == Kind::Directory && own.file.is_some());
-        assert!(Host.open(Path::new("/nonexistent")).is_err());
+        assert!(Host::default().open(Path::new("/nonexistent")).is_err());
         let listener = tempfile::tempdir().unwrap();
         let socket = listener.path().join("s");
         let _bound = std::os::unix::net::UnixListener::bind(&socket).unwrap();
-        assert_eq!(Host.kind(&socket).unwrap(), Kind::Socket);
-        assert!(Host.is_host_namespace(Path::new("/proc/self/ns/net"), Namespace::Net).unwrap());
-        assert!(Host.is_host_namespace(Path::new("/nonexistent"), Namespace::Net).is_err());
+        assert_eq!(Host::default().kind(&socket).unwrap(), Kind::Socket);
+        assert!(Host::default().is_host_namespace(Path::new("/proc/self/ns/net"), Namespace::Net).unwrap());
+        assert!(Host::default().is_host_namespace(Path::new("/nonexistent"), Namespace::Net).is_err());
     }
 
     #[test]
     fn the_own_cgroup_is_used() {
-        assert!(Host.own_cgroup().is_absolute());
-        assert!(!Host.cgroup_is_used(Path::new("/lockc-none-such")));
+        assert!(Host::default().own_cgroup().is_absolute());
+        assert!(!Host::default().cgroup_is_used(Path::new("/lockc-none-such")));
     }
 }

@@ -8,6 +8,7 @@
 use anyhow::{Context, Result};
 
 use super::cri::{handler, idle, refusal, start};
+use super::cri_manifests::agrees;
 use super::{Row, Test, row};
 use crate::cri::Pod;
 use crate::cri::describe::pod;
@@ -149,6 +150,8 @@ fn refused(lab: &mut Lab, namespace: &'static str, config: ContainerConfig, reas
     }
     let text = refusal(start(lab, "lockc", namespace, &config), &[reason, level(namespace)])?;
     start(lab, "lockc", "trusted", &config).context("refused for privileged too")?;
+    agrees(&pod(namespace), &config, false)?;
+    agrees(&pod("trusted"), &config, true)?;
     Ok(text)
 }
 
@@ -159,6 +162,9 @@ fn level(namespace: &str) -> &'static str {
 /// A container that starts in that namespace.
 fn admitted(lab: &mut Lab, namespace: &'static str, config: ContainerConfig) -> Result<String> {
     start(lab, handler(lab), namespace, &config)?;
+    if !lab.plain {
+        agrees(&pod(namespace), &config, true)?;
+    }
     Ok("starts".into())
 }
 
@@ -176,12 +182,17 @@ fn pod_refused_at(lab: &mut Lab, namespace: &str, change: fn(PodConfig) -> PodCo
     let text = refusal(Pod::run(&cri, "lockc", change(pod(namespace))), &[reason, level(namespace)])?;
     let trusted = Pod::run(&cri, "lockc", change(pod("trusted"))).context("refused for privileged too")?;
     trusted.start(&idle()).context("its container is refused for privileged too")?;
+    agrees(&change(pod(namespace)), &idle(), false)?;
+    agrees(&change(pod("trusted")), &idle(), true)?;
     Ok(text)
 }
 
 fn pod_admitted(lab: &mut Lab, _namespace: &str, config: PodConfig) -> Result<String> {
     let handler = handler(lab);
-    Pod::run(&lab.containerd()?.cri, handler, config)?;
+    Pod::run(&lab.containerd()?.cri, handler, config.clone())?;
+    if !lab.plain {
+        agrees(&config, &idle(), true)?;
+    }
     Ok("starts".into())
 }
 
@@ -198,5 +209,7 @@ fn privileged(lab: &mut Lab, _: Runtime) -> Result<String> {
     let pod = Pod::run(&cri, "lockc", config("default"))?;
     let text = refusal(pod.start(&member), &["--privileged gives", level("default")])?;
     Pod::run(&cri, "lockc", config("trusted"))?.start(&member).context("refused for privileged too")?;
+    agrees(&config("default"), &member, false)?;
+    agrees(&config("trusted"), &member, true)?;
     Ok(text)
 }

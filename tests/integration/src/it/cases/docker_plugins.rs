@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{Row, Test, row};
 use crate::command;
 use crate::config::with_drop_in;
-use crate::docker::default_runtime;
+use crate::docker::{self, default_runtime};
 use crate::lab::Lab;
 
 pub const ROWS: &[Row] = &[row("docker/plugin", Test::Code(plugin))];
@@ -21,12 +21,14 @@ const FOLDER: &str = "/tmp/lockc-it-plugin";
 const DEMANDING: &str = r#"[engines.docker]
 plugins = "privileged"
 "#;
-/// What a plugin of logs needs.
+/// What a plugin of logs needs: a directory for its socket, into which dockerd mounts nothing, and
+/// the files that dockerd gives to every plugin with a network's type.
 const MODEST: &str = r#"[engines.docker]
 plugins = "of-plugins"
 [policies.of-plugins]
 extends = "baseline"
 admit = ["rootfs-propagation"]
+allowed_mounts = ["/etc/hosts", "/etc/resolv.conf"]
 "#;
 
 fn plugin(lab: &mut Lab, _: crate::launch::Runtime) -> Result<String> {
@@ -34,16 +36,15 @@ fn plugin(lab: &mut Lab, _: crate::launch::Runtime) -> Result<String> {
     lab.docker()?;
     let told = in_turn();
     let _ = command::run(&["docker", "plugin", "rm", "-f", NAME]);
-    default_runtime("runc")?;
+    runtime_of_plugins("runc")?;
     told
 }
 
 fn in_turn() -> Result<String> {
-    default_runtime("runc")?;
     create(true)?;
     enable()?.must().context("proves nothing: it fails without lockc too")?;
     disable()?;
-    default_runtime("lockc")?;
+    runtime_of_plugins("lockc")?;
     let refused = enable()?;
     if refused.ok() || !refused.said().contains("engines.docker.plugins") {
         bail!("without a policy for plugins: status {}: {}", refused.status, refused.said());
@@ -64,6 +65,12 @@ fn in_turn() -> Result<String> {
         disable()
     })?;
     Ok(refused.said())
+}
+
+/// dockerd takes the default runtime that there was at its start (moby 28, daemon/daemon.go).
+fn runtime_of_plugins(runtime: &str) -> Result<()> {
+    default_runtime(runtime)?;
+    docker::restart()
 }
 
 /// A plugin that serves a socket, made from busybox and the probe.

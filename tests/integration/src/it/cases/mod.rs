@@ -4,6 +4,7 @@ mod admission;
 mod audit;
 mod cgroups;
 mod cri;
+mod cri_manifests;
 mod cri_select;
 mod cri_standards;
 mod cri_work;
@@ -240,12 +241,14 @@ pub fn all() -> Vec<Case> {
         docker_sources::ROWS,
         docker_plugins::ROWS,
         docker_select::ROWS,
+        races::DOCKER,
         docker_standards::ROWS,
         explain::DOCKER,
         engine_errors::ROWS,
         sandbox::DOCKER,
     ];
-    let containerd = [cri_select::ROWS, cri_standards::ROWS, cri_work::ROWS, ctr::ROWS, sandbox::CONTAINERD];
+    let containerd =
+        [cri_select::ROWS, cri_standards::ROWS, cri_manifests::ROWS, cri_work::ROWS, ctr::ROWS, sandbox::CONTAINERD];
     let podman = [
         podman_select::ROWS,
         podman_work::ROWS,

@@ -125,6 +125,8 @@ const ESCAPES_ON_EVERY_KERNEL: &[&str] = &[
 
 /// Variations.
 const THOROUGH: &[&str] = &[
+    "docker/race-subpath",
+    "docker/race-volume",
     "docker/sources-refused-restricted",
     "docker/sources-granted-baseline",
     "podman/volume-over-the-host",
