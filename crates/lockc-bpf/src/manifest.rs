@@ -262,6 +262,7 @@ fn bundle(pod: &PodSpec, container: &Container, namespace: &str, asked: Option<&
             "capabilities": { "bounding": capabilities, "effective": capabilities, "permitted": capabilities },
             "noNewPrivileges": security.allow_privilege_escalation == Some(false),
             "selinuxLabel": security.selinux_label(),
+            "apparmorProfile": security.apparmor_profile(),
         },
         "mounts": mounts,
         "annotations": annotations,
@@ -318,6 +319,11 @@ impl Facts for Paper<'_> {
 
     fn others_may_change(&self, _: &Path) -> io::Result<bool> {
         Ok(false)
+    }
+
+    /// As most nodes: Debian's, Ubuntu's, SUSE's.
+    fn containerd_uses_apparmor(&self) -> bool {
+        true
     }
 
     fn own_files(&self) -> Vec<PathBuf> {

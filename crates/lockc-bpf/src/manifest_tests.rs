@@ -117,6 +117,10 @@ fn profiles() {
     at_restricted(seccomp, json!(null), "seccomp");
     at_restricted(seccomp, json!({ "type": "Unconfined" }), "seccomp");
     at_none(seccomp, &json!({ "type": "Localhost", "localhostProfile": "x.json" }));
+    let apparmor = "/spec/securityContext/appArmorProfile";
+    at_both(apparmor, json!({ "type": "Unconfined" }), "apparmor");
+    at_none(apparmor, &json!({ "type": "RuntimeDefault" }));
+    at_none(apparmor, &json!({ "type": "Localhost", "localhostProfile": "x" }));
     let selinux = "/spec/securityContext/seLinuxOptions";
     for value in [json!({ "type": "spc_t" }), json!({ "user": "sysadm_u" }), json!({ "role": "sysadm_r" })] {
         at_both(selinux, value, "selinux");
@@ -149,7 +153,7 @@ fn what_no_runtime_learns_of_is_noted() {
     );
     assert!(notes("/spec/volumes", json!([{ "name": "v", "nfs": { "server": "x" } }])).contains("kind nfs"));
     assert!(
-        notes("/spec/securityContext/appArmorProfile", json!({ "type": "Unconfined" })).contains("appArmorProfile")
+        notes("/spec/securityContext/appArmorProfile", json!({ "type": "Unconfined" })).contains("without AppArmor")
     );
     assert_eq!(notes("/spec/volumes", json!([{ "name": "v", "emptyDir": {} }])), "");
 }

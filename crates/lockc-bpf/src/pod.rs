@@ -194,13 +194,13 @@ impl PodSpec {
         if is_open(&security.seccomp_profile) && !security.privileged {
             note("baseline", "seccompProfile Unconfined".into());
         }
-        if is_open(&security.app_armor_profile) && !security.privileged {
-            note("baseline", "appArmorProfile Unconfined".into());
-        }
         for volume in self.volumes.iter().filter(|volume| volume.host_path.is_none()) {
             for kind in volume.other.keys().filter(|kind| !VOLUMES.contains(&kind.as_str())) {
                 note("restricted", format!("volume {} of kind {kind}", volume.name));
             }
+        }
+        if is_open(&security.app_armor_profile) && !security.privileged {
+            notes.push("appArmorProfile Unconfined: on a node without AppArmor no runtime learns of it".into());
         }
         notes
     }
@@ -264,6 +264,17 @@ impl SecurityContext {
         self.seccomp_profile
             .as_ref()
             .is_some_and(|profile| ["RuntimeDefault", "Localhost"].contains(&profile.kind.as_str()))
+    }
+
+    /// The profile that the CRI plugin gives: its own where nothing else is said; none for a privileged
+    /// container (containerd 2.1, internal/cri/server/container_create_linux.go).
+    pub(crate) fn apparmor_profile(&self) -> &str {
+        match self.app_armor_profile.as_ref().map(|profile| profile.kind.as_str()) {
+            Some("Unconfined") => "",
+            _ if self.privileged => "",
+            Some("Localhost") => "localhost",
+            _ => "cri-containerd.apparmor.d",
+        }
     }
 
     /// `user:role:type:level`, with what engines fill in.

@@ -1,16 +1,16 @@
 //! What admission has to know of the host; a trait, so that tests judge recorded containers without their host.
 
-use crate::user::config::Engine;
 use std::{
     fs::{self, File},
     io,
-    os::{
-        fd::AsRawFd as _,
-        unix::fs::{FileTypeExt as _, MetadataExt as _},
-    },
+    os::fd::AsRawFd as _,
     path::{Path, PathBuf},
     sync::Arc,
 };
+
+use rustix::fs::{AtFlags, CWD, FileType, Statx, StatxFlags, statx};
+
+use crate::user::config::Engine;
 
 pub use super::{host::Host, table::MountedAt};
 
@@ -30,17 +30,24 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub(super) fn of(metadata: &fs::Metadata) -> Self {
-        let kind = metadata.file_type();
-        let major = || nix::sys::stat::major(metadata.rdev()) as u32;
-        let minor = || nix::sys::stat::minor(metadata.rdev()) as u32;
-        match () {
-            () if kind.is_dir() => Self::Directory,
-            () if kind.is_socket() => Self::Socket,
-            () if kind.is_char_device() => Self::Char(major(), minor()),
-            () if kind.is_block_device() => Self::Block(major(), minor()),
-            () => Self::File,
+    fn of(found: &Statx) -> Self {
+        let numbers = (found.stx_rdev_major, found.stx_rdev_minor);
+        match FileType::from_raw_mode(found.stx_mode.into()) {
+            FileType::Directory => Self::Directory,
+            FileType::Socket => Self::Socket,
+            FileType::CharacterDevice => Self::Char(numbers.0, numbers.1),
+            FileType::BlockDevice => Self::Block(numbers.0, numbers.1),
+            _ => Self::File,
         }
+    }
+
+    /// What a path leads to.
+    ///
+    /// # Errors
+    ///
+    /// Where it leads nowhere.
+    pub(super) fn at(path: &Path) -> io::Result<Self> {
+        Ok(Self::of(&statx(CWD, path, AtFlags::empty(), StatxFlags::BASIC_STATS)?))
     }
 }
 
@@ -98,12 +105,12 @@ impl Opened {
     ///
     /// Where procfs does not tell.
     pub fn new(file: File) -> io::Result<Self> {
-        let kind = Kind::of(&file.metadata()?);
-        let fd = file.as_raw_fd();
-        let path = fs::read_link(format!("/proc/self/fd/{fd}"))?;
-        let info = fs::read_to_string(format!("/proc/self/fdinfo/{fd}"))?;
-        let mount = info.lines().find_map(|line| line.strip_prefix("mnt_id:")?.trim().parse().ok());
-        Ok(Self { path, kind, mount, file: Some(Arc::new(file)) })
+        let wanted = StatxFlags::BASIC_STATS | StatxFlags::MNT_ID;
+        let found = statx(&file, "", AtFlags::EMPTY_PATH, wanted)?;
+        let path = fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
+        let has_mount = StatxFlags::from_bits_retain(found.stx_mask).contains(StatxFlags::MNT_ID);
+        let mount = has_mount.then_some(found.stx_mnt_id).and_then(|id| id.try_into().ok());
+        Ok(Self { path, kind: Kind::of(&found), mount, file: Some(Arc::new(file)) })
     }
 }
 

@@ -27,6 +27,8 @@ const AUTOFS: FsType = FsType(0x0187);
 /// Where cgroups are: version 2, and the hierarchies of version 1 in which every container is.
 const HIERARCHIES: [&str; 4] =
     ["/sys/fs/cgroup", "/sys/fs/cgroup/unified", "/sys/fs/cgroup/systemd", "/sys/fs/cgroup/pids"];
+/// Bytes of the mount tables of most hosts.
+const TABLE: usize = 32 << 10;
 /// Larger than any of the engines' files that are read.
 const READ_LIMIT: u64 = 64 << 20;
 
@@ -85,7 +87,7 @@ impl Facts for Host {
     }
 
     fn kind(&self, path: &Path) -> io::Result<Kind> {
-        Ok(Kind::of(&fs::metadata(path)?))
+        Kind::at(path)
     }
 
     fn is_host_namespace(&self, path: &Path, kind: Namespace) -> io::Result<bool> {
@@ -193,7 +195,9 @@ impl Facts for Host {
     }
 
     fn mounts(&self) -> io::Result<Vec<MountedAt>> {
-        let table = fs::read("/proc/self/mountinfo")?;
+        // The kernel makes the table as it is read: at once, where there is room for it.
+        let mut table = Vec::with_capacity(TABLE);
+        File::open("/proc/self/mountinfo")?.read_to_end(&mut table)?;
         table
             .split(|byte| *byte == b'\n')
             .filter(|line| !line.is_empty())

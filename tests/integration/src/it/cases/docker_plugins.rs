@@ -21,13 +21,13 @@ const FOLDER: &str = "/tmp/lockc-it-plugin";
 const DEMANDING: &str = r#"[engines.docker]
 plugins = "privileged"
 "#;
-/// What a plugin of logs needs: a directory for its socket, into which dockerd mounts nothing, and
-/// the files that dockerd gives to every plugin with a network's type.
+/// What every plugin is given: a directory for its socket, the host's resolver and cgroup namespace, and
+/// no seccomp profile (moby 28, plugin/v2/plugin_linux.go).
 const MODEST: &str = r#"[engines.docker]
 plugins = "of-plugins"
 [policies.of-plugins]
 extends = "baseline"
-admit = ["rootfs-propagation"]
+admit = ["rootfs-propagation", "host-namespaces", "seccomp"]
 allowed_mounts = ["/etc/hosts", "/etc/resolv.conf"]
 "#;
 

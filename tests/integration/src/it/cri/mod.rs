@@ -79,7 +79,16 @@ impl Pod {
     /// `RunPodSandbox`.
     pub fn run(cri: &Rc<Cri>, handler: &str, config: PodConfig) -> Result<Self> {
         let request = proto::RunPod { config: Some(config.clone()), handler: handler.into() };
-        let Id { id } = cri.call("RunPodSandbox", request)?;
+        let mut made = cri.call("RunPodSandbox", request.clone());
+        // The plugin lists links of a namespace that something else changes meanwhile, and gives up
+        // (vishvananda/netlink, ErrDumpInterrupted).
+        for _ in 0..3 {
+            if made.as_ref().is_err_and(|error| format!("{error:#}").contains("failed (add): interrupted system call"))
+            {
+                made = cri.call("RunPodSandbox", request.clone());
+            }
+        }
+        let Id { id } = made?;
         Ok(Self { cri: cri.clone(), id, config })
     }
 
