@@ -109,7 +109,7 @@ impl Opened {
         let found = statx(&file, "", AtFlags::EMPTY_PATH, wanted)?;
         let path = fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
         let has_mount = StatxFlags::from_bits_retain(found.stx_mask).contains(StatxFlags::MNT_ID);
-        let mount = has_mount.then_some(found.stx_mnt_id).and_then(|id| id.try_into().ok());
+        let mount = has_mount.then_some(found.stx_mnt_id);
         Ok(Self { path, kind: Kind::of(&found), mount, file: Some(Arc::new(file)) })
     }
 }
