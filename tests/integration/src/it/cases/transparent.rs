@@ -50,7 +50,8 @@ fn alike(lab: &Lab, runtime: Runtime, run: impl Fn(By) -> Result<Run>) -> Result
 
 /// A shell line with the runtime's command as `"$@"`.
 fn shell(by: By, line: &str, rest: &[&str], input: &str) -> Result<Run> {
-    let mut words = vec!["bash".to_owned(), "-c".into(), line.into(), "bash".into()];
+    // The machine's shell ignores SIGINT; what runc makes of that is not always the same.
+    let mut words = ["env", "--default-signal=INT,QUIT", "bash", "-c", line, "bash"].map(str::to_owned).to_vec();
     words.extend(by.words());
     words.extend(rest.iter().map(|word| (*word).to_owned()));
     command::run_for(120, &words, input)
