@@ -125,6 +125,7 @@ const ESCAPES_ON_EVERY_KERNEL: &[&str] = &[
 
 /// Variations.
 const THOROUGH: &[&str] = &[
+    "docker/plugin",
     "docker/race-subpath",
     "docker/race-volume",
     "docker/sources-refused-restricted",
