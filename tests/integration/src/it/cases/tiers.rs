@@ -71,6 +71,7 @@ const SAME_ON_EVERY_KERNEL: &[&str] = &[
     "sysfs/module",
     "sysfs/firmware",
     "tasks/fork-storm",
+    "transparent/",
     "tasks/shared-pids",
     "tasks/browser-sandbox-",
     "tasks/sandbox-",
