@@ -44,31 +44,56 @@ impl Layout for Docker {
             // Caches, and what a step mounts of another stage, are snapshots. Nobody but BuildKit
             // chooses which.
             [driver, _, "diff" | "merged", ..] if builds && ROOTFS_PARENTS.contains(driver) => Some(Belongs::Step),
+            [_, _, _, ..] if builds && layer_of(rest).is_some_and(|layer| layer.depth == 3) => Some(Belongs::Step),
             // A managed plugin's socket, and what it mounts for others (moby 28,
             // plugin/v2/plugin_linux.go).
             ["plugins", owner] => files(own(owner) && dir == Path::new(EXEC_ROOT)),
             ["plugins", owner, "propagated-mount", ..] => files(own(owner) && is_plugin(asked.request.bundle)),
             ["tmp", name, ..] if name.starts_with("buildkit-") => builds.then_some(Belongs::Step),
-            [driver, layer, part @ ..] if ROOTFS_PARENTS.contains(driver) && matches!(part, ["merged", ..] | []) => {
-                let image = is_read_only(asked) && is_image_mount(dir, driver, layer, asked);
+            _ => {
+                let Layer { driver, name, depth } = layer_of(rest)?;
+                // Overlays are mounted below the layer's directory.
+                let whole = depth == 3 || matches!(rest[depth..], ["merged", ..] | []);
+                let image = whole && is_read_only(asked) && is_image_mount(dir, driver, name, asked);
                 image.then_some(Belongs::Image)
             }
-            _ => None,
         }
     }
 
     fn is_rootfs(&self, dir: &Path, rest: &[&str], asked: &Asked<'_>) -> bool {
         let (dir, rest) = &remapped(dir, rest);
-        match *rest {
-            ["plugins", owner, "rootfs"] => *owner == asked.id() && is_plugin(asked.request.bundle),
-            [driver, layer, ..] if ROOTFS_PARENTS.contains(driver) => {
-                // Which layer a container has, dockerd writes down; with containerd's snapshotters
-                // it does not.
-                let record = layers(dir, driver).join(asked.id()).join("mount-id");
-                asked.facts.read(&record).is_none_or(|found| found.trim_ascii() == layer.as_bytes())
-            }
-            _ => false,
+        if let ["plugins", owner, "rootfs"] = *rest {
+            return *owner == asked.id() && is_plugin(asked.request.bundle);
         }
+        layer_of(rest).is_some_and(|layer| {
+            // Which layer a container has, dockerd writes down; with containerd's snapshotters it does
+            // not.
+            let record = layers(dir, layer.driver).join(asked.id()).join("mount-id");
+            asked.facts.read(&record).is_none_or(|found| found.trim_ascii() == layer.name.as_bytes())
+        })
+    }
+}
+
+/// A layer in the directory of a storage driver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Layer<'a> {
+    driver: &'a str,
+    name: &'a str,
+    /// How many parts of a path lead to it.
+    depth: usize,
+}
+
+/// The layer that a path is in, below the data root (moby 28, daemon/graphdriver: `Get` of each
+/// driver).
+fn layer_of<'a>(rest: &[&'a str]) -> Option<Layer<'a>> {
+    match *rest {
+        [driver @ "btrfs", "subvolumes", name, ..]
+        | [driver @ "vfs", "dir", name, ..]
+        | [driver @ "zfs", "graph", name, ..]
+        | [driver @ ("devicemapper" | "aufs"), "mnt", name, ..] => Some(Layer { driver, name, depth: 3 }),
+        ["btrfs" | "vfs" | "zfs" | "devicemapper" | "aufs", ..] => None,
+        [driver, name, ..] if ROOTFS_PARENTS.contains(&driver) => Some(Layer { driver, name, depth: 2 }),
+        _ => None,
     }
 }
 
@@ -184,6 +209,20 @@ fn is_root(path: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_layer_is_where_its_driver_mounts_it() {
+        let of = |path: &str| {
+            layer_of(&path.split('/').collect::<Vec<_>>()).map(|layer| (layer.name.to_owned(), layer.depth))
+        };
+        for path in ["btrfs/subvolumes/l1", "vfs/dir/l1/bin", "zfs/graph/l1", "devicemapper/mnt/l1/rootfs"] {
+            assert_eq!(of(path), Some(("l1".into(), 3)), "{path}");
+        }
+        assert_eq!(of("overlay2/l1/merged"), Some(("l1".into(), 2)));
+        assert_eq!(of("volumes/l1/_data"), None);
+        assert_eq!(of("btrfs"), None);
+        assert_eq!(of("btrfs/subvolumes"), None, "every container's");
+    }
 
     #[test]
     fn dockerds_arguments_name_its_data_root() {
