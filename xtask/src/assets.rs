@@ -55,8 +55,8 @@ pub struct Kernel {
 
 /// The kernels, oldest first. A guest may be newer than its kernel: 6.1 runs with trixie's engines.
 ///
-/// What the kernel has a say in runs on each. An engine runs with one of its versions, so that the gate keeps its time; with
-/// the other by `--kernel` or `--everything`.
+/// What depends on the kernel runs on each. An engine runs with one of its versions, so that the gate
+/// keeps its time; `--kernel` or `--everything` run the other too.
 pub const KERNELS: [Kernel; 3] = [
     Kernel { name: "6.1", suite: "bookworm", image: "trixie", whole: &[], smoke: &["bare", "escape"] },
     Kernel {

@@ -244,7 +244,8 @@ fn raw_block_volumes_and_image_volumes_are_judged_as_the_wrapper_judges_them() {
     assert!(explain(&pod.to_string(), &Config::default(), None).unwrap().remove(0).explanation.starts);
 }
 
-/// Whether the resolver lets a container start with the mount that containerd makes of an image volume.
+/// Whether the resolver lets a container start with the mount that containerd makes of an image
+/// volume.
 fn bundle_of_an_image_volume() -> bool {
     let pod = PodSpec::default();
     let mut spec = bundle(&pod, &Container::default(), "team-a", None);

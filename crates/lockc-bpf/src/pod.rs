@@ -207,7 +207,8 @@ impl PodSpec {
 }
 
 impl Container {
-    /// The nodes of raw block volumes. The node's numbers are not known: theirs are ones that no policy names.
+    /// The device nodes of raw block volumes. Their numbers are not known here: they get ones that no
+    /// policy names.
     pub(crate) fn block_devices(&self) -> impl Iterator<Item = Value> {
         self.volume_devices.iter().zip(0..).map(|(volume, number)| {
             json!({ "path": volume.device_path, "type": "b", "major": UNKNOWN_MAJOR, "minor": number })
@@ -266,8 +267,8 @@ impl SecurityContext {
             .is_some_and(|profile| ["RuntimeDefault", "Localhost"].contains(&profile.kind.as_str()))
     }
 
-    /// The profile that the CRI plugin gives: its own where nothing else is said; none for a privileged
-    /// container (containerd 2.1, internal/cri/server/container_create_linux.go).
+    /// The profile that the CRI plugin sets: its default unless the pod names one, none for a
+    /// privileged container (containerd 2.1, internal/cri/server/container_create_linux.go).
     pub(crate) fn apparmor_profile(&self) -> &str {
         match self.app_armor_profile.as_ref().map(|profile| profile.kind.as_str()) {
             Some("Unconfined") => "",

@@ -16,7 +16,7 @@
 use std::{
     cell::RefCell,
     fs::File,
-    io::{self, IoSlice, IoSliceMut},
+    io::{IoSlice, IoSliceMut},
     os::{
         fd::{AsFd as _, AsRawFd as _, OwnedFd},
         unix::ffi::OsStrExt as _,
@@ -31,8 +31,6 @@ use lockc_core::{
     abi::ContainerEntry,
     user::{
         NewContainer,
-        admission::{Facts, Kind, Namespace, Opened, facts::MountedAt},
-        config::Engine,
         error::told,
         hold::{Grants, Held},
         sys,
@@ -58,6 +56,7 @@ use crate::{
     hand,
     kernel::Pinned,
     log,
+    watched::Watched,
 };
 
 /// How long the child may stay without progress.
@@ -286,13 +285,13 @@ fn alone_with(line: OwnedFd) -> Result<OwnedFd> {
 }
 
 /// Notes what is looked at.
-struct Looks<'a> {
+pub(crate) struct Looks<'a> {
     note: &'a sys::Note,
     count: RefCell<u32>,
 }
 
 impl Looks<'_> {
-    fn at(&self, path: &Path) {
+    pub(crate) fn at(&self, path: &Path) {
         let mut count = self.count.borrow_mut();
         *count = count.wrapping_add(1);
         let mut text = format!("{count} ").into_bytes();
@@ -333,87 +332,6 @@ impl Kernel for Client<'_> {
 
     fn mark_deleting(&self, root: &Path, id: &str, generation: Option<u32>) -> Result<()> {
         Pinned.mark_deleting(root, id, generation)
-    }
-}
-
-/// The host, asked one path after the other.
-struct Watched<'a> {
-    host: &'a dyn Facts,
-    looks: &'a Looks<'a>,
-}
-
-impl Facts for Watched<'_> {
-    fn canonicalize(&self, path: &Path) -> io::Result<PathBuf> {
-        self.looks.at(path);
-        self.host.canonicalize(path)
-    }
-
-    fn kind(&self, path: &Path) -> io::Result<Kind> {
-        self.looks.at(path);
-        self.host.kind(path)
-    }
-
-    fn is_host_namespace(&self, path: &Path, kind: Namespace) -> io::Result<bool> {
-        self.looks.at(path);
-        self.host.is_host_namespace(path, kind)
-    }
-
-    fn root_uid(&self, user_namespace: &Path) -> io::Result<Option<u32>> {
-        self.looks.at(user_namespace);
-        self.host.root_uid(user_namespace)
-    }
-
-    fn others_may_change(&self, path: &Path) -> io::Result<bool> {
-        self.looks.at(path);
-        self.host.others_may_change(path)
-    }
-
-    fn own_files(&self) -> Vec<PathBuf> {
-        self.host.own_files()
-    }
-
-    fn links(&self, directory: &Path) -> Vec<PathBuf> {
-        self.looks.at(directory);
-        self.host.links(directory)
-    }
-
-    fn open(&self, path: &Path) -> io::Result<Opened> {
-        self.looks.at(path);
-        self.host.open(path)
-    }
-
-    fn entries(&self, directory: &Path) -> Vec<PathBuf> {
-        self.looks.at(directory);
-        self.host.entries(directory)
-    }
-
-    fn read(&self, path: &Path) -> Option<Vec<u8>> {
-        self.looks.at(path);
-        self.host.read(path)
-    }
-
-    fn mounts(&self) -> io::Result<Vec<MountedAt>> {
-        self.host.mounts()
-    }
-
-    fn has_cgroup_v2(&self) -> bool {
-        self.host.has_cgroup_v2()
-    }
-
-    fn containerd_uses_apparmor(&self) -> bool {
-        self.host.containerd_uses_apparmor()
-    }
-
-    fn labels_containers(&self, engine: Engine) -> bool {
-        self.host.labels_containers(engine)
-    }
-
-    fn cgroup_is_used(&self, path: &Path) -> bool {
-        self.host.cgroup_is_used(path)
-    }
-
-    fn own_cgroup(&self) -> PathBuf {
-        self.host.own_cgroup()
     }
 }
 

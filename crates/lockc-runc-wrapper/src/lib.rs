@@ -14,4 +14,5 @@ pub mod log;
 mod options;
 pub mod runtime;
 pub mod unregistered;
+mod watched;
 mod words;

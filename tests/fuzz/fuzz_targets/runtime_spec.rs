@@ -1,5 +1,5 @@
-//! Whatever Go's runtime-spec types make of a configuration, lockc sees the same, or refuses it. The program that
-//! `LOCKC_READER` names reads as runc does (xtask/vm/reader).
+//! Whatever Go's runtime-spec types make of a configuration, lockc sees the same, or refuses it. The
+//! program that `LOCKC_READER` names reads as runc does (xtask/vm/reader).
 #![no_main]
 
 use std::{
@@ -53,7 +53,7 @@ fuzz_target!(|data: &[u8]| {
     let path = Path::new("config.json");
     compare(b'c', data, |text| {
         Spec::parse(text, path).map(|mut spec| {
-            // Newer than the library, which drops them: lockc refuses what older runtimes do not know.
+            // The library is older and drops them; lockc refuses them.
             spec.linux.memory_policy = None;
             spec.linux.net_devices.clear();
             spec

@@ -30,7 +30,7 @@ pub struct Case<'a> {
     pub argument: Option<&'a str>,
     /// From a checkpoint.
     pub restore: bool,
-    /// The policy that it runs under already, with the rules that are enforced: then nothing is chosen anew.
+    /// The policy that it runs under, with the rules that are enforced. No other is chosen then.
     pub registered: Option<Policy>,
     /// What decides how much of the policy is enforced.
     pub circumstances: Circumstances<'a>,
@@ -147,8 +147,8 @@ pub fn registered(config: &Config, entry: &ContainerEntry) -> Result<Policy> {
     Ok(policy)
 }
 
-/// As [`registered`], with the rules that the kernel side enforces for this very container: what joins it must not
-/// rely on others.
+/// As [`registered`], with the rules that the kernel side enforces for this container. A process that
+/// joins it must not rely on others.
 ///
 /// # Errors
 ///

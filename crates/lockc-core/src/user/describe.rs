@@ -109,7 +109,8 @@ impl Described {
 }
 
 /// By the bundle's place: `…/io.containerd.runtime.v2.task/NAMESPACE/ID` is containerd's, whose namespace `moby` is
-/// dockerd's, `plugins.moby` that of its plugins, and `k8s.io` the CRI plugin's; `…-containers/ID/userdata` is in the storage that Podman and CRI-O share.
+/// dockerd's, `plugins.moby` that of its plugins, and `k8s.io` the CRI plugin's;
+/// `…-containers/ID/userdata` is in the storage that Podman and CRI-O share.
 /// There Podman has its bundles with the images, CRI-O below `/run`; both write down who they are, where a pod's owner may
 /// replace it.
 fn engine(bundle: &Path, spec: &Spec, engines: &Engines) -> (Option<Engine>, Option<Engine>) {

@@ -19,7 +19,7 @@ use crate::user::{
 const ACTED_ON: [(&str, &str); 8] = [
     ("run.oci.", "crun and youki"),
     ("module.wasm.", "crun and youki"),
-    // How many processors and how much memory the machine has (crun 1.28, src/libcrun/handlers/krun.c).
+    // Processors and memory of the machine (crun 1.28, src/libcrun/handlers/krun.c).
     ("krun.", "crun"),
     ("org.criu.", "runc and crun"),
     ("org.systemd.property.", "runc and crun"),
@@ -121,7 +121,7 @@ fn problem(key: &str, value: &str, asked: &Asked<'_>, sandboxed: bool) -> Option
     if let Some(rest) = key.strip_prefix(VOLUME) {
         return (!is_volume(rest, value, asked)).then(|| "which gVisor's shim does not write like this".into());
     }
-    Some(format!("which {runtime} acts on with the host's rights"))
+    Some(format!("on which {runtime} act with the host's rights"))
 }
 
 /// The runtimes that act on a key.

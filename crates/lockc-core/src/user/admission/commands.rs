@@ -11,7 +11,7 @@ use crate::user::{
 
 type Outcome = Result<Vec<Violation>, Vec<Violation>>;
 
-/// Judges a process that joins a container; what the mode audit lets pass, or everything that the
+/// Judges a process that joins a container; what audit mode lets pass, or everything that the
 /// policy refuses.
 pub fn admit_process(process: &Process, policy: &Policy) -> Outcome {
     admit_joining(process, None, None, policy)

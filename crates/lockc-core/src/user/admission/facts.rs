@@ -170,7 +170,7 @@ pub trait Facts {
     fn containerd_uses_apparmor(&self) -> bool {
         false
     }
-    /// Whether SELinux is enforcing, and the engine labels every container that asks for nothing else.
+    /// Whether SELinux is enforcing, and the engine labels every container by default.
     fn labels_containers(&self, _engine: Engine) -> bool {
         false
     }

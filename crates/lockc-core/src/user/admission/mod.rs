@@ -206,7 +206,8 @@ impl<'a> Findings<'a> {
     }
 }
 
-/// Judges a container that the kernel side confines; what it is given, or everything that the policy refuses.
+/// Judges a container that the kernel side confines; what it is given, or everything that the policy
+/// refuses.
 pub fn admit(
     request: &Request<'_>,
     policy: &Policy,
@@ -278,8 +279,8 @@ pub fn admit_under(
     Ok(given)
 }
 
-/// Judges the name under which the runtime is executed. A handler that is a sandbox is the administrator's
-/// choice (`sandbox_runtimes`).
+/// Judges the name under which the runtime is executed. A handler that is a sandbox is the
+/// administrator's choice (`sandbox_runtimes`).
 fn judge_name(circumstances: &Circumstances<'_>, sandboxed: bool, findings: &mut Findings<'_>) {
     let Some(runtime) = circumstances.runtime.filter(|_| !sandboxed) else { return };
     if let Some(handler) = handlers::named_by(runtime) {

@@ -1,4 +1,4 @@
-//! `lockc explain -f` says of a pod's manifest what the wrapper does with that pod when an engine starts it.
+//! `lockc explain -f` says of a pod's manifest what the wrapper does with that pod.
 
 use anyhow::{Result, bail};
 use serde_json::{Value, json};

@@ -21,8 +21,8 @@ const FOLDER: &str = "/tmp/lockc-it-plugin";
 const DEMANDING: &str = r#"[engines.docker]
 plugins = "privileged"
 "#;
-/// What every plugin is given: a directory for its socket, the host's resolver and cgroup namespace, and
-/// no seccomp profile (moby 28, plugin/v2/plugin_linux.go).
+/// What dockerd gives every plugin: a directory for its socket, the host's resolver and cgroup
+/// namespace, no seccomp profile (moby 28, plugin/v2/plugin_linux.go).
 const MODEST: &str = r#"[engines.docker]
 plugins = "of-plugins"
 [policies.of-plugins]

@@ -1,0 +1,97 @@
+//! The host as the child asks it, which tells each path before it looks there: the parent names the
+//! one that does not answer.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use lockc_core::user::{
+    admission::{Facts, Kind, Namespace, Opened, facts::MountedAt},
+    config::Engine,
+};
+
+use crate::judge::Looks;
+
+/// The host, asked one path after the other.
+pub(crate) struct Watched<'a> {
+    /// The host.
+    pub(crate) host: &'a dyn Facts,
+    /// Is told each path before it is looked at.
+    pub(crate) looks: &'a Looks<'a>,
+}
+
+impl Facts for Watched<'_> {
+    fn canonicalize(&self, path: &Path) -> io::Result<PathBuf> {
+        self.looks.at(path);
+        self.host.canonicalize(path)
+    }
+
+    fn kind(&self, path: &Path) -> io::Result<Kind> {
+        self.looks.at(path);
+        self.host.kind(path)
+    }
+
+    fn is_host_namespace(&self, path: &Path, kind: Namespace) -> io::Result<bool> {
+        self.looks.at(path);
+        self.host.is_host_namespace(path, kind)
+    }
+
+    fn root_uid(&self, user_namespace: &Path) -> io::Result<Option<u32>> {
+        self.looks.at(user_namespace);
+        self.host.root_uid(user_namespace)
+    }
+
+    fn others_may_change(&self, path: &Path) -> io::Result<bool> {
+        self.looks.at(path);
+        self.host.others_may_change(path)
+    }
+
+    fn own_files(&self) -> Vec<PathBuf> {
+        self.host.own_files()
+    }
+
+    fn links(&self, directory: &Path) -> Vec<PathBuf> {
+        self.looks.at(directory);
+        self.host.links(directory)
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Opened> {
+        self.looks.at(path);
+        self.host.open(path)
+    }
+
+    fn entries(&self, directory: &Path) -> Vec<PathBuf> {
+        self.looks.at(directory);
+        self.host.entries(directory)
+    }
+
+    fn read(&self, path: &Path) -> Option<Vec<u8>> {
+        self.looks.at(path);
+        self.host.read(path)
+    }
+
+    fn mounts(&self) -> io::Result<Vec<MountedAt>> {
+        self.host.mounts()
+    }
+
+    fn has_cgroup_v2(&self) -> bool {
+        self.host.has_cgroup_v2()
+    }
+
+    fn containerd_uses_apparmor(&self) -> bool {
+        self.host.containerd_uses_apparmor()
+    }
+
+    fn labels_containers(&self, engine: Engine) -> bool {
+        self.host.labels_containers(engine)
+    }
+
+    fn cgroup_is_used(&self, path: &Path) -> bool {
+        self.host.cgroup_is_used(path)
+    }
+
+    fn own_cgroup(&self) -> PathBuf {
+        self.host.own_cgroup()
+    }
+}
