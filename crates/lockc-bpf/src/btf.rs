@@ -7,13 +7,15 @@
 use std::{collections::HashMap, path::Path};
 
 use lockc_core::{
-    fields::{FIELDS, Field},
+    fields::{FIELDS, Field, OVERLAY_FIELDS, OVERLAY_LAYER},
     hooks::{PROGRAMS, Program},
 };
 use thiserror::Error;
 
 /// Where the kernel shows its BTF.
 pub const VMLINUX: &str = "/sys/kernel/btf/vmlinux";
+/// Where it shows that of overlayfs, if that is a module and loaded.
+const OVERLAY: &str = "/sys/kernel/btf/overlay";
 
 const MAGIC: u16 = 0xeb9f;
 const KIND_ARRAY: u32 = 3;
@@ -52,6 +54,8 @@ pub enum BtfError {
 /// The parts of BTF that are needed to find members.
 #[derive(Debug)]
 pub struct Btf<'a> {
+    /// What a module's BTF continues: its types and strings are numbered on from there.
+    base: Option<&'a Btf<'a>>,
     types: Vec<Type<'a>>,
     strings: &'a [u8],
     structs: HashMap<&'a str, u32>,
@@ -79,8 +83,23 @@ impl<'a> Btf<'a> {
     ///
     /// Where `data` is not BTF of this machine's byte order.
     pub fn parse(data: &'a [u8]) -> Result<Self, BtfError> {
-        let first = u32_at(data, 0)?;
-        if first as u16 != MAGIC {
+        // Type 0 is void.
+        let void = Type { name: 0, kind: 0, flag: false, size_or_type: 0, members: &[] };
+        Self::read(data, None, vec![void])
+    }
+
+    /// Reads a module's BTF, which refers to that of the kernel.
+    ///
+    /// # Errors
+    ///
+    /// As [`parse`](Self::parse).
+    pub fn parse_module(data: &'a [u8], kernel: &'a Self) -> Result<Self, BtfError> {
+        Self::read(data, Some(kernel), Vec::new())
+    }
+
+    fn read(data: &'a [u8], base: Option<&'a Self>, before: Vec<Type<'a>>) -> Result<Self, BtfError> {
+        let first_id = base.map_or(0, |base| base.types.len());
+        if u32_at(data, 0)? as u16 != MAGIC {
             return Err(BtfError::Malformed(0));
         }
         let header = u32_at(data, 4)? as usize;
@@ -90,9 +109,7 @@ impl<'a> Btf<'a> {
             data.get(start..end).ok_or(BtfError::Malformed(at))
         };
         let (types, strings) = (section(8)?, section(16)?);
-        let mut btf = Self { types: Vec::new(), strings, structs: HashMap::new() };
-        // Type 0 is void.
-        btf.types.push(Type { name: 0, kind: 0, flag: false, size_or_type: 0, members: &[] });
+        let mut btf = Self { base, types: before, strings, structs: HashMap::new() };
         let mut at = 0;
         while at < types.len() {
             let info = u32_at(types, at + 4)?;
@@ -108,7 +125,7 @@ impl<'a> Btf<'a> {
                 members,
             };
             if kind == KIND_STRUCT {
-                let id = btf.types.len() as u32;
+                let id = (first_id + btf.types.len()) as u32;
                 btf.structs.entry(btf.string(entry.name)?).or_insert(id);
             }
             btf.types.push(entry);
@@ -118,13 +135,23 @@ impl<'a> Btf<'a> {
     }
 
     fn string(&self, at: u32) -> Result<&'a str, BtfError> {
+        let at = match self.base {
+            Some(base) if (at as usize) < base.strings.len() => return base.string(at),
+            Some(base) => at - base.strings.len() as u32,
+            None => at,
+        };
         let rest = self.strings.get(at as usize..).ok_or(BtfError::Malformed(at as usize))?;
         let end = rest.iter().position(|byte| *byte == 0).ok_or(BtfError::Malformed(at as usize))?;
         std::str::from_utf8(&rest[..end]).map_err(|_| BtfError::Malformed(at as usize))
     }
 
     fn get(&self, id: u32) -> Result<Type<'a>, BtfError> {
-        self.types.get(id as usize).copied().ok_or(BtfError::Malformed(id as usize))
+        let own = match self.base {
+            Some(base) if (id as usize) < base.types.len() => return base.get(id),
+            Some(base) => id as usize - base.types.len(),
+            None => id as usize,
+        };
+        self.types.get(own).copied().ok_or(BtfError::Malformed(id as usize))
     }
 
     /// Follows typedefs and qualifiers.
@@ -178,6 +205,11 @@ impl<'a> Btf<'a> {
         Ok((bits % 8 == 0).then_some(bits / 8))
     }
 
+    /// Bytes of a struct; nothing if there is none of that name.
+    pub fn size(&self, of: &str) -> Result<Option<u64>, BtfError> {
+        self.structs.get(of).map(|id| Ok(self.get(*id)?.size_or_type.into())).transpose()
+    }
+
     /// Functions whose name begins with `prefix`: the rest of the name, and the number of parameters.
     pub fn functions(&self, prefix: &str) -> Result<HashMap<&'a str, usize>, BtfError> {
         let mut found = HashMap::new();
@@ -220,6 +252,8 @@ fn extra_size(kind: u32, count: usize) -> Option<usize> {
 pub struct Kernel {
     /// The globals that the loader sets: the offsets of all [`FIELDS`], and which form a hook has.
     pub globals: Vec<(&'static str, u64)>,
+    /// Why it is not known what an overlayfs is made of; nothing where it is.
+    pub untold_layers: Option<BtfError>,
     /// Programs whose LSM hook this kernel lacks.
     pub lacks: Vec<&'static Program>,
 }
@@ -231,8 +265,7 @@ pub struct Kernel {
 /// Where a field is missing. A missing hook is none: the caller decides.
 pub fn kernel() -> Result<Kernel, BtfError> {
     let path = Path::new(VMLINUX);
-    let data = std::fs::read(path)
-        .map_err(|error| BtfError::Unreadable { path: VMLINUX.to_owned(), reason: error.to_string() })?;
+    let data = std::fs::read(path).map_err(|error| unreadable(VMLINUX, &error))?;
     let btf = Btf::parse(&data)?;
     let mut globals: Vec<_> =
         FIELDS.iter().map(|field| Ok((field.global, btf.field(field)?))).collect::<Result<_, BtfError>>()?;
@@ -240,7 +273,25 @@ pub fn kernel() -> Result<Kernel, BtfError> {
     let with_idmap = functions.get("inode_setattr") == Some(&3);
     globals.push(("SETATTR_HAS_IDMAP", u64::from(with_idmap)));
     let lacks = PROGRAMS.iter().filter(|program| !functions.contains_key(program.name)).collect();
-    Ok(Kernel { globals, lacks })
+    let untold_layers = overlay(&btf).map(|found| globals.extend(found)).err();
+    Ok(Kernel { globals, untold_layers, lacks })
+}
+
+fn unreadable(path: &str, error: &std::io::Error) -> BtfError {
+    BtfError::Unreadable { path: path.to_owned(), reason: error.to_string() }
+}
+
+/// The globals for overlayfs.
+fn overlay(kernel: &Btf<'_>) -> Result<Vec<(&'static str, u64)>, BtfError> {
+    let is_built_in = kernel.size(OVERLAY_LAYER)?.is_some();
+    let data =
+        if is_built_in { Vec::new() } else { std::fs::read(OVERLAY).map_err(|error| unreadable(OVERLAY, &error))? };
+    let module = if is_built_in { None } else { Some(Btf::parse_module(&data, kernel)?) };
+    let btf = module.as_ref().unwrap_or(kernel);
+    let missing = || BtfError::Missing { of: OVERLAY_LAYER, members: "its size".into() };
+    let size = btf.size(OVERLAY_LAYER)?.ok_or_else(missing)?;
+    let fields = OVERLAY_FIELDS.iter().map(|field| Ok((field.global, btf.field(field)?)));
+    fields.chain([Ok(("OVL_LAYER_SIZE", size))]).collect()
 }
 
 #[cfg(test)]

@@ -120,7 +120,15 @@ fn lsm() -> Check {
 
 fn kernel_btf() -> Check {
     match btf::kernel() {
-        Ok(kernel) => check("BTF", State::Ok, format!("{} kernel fields found", kernel.globals.len()), ""),
+        Ok(kernel) => match kernel.untold_layers {
+            None => check("BTF", State::Ok, format!("{} kernel fields found", kernel.globals.len()), ""),
+            Some(why) => check(
+                "BTF",
+                State::Warning,
+                format!("overlays of the host's directories are refused, what they are made of is not known: {why}"),
+                "modprobe overlay; lockc load",
+            ),
+        },
         Err(error) => check(
             "BTF",
             State::Failed,

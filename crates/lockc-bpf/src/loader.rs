@@ -62,6 +62,7 @@ pub fn text(bytes: &[u8]) -> String {
 /// half-loaded stays behind.
 pub fn load(force: bool) -> Result<Outcome> {
     doctor::require_for_load()?;
+    ask_for_overlay();
     let _lock = registry::lock()?;
     let before = attached_version();
     if let Some(meta) = before {
@@ -72,7 +73,9 @@ pub fn load(force: bool) -> Result<Outcome> {
                 meta.abi
             );
         }
-        if !force && text(&meta.version) == version() && missing_links().is_empty() {
+        // overlayfs may have been loaded since.
+        let tells_more = || meta.layers_told == 0 && btf::kernel().is_ok_and(|kernel| kernel.untold_layers.is_none());
+        if !force && text(&meta.version) == version() && missing_links().is_empty() && !tells_more() {
             return Ok(Outcome::AlreadyLoaded);
         }
     }
@@ -92,6 +95,12 @@ pub fn load(force: bool) -> Result<Outcome> {
     }
     result?;
     Ok(if before.is_some() { Outcome::Replaced } else { Outcome::Loaded })
+}
+
+/// Makes the kernel load overlayfs, as every engine does later: its layout is known from then on. The unit of lockc, which
+/// has not the capability, has systemd load it.
+fn ask_for_overlay() {
+    let _ = rustix::mount::fsopen("overlay", rustix::mount::FsOpenFlags::FSOPEN_CLOEXEC);
 }
 
 /// Whether SELinux or Smack is active: the kernel registers their file systems only then
@@ -145,7 +154,7 @@ fn attach_all() -> Result<()> {
         }
     }
     remove_foreign_pins()?;
-    write_meta(&mut object, programs())
+    write_meta(&mut object, programs(), running.untold_layers.is_none())
 }
 
 /// Refuses a kernel that lacks a hook which lockc, or the configuration, cannot do without.
@@ -239,13 +248,14 @@ fn fill_own_maps(object: &mut Ebpf) -> Result<()> {
     Ok(())
 }
 
-fn write_meta(object: &mut Ebpf, attached: impl Iterator<Item = &'static Program>) -> Result<()> {
+fn write_meta(object: &mut Ebpf, attached: impl Iterator<Item = &'static Program>, layers_told: bool) -> Result<()> {
     let map = object.map_mut("meta").context("the map meta is not in this build")?;
     let mut map: Array<_, Meta> = Array::try_from(map)?;
     let mut meta = map.get(&0, 0)?;
     meta.abi = ABI_VERSION;
     meta.attached = [0; 2];
     attached.for_each(|program| meta.add(program.hook));
+    meta.layers_told = layers_told.into();
     meta.version = [0; 32];
     for (to, from) in meta.version.iter_mut().zip(version().bytes()) {
         *to = from;

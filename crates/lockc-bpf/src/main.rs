@@ -224,7 +224,7 @@ fn run(command: Command) -> Result<ExitCode> {
             } else {
                 verdicts.iter().for_each(manifest::Verdict::print);
             }
-            let starts = verdicts.iter().all(|verdict| verdict.explanation.starts);
+            let starts = verdicts.iter().all(manifest::Verdict::starts);
             Ok(if starts { ExitCode::SUCCESS } else { ExitCode::from(3) })
         }
         Command::Explain { target, level, json, .. } => {

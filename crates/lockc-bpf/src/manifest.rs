@@ -17,6 +17,7 @@ use lockc_core::user::{
     },
     decision::{self, Case},
     enforcement::Circumstances,
+    error::told,
     policy::ANNOTATION,
     spec::Spec,
 };
@@ -35,9 +36,24 @@ pub struct Verdict {
     pub object: String,
     /// The container's name.
     pub container: String,
-    /// As for a bundle.
+    /// What would happen.
     #[serde(flatten)]
-    pub explanation: Explanation,
+    pub outcome: Outcome,
+}
+
+/// What would happen to a container.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub enum Outcome {
+    /// As for a bundle.
+    Judged(Box<Explanation>),
+    /// There is no policy for it, as where it asks for a looser one than its namespace admits.
+    NoPolicy {
+        /// Always false.
+        starts: bool,
+        /// Why.
+        reason: String,
+    },
 }
 
 /// An object of Kubernetes, as far as it matters.
@@ -61,21 +77,41 @@ struct Metadata {
 }
 
 impl Verdict {
+    /// The explanation, where there is a policy.
+    pub fn explanation(&self) -> Option<&Explanation> {
+        match &self.outcome {
+            Outcome::Judged(explanation) => Some(explanation),
+            Outcome::NoPolicy { .. } => None,
+        }
+    }
+
+    /// Whether the container would start.
+    pub fn starts(&self) -> bool {
+        self.explanation().is_some_and(|explanation| explanation.starts)
+    }
+
     /// For people: what is refused, and why.
     pub fn print(&self) {
-        let verdict = match (self.explanation.starts, self.explanation.mode) {
+        let explanation = match &self.outcome {
+            Outcome::Judged(explanation) => explanation,
+            Outcome::NoPolicy { reason, .. } => {
+                println!("refused  {}, container {}: {reason}", self.object, self.container);
+                return;
+            }
+        };
+        let verdict = match (explanation.starts, explanation.mode) {
             (false, _) => "refused",
             (true, "audit") => "starts (audit)",
             (true, _) => "starts",
         };
-        let (policy, origin) = (&self.explanation.policy, &self.explanation.origin);
+        let (policy, origin) = (&explanation.policy, &explanation.origin);
         println!("{verdict:<8} {}, container {}: {policy}, from {origin}", self.object, self.container);
         for finding in
-            self.explanation.controls.iter().flat_map(|line| line.findings.iter().map(move |text| (line.name, text)))
+            explanation.controls.iter().flat_map(|line| line.findings.iter().map(move |text| (line.name, text)))
         {
             println!("         {}: {}", finding.0, finding.1);
         }
-        for note in &self.explanation.notes {
+        for note in &explanation.notes {
             println!("         note: {note}");
         }
     }
@@ -114,7 +150,7 @@ pub fn explain_file(
 ///
 /// # Errors
 ///
-/// Where the text is no manifest, has no pod, or there is no policy for one.
+/// Where the text is no manifest, or has no pod.
 pub fn explain(text: &str, config: &Config, level: Option<&str>) -> Result<Vec<Verdict>> {
     let documents: Vec<Value> =
         serde_saphyr::from_multiple(text).context("not a Kubernetes manifest in YAML or JSON")?;
@@ -201,14 +237,15 @@ fn of_object(object: &Object, config: &Config, level: Option<&str>, verdicts: &m
             // The node's runtime is not known.
             circumstances: Circumstances::default(),
         };
-        let decision = decision::decide(&case, config, &Paper { pod: &pod }, |_| Ok(None))
-            .with_context(|| format!("{name}, container {}", container.name))?;
-        verdicts.push(Verdict {
-            object: name.clone(),
-            container: container.name.clone(),
-            // What the Pod Security Standards refuse, and no runtime learns of.
-            explanation: explain::explanation(&container.name, &spec, &decision, pod.notes(container)),
-        });
+        let outcome = match decision::decide(&case, config, &Paper { pod: &pod }, |_| Ok(None)) {
+            // With notes of what the Pod Security Standards refuse, and no runtime learns of.
+            Ok(decision) => {
+                let notes = pod.notes(container);
+                Outcome::Judged(Box::new(explain::explanation(&container.name, &spec, &decision, notes)))
+            }
+            Err(error) => Outcome::NoPolicy { starts: false, reason: told(&error) },
+        };
+        verdicts.push(Verdict { object: name.clone(), container: container.name.clone(), outcome });
     }
     Ok(())
 }

@@ -24,7 +24,7 @@ spec:
 /// The pod with a value at a JSON pointer, and what refuses it.
 fn refused(pointer: &str, value: Value, level: Level) -> Vec<&'static str> {
     let verdict = judged(pointer, value, Some(level.name()));
-    let lines = verdict.explanation.controls.iter().filter(|line| line.verdict == "refused");
+    let lines = verdict.explanation().unwrap().controls.iter().filter(|line| line.verdict == "refused");
     lines.map(|line| line.name).collect()
 }
 
@@ -98,7 +98,7 @@ fn host_paths() {
         pods[0]["spec"]["containers"][0]["volumeMounts"] = json!([{ "name": "v", "mountPath": "/v" }]);
         ["baseline", "restricted"].map(|level| {
             let verdict = explain(&pods[0].to_string(), &Config::default(), Some(level)).unwrap().remove(0);
-            let lines = verdict.explanation.controls.iter().filter(|line| line.verdict == "refused");
+            let lines = verdict.explanation().unwrap().controls.iter().filter(|line| line.verdict == "refused");
             lines.map(|line| line.name).collect::<Vec<_>>().join(" ")
         })
     };
@@ -147,7 +147,7 @@ fn users() {
 
 #[test]
 fn what_no_runtime_learns_of_is_noted() {
-    let notes = |pointer: &str, value: Value| judged(pointer, value, None).explanation.notes.join("\n");
+    let notes = |pointer: &str, value: Value| judged(pointer, value, None).explanation().unwrap().notes.join("\n");
     assert!(
         notes("/spec/containers/0/ports", json!([{ "containerPort": 80, "hostPort": 80 }])).contains("hostPort 80")
     );
@@ -181,7 +181,7 @@ metadata: {name: x}
     let found: Vec<_> = verdicts
         .iter()
         .map(|verdict| {
-            let explanation = &verdict.explanation;
+            let explanation = verdict.explanation().unwrap();
             (verdict.object.as_str(), verdict.container.as_str(), explanation.policy.as_str(), explanation.starts)
         })
         .collect();
@@ -218,11 +218,37 @@ items:
 ";
     let policies = |config: &Config| -> Vec<_> {
         let verdicts = explain(text, config, None).unwrap();
-        verdicts.iter().map(|verdict| (verdict.explanation.policy.clone(), verdict.explanation.starts)).collect()
+        verdicts.iter().map(|verdict| (verdict.explanation().unwrap().policy.clone(), verdict.starts())).collect()
     };
     assert_eq!(policies(&Config::default()), [("restricted".into(), false), ("privileged".into(), true)]);
     let ignoring = Config::parse("[kubernetes]\nnamespace_labels = 'ignore'\n", Path::new("x")).unwrap();
     assert_eq!(policies(&ignoring), [("baseline".into(), true), ("baseline".into(), false)]);
+}
+
+/// The other containers of the manifest are explained all the same.
+#[test]
+fn a_container_without_a_policy_does_not_start() {
+    let text = r#"
+kind: Pod
+metadata: {name: a, annotations: {org.lockc.policy: privileged}}
+spec: {containers: [{name: c}]}
+---
+kind: Pod
+metadata: {name: b, annotations: {org.lockc.policy: no-such}}
+spec: {containers: [{name: c}]}
+---
+kind: Pod
+metadata: {name: d}
+spec: {containers: [{name: c}]}
+"#;
+    let verdicts = explain(text, &Config::default(), None).unwrap();
+    assert_eq!(verdicts.iter().map(Verdict::starts).collect::<Vec<_>>(), [false, false, true]);
+    let json = serde_json::to_value(&verdicts).unwrap();
+    for (at, reason) in [(0, "looser"), (1, "no-such")] {
+        assert_eq!(json[at]["starts"], false);
+        assert!(json[at]["reason"].as_str().unwrap().contains(reason), "{}", json[at]);
+    }
+    assert_eq!(json[2]["starts"], true);
 }
 
 /// The wrapper refuses both, so that a manifest with them does not start.
@@ -230,18 +256,18 @@ items:
 fn raw_block_volumes_and_image_volumes_are_judged_as_the_wrapper_judges_them() {
     let block = judged("/spec/containers/0/volumeDevices", json!([{ "name": "d", "devicePath": "/dev/xvda" }]), None);
     let lines = |verdict: &Verdict, name: &str| {
-        let mut lines = verdict.explanation.controls.iter().filter(|line| line.name == name);
+        let mut lines = verdict.explanation().unwrap().controls.iter().filter(|line| line.name == name);
         lines.next().map(|line| line.verdict)
     };
-    assert_eq!((block.explanation.starts, lines(&block, "devices")), (false, Some("refused")));
+    assert_eq!((block.explanation().unwrap().starts, lines(&block, "devices")), (false, Some("refused")));
     let mut pod: Value = serde_saphyr::from_str(POD).unwrap();
     pod["spec"]["containers"][0]["volumeMounts"] = json!([{ "name": "i", "mountPath": "/img" }]);
     pod["spec"]["volumes"] = json!([{ "name": "i", "image": { "reference": "quay.io/x/y" } }]);
     let image = explain(&pod.to_string(), &Config::default(), None).unwrap().remove(0);
     let by_hand = bundle_of_an_image_volume();
-    assert_eq!(image.explanation.starts, by_hand, "{:?}", image.explanation.controls);
+    assert_eq!(image.explanation().unwrap().starts, by_hand, "{:?}", image.explanation().unwrap().controls);
     pod["spec"]["volumes"] = json!([{ "name": "i", "emptyDir": {} }]);
-    assert!(explain(&pod.to_string(), &Config::default(), None).unwrap().remove(0).explanation.starts);
+    assert!(explain(&pod.to_string(), &Config::default(), None).unwrap().remove(0).explanation().unwrap().starts);
 }
 
 /// Whether the resolver lets a container start with the mount that containerd makes of an image

@@ -282,10 +282,8 @@ fn the_examples_do_what_their_names_say() {
         for pod in &objects[1..] {
             let refused = !admission.refusals(namespace, None, pod).is_empty();
             let text = json!({ "kind": "List", "items": [namespace, pod] }).to_string();
-            let starts = match manifest::explain(&text, &Config::default(), None) {
-                Ok(verdicts) => verdicts.iter().all(|verdict| verdict.explanation.starts),
-                Err(_) => false,
-            };
+            let verdicts = manifest::explain(&text, &Config::default(), None).unwrap();
+            let starts = verdicts.iter().all(manifest::Verdict::starts);
             assert_eq!(starts, should_run, "{name}: {}", pod["metadata"]["name"]);
             assert!(!(refused && should_run), "{name}: {}", pod["metadata"]["name"]);
         }

@@ -12,7 +12,7 @@ pub use hook::Hook;
 pub use names::*;
 
 /// Version of everything in this module.
-pub const ABI_VERSION: u32 = 8;
+pub const ABI_VERSION: u32 = 9;
 
 /// How many containers can be registered at a time; a slot is taken again once its container and tasks are gone.
 pub const MAX_CONTAINERS: u32 = 16_384;
@@ -56,6 +56,10 @@ pub const ANSWER_GRANTED: i32 = 114;
 /// Answer of `fstatfs(2)` in [`STATE_GRANT`], `EXDEV`: it is the root directory of the wrapper itself, so that a grant
 /// would cover every file of the host.
 pub const ANSWER_OWN_ROOT: i32 = 18;
+/// Answer of `fstatfs(2)` in [`STATE_GRANT`], `ESTALE`: the overlayfs is made of something that was not granted.
+pub const ANSWER_OTHER_LAYERS: i32 = 116;
+/// Answer of `fstatfs(2)` in [`STATE_GRANT`], `ENODATA`: the kernel does not tell what an overlayfs is made of.
+pub const ANSWER_LAYERS_UNTOLD: i32 = 61;
 
 /// Value of `tags`, whose key is an inode's address: what is known of the inode until the kernel frees it. No other object
 /// ever has the same tag.
@@ -234,6 +238,10 @@ pub struct Meta {
     pub slots_used: u32,
     /// Numbers of `reads` up to this one have been used, and are not used again.
     pub nodes_used: u32,
+    /// 1 where the programs can tell what an overlayfs is made of.
+    pub layers_told: u32,
+    /// Always 0.
+    pub pad: u32,
     /// Programs that the loader attached, a bit a [`Hook`]: an older kernel lacks some hooks.
     pub attached: [u64; 2],
     /// The loader's version, padded with zeros.
@@ -338,7 +346,7 @@ assert_layout! {
     KeyOwner: 24, 8;
     KeyPlace: 8, 4;
     Usage: 16, 8;
-    Meta: 64, 8;
+    Meta: 72, 8;
     Event: 328, 8;
     NameKey: 32, 4;
     NameRule: 8, 4;

@@ -17,15 +17,15 @@ pub struct Field {
 }
 
 macro_rules! fields {
-    ($($global:ident: $of:literal $($member:literal)|+;)*) => {
-        /// Every field that the programs follow.
-        pub const FIELDS: &[Field] = &[
+    ($(#[$about:meta])* $list:ident, $declare:ident; $($global:ident: $of:literal $($member:literal)|+;)*) => {
+        $(#[$about])*
+        pub const $list: &[Field] = &[
             $(Field { global: stringify!($global), of: $of, members: &[$($member),+] },)*
         ];
 
-        /// Declares the globals of all fields, in the crate that holds the programs.
+        /// Declares the globals of these fields, in the crate that holds the programs.
         #[macro_export]
-        macro_rules! declare_field_globals {
+        macro_rules! $declare {
             () => {
                 $(
                     #[doc = concat!("Offset of `", $of, "`'s field, set by the loader.")]
@@ -38,6 +38,21 @@ macro_rules! fields {
 }
 
 fields! {
+    /// Fields of overlayfs. Its layout is known only while it is there, as a module or built in; without it lockc does
+    /// not know what an overlayfs is made of (fs/overlayfs/ovl_entry.h; the same in 6.1, 6.12 and 7.2).
+    OVERLAY_FIELDS, declare_overlay_globals;
+    OVL_NUMLAYER: "ovl_fs" "numlayer";
+    OVL_LAYERS: "ovl_fs" "layers";
+    OVL_WORKBASEDIR: "ovl_fs" "workbasedir";
+    OVL_LAYER_MNT: "ovl_layer" "mnt";
+}
+
+/// Struct of one of the layers in an array.
+pub const OVERLAY_LAYER: &str = "ovl_layer";
+
+fields! {
+    /// Every field that the programs follow.
+    FIELDS, declare_field_globals;
     TASK_FS: "task_struct" "fs";
     TASK_REAL_CRED: "task_struct" "real_cred";
     TASK_NSPROXY: "task_struct" "nsproxy";
@@ -85,6 +100,7 @@ fields! {
     PATH_DENTRY: "path" "dentry";
     SB_ROOT: "super_block" "s_root";
     SB_FLAGS: "super_block" "s_flags";
+    SB_FS_INFO: "super_block" "s_fs_info";
     IATTR_VALID: "iattr" "ia_valid";
     TASK_FILES: "task_struct" "files";
     FILES_FDT: "files_struct" "fdt";

@@ -8,9 +8,10 @@
 use aya_ebpf::{macros::lsm, programs::LsmContext};
 use lockc_core::{
     abi::{
-        ANSWER_GRANTED, ANSWER_OWN_ROOT, ContainerKey, GRANT_HOST_PROGRAMS, GRANT_MOUNT, GRANT_PROGRAM, GRANT_ROOT,
-        GRANT_SOCKETS, GRANT_SUPERBLOCK, GrantKey, Hook, LABEL_ASKS_LAYER, LABEL_HAS_BASE, LABEL_SEEN, STATE_CONFINED,
-        STATE_GRANT, STATE_SETUP, TAG_SOCKETS, TaskLabel,
+        ANSWER_GRANTED, ANSWER_LAYERS_UNTOLD, ANSWER_OTHER_LAYERS, ANSWER_OWN_ROOT, ContainerKey, GRANT_HOST_PROGRAMS,
+        GRANT_IF_TOLD, GRANT_MOUNT, GRANT_OVERLAY, GRANT_PROGRAM, GRANT_ROOT, GRANT_SOCKETS, GRANT_SUPERBLOCK,
+        GrantKey, Hook, LABEL_ASKS_LAYER, LABEL_HAS_BASE, LABEL_SEEN, STATE_CONFINED, STATE_GRANT, STATE_SETUP,
+        TAG_SOCKETS, TaskLabel,
     },
     rules::Rule,
 };
@@ -20,7 +21,7 @@ use crate::{
     kernel::{self, Obj, follow, load},
     label, launch,
     maps::{CONTAINERS, GRANTS},
-    pseudo, tags,
+    overlay, pseudo, tags,
     verdict::{self, EACCES, ENOMEM, Judged},
 };
 
@@ -59,9 +60,6 @@ pub fn sb_statfs(ctx: LsmContext) -> i32 {
     0
 }
 
-/// include/uapi/linux/magic.h
-const OVERLAYFS_SUPER_MAGIC: u64 = 0x794c_7630;
-
 /// Judges what a container that may mount asks the size of. overlayfs asks it of each directory
 /// that it is mounted of (fs/overlayfs/super.c, `ovl_check_namelen`, 5.11 to 7.2), and nothing else
 /// tells of those: an overlay of a directory that was not granted would be the container's own.
@@ -80,7 +78,7 @@ fn judge_layer(label: &mut TaskLabel, dentry: Obj) -> i32 {
             return verdict;
         }
     }
-    if load::<u64>(follow(dentry, &kernel::DENTRY_SB), &kernel::SB_MAGIC) == OVERLAYFS_SUPER_MAGIC {
+    if overlay::is(follow(dentry, &kernel::DENTRY_SB)) {
         label.flags |= LABEL_ASKS_LAYER;
     }
     0
@@ -98,6 +96,14 @@ fn grant(label: &mut TaskLabel, dentry: Obj) -> i32 {
         let program = launch::program(inode, follow(dentry, &kernel::DENTRY_SB));
         label.stdio = [program.ino, u64::from(program.dev) | u64::from(program.generation) << 32, 0];
         return ANSWER_GRANTED;
+    }
+    if kind & (GRANT_OVERLAY | GRANT_IF_TOLD) != 0 && !overlay::is_told() {
+        return ANSWER_LAYERS_UNTOLD;
+    }
+    if kind & GRANT_OVERLAY != 0 {
+        let sb = follow(dentry, &kernel::DENTRY_SB);
+        let granted = overlay::is(sb) && overlay::is_granted(&key, sb);
+        return if granted { ANSWER_GRANTED } else { ANSWER_OTHER_LAYERS };
     }
     let mounts = kind & (GRANT_ROOT | GRANT_MOUNT) != 0;
     // Where no rule is about files, a container may have the host's root.
@@ -121,7 +127,7 @@ fn grant(label: &mut TaskLabel, dentry: Obj) -> i32 {
         label.stdio = [object.tag, 0, 0];
         object.flags |= TAG_SOCKETS;
     }
-    if add(key, object.tag, kind).is_err() {
+    if add(key, object.tag, kind & !GRANT_IF_TOLD).is_err() {
         return ENOMEM;
     }
     if kind & (GRANT_MOUNT | GRANT_SUPERBLOCK) != 0 {
@@ -157,7 +163,9 @@ pub fn sb_kern_mount(ctx: LsmContext) -> i32 {
     let (key, sb) = (label.key, Obj(ctx.arg::<*const u8>(0)));
     // A container that may mount owns what it mounts.
     let owns = match label.state {
-        STATE_SETUP => true,
+        // An overlay of something that was not judged, whoever exchanged it, is not the container's; nor is the one from
+        // which runc executes itself.
+        STATE_SETUP => !overlay::is(sb) || !overlay::is_told() || overlay::is_granted(&key, sb) || !judges_files(key),
         STATE_CONFINED => !Judged::of(key).has(Rule::Mount) && is_instance(sb),
         _ => false,
     };
@@ -167,6 +175,12 @@ pub fn sb_kern_mount(ctx: LsmContext) -> i32 {
         return -ENOMEM;
     }
     0
+}
+
+/// Whether anything is asked about a container's files.
+#[inline(always)]
+fn judges_files(key: ContainerKey) -> bool {
+    Judged::of(key).has(Rule::Files)
 }
 
 /// `FS_REQUIRES_DEV`, `FS_BINARY_MOUNTDATA`, `FS_USERNS_MOUNT`, `FS_RENAME_DOES_D_MOVE`,

@@ -9,6 +9,11 @@ use core::{arch::asm, ptr};
 use aya_ebpf::helpers::{bpf_probe_read_kernel, generated::bpf_probe_read_kernel as read_raw};
 
 lockc_core::declare_field_globals!();
+lockc_core::declare_overlay_globals!();
+
+/// Bytes of `struct ovl_layer`, set by the loader; 0: the layout of overlayfs is not known.
+#[unsafe(no_mangle)]
+pub static OVL_LAYER_SIZE: u64 = 0;
 
 /// Set by the loader on kernels before 6.2, where `bpf_task_storage_get` may fail on contention
 /// (kernel/bpf/bpf_task_storage.c, 6.1: `bpf_task_storage_trylock`).

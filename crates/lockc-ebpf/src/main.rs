@@ -49,6 +49,7 @@ mod loopback;
 mod loops;
 mod maps;
 mod mounts;
+mod overlay;
 mod own;
 mod paths;
 mod processes;

@@ -261,8 +261,13 @@ fn begin(invocation: &Invocation, start: &Start, environment: &Environment<'_>) 
         families: policy.more.families,
         devices: given.devices,
     };
-    let (rootfs, mounts) = (given.rootfs, given.mounts);
-    let grants = Grants { rootfs, mounts, sockets: given.sockets, named_sockets: given.named_sockets };
+    let grants = Grants {
+        rootfs: given.rootfs,
+        mounts: given.mounts,
+        sockets: given.sockets,
+        named_sockets: given.named_sockets,
+        layers: given.layers,
+    };
     match environment.kernel.register(&new, grants) {
         Ok(()) => plan.registered = Some((new.root, new.id)),
         Err(error) => {

@@ -54,6 +54,16 @@ pub const GRANT_HOST_PROGRAMS: u32 = 32;
 /// Bit of a value of `grants`: a directory; the sockets in it that `socket_names` names may be
 /// connected to. The answer is in [`TaskLabel::stdio`](super::TaskLabel::stdio): the directory's tag.
 pub const GRANT_SOCKETS: u32 = 64;
+/// Bit of a value of `grants`: a directory that an overlayfs of the container's may show, and does not change.
+pub const GRANT_LOWER: u32 = 128;
+/// Bit of a value of `grants`: a directory that an overlayfs of the container's may change.
+pub const GRANT_UPPER: u32 = 256;
+/// Only in [`TaskLabel::grant`](super::TaskLabel::grant), beside others: it is granted only where the kernel side can tell
+/// what an overlayfs is made of.
+pub const GRANT_IF_TOLD: u32 = 1 << 28;
+/// Only in [`TaskLabel::grant`](super::TaskLabel::grant): an overlayfs, which must be made of granted directories alone.
+/// Nothing is granted.
+pub const GRANT_OVERLAY: u32 = 1 << 29;
 /// Only in [`TaskLabel::grant`](super::TaskLabel::grant): the container's root file system, which goes into its entry.
 pub const GRANT_ROOT: u32 = 1 << 31;
 

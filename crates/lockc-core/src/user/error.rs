@@ -66,6 +66,22 @@ pub enum RegistryError {
     /// The programs are pinned but did not do their part.
     #[error("lockc's programs are pinned but do not answer; run `lockc unload` and `lockc load`")]
     NotAnswering,
+    /// An overlayfs is not made of what its options name.
+    #[error(
+        "the overlay {path} is not made of the directories that its options name now: one of them was replaced after it was          mounted; mount it again"
+    )]
+    OtherLayers {
+        /// Where it is mounted.
+        path: PathBuf,
+    },
+    /// Nothing tells of what an overlayfs is made.
+    #[error(
+        "{path} is part of an overlay or one itself, and this kernel did not tell lockc which directories an overlay is          made of; run `modprobe overlay` and `lockc load`, or use a volume on the engine's own disk"
+    )]
+    LayersUntold {
+        /// The directory.
+        path: PathBuf,
+    },
     /// No container of that id.
     #[error(
         "container {id} is not registered with lockc: it was created by another runtime or before `lockc load`; create it \

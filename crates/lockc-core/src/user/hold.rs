@@ -13,7 +13,10 @@ use std::{
 use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat2};
 
 use super::{admission::Opened, error::RegistryError, sockets::NamedSockets};
-use crate::abi::{GRANT_HOST_PROGRAMS, GRANT_MOUNT, GRANT_PROPAGATING, GRANT_ROOT, GRANT_SOCKET, GRANT_SOCKETS};
+use crate::abi::{
+    GRANT_HOST_PROGRAMS, GRANT_IF_TOLD, GRANT_LOWER, GRANT_MOUNT, GRANT_OVERLAY, GRANT_PROPAGATING, GRANT_ROOT,
+    GRANT_SOCKET, GRANT_SOCKETS, GRANT_UPPER,
+};
 
 /// Device nodes of the host that runtimes bind into containers that may not create their own
 /// (runtime-spec, config-linux.md, "Default Devices").
@@ -34,6 +37,40 @@ pub struct Tree {
     /// Whether the host may mount more into it while the container runs (`rslave`, `rshared` and
     /// their like).
     pub propagates: bool,
+}
+
+/// What an overlay of the container's has to do with a directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// It is shown, and not changed.
+    Lower,
+    /// It is changed: an upper or a work directory.
+    Upper,
+    /// It is the overlay itself, which an engine mounted, and is made of the others alone.
+    Whole,
+}
+
+/// A directory that an overlay is made of, or an overlay.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layer {
+    /// The directory.
+    pub opened: Opened,
+    /// What it is.
+    pub part: Part,
+    /// Whether its path may lead elsewhere when somebody mounts the overlay, or did so when it was mounted: then the kernel
+    /// side has to tell.
+    pub may_move: bool,
+}
+
+impl Layer {
+    const fn grant(&self) -> u32 {
+        let of_part = match self.part {
+            Part::Lower => GRANT_LOWER,
+            Part::Upper => GRANT_UPPER,
+            Part::Whole => GRANT_OVERLAY,
+        };
+        if self.may_move { of_part | GRANT_IF_TOLD } else { of_part }
+    }
 }
 
 /// An object of the kernel's that is to be granted.
@@ -78,6 +115,8 @@ pub struct Grants {
     pub sockets: Vec<Opened>,
     /// What `allowed_sockets` names in directories that it is granted.
     pub named_sockets: Vec<PathBuf>,
+    /// What its overlays are made of; an overlay itself comes after its layers.
+    pub layers: Vec<Layer>,
 }
 
 impl Grants {
@@ -112,6 +151,10 @@ impl Grants {
             for below in mount.below {
                 add(below, GRANT_MOUNT | hosts)?;
             }
+        }
+        for layer in self.layers {
+            let grant = layer.grant();
+            add(layer.opened, grant)?;
         }
         for socket in self.sockets {
             add(socket, GRANT_SOCKET)?;

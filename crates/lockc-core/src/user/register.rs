@@ -20,10 +20,10 @@ use super::{
 };
 use crate::{
     abi::{
-        ANSWER_GRANTED, ANSWER_OWN_ROOT, ANY_MINOR, ContainerEntry, ContainerKey, ENTRY_CGROUPS, ENTRY_DELETING,
-        ENTRY_HOOK_MOUNTS, ENTRY_LOOPBACK, ENTRY_POLICY_GRANTS, ENTRY_PROPAGATION, ENTRY_SANDBOX, GRANT_DEVICE,
-        GRANT_PROGRAM, GRANT_SOCKETS, GrantKey, KeyOwner, KeyPlace, MAX_CONTAINERS, ProgramKey, SOCKET_NAMES,
-        SocketName, SocketNameKey, Usage,
+        ANSWER_GRANTED, ANSWER_LAYERS_UNTOLD, ANSWER_OTHER_LAYERS, ANSWER_OWN_ROOT, ANY_MINOR, ContainerEntry,
+        ContainerKey, ENTRY_CGROUPS, ENTRY_DELETING, ENTRY_HOOK_MOUNTS, ENTRY_LOOPBACK, ENTRY_POLICY_GRANTS,
+        ENTRY_PROPAGATION, ENTRY_SANDBOX, GRANT_DEVICE, GRANT_PROGRAM, GRANT_SOCKETS, GrantKey, KeyOwner, KeyPlace,
+        MAX_CONTAINERS, ProgramKey, SOCKET_NAMES, SocketName, SocketNameKey, Usage,
     },
     rules::{Level, RuleMask},
 };
@@ -244,6 +244,8 @@ impl Registry {
                 Err(ANSWER_GRANTED) if object.grant == GRANT_SOCKETS => self.name_sockets(key, object, &mut named)?,
                 Err(ANSWER_GRANTED) => {}
                 Err(ANSWER_OWN_ROOT) => return Err(RegistryError::OwnRoot { path: object.path.clone() }),
+                Err(ANSWER_OTHER_LAYERS) => return Err(RegistryError::OtherLayers { path: object.path.clone() }),
+                Err(ANSWER_LAYERS_UNTOLD) => return Err(RegistryError::LayersUntold { path: object.path.clone() }),
                 Err(errno) if errno == Errno::ENOMEM as i32 => return Err(RegistryError::NoRoom),
                 _ => return Err(RegistryError::NotAnswering),
             }

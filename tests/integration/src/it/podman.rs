@@ -124,12 +124,3 @@ impl Drop for Background {
         let _ = command::run(&["podman", "rm", "-f", "-v", "-t", "0", &self.name]);
     }
 }
-
-/// That a container was not started, and that Podman shows lockc's reason with each of these parts.
-pub fn shows(run: &Run, parts: &[&str]) -> Result<String> {
-    let all = command::with_all_reasons(&run.stderr);
-    if run.ok() || !run.stderr.contains("lockc: ") || !parts.iter().all(|part| all.contains(part)) {
-        anyhow::bail!("not refused with {parts:?}: status {}: {}", run.status, run.said());
-    }
-    Ok(run.stderr.clone())
-}

@@ -28,6 +28,7 @@ mod host;
 pub mod kernel_files;
 pub mod mounts;
 pub mod namespaces;
+mod overlays;
 mod own;
 pub mod process;
 mod profiles;
@@ -50,7 +51,7 @@ use super::{
     config::{CONFIG_PATH, Config, Engine, Mode},
     enforcement::Circumstances,
     handlers,
-    hold::Tree,
+    hold::{Layer, Tree},
     policy::{Control, PLUGINS, Policy, Strength},
     reads,
     spec::{Process, Spec},
@@ -89,6 +90,8 @@ pub struct Given {
     pub sockets: Vec<Opened>,
     /// What `allowed_sockets` names in directories that it is given.
     pub named_sockets: Vec<PathBuf>,
+    /// What its overlays are made of, the directories before the overlay.
+    pub layers: Vec<Layer>,
     /// Devices of its specification.
     pub devices: Vec<GivenDevice>,
     /// What it may read in procfs and sysfs beyond what every container may.

@@ -1,6 +1,7 @@
 //! What of the host's file systems a container is given: its root file system, bind mounts, sockets.
 
 use std::{
+    cell::RefCell,
     io,
     path::{Path, PathBuf},
 };
@@ -18,7 +19,7 @@ use crate::{
     rules::Rule,
     user::{
         config::{CONFIG_PATH, Config, Mode},
-        hold::Tree,
+        hold::{Part, Tree},
         policy::{Control, Strength},
         sockets::NamedSockets,
         spec::Mount,
@@ -61,7 +62,7 @@ pub(super) fn judge(
     let sealed = if findings.policy.mode == Mode::Audit { !may_mount } else { findings.policy.rules.has(Rule::Mount) };
     let own = Own::new(&trees, config, facts, sealed);
     let devices = devices::Named::of(&findings.policy.more.devices, facts);
-    let sources_of = Sources { engines: &engines, trees: &trees, devices };
+    let sources_of = Sources { engines: &engines, trees: &trees, devices, layers: RefCell::default() };
     let judge = Judge { request, config, sources: &sources_of, own: &own, facts };
     let mut given = Given::default();
     judge.rootfs(root, &mut given, findings);
@@ -79,6 +80,8 @@ pub(super) fn judge(
         }
     }
     judge.sockets_below(&mut given, findings);
+    judge.changed_layers(findings);
+    given.layers = sources_of.layers.take();
     given
 }
 
@@ -191,12 +194,32 @@ impl Judge<'_> {
         let refusal = {
             let allowed = self.allowed(Control::HostMounts, findings);
             let judged = findings.strength(Control::MountTypes) != Strength::Off;
-            let refusal = || self.sources.overlay_refusal(mount, &allowed, &self.asked(Some(mount)));
-            judged.then(refusal).flatten()
+            // The kernel side asks for its layers in any case.
+            let refusal = self.sources.overlay_refusal(mount, &allowed, &self.asked(Some(mount)));
+            refusal.filter(|_| judged)
         };
         if let Some((what, remedy)) = refusal {
             let at = mount.destination.display();
             findings.add(Control::MountTypes, format!("a mount of type \"overlay\" at {at} {what}"), remedy);
+        }
+    }
+
+    /// What overlays let the container change of what the host's root relies on.
+    fn changed_layers(&self, findings: &mut Findings<'_>) {
+        let is_audit = findings.policy.mode == Mode::Audit;
+        for layer in self.sources.layers.borrow().iter().filter(|layer| layer.part == Part::Upper && layer.may_move) {
+            let place = self.sources.trees.place_of(&layer.opened);
+            if let Some(own) = self.own.changed_in(&place, is_audit) {
+                let layer = layer.opened.path.display();
+                findings.add(
+                    Control::OwnFiles,
+                    format!(
+                        "an overlay with {layer} lets the container change {}, which the host's root relies on",
+                        own.display()
+                    ),
+                    "use another directory",
+                );
+            }
         }
     }
 

@@ -7,16 +7,16 @@
 //! there; what is seen in engines' directories alone is judged by whose they are and by its file
 //! system.
 
-use std::path::{Path, PathBuf};
+use std::{cell::RefCell, path::Path};
 
 use super::{
     Engines,
     devices::Named,
-    engines::{Asked, Belongs, assumed_root, is_infra_layer},
+    engines::{Asked, Belongs, assumed_root},
     facts::{Kind, MountedAt},
     trees::{Names, Place, Reach, Trees},
 };
-use crate::user::{config::CONFIG_PATH, policy::Strength, spec::Mount};
+use crate::user::{config::CONFIG_PATH, hold::Layer, policy::Strength};
 
 /// File systems that show the host's kernel, its devices or its services, whoever mounted them.
 const OF_THE_HOST: [&str; 19] = [
@@ -44,33 +44,6 @@ const OF_THE_HOST: [&str; 19] = [
 /// File systems whose content is somewhere else on the network, or nowhere.
 const VOLUMES: [&str; 8] = ["ceph", "cifs", "lustre", "nfs", "nfs4", "ramfs", "smb3", "tmpfs"];
 
-/// Options of overlayfs, and of any mount, that lead nowhere (mount(8);
-/// Documentation/filesystems/overlayfs.rst, Linux 6.12).
-const OVERLAY_OPTIONS: [&str; 22] = [
-    "index",
-    "metacopy",
-    "nfs_export",
-    "noatime",
-    "nodev",
-    "noexec",
-    "nosuid",
-    "private",
-    "redirect_dir",
-    "relatime",
-    "ro",
-    "rprivate",
-    "rslave",
-    "rw",
-    "slave",
-    "userxattr",
-    "uuid",
-    "verity",
-    "volatile",
-    "xino",
-    "nodiratime",
-    "context",
-];
-
 /// What is wrong, and what would change it.
 pub(super) type Refusal = (String, String);
 
@@ -89,6 +62,8 @@ pub(super) struct Sources<'a> {
     pub trees: &'a Trees,
     /// Devices that the policy names.
     pub devices: Named,
+    /// What the overlays that were judged are made of.
+    pub layers: RefCell<Vec<Layer>>,
 }
 
 impl Sources<'_> {
@@ -118,7 +93,7 @@ impl Sources<'_> {
         names
     }
 
-    fn by_itself(&self, place: &Place, allowed: &Allowed<'_>, asked: &Asked<'_>) -> Option<Refusal> {
+    pub fn by_itself(&self, place: &Place, allowed: &Allowed<'_>, asked: &Asked<'_>) -> Option<Refusal> {
         let Some(mount) = self.trees.mount(place) else { return Some(unknown()) };
         let names = self.names(place);
         let belongs = |name: &Place| self.engines.belongs(name.path(), asked);
@@ -186,66 +161,6 @@ impl Sources<'_> {
         }
         let what = format!("is a file system of type {kind}, of which lockc cannot tell what it shows");
         Some((what, format!("use a volume on the engine's own disk, or of a type among {}", VOLUMES.join(", "))))
-    }
-
-    /// Why the runtime does not mount an overlay for the container, as Podman has it do for overlay
-    /// volumes and images.
-    pub fn overlay_refusal(&self, mount: &Mount, allowed: &Allowed<'_>, asked: &Asked<'_>) -> Option<Refusal> {
-        let mut layers = Vec::new();
-        for option in &mount.options {
-            let (name, value) = option.split_once('=').unwrap_or((option, ""));
-            match name {
-                // How the kernel reads escapes is its own affair.
-                _ if option.contains(['\\', ',']) => return Some(strange(option)),
-                "lowerdir" => layers.extend(value.split(':').filter(|layer| !layer.is_empty()).map(PathBuf::from)),
-                "upperdir" | "workdir" => layers.push(value.into()),
-                name if OVERLAY_OPTIONS.contains(&name) => {}
-                _ => return Some(strange(option)),
-            }
-        }
-        self.of_layers(&layers, allowed, asked)
-    }
-
-    /// Why the container is not given an overlay that an engine mounted for somebody.
-    fn layers(&self, mount: &MountedAt, allowed: &Allowed<'_>, asked: &Asked<'_>) -> Option<Refusal> {
-        self.of_layers(&mount.layers(), allowed, asked)
-    }
-
-    fn of_layers(&self, layers: &[PathBuf], allowed: &Allowed<'_>, asked: &Asked<'_>) -> Option<Refusal> {
-        if layers.is_empty() {
-            return Some(("is an overlay whose layers are not shown".into(), "use a volume of another type".into()));
-        }
-        layers.iter().find_map(|layer| {
-            let what = self.layer(layer, allowed, asked)?;
-            Some((
-                format!("is an overlay of {}, which {what}", layer.display()),
-                "use a volume of another type, or a copy of the directory".into(),
-            ))
-        })
-    }
-
-    fn layer(&self, layer: &Path, allowed: &Allowed<'_>, asked: &Asked<'_>) -> Option<String> {
-        if is_infra_layer(layer) {
-            return None;
-        }
-        let opened = match asked.facts.open(layer) {
-            Ok(opened) => opened,
-            Err(error) => return Some(format!("cannot be opened: {error}")),
-        };
-        // An overlay changes nothing below its upper directory.
-        let read_only = Mount { options: vec!["ro".into()], ..asked.mount.cloned().unwrap_or_default() };
-        let asked = &Asked { mount: asked.mount.map(|_| &read_only), ..*asked };
-        // Nobody but the engine renames what is there; below a volume's directory a container may.
-        let fixed = |path: &Path| match self.engines.belongs(path, asked) {
-            Some(Belongs::Volume) => path.ends_with("_data"),
-            belongs => matches!(belongs, Some(Belongs::Files | Belongs::Image)),
-        };
-        if !(fixed(layer) && fixed(&opened.path)) {
-            let what =
-                "is a directory of the host: which one it was when the overlay was mounted, a path does not tell";
-            return Some(what.into());
-        }
-        self.by_itself(&self.trees.place_of(&opened), allowed, asked).map(|(what, _)| what)
     }
 
     /// Why the container is not given a directory or file of the host.
@@ -357,11 +272,7 @@ impl Sources<'_> {
     }
 }
 
-fn strange(option: &str) -> Refusal {
-    (format!("has the option {option:?}, which lockc does not understand"), "leave it out".into())
-}
-
-fn unknown() -> Refusal {
+pub(super) fn unknown() -> Refusal {
     (
         "is reached by a mount that is not in the host's mount table, so that nothing is known about it".into(),
         "mount it by a path that the host sees".into(),

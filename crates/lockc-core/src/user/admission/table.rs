@@ -2,6 +2,8 @@
 
 use std::{ffi::OsString, os::unix::ffi::OsStringExt as _, path::PathBuf};
 
+use crate::user::hold::Part;
+
 /// One mount.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MountedAt {
@@ -41,17 +43,16 @@ impl MountedAt {
 
     /// Every directory that an overlayfs is made of: lower, upper, work and data directories, as
     /// they were written when it was mounted (fs/overlayfs/params.c, Linux 6.12).
-    pub fn layers(&self) -> Vec<PathBuf> {
+    pub fn layers(&self) -> Vec<(Part, PathBuf)> {
         let mut layers = Vec::new();
         for option in self.options.split(|byte| *byte == b',') {
             let Some(at) = option.iter().position(|byte| *byte == b'=') else { continue };
             let (name, value) = (&option[..at], unescape_bytes(&option[at + 1..]));
             match name {
                 // A colon in a directory's name is written `\:`; two colons begin data layers.
-                b"lowerdir" => layers.extend(split_at_colons(&value)),
-                b"upperdir" | b"workdir" | b"lowerdir+" | b"datadir+" => {
-                    layers.push(PathBuf::from(OsString::from_vec(value)));
-                }
+                b"lowerdir" => layers.extend(split_at_colons(&value).into_iter().map(|path| (Part::Lower, path))),
+                b"lowerdir+" | b"datadir+" => layers.push((Part::Lower, OsString::from_vec(value).into())),
+                b"upperdir" | b"workdir" => layers.push((Part::Upper, OsString::from_vec(value).into())),
                 _ => {}
             }
         }
@@ -119,9 +120,13 @@ mod tests {
 
     #[test]
     fn the_layers_of_an_overlay_are_read_from_its_options() {
-        let layers = |options: &str| MountedAt { options: options.into(), ..MountedAt::default() }.layers();
+        let read = |options: &str| MountedAt { options: options.into(), ..MountedAt::default() }.layers();
+        let layers = |options: &str| read(options).into_iter().map(|(_, path)| path).collect::<Vec<_>>();
         let paths = |paths: &[&str]| paths.iter().map(PathBuf::from).collect::<Vec<_>>();
-        assert_eq!(layers("rw,lowerdir=/a:/b,upperdir=/c,workdir=/d,index=off"), paths(&["/a", "/b", "/c", "/d"]));
+        let parts = "rw,lowerdir=/a:/b,upperdir=/c,workdir=/d,index=off";
+        assert_eq!(layers(parts), paths(&["/a", "/b", "/c", "/d"]));
+        let parts: Vec<_> = read(parts).into_iter().map(|(part, _)| part).collect();
+        assert_eq!(parts, [Part::Lower, Part::Lower, Part::Upper, Part::Upper]);
         assert_eq!(layers("ro,lowerdir=/a::/data,xino=off"), paths(&["/a", "/data"]));
         assert_eq!(layers("rw,lowerdir+=/a,lowerdir+=/b,datadir+=/c"), paths(&["/a", "/b", "/c"]));
         assert_eq!(layers(r"ro,lowerdir=/a\134:b:/c\054d"), paths(&["/a:b", "/c,d"]));

@@ -5,18 +5,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use anyhow::{Context, Result, bail};
+use aya::maps::{HashMap as BpfHashMap, MapData};
+use lockc_core::abi::MAX_GRANTS;
 use serde_json::Value;
 
 use super::{Row, Test, row};
 use crate::bundle::{Bundle, common_rootfs};
 use crate::command;
 use crate::lab::Lab;
-use crate::launch::{By, Running, Runtime};
+use crate::launch::{self, By, Running, Runtime};
 
 pub const ROWS: &[Row] = &[
     row("growth/few", Test::Code(|lab, _| grows(lab, 15, 5))),
     row("growth/root-is-forgotten", Test::Code(root_is_forgotten)),
     row("growth/many", Test::Code(many)),
+    row("growth/no-room-for-tags", Test::Code(no_room)),
     row("growth/thousands", Test::Code(thousands)),
 ];
 
@@ -46,6 +49,28 @@ fn root_is_forgotten(lab: &mut Lab, _: Runtime) -> Result<String> {
         bail!("{before:x?} before, {meanwhile:x?} with two containers of one root, {after:x?} when it was gone");
     }
     Ok("one place for two containers, none when the root was gone".into())
+}
+
+/// With a map that is full nothing starts, and says why; what runs and the host go on; once there is room, it starts again.
+fn no_room(lab: &mut Lab, _: Runtime) -> Result<String> {
+    lab.only_with_lockc()?;
+    let by = By::Lockc("baseline");
+    let running = Running::start(by, &Bundle::new(&["sleep", "1000"]))?;
+    let map = MapData::from_pin("/sys/fs/bpf/lockc/maps/tags").context("the map tags is not pinned")?;
+    let mut tags: BpfHashMap<MapData, u64, [u64; 5]> = BpfHashMap::try_from(aya::maps::Map::HashMap(map))?;
+    // No inode is at a low address.
+    let filled = (1..=u64::from(MAX_GRANTS)).take_while(|at| tags.insert(at, [0; 5], 0).is_ok()).count();
+    let started = launch::run(by, &Bundle::new(&["true"]));
+    let works = running.exec(&["ls", "/bin"]);
+    let host = command::sh("mount -t tmpfs full /mnt && touch /mnt/f && umount /mnt");
+    for at in 1..=filled as u64 {
+        tags.remove(&at)?;
+    }
+    let refused = command::shows(&started?, &["has no room"])?;
+    host.context("the host")?;
+    works?.must().context("an exec into what runs")?;
+    launch::run(by, &Bundle::new(&["true"]))?.must().context("once there is room")?;
+    Ok(format!("{filled} entries filled it: {refused}"))
 }
 
 /// The addresses in `roots`.

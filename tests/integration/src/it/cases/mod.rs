@@ -35,6 +35,7 @@ mod named_sockets;
 mod neighbours;
 mod network;
 mod ordinary;
+mod overlays;
 mod own;
 mod own_mounts;
 mod paths;
@@ -226,6 +227,7 @@ pub fn all() -> Vec<Case> {
         guard::ROWS,
         own::ROWS,
         admission::ROWS,
+        overlays::ROWS,
         host_side::ROWS,
         races::ROWS,
         lifecycle::ROWS,
@@ -239,6 +241,7 @@ pub fn all() -> Vec<Case> {
         docker_work::ROWS,
         docker_bypass::ROWS,
         docker_sources::ROWS,
+        overlays::DOCKER,
         docker_plugins::ROWS,
         docker_select::ROWS,
         races::DOCKER,
@@ -254,6 +257,7 @@ pub fn all() -> Vec<Case> {
         podman_work::ROWS,
         podman_standards::ROWS,
         podman_sources::ROWS,
+        overlays::PODMAN,
         podman_pods::ROWS,
         crio::ROWS,
         sandbox::PODMAN,

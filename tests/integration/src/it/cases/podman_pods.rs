@@ -9,7 +9,7 @@ use super::{Row, Test, row};
 use crate::command;
 use crate::lab::Lab;
 use crate::launch::{Runtime, fresh_id};
-use crate::podman::{self, Background, IMAGE};
+use crate::podman::{Background, IMAGE};
 
 pub const ROWS: &[Row] = &[
     Row { tags: &["smoke"], ..row("podman/pod-members-inherit", Test::Code(members)) },
@@ -67,7 +67,7 @@ fn members(lab: &mut Lab, _: Runtime) -> Result<String> {
     let looser = pod.member("lockc", &["--annotation", "org.lockc.policy=baseline"])?;
     let said = match looser {
         Ok(_) => anyhow::bail!("a looser policy than the pod's was granted"),
-        Err(run) => podman::shows(&run, &["asks for baseline", "ceiling offline", "pod's sandbox"])?,
+        Err(run) => command::shows(&run, &["asks for baseline", "ceiling offline", "pod's sandbox"])?,
     };
     drop(pod);
     let pod = Pod::create(lab, "lockc")?;

@@ -58,7 +58,7 @@ fn refused(lab: &mut Lab, _: Runtime) -> Result<String> {
     run_as_user("crun", "localhost/bb id")?.must().context("proves nothing: rootless Podman does not work here")?;
     lab.only_with_lockc()?;
     let says = ["rootless engine", "user namespace", "--guard-runtimes", "rootless = \"admission\""];
-    podman::shows(&run_as_user("lockc", "localhost/bb id")?, &says)
+    command::shows(&run_as_user("lockc", "localhost/bb id")?, &says)
 }
 
 fn admission(lab: &mut Lab, _: Runtime) -> Result<String> {
@@ -71,8 +71,8 @@ fn admission(lab: &mut Lab, _: Runtime) -> Result<String> {
             bail!("{text}");
         }
         let says = ["host-mounts: ", "/etc"];
-        podman::shows(&run_as_user("lockc", "-v /etc:/host localhost/bb true")?, &says)?;
-        podman::shows(
+        command::shows(&run_as_user("lockc", "-v /etc:/host localhost/bb true")?, &says)?;
+        command::shows(
             &run_as_user("lockc", "--privileged localhost/bb true")?,
             &["further reasons (", "capabilities", "proc-mount"],
         )
@@ -137,6 +137,6 @@ fn runs(lab: &mut Lab, _: Runtime) -> Result<String> {
     lab.only_with_lockc()?;
     prepare(lab)?;
     let run = as_user(&format!("{WRAPPER} run -b /tmp c"))?;
-    podman::shows(&run, &["rootless engine", "uid 4242, not root"])?;
+    command::shows(&run, &["rootless engine", "uid 4242, not root"])?;
     as_user(&format!("{WRAPPER} --version && {WRAPPER} features > /dev/null"))?.must()
 }

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{Row, Test, row};
 use crate::command;
 use crate::lab::Lab;
-use crate::podman::{self, IMAGE};
+use crate::podman::IMAGE;
 
 /// A file of the administrator's beside `lockc.toml`.
 const DROP_IN: &str = "/etc/lockc/lockc.d/50-podman.toml";
@@ -159,7 +159,7 @@ fn refused(lab: &mut Lab, config: &str, options: &[&str], says: &[&str]) -> Resu
     let args = [options, &[IMAGE, "true"]].concat();
     podman.run("crun", &args)?.must().context("proves nothing: it fails without lockc too")?;
     let run = with_drop_in(config, || podman.run("lockc", &args))?;
-    podman::shows(&run, says)
+    command::shows(&run, says)
 }
 
 /// Podman writes down who it is where the user may replace it: what another engine's containers may do is not for these.

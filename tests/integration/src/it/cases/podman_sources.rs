@@ -5,7 +5,7 @@ use anyhow::{Context, Result, bail};
 use super::{Row, Test, row};
 use crate::command;
 use crate::lab::Lab;
-use crate::podman::{self, IMAGE};
+use crate::podman::IMAGE;
 
 pub const ROWS: &[Row] = &[
     row("podman/rootfs-of-the-host", Test::Code(rootfs)),
@@ -26,7 +26,7 @@ fn rootfs(lab: &mut Lab, _: crate::launch::Runtime) -> Result<String> {
         podman.run("crun", &options)?.must().with_context(|| format!("proves nothing: {root}"))?;
         if !plain {
             for runtime in ["lockc-baseline", "lockc-restricted"] {
-                said = podman::shows(&podman.run(runtime, &options)?, &["rootfs: ", "/usr"])?;
+                said = command::shows(&podman.run(runtime, &options)?, &["rootfs: ", "/usr"])?;
             }
         }
     }
@@ -52,7 +52,7 @@ fn volumes(lab: &mut Lab, _: crate::launch::Runtime) -> Result<String> {
         let words = ["-v", mount.as_str(), IMAGE, "true"];
         podman.run("crun", &words)?.must().with_context(|| format!("proves nothing: {name}"))?;
         if !plain {
-            said = podman::shows(&podman.run("lockc-baseline", &words)?, &["host-mounts: ", " at /c "])?;
+            said = command::shows(&podman.run("lockc-baseline", &words)?, &["host-mounts: ", " at /c "])?;
         }
     }
     Ok(said)

@@ -4,8 +4,9 @@
 use anyhow::{Context, Result, bail};
 
 use super::{Row, Test, row};
+use crate::command;
 use crate::lab::Lab;
-use crate::podman::{self, IMAGE};
+use crate::podman::IMAGE;
 
 pub const ROWS: &[Row] = &[
     row("podman/privileged", Test::Code(|lab, _| refused(lab, &["--privileged"], &["--privileged gives"]))),
@@ -46,7 +47,7 @@ fn refused_under(lab: &mut Lab, runtime: &str, options: &[&str], says: &[&str]) 
     }
     // The policy, and the remedy.
     let says = [says, &["refused by level ", " [", ", or use "]].concat();
-    podman::shows(&podman.run(runtime, &args)?, &says).with_context(|| options.join(" "))
+    command::shows(&podman.run(runtime, &args)?, &says).with_context(|| options.join(" "))
 }
 
 fn starts(lab: &mut Lab, runtime: &str, options: &[&str]) -> Result<()> {
@@ -109,7 +110,7 @@ fn exec_privileged(lab: &mut Lab, _: crate::launch::Runtime) -> Result<String> {
     let plain = lab.plain;
     let c = lab.podman()?.background(runtime, &[IMAGE, "sleep", "1000"])?;
     let run = crate::command::run(&["podman", "exec", "--privileged", &c.name, "true"])?;
-    if plain { run.must() } else { podman::shows(&run, &["capabilities: ", "AUDIT_CONTROL"]) }
+    if plain { run.must() } else { command::shows(&run, &["capabilities: ", "AUDIT_CONTROL"]) }
 }
 
 fn restricted(lab: &mut Lab, _: crate::launch::Runtime) -> Result<String> {
@@ -139,7 +140,7 @@ fn annotations(lab: &mut Lab, _: crate::launch::Runtime) -> Result<String> {
         "dev.gvisor.flag.host-uds=all",
     ] {
         let run = podman.run("lockc", &["--annotation", key, IMAGE, "true"])?;
-        said.push(podman::shows(&run, &["runtime-handlers: ", key])?);
+        said.push(command::shows(&run, &["runtime-handlers: ", key])?);
     }
     if std::path::Path::new("/etc/lockc/out").exists() {
         bail!("the runtime wrote where the annotation said");

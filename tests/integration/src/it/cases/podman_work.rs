@@ -274,5 +274,5 @@ fn checkpoint(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     if !made.ok() {
         return Err(super::Skip(format!("no checkpoints here: {}", made.said())).into());
     }
-    podman::shows(&c.call(&["container", "restore"])?, &["restore: "])
+    command::shows(&c.call(&["container", "restore"])?, &["restore: "])
 }

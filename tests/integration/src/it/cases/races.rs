@@ -24,6 +24,7 @@ pub const ROWS: &[Row] = &[
     row("races/file", Test::Code(|lab, runtime| of_bundle(lab, runtime, &file))),
     row("races/root", Test::Code(|lab, runtime| of_bundle(lab, runtime, &root))),
     row("races/socket", Test::Code(socket)),
+    row("races/overlay", Test::Code(|lab, runtime| of_bundle(lab, runtime, &overlay))),
 ];
 
 pub const DOCKER: &[Row] =
@@ -42,6 +43,10 @@ fn directory() -> Bundle {
 
 fn file() -> Bundle {
     Bundle::new(&["sh", "-c", "cat /file; true"]).bind("/srv/races/own/etc/races/secret", "/file")
+}
+
+fn overlay() -> Bundle {
+    super::overlays::mounted("/srv/races/own/etc/races:/srv/races/beside", ACTS)
 }
 
 fn root() -> Bundle {
@@ -165,7 +170,7 @@ fn subpath(lab: &mut Lab, _: Runtime) -> Result<String> {
 fn make(own: &str, link: &str) -> Result<()> {
     let rootfs = common_rootfs()?;
     let script = format!(
-        "set -e; rm -rf /srv/races /etc/races /etc/races-root; mkdir -p {own}/etc/races /etc/races; ln -s / {link}; \
+        "set -e; rm -rf /srv/races /etc/races /etc/races-root; mkdir -p {own}/etc/races /etc/races /srv/races/beside; ln -s / {link}; \
          echo own > {own}/etc/races/secret; echo of-the-host > /etc/races/secret; \
          cp -a {rootfs} {own}/etc/races-root; cp -a {rootfs} /etc/races-root; \
          echo own > {own}/etc/races-root/secret; echo of-the-host > /etc/races-root/secret"

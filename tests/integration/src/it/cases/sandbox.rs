@@ -12,7 +12,7 @@ use crate::containerd;
 use crate::docker::{self, Docker};
 use crate::lab::Lab;
 use crate::launch::{By, Runtime, WRAPPER, fresh_id};
-use crate::podman::{self, Background, IMAGE};
+use crate::podman::{Background, IMAGE};
 
 pub const RUNSC: &str = "/usr/bin/runsc";
 /// No network to set up, no systemd.
@@ -122,10 +122,10 @@ fn refused(lab: &mut Lab, _: Runtime) -> Result<String> {
     let folder = bundle.write(By::Lockc("baseline"))?.display().to_string();
     with_runsc(|| {
         let run = runsc(WRAPPER, &["run", "--bundle", &folder, &fresh_id()])?;
-        podman::shows(&run, &["sysctls: kernel.msgmax", "level baseline"])?;
+        command::shows(&run, &["sysctls: kernel.msgmax", "level baseline"])?;
         // What starts something in a way of runsc's own is not known to be judged.
-        podman::shows(&runsc(WRAPPER, &["do", "true"])?, &["unknown subcommand"])?;
-        podman::shows(&command::run(&[WRAPPER, "--platform", "ptrace", "run", "-b", &folder, "x"])?, &["sysctls: "])
+        command::shows(&runsc(WRAPPER, &["do", "true"])?, &["unknown subcommand"])?;
+        command::shows(&command::run(&[WRAPPER, "--platform", "ptrace", "run", "-b", &folder, "x"])?, &["sysctls: "])
     })
 }
 
@@ -156,7 +156,7 @@ fn by_podman(lab: &mut Lab, _: Runtime) -> Result<String> {
             command::run(&[&["podman"], &words[..], &["exec", &c.name, "cat", "/proc/version"]].concat())?.must()?;
         let privileged =
             [&["podman"], &words[..], &["run", "--rm", "--network", "none", "--privileged", IMAGE, "true"]];
-        podman::shows(&command::run(&privileged.concat())?, &["--privileged gives"])?;
+        command::shows(&command::run(&privileged.concat())?, &["--privileged gives"])?;
         Ok(inside)
     })
 }
@@ -186,9 +186,9 @@ fn by_docker(lab: &mut Lab, _: Runtime) -> Result<String> {
         is_sandbox(&c.inspect("{{.Id}}")?, "offline")?;
         c.exec(&VERSION)?.must().context("exec")?;
         let root = docker.run(&lockc, &["-v", "/:/host", docker::IMAGE, "true"])?;
-        podman::shows(&root, &["host-mounts: "])?;
+        command::shows(&root, &["host-mounts: "])?;
         let privileged = docker.run(&lockc, &["--privileged", docker::IMAGE, "true"])?;
-        podman::shows(&privileged, &["--privileged gives"])?;
+        command::shows(&privileged, &["--privileged gives"])?;
         let exec = command::run(&["docker", "exec", "--privileged", &c.name, "true"])?;
         // Docker 26 says it on standard output.
         if exec.ok() || !exec.said().contains("lockc: refused by level offline") {
@@ -219,7 +219,7 @@ fn by_containerd(lab: &mut Lab, _: Runtime) -> Result<String> {
             bail!("not the kernel that it is without lockc: {inside}, {plain}");
         }
         let root = ["--mount", "type=bind,src=/,dst=/host,options=rbind"];
-        podman::shows(&ctr::background(containerd::LOCKC_GVISOR, &root)?.1, &["host-mounts: "])?;
+        command::shows(&ctr::background(containerd::LOCKC_GVISOR, &root)?.1, &["host-mounts: "])?;
         Ok(inside)
     })
 }
@@ -243,6 +243,6 @@ fn chosen(lab: &mut Lab, _: Runtime) -> Result<String> {
             ])
         };
         by("/usr/bin/crun")?.must().context("the second of `runtimes`")?;
-        podman::shows(&by("/usr/local/bin/lockc-probe")?, &["not a runtime of the configuration", "`runtimes`"])
+        command::shows(&by("/usr/local/bin/lockc-probe")?, &["not a runtime of the configuration", "`runtimes`"])
     })
 }

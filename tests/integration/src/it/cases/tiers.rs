@@ -168,6 +168,7 @@ const THOROUGH: &[&str] = &[
     "docker/standard-sysctl",
     "docker/standard-root",
     "growth/many",
+    "growth/no-room-for-tags",
     "growth/thousands",
     "tasks/fork-storm-100000",
     "reads/at-once-and-over-a-reload@runc",

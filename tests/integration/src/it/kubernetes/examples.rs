@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::cluster::objects;
 use super::labels::known;
 use super::pods;
+use crate::command;
 
 const FOLDER: &str = "packaging/kubernetes/examples";
 
@@ -35,24 +36,32 @@ fn as_it_is_here(pod: &Value) -> Value {
     pod
 }
 
-/// The pods of a file, with the level of their namespace.
-fn of(file: &Path) -> Result<(Vec<Value>, String)> {
+/// The pods of a file, with the level of their namespace. `lockc explain -f`, which sees the file alone, says the same of
+/// each as the node does.
+fn of(file: &Path, starts: bool) -> Result<(Vec<Value>, String)> {
     let objects = objects(&file.display().to_string())?;
     let (namespace, pods) = objects.split_first().context("an empty example")?;
+    for pod in pods {
+        let run = command::run_with_input(&["lockc", "explain", "-f", "-"], &format!("{namespace}\n---\n{pod}\n"))?;
+        if run.status != if starts { 0 } else { 3 } {
+            bail!("lockc explain -f, status {}, of {pod}: {}", run.status, run.said());
+        }
+    }
     let level = namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"].as_str().context("no label")?;
     pods::create(namespace)?;
     known(namespace["metadata"]["name"].as_str().context("no name")?, Some(level))?;
     Ok((pods.iter().map(as_it_is_here).collect(), level.to_owned()))
 }
 
-fn each(beginning: &str, work: fn(&Value, &str) -> Result<()>) -> Result<String> {
+fn each(starts: bool, work: fn(&Value, &str) -> Result<()>) -> Result<String> {
+    let beginning = if starts { "should-run-" } else { "should-be-refused-" };
     let mut done = Vec::new();
     for file in files()? {
         let name = file.display().to_string();
         if !file.file_name().is_some_and(|name| name.to_string_lossy().starts_with(beginning)) {
             continue;
         }
-        let (pods, level) = of(&file)?;
+        let (pods, level) = of(&file, starts)?;
         for pod in pods {
             let which = format!("{name} {}", pod["metadata"]["name"]);
             work(&pod, &level).with_context(|| which.clone())?;
@@ -63,7 +72,7 @@ fn each(beginning: &str, work: fn(&Value, &str) -> Result<()>) -> Result<String>
 }
 
 pub fn run() -> Result<String> {
-    each("should-run-", |pod, level| {
+    each(true, |pod, level| {
         let asked = pod["metadata"]["annotations"]["org.lockc.policy"].as_str();
         pods::start(pod)?;
         pods::expect(pod, asked.unwrap_or(level), if asked.is_some() { "annotation" } else { "enforce" })?;
@@ -72,5 +81,5 @@ pub fn run() -> Result<String> {
 }
 
 pub fn refused() -> Result<String> {
-    each("should-be-refused-", |pod, _| pods::refused(pod, "").map(drop))
+    each(false, |pod, _| pods::refused(pod, "").map(drop))
 }

@@ -9,6 +9,7 @@ mod fake;
 mod hooks;
 mod mounts;
 mod order;
+mod overlays;
 mod own;
 mod sources;
 

@@ -27,6 +27,7 @@ fn a_volume_is_judged_by_its_file_system() {
     let judged = |kind: &str, source: &str, options: &str, level: Level| {
         let mut fake = Fake::default();
         fake.kinds.insert("/dev/sdb".into(), Kind::Block(8, 16));
+        fake.link("/var/lib/docker/volumes/w/_data/link", "/etc");
         fake.kinds.insert("/dev/sdc".into(), Kind::Block(8, 32));
         fake.mount_new(kind, source, options, volume);
         let mut policy = Policy::of_level(level, "x");
@@ -65,6 +66,8 @@ fn a_volume_is_judged_by_its_file_system() {
             "rw,lowerdir=/etc:/root",
             "rw,lowerdir=/srv/a:/etc",
             "rw,lowerdir=/srv/a,upperdir=/etc,workdir=/srv/w",
+            "rw,lowerdir=/srv/a,upperdir=/srv/u,workdir=/opt/cni",
+            "rw,lowerdir=/srv/a,upperdir=/opt/cni,workdir=/srv/w",
             "rw,lowerdir=/var/lib/docker/overlay2/x/diff:/srv/a",
             "rw,lowerdir=etc:root",
             "rw,lowerdir=/var/lib/docker/volumes/w/_data/link",
@@ -74,6 +77,9 @@ fn a_volume_is_judged_by_its_file_system() {
         }
         let volumes = |options: &str| options.replace('@', "/var/lib/docker/volumes/");
         assert_eq!(layers(&volumes("rw,lowerdir=@a/_data,upperdir=@b/_data,workdir=@c/_data")), Ok(()));
+        for options in ["rw,lowerdir=/srv/a:@a/_data", "rw,lowerdir=/srv/a,upperdir=/srv/u,workdir=/srv/w"] {
+            assert_eq!(layers(&volumes(options)).is_ok(), level == Level::Baseline, "{options}");
+        }
     }
 }
 
@@ -217,50 +223,6 @@ fn what_podman_mounts_once_more_for_a_user_namespace_is_known_by_its_other_name(
         assert!(!judge(root, "8:1", again), "{root}");
     }
     assert!(!judge("/", "0:90", "/var/tmp/intermediate-mountpoint-x"), "a directory of that name");
-}
-
-#[test]
-fn an_overlay_that_the_runtime_mounts_is_of_the_engines_own_directories() {
-    let mut fake = Fake::default();
-    fake.texts.insert(
-        "/var/lib/containers/storage/overlay-images/images.json".into(),
-        br#"[{"id":"i","layer":"img","mapped-layers":["mapped"]},{"id":"j"}]"#.to_vec(),
-    );
-    let storage = "/var/lib/containers/storage";
-    let judge = |options: &[&str]| {
-        let options: Vec<String> = options.iter().map(|option| option.replace('@', storage)).collect();
-        let mount = json!([{ "destination": "/d", "type": "overlay", "source": "overlay", "options": options }]);
-        judge_as(Engine::Podman, &with("/mounts", mount), &Policy::of_level(Level::Restricted, "x"), &fake).is_ok()
-    };
-    let own = [
-        "upperdir=@/overlay-containers/c1/userdata/overlay/7/upper",
-        "workdir=@/overlay-containers/c1/userdata/overlay/7/work",
-    ];
-    let of = |lower: &str| judge(&[&format!("lowerdir={lower}"), own[0], own[1], "private"]);
-    assert!(of("@/volumes/v/_data"), "-v v:/d:O");
-    assert!(of("@/overlay/img/merged") && of("@/overlay/mapped/merged"), "--mount type=image,rw=true");
-    for lower in [
-        "/etc",
-        "/srv/data",
-        "@/overlay/other/merged",
-        "@/volumes/v/_data/link",
-        "@/overlay-containers/c2/userdata/secrets",
-        "@/volumes/v/_data:/etc",
-        "relative",
-    ] {
-        assert!(!of(lower), "{lower}");
-    }
-    let lower = "lowerdir=@/volumes/v/_data";
-    for options in [
-        &[lower, "upperdir=/etc", own[1]][..],
-        &[lower, "lowerdir+=/etc"],
-        &[lower, "a=b"],
-        &["lowerdir=@/volumes/v/_data\\:/etc"],
-        &[],
-    ] {
-        assert!(!judge(options), "{options:?}");
-    }
-    assert!(judge(&[lower, "ro"]));
 }
 
 #[test]
