@@ -11,7 +11,8 @@ cat /proc/net/tcp /proc/net/dev /proc/net/route /proc/net/unix > /dev/null
 cat /sys/class/net/eth0/mtu /sys/class/net/lo/operstate
 socat UNIX-LISTEN:"$work/s",fork EXEC:'echo from the socket' & s=$!
 patiently test -S s
-socat - UNIX-CONNECT:"$work/s"
+# Its input is over at once: the answer may take longer than the half second that it waits by default.
+socat -t 30 - UNIX-CONNECT:"$work/s"
 socat -u ABSTRACT-LISTEN:lockc-own STDOUT > abstract & a=$!
 sleep 1
 echo abstract | socat -u - ABSTRACT-CONNECT:lockc-own

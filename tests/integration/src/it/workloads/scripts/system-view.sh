@@ -1,4 +1,5 @@
-# Tools that look at the system: procps, lsof, lscpu, df, findmnt, and the files below them.
+# Tools that look at the system: procps, lsof, lscpu, df, findmnt, and the files below them that containers may read
+# (docs/pseudo-files.md).
 ps -eo pid,user,comm,args --forest > o; test "$(wc -l < o)" -gt 3
 top -b -n 1 > o; grep -o 'load average' o
 free -m | grep -o Mem; uptime > /dev/null; vmstat 1 1 > /dev/null
@@ -11,7 +12,7 @@ findmnt -n -o FSTYPE /; findmnt -n -o FSTYPE /proc; mount | grep -c ' /proc '
 for f in cpuinfo meminfo stat loadavg uptime version filesystems self/mountinfo self/status self/smaps self/limits self/cgroup self/io self/maps \
   sys/kernel/pid_max sys/kernel/hostname sys/vm/overcommit_memory sys/vm/max_map_count sys/fs/file-max sys/net/core/somaxconn \
   sys/kernel/random/uuid sys/kernel/random/boot_id sys/kernel/cap_last_cap sys/net/ipv4/ip_local_port_range sys/kernel/osrelease sys/kernel/ngroups_max \
-  sys/crypto/fips_enabled sys/kernel/shmmax sys/fs/pipe-max-size pressure/cpu diskstats partitions swaps vmstat zoneinfo cgroups devices misc; do
+  sys/crypto/fips_enabled sys/kernel/shmmax sys/fs/pipe-max-size pressure/cpu vmstat cgroups devices; do
   head -c 1 /proc/$f > /dev/null 2>&1 || echo "no /proc/$f"
 done
 for f in devices/system/cpu/online devices/system/cpu/possible devices/system/node/online kernel/mm/transparent_hugepage/enabled fs/cgroup/memory.max \
