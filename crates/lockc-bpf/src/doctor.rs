@@ -121,6 +121,13 @@ fn lsm() -> Check {
 fn kernel_btf() -> Check {
     match btf::kernel() {
         Ok(kernel) => match kernel.untold_layers {
+            None if attached_version().is_some_and(|meta| meta.layers_told == 0) => check(
+                "BTF",
+                State::Warning,
+                "overlays of the host's directories are refused: the programs were loaded before overlayfs was"
+                    .to_owned(),
+                "lockc load",
+            ),
             None => check("BTF", State::Ok, format!("{} kernel fields found", kernel.globals.len()), ""),
             Some(why) => check(
                 "BTF",

@@ -21,6 +21,8 @@ pub struct Status {
     pub version: Option<String>,
     /// ABI version of the pinned maps.
     pub abi: Option<u32>,
+    /// Whether the attached programs can tell what an overlayfs is made of.
+    pub tells_layers: bool,
     /// Version that this command would load.
     pub own_version: String,
     /// Names of the attached programs.
@@ -98,6 +100,7 @@ pub fn gather() -> Result<Status> {
         enforcing: false,
         version: meta.map(|meta| text(&meta.version)),
         abi: meta.map(|meta| meta.abi),
+        tells_layers: meta.is_some_and(|meta| meta.layers_told != 0),
         own_version: loader::version(),
         attached,
         missing,

@@ -31,8 +31,13 @@ fn before_the_engines() -> Result<String> {
             bail!("{engine} was started {} ms before the programs were loaded", (loaded - started) / 1000);
         }
     }
-    if status()?["enforcing"] != true {
+    let status = status()?;
+    if status["enforcing"] != true {
         bail!("not enforcing after the reboot");
+    }
+    // No engine had loaded overlayfs by then.
+    if status["tells_layers"] != true {
+        bail!("what an overlay is made of is not known after the reboot");
     }
     Ok(format!("loaded {} ms after the boot", loaded / 1000))
 }
