@@ -268,6 +268,7 @@ fn bundle(pod: &PodSpec, container: &Container, namespace: &str, asked: Option<&
     let mut annotations = json!({
         "io.kubernetes.cri.container-type": "container",
         "io.kubernetes.cri.sandbox-namespace": namespace,
+        "io.kubernetes.cri.sandbox-id": "sandbox",
     });
     if let Some(asked) = asked {
         annotations[ANNOTATION] = json!(asked);
@@ -287,7 +288,8 @@ fn bundle(pod: &PodSpec, container: &Container, namespace: &str, asked: Option<&
     if !security.privileged && security.has_seccomp() {
         linux["seccomp"] = json!({ "defaultAction": "SCMP_ACT_ERRNO" });
     }
-    let mounts: Vec<Value> = pod.host_mounts(container).chain(pod.image_mounts(container)).collect();
+    let own = [PodSpec::termination_log(container)];
+    let mounts: Vec<Value> = pod.host_mounts(container).chain(pod.image_mounts(container)).chain(own).collect();
     if mounts.iter().any(|mount| mount["options"].as_array().is_some_and(|options| options.contains(&json!("rshared"))))
     {
         linux["rootfsPropagation"] = json!("rshared");
@@ -329,7 +331,14 @@ impl Facts for Paper<'_> {
         })
     }
 
+    fn entries(&self, directory: &Path) -> Vec<PathBuf> {
+        self.pod.entries(directory)
+    }
+
     fn kind(&self, path: &Path) -> io::Result<Kind> {
+        if let Some(node) = PodSpec::block_volume(path) {
+            return Ok(node);
+        }
         // Numbers that no device has, one for each path.
         let device = || {
             path.as_os_str().as_encoded_bytes().iter().fold(0u32, |sum, byte| sum.wrapping_mul(31) + u32::from(*byte))

@@ -1,6 +1,11 @@
 //! The fields of a pod (Kubernetes API v1) that say what its containers are given.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use lockc_core::user::admission::Kind;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -38,6 +43,10 @@ pub(crate) struct Container {
     volume_mounts: Vec<VolumeMount>,
     volume_devices: Vec<VolumeDevice>,
     ports: Vec<Port>,
+    liveness_probe: Value,
+    readiness_probe: Value,
+    startup_probe: Value,
+    lifecycle: Value,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -134,13 +143,53 @@ const UNKNOWN_MAJOR: u32 = 4096;
 /// Where containerd's CRI plugin mounts image volumes.
 const IMAGE_VOLUMES: &str = "/run/containerd/io.containerd.grpc.v1.cri/image-volumes";
 
-/// Kinds of volumes that the Pod Security Standards' restricted admits.
-const VOLUMES: [&str; 8] =
-    ["configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret"];
+/// Where kubelet keeps what is the pod's.
+const POD: &str = "/var/lib/kubelet/pods/pod";
+
+/// Kinds of volumes that the Pod Security Standards' restricted admits; images since Kubernetes 1.33.
+const VOLUMES: [&str; 9] = [
+    "configMap",
+    "csi",
+    "downwardAPI",
+    "emptyDir",
+    "ephemeral",
+    "image",
+    "persistentVolumeClaim",
+    "projected",
+    "secret",
+];
 
 impl PodSpec {
     pub(crate) fn every_container(&self) -> impl Iterator<Item = &Container> {
         self.init_containers.iter().chain(&self.containers).chain(&self.ephemeral_containers)
+    }
+
+    /// The directory of the nodes of its raw block volumes, as kubelet maps them (Kubernetes 1.34,
+    /// pkg/volume/util/volumepathhandler).
+    pub(crate) fn block_volumes() -> PathBuf {
+        Path::new(POD).join("volumeDevices/kubernetes.io~csi")
+    }
+
+    /// What is in a directory of the pod's.
+    pub(crate) fn entries(&self, directory: &Path) -> Vec<PathBuf> {
+        let nodes = Self::block_volumes();
+        if nodes.parent() == Some(directory) {
+            return vec![nodes];
+        }
+        let most = self.every_container().map(|container| container.volume_devices.len()).max().unwrap_or(0);
+        if directory == nodes { (0..most).map(|number| nodes.join(number.to_string())).collect() } else { Vec::new() }
+    }
+
+    /// The device that such a node is.
+    pub(crate) fn block_volume(path: &Path) -> Option<Kind> {
+        let number = path.strip_prefix(Self::block_volumes()).ok()?.to_str()?.parse().ok()?;
+        Some(Kind::Block(UNKNOWN_MAJOR, number))
+    }
+
+    /// The bind mount of the termination log, which kubelet gives to every container.
+    pub(crate) fn termination_log(container: &Container) -> Value {
+        let source = Path::new(POD).join("containers").join(&container.name).join("log");
+        json!({ "destination": "/dev/termination-log", "type": "bind", "source": source, "options": ["rbind", "rprivate", "rw"] })
     }
 
     /// The bind mounts of image volumes, as containerd 2.1 makes them
@@ -191,6 +240,9 @@ impl PodSpec {
         for port in container.ports.iter().filter(|port| port.host_port != 0) {
             note("baseline", format!("hostPort {}", port.host_port));
         }
+        for host in container.probed_hosts() {
+            note("baseline", format!("a probe or lifecycle handler of the host {host}"));
+        }
         if is_open(&security.seccomp_profile) && !security.privileged {
             note("baseline", "seccompProfile Unconfined".into());
         }
@@ -207,8 +259,17 @@ impl PodSpec {
 }
 
 impl Container {
+    /// Hosts beside the pod itself to which kubelet connects for the container.
+    fn probed_hosts(&self) -> impl Iterator<Item = &str> {
+        let lifecycle = ["postStart", "preStop"].map(|handler| &self.lifecycle[handler]);
+        let handlers = [&self.liveness_probe, &self.readiness_probe, &self.startup_probe].into_iter().chain(lifecycle);
+        let hosts =
+            handlers.flat_map(|handler| ["httpGet", "tcpSocket"].map(|action| handler[action]["host"].as_str()));
+        hosts.flatten().filter(|host| !host.is_empty())
+    }
+
     /// The device nodes of raw block volumes. Their numbers are not known here: they get ones that no
-    /// policy names.
+    /// policy names, and that kubelet's nodes have.
     pub(crate) fn block_devices(&self) -> impl Iterator<Item = Value> {
         self.volume_devices.iter().zip(0..).map(|(volume, number)| {
             json!({ "path": volume.device_path, "type": "b", "major": UNKNOWN_MAJOR, "minor": number })

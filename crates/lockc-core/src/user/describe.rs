@@ -116,8 +116,7 @@ impl Described {
 fn engine(bundle: &Path, spec: &Spec, engines: &Engines) -> (Option<Engine>, Option<Engine>) {
     let parts: Vec<&str> = bundle.components().map(|part| part.as_os_str().to_str().unwrap_or("")).collect();
     let engine = match parts.as_slice() {
-        [.., "io.containerd.runtime.v2.task", "moby", _] => Some(Engine::Docker),
-        _ if admission::engines::is_plugin(bundle) => Some(Engine::Docker),
+        _ if admission::engines::is_dockers(bundle) || admission::engines::is_plugin(bundle) => Some(Engine::Docker),
         [.., "io.containerd.runtime.v2.task", "k8s.io", _] => Some(Engine::Cri),
         [.., "io.containerd.runtime.v2.task", _, _] => Some(Engine::Containerd),
         [.., containers, _, "userdata"] if containers.ends_with("-containers") => {
@@ -220,6 +219,10 @@ mod tests {
         for (bundle, engine) in [
             (MOBY, Some(Engine::Docker)),
             ("/run/docker/containerd/daemon/io.containerd.runtime.v2.task/moby/c1", Some(Engine::Docker)),
+            ("/run/containerd/io.containerd.runtime.v2.task/moby-100000.100000/c1", Some(Engine::Docker)),
+            ("/run/containerd/io.containerd.runtime.v2.task/plugins.moby-1.2/c1", Some(Engine::Docker)),
+            ("/run/containerd/io.containerd.runtime.v2.task/moby-1/c1", Some(Engine::Containerd)),
+            ("/run/containerd/io.containerd.runtime.v2.task/moby1.2/c1", Some(Engine::Containerd)),
             ("/var/lib/docker/buildkit/executor/c1", Some(Engine::Docker)),
             (PLUGIN, Some(Engine::Docker)),
             (CRI, Some(Engine::Cri)),

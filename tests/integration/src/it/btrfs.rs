@@ -110,7 +110,7 @@ fn root_is_a_subvolume(_: &mut Lab, _: Runtime) -> Result<String> {
 fn driver(lab: &mut Lab, _: Runtime) -> Result<String> {
     let plain = lab.plain;
     lab.docker()?;
-    docker::restart_with("btrfs", "/home/docker")?;
+    docker::restart_with(&[("storage-driver", "btrfs".into()), ("data-root", "/home/docker".into())])?;
     let used = command::run(&["docker", "info", "--format", "{{.Driver}}"])?.must()?;
     if used.trim() != "btrfs" {
         bail!("Docker uses {used}");

@@ -199,13 +199,14 @@ fn import() -> Result<()> {
     .map(|_| ())
 }
 
-/// Restarts dockerd with another storage driver and another place for its data, and imports the
-/// image there.
-pub fn restart_with(driver: &str, place: &str) -> Result<()> {
+/// Restarts dockerd with other settings, as with another place for its data, and imports the image
+/// there.
+pub fn restart_with(settings: &[(&str, serde_json::Value)]) -> Result<()> {
     let text = fs::read_to_string(CONFIG).context("cannot read daemon.json")?;
     let mut config: serde_json::Value = serde_json::from_str(&text).context("daemon.json is no JSON")?;
-    config["storage-driver"] = driver.into();
-    config["data-root"] = place.into();
+    for (key, value) in settings {
+        config[key] = value.clone();
+    }
     fs::write(CONFIG, config.to_string()).context("cannot write daemon.json")?;
     restart()?;
     import()

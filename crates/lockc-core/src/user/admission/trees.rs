@@ -163,24 +163,25 @@ impl Trees {
     }
 
     /// The path in an engine's directory of what is mounted there. Where the host's root is mounted
-    /// once more, what an engine mounts appears below that too, by propagation: that is the
-    /// engine's mount as well.
+    /// once more, in a volume perhaps, what an engine mounts appears below that too, by propagation:
+    /// that is the engine's mount as well, of the same name.
     fn in_engine(&self, mount: &MountedAt, depth: u32) -> Option<PathBuf> {
-        if self.is_engines(&mount.point) {
-            return Some(mount.point.clone());
-        }
+        self.by_parent(mount, depth).or_else(|| self.is_engines(&mount.point).then(|| mount.point.clone()))
+    }
+
+    /// The same by where it is mounted, and not by how that is reached.
+    fn by_parent(&self, mount: &MountedAt, depth: u32) -> Option<PathBuf> {
         let parent = self.table.iter().find(|parent| parent.id == mount.parent && parent.id != mount.id)?;
         let rest = mount.point.strip_prefix(&parent.point).ok()?;
-        // Mounts on mounts; nobody has that many.
-        if let Some(point) = (depth < 32).then(|| self.in_engine(parent, depth + 1)).flatten() {
-            return Some(join(&point, rest));
-        }
         let inside = join(&parent.root, rest);
-        self.engines.iter().find_map(|engine| {
+        let located = self.engines.iter().find_map(|engine| {
             let located = engine.location.as_ref().filter(|located| located.device == parent.device)?;
             let rest = inside.strip_prefix(&located.path).ok().filter(|rest| !rest.as_os_str().is_empty())?;
             Some(join(&engine.path, rest))
-        })
+        });
+        // Mounts on mounts; nobody has that many.
+        let on_mount = || (depth < 32).then(|| self.in_engine(parent, depth + 1)).flatten();
+        located.or_else(|| on_mount().map(|point| join(&point, rest)))
     }
 
     /// Whether a path says by itself that it is, is in, or contains a forbidden tree.

@@ -12,6 +12,7 @@ mod crio;
 mod ctr;
 mod demo;
 mod docker_bypass;
+mod docker_daemon;
 mod docker_plugins;
 mod docker_select;
 mod docker_sources;
@@ -243,6 +244,7 @@ pub fn all() -> Vec<Case> {
         docker_sources::ROWS,
         overlays::DOCKER,
         docker_plugins::ROWS,
+        docker_daemon::ROWS,
         docker_select::ROWS,
         races::DOCKER,
         docker_standards::ROWS,

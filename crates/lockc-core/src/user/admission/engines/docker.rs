@@ -100,11 +100,8 @@ fn layer_of<'a>(rest: &[&'a str]) -> Option<Layer<'a>> {
 /// With `userns-remap` everything is one directory further down, which is named by the numbers of
 /// the user and the group that are root in the containers.
 fn remapped<'a, 'b>(dir: &Path, rest: &'a [&'b str]) -> (PathBuf, &'a [&'b str]) {
-    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     match rest {
-        [first, tail @ ..] if first.split_once('.').is_some_and(|(uid, gid)| is_number(uid) && is_number(gid)) => {
-            (dir.join(first), tail)
-        }
+        [first, tail @ ..] if are_numbers(first) => (dir.join(first), tail),
         _ => (dir.into(), rest),
     }
 }
@@ -134,10 +131,30 @@ fn is_image_mount(dir: &Path, driver: &str, layer: &str, asked: &Asked<'_>) -> b
     false
 }
 
+/// Whether a bundle is a container's of dockerd's, in its namespace of containerd's.
+pub(crate) fn is_container(bundle: &Path) -> bool {
+    is_in_namespace(bundle, "moby")
+}
+
 /// Whether a bundle is a managed plugin's: dockerd has them in a namespace of containerd's of
 /// their own (`containerd-plugin-namespace`; moby 28, daemon/config/config_linux.go).
 pub(crate) fn is_plugin(bundle: &Path) -> bool {
-    bundle.parent().is_some_and(|parent| parent.ends_with("io.containerd.runtime.v2.task/plugins.moby"))
+    is_in_namespace(bundle, "plugins.moby")
+}
+
+/// With `userns-remap` a namespace's name ends with the numbers of who is root in the containers
+/// (moby 28, cmd/dockerd/daemon.go).
+fn is_in_namespace(bundle: &Path, namespace: &str) -> bool {
+    let Some(folder) = bundle.parent() else { return false };
+    let name = folder.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_prefix(namespace));
+    let is_tasks = folder.parent().is_some_and(|tasks| tasks.ends_with("io.containerd.runtime.v2.task"));
+    is_tasks && name.is_some_and(|rest| rest.is_empty() || rest.strip_prefix('-').is_some_and(are_numbers))
+}
+
+/// `UID.GID`.
+fn are_numbers(text: &str) -> bool {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    text.split_once('.').is_some_and(|(uid, gid)| is_number(uid) && is_number(gid))
 }
 
 /// Whether a bundle is a step's of a build, in whatever data root.

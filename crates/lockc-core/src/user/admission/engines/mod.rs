@@ -13,7 +13,7 @@ mod kubelet;
 mod nerdctl;
 mod storage;
 
-pub(crate) use docker::is_plugin;
+pub(crate) use docker::{is_container as is_dockers, is_plugin};
 pub(crate) use storage::is_buildahs;
 pub(super) use storage::is_infra_layer;
 

@@ -228,23 +228,27 @@ fn what_podman_mounts_once_more_for_a_user_namespace_is_known_by_its_other_name(
 #[test]
 fn what_an_engine_mounts_is_its_own_where_the_hosts_root_is_mounted_once_more() {
     let volume = "/var/lib/docker/volumes/v/_data";
-    let judge = |kind: &str, mirrored: bool| {
+    let judge = |kind: &str, jail: &str, mirrored: bool| {
         let mut fake = Fake::default();
-        fake.mount("8:1", "/", "/srv/jail/h");
+        fake.mount("8:1", "/", jail);
         fake.mount_new(kind, kind, "rw,lowerdir=/etc", volume);
         if mirrored {
             // Numbered as they are mounted, each on the one that its test says.
             fake.mounts.iter_mut().zip(1..).for_each(|(mount, id)| mount.id = id);
-            let jail = fake.mounts.iter().find(|mount| mount.point == Path::new("/srv/jail/h")).unwrap().id;
+            let at = jail;
+            let jail = fake.mounts.iter().find(|mount| mount.point == Path::new(at)).unwrap().id;
             let mut mirror = fake.mounts.last().unwrap().clone();
             (mirror.id, mirror.parent) = (mirror.id + 1, jail);
-            mirror.point = Path::new("/srv/jail/h").join(&volume[1..]);
+            mirror.point = Path::new(at).join(&volume[1..]);
             fake.mounts.push(mirror);
         }
         judge_as(Engine::Docker, &bind(volume, "/x"), &Policy::of_level(Level::Baseline, "x"), &fake).is_ok()
     };
-    for mirrored in [false, true] {
-        assert!(judge("tmpfs", mirrored));
-        assert!(!judge("overlay", mirrored) && !judge("hugetlbfs", mirrored), "{mirrored}");
+    // Another container's volume may be the host's root.
+    for jail in ["/srv/jail/h", "/var/lib/docker/volumes/w/_data"] {
+        for mirrored in [false, true] {
+            assert!(judge("tmpfs", jail, mirrored), "{jail} {mirrored}");
+            assert!(!judge("overlay", jail, mirrored) && !judge("hugetlbfs", jail, mirrored), "{jail} {mirrored}");
+        }
     }
 }
