@@ -203,7 +203,19 @@ impl Trees {
                 return Some(Reach::Contains(tree.path.clone()));
             }
         }
-        None
+        self.shown_by_the_system(place).map(|point| Reach::Contains(point.into()))
+    }
+
+    /// Where the host mounted a part of what is at `place` in a directory of its own: `/etc/ssh` from
+    /// `/srv/persistent/etc/ssh`. A name of `place` itself says that by its path.
+    fn shown_by_the_system(&self, place: &Place) -> Option<&Path> {
+        let location = place.location.as_ref()?;
+        let is_part = |mount: &&MountedAt| {
+            mount.device == location.device && mount.root != location.path && mount.root.starts_with(&location.path)
+        };
+        let is_systems = |mount: &&MountedAt| self.system.iter().any(|tree| mount.point.starts_with(&tree.path));
+        let mut parts = self.table.iter().filter(is_part).filter(is_systems);
+        parts.find(|mount| self.in_engine(mount, 0).is_none()).map(|mount| mount.point.as_path())
     }
 }
 

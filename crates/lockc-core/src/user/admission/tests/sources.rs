@@ -84,6 +84,29 @@ fn a_volume_is_judged_by_its_file_system() {
 }
 
 #[test]
+fn a_directory_with_a_part_that_the_host_mounts_in_etc_is_the_hosts() {
+    let policy = Policy::of_level(Level::Baseline, "x");
+    let judged = |point: &str| {
+        let mut fake = Fake::default();
+        fake.mount("8:1", "/srv/persistent/ssh", point);
+        ["/srv/persistent", "/srv", "/srv/persistent/ssh", "/srv/persistent/ssh/keys", "/srv/other"]
+            .map(|source| judge_with(&bind(source, "/x"), &policy, &Config::default(), &fake).is_ok())
+    };
+    for point in ["/etc/ssh", "/run/ssh", "/boot/x", "/var/run/ssh"] {
+        assert_eq!(judged(point), [false, false, false, false, true], "{point}");
+    }
+    for point in ["/mnt/ssh", "/home/u/ssh", "/var/lib/docker/volumes/v/_data", "/run/docker/plugins/p/x"] {
+        assert_eq!(judged(point), [true; 5], "{point}");
+    }
+    // That it is in an allowed directory does not matter.
+    let mut fake = Fake::default();
+    fake.mount("8:1", "/srv/persistent/ssh", "/etc/ssh");
+    let config = Config { allowed_mounts: vec!["/srv/persistent".into()], ..Config::default() };
+    let result = judge_with(&bind("/srv/persistent", "/x"), &policy, &config, &fake);
+    assert!(result.unwrap_err()[0].what.contains("contains /etc/ssh, which belongs to the host"));
+}
+
+#[test]
 fn what_is_mounted_below_a_volume_is_judged_too() {
     let volume = "/var/lib/docker/volumes/v/_data";
     let policy = Policy::of_level(Level::Baseline, "x");
