@@ -103,11 +103,10 @@ impl Sources<'_> {
         }
         if !names.host.is_empty() {
             // kubelet mounts directories of the host for volumes that the cluster's administrator
-            // made.
-            let from_kubelet = names
-                .engines
-                .iter()
-                .any(|name| self.engines.is_drivers_volume(name.path()) && belongs(name) == Some(Belongs::PodVolume));
+            // made; by their other names they are hostPath volumes of the pod's owner.
+            let is_drivers =
+                |name: &Place| self.engines.is_drivers_volume(name.path()) && belongs(name) == Some(Belongs::PodVolume);
+            let from_kubelet = belongs(place) == Some(Belongs::PodVolume) && names.engines.iter().any(is_drivers);
             return names.host.iter().find_map(|name| {
                 let (what, remedy) = match self.trees.reach(name).filter(|_| from_kubelet) {
                     Some(reach) => (describe(&reach), "use another volume".into()),

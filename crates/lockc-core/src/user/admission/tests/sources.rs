@@ -188,6 +188,10 @@ fn a_pods_volume_may_be_another_pods_too_and_its_secrets_not() {
     fake.mount("8:1", "/mnt/disks/x", &local);
     fake.mount("8:1", "/mnt/disks/x/part", subpath);
     assert!(judge_as(Engine::Cri, &bind(subpath, "/x"), &policy, &fake).is_ok());
+    // The same directory as a hostPath volume: writable, where the administrator's may not be.
+    for source in ["/mnt/disks/x", "/mnt/disks/x/part"] {
+        assert!(judge_as(Engine::Cri, &bind(source, "/x"), &policy, &fake).is_err(), "{source}");
+    }
     assert!(!judge("proc", &path("u1", claim), &[]));
 }
 
