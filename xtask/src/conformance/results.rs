@@ -146,10 +146,10 @@ impl Results {
         })
     }
 
-    /// Files of which not every test ran.
+    /// Files of which not every test ran. One that announces none lacks something, too: crun's do that.
     pub fn unfinished(&self) -> Vec<String> {
         let ran = |file: &String| self.outcomes.keys().filter(|test| test.file == *file).count();
-        let unfinished = self.plans.iter().filter(|(file, plan)| ran(file) < **plan);
+        let unfinished = self.plans.iter().filter(|(file, plan)| ran(file) < **plan || **plan == 0);
         unfinished.map(|(file, plan)| format!("{file}: {} of {plan} tests ran", ran(file))).collect()
     }
 
@@ -208,6 +208,7 @@ mod tests {
         );
         assert!(found.unfinished().is_empty());
         assert_eq!(wrapped.unfinished(), ["a.bats: 3 of 4 tests ran"]);
+        assert_eq!(results("# file b.py\n1..0\n").unfinished(), ["b.py: 0 of 0 tests ran"]);
     }
 
     #[test]

@@ -71,9 +71,10 @@ impl Suite {
              PATH=$PWD/bats/bin:$PATH; ",
             limit.div_ceil(4)
         );
+        // crun's tests of terminals want one.
         let (pattern, program) = match self {
-            Self::Runc => ("tests/integration/*.bats", "bats --tap"),
-            Self::Crun => ("tests/test_*.py", "python3 -u"),
+            Self::Runc => ("tests/integration/*.bats", "bats --tap \"$t\""),
+            Self::Crun => ("tests/test_*.py", "script -qec \"python3 -u '$t'\" /dev/null"),
             Self::Youki => {
                 return format!("{run} ran contest ./contest run --runtime $PWD/runtime --runtimetest ./runtimetest");
             }
@@ -82,7 +83,7 @@ impl Suite {
             let parts: Vec<String> = filters.iter().map(|filter| format!("*{}*", quoted(filter))).collect();
             let parts = if parts.is_empty() { "*".to_owned() } else { parts.join(" | ") };
             return format!(
-                "{run} for t in {pattern}; do case ${{t##*/}} in {parts}) ran \"$t\" {program} \"$t\" ;; esac; done"
+                "{run} for t in {pattern}; do case ${{t##*/}} in {parts}) ran \"$t\" {program} ;; esac; done"
             );
         }
         let mut files: Vec<&str> = only.iter().map(|test| test.file.as_str()).collect();
@@ -92,20 +93,16 @@ impl Suite {
             let chosen = match self {
                 Self::Runc => {
                     let names: Vec<String> = names.map(escaped).collect();
-                    format!(
-                        "ran {0} {program} --filter {1} {0}",
-                        quoted(file),
-                        quoted(&format!("^({})$", names.join("|")))
-                    )
+                    format!("{program} --filter {}", quoted(&format!("^({})$", names.join("|"))))
                 }
                 _ => {
                     let names: Vec<&str> = names.collect();
-                    format!("RUN_TESTS={1} ran {0} {program} {0}", quoted(file), quoted(&names.join(" ")))
+                    format!("env RUN_TESTS={} {program}", quoted(&names.join(" ")))
                 }
             };
-            format!("{chosen}; ")
+            format!("t={}; ran \"$t\" {chosen}", quoted(file))
         });
-        format!("{run} {}", commands.collect::<String>())
+        format!("{run} {}", commands.collect::<Vec<_>>().join("; "))
     }
 }
 
@@ -183,6 +180,7 @@ mod tests {
                 "bats/bin/bats",
                 "#!/bin/sh\n[ \"$2$3\" != tests/integration/hangs.bats ] || exec sleep 60\necho bats \"$@\"\n",
             ),
+            ("bats/bin/script", "#!/bin/sh\nexec sh -c \"$2\"\n"),
             ("bats/bin/python3", "#!/bin/sh\necho python3 \"$@\" only $RUN_TESTS\n"),
             ("tests/integration/a.bats", ""),
             ("tests/integration/b b.bats", ""),
@@ -197,7 +195,7 @@ mod tests {
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
         }
         let filters: Vec<String> = filters.iter().map(|filter| (*filter).to_owned()).collect();
-        let script = suite.script(&filters, only, limit);
+        let script = format!("{}; exit 0", suite.script(&filters, only, limit));
         ui::capture(Command::new("bash").arg("-c").arg(script).current_dir(folder.path())).unwrap()
     }
 
@@ -228,8 +226,8 @@ mod tests {
         );
         assert_eq!(
             output(Suite::Runc, &[], &runc, 9),
-            "# file tests/integration/a.bats\nbats --tap --filter ^(x \\[it's \\(y\\)\\]|z)$ tests/integration/a.bats\n\
-             # file tests/integration/b b.bats\nbats --tap --filter ^(z)$ tests/integration/b b.bats\n"
+            "# file tests/integration/a.bats\nbats --tap tests/integration/a.bats --filter ^(x \\[it's \\(y\\)\\]|z)$\n\
+             # file tests/integration/b b.bats\nbats --tap tests/integration/b b.bats --filter ^(z)$\n"
         );
         let crun = tests("# file tests/test_a.py\nok 1 - one\nok 2 - two\n");
         assert_eq!(
