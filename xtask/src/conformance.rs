@@ -116,7 +116,7 @@ pub fn run(args: &Args) -> Result<bool> {
         false => job.run(false, &open, "bare")?,
     };
     let first = bare.differences(&wrapped);
-    let first = first.into_iter().filter(|difference| args.whole || open.contains(&difference.test));
+    let first = first.into_iter().filter(|difference| args.whole || difference.test.is_among(&open));
     let (unclear, meant): (Vec<_>, Vec<_>) = first.partition(|difference| reason(difference).is_none());
     let tests: Vec<Test> = unclear.iter().map(|difference| difference.test.clone()).collect();
     let again = if tests.is_empty() {
@@ -128,7 +128,8 @@ pub fn run(args: &Args) -> Result<bool> {
         unclear.into_iter().partition(|difference| again.iter().any(|second| second.test == difference.test));
 
     for (what, results) in [("bare", &bare), ("wrapped", &wrapped)] {
-        results.unfinished().iter().for_each(|line| println!("unfinished ({what}): {line}"));
+        let unfinished = results.unfinished();
+        unfinished.iter().for_each(|file| println!("unfinished ({what}): {}", results.progress(file)));
     }
     meant.iter().for_each(|difference| println!("meant: {difference}: {}", reason(difference).unwrap_or_default()));
     unsteady.iter().for_each(|difference| println!("differed once, but not a second time: {difference}"));

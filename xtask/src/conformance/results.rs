@@ -10,6 +10,18 @@ pub struct Test {
     number: u32,
 }
 
+impl Test {
+    /// All tests of a file.
+    pub fn all_of(file: &str) -> Self {
+        Self { file: file.to_owned(), name: String::new(), number: 1 }
+    }
+
+    /// Whether it is one of these, or its whole file is.
+    pub fn is_among(&self, tests: &[Self]) -> bool {
+        tests.iter().any(|test| test == self || *test == Self::all_of(&self.file))
+    }
+}
+
 impl std::fmt::Display for Test {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         if !self.file.is_empty() {
@@ -129,10 +141,14 @@ impl Results {
         self.outcomes.values().filter(|other| **other == outcome).count()
     }
 
-    /// Tests that failed or were left out.
+    /// Tests that failed or were left out, and the files of which not every test ran.
     pub fn not_passed(&self) -> Vec<Test> {
+        let unfinished = self.unfinished();
         let tests = self.outcomes.iter().filter(|(_, outcome)| **outcome != Outcome::Passed);
-        tests.map(|(test, _)| test.clone()).collect()
+        let tests = tests.map(|(test, _)| test).filter(|test| !test.is_among(&unfinished)).cloned();
+        let mut tests: Vec<Test> = tests.chain(unfinished.iter().cloned()).collect();
+        tests.sort();
+        tests
     }
 
     /// In a line, how the file that was read last went.
@@ -147,10 +163,18 @@ impl Results {
     }
 
     /// Files of which not every test ran. One that announces none lacks something, too: crun's do that.
-    pub fn unfinished(&self) -> Vec<String> {
-        let ran = |file: &String| self.outcomes.keys().filter(|test| test.file == *file).count();
-        let unfinished = self.plans.iter().filter(|(file, plan)| ran(file) < **plan || **plan == 0);
-        unfinished.map(|(file, plan)| format!("{file}: {} of {plan} tests ran", ran(file))).collect()
+    pub fn unfinished(&self) -> Vec<Test> {
+        let unfinished = self.plans.iter().filter(|(file, plan)| self.ran(file) < **plan || **plan == 0);
+        unfinished.map(|(file, _)| Test::all_of(file)).collect()
+    }
+
+    fn ran(&self, file: &str) -> usize {
+        self.outcomes.keys().filter(|test| test.file == file).count()
+    }
+
+    /// How far that file came.
+    pub fn progress(&self, file: &Test) -> String {
+        format!("{}: {} of {} tests ran", file.file, self.ran(&file.file), self.plans.get(&file.file).unwrap_or(&0))
     }
 
     pub fn differences(&self, wrapped: &Self) -> Vec<Difference> {
@@ -207,8 +231,13 @@ mod tests {
             ]
         );
         assert!(found.unfinished().is_empty());
-        assert_eq!(wrapped.unfinished(), ["a.bats: 3 of 4 tests ran"]);
-        assert_eq!(results("# file b.py\n1..0\n").unfinished(), ["b.py: 0 of 0 tests ran"]);
+        let unfinished = wrapped.unfinished();
+        assert_eq!(unfinished, [Test::all_of("a.bats")]);
+        assert_eq!(wrapped.progress(&unfinished[0]), "a.bats: 3 of 4 tests ran");
+        // All of it is to be run again, then.
+        assert_eq!(wrapped.not_passed(), unfinished);
+        assert!(wrapped.outcomes.keys().all(|test| test.is_among(&unfinished)));
+        assert_eq!(results("# file b.py\n1..0\n").unfinished(), [Test::all_of("b.py")]);
     }
 
     #[test]

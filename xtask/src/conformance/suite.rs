@@ -91,6 +91,7 @@ impl Suite {
         let commands = files.into_iter().map(|file| {
             let names = only.iter().filter(|test| test.file == file).map(|test| test.name.as_str());
             let chosen = match self {
+                _ if Test::all_of(file).is_among(only) => program.to_owned(),
                 Self::Runc => {
                     let names: Vec<String> = names.map(escaped).collect();
                     format!("{program} --filter {}", quoted(&format!("^({})$", names.join("|"))))
@@ -228,6 +229,11 @@ mod tests {
             output(Suite::Runc, &[], &runc, 9),
             "# file tests/integration/a.bats\nbats --tap tests/integration/a.bats --filter ^(x \\[it's \\(y\\)\\]|z)$\n\
              # file tests/integration/b b.bats\nbats --tap tests/integration/b b.bats --filter ^(z)$\n"
+        );
+        let all = [Test::all_of("tests/integration/b b.bats")];
+        assert_eq!(
+            output(Suite::Runc, &[], &all, 9),
+            "# file tests/integration/b b.bats\nbats --tap tests/integration/b b.bats\n"
         );
         let crun = tests("# file tests/test_a.py\nok 1 - one\nok 2 - two\n");
         assert_eq!(
