@@ -71,10 +71,10 @@ impl Suite {
              PATH=$PWD/bats/bin:$PATH; ",
             limit.div_ceil(4)
         );
-        // crun's tests of terminals want one.
+        // crun's tests of terminals want one; exec-test-uid-tty in another file does not end with one, bare or wrapped.
         let (pattern, program) = match self {
             Self::Runc => ("tests/integration/*.bats", "bats --tap \"$t\""),
-            Self::Crun => ("tests/test_*.py", "script -qec \"python3 -u '$t'\" /dev/null"),
+            Self::Crun => ("tests/test_*.py", CRUN),
             Self::Youki => {
                 return format!("{run} ran contest ./contest run --runtime $PWD/runtime --runtimetest ./runtimetest");
             }
@@ -106,6 +106,9 @@ impl Suite {
         format!("{run} {}", commands.collect::<Vec<_>>().join("; "))
     }
 }
+
+const CRUN: &str = "bash -c 'case $0 in *tty*) exec script -qec \"python3 -u $0\" /dev/null ;; *) exec python3 -u \"$0\" ;; \
+                    esac' \"$t\"";
 
 /// For bash.
 pub fn quoted(text: &str) -> String {
@@ -181,13 +184,14 @@ mod tests {
                 "bats/bin/bats",
                 "#!/bin/sh\n[ \"$2$3\" != tests/integration/hangs.bats ] || exec sleep 60\necho bats \"$@\"\n",
             ),
-            ("bats/bin/script", "#!/bin/sh\nexec sh -c \"$2\"\n"),
+            ("bats/bin/script", "#!/bin/sh\necho in a terminal; exec sh -c \"$2\"\n"),
             ("bats/bin/python3", "#!/bin/sh\necho python3 \"$@\" only $RUN_TESTS\n"),
             ("tests/integration/a.bats", ""),
             ("tests/integration/b b.bats", ""),
             ("tests/integration/hangs.bats", ""),
             ("tests/test_a.py", ""),
             ("tests/test_b.py", ""),
+            ("tests/test_tty.py", ""),
         ] {
             use std::os::unix::fs::PermissionsExt as _;
             let path = folder.path().join(file);
@@ -213,6 +217,10 @@ mod tests {
             "# file tests/test_b.py\npython3 -u tests/test_b.py only\n"
         );
         assert_eq!(output(Suite::Crun, &["tests/"], &[], 9), "");
+        assert_eq!(
+            output(Suite::Crun, &["tty"], &[], 9),
+            "# file tests/test_tty.py\nin a terminal\npython3 -u tests/test_tty.py only\n"
+        );
     }
 
     #[test]
