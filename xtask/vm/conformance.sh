@@ -63,10 +63,18 @@ apt_source runc
 source=$(find "$WORK/source" -mindepth 1 -maxdepth 1 -type d)
 mkdir "$OUT/tests"
 cp -r "$source/tests/integration" "$OUT/tests/"
-# The suite would download its images; the guest has its own, at these places.
+# The suite would download its images; the guest has some. Of busybox it expects that nobody has a name but root.
 cat > "$OUT/tests/integration/get-images.sh" << 'EOF'
 #!/bin/sh
-echo BUSYBOX_IMAGE=/opt/img/busybox.tar DEBIAN_IMAGE=/opt/img/debian.tar
+image=/tmp/busybox-of-root.tar
+if [ ! -e $image ]; then
+  tree=$(mktemp -d)
+  tar xf /opt/img/busybox.tar -C "$tree"
+  sed -i '/:1000:/d' "$tree/etc/passwd" "$tree/etc/group"
+  tar cf $image -C "$tree" .
+  rm -r "$tree"
+fi
+echo BUSYBOX_IMAGE=$image DEBIAN_IMAGE=/opt/img/debian.tar
 EOF
 # Its helpers, with the libraries that Debian builds runc with. Their binary packages are sources.
 apt-get -qq -o "Dir::State::status=$WORK/apt/status" --print-uris build-dep runc | awk '{print $2}' \

@@ -71,9 +71,9 @@ impl Suite {
              PATH=$PWD/bats/bin:$PATH; ",
             limit.div_ceil(4)
         );
-        // crun's tests of terminals want one; exec-test-uid-tty in another file does not end with one, bare or wrapped.
+        // runc opens /dev/tty. crun's tests of terminals want one; exec-test-uid-tty does not end with one, bare or wrapped.
         let (pattern, program) = match self {
-            Self::Runc => ("tests/integration/*.bats", "bats --tap \"$t\""),
+            Self::Runc => ("tests/integration/*.bats", RUNC),
             Self::Crun => ("tests/test_*.py", CRUN),
             Self::Youki => {
                 return format!("{run} ran contest ./contest run --runtime $PWD/runtime --runtimetest ./runtimetest");
@@ -94,7 +94,7 @@ impl Suite {
                 _ if Test::all_of(file).is_among(only) => program.to_owned(),
                 Self::Runc => {
                     let names: Vec<String> = names.map(escaped).collect();
-                    format!("{program} --filter {}", quoted(&format!("^({})$", names.join("|"))))
+                    format!("env N={} {program}", quoted(&format!("^({})$", names.join("|"))))
                 }
                 _ => {
                     let names: Vec<&str> = names.collect();
@@ -107,6 +107,10 @@ impl Suite {
     }
 }
 
+/// For `ran`: the tests of the file `$t`, on a terminal; of them those whose names fit the expression `$N`.
+const RUNC: &str = "env T=\"$t\" script -qec 'bats --tap \"$T\" ${N:+--filter \"$N\"}' /dev/null";
+
+/// For `ran`: the tests of the file `$t`.
 const CRUN: &str = "bash -c 'case $0 in *tty*) exec script -qec \"python3 -u $0\" /dev/null ;; *) exec python3 -u \"$0\" ;; \
                     esac' \"$t\"";
 
@@ -208,9 +212,9 @@ mod tests {
     fn files_are_chosen_and_one_that_hangs_is_stopped() {
         assert_eq!(
             output(Suite::Runc, &[], &[], 1),
-            "# file tests/integration/a.bats\nbats --tap tests/integration/a.bats\n\
-             # file tests/integration/b b.bats\nbats --tap tests/integration/b b.bats\n\
-             # file tests/integration/hangs.bats\n# stopped after 1 s\n"
+            "# file tests/integration/a.bats\nin a terminal\nbats --tap tests/integration/a.bats\n\
+             # file tests/integration/b b.bats\nin a terminal\nbats --tap tests/integration/b b.bats\n\
+             # file tests/integration/hangs.bats\nin a terminal\n# stopped after 1 s\n"
         );
         assert_eq!(
             output(Suite::Crun, &["b", "_b.", "x"], &[], 9),
@@ -235,13 +239,13 @@ mod tests {
         );
         assert_eq!(
             output(Suite::Runc, &[], &runc, 9),
-            "# file tests/integration/a.bats\nbats --tap tests/integration/a.bats --filter ^(x \\[it's \\(y\\)\\]|z)$\n\
-             # file tests/integration/b b.bats\nbats --tap tests/integration/b b.bats --filter ^(z)$\n"
+            "# file tests/integration/a.bats\nin a terminal\nbats --tap tests/integration/a.bats --filter ^(x \\[it's \\(y\\)\\]|z)$\n\
+             # file tests/integration/b b.bats\nin a terminal\nbats --tap tests/integration/b b.bats --filter ^(z)$\n"
         );
         let all = [Test::all_of("tests/integration/b b.bats")];
         assert_eq!(
             output(Suite::Runc, &[], &all, 9),
-            "# file tests/integration/b b.bats\nbats --tap tests/integration/b b.bats\n"
+            "# file tests/integration/b b.bats\nin a terminal\nbats --tap tests/integration/b b.bats\n"
         );
         let crun = tests("# file tests/test_a.py\nok 1 - one\nok 2 - two\n");
         assert_eq!(
