@@ -100,5 +100,5 @@ for folder in contrib/cmd/* tests/cmd/*; do
   # Up to 1.1 each lies in its own folder, later all lie in one.
   program=$OUT/$folder/$name
   [ "${folder%/*}" = tests/cmd ] && program=$OUT/tests/cmd/_bin/$name
-  CGO_ENABLED=$cgo "$GOROOT/bin/go" build -ldflags '-s -w' -o "$program" "./$folder"
+  CGO_ENABLED=$cgo "$GOROOT/bin/go" build -tags seccomp -ldflags '-s -w' -o "$program" "./$folder"
 done
