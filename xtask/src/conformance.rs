@@ -30,21 +30,29 @@ Examples:
   cargo xtask conformance runc --filter exec --filter tty
   cargo xtask conformance ../runc --runtime /usr/sbin/runc
 
-`runc` and `crun` are made from Debian's source packages of the version in the guest, with bats, gcc or Python for the guest;
-they stay in the cache. A folder of yours (`./runc`, if it has that name) is taken as it is:
+`runc` and `crun` are made from Debian's source package of the version in the guest, with bats
+and gcc or with Python for the guest; they stay in the cache. A folder of yours (`./runc`, if it
+has that name) is taken as it is:
 
-  runc   tests/integration/*.bats and its helpers, built on this machine (`make test-binaries`; before 1.2 `make recvtty
-         sd-helper seccompagent`). tests/integration/get-images.sh must name images without a network: the guest has
-         /opt/img/busybox.tar and /opt/img/debian.tar. bats in bats/bin/bats or root/usr/bin/bats
-  crun   tests/test_*.py, and tests/init built (`make tests/init`)
+  runc   tests/integration/*.bats, and the helpers built on this machine: `make test-binaries`,
+         before 1.2 `make recvtty sd-helper seccompagent`.
+         tests/integration/get-images.sh that names images without a network: the guest has
+         /opt/img/busybox.tar and /opt/img/debian.tar.
+         bats: bats/bin/bats, or root/usr/bin/bats
+  crun   tests/test_*.py, and tests/init built: `make tests/init`
   youki  contest and runtimetest
 
-What else the guest lacks goes into a folder `root` there, which is laid over the guest's root (`dpkg-deb -x bats_*.deb root`).
+What else the guest lacks goes into a folder `root` there, which is laid over the guest's root
+(`dpkg-deb -x bats_*.deb root`).
 
-The suite runs through the wrapper first. Tests that did not pass run with the bare runtime, which tells whether that is lockc's
-doing; those that differ run a second time both ways. runc's suite takes an hour or more. A test of runc's that hangs is stopped
-after a quarter of --limit, a file of tests after --limit; what did not run is named. All output is kept, to see why a test failed.
-Exit status: 0 when the whole suite ran and no test differs but those that are meant to, 1 otherwise.";
+The suite runs through the wrapper first. Tests that did not pass run with the bare runtime,
+which tells whether that is lockc's doing; those that differ run a second time both ways.
+runc's suite takes an hour or more, crun's some minutes.
+A test of runc's that hangs is stopped after a quarter of --limit, a file of tests after --limit;
+what did not run is named. All output is kept, to see why a test failed.
+
+Exit status: 0 when the whole suite ran and no test differs but those that are meant to,
+1 otherwise.";
 
 #[derive(clap::Args)]
 pub struct Args {
