@@ -136,6 +136,9 @@ pub fn run(args: &Args) -> Result<bool> {
         unclear.into_iter().partition(|difference| again.iter().any(|second| second.test == difference.test));
 
     for (what, results) in [("bare", &bare), ("wrapped", &wrapped)] {
+        if results.cut_short {
+            println!("unfinished ({what}): the machine ended before the suite did");
+        }
         let unfinished = results.unfinished();
         unfinished.iter().for_each(|file| println!("unfinished ({what}): {}", results.progress(file)));
     }
@@ -156,7 +159,7 @@ pub fn run(args: &Args) -> Result<bool> {
         job.logs.display()
     );
     // What the wrapped suite did not get to is not known to be alike.
-    Ok(real.is_empty() && wrapped.unfinished().is_empty())
+    Ok(real.is_empty() && wrapped.unfinished().is_empty() && !wrapped.cut_short)
 }
 
 struct Job<'a> {
@@ -197,7 +200,10 @@ impl Job<'_> {
         results.last_file().iter().for_each(|line| eprintln!("     {line}"));
         match ended {
             Err(error) if results.len() == 0 => return Err(error),
-            Err(error) => eprintln!("     {error:#}"),
+            Err(error) => {
+                eprintln!("     {error:#}");
+                results.cut_short = true;
+            }
             Ok(_) if results.len() == 0 => bail!(
                 "the suite ran no test; what it printed is in {}, what DIR must contain in `cargo xtask conformance --help`",
                 path.display()

@@ -74,6 +74,8 @@ pub struct Results {
     /// How many tests each file announced.
     plans: BTreeMap<String, usize>,
     file: String,
+    /// Whether the machine ended before the suite did: files that are named nowhere may not have run.
+    pub cut_short: bool,
 }
 
 impl Results {
