@@ -84,6 +84,16 @@ impl Kernel {
         Ok(cache()?.join(format!("kernel-{}-{}", self.suite, stamp(&[KERNEL_SH, INIT_SH, GUEST_SH, GUEST_SERVICE]))))
     }
 
+    /// Debian's suite of the guest.
+    pub const fn guest_suite(&self) -> &'static str {
+        self.image
+    }
+
+    /// The guest's tree, of which its disk image is made.
+    pub fn guest_tar(&self) -> Result<PathBuf> {
+        Ok(cache()?.join(guest_tar(self.image)))
+    }
+
     /// The disk image it boots.
     pub fn image(&self) -> Result<PathBuf> {
         Ok(cache()?.join(image_name(self.image)))

@@ -1,127 +1,223 @@
-//! `cargo xtask conformance DIR`: a runtime's own test suite, with the bare runtime and through lockc's
-//! wrapper at the privileged level, which refuses nothing; what differs is lockc's doing.
+//! `cargo xtask conformance`: a runtime's own test suite, with the bare runtime and through lockc's wrapper at the privileged
+//! level, which refuses nothing; what differs is lockc's doing.
 //!
-//! The user unpacks and builds the suite (`make -C runc localintegration` needs as much); nothing
-//! is downloaded. Each of the suites writes TAP, by which its tests are compared.
-//!
-//! | suite | what DIR must contain | how it takes a runtime |
-//! |---|---|---|
-//! | runc | `tests/integration/*.bats`, its helpers built, and `bats/bin/bats` unless the image has bats | `runc` in DIR |
-//! | crun | `tests/test_*.py` and `tests/init` | `OCI_RUNTIME` |
-//! | youki | `contest` and `runtimetest` | `--runtime` |
+//! Each of the suites writes TAP, by which its tests are compared. The whole suite runs through the wrapper; with the bare runtime
+//! what did not pass, which halves the time. Tests that differ run once more, bare and wrapped: an emulated machine is slow, and
+//! some tests wait for a fixed time only.
 
-use std::collections::BTreeMap;
+mod results;
+mod suite;
+
+use std::fs::File;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use results::{Difference, Outcome, Results, Test};
+use suite::Suite;
 
 use crate::assets::Kernel;
 use crate::vm::Vm;
 use crate::{build, setup, ui};
 
+/// Printed below the options.
+pub const HELP: &str = "\
+Examples:
+  cargo xtask conformance runc
+  cargo xtask conformance crun --kernel 7.2
+  cargo xtask conformance runc --filter exec --filter tty
+  cargo xtask conformance ../runc --runtime /usr/sbin/runc
+
+`runc` and `crun` are made from Debian's source package of the version in the guest, with bats
+and gcc or with Python for the guest; they stay in the cache. A folder of yours (`./runc`, if it
+has that name) is taken as it is:
+
+  runc   tests/integration/*.bats, and the helpers built on this machine: `make test-binaries`,
+         before 1.2 `make recvtty sd-helper seccompagent`.
+         tests/integration/get-images.sh that names images without a network: the guest has
+         /opt/img/busybox.tar and /opt/img/debian.tar.
+         bats: bats/bin/bats, or root/usr/bin/bats
+  crun   tests/test_*.py, and tests/init built: `make tests/init`
+  youki  contest and runtimetest
+
+What else the guest lacks goes into a folder `root` there, which is laid over the guest's root
+(`dpkg-deb -x bats_*.deb root`).
+
+The suite runs through the wrapper first. Tests that did not pass run with the bare runtime,
+which tells whether that is lockc's doing; those that differ run a second time both ways.
+runc's suite takes an hour or more, crun's some minutes.
+A test of runc's that hangs is stopped after a quarter of --limit, a file of tests after --limit;
+what did not run is named. All output is kept, to see why a test failed.
+
+Exit status: 0 when the whole suite ran and no test differs but those that are meant to,
+1 otherwise.";
+
 #[derive(clap::Args)]
 pub struct Args {
-    /// The suite: the source of runc or crun, or a folder with youki's test programs
+    /// `runc` or `crun`, or a folder with a suite
     suite: PathBuf,
     /// Which kernel: 6.1, 6.12 or 7.2
     #[arg(long, default_value = "6.12")]
     kernel: String,
-    /// The runtime in the image that is tested
-    #[arg(long, default_value = "/usr/sbin/runc")]
-    runtime: PathBuf,
-    /// Only files of tests whose names contain this
-    #[arg(long, default_value = "")]
-    filter: String,
-    /// Seconds until the machine is stopped
-    #[arg(long, default_value_t = 7200)]
+    /// The runtime in the image that is tested: the suite's own, if not given
+    #[arg(long)]
+    runtime: Option<PathBuf>,
+    /// Only files of tests whose names contain this; may be given several times
+    #[arg(long, value_name = "TEXT")]
+    filter: Vec<String>,
+    /// Seconds until a file of tests is stopped; a single test of runc's after a quarter of it
+    #[arg(long, default_value_t = 1800)]
+    limit: u64,
+    /// Seconds until a machine is stopped
+    #[arg(long, default_value_t = 10_800)]
     timeout: u64,
+    /// Run the whole suite with the bare runtime too, not only what did not pass through the wrapper
+    #[arg(long)]
+    whole: bool,
+    /// Use lockc's programs as they were built last time
+    #[arg(long)]
+    no_build: bool,
+    /// Where the suite's output is kept: in cargo's target folder, if not given
+    #[arg(long, value_name = "FOLDER")]
+    logs: Option<PathBuf>,
 }
 
-/// Which suite it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Suite {
-    Runc,
-    Crun,
-    Youki,
+/// Tests that lockc makes fail on purpose, by their names, and why: `docs/architecture.md`, "Differences that are meant".
+const MEANT: &[(&str, &str)] = &[("runc foo -h", "lockc refuses subcommands that it does not know")];
+
+fn reason(difference: &Difference) -> Option<&'static str> {
+    MEANT.iter().find(|(name, _)| difference.test.name == *name).map(|(_, reason)| *reason)
 }
 
-impl Suite {
-    fn of(folder: &Path) -> Result<Self> {
-        let has = |start: &str, end: &str| {
-            let (place, start) = start.rsplit_once('/').unwrap_or((".", start));
-            let entries = std::fs::read_dir(folder.join(place)).into_iter().flatten().flatten();
-            let mut names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
-            names.any(|name| name.starts_with(start) && name.ends_with(end))
-        };
-        match () {
-            () if has("tests/integration/", ".bats") => Ok(Self::Runc),
-            () if has("tests/test_", ".py") => Ok(Self::Crun),
-            () if has("contest", "contest") => Ok(Self::Youki),
-            () => bail!(
-                "{} is no suite: it has neither tests/integration/*.bats (runc), nor tests/test_*.py (crun), nor contest \
-                 (youki)",
-                folder.display()
-            ),
-        }
-    }
-
-    /// For bash in the suite's folder: runs the tests with the runtime `$R`.
-    const fn script(self) -> &'static str {
-        match self {
-            Self::Runc => {
-                "printf '#!/bin/sh\\nexec %s \"$@\"\\n' \"$R\" > runc; chmod 755 runc; PATH=$PWD/bats/bin:$PATH; \
-                 for t in tests/integration/*\"$F\"*.bats; do echo \"# file $t\"; bats --tap \"$t\"; done"
-            }
-            Self::Crun => {
-                "for t in tests/test_*\"$F\"*.py; do echo \"# file $t\"; \
-                 OCI_RUNTIME=$PWD/runtime INIT=$PWD/tests/init python3 \"$t\"; done"
-            }
-            Self::Youki => "./contest run --runtime $PWD/runtime --runtimetest ./runtimetest",
-        }
-    }
-}
-
-/// Runs the suite twice; true if no test differs.
+/// Runs the suite through the wrapper and with the bare runtime; true if no test differs but those that are meant to.
 pub fn run(args: &Args) -> Result<bool> {
     let kernel = Kernel::named(&args.kernel)?;
-    let suite = Suite::of(&args.suite)?;
+    let made = ["runc", "crun"].into_iter().find(|name| args.suite == Path::new(name));
+    if made.is_none() {
+        Suite::of(&args.suite)?.check(&args.suite)?;
+    }
     setup::run(true)?;
+    let folder = match made {
+        Some(runtime) => suite::made(runtime, kernel)?,
+        None => args.suite.clone(),
+    };
+    let logs = match &args.logs {
+        Some(logs) => logs.clone(),
+        None => build::target()?.join("conformance"),
+    };
+    std::fs::create_dir_all(&logs).with_context(|| format!("cannot create {}", logs.display()))?;
+    let programs = if args.no_build { build::folder()? } else { build::guest_programs()? };
     let input = tempfile::Builder::new().prefix("lockc-conformance-").tempdir().context("cannot create a folder")?;
-    ui::capture(Command::new("cp").arg("-rT").arg(build::guest_programs()?).arg(input.path()))?;
-    ui::capture(Command::new("cp").arg("-rT").arg(&args.suite).arg(input.path().join("suite")))?;
-    let mut results = Vec::new();
-    for wrapped in [false, true] {
+    ui::capture(Command::new("cp").arg("-rT").arg(programs).arg(input.path()))?;
+    ui::capture(Command::new("cp").arg("-aT").arg(&folder).arg(input.path().join("suite")))?;
+    let suite = Suite::of(&folder)?;
+    let runtime = args.runtime.clone().unwrap_or_else(|| suite.runtime().into());
+    let job = Job { args, kernel, suite, runtime, input: input.path(), logs };
+
+    let wrapped = job.run(true, &[], "wrapped")?;
+    let open = wrapped.not_passed();
+    let bare = match args.whole {
+        true => job.run(false, &[], "bare")?,
+        false if open.is_empty() => Results::default(),
+        false => job.run(false, &open, "bare")?,
+    };
+    let first = bare.differences(&wrapped);
+    let first = first.into_iter().filter(|difference| args.whole || difference.test.is_among(&open));
+    let (unclear, meant): (Vec<_>, Vec<_>) = first.partition(|difference| reason(difference).is_none());
+    let tests: Vec<Test> = unclear.iter().map(|difference| difference.test.clone()).collect();
+    let again = if tests.is_empty() {
+        Vec::new()
+    } else {
+        job.run(false, &tests, "bare-again")?.differences(&job.run(true, &tests, "wrapped-again")?)
+    };
+    let (real, unsteady): (Vec<_>, Vec<_>) =
+        unclear.into_iter().partition(|difference| again.iter().any(|second| second.test == difference.test));
+
+    for (what, results) in [("bare", &bare), ("wrapped", &wrapped)] {
+        if results.cut_short {
+            println!("unfinished ({what}): the machine ended before the suite did");
+        }
+        let unfinished = results.unfinished();
+        unfinished.iter().for_each(|file| println!("unfinished ({what}): {}", results.progress(file)));
+    }
+    meant.iter().for_each(|difference| println!("meant: {difference}: {}", reason(difference).unwrap_or_default()));
+    unsteady.iter().for_each(|difference| println!("differed once, but not a second time: {difference}"));
+    real.iter().for_each(|difference| println!("{difference}"));
+    println!(
+        "{} tests: {} passed through the wrapper, {} failed, {} were left out; of {} that ran with the bare runtime {} passed; \
+         {} differ, {} more are meant to; output in {}",
+        wrapped.len(),
+        wrapped.count(Outcome::Passed),
+        wrapped.count(Outcome::Failed),
+        wrapped.count(Outcome::LeftOut),
+        bare.len(),
+        bare.count(Outcome::Passed),
+        real.len(),
+        meant.len(),
+        job.logs.display()
+    );
+    // What the wrapped suite did not get to is not known to be alike.
+    Ok(real.is_empty() && wrapped.unfinished().is_empty() && !wrapped.cut_short)
+}
+
+struct Job<'a> {
+    args: &'a Args,
+    kernel: Kernel,
+    suite: Suite,
+    runtime: PathBuf,
+    input: &'a Path,
+    logs: PathBuf,
+}
+
+impl Job<'_> {
+    /// Runs the suite, or of it these tests, in a machine; its output goes into the log `name`.
+    fn run(&self, wrapped: bool, only: &[Test], name: &str) -> Result<Results> {
         let machine = Vm {
-            kernel,
-            timeout: Duration::from_secs(args.timeout),
+            kernel: self.kernel,
+            timeout: Duration::from_secs(self.args.timeout),
             append: String::new(),
             workloads: false,
             systemd: None,
             counts_instructions: false,
         };
-        let command = command(suite, &args.runtime, &args.filter, wrapped);
-        eprintln!("  .. the suite {}", if wrapped { "through the wrapper" } else { "with the bare runtime" });
-        let mut tests = Tests::default();
-        machine.run(input.path(), &command, &mut |line| tests.read(line))?;
-        if tests.0.is_empty() {
-            bail!("the suite ran no test; `--filter` and what DIR must contain: see `cargo xtask conformance --help`");
+        let path = self.logs.join(format!("{name}.log"));
+        let mut log = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+        let how = if wrapped { "through the wrapper" } else { "with the bare runtime" };
+        let what = if only.is_empty() { "the suite".to_owned() } else { format!("{} tests of it", only.len()) };
+        eprintln!("  .. {what} {how}");
+        let mut results = Results::default();
+        let script = self.suite.script(&self.args.filter, only, self.args.limit);
+        let ended = machine.run(self.input, &command(&self.runtime, wrapped, &script), &mut |line| {
+            // The log is for people; the run goes on without it.
+            let _ = writeln!(log, "{line}");
+            if line.starts_with("# file ") {
+                results.last_file().iter().for_each(|line| eprintln!("     {line}"));
+            }
+            results.read(line);
+        });
+        results.last_file().iter().for_each(|line| eprintln!("     {line}"));
+        match ended {
+            Err(error) if results.len() == 0 => return Err(error),
+            Err(error) => {
+                eprintln!("     {error:#}");
+                results.cut_short = true;
+            }
+            Ok(_) if results.len() == 0 => bail!(
+                "the suite ran no test; what it printed is in {}, what DIR must contain in `cargo xtask conformance --help`",
+                path.display()
+            ),
+            Ok(_) => {}
         }
-        results.push(tests);
+        Ok(results)
     }
-    let differences = results[0].differences(&results[1]);
-    differences.iter().for_each(|line| println!("{line}"));
-    println!("{} tests, {} differ", results[0].0.len(), differences.len());
-    Ok(differences.is_empty())
 }
 
 /// What a machine executes. The suite calls one program; the wrapper is a script, since it takes
 /// options of its own.
-fn command(suite: Suite, runtime: &Path, filter: &str, wrapped: bool) -> String {
-    let quoted = |text: &str| format!("'{}'", text.replace('\'', "'\\''"));
-    let runtime = runtime.display().to_string();
-    let real = quoted(&runtime);
+fn command(runtime: &Path, wrapped: bool, script: &str) -> String {
+    let real = suite::quoted(&runtime.display().to_string());
     let set_up = if wrapped {
         format!(
             "./lockc load || exit 1; mkdir -p /etc/lockc; echo \"runtimes = ['\"{real}\"']\" > /etc/lockc/lockc.toml; \
@@ -131,138 +227,7 @@ fn command(suite: Suite, runtime: &Path, filter: &str, wrapped: bool) -> String 
         format!("exec_line={real}; ")
     };
     format!(
-        "{set_up}cd suite; printf '#!/bin/sh\\nexec %s \"$@\"\\n' \"$exec_line\" > runtime; chmod 755 runtime; \
-         R=$PWD/runtime; F={}; {}; exit 0",
-        quoted(filter),
-        suite.script()
+        "{set_up}cd suite; [ ! -d root ] || {{ cp -a root/. / && rm -r root && ldconfig; }}; \
+         printf '#!/bin/sh\\nexec %s \"$@\"\\n' \"$exec_line\" > runtime; chmod 755 runtime; ln -sf runtime runc; {script}; exit 0"
     )
-}
-
-/// Tests by file and name, and whether they passed, were left out, or failed.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Tests(BTreeMap<String, &'static str>, String);
-
-impl Tests {
-    /// A line of TAP: `ok 3 name`, `not ok 4 name`, `ok 5 name # SKIP reason`; youki's tests write
-    /// `1 / 2 : name : ok`.
-    fn read(&mut self, line: &str) {
-        let line = line.trim();
-        if let Some(file) = line.strip_prefix("# file ") {
-            self.1 = file.to_owned();
-            return;
-        }
-        let (passed, rest) = match (line.strip_prefix("ok "), line.strip_prefix("not ok ")) {
-            (Some(rest), _) => (true, rest),
-            (_, Some(rest)) => (false, rest),
-            _ => return self.read_youkis(line),
-        };
-        let Some((number, name)) = rest.split_once(' ') else { return };
-        if number.parse::<u32>().is_err() {
-            return;
-        }
-        let name = name.trim_start_matches("- ");
-        let (name, left_out) = match name.split_once(" # ") {
-            Some((name, directive)) => (name, directive.to_ascii_lowercase().starts_with("skip")),
-            None => (name, false),
-        };
-        let result = if left_out { "left out" } else { told(passed) };
-        self.add(name, result);
-    }
-
-    fn read_youkis(&mut self, line: &str) {
-        let parts: Vec<&str> = line.split(" : ").collect();
-        let [number, name, result] = parts.as_slice() else { return };
-        let is_number =
-            number.split_once(" / ").is_some_and(|(at, of)| at.parse::<u32>().is_ok() && of.parse::<u32>().is_ok());
-        match *result {
-            "ok" if is_number => self.add(name, told(true)),
-            "skipped" if is_number => self.add(name, "left out"),
-            result if is_number && result.starts_with("not ok") => self.add(name, told(false)),
-            _ => {}
-        }
-    }
-
-    /// One name may stand for several tests.
-    fn add(&mut self, name: &str, result: &'static str) {
-        let name = format!("{}: {name}", self.1);
-        let name = name.trim_start_matches(": ").to_owned();
-        let free = (1..).map(|n| if n == 1 { name.clone() } else { format!("{name} ({n})") });
-        if let Some(name) = free.into_iter().find(|name| !self.0.contains_key(name)) {
-            self.0.insert(name, result);
-        }
-    }
-
-    fn differences(&self, wrapped: &Self) -> Vec<String> {
-        let mut names: Vec<&String> = self.0.keys().chain(wrapped.0.keys()).collect();
-        names.sort();
-        names.dedup();
-        let of = |tests: &Self, name: &String| tests.0.get(name).copied().unwrap_or("did not run");
-        names
-            .into_iter()
-            .map(|name| (name, of(self, name), of(wrapped, name)))
-            .filter(|(_, bare, wrapped)| bare != wrapped)
-            .map(|(name, bare, wrapped)| format!("{name}: {bare} with the bare runtime, {wrapped} through the wrapper"))
-            .collect()
-    }
-}
-
-const fn told(passed: bool) -> &'static str {
-    if passed { "passed" } else { "failed" }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn tests(text: &str) -> Tests {
-        let mut tests = Tests::default();
-        text.lines().for_each(|line| tests.read(line));
-        tests
-    }
-
-    #[test]
-    fn results_are_read_and_compared() {
-        let bare = "1..4\n# file a.bats\nok 1 one\nok 2 two # skip no criu\nnot ok 3 three\n# (in test file)\nok 4 one\nokay\n";
-        let found = tests(bare);
-        let all: Vec<_> = found.0.iter().map(|(name, result)| (name.as_str(), *result)).collect();
-        assert_eq!(
-            all,
-            [
-                ("a.bats: one", "passed"),
-                ("a.bats: one (2)", "passed"),
-                ("a.bats: three", "failed"),
-                ("a.bats: two", "left out")
-            ]
-        );
-        assert!(found.differences(&tests(bare)).is_empty());
-        let wrapped = tests("# file a.bats\nnot ok 1 one\nok 2 two # SKIP\nnot ok 3 three\n");
-        assert_eq!(
-            found.differences(&wrapped),
-            [
-                "a.bats: one: passed with the bare runtime, failed through the wrapper",
-                "a.bats: one (2): passed with the bare runtime, did not run through the wrapper"
-            ]
-        );
-    }
-
-    #[test]
-    fn youkis_results_are_read() {
-        let found =
-            tests("# Start group x\n1 / 3 : a : ok\n2 / 3 : b : not ok\n\terror\n3 / 3 : c : skipped\n# End group x\n");
-        assert_eq!(found.0.into_values().collect::<Vec<_>>(), ["passed", "failed", "left out"]);
-    }
-
-    #[test]
-    fn suites_are_known_by_their_files() {
-        let folder = tempfile::tempdir().unwrap();
-        assert!(Suite::of(folder.path()).is_err());
-        for (file, suite) in
-            [("contest", Suite::Youki), ("tests/test_a.py", Suite::Crun), ("tests/integration/a.bats", Suite::Runc)]
-        {
-            let path = folder.path().join(file);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(path, "").unwrap();
-            assert_eq!(Suite::of(folder.path()).unwrap(), suite);
-        }
-    }
 }

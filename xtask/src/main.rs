@@ -73,11 +73,7 @@ enum Command {
         Exit status: 0 when nothing was found, 1 otherwise; the input that was found is named.")]
     Fuzz(fuzz::Args),
     /// Run a runtime's own test suite bare and through the wrapper, and print the tests that differ
-    #[command(after_help = "Examples:\n  cargo xtask conformance ../runc --filter exec\n  \
-        cargo xtask conformance ../crun --runtime /usr/bin/crun\n\n\
-        DIR is unpacked and built by you: runc with tests/integration/*.bats (bats in bats/bin/bats), crun with tests/init, \
-        or a folder with youki's contest and runtimetest.\n\
-        Exit status: 0 when no test differs, 1 otherwise.")]
+    #[command(after_help = conformance::HELP)]
     Conformance(conformance::Args),
     /// Make what is released: packages, an archive, an image for Kubernetes' nodes, checksums, a bill of materials
     #[command(after_help = "Examples:\n  cargo xtask dist\n  cargo xtask dist --only deb,rpm --out /tmp/lockc\n  \
