@@ -97,12 +97,12 @@ fn grant(label: &mut TaskLabel, dentry: Obj) -> i32 {
         label.stdio = [program.ino, u64::from(program.dev) | u64::from(program.generation) << 32, 0];
         return ANSWER_GRANTED;
     }
-    if kind & (GRANT_OVERLAY | GRANT_IF_TOLD) != 0 && !overlay::is_told() {
+    if kind & GRANT_IF_TOLD != 0 && !overlay::is_told() {
         return ANSWER_LAYERS_UNTOLD;
     }
     if kind & GRANT_OVERLAY != 0 {
         let sb = follow(dentry, &kernel::DENTRY_SB);
-        let granted = overlay::is(sb) && overlay::is_granted(&key, sb);
+        let granted = !overlay::is_told() || overlay::is(sb) && overlay::is_granted(&key, sb);
         return if granted { ANSWER_GRANTED } else { ANSWER_OTHER_LAYERS };
     }
     let mounts = kind & (GRANT_ROOT | GRANT_MOUNT) != 0;

@@ -84,7 +84,7 @@ impl Sources<'_> {
         let refusals: Vec<_> =
             layers.iter().map(|(part, path)| self.layer(*part, path, mounted.is_some(), allowed, asked)).collect();
         let may_move = self.layers.borrow()[known..].iter().any(|layer| layer.may_move);
-        if let Some(mount) = mounted.filter(|_| may_move) {
+        if let Some(mount) = mounted {
             let whole = asked.facts.open(&mount.point).ok();
             match whole.filter(|whole| whole.mount.is_none_or(|id| id == mount.id)) {
                 Some(opened) => self.layers.borrow_mut().push(Layer { opened, part: Part::Whole, may_move }),
@@ -118,11 +118,9 @@ impl Sources<'_> {
         let options = if part == Part::Upper { Vec::new() } else { vec!["ro".into()] };
         let mount = Mount { options, ..asked.mount.cloned().unwrap_or_default() };
         let asked = &Asked { mount: asked.mount.map(|_| &mount), ..*asked };
-        // Nobody but the engine renames what is there; below a volume's directory a container may.
-        let fixed = |path: &Path| match self.engines.belongs(path, asked) {
-            Some(Belongs::Volume) => path.ends_with("_data"),
-            belongs => matches!(belongs, Some(Belongs::Files | Belongs::Image)),
-        };
+        // Nobody but the engine renames what is there. In a volume a container may, and what the volume is, a mount on its
+        // directory, may be another since.
+        let fixed = |path: &Path| matches!(self.engines.belongs(path, asked), Some(Belongs::Files | Belongs::Image));
         let is_infra = is_infra_layer(layer);
         let may_move = !(is_infra || fixed(layer) && fixed(&opened.path));
         let place = self.trees.place_of(&opened);

@@ -13,12 +13,15 @@ use crate::launch::Runtime;
 pub const ROWS: &[Row] =
     &[row("docker/beside-a-volume-of-the-root", Test::Code(beside)), row("docker/userns-remap", Test::Code(remapped))];
 
-/// Below a volume that shows the host's root, every mount of dockerd's appears a second time.
+/// Below a volume that shows the host's root, every mount of dockerd's appears a second time. (A slave: what is unmounted in
+/// the volume stays on the host.)
 fn beside(lab: &mut Lab, _: Runtime) -> Result<String> {
     let runtime = if lab.plain { "" } else { "lockc" };
     let plain = lab.plain;
     let docker = lab.docker()?;
-    command::sh("docker volume rm -f root > /dev/null; docker volume create -o type=none -o o=rbind -o device=/ root")?;
+    command::sh(
+        "docker volume rm -f root > /dev/null; docker volume create -o type=none -o o=bind,slave -o device=/ root",
+    )?;
     let other = docker.background("", &["-v", "root:/host", IMAGE, "sleep", "1000"])?;
     let said = docker.run(runtime, &["-v", "beside:/v", IMAGE, "sh", "-c", "echo works > /v/f; cat /v/f"])?.must()?;
     if !plain {
