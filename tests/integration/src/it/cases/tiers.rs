@@ -127,6 +127,9 @@ const ESCAPES_ON_EVERY_KERNEL: &[&str] = &[
 /// Variations.
 const THOROUGH: &[&str] = &[
     "docker/plugin",
+    "docker/userns-remap",
+    "podman/overlay-of-a-volume",
+    "races/file",
     "docker/race-subpath",
     "docker/race-volume",
     "docker/sources-refused-restricted",
