@@ -340,7 +340,45 @@ mod tests {
         assert_eq!(btf.functions("in"), Ok(HashMap::new()));
     }
 
+    /// struct more { struct inner i; int v; }; of a module: its type is numbered after the kernel's, and so is its string.
+    fn module(kernel: &[u8]) -> Vec<u8> {
+        let base = Btf::parse(kernel).unwrap();
+        let name = |name: &str| base.strings.windows(name.len()).position(|w| w == name.as_bytes()).unwrap() as u32;
+        let strings = b"\0more\0";
+        let more = base.strings.len() as u32 + 1;
+        let words = [more, 4 << 24 | 2, 12, name("a\0"), 2, 0, name("v\0"), 1, 64];
+        let types: Vec<u8> = words.into_iter().flat_map(u32::to_le_bytes).collect();
+        let header = [u32::from(MAGIC) | 1 << 16, 24, 0, types.len() as u32, types.len() as u32, strings.len() as u32];
+        [header.into_iter().flat_map(u32::to_le_bytes).collect(), types, strings.to_vec()].concat()
+    }
+
+    #[test]
+    fn a_modules_types_and_strings_go_on_from_the_kernels() {
+        let kernel = sample();
+        let base = Btf::parse(&kernel).unwrap();
+        let data = module(&kernel);
+        let module = Btf::parse_module(&data, &base).unwrap();
+        assert_eq!((module.size("more"), module.size("outer")), (Ok(Some(12)), Ok(None)));
+        assert_eq!(base.size("outer"), Ok(Some(20)));
+        assert_eq!((module.offset("more", "a.y"), module.offset("more", "v")), (Ok(Some(4)), Ok(Some(8))));
+        assert_eq!(module.offset("more", "none"), Ok(None));
+    }
+
     proptest! {
+        #[test]
+        fn a_broken_module_is_an_error_and_no_panic(at in 0usize..100, byte: u8, cut in 0usize..110) {
+            let kernel = sample();
+            let base = Btf::parse(&kernel).unwrap();
+            let mut data = module(&kernel);
+            let length = data.len();
+            data[at % length] = byte;
+            data.truncate(cut.min(length));
+            if let Ok(module) = Btf::parse_module(&data, &base) {
+                let _ = module.offset("more", "a.y");
+                let _ = module.size("more");
+            }
+        }
+
         #[test]
         fn broken_input_is_an_error_and_no_panic(at in 0usize..200, byte: u8, cut in 0usize..220) {
             let mut data = sample();

@@ -86,6 +86,8 @@ pub fn load(force: bool) -> Result<Outcome> {
             .create(directory)
             .with_context(|| format!("{directory} could not be created; nothing was loaded; is bpffs mounted?"))?;
     }
+    // Of a load that was killed.
+    remove_new();
     let result = attach_all();
     if result.is_err() {
         remove_new();

@@ -123,7 +123,7 @@ pub fn gather() -> Result<Status> {
             }
             status.lost_events = errors.get(&(ERROR_SITES - 1), 0)?;
         }
-        Err(RegistryError::NotLoaded { .. } | RegistryError::Abi { .. }) => {}
+        Err(RegistryError::NotLoaded { .. } | RegistryError::HalfLoaded | RegistryError::Abi { .. }) => {}
         Err(error) => return Err(error.into()),
     }
     Ok(status)

@@ -32,6 +32,9 @@ pub enum RegistryError {
         /// The pin.
         path: PathBuf,
     },
+    /// The loader was killed before everything was attached.
+    #[error("loading lockc's programs did not come to its end; run `lockc load`")]
+    HalfLoaded,
     /// Another version of the programs.
     #[error(
         "the loaded programs have ABI version {found}, this program has {wanted}; install lockc's parts from one release \

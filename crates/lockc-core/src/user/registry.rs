@@ -104,6 +104,10 @@ impl Registry {
     pub fn open() -> Result<Self, RegistryError> {
         let meta: Array<MapData, Meta> = array("meta")?;
         let loaded = meta.get(&0, 0).map_err(map_error("reading", "meta"))?;
+        // The loader writes it last.
+        if loaded.abi == 0 {
+            return Err(RegistryError::HalfLoaded);
+        }
         if loaded.abi != ABI_VERSION {
             return Err(RegistryError::Abi { found: loaded.abi, wanted: ABI_VERSION });
         }

@@ -80,7 +80,7 @@ impl Sources<'_> {
             return Some(("is an overlay whose layers are not shown".into(), "use a volume of another type".into()));
         }
         let known = self.layers.borrow().len();
-        // All of them, since the mode audit lets refused ones pass.
+        // All of them, because audit mode lets refused ones pass.
         let refusals: Vec<_> =
             layers.iter().map(|(part, path)| self.layer(*part, path, mounted.is_some(), allowed, asked)).collect();
         let may_move = self.layers.borrow()[known..].iter().any(|layer| layer.may_move);
@@ -118,8 +118,8 @@ impl Sources<'_> {
         let options = if part == Part::Upper { Vec::new() } else { vec!["ro".into()] };
         let mount = Mount { options, ..asked.mount.cloned().unwrap_or_default() };
         let asked = &Asked { mount: asked.mount.map(|_| &mount), ..*asked };
-        // Nobody but the engine renames what is there. In a volume a container may, and what the volume is, a mount on its
-        // directory, may be another since.
+        // Only the engine renames what is there. In a volume a container may, and something else may have been mounted on
+        // the volume's directory when the overlay was.
         let fixed = |path: &Path| matches!(self.engines.belongs(path, asked), Some(Belongs::Files | Belongs::Image));
         let is_infra = is_infra_layer(layer);
         let may_move = !(is_infra || fixed(layer) && fixed(&opened.path));

@@ -33,7 +33,7 @@ fn beside(lab: &mut Lab, _: Runtime) -> Result<String> {
     Ok(said)
 }
 
-/// `userns-remap`: another data root, another namespace of containerd's, and root is nobody's root.
+/// `userns-remap`: another data root, another namespace of containerd's, and uid 0 is an ordinary user of the host.
 fn remapped(lab: &mut Lab, _: Runtime) -> Result<String> {
     lab.docker()?;
     command::sh(

@@ -18,6 +18,7 @@ pub const ROWS: &[Row] = &[
     row("failclosed/link-pin-removed", Test::Code(link_removed)),
     row("failclosed/map-pin-removed", Test::Code(map_removed)),
     row("failclosed/all-pins-removed", Test::Code(pins_removed)),
+    row("failclosed/load-killed", Test::Code(load_killed)),
     row("failclosed/abi-version-changed", Test::Code(abi_changed)),
     row(
         "failclosed/config-broken",
@@ -88,6 +89,22 @@ fn again(lab: &mut Lab, reason: String) -> Result<String> {
     lab.load()?;
     launch::run(By::Lockc("baseline"), &Bundle::new(&["true"]))?.must().context("after lockc load")?;
     Ok(reason)
+}
+
+/// What a load that is killed leaves behind starts no container, and the next load is not stopped by it.
+fn load_killed(lab: &mut Lab, runtime: Runtime) -> Result<String> {
+    if lab.plain {
+        return Ok("nothing to prove without lockc".into());
+    }
+    lab.unload()?;
+    let script = "lockc load & load=$!; links=/sys/fs/bpf/lockc/links; \
+                  until [ $(ls $links 2> /dev/null | wc -l) -gt 20 ]; do kill -0 $load || exit 1; sleep 0.1; done; \
+                  kill -9 $load; wait $load; ls $links | grep -c _new";
+    let left = command::sh(script).context("nothing to kill")?;
+    let reason = nothing_starts(runtime, "did not come to its end; run `lockc load`")?;
+    lab.load()?;
+    launch::run(By::Lockc("baseline"), &Bundle::new(&["true"]))?.must().context("after lockc load")?;
+    Ok(format!("{} links left behind: {reason}", left.trim()))
 }
 
 fn not_loaded(lab: &mut Lab, runtime: Runtime) -> Result<String> {

@@ -45,25 +45,34 @@ fn granted(lab: &mut Lab, runtime: Runtime) -> Result<String> {
 fn exchanged(lab: &mut Lab, _: Runtime) -> Result<String> {
     let plain = lab.plain;
     let docker = lab.docker()?;
-    let options = "-o type=overlay -o device=overlay -o o=lowerdir=/srv/overlays/a:/srv/overlays/c";
-    command::sh(&format!("{MAKE}; docker volume rm -f ovx > /dev/null; docker volume create {options} ovx"))?;
+    let options = "-o type=overlay -o device=overlay \
+                   -o o=lowerdir=/srv/overlays/a,upperdir=/srv/overlays/up/d,workdir=/srv/overlays/work/d";
+    command::sh(&format!(
+        "{MAKE}; mkdir -p overlays/up/d overlays/up/e overlays/work/d overlays/work/e; docker volume rm -f ovx > /dev/null; docker volume create {options} ovx"
+    ))?;
     let runtime = if plain { "" } else { "lockc" };
     let words = ["-v", "ovx:/x", IMAGE, "cat", "/x/f"];
     let first = docker.background(runtime, &["-v", "ovx:/x", IMAGE, "sleep", "1000"])?;
     let own = docker.run(runtime, &words)?.must().context("while the options name what is mounted")?;
     anyhow::ensure!(own.contains("of-a"), "{own}");
-    first.exec(&["cat", "/x/f"])?.must()?;
+    first.exec(&["sh", "-c", "echo changed > /x/f"])?.must()?;
     let restricted =
         docker.run("lockc-restricted", &["--user", "1000", "--cap-drop", "ALL", "-v", "ovx:/x", IMAGE, "true"]);
-    command::sh("cd /srv/overlays; mv a d; mv b a")?;
-    docker.run("", &words)?.must().context("proves nothing: it fails without lockc too")?;
-    if plain {
-        return Ok("starts without lockc".into());
+    for (layer, other) in [("a", "b"), ("up/d", "up/e"), ("work/d", "work/e")] {
+        let exchange = format!("cd /srv/overlays; mv {layer} x; mv {other} {layer}; mv x {other}");
+        command::sh(&exchange)?;
+        let run = docker.run(runtime, &words)?;
+        command::sh(&exchange)?;
+        if plain {
+            run.must()?;
+        } else {
+            command::shows(&run, &["is not made of the directories"]).with_context(|| layer.to_owned())?;
+        }
     }
-    command::shows(&restricted?, &["is an overlay of /srv/overlays/a"])?;
-    command::shows(&docker.run(runtime, &words)?, &["is not made of the directories"])?;
-    command::sh("cd /srv/overlays; mv a b; mv d a")?;
-    let again = docker.run(runtime, &words)?.must().context("after the directory is back")?;
+    if !plain {
+        command::shows(&restricted?, &["is an overlay of /srv/overlays/a"])?;
+    }
+    let again = docker.run(runtime, &words)?.must().context("after the directories are back")?;
     drop(first);
     command::sh("docker volume rm -f ovx")?;
     Ok(again)

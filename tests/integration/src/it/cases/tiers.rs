@@ -53,6 +53,7 @@ const SAME_ON_EVERY_KERNEL: &[&str] = &[
     "failclosed/config",
     "failclosed/fail-open",
     "failclosed/link-pin",
+    "failclosed/load-killed",
     "failclosed/running",
     "growth/few",
     "guard/",
