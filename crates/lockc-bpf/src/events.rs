@@ -146,7 +146,7 @@ fn remedy(event: &Event, hook: Option<Hook>, rule: Option<Rule>) -> String {
     let without = format!("without_rules = [{:?}]", rule.map_or("unknown", Rule::name));
     // The rules that a named family is let by.
     if matches!(rule, Some(Rule::SocketFamily | Rule::Network))
-        && hook != Some(Hook::SocketSetsockopt)
+        && !matches!(hook, Some(Hook::SocketSetsockopt | Hook::BprmCredsForExec))
         && let Some(family) = families::needed(event.arg)
     {
         return format!(
@@ -176,13 +176,13 @@ fn remedy(event: &Event, hook: Option<Hook>, rule: Option<Rule>) -> String {
         Some(Rule::Sysfs) => "/sys",
         _ => "",
     };
-    if rule == Some(Rule::Files)
-        && !matches!(hook, Some(Hook::FileReceive | Hook::FileIoctl | Hook::FileIoctlCompat))
-        && event.arg & ARG_DESCRIPTOR == 0
-    {
+    if rule == Some(Rule::Files) && !matches!(hook, Some(Hook::FileReceive | Hook::FileIoctl | Hook::FileIoctlCompat)) {
+        let to_whom = match event.arg & ARG_DESCRIPTOR {
+            0 => "where a hook of root's mounted or executed it",
+            _ => "to a hook of root's that may only read it",
+        };
         return format!(
-            "a policy in lockc.toml with hook_mounts = true allows it where a hook of root's mounted or executed it, one with \
-             {without} everywhere"
+            "a policy in lockc.toml with hook_mounts = true allows it {to_whom}, one with {without} everywhere"
         );
     }
     let looks = matches!(hook, Some(Hook::FileOpen | Hook::InodeGetattr | Hook::InodeReadlink));
@@ -380,6 +380,16 @@ mod tests {
         let (detail, remedy) = told(Rule::Network, families::event_number(families::AF_INET, 6));
         assert_eq!(detail, "socket family 2 (inet)");
         assert!(!remedy.contains("socket_families"), "{remedy}");
+    }
+
+    #[test]
+    fn the_number_of_a_descriptor_is_no_family() {
+        let mut bytes = [0; 328];
+        bytes[16..20].copy_from_slice(&(Rule::Network as u32).to_ne_bytes());
+        bytes[20..24].copy_from_slice(&(Hook::BprmCredsForExec as u32).to_ne_bytes());
+        bytes[48..56].copy_from_slice(&(3 | ARG_DESCRIPTOR).to_ne_bytes());
+        let denial = explain(&decode(&bytes).unwrap());
+        assert!(denial.detail.contains("descriptor 3") && !denial.remedy.contains("socket_families"), "{denial:?}");
     }
 
     #[test]

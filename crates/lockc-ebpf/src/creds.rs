@@ -9,7 +9,10 @@
 //! | uring_override_creds, uring_sqpoll | credentials that io_uring keeps and uses later |
 
 use aya_ebpf::{macros::lsm, programs::LsmContext};
-use lockc_core::{abi::Hook, rules::Rule};
+use lockc_core::{
+    abi::{Hook, LABEL_CONFINES, STATE_CONFINED, STATE_SETUP},
+    rules::Rule,
+};
 
 use crate::{
     files,
@@ -260,13 +263,29 @@ pub fn bprm_creds_from_file(ctx: LsmContext) -> i32 {
     if earlier != 0 {
         return earlier;
     }
-    let Some(who) = verdict::judged(Rule::Privilege) else {
+    // SAFETY: null or a live cell of the storage.
+    let Some(label) = (unsafe { label::of(label::current()).as_ref() }) else {
         return 0;
     };
+    // The container's first program, which `bprm_check_security` has just let turn the task into the container's.
+    let first = label.state == STATE_SETUP && label.flags & LABEL_CONFINES != 0;
+    if label.state != STATE_CONFINED && !first {
+        return 0;
+    }
+    let who = Judged::of(label.key);
+    if !who.has(Rule::Privilege) {
+        return 0;
+    }
     let new = follow(Obj(ctx.arg::<*const u8>(0)), &kernel::BPRM_CRED);
     let old = follow(label::current(), &kernel::TASK_CRED);
-    let gained = load::<u64>(new, &kernel::CRED_PERMITTED) & !load::<u64>(old, &kernel::CRED_PERMITTED);
     let euid: u32 = load(new, &kernel::CRED_EUID);
+    // What root has after its first exec, the engine chose: all that is in the bounding set.
+    let root = who.entry.map_or(0, |entry| entry.root_uid);
+    let gained = if first && load::<u32>(old, &kernel::CRED_EUID) == root {
+        0
+    } else {
+        load::<u64>(new, &kernel::CRED_PERMITTED) & !load::<u64>(old, &kernel::CRED_PERMITTED)
+    };
     let egid: u32 = load(new, &kernel::CRED_EGID);
     let other_group = egid != load::<u32>(old, &kernel::CRED_EGID);
     if gained == 0 && euid == load::<u32>(old, &kernel::CRED_EUID) && !other_group {

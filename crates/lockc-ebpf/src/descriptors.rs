@@ -5,20 +5,23 @@
 //! | bprm_creds_for_exec | every descriptor that the program will have; one that the container was not granted stops the exec |
 //!
 //! What close-on-exec closes is not looked at. Standard streams are the engine's choice, whatever they are, unless they are
-//! directories. Pipes, terminals and unnamed pairs of sockets are handed over on purpose, and listening sockets
+//! directories, or a container without network would have a socket of the network's: splice(2) asks no security module. Pipes, terminals and unnamed pairs of sockets are handed over on purpose, and listening sockets
 //! (`podman --preserve-fds`, socket activation). Files of procfs, sysfs and cgroup are not, wherever they are mounted. Of
 //! the kernel's anonymous files only those are known to be harmless that are listed here; the rest, io_uring, bpf, perf
 //! events, pidfds and namespaces among them, is denied.
+//!
+//! A hook that root's policy trusts (`hook_mounts`) may have what the runtime left open to it for reading: runc 1.3 leaves
+//! its own program open to a `createContainer` hook, which executes a program of the host's in the container's root.
 
 use aya_ebpf::{helpers::bpf_probe_read_kernel, macros::lsm, programs::LsmContext};
 use lockc_core::{
-    abi::{ARG_DESCRIPTOR, Hook, STATE_SETUP},
+    abi::{ARG_DESCRIPTOR, ENTRY_HOOK_MOUNTS, Hook, STATE_SETUP},
     rules::Rule,
 };
 
 use crate::{
     devices, files,
-    kernel::{self, follow, load},
+    kernel::{self, Obj, follow, load},
     kernel_log, label, launch,
     loops::{self, GO_ON, Next, STOP},
     pseudo, sockets, tags,
@@ -75,7 +78,8 @@ pub fn bprm_creds_for_exec(ctx: LsmContext) -> i32 {
     if who.entry.is_none() {
         return 0;
     }
-    match judge(&who, &mut label.stdio) {
+    let file = follow(Obj(ctx.arg::<*const u8>(0)), &kernel::BPRM_FILE);
+    match judge(&who, file, &mut label.stdio) {
         Some((rule, about)) => verdict::deny(&who, rule, HOOK, about, EACCES),
         None => 0,
     }
@@ -83,8 +87,8 @@ pub fn bprm_creds_for_exec(ctx: LsmContext) -> i32 {
 
 /// Judges every descriptor that the program will have, and tags the standard streams. `None`: all of them pass.
 #[inline(always)]
-fn judge(who: &Judged, stdio: &mut [u64; 3]) -> Option<(Rule, About)> {
-    let mut found = Found { fd: 0, dentry: 0 };
+fn judge(who: &Judged, program: Obj, stdio: &mut [u64; 3]) -> Option<(Rule, About)> {
+    let mut found = Found { fd: 0, dentry: 0, by_hook: is_hooks(who, program) };
     let rule = match find(who, stdio, &mut found) {
         PASSES => return None,
         rule if rule == stopped(Rule::Device) => Rule::Device,
@@ -104,6 +108,15 @@ fn judge(who: &Judged, stdio: &mut [u64; 3]) -> Option<(Rule, About)> {
 struct Found {
     fd: u64,
     dentry: u64,
+    /// Whether a hook of root's executes a program of the host's.
+    by_hook: bool,
+}
+
+/// Whether a program that is executed in the container is the host's, by a hook that may do so.
+#[inline(always)]
+fn is_hooks(who: &Judged, program: Obj) -> bool {
+    let may = who.entry.is_some_and(|entry| entry.flags & ENTRY_HOOK_MOUNTS != 0);
+    may && !files::is_granted_at_launch(who, follow(program, &kernel::FILE_PATH_MNT).addr()).unwrap_or(true)
 }
 
 #[inline(always)]
@@ -126,11 +139,17 @@ fn find(who: &Judged, stdio: &mut [u64; 3], found: &mut Found) -> Stopped {
         };
         // SAFETY: null or a live cell of the map; the descriptor holds the inode.
         stdio[fd as usize] = unsafe { tags::make_at(inode).as_ref() }.map_or(0, |object| object.tag);
-        if kernel::read::<u16>(inode, &kernel::INODE_MODE).is_ok_and(|mode| mode & files::S_IFMT == files::S_IFDIR)
-            && who.has(Rule::Files)
-        {
+        let Ok(mode) = kernel::read::<u16>(inode, &kernel::INODE_MODE) else {
+            return unreadable();
+        };
+        let rule = match mode & files::S_IFMT {
+            files::S_IFDIR => stopped(Rule::Files),
+            files::S_IFSOCK if who.has(Rule::Network) => standard_stream(who, file).unwrap_or_else(|_| unreadable()),
+            _ => PASSES,
+        };
+        if rule != PASSES && applies(who, rule) {
             found.fd = fd;
-            return stopped(Rule::Files);
+            return rule;
         }
     }
     if words > MAX_WORDS {
@@ -202,6 +221,14 @@ extern "C" fn judge_bit(bit: u64, open: &mut LeftOpen) -> Next {
     STOP
 }
 
+/// The rule by which a standard stream that is a socket is denied to a container without network: splice(2), and before 6.5
+/// sendfile(2), ask no security module. Sockets of the unix family are the engine's choice, the journal's among them.
+#[inline(never)]
+fn standard_stream(who: &Judged, file: u64) -> Result<Stopped, i32> {
+    let socket: u64 = kernel::read(file, &kernel::FILE_PRIVATE_DATA)?;
+    Ok(sockets::standard_stream(who, socket)?.map_or(PASSES, stopped))
+}
+
 #[inline(always)]
 fn unreadable() -> Stopped {
     verdict::error(HOOK);
@@ -247,6 +274,9 @@ fn try_file(who: &Judged, file: u64, found: &mut Found) -> Result<Stopped, i32> 
         return Ok(stopped(rule));
     } else {
         files::is_granted_at_launch(who, mnt)?
+            || found.by_hook
+                && mode & files::S_IFMT == files::S_IFREG
+                && kernel::read::<u32>(file, &kernel::FILE_MODE)? & pseudo::FMODE_WRITE == 0
     };
     Ok(if harmless { PASSES } else { stopped(Rule::Files) })
 }

@@ -350,3 +350,13 @@ pub fn left_open(who: &Judged, socket: u64) -> Result<Option<Rule>, i32> {
     let named = peer != 0 && kernel::read::<u64>(peer, &kernel::UNIX_SOCK_ADDRESS)? != 0;
     Ok(if named { Some(Rule::UnixSocket) } else { None })
 }
+
+/// As [`left_open`], of a standard stream, which may be any socket of the unix family.
+#[inline(always)]
+pub fn standard_stream(who: &Judged, socket: u64) -> Result<Option<Rule>, i32> {
+    let sk: u64 = kernel::read(socket, &kernel::SOCKET_SK)?;
+    if u32::from(kernel::read::<u16>(sk, &kernel::SOCK_FAMILY)?) == AF_UNIX {
+        return Ok(None);
+    }
+    families::left_open(who, socket)
+}

@@ -79,7 +79,8 @@ fn recorded_containers_are_admitted_unless_they_ask_for_more() {
             let request =
                 Request { id: &id, bundle: &bundle, spec: &spec, restore: false, engine: Some(engine), sandbox };
             let policy = Policy::of_level(Level::Baseline, "the default");
-            match admission::admit(&request, &policy, &Config::default(), &engines, &AnyHost) {
+            let host = AnyHost { texts: written(&spec, &id) };
+            match admission::admit(&request, &policy, &Config::default(), &engines, &host) {
                 Ok(given) => {
                     assert_eq!(given.mounts.len(), sources.len());
                     admitted += 1;
@@ -108,6 +109,32 @@ fn recorded_containers_are_admitted_unless_they_ask_for_more() {
         "{refused:#?}"
     );
     assert!(admitted >= 16, "{admitted}");
+}
+
+/// What the engine and the kernel had on that host: which layer Podman's container has, and which files the container has
+/// mounted whose namespaces this one joins.
+fn written(spec: &Spec, id: &str) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut texts = BTreeMap::new();
+    let root = spec.root.as_ref().map(|root| root.path.clone()).unwrap_or_default();
+    if let (true, Some(layer), Some(driver)) = (root.ends_with("merged"), root.parent(), root.ancestors().nth(2)) {
+        let list = json!([{ "id": id, "layer": layer.file_name().unwrap().to_str() }]);
+        let file = format!("{}-containers/containers.json", driver.display());
+        texts.insert(file.into(), list.to_string().into_bytes());
+    }
+    let binds = spec.mounts.iter().filter(|mount| mount.is_bind());
+    let lines: String = binds
+        .map(|mount| {
+            let source = mount.source.display().to_string();
+            let (device, root) = source.strip_prefix("/run").map_or(("8:1", source.as_str()), |rest| ("0:22", rest));
+            format!("1 0 {device} {root} {} rw - ext4 disk rw\n", mount.destination.display())
+        })
+        .collect();
+    for namespace in &spec.linux.namespaces {
+        if let Some((task, _)) = namespace.path.to_str().and_then(|path| path.split_once("/ns/")) {
+            texts.insert(format!("{task}/mountinfo").into(), lines.clone().into_bytes());
+        }
+    }
+    texts
 }
 
 /// conmon has no log of the engine's: what CRI-O and Podman show is what stands on stderr (tests/program.rs).

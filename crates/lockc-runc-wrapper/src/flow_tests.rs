@@ -1,6 +1,6 @@
 //! The order of calls, with a kernel side that only writes down what is asked of it.
 
-use std::{cell::RefCell, fs, io, os::unix::fs::PermissionsExt as _};
+use std::{cell::RefCell, collections::BTreeMap, fs, io, os::unix::fs::PermissionsExt as _};
 
 use anyhow::anyhow;
 use lockc_core::{
@@ -53,7 +53,11 @@ impl Kernel for Fake {
 }
 
 /// A host where every path exists and is what it looks like.
-struct AnyHost;
+#[derive(Default)]
+struct AnyHost {
+    /// What files hold.
+    texts: BTreeMap<PathBuf, Vec<u8>>,
+}
 
 impl Facts for AnyHost {
     fn canonicalize(&self, path: &Path) -> io::Result<PathBuf> {
@@ -78,6 +82,10 @@ impl Facts for AnyHost {
 
     fn own_files(&self) -> Vec<PathBuf> {
         vec!["/etc/lockc".into()]
+    }
+
+    fn read(&self, path: &Path) -> Option<Vec<u8>> {
+        self.texts.get(path).cloned()
     }
 
     fn mounts(&self) -> io::Result<Vec<MountedAt>> {
@@ -165,7 +173,7 @@ impl Place {
             kernel: &self.fake,
             containers: &self.known,
             refused: self.refused.as_deref(),
-            facts: &AnyHost,
+            facts: &AnyHost::default(),
             find: &|candidates| Ok(candidates.first().cloned().unwrap_or_else(|| "/usr/bin/runc".into())),
         };
         prepare(&invocation, &environment).map_err(|refusal| refusal.0.join("\n"))

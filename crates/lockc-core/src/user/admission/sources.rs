@@ -96,7 +96,7 @@ impl Sources<'_> {
     pub fn by_itself(&self, place: &Place, allowed: &Allowed<'_>, asked: &Asked<'_>) -> Option<Refusal> {
         let Some(mount) = self.trees.mount(place) else { return Some(unknown()) };
         let names = self.names(place);
-        let belongs = |name: &Place| self.engines.belongs(name.path(), asked);
+        let belongs = |name: &Place| self.belongs(name, asked);
         let is_own = |belongs: Option<Belongs>| belongs.is_some_and(|belongs| belongs != Belongs::Transient);
         if names.host.iter().any(|name| is_own(belongs(name))) {
             return None;
@@ -106,7 +106,9 @@ impl Sources<'_> {
             // made; by their other names they are hostPath volumes of the pod's owner.
             let is_drivers =
                 |name: &Place| self.engines.is_drivers_volume(name.path()) && belongs(name) == Some(Belongs::PodVolume);
-            let from_kubelet = belongs(place) == Some(Belongs::PodVolume) && names.engines.iter().any(is_drivers);
+            let from_kubelet = belongs(place) == Some(Belongs::PodVolume)
+                && names.engines.iter().any(is_drivers)
+                && !OF_THE_HOST.contains(&mount.kind.as_str());
             return names.host.iter().find_map(|name| {
                 let (what, remedy) = match self.trees.reach(name).filter(|_| from_kubelet) {
                     Some(reach) => (describe(&reach), "use another volume".into()),
@@ -132,6 +134,17 @@ impl Sources<'_> {
         // Where the mount is further up, it is a disk of the engine's own.
         self.engines.belongs(&mount.point, asked)?;
         self.file_system(mount, self.engines.belongs(first, asked)?, allowed, asked)
+    }
+
+    /// What something in an engine's directory is to the container. What belongs to a namespace that
+    /// it joins is its own if the task that the namespace is taken from has it mounted too.
+    fn belongs(&self, name: &Place, asked: &Asked<'_>) -> Option<Belongs> {
+        let belongs = self.engines.belongs(name.path(), asked)?;
+        let has = |task: &str| {
+            let table = asked.facts.read(&Path::new("/proc").join(task).join("mountinfo")).unwrap_or_default();
+            table.split(|byte| *byte == b'\n').filter_map(MountedAt::parse).any(|mount| name.is_beside(&mount))
+        };
+        (belongs != Belongs::Shared || asked.joined_tasks().any(has)).then_some(belongs)
     }
 
     /// Why the container is not given a file system that is mounted nowhere but in an engine's
@@ -172,8 +185,11 @@ impl Sources<'_> {
                 // Never the advice to allow everything.
                 Reach::Contains(ref tree) if tree == Path::new("/") => "mount the directories that it needs".into(),
                 Reach::Contains(_) => "mount a directory without it".into(),
+                Reach::Inside(_) if self.trees.is_engines(place.path()) => "use a volume of its own".into(),
                 Reach::Inside(_) if !self.trees.is_named(place.path()) => "mount another directory".into(),
-                Reach::Inside(_) => format!("add exactly that path to allowed_mounts in {CONFIG_PATH}"),
+                // What the configuration allows is for baseline.
+                Reach::Inside(_) if allowed.strength == Strength::Restricted => "use a named volume".into(),
+                Reach::Inside(_) => format!("add {} to allowed_mounts in {CONFIG_PATH}", place.path().display()),
             };
             return Some((describe(&reach), remedy));
         }
@@ -248,7 +264,10 @@ impl Sources<'_> {
             }
             // Who calls a runtime without an engine is the host's root and wrote the bundle.
             let is_callers = asked.request.engine.is_none() || !engines_bundle && in_bundle(name);
-            if is_whole || is_callers { None } else { self.of_the_host(name, allowed, asked) }
+            let refusal = || self.of_the_host(name, allowed, asked);
+            // No volume is a root file system.
+            let (what, _) = (!is_whole && !is_callers).then(refusal).flatten()?;
+            Some((what, format!("use a directory in one of allowed_mounts in {CONFIG_PATH}")))
         });
         if names.host.iter().any(is_own) {
             return None;

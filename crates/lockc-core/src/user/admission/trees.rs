@@ -65,6 +65,15 @@ impl Place {
         self.location.as_ref().is_some_and(|location| location.path == Path::new("/"))
     }
 
+    /// Whether what is mounted is this, or a file in the same directory.
+    pub(crate) fn is_beside(&self, mounted: &MountedAt) -> bool {
+        self.location.as_ref().is_some_and(|location| {
+            let directory = location.path.parent().filter(|directory| *directory != Path::new("/"));
+            location.device == mounted.device
+                && (location.path == mounted.root || directory.is_some() && directory == mounted.root.parent())
+        })
+    }
+
     /// Whether this is `other` or below it, as a path or by location.
     pub(crate) fn is_within(&self, other: &Self) -> bool {
         self.is_located_in(other) || self.path.starts_with(&other.path)

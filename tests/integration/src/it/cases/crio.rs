@@ -63,6 +63,11 @@ impl Made {
              mount -t overlay overlay -o lowerdir={},upperdir={layers}/diff,workdir={layers}/work {rootfs}",
             common_rootfs()?
         ))?;
+        // As the storage writes it down (containers/storage 1.57, containers.go).
+        let list = json!([{ "id": id, "names": [], "layer": id, "flags": { "Volatile": true } }]).to_string();
+        let lists = "/var/lib/containers/storage/overlay-containers";
+        fs::create_dir_all(lists).context("cannot make the list of containers")?;
+        fs::write(format!("{lists}/volatile-containers.json"), list).context("cannot list the container")?;
         let made = Self { id, folder, by };
         let mut spec: Value = serde_json::from_slice(&fs::read(source).context("no bundle")?)?;
         spec["root"]["path"] = rootfs.into();

@@ -1,6 +1,6 @@
 //! containerd's own client: `ctr run`, with lockc's wrapper in the place of runc.
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 use super::cri::{expect, needs_lockc};
 use super::{Row, Test, row};
@@ -35,27 +35,7 @@ pub const ROWS: &[Row] = &[
         let config = "[engines.cri]\ndefault = 'offline'\n";
         chosen(lab, WRAPPER, config, &[], "baseline", "the default")
     }),
-    case("ctr/binary-told", |lab, _| {
-        let options = ["--user", "1000", "--cap-drop", "ALL", "--seccomp"];
-        let drops = [
-            "CAP_CHOWN",
-            "CAP_DAC_OVERRIDE",
-            "CAP_FSETID",
-            "CAP_FOWNER",
-            "CAP_MKNOD",
-            "CAP_NET_RAW",
-            "CAP_SETGID",
-            "CAP_SETUID",
-            "CAP_SETFCAP",
-            "CAP_SETPCAP",
-            "CAP_SYS_CHROOT",
-            "CAP_KILL",
-            "CAP_AUDIT_WRITE",
-        ];
-        let mut words = vec![options[0], options[1], options[4]];
-        words.extend(drops.iter().flat_map(|name| ["--cap-drop", name]));
-        chosen(lab, TOLD, "", &words, "restricted", "--lockc-policy")
-    }),
+    case("ctr/binary-told", |lab, _| chosen(lab, TOLD, "", HARDENED, "restricted", "--lockc-policy")),
     case("ctr/pretended-namespace", |lab, _| {
         let options = [
             "--annotation",
@@ -68,6 +48,26 @@ pub const ROWS: &[Row] = &[
     case("ctr/privileged", |lab, _| refused(lab, "", &["--privileged"], &["--privileged gives"])),
     case("ctr/host-network", |lab, _| refused(lab, "", &["--net-host"], &["host-namespaces: "])),
     case("ctr/exec", exec),
+    case("ctr/rootfs", rootfs),
+];
+
+/// What restricted asks for.
+pub const HARDENED: &[&str] = &[
+    "--user=1000",
+    "--seccomp",
+    "--cap-drop=CAP_CHOWN",
+    "--cap-drop=CAP_DAC_OVERRIDE",
+    "--cap-drop=CAP_FSETID",
+    "--cap-drop=CAP_FOWNER",
+    "--cap-drop=CAP_MKNOD",
+    "--cap-drop=CAP_NET_RAW",
+    "--cap-drop=CAP_SETGID",
+    "--cap-drop=CAP_SETUID",
+    "--cap-drop=CAP_SETFCAP",
+    "--cap-drop=CAP_SETPCAP",
+    "--cap-drop=CAP_SYS_CHROOT",
+    "--cap-drop=CAP_KILL",
+    "--cap-drop=CAP_AUDIT_WRITE",
 ];
 
 const fn case(name: &'static str, code: fn(&mut Lab, Runtime) -> Result<String>) -> Row {
@@ -131,4 +131,28 @@ fn exec(lab: &mut Lab, _: Runtime) -> Result<String> {
         bail!("status {}: {}", run.status, run.said());
     }
     Ok("its exit code and output".into())
+}
+
+/// Files of an image, which other containers have too, and a directory of the host's as the root
+/// file system: `ctr run --rootfs DIR`.
+fn rootfs(lab: &mut Lab, _: Runtime) -> Result<String> {
+    lab.containerd()?;
+    let layer = command::sh("ls -d /var/lib/containerd/io.containerd.snapshotter.v1.overlayfs/snapshots/*/fs/bin")?;
+    let layer = layer.lines().next().and_then(|line| line.strip_suffix("/bin")).unwrap_or_default().to_owned();
+    let mut said = String::new();
+    for root in [layer.as_str(), "/usr"] {
+        let run = |binary: &str| {
+            let id = fresh_id();
+            let words =
+                ["ctr", "run", "--rm", "--null-io", "--runc-binary", binary, "--rootfs", root, &id, "/bin/true"];
+            let run = command::run(&words);
+            let _ = command::run(&["ctr", "container", "rm", &id]);
+            run
+        };
+        run("/usr/sbin/runc")?.must().with_context(|| format!("proves nothing: {root}"))?;
+        for binary in if lab.plain { &[][..] } else { &[WRAPPER, TOLD] } {
+            said = command::shows(&run(binary)?, &["rootfs: "]).with_context(|| root.to_owned())?;
+        }
+    }
+    Ok(said)
 }

@@ -15,13 +15,13 @@ mod docker_bypass;
 mod docker_daemon;
 mod docker_plugins;
 mod docker_select;
-mod docker_sources;
 mod docker_standards;
 mod docker_work;
 mod engine_errors;
 mod explain;
 mod failclosed;
 mod files;
+mod first_program;
 mod growth;
 mod guard;
 mod host_side;
@@ -43,7 +43,6 @@ mod paths;
 mod podman_pods;
 mod podman_rootless;
 mod podman_select;
-mod podman_sources;
 mod podman_standards;
 mod podman_work;
 mod pseudo;
@@ -51,6 +50,7 @@ mod races;
 mod reads;
 pub mod sandbox;
 mod sockets;
+mod sources;
 mod standards;
 mod storage;
 mod surface;
@@ -235,13 +235,14 @@ pub fn all() -> Vec<Case> {
         transparent::ROWS,
         growth::ROWS,
         launch::ROWS,
+        first_program::ROWS,
         audit::ROWS,
     ];
     let docker = [
         demo::ROWS,
         docker_work::ROWS,
         docker_bypass::ROWS,
-        docker_sources::ROWS,
+        sources::docker::ROWS,
         overlays::DOCKER,
         docker_plugins::ROWS,
         docker_daemon::ROWS,
@@ -252,13 +253,20 @@ pub fn all() -> Vec<Case> {
         engine_errors::ROWS,
         sandbox::DOCKER,
     ];
-    let containerd =
-        [cri_select::ROWS, cri_standards::ROWS, cri_manifests::ROWS, cri_work::ROWS, ctr::ROWS, sandbox::CONTAINERD];
+    let containerd = [
+        cri_select::ROWS,
+        cri_standards::ROWS,
+        cri_manifests::ROWS,
+        cri_work::ROWS,
+        ctr::ROWS,
+        sources::containerd::ROWS,
+        sandbox::CONTAINERD,
+    ];
     let podman = [
         podman_select::ROWS,
         podman_work::ROWS,
         podman_standards::ROWS,
-        podman_sources::ROWS,
+        sources::podman::ROWS,
         overlays::PODMAN,
         podman_pods::ROWS,
         crio::ROWS,

@@ -127,6 +127,19 @@ const ESCAPES_ON_EVERY_KERNEL: &[&str] = &[
 
 /// Variations.
 const THOROUGH: &[&str] = &[
+    "docker/places-refused-restricted",
+    "docker/places-granted-baseline",
+    "docker/sources-granted-restricted",
+    "podman/places-baseline",
+    "podman/places-restricted",
+    "podman/overlays-restricted",
+    "podman/volumes-baseline",
+    "podman/volumes-restricted",
+    "cri/places-baseline",
+    "cri/places-restricted",
+    "cri/volumes-restricted",
+    "ctr/places-baseline",
+    "ctr/places-restricted",
     "docker/plugin",
     "docker/userns-remap",
     "podman/overlay-of-a-volume",
@@ -135,7 +148,6 @@ const THOROUGH: &[&str] = &[
     "docker/race-volume",
     "docker/sources-refused-restricted",
     "docker/sources-granted-baseline",
-    "podman/volume-over-the-host",
     "podman/image-mount",
     "ordinary/true@runc",
     "ordinary/files@runc",

@@ -69,7 +69,9 @@ fn exec_and_attach(way: &Way) -> Result<String> {
         way.background(&["-i", IMAGE, "bash", "-c", "while read -r line; do echo \"read $line\"; done; sleep 1000"])?;
     let line = format!("docker exec -it {} sh -c 'tty; head -n 1 > /dev/null'", c.name);
     let tty = command::run_with_input(&["script", "-qec", &line, "/dev/null"], "typed\n")?.must()?;
-    let tty = tty.lines().find(|line| line.contains("/dev/pts")).unwrap_or("none").trim().to_owned();
+    // `script` may echo the end of its input before the program speaks.
+    let tty =
+        tty.lines().find_map(|line| line.split_once("/dev/pts")).map_or("none", |(_, rest)| rest.trim()).to_owned();
     let user = command::run(&[
         "docker",
         "exec",

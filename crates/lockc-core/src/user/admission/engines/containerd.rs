@@ -32,7 +32,7 @@ impl Layout for Containerd {
                 docker::is_step(asked.request.bundle).then_some(Belongs::Step)
             }
             _ if asked.request.engine == Some(Engine::Docker) => None,
-            [plugin, "sandboxes", owner, file] if is_cri(plugin) => files(*owner == asked.id() || asked.shares(file)),
+            [plugin, "sandboxes", owner, file] if is_cri(plugin) => asked.of_namespace(owner, file),
             [plugin, "containers", owner, "volumes", _, ..] if is_cri(plugin) => files(*owner == asked.id()),
             // An image as a volume (containerd 2.1, internal/cri/server/container_image_mount.go).
             [plugin, "image-volumes", pod, _, ..] if is_cri(plugin) => {
@@ -44,8 +44,14 @@ impl Layout for Containerd {
         }
     }
 
-    fn is_rootfs(&self, _dir: &Path, rest: &[&str], _asked: &Asked<'_>) -> bool {
+    /// A snapshot that containerd mounted in the bundle: by its own path somebody chose it (`ctr run
+    /// --rootfs`), and dockerd's users cannot choose.
+    fn is_rootfs(&self, _dir: &Path, rest: &[&str], asked: &Asked<'_>) -> bool {
+        let request = asked.request;
+        let root = || Some(request.bundle.join(&request.spec.root.as_ref()?.path));
+        let is_mounted = || root().is_some_and(|root| root.starts_with(request.bundle));
         matches!(rest, [first, _, ..] if first.starts_with("io.containerd.snapshotter."))
+            && (request.engine == Some(Engine::Docker) || is_mounted())
     }
 }
 

@@ -30,10 +30,8 @@ impl Layout for Docker {
         let builds = is_build(dir, asked.request.bundle);
         let files = |is: bool| is.then_some(Belongs::Files);
         match *rest {
-            ["containers", owner, file @ ("resolv.conf" | "hosts" | "hostname")] => {
-                files(own(owner) || asked.shares(file))
-            }
-            ["containers", owner, "mounts", "shm"] => files(own(owner) || asked.shares("shm")),
+            ["containers", owner, file @ ("resolv.conf" | "hosts" | "hostname")] => asked.of_namespace(owner, file),
+            ["containers", owner, "mounts", "shm"] => asked.of_namespace(owner, "shm"),
             ["containers", owner, "mounts", _, ..] => files(own(owner)),
             ["volumes", _, "_data", ..] => Some(Belongs::Volume),
             // A part of a volume or an image that is mounted by itself (moby 28,

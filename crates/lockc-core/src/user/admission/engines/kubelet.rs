@@ -28,14 +28,18 @@ impl Layout for Kubelet {
     }
 }
 
-/// kubelet gives every container a termination log from its pod's directory, so that a container
-/// with files of two pods has those of a stranger.
+/// Whether a pod is the container's. Where the engine does not name it, kubelet's files do: it gives every container a
+/// termination log from its pod's directory, so that a container with files of two pods has those of a stranger.
 fn is_pod(dir: &Path, uid: &str, asked: &Asked<'_>) -> bool {
     let spec = asked.request.spec;
-    spec.mounts.iter().filter(|mount| mount.is_bind()).all(|mount| match below(&mount.source, dir).as_deref() {
-        Some(["pods", other, ..]) => *other == uid,
-        _ => true,
-    }) && spec.annotations.get("io.kubernetes.cri.sandbox-uid").is_none_or(|annotated| annotated == uid)
+    let has_no_other = || {
+        spec.mounts.iter().filter(|mount| mount.is_bind()).all(|mount| match below(&mount.source, dir).as_deref() {
+            Some(["pods", other, ..]) => *other == uid,
+            _ => true,
+        })
+    };
+    let annotated = spec.annotations.get("io.kubernetes.cri.sandbox-uid");
+    annotated.map_or_else(has_no_other, |annotated| annotated == uid)
 }
 
 /// Whether `path` is in a volume that the cluster's administrator or a storage driver made of a

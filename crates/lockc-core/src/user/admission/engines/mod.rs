@@ -52,6 +52,8 @@ const ROOTFS_PARENTS: [&str; 10] =
 pub(super) enum Belongs {
     /// Made by the engine for this container: its hosts file, its secrets, its /dev/shm.
     Files,
+    /// The same of another container, whose namespace this one joins, if it is that container's.
+    Shared,
     /// A volume, which any container of the engine may have. Who made it chose what is mounted
     /// there.
     Volume,
@@ -83,6 +85,30 @@ impl Asked<'_> {
         self.mount.map_or(Path::new(""), |mount| &mount.destination)
     }
 
+    /// What a file that describes a namespace is to this container, in the directory of `owner`.
+    fn of_namespace(&self, owner: &str, file: &str) -> Option<Belongs> {
+        let annotated = |key: &str| {
+            let is = self.request.spec.annotations.get(key).is_some_and(|sandbox| sandbox == owner);
+            is.then_some(Belongs::Files)
+        };
+        match self.request.engine {
+            _ if owner == self.id() => Some(Belongs::Files),
+            _ if !self.shares(file) => None,
+            // Which sandbox it is, the engine says itself, over what a pod's owner may have written.
+            Some(Engine::Cri) => annotated("io.kubernetes.cri.sandbox-id"),
+            Some(Engine::Crio) => annotated("io.kubernetes.cri-o.SandboxID"),
+            Some(_) => Some(Belongs::Shared),
+            // Nobody but the host's root.
+            None => Some(Belongs::Files),
+        }
+    }
+
+    /// The tasks whose namespaces the container joins, by their numbers in `/proc`.
+    pub fn joined_tasks(&self) -> impl Iterator<Item = &str> {
+        let paths = self.request.spec.linux.namespaces.iter().map(|namespace| &namespace.path);
+        paths.filter_map(|path| path.strip_prefix("/proc").ok()?.to_str()?.split_once("/ns/").map(|(pid, _)| pid))
+    }
+
     /// Whether a file that describes a namespace may be the owner's of a namespace that this
     /// container joins.
     fn shares(&self, file: &str) -> bool {
@@ -109,8 +135,8 @@ trait Layout {
     fn belongs(&self, dir: &Path, rest: &[&str], asked: &Asked<'_>) -> Option<Belongs>;
 
     /// Whether the root file system of this container is at `rest` below `dir`.
-    fn is_rootfs(&self, _dir: &Path, rest: &[&str], _asked: &Asked<'_>) -> bool {
-        matches!(rest, [first, _, ..] if ROOTFS_PARENTS.contains(first))
+    fn is_rootfs(&self, _dir: &Path, _rest: &[&str], _asked: &Asked<'_>) -> bool {
+        false
     }
 }
 

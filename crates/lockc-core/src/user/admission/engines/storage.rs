@@ -32,7 +32,11 @@ impl Layout for Storage {
         let image = |is: bool| (is && is_read_only(asked)).then_some(Belongs::Image);
         match rest {
             [containers, owner, "userdata", file, ..] if containers.ends_with("-containers") => {
-                files(*owner == asked.id() || rest.len() == 4 && asked.shares(file))
+                if rest.len() == 4 {
+                    asked.of_namespace(owner, file)
+                } else {
+                    files(*owner == asked.id())
+                }
             }
             // A root file system that is an overlay of another directory.
             [containers, owner, "rootfs", _] if containers.ends_with("-containers") => {
@@ -48,13 +52,38 @@ impl Layout for Storage {
         }
     }
 
-    fn is_rootfs(&self, _dir: &Path, rest: &[&str], asked: &Asked<'_>) -> bool {
+    fn is_rootfs(&self, dir: &Path, rest: &[&str], asked: &Asked<'_>) -> bool {
         match rest {
-            [driver, _, ..] if ROOTFS_PARENTS.contains(driver) => true,
+            [driver, _, ..] if ROOTFS_PARENTS.contains(driver) => {
+                // Which layer a step of a build has, nobody but buildah chooses; and who calls a runtime
+                // without an engine is the host's root.
+                let is_chosen = asked.request.engine.is_some() && !is_buildahs(asked.request.bundle);
+                !is_chosen || rest.iter().any(|part| is_layer(dir, driver, part, asked))
+            }
             [containers, owner, "rootfs", "merge"] => containers.ends_with("-containers") && *owner == asked.id(),
             _ => false,
         }
     }
+}
+
+/// A line of `overlay-containers/containers.json` (containers/storage 1.57, containers.go).
+#[derive(Deserialize)]
+struct Container {
+    id: String,
+    #[serde(default)]
+    layer: String,
+}
+
+/// Whether `layer` is the one of this container: Podman's user can name any other (`--rootfs`). The
+/// list is beside the storage, or beside the bundle where nothing outlives a reboot.
+fn is_layer(dir: &Path, driver: &str, layer: &str, asked: &Asked<'_>) -> bool {
+    let beside_bundle = asked.request.bundle.ancestors().nth(2).map(Path::to_owned);
+    let lists = std::iter::once(dir.join(format!("{driver}-containers"))).chain(beside_bundle);
+    let files = lists.flat_map(|list| ["containers.json", "volatile-containers.json"].map(|name| list.join(name)));
+    files.filter_map(|file| asked.facts.read(&file)).any(|text| {
+        let containers: Vec<Container> = serde_json::from_slice(&text).unwrap_or_default();
+        containers.iter().any(|container| container.id == asked.id() && container.layer == layer)
+    })
 }
 
 /// Whether `layer` is an image's, not a container's.

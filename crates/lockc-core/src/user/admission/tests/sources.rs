@@ -193,6 +193,14 @@ fn a_pods_volume_may_be_another_pods_too_and_its_secrets_not() {
         assert!(judge_as(Engine::Cri, &bind(source, "/x"), &policy, &fake).is_err(), "{source}");
     }
     assert!(!judge("proc", &path("u1", claim), &[]));
+    // What shows the host's services, although the host sees it in a directory of no importance.
+    for (kind, admitted) in [("ext4", true), ("mqueue", false), ("sysfs", false)] {
+        let mut fake = Fake::default();
+        fake.mount("0:90", "/", "/mnt/disks/x");
+        fake.mount("0:90", "/", &local);
+        fake.mounts.iter_mut().for_each(|mount| mount.kind = kind.into());
+        assert_eq!(judge_as(Engine::Cri, &bind(&local, "/x"), &policy, &fake).is_ok(), admitted, "{kind}");
+    }
 }
 
 #[test]
@@ -237,6 +245,8 @@ fn what_podman_mounts_once_more_for_a_user_namespace_is_known_by_its_other_name(
     let policy = Policy::of_level(Level::Restricted, "x");
     let judge = |root: &str, device: &str, name: &str| {
         let mut fake = Fake::default();
+        let list = "/var/lib/containers/storage/overlay-containers/containers.json";
+        fake.texts.insert(list.into(), br#"[{"id":"c1","layer":"x"}]"#.to_vec());
         for (device, point) in [("0:90", merged), (device, again), ("0:91", shm), ("0:91", &*format!("{again}/1"))] {
             fake.mount(device, if device == "8:1" { root } else { "/" }, point);
         }
@@ -278,4 +288,49 @@ fn what_an_engine_mounts_is_its_own_where_the_hosts_root_is_mounted_once_more() 
             assert!(!judge("overlay", jail, mirrored) && !judge("hugetlbfs", jail, mirrored), "{jail} {mirrored}");
         }
     }
+}
+
+#[test]
+fn the_root_of_another_container_is_not_this_ones_whoever_names_it() {
+    let storage = "/var/lib/containers/storage";
+    let policy = Policy::of_level(Level::Baseline, "x");
+    let judge = |engine: Engine, lists: &[(&str, &str)], root: &str| {
+        let mut fake = Fake::default();
+        fake.mount("0:90", "/", root);
+        for (file, text) in lists {
+            fake.texts.insert(file.into(), text.as_bytes().to_vec());
+        }
+        judge_as(engine, &with("/root/path", json!(root)), &policy, &fake).is_ok()
+    };
+    let list = format!("{storage}/overlay-containers/containers.json");
+    let volatile = format!("{storage}/overlay-containers/volatile-containers.json");
+    let beside = "/run/containers/storage/overlay-containers/volatile-containers.json";
+    let text = r#"[{"id":"c0","layer":"l0"},{"id":"c1","layer":"l1","names":["n"]},{"id":"c2","layer":"l2"}]"#;
+    let (own, others) = (format!("{storage}/overlay/l1/merged"), format!("{storage}/overlay/l2/merged"));
+    for engine in [Engine::Podman, Engine::Crio] {
+        for file in [list.as_str(), &volatile] {
+            assert!(judge(engine, &[(file, text)], &own), "{file}");
+            assert!(!judge(engine, &[(file, text)], &others), "{file}");
+        }
+        for lists in [&[][..], &[(list.as_str(), "[]")], &[(&list, "no list")], &[("/x/containers.json", text)]] {
+            assert!(!judge(engine, lists, &own), "{lists:?}");
+        }
+        assert!(!judge(engine, &[(&list, text)], &format!("{storage}/overlay/l2/diff")), "its layer itself");
+    }
+    assert!(!judge(Engine::Podman, &[(&list, text)], &format!("{storage}/vfs/dir/l1")), "another driver's list");
+    let vfs = format!("{storage}/vfs-containers/containers.json");
+    assert!(judge(Engine::Podman, &[(&vfs, text)], &format!("{storage}/vfs/dir/l1")));
+    // Where nothing outlives a reboot the list is in the run root, as the bundle is.
+    let spec = with("/root/path", json!(own));
+    let mut fake = Fake::default();
+    fake.mount("0:90", "/", &own);
+    fake.texts.insert(beside.into(), text.as_bytes().to_vec());
+    let spec = Spec::parse(spec.to_string().as_bytes(), Path::new("x")).unwrap();
+    let bundle = Path::new("/run/containers/storage/overlay-containers/c1/userdata");
+    let request = Request { id: ID, bundle, spec: &spec, restore: false, engine: Some(Engine::Podman), sandbox: false };
+    assert!(admit(&request, &policy, &Config::default(), &Engines::default(), &fake).is_ok());
+    // containerd mounts a snapshot in the bundle; by its own path somebody chose it.
+    let snapshot = "/var/lib/containerd/io.containerd.snapshotter.v1.native/snapshots/7";
+    assert!(!judge(Engine::Containerd, &[], snapshot), "ctr run --rootfs");
+    assert!(judge(Engine::Docker, &[], snapshot));
 }
