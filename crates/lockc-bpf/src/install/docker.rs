@@ -42,7 +42,7 @@ pub fn install(host: &Host, file: &Path, runtimes: &Runtimes, before: Option<Sta
     let (root, object) = parse(text.as_deref().unwrap_or(""), file)?;
     let mut state = before.unwrap_or_else(|| State::new(file, text.is_none()));
     if host.is_this() {
-        without_flags()?;
+        without_flags(file)?;
     }
     let path = runtimes.wrapper.display().to_string();
     let entries = object
@@ -173,22 +173,55 @@ fn ending(text: String) -> String {
     if text.ends_with('\n') { text } else { text + "\n" }
 }
 
-/// dockerd does not start where a flag and the file both say something (moby, daemon/config: findConfigurationConflicts).
-fn without_flags() -> Result<()> {
+/// That no dockerd which runs was told something that makes the file useless.
+fn without_flags(file: &Path) -> Result<()> {
     let Ok(processes) = fs::read_dir("/proc") else { return Ok(()) };
     for process in processes.flatten() {
         let read = |name: &str| fs::read_to_string(process.path().join(name)).unwrap_or_default();
-        if read("comm").trim() != "dockerd" {
-            continue;
-        }
-        for flag in read("cmdline").split('\0') {
-            if flag.starts_with("--add-runtime") || flag.starts_with("--default-runtime") {
-                bail!(
-                    "dockerd was started with {flag}, and does not start where the file names runtimes too; move that from its \
-                     command line (systemctl cat docker, /etc/default/docker) into daemon.json"
-                );
-            }
+        if read("comm").trim() == "dockerd"
+            && let Some(conflict) = conflict(&read("cmdline"), file)
+        {
+            bail!(conflict);
         }
     }
     Ok(())
+}
+
+/// What is wrong with changing `file` for a dockerd with these arguments, which end with a zero byte each. It does not start
+/// where a flag and the file both say something (moby 28, daemon/config: findConfigurationConflicts).
+fn conflict(arguments: &str, file: &Path) -> Option<String> {
+    let words: Vec<&str> = arguments.split('\0').collect();
+    words.iter().enumerate().find_map(|(at, word)| {
+        let (option, value) = word.split_once('=').unwrap_or((word, words.get(at + 1).unwrap_or(&"")));
+        match option {
+            "--add-runtime" | "--default-runtime" => Some(format!(
+                "dockerd was started with {word}, and does not start where the file names runtimes too; move that from its \
+                 command line (systemctl cat docker, /etc/default/docker) into daemon.json"
+            )),
+            "--config-file" if Path::new(value) != file => {
+                Some(format!("dockerd reads {value} (--config-file), and not {}: add --config {value}", file.display()))
+            }
+            _ => None,
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_dockerd_was_told_conflicts_with_the_file() {
+        let file = Path::new("/etc/docker/daemon.json");
+        let told = |arguments: &[&str]| conflict(&format!("dockerd\0{}\0", arguments.join("\0")), file);
+        for fine in [&[][..], &["-H", "fd://"], &["--config-file=/etc/docker/daemon.json"], &["--data-root", "/d"]] {
+            assert_eq!(told(fine), None, "{fine:?}");
+        }
+        for other in [&["--config-file=/opt/d.json"][..], &["-D", "--config-file", "/opt/d.json"]] {
+            assert!(told(other).unwrap().ends_with("add --config /opt/d.json"), "{other:?}");
+        }
+        for flag in [&["--add-runtime=x=/x"][..], &["--default-runtime", "x"]] {
+            assert!(told(flag).unwrap().contains("move that"), "{flag:?}");
+        }
+    }
 }
