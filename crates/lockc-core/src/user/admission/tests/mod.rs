@@ -2,6 +2,7 @@
 
 mod additions;
 mod annotations;
+mod belongs;
 mod builds;
 mod competing;
 mod controls;

@@ -200,69 +200,6 @@ fn another_containers_files_are_the_hosts() {
 }
 
 #[test]
-fn files_that_belong_to_a_joined_namespace_may_be_another_containers() {
-    let policy = Policy::of_level(Level::Restricted, "x");
-    // What the task has mounted from which the namespace is taken.
-    let judge = |engine: Option<Engine>, spec: &Value, mounted: &str| {
-        let mut fake = Fake::default();
-        fake.mount("0:91", "/", &format!("/var/lib/containers/storage/overlay-containers/{OTHER}/userdata/shm"));
-        fake.mounts.last_mut().unwrap().kind = "tmpfs".into();
-        fake.texts.insert("/proc/77/mountinfo".into(), mounted.as_bytes().to_vec());
-        match engine {
-            Some(engine) => judge_as(engine, spec, &policy, &fake).is_ok(),
-            None => judge_with(spec, &policy, &Config::default(), &fake).is_ok(),
-        }
-    };
-    let line = |device: &str, root: &str, point: &str| format!("7 6 {device} {root} {point} rw - ext4 /dev/sda1 rw\n");
-    let of = |owner: &str, file: &str| line("8:1", &format!("/var/lib/docker/containers/{owner}/{file}"), "/etc/x");
-    let hosts = |destination: &str, path: &str| {
-        let mut spec = bind(&format!("/var/lib/docker/containers/{OTHER}/hosts"), destination);
-        spec["linux"]["namespaces"][2] = json!({ "type": "network", "path": path });
-        spec
-    };
-    let joined = "/proc/77/ns/net";
-    let docker = Some(Engine::Docker);
-    assert!(judge(docker, &hosts("/etc/hosts", joined), &of(OTHER, "hosts")));
-    assert!(judge(docker, &hosts("/etc/hosts", joined), &of(OTHER, "resolv.conf")), "it has another hosts file");
-    assert!(judge(None, &hosts("/etc/hosts", joined), ""));
-    for (destination, path, mounted) in [
-        ("/x", joined, of(OTHER, "hosts")),
-        ("/etc/hosts", joined, of("c0", "hosts")),
-        ("/etc/hosts", joined, line("8:2", &format!("/var/lib/docker/containers/{OTHER}/hosts"), "/etc/hosts")),
-        ("/etc/hosts", joined, line("8:1", &format!("/srv/containers/{OTHER}/hosts"), "/etc/hosts")),
-        ("/etc/hosts", joined, String::new()),
-        ("/etc/hosts", "/run/netns/x", of(OTHER, "hosts")),
-        ("/etc/hosts", "/proc/78/ns/net", of(OTHER, "hosts")),
-    ] {
-        assert!(!judge(docker, &hosts(destination, path), &mounted), "{destination} {path} {mounted}");
-    }
-    let shm = |path: &str| {
-        let mut spec =
-            bind(&format!("/var/lib/containers/storage/overlay-containers/{OTHER}/userdata/shm"), "/dev/shm");
-        spec["linux"]["namespaces"][1] = json!({ "type": "ipc", "path": path });
-        spec
-    };
-    let podman = Some(Engine::Podman);
-    assert!(judge(podman, &shm("/proc/77/ns/ipc"), &line("0:91", "/", "/dev/shm")));
-    assert!(!judge(podman, &shm("/proc/77/ns/ipc"), &line("0:92", "/", "/dev/shm")));
-    assert!(!judge(podman, &shm(""), &line("0:91", "/", "/dev/shm")));
-    // The sandbox of a pod is named by the engine.
-    let pods = |engine: Engine, key: &str, value: &str, source: &str| {
-        let mut spec = bind(source, "/dev/shm");
-        spec["linux"]["namespaces"][1] = json!({ "type": "ipc", "path": "/proc/77/ns/ipc" });
-        spec["annotations"] = json!({ key: value });
-        judge(Some(engine), &spec, "")
-    };
-    let sandbox = format!("/run/containerd/io.containerd.grpc.v1.cri/sandboxes/{OTHER}/shm");
-    assert!(pods(Engine::Cri, "io.kubernetes.cri.sandbox-id", OTHER, &sandbox));
-    assert!(!pods(Engine::Cri, "io.kubernetes.cri.sandbox-id", "c9", &sandbox));
-    assert!(!pods(Engine::Cri, "io.kubernetes.cri-o.SandboxID", OTHER, &sandbox));
-    let sandbox = format!("/var/lib/containers/storage/overlay-containers/{OTHER}/userdata/shm");
-    assert!(pods(Engine::Crio, "io.kubernetes.cri-o.SandboxID", OTHER, &sandbox));
-    assert!(!pods(Engine::Crio, "io.kubernetes.cri-o.SandboxID", "c9", &sandbox));
-}
-
-#[test]
 fn an_engines_directory_may_be_elsewhere() {
     let config = Config { engine_dirs: vec!["/data/docker".into()], ..Config::default() };
     let policy = Policy::of_level(Level::Restricted, "x");

@@ -175,15 +175,17 @@ fn words<'a>(level: Level, cells: &'a Cells<Vec<String>>, last: &[&'a str]) -> (
     (if level == Baseline { "lockc" } else { "lockc-restricted" }, words)
 }
 
-/// Those of the case before lead to a container that is gone.
-const FORGET: &str = "docker volume ls -q --filter name=v- | xargs -r docker volume rm";
+/// The cells of a group; volumes of the case before lead to a container that is gone.
+fn anew(lab: &mut Lab, make: fn(&mut Lab) -> Result<Made>) -> Result<Made> {
+    lab.docker()?;
+    command::sh("docker volume ls -q --filter name=v- | xargs -r docker volume rm")?;
+    make(lab)
+}
 
 fn refused(lab: &mut Lab, level: Level, group: Group) -> Result<String> {
     let mut said = Vec::new();
     for made in group {
-        lab.docker()?;
-        command::sh(FORGET)?;
-        let made = made(lab)?;
+        let made = anew(lab, *made)?;
         let plain = lab.plain;
         let docker = lab.docker()?;
         let cells = Cells::of(made.cells, level, false);
@@ -199,9 +201,7 @@ fn refused(lab: &mut Lab, level: Level, group: Group) -> Result<String> {
 fn granted(lab: &mut Lab, level: Level, group: Group) -> Result<String> {
     let mut said = Vec::new();
     for made in group {
-        lab.docker()?;
-        command::sh(FORGET)?;
-        let made = made(lab)?;
+        let made = anew(lab, *made)?;
         let plain = lab.plain;
         let docker = lab.docker()?;
         let cells = Cells::of(made.cells, level, true);

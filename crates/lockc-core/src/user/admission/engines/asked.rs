@@ -1,0 +1,65 @@
+//! What is asked of an engine's layout: a container, one of its mounts, and the host.
+
+use std::path::Path;
+
+use super::{super::facts::Facts, Belongs, Request};
+use crate::user::{config::Engine, spec::Mount};
+
+/// The container that is judged, and how it would get what is judged.
+#[derive(Clone, Copy)]
+pub(in super::super) struct Asked<'a> {
+    pub request: &'a Request<'a>,
+    /// Where it is to be mounted; nothing for its root file system.
+    pub mount: Option<&'a Mount>,
+    pub facts: &'a dyn Facts,
+}
+
+impl Asked<'_> {
+    pub(super) fn id(&self) -> &str {
+        self.request.id
+    }
+
+    pub(super) fn destination(&self) -> &Path {
+        self.mount.map_or(Path::new(""), |mount| &mount.destination)
+    }
+
+    /// What a file that describes a namespace is to this container, in the directory of `owner`.
+    pub(super) fn of_namespace(&self, owner: &str, file: &str) -> Option<Belongs> {
+        let annotated = |key: &str| {
+            let is = self.request.spec.annotations.get(key).is_some_and(|sandbox| sandbox == owner);
+            is.then_some(Belongs::Files)
+        };
+        match self.request.engine {
+            _ if owner == self.id() => Some(Belongs::Files),
+            _ if !self.shares(file) => None,
+            // Which sandbox it is, the engine says itself, over what a pod's owner may have written.
+            Some(Engine::Cri) => annotated("io.kubernetes.cri.sandbox-id"),
+            Some(Engine::Crio) => annotated("io.kubernetes.cri-o.SandboxID"),
+            Some(_) => Some(Belongs::Shared),
+            // Nobody but the host's root.
+            None => Some(Belongs::Files),
+        }
+    }
+
+    /// The tasks whose namespaces the container joins, by their numbers in `/proc`.
+    pub fn joined_tasks(&self) -> impl Iterator<Item = &str> {
+        let paths = self.request.spec.linux.namespaces.iter().map(|namespace| &namespace.path);
+        paths.filter_map(|path| path.strip_prefix("/proc").ok()?.to_str()?.split_once("/ns/").map(|(pid, _)| pid))
+    }
+
+    /// Whether a file that describes a namespace may be the owner's of a namespace that this
+    /// container joins.
+    fn shares(&self, file: &str) -> bool {
+        let namespaces = &self.request.spec.linux.namespaces;
+        let of = |kind: &'static str| namespaces.iter().filter(move |namespace| namespace.kind == kind);
+        // A pod with the host's network has none here: then its containers share their sandbox's
+        // files all the same.
+        let network = of("network").all(|namespace| !namespace.path.as_os_str().is_empty());
+        let ipc = of("ipc").any(|namespace| !namespace.path.as_os_str().is_empty());
+        match file {
+            "resolv.conf" | "hosts" | "hostname" => network && self.destination() == Path::new("/etc").join(file),
+            "shm" => ipc && self.destination() == Path::new("/dev/shm"),
+            _ => false,
+        }
+    }
+}

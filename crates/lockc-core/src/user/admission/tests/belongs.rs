@@ -1,0 +1,111 @@
+//! Whose a root file system is, and whose the files of a namespace are.
+
+use super::*;
+
+#[test]
+fn the_root_of_another_container_is_not_this_ones_whoever_names_it() {
+    let storage = "/var/lib/containers/storage";
+    let policy = Policy::of_level(Level::Baseline, "x");
+    let judge = |engine: Engine, lists: &[(&str, &str)], root: &str| {
+        let mut fake = Fake::default();
+        fake.mount("0:90", "/", root);
+        for (file, text) in lists {
+            fake.texts.insert(file.into(), text.as_bytes().to_vec());
+        }
+        judge_as(engine, &with("/root/path", json!(root)), &policy, &fake).is_ok()
+    };
+    let list = format!("{storage}/overlay-containers/containers.json");
+    let volatile = format!("{storage}/overlay-containers/volatile-containers.json");
+    let beside = "/run/containers/storage/overlay-containers/volatile-containers.json";
+    let text = r#"[{"id":"c0","layer":"l0"},{"id":"c1","layer":"l1","names":["n"]},{"id":"c2","layer":"l2"}]"#;
+    let (own, others) = (format!("{storage}/overlay/l1/merged"), format!("{storage}/overlay/l2/merged"));
+    for engine in [Engine::Podman, Engine::Crio] {
+        for file in [list.as_str(), &volatile] {
+            assert!(judge(engine, &[(file, text)], &own), "{file}");
+            assert!(!judge(engine, &[(file, text)], &others), "{file}");
+        }
+        for lists in [&[][..], &[(list.as_str(), "[]")], &[(&list, "no list")], &[("/x/containers.json", text)]] {
+            assert!(!judge(engine, lists, &own), "{lists:?}");
+        }
+        assert!(!judge(engine, &[(&list, text)], &format!("{storage}/overlay/l2/diff")), "its layer itself");
+    }
+    assert!(!judge(Engine::Podman, &[(&list, text)], &format!("{storage}/vfs/dir/l1")), "another driver's list");
+    let vfs = format!("{storage}/vfs-containers/containers.json");
+    assert!(judge(Engine::Podman, &[(&vfs, text)], &format!("{storage}/vfs/dir/l1")));
+    // Where nothing outlives a reboot the list is in the run root, as the bundle is.
+    let spec = with("/root/path", json!(own));
+    let mut fake = Fake::default();
+    fake.mount("0:90", "/", &own);
+    fake.texts.insert(beside.into(), text.as_bytes().to_vec());
+    let spec = Spec::parse(spec.to_string().as_bytes(), Path::new("x")).unwrap();
+    let bundle = Path::new("/run/containers/storage/overlay-containers/c1/userdata");
+    let request = Request { id: ID, bundle, spec: &spec, restore: false, engine: Some(Engine::Podman), sandbox: false };
+    assert!(admit(&request, &policy, &Config::default(), &Engines::default(), &fake).is_ok());
+    // containerd mounts a snapshot in the bundle; by its own path somebody chose it.
+    let snapshot = "/var/lib/containerd/io.containerd.snapshotter.v1.native/snapshots/7";
+    assert!(!judge(Engine::Containerd, &[], snapshot), "ctr run --rootfs");
+    assert!(judge(Engine::Docker, &[], snapshot));
+}
+
+#[test]
+fn files_that_belong_to_a_joined_namespace_may_be_another_containers() {
+    let policy = Policy::of_level(Level::Restricted, "x");
+    // What the task has mounted from which the namespace is taken.
+    let judge = |engine: Option<Engine>, spec: &Value, mounted: &str| {
+        let mut fake = Fake::default();
+        fake.mount("0:91", "/", &format!("/var/lib/containers/storage/overlay-containers/{OTHER}/userdata/shm"));
+        fake.mounts.last_mut().unwrap().kind = "tmpfs".into();
+        fake.texts.insert("/proc/77/mountinfo".into(), mounted.as_bytes().to_vec());
+        match engine {
+            Some(engine) => judge_as(engine, spec, &policy, &fake).is_ok(),
+            None => judge_with(spec, &policy, &Config::default(), &fake).is_ok(),
+        }
+    };
+    let line = |device: &str, root: &str, point: &str| format!("7 6 {device} {root} {point} rw - ext4 /dev/sda1 rw\n");
+    let of = |owner: &str, file: &str| line("8:1", &format!("/var/lib/docker/containers/{owner}/{file}"), "/etc/x");
+    let hosts = |destination: &str, path: &str| {
+        let mut spec = bind(&format!("/var/lib/docker/containers/{OTHER}/hosts"), destination);
+        spec["linux"]["namespaces"][2] = json!({ "type": "network", "path": path });
+        spec
+    };
+    let joined = "/proc/77/ns/net";
+    let docker = Some(Engine::Docker);
+    assert!(judge(docker, &hosts("/etc/hosts", joined), &of(OTHER, "hosts")));
+    assert!(judge(docker, &hosts("/etc/hosts", joined), &of(OTHER, "resolv.conf")), "it has another hosts file");
+    assert!(judge(None, &hosts("/etc/hosts", joined), ""));
+    for (destination, path, mounted) in [
+        ("/x", joined, of(OTHER, "hosts")),
+        ("/etc/hosts", joined, of("c0", "hosts")),
+        ("/etc/hosts", joined, line("8:2", &format!("/var/lib/docker/containers/{OTHER}/hosts"), "/etc/hosts")),
+        ("/etc/hosts", joined, line("8:1", &format!("/srv/containers/{OTHER}/hosts"), "/etc/hosts")),
+        ("/etc/hosts", joined, String::new()),
+        ("/etc/hosts", "/run/netns/x", of(OTHER, "hosts")),
+        ("/etc/hosts", "/proc/78/ns/net", of(OTHER, "hosts")),
+    ] {
+        assert!(!judge(docker, &hosts(destination, path), &mounted), "{destination} {path} {mounted}");
+    }
+    let shm = |path: &str| {
+        let mut spec =
+            bind(&format!("/var/lib/containers/storage/overlay-containers/{OTHER}/userdata/shm"), "/dev/shm");
+        spec["linux"]["namespaces"][1] = json!({ "type": "ipc", "path": path });
+        spec
+    };
+    let podman = Some(Engine::Podman);
+    assert!(judge(podman, &shm("/proc/77/ns/ipc"), &line("0:91", "/", "/dev/shm")));
+    assert!(!judge(podman, &shm("/proc/77/ns/ipc"), &line("0:92", "/", "/dev/shm")));
+    assert!(!judge(podman, &shm(""), &line("0:91", "/", "/dev/shm")));
+    // The sandbox of a pod is named by the engine.
+    let pods = |engine: Engine, key: &str, value: &str, source: &str| {
+        let mut spec = bind(source, "/dev/shm");
+        spec["linux"]["namespaces"][1] = json!({ "type": "ipc", "path": "/proc/77/ns/ipc" });
+        spec["annotations"] = json!({ key: value });
+        judge(Some(engine), &spec, "")
+    };
+    let sandbox = format!("/run/containerd/io.containerd.grpc.v1.cri/sandboxes/{OTHER}/shm");
+    assert!(pods(Engine::Cri, "io.kubernetes.cri.sandbox-id", OTHER, &sandbox));
+    assert!(!pods(Engine::Cri, "io.kubernetes.cri.sandbox-id", "c9", &sandbox));
+    assert!(!pods(Engine::Cri, "io.kubernetes.cri-o.SandboxID", OTHER, &sandbox));
+    let sandbox = format!("/var/lib/containers/storage/overlay-containers/{OTHER}/userdata/shm");
+    assert!(pods(Engine::Crio, "io.kubernetes.cri-o.SandboxID", OTHER, &sandbox));
+    assert!(!pods(Engine::Crio, "io.kubernetes.cri-o.SandboxID", "c9", &sandbox));
+}
