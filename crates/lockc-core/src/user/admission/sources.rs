@@ -44,6 +44,9 @@ const OF_THE_HOST: [&str; 19] = [
 /// File systems whose content is somewhere else on the network, or nowhere.
 const VOLUMES: [&str; 8] = ["ceph", "cifs", "lustre", "nfs", "nfs4", "ramfs", "smb3", "tmpfs"];
 
+/// Where a container has files that belong to its namespaces.
+const SHARED: [&str; 4] = ["/dev/shm", "/etc/hostname", "/etc/hosts", "/etc/resolv.conf"];
+
 /// What is wrong, and what would change it.
 pub(super) type Refusal = (String, String);
 
@@ -137,14 +140,18 @@ impl Sources<'_> {
     }
 
     /// What something in an engine's directory is to the container. What belongs to a namespace that
-    /// it joins is its own if the task that the namespace is taken from has it mounted too.
+    /// it joins is its own if the task that the namespace is taken from has it mounted too, where
+    /// containers have it: a task of the host's would have every container's somewhere.
     fn belongs(&self, name: &Place, asked: &Asked<'_>) -> Option<Belongs> {
         let belongs = self.engines.belongs(name.path(), asked)?;
         let has = |task: &str| {
             let table = asked.facts.read(&Path::new("/proc").join(task).join("mountinfo")).unwrap_or_default();
-            table.split(|byte| *byte == b'\n').filter_map(MountedAt::parse).any(|mount| name.is_beside(&mount))
+            let mounts = table.split(|byte| *byte == b'\n').filter_map(MountedAt::parse);
+            mounts
+                .filter(|mount| SHARED.iter().any(|place| mount.point == Path::new(place)))
+                .any(|mount| name.is_beside(&mount))
         };
-        (belongs != Belongs::Shared || asked.joined_tasks().any(has)).then_some(belongs)
+        (belongs != Belongs::Shared || asked.joined_tasks(name.path()).any(has)).then_some(belongs)
     }
 
     /// Why the container is not given a file system that is mounted nowhere but in an engine's

@@ -41,10 +41,16 @@ impl Asked<'_> {
         }
     }
 
-    /// The tasks whose namespaces the container joins, by their numbers in `/proc`.
-    pub fn joined_tasks(&self) -> impl Iterator<Item = &str> {
-        let paths = self.request.spec.linux.namespaces.iter().map(|namespace| &namespace.path);
-        paths.filter_map(|path| path.strip_prefix("/proc").ok()?.to_str()?.split_once("/ns/").map(|(pid, _)| pid))
+    /// The tasks, by their numbers in `/proc`, whose namespace `file` may belong to; a path with
+    /// anything else in it may be somebody's choice. In a pod with the host's network that is
+    /// whichever namespace its containers share.
+    pub fn joined_tasks(&self, file: &Path) -> impl Iterator<Item = &str> {
+        let namespaces = &self.request.spec.linux.namespaces;
+        let kind = if file.ends_with("shm") { "ipc" } else { "network" };
+        let is_there = namespaces.iter().any(|namespace| namespace.kind == kind);
+        let asked = namespaces.iter().filter(move |namespace| !is_there || namespace.kind == kind);
+        let tasks = asked.filter_map(|asked| Some(asked.path.to_str()?.strip_prefix("/proc/")?.split_once("/ns/")?.0));
+        tasks.filter(|task| task.bytes().all(|byte| byte.is_ascii_digit()))
     }
 
     /// Whether a file that describes a namespace may be the owner's of a namespace that this

@@ -1,6 +1,6 @@
 //! containerd, and its plugin for Kubernetes' Container Runtime Interface.
 
-use std::path::Path;
+use std::path::{Component, Path};
 
 use super::{Asked, Belongs, Layout, docker, is_read_only};
 use crate::user::config::Engine;
@@ -49,7 +49,8 @@ impl Layout for Containerd {
     fn is_rootfs(&self, _dir: &Path, rest: &[&str], asked: &Asked<'_>) -> bool {
         let request = asked.request;
         let root = || Some(request.bundle.join(&request.spec.root.as_ref()?.path));
-        let is_mounted = || root().is_some_and(|root| root.starts_with(request.bundle));
+        let is_direct = |root: &Path| !root.components().any(|part| part == Component::ParentDir);
+        let is_mounted = || root().is_some_and(|root| is_direct(&root) && root.starts_with(request.bundle));
         matches!(rest, [first, _, ..] if first.starts_with("io.containerd.snapshotter."))
             && (request.engine == Some(Engine::Docker) || is_mounted())
     }

@@ -58,11 +58,19 @@ impl Layout for Storage {
                 // Which layer a step of a build has, nobody but buildah chooses; and who calls a runtime
                 // without an engine is the host's root.
                 let is_chosen = asked.request.engine.is_some() && !is_buildahs(asked.request.bundle);
-                !is_chosen || rest.iter().any(|part| is_layer(dir, driver, part, asked))
+                !is_chosen || layer_of(rest).is_some_and(|layer| is_layer(dir, driver, layer, asked))
             }
             [containers, owner, "rootfs", "merge"] => containers.ends_with("-containers") && *owner == asked.id(),
             _ => false,
         }
+    }
+}
+
+/// The layer that is mounted at a path, of an overlay or of another driver (containers/storage 1.57, drivers: `Get`).
+fn layer_of<'a>(rest: &[&'a str]) -> Option<&'a str> {
+    match rest {
+        [_, layer, "merged"] | [_, "dir" | "subvolumes" | "graph", layer] => Some(layer),
+        _ => None,
     }
 }
 

@@ -30,6 +30,10 @@ fn the_root_of_another_container_is_not_this_ones_whoever_names_it() {
         assert!(!judge(engine, &[(&list, text)], &format!("{storage}/overlay/l2/diff")), "its layer itself");
     }
     assert!(!judge(Engine::Podman, &[(&list, text)], &format!("{storage}/vfs/dir/l1")), "another driver's list");
+    for part in ["merged/l1", "merged/x/l1", "diff/l1"] {
+        let root = format!("{storage}/overlay/l2/{part}");
+        assert!(!judge(Engine::Podman, &[(&list, text)], &root), "its layer's name in another root: {part}");
+    }
     let vfs = format!("{storage}/vfs-containers/containers.json");
     assert!(judge(Engine::Podman, &[(&vfs, text)], &format!("{storage}/vfs/dir/l1")));
     // Where nothing outlives a reboot the list is in the run root, as the bundle is.
@@ -45,6 +49,12 @@ fn the_root_of_another_container_is_not_this_ones_whoever_names_it() {
     let snapshot = "/var/lib/containerd/io.containerd.snapshotter.v1.native/snapshots/7";
     assert!(!judge(Engine::Containerd, &[], snapshot), "ctr run --rootfs");
     assert!(judge(Engine::Docker, &[], snapshot));
+    let spec = with("/root/path", json!(format!("../../../../..{snapshot}")));
+    let spec = Spec::parse(spec.to_string().as_bytes(), Path::new("x")).unwrap();
+    let bundle = Path::new("/run/containerd/io.containerd.runtime.v2.task/default/c1");
+    let request =
+        Request { id: ID, bundle, spec: &spec, restore: false, engine: Some(Engine::Containerd), sandbox: false };
+    assert!(admit(&request, &policy, &Config::default(), &Engines::default(), &Fake::default()).is_err());
 }
 
 #[test]
@@ -62,7 +72,7 @@ fn files_that_belong_to_a_joined_namespace_may_be_another_containers() {
         }
     };
     let line = |device: &str, root: &str, point: &str| format!("7 6 {device} {root} {point} rw - ext4 /dev/sda1 rw\n");
-    let of = |owner: &str, file: &str| line("8:1", &format!("/var/lib/docker/containers/{owner}/{file}"), "/etc/x");
+    let of = |owner: &str, file: &str| line("8:1", &format!("/var/lib/docker/containers/{owner}/{file}"), "/etc/hosts");
     let hosts = |destination: &str, path: &str| {
         let mut spec = bind(&format!("/var/lib/docker/containers/{OTHER}/hosts"), destination);
         spec["linux"]["namespaces"][2] = json!({ "type": "network", "path": path });
@@ -79,8 +89,12 @@ fn files_that_belong_to_a_joined_namespace_may_be_another_containers() {
         ("/etc/hosts", joined, line("8:2", &format!("/var/lib/docker/containers/{OTHER}/hosts"), "/etc/hosts")),
         ("/etc/hosts", joined, line("8:1", &format!("/srv/containers/{OTHER}/hosts"), "/etc/hosts")),
         ("/etc/hosts", joined, String::new()),
+        // A task of the host's, whose network is not the host's.
+        ("/etc/hosts", joined, line("8:1", "/", "/")),
         ("/etc/hosts", "/run/netns/x", of(OTHER, "hosts")),
         ("/etc/hosts", "/proc/78/ns/net", of(OTHER, "hosts")),
+        ("/etc/hosts", "/proc/../proc/77/ns/net", of(OTHER, "hosts")),
+        ("/etc/hosts", "/proc/x/../77/ns/net", of(OTHER, "hosts")),
     ] {
         assert!(!judge(docker, &hosts(destination, path), &mounted), "{destination} {path} {mounted}");
     }
@@ -93,7 +107,12 @@ fn files_that_belong_to_a_joined_namespace_may_be_another_containers() {
     let podman = Some(Engine::Podman);
     assert!(judge(podman, &shm("/proc/77/ns/ipc"), &line("0:91", "/", "/dev/shm")));
     assert!(!judge(podman, &shm("/proc/77/ns/ipc"), &line("0:92", "/", "/dev/shm")));
+    let in_host = format!("/var/lib/containers/storage/overlay-containers/{OTHER}/userdata/shm");
+    assert!(!judge(podman, &shm("/proc/77/ns/ipc"), &line("0:91", "/", &in_host)), "a task of the host's");
     assert!(!judge(podman, &shm(""), &line("0:91", "/", "/dev/shm")));
+    let mut spec = shm("/proc/78/ns/ipc");
+    spec["linux"]["namespaces"][2] = json!({ "type": "network", "path": "/proc/77/ns/net" });
+    assert!(!judge(podman, &spec, &line("0:91", "/", "/dev/shm")), "of whom it joins the network alone");
     // The sandbox of a pod is named by the engine.
     let pods = |engine: Engine, key: &str, value: &str, source: &str| {
         let mut spec = bind(source, "/dev/shm");
