@@ -9,7 +9,7 @@ use libc::EACCES;
 use serde_json::Value;
 
 use super::{Row, Test, both, denied, row};
-use crate::bundle::{Bundle, PLACE};
+use crate::bundle::{Bundle, PLACE, common_rootfs};
 use crate::command::{self, Run};
 use crate::lab::Lab;
 use crate::launch::{By, Running, Runtime, fresh_id};
@@ -100,7 +100,7 @@ fn only_without_lockc(
 
 /// CVE-2025-23266: a hook of the host's inherits LD_PRELOAD, which names a library of the image.
 fn preload(lab: &mut Lab, runtime: Runtime) -> Result<String> {
-    let root = format!("{PLACE}/rootfs");
+    let root = common_rootfs()?;
     command::sh(&format!("cp -L /usr/lib/x86_64-linux-gnu/libm.so.6 {root}/evil.so"))?;
     let happened = "/tmp/lockc-it-preloaded";
     let hook = install_hook(

@@ -49,8 +49,9 @@ impl Asked<'_> {
         let kind = if file.ends_with("shm") { "ipc" } else { "network" };
         let is_there = namespaces.iter().any(|namespace| namespace.kind == kind);
         let asked = namespaces.iter().filter(move |namespace| !is_there || namespace.kind == kind);
-        let tasks = asked.filter_map(|asked| Some(asked.path.to_str()?.strip_prefix("/proc/")?.split_once("/ns/")?.0));
-        tasks.filter(|task| task.bytes().all(|byte| byte.is_ascii_digit()))
+        let parts = asked.filter_map(|asked| asked.path.to_str()?.strip_prefix("/proc/")?.split_once("/ns/"));
+        let exact = parts.filter(|(task, file)| !file.contains('/') && task.bytes().all(|byte| byte.is_ascii_digit()));
+        exact.map(|(task, _)| task)
     }
 
     /// Whether a file that describes a namespace may be the owner's of a namespace that this

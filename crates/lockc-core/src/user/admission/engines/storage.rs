@@ -1,6 +1,6 @@
 //! containers/storage, which Podman, CRI-O and buildah keep their containers in.
 
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 
 use serde::Deserialize;
 
@@ -85,7 +85,8 @@ struct Container {
 /// Whether `layer` is the one of this container: Podman's user can name any other (`--rootfs`). The
 /// list is beside the storage, or beside the bundle where nothing outlives a reboot.
 fn is_layer(dir: &Path, driver: &str, layer: &str, asked: &Asked<'_>) -> bool {
-    let beside_bundle = asked.request.bundle.ancestors().nth(2).map(Path::to_owned);
+    let roots_own = |list: &PathBuf| asked.facts.others_may_change(list).is_ok_and(|others| !others);
+    let beside_bundle = asked.request.bundle.ancestors().nth(2).map(Path::to_owned).filter(roots_own);
     let lists = std::iter::once(dir.join(format!("{driver}-containers"))).chain(beside_bundle);
     let files = lists.flat_map(|list| ["containers.json", "volatile-containers.json"].map(|name| list.join(name)));
     files.filter_map(|file| asked.facts.read(&file)).any(|text| {

@@ -16,7 +16,6 @@ fn the_root_of_another_container_is_not_this_ones_whoever_names_it() {
     };
     let list = format!("{storage}/overlay-containers/containers.json");
     let volatile = format!("{storage}/overlay-containers/volatile-containers.json");
-    let beside = "/run/containers/storage/overlay-containers/volatile-containers.json";
     let text = r#"[{"id":"c0","layer":"l0"},{"id":"c1","layer":"l1","names":["n"]},{"id":"c2","layer":"l2"}]"#;
     let (own, others) = (format!("{storage}/overlay/l1/merged"), format!("{storage}/overlay/l2/merged"));
     for engine in [Engine::Podman, Engine::Crio] {
@@ -36,15 +35,21 @@ fn the_root_of_another_container_is_not_this_ones_whoever_names_it() {
     }
     let vfs = format!("{storage}/vfs-containers/containers.json");
     assert!(judge(Engine::Podman, &[(&vfs, text)], &format!("{storage}/vfs/dir/l1")));
-    // Where nothing outlives a reboot the list is in the run root, as the bundle is.
-    let spec = with("/root/path", json!(own));
-    let mut fake = Fake::default();
-    fake.mount("0:90", "/", &own);
-    fake.texts.insert(beside.into(), text.as_bytes().to_vec());
-    let spec = Spec::parse(spec.to_string().as_bytes(), Path::new("x")).unwrap();
-    let bundle = Path::new("/run/containers/storage/overlay-containers/c1/userdata");
-    let request = Request { id: ID, bundle, spec: &spec, restore: false, engine: Some(Engine::Podman), sandbox: false };
-    assert!(admit(&request, &policy, &Config::default(), &Engines::default(), &fake).is_ok());
+    // Where nothing outlives a reboot the list is in the run root, as the bundle is. Storage of
+    // somebody else's tells nothing.
+    for (lists, admitted) in [("/run/containers/storage", true), ("/home/u/storage", false)] {
+        let spec = with("/root/path", json!(own));
+        let mut fake = Fake::default();
+        fake.mount("0:90", "/", &own);
+        let lists = PathBuf::from(lists).join("overlay-containers");
+        fake.texts.insert(lists.join("volatile-containers.json"), text.as_bytes().to_vec());
+        let spec = Spec::parse(spec.to_string().as_bytes(), Path::new("x")).unwrap();
+        let bundle = lists.join("c1/userdata");
+        let engine = Some(Engine::Podman);
+        let request = Request { id: ID, bundle: &bundle, spec: &spec, restore: false, engine, sandbox: false };
+        let result = admit(&request, &policy, &Config::default(), &Engines::default(), &fake);
+        assert_eq!(result.is_ok(), admitted, "{lists:?}");
+    }
     // containerd mounts a snapshot in the bundle; by its own path somebody chose it.
     let snapshot = "/var/lib/containerd/io.containerd.snapshotter.v1.native/snapshots/7";
     assert!(!judge(Engine::Containerd, &[], snapshot), "ctr run --rootfs");
@@ -95,6 +100,7 @@ fn files_that_belong_to_a_joined_namespace_may_be_another_containers() {
         ("/etc/hosts", "/proc/78/ns/net", of(OTHER, "hosts")),
         ("/etc/hosts", "/proc/../proc/77/ns/net", of(OTHER, "hosts")),
         ("/etc/hosts", "/proc/x/../77/ns/net", of(OTHER, "hosts")),
+        ("/etc/hosts", "/proc/77/ns/../../78/ns/net", of(OTHER, "hosts")),
     ] {
         assert!(!judge(docker, &hosts(destination, path), &mounted), "{destination} {path} {mounted}");
     }
