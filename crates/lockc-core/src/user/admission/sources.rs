@@ -19,8 +19,9 @@ use super::{
 use crate::user::{config::CONFIG_PATH, hold::Layer, policy::Strength};
 
 /// File systems that show the host's kernel, its devices or its services, whoever mounted them.
-const OF_THE_HOST: [&str; 19] = [
+const OF_THE_HOST: [&str; 26] = [
     "autofs",
+    "binder",
     "binfmt_misc",
     "bpf",
     "cgroup",
@@ -30,15 +31,21 @@ const OF_THE_HOST: [&str; 19] = [
     "devpts",
     "devtmpfs",
     "efivarfs",
+    "functionfs",
     "fusectl",
+    "gadgetfs",
     "mqueue",
     "nfsd",
     "proc",
     "pstore",
+    "resctrl",
     "rpc_pipefs",
     "securityfs",
+    "selinuxfs",
+    "smackfs",
     "sysfs",
     "tracefs",
+    "xenfs",
 ];
 
 /// File systems whose content is somewhere else on the network, or nowhere.

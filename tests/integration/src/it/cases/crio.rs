@@ -63,11 +63,6 @@ impl Made {
              mount -t overlay overlay -o lowerdir={},upperdir={layers}/diff,workdir={layers}/work {rootfs}",
             common_rootfs()?
         ))?;
-        // As the storage writes it down (containers/storage 1.57, containers.go).
-        let list = json!([{ "id": id, "names": [], "layer": id, "flags": { "Volatile": true } }]).to_string();
-        let lists = "/var/lib/containers/storage/overlay-containers";
-        fs::create_dir_all(lists).context("cannot make the list of containers")?;
-        fs::write(format!("{lists}/volatile-containers.json"), list).context("cannot list the container")?;
         let made = Self { id, folder, by };
         let mut spec: Value = serde_json::from_slice(&fs::read(source).context("no bundle")?)?;
         spec["root"]["path"] = rootfs.into();
@@ -85,6 +80,13 @@ impl Made {
 
     /// With these annotations; `more` is what the pod's owner had written after CRI-O's own.
     fn annotated(self, mut all: Value, more: &[(&str, &str)]) -> Result<Self> {
+        // As the storage writes it down (containers/storage 1.57, containers.go), with what CRI-O adds.
+        let metadata = json!({ "pod-name": "pod", "pod-id": all["io.kubernetes.cri-o.SandboxID"], "name": "c" });
+        let list = json!([{ "id": self.id, "names": [], "layer": self.id, "metadata": metadata.to_string() }]);
+        let lists = "/var/lib/containers/storage/overlay-containers";
+        fs::create_dir_all(lists).context("cannot make the list of containers")?;
+        fs::write(format!("{lists}/volatile-containers.json"), list.to_string())
+            .context("cannot list the container")?;
         for (key, value) in more {
             all[*key] = (*value).into();
         }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{super::facts::Facts, Belongs, Request};
+use super::{super::facts::Facts, Belongs, Request, storage};
 use crate::user::{config::Engine, spec::Mount};
 
 /// The container that is judged, and how it would get what is judged.
@@ -25,16 +25,16 @@ impl Asked<'_> {
 
     /// What a file that describes a namespace is to this container, in the directory of `owner`.
     pub(super) fn of_namespace(&self, owner: &str, file: &str) -> Option<Belongs> {
-        let annotated = |key: &str| {
-            let is = self.request.spec.annotations.get(key).is_some_and(|sandbox| sandbox == owner);
-            is.then_some(Belongs::Files)
-        };
+        let files = |is: bool| is.then_some(Belongs::Files);
         match self.request.engine {
             _ if owner == self.id() => Some(Belongs::Files),
             _ if !self.shares(file) => None,
-            // Which sandbox it is, the engine says itself, over what a pod's owner may have written.
-            Some(Engine::Cri) => annotated("io.kubernetes.cri.sandbox-id"),
-            Some(Engine::Crio) => annotated("io.kubernetes.cri-o.SandboxID"),
+            // Which sandbox it is, containerd says over what a pod's owner may have written.
+            Some(Engine::Cri) => {
+                let sandbox = self.request.spec.annotations.get("io.kubernetes.cri.sandbox-id");
+                files(sandbox.is_some_and(|sandbox| sandbox == owner))
+            }
+            Some(Engine::Crio) => files(storage::is_in_pod(owner, self)),
             Some(_) => Some(Belongs::Shared),
             // Nobody but the host's root.
             None => Some(Belongs::Files),

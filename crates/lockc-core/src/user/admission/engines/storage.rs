@@ -80,19 +80,46 @@ struct Container {
     id: String,
     #[serde(default)]
     layer: String,
+    #[serde(default)]
+    metadata: String,
+}
+
+/// What CRI-O writes down of a container (CRI-O 1.33, internal/storage/runtime.go).
+#[derive(Deserialize)]
+struct Metadata {
+    #[serde(rename = "pod-id")]
+    pod: String,
+}
+
+/// What the storage has written down of this container, in one of these directories.
+fn record(lists: impl Iterator<Item = PathBuf>, asked: &Asked<'_>) -> Option<Container> {
+    let mut files = lists.flat_map(|list| ["containers.json", "volatile-containers.json"].map(|name| list.join(name)));
+    files.find_map(|file| {
+        let containers: Vec<Container> = serde_json::from_slice(&asked.facts.read(&file)?).ok()?;
+        containers.into_iter().find(|container| container.id == asked.id())
+    })
+}
+
+/// Whether nobody but the host's root writes in a directory.
+fn is_roots(directory: &Path, asked: &Asked<'_>) -> bool {
+    asked.facts.others_may_change(directory).is_ok_and(|others| !others)
 }
 
 /// Whether `layer` is the one of this container: Podman's user can name any other (`--rootfs`). The
 /// list is beside the storage, or beside the bundle where nothing outlives a reboot.
 fn is_layer(dir: &Path, driver: &str, layer: &str, asked: &Asked<'_>) -> bool {
-    let roots_own = |list: &PathBuf| asked.facts.others_may_change(list).is_ok_and(|others| !others);
-    let beside_bundle = asked.request.bundle.ancestors().nth(2).map(Path::to_owned).filter(roots_own);
-    let lists = std::iter::once(dir.join(format!("{driver}-containers"))).chain(beside_bundle);
-    let files = lists.flat_map(|list| ["containers.json", "volatile-containers.json"].map(|name| list.join(name)));
-    files.filter_map(|file| asked.facts.read(&file)).any(|text| {
-        let containers: Vec<Container> = serde_json::from_slice(&text).unwrap_or_default();
-        containers.iter().any(|container| container.id == asked.id() && container.layer == layer)
-    })
+    let beside_bundle = asked.request.bundle.ancestors().nth(2).filter(|list| is_roots(list, asked));
+    let lists = std::iter::once(dir.join(format!("{driver}-containers"))).chain(beside_bundle.map(Path::to_owned));
+    record(lists, asked).is_some_and(|container| container.layer == layer)
+}
+
+/// Whether CRI-O wrote down that this container is one of the pod's: annotations may be its owner's.
+pub(super) fn is_in_pod(pod: &str, asked: &Asked<'_>) -> bool {
+    let root = asked.request.spec.root.as_ref().and_then(|root| root.path.ancestors().nth(2));
+    let list = root.map(|driver| PathBuf::from(format!("{}-containers", driver.display())));
+    let container = record(list.filter(|list| is_roots(list, asked)).into_iter(), asked);
+    let metadata = container.and_then(|container| serde_json::from_str::<Metadata>(&container.metadata).ok());
+    metadata.is_some_and(|metadata| metadata.pod == pod)
 }
 
 /// Whether `layer` is an image's, not a container's.

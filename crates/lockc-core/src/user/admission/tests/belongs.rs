@@ -119,18 +119,26 @@ fn files_that_belong_to_a_joined_namespace_may_be_another_containers() {
     let mut spec = shm("/proc/78/ns/ipc");
     spec["linux"]["namespaces"][2] = json!({ "type": "network", "path": "/proc/77/ns/net" });
     assert!(!judge(podman, &spec, &line("0:91", "/", "/dev/shm")), "of whom it joins the network alone");
-    // The sandbox of a pod is named by the engine.
-    let pods = |engine: Engine, key: &str, value: &str, source: &str| {
+    // The sandbox of a pod is named by the engine: containerd's annotation, CRI-O's record.
+    let pods = |engine: Engine, annotation: &str, record: &str, source: &str| {
         let mut spec = bind(source, "/dev/shm");
+        spec["root"]["path"] = "/var/lib/containers/storage/overlay/l1/merged".into();
         spec["linux"]["namespaces"][1] = json!({ "type": "ipc", "path": "/proc/77/ns/ipc" });
-        spec["annotations"] = json!({ key: value });
-        judge(Some(engine), &spec, "")
+        spec["annotations"] =
+            json!({ "io.kubernetes.cri.sandbox-id": annotation, "io.kubernetes.cri-o.SandboxID": annotation });
+        let mut fake = Fake::default();
+        let list = "/var/lib/containers/storage/overlay-containers/volatile-containers.json";
+        let metadata = json!({ "pod-id": record, "name": "c" }).to_string();
+        let text = json!([{ "id": ID, "layer": "l1", "metadata": metadata }]).to_string();
+        fake.texts.insert(list.into(), text.into_bytes());
+        fake.mount("0:93", "/", "/var/lib/containers/storage/overlay/l1/merged");
+        let found = judge_as(engine, &spec, &policy, &fake);
+        found.err().is_none_or(|found| found.iter().all(|found| found.control != Control::HostMounts))
     };
     let sandbox = format!("/run/containerd/io.containerd.grpc.v1.cri/sandboxes/{OTHER}/shm");
-    assert!(pods(Engine::Cri, "io.kubernetes.cri.sandbox-id", OTHER, &sandbox));
-    assert!(!pods(Engine::Cri, "io.kubernetes.cri.sandbox-id", "c9", &sandbox));
-    assert!(!pods(Engine::Cri, "io.kubernetes.cri-o.SandboxID", OTHER, &sandbox));
-    let sandbox = format!("/var/lib/containers/storage/overlay-containers/{OTHER}/userdata/shm");
-    assert!(pods(Engine::Crio, "io.kubernetes.cri-o.SandboxID", OTHER, &sandbox));
-    assert!(!pods(Engine::Crio, "io.kubernetes.cri-o.SandboxID", "c9", &sandbox));
+    assert!(pods(Engine::Cri, OTHER, "", &sandbox));
+    assert!(!pods(Engine::Cri, "c9", OTHER, &sandbox));
+    let sandbox = format!("/run/containers/storage/overlay-containers/{OTHER}/userdata/shm");
+    assert!(pods(Engine::Crio, "c9", OTHER, &sandbox));
+    assert!(!pods(Engine::Crio, OTHER, "c9", &sandbox), "the annotation may be its owner's");
 }
