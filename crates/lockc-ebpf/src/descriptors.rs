@@ -10,8 +10,9 @@
 //! the kernel's anonymous files only those are known to be harmless that are listed here; the rest, io_uring, bpf, perf
 //! events, pidfds and namespaces among them, is denied.
 //!
-//! A hook that root's policy trusts (`hook_mounts`) may have what the runtime left open to it for reading: runc 1.3 leaves
-//! its own program open to a `createContainer` hook, which executes a program of the host's in the container's root.
+//! A hook that root's policy trusts (`hook_mounts`) may have what the runtime left open to it for reading on a mount that
+//! is not the host's: runc 1.3 leaves its own program open, on an overlay that is mounted nowhere, to a `createContainer`
+//! hook, which executes a program of the host's in the container's root.
 
 use aya_ebpf::{helpers::bpf_probe_read_kernel, macros::lsm, programs::LsmContext};
 use lockc_core::{
@@ -79,7 +80,8 @@ pub fn bprm_creds_for_exec(ctx: LsmContext) -> i32 {
         return 0;
     }
     let file = follow(Obj(ctx.arg::<*const u8>(0)), &kernel::BPRM_FILE);
-    match judge(&who, file, &mut label.stdio) {
+    let host = if is_hooks(&who, file) { label.base_mnt_ns } else { 0 };
+    match judge(&who, host, &mut label.stdio) {
         Some((rule, about)) => verdict::deny(&who, rule, HOOK, about, EACCES),
         None => 0,
     }
@@ -87,8 +89,8 @@ pub fn bprm_creds_for_exec(ctx: LsmContext) -> i32 {
 
 /// Judges every descriptor that the program will have, and tags the standard streams. `None`: all of them pass.
 #[inline(always)]
-fn judge(who: &Judged, program: Obj, stdio: &mut [u64; 3]) -> Option<(Rule, About)> {
-    let mut found = Found { fd: 0, dentry: 0, by_hook: is_hooks(who, program) };
+fn judge(who: &Judged, host: u64, stdio: &mut [u64; 3]) -> Option<(Rule, About)> {
+    let mut found = Found { fd: 0, dentry: 0, host };
     let rule = match find(who, stdio, &mut found) {
         PASSES => return None,
         rule if rule == stopped(Rule::Device) => Rule::Device,
@@ -108,8 +110,8 @@ fn judge(who: &Judged, program: Obj, stdio: &mut [u64; 3]) -> Option<(Rule, Abou
 struct Found {
     fd: u64,
     dentry: u64,
-    /// Whether a hook of root's executes a program of the host's.
-    by_hook: bool,
+    /// The host's mount namespace, where a hook of root's executes a program of the host's; or 0.
+    host: u64,
 }
 
 /// Whether a program that is executed in the container is the host's, by a hook that may do so.
@@ -274,8 +276,9 @@ fn try_file(who: &Judged, file: u64, found: &mut Found) -> Result<Stopped, i32> 
         return Ok(stopped(rule));
     } else {
         files::is_granted_at_launch(who, mnt)?
-            || found.by_hook
+            || found.host != 0
                 && mode & files::S_IFMT == files::S_IFREG
+                && files::ns_of_mount(mnt)? != found.host
                 && kernel::read::<u32>(file, &kernel::FILE_MODE)? & pseudo::FMODE_WRITE == 0
     };
     Ok(if harmless { PASSES } else { stopped(Rule::Files) })

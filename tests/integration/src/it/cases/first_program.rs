@@ -76,3 +76,26 @@ fn input(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     }
     Ok("refused to a container without network".into())
 }
+
+/// What a policy lets hooks of root's do, which execute programs of the host's in the container, is
+/// no way to hand over files of the host.
+fn host_file(lab: &mut Lab, runtime: Runtime) -> Result<String> {
+    let run = |by: By| -> Result<Run> {
+        let folder = Bundle::new(&["/proc/self/fd/4", "is-root"]).write(by)?.display().to_string();
+        let line = "exec 3</etc/shadow 4</usr/local/bin/lockc-probe; exec \"$@\"";
+        let mut words = ["bash", "-c", line, "bash"].map(str::to_owned).to_vec();
+        words.extend(by.words());
+        words.extend(["run", "--preserve-fds", "2", "--bundle", &folder].map(str::to_owned));
+        words.push(fresh_id());
+        command::run(&words)
+    };
+    if !launch::parse(&run(By::Plain(runtime))?)?.ok {
+        bail!("proves nothing: the host's program is not executed");
+    }
+    if lab.plain {
+        return Ok("executed without lockc".into());
+    }
+    lab.forget_events()?;
+    is_denied(lab, &run(By::Lockc("hooks"))?, "files")?;
+    Ok("not executed".into())
+}

@@ -34,7 +34,8 @@ impl Asked<'_> {
                 let sandbox = self.request.spec.annotations.get("io.kubernetes.cri.sandbox-id");
                 files(sandbox.is_some_and(|sandbox| sandbox == owner))
             }
-            Some(Engine::Crio) => files(storage::is_in_pod(owner, self)),
+            Some(Engine::Crio) if storage::is_in_pod(owner, self) => Some(Belongs::Files),
+            // Podman's bundles are where CRI-O's are, if nothing of them is to outlive a reboot.
             Some(_) => Some(Belongs::Shared),
             // Nobody but the host's root.
             None => Some(Belongs::Files),

@@ -102,7 +102,8 @@ fn record(lists: impl Iterator<Item = PathBuf>, asked: &Asked<'_>) -> Option<Con
 
 /// Whether nobody but the host's root writes in a directory.
 fn is_roots(directory: &Path, asked: &Asked<'_>) -> bool {
-    asked.facts.others_may_change(directory).is_ok_and(|others| !others)
+    let directory = asked.facts.canonicalize(directory);
+    directory.and_then(|directory| asked.facts.others_may_change(&directory)).is_ok_and(|others| !others)
 }
 
 /// Whether `layer` is the one of this container: Podman's user can name any other (`--rootfs`). The

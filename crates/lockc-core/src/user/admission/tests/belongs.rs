@@ -141,4 +141,7 @@ fn files_that_belong_to_a_joined_namespace_may_be_another_containers() {
     let sandbox = format!("/run/containers/storage/overlay-containers/{OTHER}/userdata/shm");
     assert!(pods(Engine::Crio, "c9", OTHER, &sandbox));
     assert!(!pods(Engine::Crio, OTHER, "c9", &sandbox), "the annotation may be its owner's");
+    let shm = shm("/proc/77/ns/ipc");
+    assert!(judge(Some(Engine::Crio), &shm, &line("0:91", "/", "/dev/shm")), "podman --transient-store");
+    assert!(!judge(Some(Engine::Crio), &shm, &line("0:92", "/", "/dev/shm")));
 }
