@@ -9,8 +9,11 @@ use crate::command::{self, Run};
 use crate::lab::Lab;
 use crate::launch::{self, By, Running, Runtime, fresh_id};
 
-pub const ROWS: &[Row] =
-    &[both("first-program/gains-nothing", Test::Code(gains)), row("first-program/network-as-input", Test::Code(input))];
+pub const ROWS: &[Row] = &[
+    both("first-program/gains-nothing", Test::Code(gains)),
+    row("first-program/network-as-input", Test::Code(input)),
+    row("first-program/host-file-under-hook-mounts", Test::Code(host_file)),
+];
 
 /// Programs of the image that gain another user, another group, a capability.
 const PROGRAMS: [&[&str]; 3] =
