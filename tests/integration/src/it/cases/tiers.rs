@@ -131,6 +131,7 @@ const THOROUGH: &[&str] = &[
     "docker/places-granted-baseline",
     "docker/sources-granted-restricted",
     "podman/places-baseline",
+    "podman/transient-store",
     "podman/places-restricted",
     "podman/overlays-restricted",
     "podman/volumes-baseline",

@@ -17,6 +17,7 @@ pub const ROWS: &[Row] = &[
     row("podman/volumes-baseline", Test::Code(|lab, _| table(lab, Baseline, volumes, 1))),
     row("podman/volumes-restricted", Test::Code(|lab, _| table(lab, Restricted, volumes, 1))),
     row("podman/files-of-a-third", Test::Code(of_a_third)),
+    row("podman/transient-store", Test::Code(transient)),
     row("podman/rootfs-of-the-host", Test::Code(rootfs)),
     row("podman/overlay-of-a-volume", Test::Code(overlay)),
     row("podman/image-mount", Test::Code(image)),
@@ -235,5 +236,22 @@ fn of_a_third(lab: &mut Lab, _: crate::launch::Runtime) -> Result<String> {
             said = command::shows(&run(runtime, &["-v", &volume])?, &["host-mounts: ", destination])?;
         }
     }
+    Ok(said)
+}
+
+/// Containers of which nothing outlives a reboot: what Podman writes down of them, and their bundles,
+/// are below `/run`, where CRI-O's are.
+fn transient(lab: &mut Lab, _: crate::launch::Runtime) -> Result<String> {
+    let runtime = if lab.plain { "crun" } else { "lockc-baseline" };
+    lab.podman()?;
+    let podman = format!("podman --transient-store --runtime {runtime}");
+    let script = format!(
+        "set -e; trap '{podman} rm -f -t 0 tr > /dev/null' EXIT; \
+         {podman} run -d --network none --ipc shareable --name tr {IMAGE} sleep 1000 > /dev/null; \
+         {podman} exec tr sh -c 'echo shared > /dev/shm/f'; \
+         {podman} run --rm --network container:tr --ipc container:tr {IMAGE} sh -c 'cat /dev/shm/f; wc -l < /etc/hosts'"
+    );
+    let said = command::sh(&script)?;
+    anyhow::ensure!(said.contains("shared"), "{said}");
     Ok(said)
 }
