@@ -9,7 +9,8 @@ use crate::cases::{Row, Test, row};
 use crate::command::{self, Run};
 use crate::containerd::{IMAGE, TOLD};
 use crate::cri::Pod;
-use crate::cri::describe::container;
+use crate::cri::describe::{container, pod};
+use crate::cri::proto::ContainerConfig;
 use crate::lab::Lab;
 use crate::launch::{Runtime, WRAPPER, fresh_id};
 
@@ -18,6 +19,7 @@ pub const ROWS: &[Row] = &[
     case("cri/places-restricted", |lab, _| pods(lab, Restricted, host_paths)),
     case("cri/volumes-baseline", |lab, _| pods(lab, Baseline, volumes)),
     case("cri/volumes-restricted", |lab, _| pods(lab, Restricted, volumes)),
+    case("cri/files-of-another-pod", |lab, _| of_another_pod(lab)),
     case("ctr/places-baseline", |lab, _| by_ctr(lab, Baseline)),
     case("ctr/places-restricted", |lab, _| by_ctr(lab, Restricted)),
 ];
@@ -150,5 +152,28 @@ fn by_ctr(lab: &mut Lab, level: Level) -> Result<String> {
     if !granted.0.is_empty() {
         said += &format!(", {}", granted.are_there(&run(binary, &granted, &["sh", "-c", LIST])?.must()?)?);
     }
+    Ok(said)
+}
+
+/// `/dev/shm` of another pod's sandbox, by a pod whose owner calls that sandbox its own in every
+/// annotation. The handler passes on whatever is written there.
+fn of_another_pod(lab: &mut Lab) -> Result<String> {
+    let cri = lab.containerd()?.cri.clone();
+    let handler = if lab.plain { "runc" } else { "lockc-all" };
+    let other = Pod::run(&cri, handler, pod("default"))?;
+    let shm = command::sh(&format!("ls -d /run/containerd/*/sandboxes/{}/shm", other.id))?;
+    command::sh(&format!("echo of-another > {shm}/f"))?;
+    let config = container(&["sh", "-c", "cat /dev/shm/f"]);
+    let claims = |config: ContainerConfig| config.annotation("io.kubernetes.cri.sandbox-id", &other.id);
+    let asks = claims(config.clone()).volume(&shm, "/dev/shm", false);
+    let plain = Pod::run(&cri, "runc", pod("default"))?.finish(&asks)?.must()?;
+    anyhow::ensure!(plain.contains("of-another"), "proves nothing: {plain}");
+    if lab.plain {
+        return Ok(plain);
+    }
+    let mine = Pod::run(&cri, handler, pod("default").annotation("io.kubernetes.cri.sandbox-id", &other.id))?;
+    let said = refusal(mine.start(&asks), &["host-mounts: ", "at /dev/shm"])?;
+    // Its own sandbox's is mounted all the same.
+    mine.finish(&claims(container(&["sh", "-c", "echo x > /dev/shm/g && ! cat /dev/shm/f"])))?.must()?;
     Ok(said)
 }
