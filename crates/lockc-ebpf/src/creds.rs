@@ -267,7 +267,8 @@ pub fn bprm_creds_from_file(ctx: LsmContext) -> i32 {
     let Some(label) = (unsafe { label::of(label::current()).as_ref() }) else {
         return 0;
     };
-    // The container's first program, which `bprm_check_security` has just let turn the task into the container's.
+    // The container's first program, which `bprm_check_security` has just let turn the task into
+    // the container's.
     let first = label.state == STATE_SETUP && label.flags & LABEL_CONFINES != 0;
     if label.state != STATE_CONFINED && !first {
         return 0;

@@ -4,16 +4,18 @@
 //! |---|---|
 //! | bprm_creds_for_exec | every descriptor that the program will have; one that the container was not granted stops the exec |
 //!
-//! What close-on-exec closes is not looked at. Standard streams are the engine's choice, whatever they are, unless
-//! they are directories, or a container without network would have a socket of the network's: splice(2) asks no
-//! security module. Pipes, terminals and unnamed pairs of sockets are handed over on purpose, and listening sockets
-//! (`podman --preserve-fds`, socket activation). Files of procfs, sysfs and cgroup are not, wherever they are
-//! mounted. Of the kernel's anonymous files only those are known to be harmless that are listed here; the rest,
-//! io_uring, bpf, perf events, pidfds and namespaces among them, is denied.
+//! What close-on-exec closes is not looked at. Standard streams are the engine's choice, whatever
+//! they are, unless they are directories, or a container without network would have a socket of the
+//! network's: splice(2) asks no security module. Pipes, terminals and unnamed pairs of sockets are
+//! handed over on purpose, and listening sockets (`podman --preserve-fds`, socket activation).
+//! Files of procfs, sysfs and cgroup are not, wherever they are mounted. Of the kernel's anonymous
+//! files only those are known to be harmless that are listed here; the rest, io_uring, bpf, perf
+//! events, pidfds and namespaces among them, is denied.
 //!
-//! A hook that root's policy trusts (`hook_mounts`) may have what the runtime left open to it for reading on a mount that
-//! is not the host's: runc 1.3 leaves its own program open, on an overlay that is mounted nowhere, to a `createContainer`
-//! hook, which executes a program of the host's in the container's root.
+//! A hook that root's policy trusts (`hook_mounts`) may have what the runtime left open to it for
+//! reading on a mount that is not the host's: runc 1.3 leaves its own program open, on an overlay
+//! that is mounted nowhere, to a `createContainer` hook, which executes a program of the host's in
+//! the container's root.
 
 use aya_ebpf::{helpers::bpf_probe_read_kernel, macros::lsm, programs::LsmContext};
 use lockc_core::{
@@ -224,8 +226,9 @@ extern "C" fn judge_bit(bit: u64, open: &mut LeftOpen) -> Next {
     STOP
 }
 
-/// The rule by which a standard stream that is a socket is denied to a container without network: splice(2), and before 6.5
-/// sendfile(2), ask no security module. Sockets of the unix family are the engine's choice, the journal's among them.
+/// The rule by which a standard stream that is a socket is denied to a container without network:
+/// splice(2), and before 6.5 sendfile(2), ask no security module. Sockets of the unix family are
+/// the engine's choice, the journal's among them.
 #[inline(never)]
 fn standard_stream(who: &Judged, file: u64) -> Result<Stopped, i32> {
     let socket: u64 = kernel::read(file, &kernel::FILE_PRIVATE_DATA)?;

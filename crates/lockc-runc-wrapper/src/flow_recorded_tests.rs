@@ -111,8 +111,8 @@ fn recorded_containers_are_admitted_unless_they_ask_for_more() {
     assert!(admitted >= 16, "{admitted}");
 }
 
-/// What the engine and the kernel had on that host: which layer Podman's container has, and which files the container has
-/// mounted whose namespaces this one joins.
+/// What the engine and the kernel had on that host: which layer Podman's container has, and which
+/// files the container has mounted whose namespaces this one joins.
 fn written(spec: &Spec, id: &str) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut texts = BTreeMap::new();
     let root = spec.root.as_ref().map(|root| root.path.clone()).unwrap_or_default();

@@ -187,8 +187,9 @@ fn without_flags(file: &Path) -> Result<()> {
     Ok(())
 }
 
-/// What is wrong with changing `file` for a dockerd with these arguments, which end with a zero byte each. It does not start
-/// where a flag and the file both say something (moby 28, daemon/config: findConfigurationConflicts).
+/// What is wrong with changing `file` for a dockerd with these arguments, which end with a zero
+/// byte each. It does not start where a flag and the file both say something (moby 28,
+/// daemon/config: findConfigurationConflicts).
 fn conflict(arguments: &str, file: &Path) -> Option<String> {
     let words: Vec<&str> = arguments.split('\0').collect();
     words.iter().enumerate().find_map(|(at, word)| {

@@ -146,9 +146,9 @@ impl Sources<'_> {
         self.file_system(mount, self.engines.belongs(first, asked)?, allowed, asked)
     }
 
-    /// What something in an engine's directory is to the container. What belongs to a namespace that
-    /// it joins is its own if the task that the namespace is taken from has it mounted too, where
-    /// containers have it: a task of the host's would have every container's somewhere.
+    /// What something in an engine's directory is to the container. What belongs to a namespace
+    /// that it joins is its own if the task that the namespace is taken from has it mounted too,
+    /// where containers have it: a task of the host's would have every container's somewhere.
     fn belongs(&self, name: &Place, asked: &Asked<'_>) -> Option<Belongs> {
         let belongs = self.engines.belongs(name.path(), asked)?;
         let has = |task: &str| {

@@ -80,7 +80,8 @@ impl Made {
 
     /// With these annotations; `more` is what the pod's owner had written after CRI-O's own.
     fn annotated(self, mut all: Value, more: &[(&str, &str)]) -> Result<Self> {
-        // As the storage writes it down (containers/storage 1.57, containers.go), with what CRI-O adds.
+        // As the storage writes it down (containers/storage 1.57, containers.go), with what CRI-O
+        // adds.
         let metadata = json!({ "pod-name": "pod", "pod-id": all["io.kubernetes.cri-o.SandboxID"], "name": "c" });
         let list = json!([{ "id": self.id, "names": [], "layer": self.id, "metadata": metadata.to_string() }]);
         let lists = "/var/lib/containers/storage/overlay-containers";

@@ -44,7 +44,8 @@ impl Layout for Containerd {
         }
     }
 
-    /// A snapshot that containerd mounted in the bundle: by its own path somebody chose it (`ctr run
+    /// A snapshot that containerd mounted in the bundle: by its own path somebody chose it (`ctr
+    /// run
     /// --rootfs`), and dockerd's users cannot choose.
     fn is_rootfs(&self, _dir: &Path, rest: &[&str], asked: &Asked<'_>) -> bool {
         let request = asked.request;

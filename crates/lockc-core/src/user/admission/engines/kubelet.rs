@@ -28,8 +28,9 @@ impl Layout for Kubelet {
     }
 }
 
-/// Whether a pod is the container's. Where the engine does not name it, kubelet's files do: it gives every container a
-/// termination log from its pod's directory, so that a container with files of two pods has those of a stranger.
+/// Whether a pod is the container's. Where the engine does not name it, kubelet's files do: it
+/// gives every container a termination log from its pod's directory, so that a container with files
+/// of two pods has those of a stranger.
 fn is_pod(dir: &Path, uid: &str, asked: &Asked<'_>) -> bool {
     let spec = asked.request.spec;
     let has_no_other = || {

@@ -55,8 +55,8 @@ impl Layout for Storage {
     fn is_rootfs(&self, dir: &Path, rest: &[&str], asked: &Asked<'_>) -> bool {
         match rest {
             [driver, _, ..] if ROOTFS_PARENTS.contains(driver) => {
-                // Which layer a step of a build has, nobody but buildah chooses; and who calls a runtime
-                // without an engine is the host's root.
+                // Which layer a step of a build has, nobody but buildah chooses; and who calls a
+                // runtime without an engine is the host's root.
                 let is_chosen = asked.request.engine.is_some() && !is_buildahs(asked.request.bundle);
                 !is_chosen || layer_of(rest).is_some_and(|layer| is_layer(dir, driver, layer, asked))
             }
@@ -66,7 +66,8 @@ impl Layout for Storage {
     }
 }
 
-/// The layer that is mounted at a path, of an overlay or of another driver (containers/storage 1.57, drivers: `Get`).
+/// The layer that is mounted at a path, of an overlay or of another driver (containers/storage
+/// 1.57, drivers: `Get`).
 fn layer_of<'a>(rest: &[&'a str]) -> Option<&'a str> {
     match rest {
         [_, layer, "merged"] | [_, "dir" | "subvolumes" | "graph", layer] => Some(layer),
@@ -114,7 +115,8 @@ fn is_layer(dir: &Path, driver: &str, layer: &str, asked: &Asked<'_>) -> bool {
     record(lists, asked).is_some_and(|container| container.layer == layer)
 }
 
-/// Whether CRI-O wrote down that this container is one of the pod's: annotations may be its owner's.
+/// Whether CRI-O wrote down that this container is one of the pod's: annotations may be its
+/// owner's.
 pub(super) fn is_in_pod(pod: &str, asked: &Asked<'_>) -> bool {
     let root = asked.request.spec.root.as_ref().and_then(|root| root.path.ancestors().nth(2));
     let list = root.map(|driver| PathBuf::from(format!("{}-containers", driver.display())));

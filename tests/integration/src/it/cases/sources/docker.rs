@@ -44,8 +44,8 @@ enum How {
 
 use How::{Bind, Subpath, Volume};
 
-/// `OTHER` is another container's directory of mounts, `MERGED` its root, `VOLUMES` where volumes are,
-/// `DISK` a loop device with a file system that is mounted nowhere.
+/// `OTHER` is another container's directory of mounts, `MERGED` its root, `VOLUMES` where volumes
+/// are, `DISK` a loop device with a file system that is mounted nowhere.
 const CELLS: &[(&str, How, Granted)] = &[
     // Volumes on file systems that are mounted nowhere else.
     ("tmpfs", Volume("tmpfs", "tmpfs", "size=1m"), Always),
@@ -140,8 +140,9 @@ fn binds(_: &mut Lab) -> Result<Made> {
     Ok(Made { cells: places().enumerate().map(cell).collect(), _other: None })
 }
 
-/// A volume of the local driver of each directory, with what is mounted below where that is what the
-/// cell is about: taking a copy of the whole root away again would take the host's mounts with it.
+/// A volume of the local driver of each directory, with what is mounted below where that is what
+/// the cell is about: taking a copy of the whole root away again would take the host's mounts with
+/// it.
 fn volumes(_: &mut Lab) -> Result<Made> {
     super::make()?;
     let cell = |(place, _): (&super::Place, bool)| {
@@ -176,7 +177,7 @@ fn words<'a>(level: Level, cells: &'a Cells<Vec<String>>, last: &[&'a str]) -> (
 }
 
 /// The cells of a group; volumes of the case before lead to a container that is gone.
-fn anew(lab: &mut Lab, make: fn(&mut Lab) -> Result<Made>) -> Result<Made> {
+fn fresh(lab: &mut Lab, make: fn(&mut Lab) -> Result<Made>) -> Result<Made> {
     lab.docker()?;
     command::sh("docker volume ls -q --filter name=v- | xargs -r docker volume rm")?;
     make(lab)
@@ -185,7 +186,7 @@ fn anew(lab: &mut Lab, make: fn(&mut Lab) -> Result<Made>) -> Result<Made> {
 fn refused(lab: &mut Lab, level: Level, group: Group) -> Result<String> {
     let mut said = Vec::new();
     for made in group {
-        let made = anew(lab, *made)?;
+        let made = fresh(lab, *made)?;
         let plain = lab.plain;
         let docker = lab.docker()?;
         let cells = Cells::of(made.cells, level, false);
@@ -201,7 +202,7 @@ fn refused(lab: &mut Lab, level: Level, group: Group) -> Result<String> {
 fn granted(lab: &mut Lab, level: Level, group: Group) -> Result<String> {
     let mut said = Vec::new();
     for made in group {
-        let made = anew(lab, *made)?;
+        let made = fresh(lab, *made)?;
         let plain = lab.plain;
         let docker = lab.docker()?;
         let cells = Cells::of(made.cells, level, true);

@@ -1,5 +1,5 @@
-//! The table by Podman's options: `-v`, `-v SOURCE:DEST:O`, volumes of the local driver. And what is
-//! Podman's only: images, builds, root file systems.
+//! The table by Podman's options: `-v`, `-v SOURCE:DEST:O`, volumes of the local driver. And what
+//! is Podman's only: images, builds, root file systems.
 
 use anyhow::{Context, Result, bail};
 
@@ -48,8 +48,8 @@ fn overlays() -> Result<Made> {
     Ok(places().filter(can).map(cell).collect())
 }
 
-/// Volumes of the local driver: type, device, options. Each in a container of its own: Podman does not always mount
-/// all of a dozen of them (5.4, 5.8; with every runtime).
+/// Volumes of the local driver: type, device, options. Each in a container of its own: Podman does
+/// not always mount all of a dozen of them (5.4, 5.8; with every runtime).
 const VOLUMES: &[(&str, &str, &str, &str, Granted)] = &[
     ("tmpfs", "tmpfs", "tmpfs", "size=1m", Always),
     ("ramfs", "ramfs", "ramfs", "", Always),
@@ -239,8 +239,8 @@ fn of_a_third(lab: &mut Lab, _: crate::launch::Runtime) -> Result<String> {
     Ok(said)
 }
 
-/// Containers of which nothing outlives a reboot: what Podman writes down of them, and their bundles,
-/// are below `/run`, where CRI-O's are.
+/// Containers of which nothing outlives a reboot: what Podman writes down of them, and their
+/// bundles, are below `/run`, where CRI-O's are.
 fn transient(lab: &mut Lab, _: crate::launch::Runtime) -> Result<String> {
     let runtime = if lab.plain { "crun" } else { "lockc-baseline" };
     lab.podman()?;
