@@ -16,7 +16,8 @@ pub fn missing<'a>(packages: &[&'a str]) -> Result<Vec<&'a str>> {
         .output()
         .context("cannot run dpkg-query: this set-up is for Debian and its relatives; on another system install the tools by hand")?;
     let text = String::from_utf8_lossy(&output.stdout);
-    let installed: Vec<&str> = text.lines().filter_map(|line| line.strip_suffix(" installed")).collect();
+    let installed: Vec<&str> =
+        text.lines().filter_map(|line| line.strip_suffix(" installed")).collect();
     Ok(packages.iter().copied().filter(|package| !installed.contains(package)).collect())
 }
 
@@ -49,7 +50,8 @@ pub fn install(packages: &[&str], logs: &Path) -> Result<()> {
     // One by one: a package that does not fit must not keep the others away.
     for package in packages {
         let log = logs.join(format!("apt-{package}.log"));
-        if ui::quiet(apt_get().args(["install", "--no-install-recommends", package]), &log).is_err() {
+        if ui::quiet(apt_get().args(["install", "--no-install-recommends", package]), &log).is_err()
+        {
             failed.push(*package);
         }
     }
@@ -79,7 +81,10 @@ pub fn unpack_backports(packages: &[&str], below: &Path, logs: &Path) -> Result<
     let debs = backports.scratch.path().join("debs");
     std::fs::create_dir(&debs).context("cannot create a temporary folder")?;
     let mut download = backports.apt_get();
-    download.current_dir(&debs).arg("download").args(packages.iter().map(|name| format!("{name}/{}", backports.suite)));
+    download
+        .current_dir(&debs)
+        .arg("download")
+        .args(packages.iter().map(|name| format!("{name}/{}", backports.suite)));
     ui::quiet(&mut download, &logs.join("apt-backports-download.log"))?;
     for deb in std::fs::read_dir(&debs).context("cannot list the packages")?.flatten() {
         ui::capture(Command::new("dpkg").arg("-x").arg(deb.path()).arg(below))?;
@@ -98,12 +103,15 @@ impl Backports {
         let (codename, mirror) = (codename()?, debian_mirror()?);
         let scratch = tempfile::tempdir().context("cannot create a temporary folder")?;
         for folder in ["lists/partial", "cache/archives/partial"] {
-            std::fs::create_dir_all(scratch.path().join(folder)).context("cannot create a temporary folder")?;
+            std::fs::create_dir_all(scratch.path().join(folder))
+                .context("cannot create a temporary folder")?;
         }
         let suite = format!("{codename}-backports");
         let suites = [codename.clone(), format!("{codename}-updates"), suite.clone()];
-        let lines: String = suites.iter().map(|suite| format!("deb {mirror} {suite} main\n")).collect();
-        std::fs::write(scratch.path().join("sources.list"), lines).context("cannot write a private sources list")?;
+        let lines: String =
+            suites.iter().map(|suite| format!("deb {mirror} {suite} main\n")).collect();
+        std::fs::write(scratch.path().join("sources.list"), lines)
+            .context("cannot write a private sources list")?;
         let backports = Self { scratch, suite };
         ui::quiet(backports.apt_get().arg("update"), &logs.join("apt-backports-update.log"))?;
         Ok(backports)
@@ -155,7 +163,11 @@ fn find_mirror() -> Result<String> {
                 bail!("apt-get update failed: {}", String::from_utf8_lossy(&updated.stderr).trim());
             }
         }
-        let targets = ui::capture(Command::new("apt-get").args(["indextargets", "--format", "$(LABEL) $(REPO_URI)"]))?;
+        let targets = ui::capture(Command::new("apt-get").args([
+            "indextargets",
+            "--format",
+            "$(LABEL) $(REPO_URI)",
+        ]))?;
         let mirror = targets.lines().find_map(|line| line.strip_prefix("Debian "));
         if let Some(mirror) = mirror.filter(|mirror| mirror.starts_with("http")) {
             return Ok(mirror.trim_end_matches('/').to_owned());

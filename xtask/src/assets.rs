@@ -22,8 +22,10 @@ const ROOTFS_SH: &str = include_str!("../vm/rootfs.sh");
 const IMAGE_SH: &str = include_str!("../vm/image.sh");
 const WORKLOADS_SH: &str = include_str!("../vm/workloads.sh");
 /// Programs of the workloads' image that are compiled when it is made.
-const WORKLOAD_SOURCES: [(&str, &str); 2] =
-    [("Cpus.java", include_str!("../vm/workloads/Cpus.java")), ("cpus.go", include_str!("../vm/workloads/cpus.go"))];
+const WORKLOAD_SOURCES: [(&str, &str); 2] = [
+    ("Cpus.java", include_str!("../vm/workloads/Cpus.java")),
+    ("cpus.go", include_str!("../vm/workloads/cpus.go")),
+];
 
 /// What a guest has beyond Debian's minimum.
 const GUEST_PACKAGES: &str = "docker.io,docker-cli,containerd,runc,crun,iproute2,iptables,procps,busybox-static,\
@@ -58,7 +60,13 @@ pub struct Kernel {
 /// What depends on the kernel runs on each. An engine runs with one of its versions, so that the gate
 /// keeps its time; `--kernel` or `--everything` run the other too.
 pub const KERNELS: [Kernel; 3] = [
-    Kernel { name: "6.1", suite: "bookworm", image: "trixie", whole: &[], smoke: &["bare", "escape"] },
+    Kernel {
+        name: "6.1",
+        suite: "bookworm",
+        image: "trixie",
+        whole: &[],
+        smoke: &["bare", "escape"],
+    },
     Kernel {
         name: "6.12",
         suite: "trixie",
@@ -66,7 +74,13 @@ pub const KERNELS: [Kernel; 3] = [
         whole: &["system", "bare", "escape", "containerd", "podman", "btrfs"],
         smoke: &["work"],
     },
-    Kernel { name: "7.2", suite: "sid", image: "sid", whole: &["docker"], smoke: &["bare", "escape"] },
+    Kernel {
+        name: "7.2",
+        suite: "sid",
+        image: "sid",
+        whole: &["docker"],
+        smoke: &["bare", "escape"],
+    },
 ];
 
 impl Kernel {
@@ -81,7 +95,11 @@ impl Kernel {
 
     /// Folder with `vmlinuz` and `initrd.img`.
     pub fn folder(&self) -> Result<PathBuf> {
-        Ok(cache()?.join(format!("kernel-{}-{}", self.suite, stamp(&[KERNEL_SH, INIT_SH, GUEST_SH, GUEST_SERVICE]))))
+        Ok(cache()?.join(format!(
+            "kernel-{}-{}",
+            self.suite,
+            stamp(&[KERNEL_SH, INIT_SH, GUEST_SH, GUEST_SERVICE])
+        )))
     }
 
     /// Debian's suite of the guest.
@@ -109,11 +127,13 @@ pub fn cache() -> Result<PathBuf> {
     } else if apt::is_root() {
         PathBuf::from("/var/cache/lockc")
     } else {
-        let home = std::env::var_os("HOME").context("neither LOCKC_CACHE nor HOME is set: no place for the cache")?;
+        let home = std::env::var_os("HOME")
+            .context("neither LOCKC_CACHE nor HOME is set: no place for the cache")?;
         Path::new(&home).join(".cache/lockc")
     };
-    fs::create_dir_all(&path)
-        .with_context(|| format!("cannot create the cache {}; LOCKC_CACHE names another", path.display()))?;
+    fs::create_dir_all(&path).with_context(|| {
+        format!("cannot create the cache {}; LOCKC_CACHE names another", path.display())
+    })?;
     Ok(path)
 }
 
@@ -168,11 +188,17 @@ pub fn ensure_all() -> Result<()> {
     }
     if !workloads()?.is_file() {
         // First: it takes the longest.
-        jobs.push_front(("disk of the workloads (servers, languages, tools)".into(), Job::Workloads));
+        jobs.push_front((
+            "disk of the workloads (servers, languages, tools)".into(),
+            Job::Workloads,
+        ));
     }
     for kernel in KERNELS {
         if !kernel.folder()?.is_dir() {
-            jobs.push_back((format!("kernel {} (Debian {})", kernel.name, kernel.suite), Job::Kernel(kernel)));
+            jobs.push_back((
+                format!("kernel {} (Debian {})", kernel.name, kernel.suite),
+                Job::Kernel(kernel),
+            ));
         }
     }
     if jobs.is_empty() {
@@ -226,7 +252,12 @@ pub struct Maker {
 impl Maker {
     pub fn new() -> Result<Self> {
         let cache = cache()?;
-        Ok(Self { mirror: apt::debian_mirror()?, keyring: setup::keyring()?, logs: cache.join("logs"), cache })
+        Ok(Self {
+            mirror: apt::debian_mirror()?,
+            keyring: setup::keyring()?,
+            logs: cache.join("logs"),
+            cache,
+        })
     }
 
     fn make(&self, job: Job) -> Result<()> {
@@ -243,7 +274,9 @@ impl Maker {
             return Ok(());
         }
         let scratch = self.scratch()?;
-        for (name, text) in [("init.sh", INIT_SH), ("guest.sh", GUEST_SH), ("guest.service", GUEST_SERVICE)] {
+        for (name, text) in
+            [("init.sh", INIT_SH), ("guest.sh", GUEST_SH), ("guest.service", GUEST_SERVICE)]
+        {
             fs::write(scratch.path().join(name), text).context("cannot write into the cache")?;
         }
         let out = scratch.path().join("out");
@@ -259,8 +292,20 @@ impl Maker {
         if done.is_file() {
             return Ok(());
         }
-        let guest = self.tree(suite, "minbase", GUEST_PACKAGES, &guest_tar(suite), &format!("guest-{suite}-"))?;
-        let container = self.tree(suite, "essential", "", &container_tar(suite), &format!("container-{suite}-"))?;
+        let guest = self.tree(
+            suite,
+            "minbase",
+            GUEST_PACKAGES,
+            &guest_tar(suite),
+            &format!("guest-{suite}-"),
+        )?;
+        let container = self.tree(
+            suite,
+            "essential",
+            "",
+            &container_tar(suite),
+            &format!("container-{suite}-"),
+        )?;
         let scratch = self.scratch()?;
         let out = scratch.path().join("image");
         let mut command = self.script(IMAGE_SH);
@@ -279,19 +324,33 @@ impl Maker {
             fs::write(sources.join(name), text).context("cannot write into the cache")?;
         }
         let mut command = self.script(WORKLOADS_SH);
-        command.env("SUITE", WORKLOAD_SUITE).env("PACKAGES", WORKLOAD_PACKAGES).env("SOURCES", &sources);
+        command
+            .env("SUITE", WORKLOAD_SUITE)
+            .env("PACKAGES", WORKLOAD_PACKAGES)
+            .env("SOURCES", &sources);
         command.env("OUT", &out).env("WORK", scratch.path().join("work"));
         self.retry(&mut command, "workloads")?;
         self.finish(&out, &done, "workloads-")
     }
 
-    fn tree(&self, suite: &str, variant: &str, packages: &str, name: &str, prefix: &str) -> Result<PathBuf> {
+    fn tree(
+        &self,
+        suite: &str,
+        variant: &str,
+        packages: &str,
+        name: &str,
+        prefix: &str,
+    ) -> Result<PathBuf> {
         let done = self.cache.join(name);
         if !done.is_file() {
             let scratch = self.scratch()?;
             let out = scratch.path().join("tree.tar");
             let mut command = self.script(ROOTFS_SH);
-            command.env("SUITE", suite).env("VARIANT", variant).env("PACKAGES", packages).env("OUT", &out);
+            command
+                .env("SUITE", suite)
+                .env("VARIANT", variant)
+                .env("PACKAGES", packages)
+                .env("OUT", &out);
             self.retry(&mut command, prefix.trim_end_matches('-'))?;
             self.finish(&out, &done, prefix)?;
         }
@@ -300,13 +359,16 @@ impl Maker {
 
     /// A script of ours; those that make file systems need root's view of owners.
     pub fn script(&self, text: &str) -> Command {
-        let mut command = if apt::is_root() { Command::new("bash") } else { Command::new("fakeroot") };
+        let mut command =
+            if apt::is_root() { Command::new("bash") } else { Command::new("fakeroot") };
         if !apt::is_root() {
             command.arg("bash");
         }
         command.args(["-c", text]).env("MIRROR", &self.mirror).env("KEYRING", &self.keyring);
         let path = std::env::var("PATH").unwrap_or_default();
-        command.env("PATH", format!("{path}:/usr/local/sbin:/usr/sbin:/sbin")).env("LC_ALL", "C.UTF-8");
+        command
+            .env("PATH", format!("{path}:/usr/local/sbin:/usr/sbin:/sbin"))
+            .env("LC_ALL", "C.UTF-8");
         command
     }
 
@@ -317,7 +379,10 @@ impl Maker {
             let log = self.logs.join(format!("{name}-{attempt}.log"));
             match ui::quiet(command, &log) {
                 Err(_) if attempt < 3 => {
-                    eprintln!("     {name}: attempt {attempt} failed, trying again ({})", log.display())
+                    eprintln!(
+                        "     {name}: attempt {attempt} failed, trying again ({})",
+                        log.display()
+                    )
                 }
                 result => return result,
             }
@@ -335,7 +400,8 @@ impl Maker {
 
     /// Gives `made` its name and removes those of its kind that nobody has used lately.
     pub fn finish(&self, made: &Path, done: &Path, prefix: &str) -> Result<()> {
-        fs::rename(made, done).with_context(|| format!("cannot move {} to {}", made.display(), done.display()))?;
+        fs::rename(made, done)
+            .with_context(|| format!("cannot move {} to {}", made.display(), done.display()))?;
         used(done);
         for entry in fs::read_dir(&self.cache).context("cannot list the cache")?.flatten() {
             let path = entry.path();
@@ -343,7 +409,8 @@ impl Maker {
             let stale = modified.is_ok_and(|time| time.elapsed().is_ok_and(|age| age > KEPT));
             if entry.file_name().to_string_lossy().starts_with(prefix) && path != done && stale {
                 // A leftover costs only space.
-                let _ = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+                let _ =
+                    if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
             }
         }
         Ok(())

@@ -17,8 +17,12 @@ use crate::vm::Vm;
 use crate::{build, setup, ui};
 
 /// Configurations, as `lockc-it bench` names them, with the heading of their column.
-const CONFIGURATIONS: [(&str, &str); 4] =
-    [("none", "not loaded"), ("host", "host"), ("baseline", "baseline"), ("privileged", "privileged")];
+const CONFIGURATIONS: [(&str, &str); 4] = [
+    ("none", "not loaded"),
+    ("host", "host"),
+    ("baseline", "baseline"),
+    ("privileged", "privileged"),
+];
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -69,7 +73,8 @@ pub fn run(args: &Args) -> Result<bool> {
 }
 
 fn read(path: &PathBuf) -> Result<Report> {
-    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let text =
+        fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     serde_json::from_str(&text).with_context(|| format!("{} holds no costs", path.display()))
 }
 
@@ -95,9 +100,14 @@ fn measure(kernel: Kernel, programs: &std::path::Path, count: u32) -> Result<Rep
 
 /// A row an operation: instructions without lockc, then what is added to it; with `before`, how each number changed.
 fn table(report: &Report, before: Option<&Report>) -> String {
-    let names: BTreeSet<&String> = report.values().flat_map(|measured| measured.costs.keys()).collect();
+    let names: BTreeSet<&String> =
+        report.values().flat_map(|measured| measured.costs.keys()).collect();
     let mut text = String::from("Instructions; in brackets, more than without lockc");
-    text.push_str(if before.is_some() { "; then the change since the measurement before\n\n" } else { "\n\n" });
+    text.push_str(if before.is_some() {
+        "; then the change since the measurement before\n\n"
+    } else {
+        "\n\n"
+    });
     let _ = write!(text, "{:<30}", "operation");
     for (_, heading) in CONFIGURATIONS {
         let _ = write!(text, " {heading:>24}");
@@ -111,7 +121,8 @@ fn table(report: &Report, before: Option<&Report>) -> String {
             let cell = cost(report, configuration).map_or("-".to_owned(), |now| {
                 let mut cell = now.to_string();
                 if configuration != "none" {
-                    cell += &none.map_or(String::new(), |none| format!(" ({:+.0} %)", percent(none, now)));
+                    cell += &none
+                        .map_or(String::new(), |none| format!(" ({:+.0} %)", percent(none, now)));
                 }
                 if let Some(then) = before.and_then(|before| cost(before, configuration)) {
                     let _ = write!(cell, " {:+}", now as i64 - then as i64);
@@ -134,7 +145,9 @@ mod tests {
     use super::*;
 
     fn report(none: u64, host: u64) -> Report {
-        let of = |median| Measured { costs: BTreeMap::from([("stat".to_owned(), Cost { median, least: median })]) };
+        let of = |median| Measured {
+            costs: BTreeMap::from([("stat".to_owned(), Cost { median, least: median })]),
+        };
         BTreeMap::from([("none".to_owned(), of(none)), ("host".to_owned(), of(host))])
     }
 

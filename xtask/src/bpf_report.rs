@@ -66,9 +66,10 @@ pub fn run(args: &Args) -> Result<bool> {
         if done.status != 0 {
             bail!("{} refuses the programs:\n{}", kernel.name, said.join("\n"));
         }
-        let text =
-            std::fs::read_to_string(done.out.path().join("programs.json")).context("the machine left no report")?;
-        let found: Vec<Program> = serde_json::from_str(&text).context("the report is of another form")?;
+        let text = std::fs::read_to_string(done.out.path().join("programs.json"))
+            .context("the machine left no report")?;
+        let found: Vec<Program> =
+            serde_json::from_str(&text).context("the report is of another form")?;
         for program in found {
             let row = rows.entry(program.name).or_insert_with(|| Row {
                 instructions: program.instructions,

@@ -58,13 +58,17 @@ pub const NODE: &str = "lockc-node";
 /// Cargo in the workspace, with the programs of `cargo install` in reach.
 pub fn cargo() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.current_dir(root()).env("PATH", path()).env("LOCKC_EBPF_TARGET_DIR", ebpf_target("ebpf"));
+    command
+        .current_dir(root())
+        .env("PATH", path())
+        .env("LOCKC_EBPF_TARGET_DIR", ebpf_target("ebpf"));
     command
 }
 
 /// Where the LSM programs are built, for the tests, for what is released and for the fuzzers alike.
 fn ebpf_target(name: &str) -> PathBuf {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+    let target =
+        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
     target.join(name)
 }
 
@@ -77,10 +81,17 @@ fn path() -> OsString {
 
 /// Cargo's target folder.
 pub fn target() -> Result<PathBuf> {
-    let text = ui::capture(cargo().args(["metadata", "--no-deps", "--format-version", "1", "--offline"]))
-        .or_else(|_| ui::capture(cargo().args(["metadata", "--no-deps", "--format-version", "1"])))?;
-    let metadata: serde_json::Value = serde_json::from_str(&text).context("cargo metadata is no JSON")?;
-    metadata["target_directory"].as_str().map(PathBuf::from).context("cargo metadata names no target directory")
+    let text =
+        ui::capture(cargo().args(["metadata", "--no-deps", "--format-version", "1", "--offline"]))
+            .or_else(|_| {
+                ui::capture(cargo().args(["metadata", "--no-deps", "--format-version", "1"]))
+            })?;
+    let metadata: serde_json::Value =
+        serde_json::from_str(&text).context("cargo metadata is no JSON")?;
+    metadata["target_directory"]
+        .as_str()
+        .map(PathBuf::from)
+        .context("cargo metadata names no target directory")
 }
 
 /// The folder that a guest gets.
@@ -104,7 +115,8 @@ pub fn guest_programs() -> Result<PathBuf> {
         programs(&root(), &RELEASED, Arch::X86)?;
         let programs = programs(&root(), &["lockc-integration"], Arch::X86)?;
         let folder = target()?.join("guest");
-        fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+        fs::create_dir_all(&folder)
+            .with_context(|| format!("cannot create {}", folder.display()))?;
         for name in ["lockc", "lockc-runc-wrapper", "lockc-it", "lockc-probe"] {
             copy(&programs.join(name), &folder.join(name))?;
         }
@@ -118,7 +130,8 @@ pub fn guest_programs() -> Result<PathBuf> {
 /// were built.
 pub fn programs(source: &Path, packages: &[&str], arch: Arch) -> Result<PathBuf> {
     let target = target()?.join("static");
-    let cargo_home = setup::cargo_bin().and_then(|bin| bin.parent().map(Path::to_path_buf)).unwrap_or_default();
+    let cargo_home =
+        setup::cargo_bin().and_then(|bin| bin.parent().map(Path::to_path_buf)).unwrap_or_default();
     let flags = [
         "-Ctarget-feature=+crt-static".to_owned(),
         // The tree's own paths are relative to it; flags that name it would compile every library anew for another tree.
@@ -130,10 +143,21 @@ pub fn programs(source: &Path, packages: &[&str], arch: Arch) -> Result<PathBuf>
         // Other flags, since another path must not show in it.
         command.env("LOCKC_EBPF_TARGET_DIR", ebpf_target("ebpf-of-copies"));
     }
-    command.current_dir(source).args(["build", "--quiet", "--release", "--locked", "--target", arch.target()]);
+    command.current_dir(source).args([
+        "build",
+        "--quiet",
+        "--release",
+        "--locked",
+        "--target",
+        arch.target(),
+    ]);
     match packages {
-        [NODE] => command.args(["-p", "lockc-bpf", "--bin", NODE, "--features", "lockc-bpf/kubernetes"]),
-        packages => command.arg("--bins").args(packages.iter().flat_map(|package| ["-p", *package])),
+        [NODE] => {
+            command.args(["-p", "lockc-bpf", "--bin", NODE, "--features", "lockc-bpf/kubernetes"])
+        }
+        packages => {
+            command.arg("--bins").args(packages.iter().flat_map(|package| ["-p", *package]))
+        }
     };
     command
         .env("CARGO_TARGET_DIR", &target)
@@ -141,7 +165,8 @@ pub fn programs(source: &Path, packages: &[&str], arch: Arch) -> Result<PathBuf>
         .env_remove("RUSTFLAGS");
     if !arch.runs_here() {
         let name = arch.target().to_uppercase().replace('-', "_");
-        command.env(format!("CARGO_TARGET_{name}_LINKER"), format!("{}-linux-gnu-gcc", arch.name()));
+        command
+            .env(format!("CARGO_TARGET_{name}_LINKER"), format!("{}-linux-gnu-gcc", arch.name()));
     }
     must(&mut command, "lockc")?;
     Ok(target.join(arch.target()).join("release"))

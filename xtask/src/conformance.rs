@@ -85,7 +85,8 @@ pub struct Args {
 }
 
 /// Tests that lockc makes fail on purpose, by their names, and why: `docs/architecture.md`, "Differences that are meant".
-const MEANT: &[(&str, &str)] = &[("runc foo -h", "lockc refuses subcommands that it does not know")];
+const MEANT: &[(&str, &str)] =
+    &[("runc foo -h", "lockc refuses subcommands that it does not know")];
 
 fn reason(difference: &Difference) -> Option<&'static str> {
     MEANT.iter().find(|(name, _)| difference.test.name == *name).map(|(_, reason)| *reason)
@@ -109,7 +110,10 @@ pub fn run(args: &Args) -> Result<bool> {
     };
     std::fs::create_dir_all(&logs).with_context(|| format!("cannot create {}", logs.display()))?;
     let programs = if args.no_build { build::folder()? } else { build::guest_programs()? };
-    let input = tempfile::Builder::new().prefix("lockc-conformance-").tempdir().context("cannot create a folder")?;
+    let input = tempfile::Builder::new()
+        .prefix("lockc-conformance-")
+        .tempdir()
+        .context("cannot create a folder")?;
     ui::capture(Command::new("cp").arg("-rT").arg(programs).arg(input.path()))?;
     ui::capture(Command::new("cp").arg("-aT").arg(&folder).arg(input.path().join("suite")))?;
     let suite = Suite::of(&folder)?;
@@ -124,26 +128,39 @@ pub fn run(args: &Args) -> Result<bool> {
         false => job.run(false, &open, "bare")?,
     };
     let first = bare.differences(&wrapped);
-    let first = first.into_iter().filter(|difference| args.whole || difference.test.is_among(&open));
-    let (unclear, meant): (Vec<_>, Vec<_>) = first.partition(|difference| reason(difference).is_none());
+    let first =
+        first.into_iter().filter(|difference| args.whole || difference.test.is_among(&open));
+    let (unclear, meant): (Vec<_>, Vec<_>) =
+        first.partition(|difference| reason(difference).is_none());
     let tests: Vec<Test> = unclear.iter().map(|difference| difference.test.clone()).collect();
     let again = if tests.is_empty() {
         Vec::new()
     } else {
-        job.run(false, &tests, "bare-again")?.differences(&job.run(true, &tests, "wrapped-again")?)
+        job.run(false, &tests, "bare-again")?.differences(&job.run(
+            true,
+            &tests,
+            "wrapped-again",
+        )?)
     };
-    let (real, unsteady): (Vec<_>, Vec<_>) =
-        unclear.into_iter().partition(|difference| again.iter().any(|second| second.test == difference.test));
+    let (real, unsteady): (Vec<_>, Vec<_>) = unclear
+        .into_iter()
+        .partition(|difference| again.iter().any(|second| second.test == difference.test));
 
     for (what, results) in [("bare", &bare), ("wrapped", &wrapped)] {
         if results.cut_short {
             println!("unfinished ({what}): the machine ended before the suite did");
         }
         let unfinished = results.unfinished();
-        unfinished.iter().for_each(|file| println!("unfinished ({what}): {}", results.progress(file)));
+        unfinished
+            .iter()
+            .for_each(|file| println!("unfinished ({what}): {}", results.progress(file)));
     }
-    meant.iter().for_each(|difference| println!("meant: {difference}: {}", reason(difference).unwrap_or_default()));
-    unsteady.iter().for_each(|difference| println!("differed once, but not a second time: {difference}"));
+    meant.iter().for_each(|difference| {
+        println!("meant: {difference}: {}", reason(difference).unwrap_or_default())
+    });
+    unsteady
+        .iter()
+        .for_each(|difference| println!("differed once, but not a second time: {difference}"));
     real.iter().for_each(|difference| println!("{difference}"));
     println!(
         "{} tests: {} passed through the wrapper, {} failed, {} were left out; of {} that ran with the bare runtime {} passed; \
@@ -183,20 +200,26 @@ impl Job<'_> {
             counts_instructions: false,
         };
         let path = self.logs.join(format!("{name}.log"));
-        let mut log = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+        let mut log =
+            File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
         let how = if wrapped { "through the wrapper" } else { "with the bare runtime" };
-        let what = if only.is_empty() { "the suite".to_owned() } else { format!("{} tests of it", only.len()) };
+        let what = if only.is_empty() {
+            "the suite".to_owned()
+        } else {
+            format!("{} tests of it", only.len())
+        };
         eprintln!("  .. {what} {how}");
         let mut results = Results::default();
         let script = self.suite.script(&self.args.filter, only, self.args.limit);
-        let ended = machine.run(self.input, &command(&self.runtime, wrapped, &script), &mut |line| {
-            // The log is for people; the run goes on without it.
-            let _ = writeln!(log, "{line}");
-            if line.starts_with("# file ") {
-                results.last_file().iter().for_each(|line| eprintln!("     {line}"));
-            }
-            results.read(line);
-        });
+        let ended =
+            machine.run(self.input, &command(&self.runtime, wrapped, &script), &mut |line| {
+                // The log is for people; the run goes on without it.
+                let _ = writeln!(log, "{line}");
+                if line.starts_with("# file ") {
+                    results.last_file().iter().for_each(|line| eprintln!("     {line}"));
+                }
+                results.read(line);
+            });
         results.last_file().iter().for_each(|line| eprintln!("     {line}"));
         match ended {
             Err(error) if results.len() == 0 => return Err(error),

@@ -15,7 +15,17 @@ pub fn run() -> Result<()> {
     write("sockets", &sockets())?;
     for page in PAGES {
         let mut command = build::cargo();
-        command.args(["run", "--quiet", "-p", "lockc-integration", "--bin", "lockc-it", "--", "docs", page]);
+        command.args([
+            "run",
+            "--quiet",
+            "-p",
+            "lockc-integration",
+            "--bin",
+            "lockc-it",
+            "--",
+            "docs",
+            page,
+        ]);
         write(page, &ui::capture(&mut command)?)?;
     }
     Ok(())
@@ -53,7 +63,11 @@ fn hooks() -> String {
             Without::Covered(why) => format!("optional; nothing is lost: {why}"),
         };
         // Writing to a string cannot fail.
-        let _ = writeln!(text, "| {} | {} | {} | {without} |", program.name, program.guards, program.since);
+        let _ = writeln!(
+            text,
+            "| {} | {} | {} | {without} |",
+            program.name, program.guards, program.since
+        );
     }
     text
 }
@@ -78,7 +92,13 @@ mod tests {
 
     #[test]
     fn the_page_in_the_tree_is_fresh() {
-        assert!(include_str!("../../docs/hooks.md") == hooks(), "docs/hooks.md is stale: run `cargo xtask docs`");
-        assert!(include_str!("../../docs/sockets.md") == sockets(), "docs/sockets.md is stale: run `cargo xtask docs`");
+        assert!(
+            include_str!("../../docs/hooks.md") == hooks(),
+            "docs/hooks.md is stale: run `cargo xtask docs`"
+        );
+        assert!(
+            include_str!("../../docs/sockets.md") == sockets(),
+            "docs/sockets.md is stale: run `cargo xtask docs`"
+        );
     }
 }

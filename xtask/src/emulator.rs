@@ -27,15 +27,17 @@ pub fn ensure() -> Result<()> {
     if folder.is_dir() || release(Command::new(PROGRAM)).is_some_and(|release| release >= NEW) {
         return Ok(());
     }
-    let result = ui::step("a newer QEMU from the backports of this release, into the cache", || {
-        let maker = assets::Maker::new()?;
-        let scratch = maker.scratch()?;
-        let out = scratch.path().join("qemu");
-        apt::unpack_backports(&PACKAGES, &out, &maker.logs)?;
-        // It may want a library that the system does not have.
-        release(Command::new(out.join("usr/bin").join(PROGRAM))).context("it does not run here")?;
-        maker.finish(&out, &folder, "qemu-")
-    });
+    let result =
+        ui::step("a newer QEMU from the backports of this release, into the cache", || {
+            let maker = assets::Maker::new()?;
+            let scratch = maker.scratch()?;
+            let out = scratch.path().join("qemu");
+            apt::unpack_backports(&PACKAGES, &out, &maker.logs)?;
+            // It may want a library that the system does not have.
+            release(Command::new(out.join("usr/bin").join(PROGRAM)))
+                .context("it does not run here")?;
+            maker.finish(&out, &folder, "qemu-")
+        });
     if let Err(error) = result {
         eprintln!("     going on with the system's own, which takes twice the time: {error:#}");
     }

@@ -46,27 +46,36 @@ pub fn command(args: &Args) -> Result<bool> {
 
 /// Fuzzes one or all targets, two at a time.
 pub fn run(only: Option<&str>, seconds: u64, report: &mut Report) -> Result<()> {
-    let chosen: Vec<_> = TARGETS.into_iter().filter(|(name, _)| only.is_none_or(|only| only == *name)).collect();
+    let chosen: Vec<_> =
+        TARGETS.into_iter().filter(|(name, _)| only.is_none_or(|only| only == *name)).collect();
     if chosen.is_empty() {
         bail!("no such target; there are {}", TARGETS.map(|(name, _)| name).join(", "));
     }
     setup::cargo_fuzz()?;
     ui::step("building the fuzz targets", || {
         let status = fuzz("build")?.status().context("cannot run cargo fuzz")?;
-        if status.success() { Ok(()) } else { bail!("the fuzz targets do not build; cargo's message is above") }
+        if status.success() {
+            Ok(())
+        } else {
+            bail!("the fuzz targets do not build; cargo's message is above")
+        }
     })?;
     let queue = Mutex::new(chosen);
     let report = Mutex::new(report);
     std::thread::scope(|scope| {
         for _ in 0..2 {
             scope.spawn(|| {
-                while let Some((name, seeds)) = queue.lock().ok().and_then(|mut queue| queue.pop()) {
+                while let Some((name, seeds)) = queue.lock().ok().and_then(|mut queue| queue.pop())
+                {
                     let start = Instant::now();
                     let outcome = match target(name, seeds, seconds) {
                         Ok(said) => Outcome::Passed(said),
                         Err(error) => Outcome::Failed(format!("{error:#}")),
                     };
-                    eprintln!("{} fuzz {name}", if matches!(outcome, Outcome::Passed(_)) { "  ok" } else { "FAIL" });
+                    eprintln!(
+                        "{} fuzz {name}",
+                        if matches!(outcome, Outcome::Passed(_)) { "  ok" } else { "FAIL" }
+                    );
                     if let Ok(mut report) = report.lock() {
                         report.add("fuzz", name, outcome, start.elapsed());
                     }
@@ -91,7 +100,8 @@ fn target(name: &str, seeds: Option<&str>, seconds: u64) -> Result<String> {
     let corpus = assets::cache()?.join("fuzz").join(name);
     fs::create_dir_all(&corpus).with_context(|| format!("cannot create {}", corpus.display()))?;
     let log = assets::cache()?.join("logs").join(format!("fuzz-{name}.log"));
-    let file = fs::File::create(&log).with_context(|| format!("cannot create {}", log.display()))?;
+    let file =
+        fs::File::create(&log).with_context(|| format!("cannot create {}", log.display()))?;
     let mut command = fuzz("run")?;
     if name == "runtime_spec" {
         command.env("LOCKC_READER", upstream::reader()?);
@@ -106,12 +116,19 @@ fn target(name: &str, seeds: Option<&str>, seconds: u64) -> Result<String> {
     let status = command.status().context("cannot run cargo fuzz")?;
     let text = fs::read_to_string(&log).unwrap_or_default();
     if !status.success() {
-        let input: Option<PathBuf> =
-            text.lines().find_map(|line| line.split("Test unit written to ").nth(1)).map(PathBuf::from);
-        let input = input.map_or_else(String::new, |input| format!("; the input is {}", input.display()));
+        let input: Option<PathBuf> = text
+            .lines()
+            .find_map(|line| line.split("Test unit written to ").nth(1))
+            .map(PathBuf::from);
+        let input =
+            input.map_or_else(String::new, |input| format!("; the input is {}", input.display()));
         bail!("{status}; libFuzzer's output is in {}{input}", log.display());
     }
-    let runs = text.lines().find_map(|line| line.strip_prefix("stat::number_of_executed_units:")).unwrap_or("").trim();
+    let runs = text
+        .lines()
+        .find_map(|line| line.strip_prefix("stat::number_of_executed_units:"))
+        .unwrap_or("")
+        .trim();
     // A target that cannot start would find nothing either.
     if runs.parse::<u64>().unwrap_or(0) < 1000 || start.elapsed() < Duration::from_secs(seconds) {
         bail!("only {runs:?} inputs were tried; libFuzzer's output is in {}", log.display());

@@ -87,7 +87,11 @@ fn check(report: &mut Report, name: &str, command: &mut Command) -> bool {
         Err(error) => Outcome::Failed(format!("cannot run it: {error}")),
     };
     let passed = matches!(outcome, Outcome::Passed(_));
-    eprintln!("{} {name} ({:.1} s)", if passed { "  ok" } else { "FAIL" }, start.elapsed().as_secs_f32());
+    eprintln!(
+        "{} {name} ({:.1} s)",
+        if passed { "  ok" } else { "FAIL" },
+        start.elapsed().as_secs_f32()
+    );
     report.add("checks", name, outcome, start.elapsed());
     passed
 }
@@ -97,12 +101,29 @@ fn lints(report: &mut Report) -> Result<()> {
     check(
         report,
         "cargo clippy -D warnings",
-        build::cargo().args(["clippy", "--quiet", "--all-targets", "--features", NODE, "--", "-D", "warnings"]),
+        build::cargo().args([
+            "clippy",
+            "--quiet",
+            "--all-targets",
+            "--features",
+            NODE,
+            "--",
+            "-D",
+            "warnings",
+        ]),
     );
     check(
         report,
         "cargo deny: licences, bans, sources",
-        build::cargo().args(["deny", "--log-level", "error", "check", "licenses", "bans", "sources"]),
+        build::cargo().args([
+            "deny",
+            "--log-level",
+            "error",
+            "check",
+            "licenses",
+            "bans",
+            "sources",
+        ]),
     );
     advisories(report);
     Ok(())
@@ -153,7 +174,14 @@ fn advisories(report: &mut Report) {
         check(
             report,
             NAME,
-            build::cargo().args(["deny", "--log-level", "error", "check", "--disable-fetch", "advisories"]),
+            build::cargo().args([
+                "deny",
+                "--log-level",
+                "error",
+                "check",
+                "--disable-fetch",
+                "advisories",
+            ]),
         );
     } else {
         eprintln!("skip {NAME}: the advisory database can't be fetched from here");
@@ -189,15 +217,31 @@ fn unit_tests(report: &mut Report) -> Result<()> {
         .stdin(Stdio::null())
         .status()
         .context("cannot run cargo nextest")?;
-    let (ran, failed, skipped) = std::fs::read_to_string(&junit).map_or((0, 0, 0), |text| junit_counts(&text));
+    let (ran, failed, skipped) =
+        std::fs::read_to_string(&junit).map_or((0, 0, 0), |text| junit_counts(&text));
     for n in 0..ran.saturating_sub(failed + skipped) {
-        report.add("unit", &format!("unit test {n}"), Outcome::Passed(String::new()), start.elapsed());
+        report.add(
+            "unit",
+            &format!("unit test {n}"),
+            Outcome::Passed(String::new()),
+            start.elapsed(),
+        );
     }
     for n in 0..skipped {
-        report.add("unit", &format!("ignored unit test {n}"), Outcome::Skipped("ignored".into()), start.elapsed());
+        report.add(
+            "unit",
+            &format!("ignored unit test {n}"),
+            Outcome::Skipped("ignored".into()),
+            start.elapsed(),
+        );
     }
     for n in 0..failed {
-        report.add("unit", &format!("failed unit test {n}"), Outcome::Failed("named above".into()), start.elapsed());
+        report.add(
+            "unit",
+            &format!("failed unit test {n}"),
+            Outcome::Failed("named above".into()),
+            start.elapsed(),
+        );
     }
     if !status.success() && failed == 0 {
         report.add(
@@ -217,17 +261,23 @@ fn unit_tests(report: &mut Report) -> Result<()> {
 
 /// Tests, failures and errors together, skipped: from the first `<testsuites …>` element.
 fn junit_counts(text: &str) -> (usize, usize, usize) {
-    let head = text.split("<testsuites ").nth(1).and_then(|rest| rest.split('>').next()).unwrap_or("");
+    let head =
+        text.split("<testsuites ").nth(1).and_then(|rest| rest.split('>').next()).unwrap_or("");
     let count = |name: &str| {
-        let value = head.split(&format!("{name}=\"")).nth(1).and_then(|rest| rest.split('"').next());
+        let value =
+            head.split(&format!("{name}=\"")).nth(1).and_then(|rest| rest.split('"').next());
         value.and_then(|value| value.parse().ok()).unwrap_or(0)
     };
     (count("tests"), count("failures") + count("errors"), text.matches("<skipped").count())
 }
 
 fn write_json(report: &Report, path: &Path) -> Result<()> {
-    let written =
-        Written { passed: report.passed(), failed: report.failed(), skipped: report.skipped(), cases: &report.cases };
+    let written = Written {
+        passed: report.passed(),
+        failed: report.failed(),
+        skipped: report.skipped(),
+        cases: &report.cases,
+    };
     let text = serde_json::to_string_pretty(&written).context("cannot format the results")?;
     std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
     ui::step(&format!("results in {}", path.display()), || Ok(()))

@@ -41,7 +41,8 @@ pub fn command(args: &Args) -> Result<bool> {
     }
     let text = render(&args.values)?;
     if args.write {
-        fs::write(root().join(MANIFESTS), text).with_context(|| format!("cannot write {MANIFESTS}"))?;
+        fs::write(root().join(MANIFESTS), text)
+            .with_context(|| format!("cannot write {MANIFESTS}"))?;
     } else {
         print!("{text}");
     }
@@ -69,16 +70,20 @@ const REFUSED: [(&str, &str); 4] = [
 
 /// Whether Helm accepts the chart, and the manifests are what it renders.
 pub fn check() -> Result<()> {
-    let run = |words: &[&str]| ui::capture(upstream::helm_command()?.args(words).arg(root().join(CHART)));
+    let run =
+        |words: &[&str]| ui::capture(upstream::helm_command()?.args(words).arg(root().join(CHART)));
     run(&["lint", "--strict"])?;
     for (value, says) in REFUSED {
         match run(&["template", "--set", value]) {
             Err(error) if format!("{error:#}").contains(says) => {}
-            Err(error) => return Err(error.context(format!("--set {value} is refused, but not for {says}"))),
+            Err(error) => {
+                return Err(error.context(format!("--set {value} is refused, but not for {says}")));
+            }
             Ok(_) => bail!("the chart takes --set {value}"),
         }
     }
-    let there = fs::read_to_string(root().join(MANIFESTS)).with_context(|| format!("cannot read {MANIFESTS}"))?;
+    let there = fs::read_to_string(root().join(MANIFESTS))
+        .with_context(|| format!("cannot read {MANIFESTS}"))?;
     if render(&[])? == there {
         Ok(())
     } else {
@@ -89,7 +94,16 @@ pub fn check() -> Result<()> {
 /// The unit tests of what is for Kubernetes, with its own plugin for admission policies beside the tests' evaluator.
 pub fn judged() -> Result<Command> {
     let mut cargo = build::cargo();
-    cargo.args(["nextest", "run", "--package", "lockc-bpf", "--test", "kubernetes", "--status-level", "fail"]);
+    cargo.args([
+        "nextest",
+        "run",
+        "--package",
+        "lockc-bpf",
+        "--test",
+        "kubernetes",
+        "--status-level",
+        "fail",
+    ]);
     cargo.args(["--features", NODE]).env("LOCKC_ADMISSION_JUDGE", upstream::judge()?);
     Ok(cargo)
 }

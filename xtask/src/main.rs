@@ -31,7 +31,11 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
-#[command(name = "cargo xtask", about = "Set-up, virtual machines, tests and the demo of lockc", version)]
+#[command(
+    name = "cargo xtask",
+    about = "Set-up, virtual machines, tests and the demo of lockc",
+    version
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -40,7 +44,9 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Install what is missing to build, test and show lockc; quick when nothing is
-    #[command(after_help = "Examples:\n  cargo xtask setup\n  LOCKC_CACHE=/big/disk cargo xtask setup")]
+    #[command(
+        after_help = "Examples:\n  cargo xtask setup\n  LOCKC_CACHE=/big/disk cargo xtask setup"
+    )]
     Setup {
         /// Only what a build needs, no kernels and disk images
         #[arg(long)]
@@ -61,29 +67,39 @@ enum Command {
     )]
     Demo(demo::Args),
     /// Print instruction counts and stack use of the LSM programs, as each kernel's verifier sees them
-    #[command(after_help = "Examples:\n  cargo xtask bpf-report\n  cargo xtask bpf-report --kernel 6.12 --json\n\n\
-        Exit status: 0 when every kernel accepts every program, 1 otherwise.")]
+    #[command(
+        after_help = "Examples:\n  cargo xtask bpf-report\n  cargo xtask bpf-report --kernel 6.12 --json\n\n\
+        Exit status: 0 when every kernel accepts every program, 1 otherwise."
+    )]
     BpfReport(bpf_report::Args),
     /// Count the instructions that system calls take without lockc, with it on the host, and in containers
-    #[command(after_help = "Examples:\n  cargo xtask bench --kernel 7.2\n  cargo xtask bench --json before.json\n  \
-        cargo xtask bench --compare before.json")]
+    #[command(
+        after_help = "Examples:\n  cargo xtask bench --kernel 7.2\n  cargo xtask bench --json before.json\n  \
+        cargo xtask bench --compare before.json"
+    )]
     Bench(bench::Args),
     /// Look for inputs that the parsers and the log writer do not stand
-    #[command(after_help = "Examples:\n  cargo xtask fuzz\n  cargo xtask fuzz config_json --seconds 3600\n\n\
-        Exit status: 0 when nothing was found, 1 otherwise; the input that was found is named.")]
+    #[command(
+        after_help = "Examples:\n  cargo xtask fuzz\n  cargo xtask fuzz config_json --seconds 3600\n\n\
+        Exit status: 0 when nothing was found, 1 otherwise; the input that was found is named."
+    )]
     Fuzz(fuzz::Args),
     /// Run a runtime's own test suite bare and through the wrapper, and print the tests that differ
     #[command(after_help = conformance::HELP)]
     Conformance(conformance::Args),
     /// Make what is released: packages, an archive, an image for Kubernetes' nodes, checksums, a bill of materials
-    #[command(after_help = "Examples:\n  cargo xtask dist\n  cargo xtask dist --only deb,rpm --out /tmp/lockc\n  \
+    #[command(
+        after_help = "Examples:\n  cargo xtask dist\n  cargo xtask dist --only deb,rpm --out /tmp/lockc\n  \
         cargo xtask dist --check-reproducible\n\n\
-        Exit status: 0 when everything was made (and is reproducible, where asked), 1 otherwise.")]
+        Exit status: 0 when everything was made (and is reproducible, where asked), 1 otherwise."
+    )]
     Dist(dist::Args),
     /// Print the objects of the Helm chart with its own values, write them beside it, or check it
-    #[command(after_help = "Examples:\n  cargo xtask chart\n  cargo xtask chart --check --admission\n  \
+    #[command(
+        after_help = "Examples:\n  cargo xtask chart\n  cargo xtask chart --check --admission\n  \
         cargo xtask chart --write && git diff packaging/kubernetes\n  \
-        cargo xtask chart --values my-values.yaml")]
+        cargo xtask chart --values my-values.yaml"
+    )]
     Chart(kubernetes::Args),
     /// Write the pages of docs/ that come from tables in the code
     #[command(after_help = "Examples:\n  cargo xtask docs && git diff docs")]

@@ -34,7 +34,12 @@ pub struct Report {
 
 impl Report {
     pub fn add(&mut self, group: &str, name: &str, outcome: Outcome, time: Duration) {
-        self.cases.push(Case { group: group.into(), name: name.into(), outcome, milliseconds: time.as_millis() });
+        self.cases.push(Case {
+            group: group.into(),
+            name: name.into(),
+            outcome,
+            milliseconds: time.as_millis(),
+        });
     }
 
     pub fn note(&mut self, note: String) {
@@ -62,7 +67,9 @@ impl Report {
     fn print_matrix(&self) {
         let mut rows: BTreeMap<&str, BTreeMap<&str, Vec<&str>>> = BTreeMap::new();
         for case in &self.cases {
-            if let (Some(name), Outcome::Passed(row)) = (case.name.strip_prefix("escape/"), &case.outcome) {
+            if let (Some(name), Outcome::Passed(row)) =
+                (case.name.strip_prefix("escape/"), &case.outcome)
+            {
                 let kernel = case.group.strip_prefix("kernel ").unwrap_or(&case.group);
                 rows.entry(name).or_default().entry(row).or_default().push(kernel);
             }
@@ -76,11 +83,25 @@ impl Report {
         );
         for (name, by_row) in &rows {
             for (row, kernels) in by_row {
-                let cell =
-                    |n: usize| row.split(" | ").nth(n).and_then(|cell| cell.split_once(": ")).map_or("", |cell| cell.1);
-                let name =
-                    if by_row.len() > 1 { format!("{name} ({})", kernels.join(", ")) } else { (*name).to_owned() };
-                println!("{name:<26} {:<8} {:<11} {:<44} {:<58} {}", cell(0), cell(1), cell(2), cell(3), cell(4));
+                let cell = |n: usize| {
+                    row.split(" | ")
+                        .nth(n)
+                        .and_then(|cell| cell.split_once(": "))
+                        .map_or("", |cell| cell.1)
+                };
+                let name = if by_row.len() > 1 {
+                    format!("{name} ({})", kernels.join(", "))
+                } else {
+                    (*name).to_owned()
+                };
+                println!(
+                    "{name:<26} {:<8} {:<11} {:<44} {:<58} {}",
+                    cell(0),
+                    cell(1),
+                    cell(2),
+                    cell(3),
+                    cell(4)
+                );
             }
         }
     }
@@ -111,6 +132,11 @@ impl Report {
                 Outcome::Skipped(why) => println!("skipped {} {}: {why}", case.group, case.name),
             }
         }
-        println!("\n{} passed, {} failed, {} skipped", self.passed(), self.failed(), self.skipped());
+        println!(
+            "\n{} passed, {} failed, {} skipped",
+            self.passed(),
+            self.failed(),
+            self.skipped()
+        );
     }
 }

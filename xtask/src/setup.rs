@@ -135,9 +135,10 @@ fn tools(own_nightly: bool, logs: &Path) -> Result<()> {
             ui::quiet(&mut command, &logs.join("bpf-linker.log"))
         })?;
     }
-    for (tool, version, why) in
-        [("cargo-nextest", NEXTEST, "runs the unit tests"), ("cargo-deny", DENY, "checks the licences")]
-    {
+    for (tool, version, why) in [
+        ("cargo-nextest", NEXTEST, "runs the unit tests"),
+        ("cargo-deny", DENY, "checks the licences"),
+    ] {
         tool_of_cargo(tool, version, why, logs)?;
     }
     Ok(())
@@ -178,7 +179,9 @@ fn cargo_install(name: &str, version: &str) -> Result<Command> {
     // The tools have many libraries in common. A directory shared with the workspace would rebuild the workspace's own.
     command.env("CARGO_TARGET_DIR", assets::cache()?.join("tools"));
     // Built in half the time; none of them works long.
-    for (key, value) in [("LTO", "off"), ("OPT_LEVEL", "1"), ("CODEGEN_UNITS", "16"), ("DEBUG", "0")] {
+    for (key, value) in
+        [("LTO", "off"), ("OPT_LEVEL", "1"), ("CODEGEN_UNITS", "16"), ("DEBUG", "0")]
+    {
         command.env(format!("CARGO_PROFILE_RELEASE_{key}"), value);
     }
     Ok(command)
@@ -186,8 +189,9 @@ fn cargo_install(name: &str, version: &str) -> Result<Command> {
 
 /// Whether a program is in PATH or where cargo installs.
 fn has(program: &str) -> bool {
-    let mut folders: Vec<PathBuf> =
-        std::env::var_os("PATH").map(|path| std::env::split_paths(&path).collect()).unwrap_or_default();
+    let mut folders: Vec<PathBuf> = std::env::var_os("PATH")
+        .map(|path| std::env::split_paths(&path).collect())
+        .unwrap_or_default();
     folders.extend(cargo_bin());
     folders.iter().any(|folder| folder.join(program).is_file())
 }
@@ -195,7 +199,8 @@ fn has(program: &str) -> bool {
 /// Where `cargo install` puts programs.
 pub fn cargo_bin() -> Option<PathBuf> {
     let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
-    home.or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(".cargo"))).map(|home| home.join("bin"))
+    home.or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(".cargo")))
+        .map(|home| home.join("bin"))
 }
 
 /// A nightly of rustup's that has the sources of `core`.
@@ -214,5 +219,7 @@ fn nightly_with_source() -> Option<PathBuf> {
 /// A path of the host's that must exist after the set-up.
 pub fn keyring() -> Result<PathBuf> {
     let path = PathBuf::from("/usr/share/keyrings/debian-archive-keyring.gpg");
-    path.is_file().then_some(path).context("the package debian-archive-keyring has no keyring where it is expected")
+    path.is_file()
+        .then_some(path)
+        .context("the package debian-archive-keyring has no keyring where it is expected")
 }

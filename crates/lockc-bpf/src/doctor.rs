@@ -41,7 +41,12 @@ pub struct Check {
     pub remedy: String,
 }
 
-pub(crate) fn check(name: &'static str, state: State, found: impl Into<String>, remedy: impl Into<String>) -> Check {
+pub(crate) fn check(
+    name: &'static str,
+    state: State,
+    found: impl Into<String>,
+    remedy: impl Into<String>,
+) -> Check {
     let remedy = if state == State::Ok { String::new() } else { remedy.into() };
     Check { name, state, found: found.into(), remedy }
 }
@@ -85,7 +90,8 @@ fn root() -> Check {
 
 fn kernel() -> Check {
     let release = read("/proc/sys/kernel/osrelease");
-    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|part| part.parse().unwrap_or(0u32));
+    let mut numbers =
+        release.split(|c: char| !c.is_ascii_digit()).map(|part| part.parse().unwrap_or(0u32));
     let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
     let state = match version {
         v if v < (5, 11) => State::Failed,
@@ -113,7 +119,9 @@ fn lsm() -> Check {
             "BPF LSM active",
             State::Failed,
             format!("{path}: {error}"),
-            format!("mount -t securityfs securityfs /sys/kernel/security; then, if `bpf` is not in {path}, {remedy}"),
+            format!(
+                "mount -t securityfs securityfs /sys/kernel/security; then, if `bpf` is not in {path}, {remedy}"
+            ),
         ),
     }
 }
@@ -151,7 +159,8 @@ fn hooks() -> Vec<Check> {
         // Said by the check before.
         return Vec::new();
     };
-    let required = Config::load(Path::new(paths::CONFIG)).map(|config| config.require).unwrap_or_default();
+    let required =
+        Config::load(Path::new(paths::CONFIG)).map(|config| config.require).unwrap_or_default();
     let lacking = kernel.lacks.iter().map(|program| {
         let remedy = format!("boot a kernel of {} or later", program.since);
         let required = required.iter().any(|name| name == program.name);
@@ -160,8 +169,15 @@ fn hooks() -> Vec<Check> {
             Without::Loses(what) if !required => {
                 check("LSM hook", State::Warning, found(format!("not enforced: {what}")), remedy)
             }
-            Without::Covered(why) if !required => check("LSM hook", State::Ok, found(why.to_owned()), ""),
-            _ => check("LSM hook", State::Failed, found(format!("nothing guards {}", program.guards)), remedy),
+            Without::Covered(why) if !required => {
+                check("LSM hook", State::Ok, found(why.to_owned()), "")
+            }
+            _ => check(
+                "LSM hook",
+                State::Failed,
+                found(format!("nothing guards {}", program.guards)),
+                remedy,
+            ),
         }
     });
     let all = format!("{} of {}", PROGRAMS.len() - kernel.lacks.len(), PROGRAMS.len());
@@ -181,13 +197,21 @@ fn bpffs() -> Check {
 fn cgroup() -> Check {
     let good = is_fs("/sys/fs/cgroup", CGROUP2_SUPER_MAGIC);
     let state = if good { State::Ok } else { State::Warning };
-    let found = if good { "version 2 at /sys/fs/cgroup" } else { "no unified hierarchy at /sys/fs/cgroup" };
-    check("cgroup", state, found, "lockc is tested with cgroup version 2; boot with systemd.unified_cgroup_hierarchy=1")
+    let found =
+        if good { "version 2 at /sys/fs/cgroup" } else { "no unified hierarchy at /sys/fs/cgroup" };
+    check(
+        "cgroup",
+        state,
+        found,
+        "lockc is tested with cgroup version 2; boot with systemd.unified_cgroup_hierarchy=1",
+    )
 }
 
 fn config() -> Check {
     match Config::load(Path::new(paths::CONFIG)) {
-        Ok(_) if Path::new(paths::CONFIG).exists() => check("configuration", State::Ok, paths::CONFIG, ""),
+        Ok(_) if Path::new(paths::CONFIG).exists() => {
+            check("configuration", State::Ok, paths::CONFIG, "")
+        }
         Ok(_) => check("configuration", State::Ok, "defaults (no lockc.toml)", ""),
         Err(error) => check(
             "configuration",
@@ -199,7 +223,8 @@ fn config() -> Check {
 }
 
 fn runtime() -> Check {
-    let configured = Config::load(Path::new(paths::CONFIG)).map(|config| config.runtimes).unwrap_or_default();
+    let configured =
+        Config::load(Path::new(paths::CONFIG)).map(|config| config.runtimes).unwrap_or_default();
     match paths::runtimes(&configured).into_iter().find(|path| path.is_file()) {
         Some(path) => check("real runtime", State::Ok, path.display().to_string(), ""),
         None => check(
@@ -214,8 +239,8 @@ fn runtime() -> Check {
 fn loaded() -> Check {
     match Registry::open() {
         Ok(_) => {
-            let attached =
-                attached_version().map_or(0, |meta| meta.attached.iter().map(|bits| bits.count_ones()).sum());
+            let attached = attached_version()
+                .map_or(0, |meta| meta.attached.iter().map(|bits| bits.count_ones()).sum());
             check("programs", State::Ok, format!("{attached} attached"), "")
         }
         Err(error) => check("programs", State::Failed, error.to_string(), "lockc load"),
@@ -230,7 +255,9 @@ fn guard() -> Check {
                 if entry.mode == MODE_AUDIT { "reported" } else { "enforced" }
             )
         }
-        Ok(None) => "off: containers that a runtime starts without the wrapper are not confined".into(),
+        Ok(None) => {
+            "off: containers that a runtime starts without the wrapper are not confined".into()
+        }
         Err(_) => "not loaded".into(),
     };
     check("runtime guard", State::Ok, found, "")
@@ -244,7 +271,8 @@ fn objects() -> Check {
         path.ancestors().any(|path| {
             // Sticky directories keep others from replacing what is root's.
             fs::metadata(path).is_ok_and(|meta| {
-                meta.uid() != 0 || (meta.mode() & 0o022 != 0 && !(meta.is_dir() && meta.mode() & 0o1000 != 0))
+                meta.uid() != 0
+                    || (meta.mode() & 0o022 != 0 && !(meta.is_dir() && meta.mode() & 0o1000 != 0))
             })
         })
     };
@@ -268,8 +296,16 @@ fn objects() -> Check {
 fn engines() -> Vec<Check> {
     [
         ("docker", "/usr/bin/dockerd", &["/etc/docker/daemon.json"][..]),
-        ("containerd", "/usr/bin/containerd", &["/etc/containerd/config.toml", "/etc/containerd/conf.d"]),
-        ("podman", "/usr/bin/podman", &["/etc/containers/containers.conf", "/etc/containers/containers.conf.d"]),
+        (
+            "containerd",
+            "/usr/bin/containerd",
+            &["/etc/containerd/config.toml", "/etc/containerd/conf.d"],
+        ),
+        (
+            "podman",
+            "/usr/bin/podman",
+            &["/etc/containers/containers.conf", "/etc/containers/containers.conf.d"],
+        ),
         ("crio", "/usr/bin/crio", &["/etc/crio/crio.conf", "/etc/crio/crio.conf.d"]),
     ]
     .into_iter()
@@ -286,14 +322,16 @@ fn engines() -> Vec<Check> {
 
 fn mentions_wrapper(path: &Path) -> bool {
     if path.is_dir() {
-        return fs::read_dir(path)
-            .is_ok_and(|entries| entries.filter_map(Result::ok).any(|entry| mentions_wrapper(&entry.path())));
+        return fs::read_dir(path).is_ok_and(|entries| {
+            entries.filter_map(Result::ok).any(|entry| mentions_wrapper(&entry.path()))
+        });
     }
     fs::read_to_string(path).is_ok_and(|text| text.contains("lockc-runc-wrapper"))
 }
 
 fn read(path: &str) -> String {
-    fs::read_to_string(path).map_or_else(|error| format!("{path}: {error}"), |text| text.trim().to_owned())
+    fs::read_to_string(path)
+        .map_or_else(|error| format!("{path}: {error}"), |text| text.trim().to_owned())
 }
 
 /// For people.

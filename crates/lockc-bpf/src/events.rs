@@ -122,7 +122,11 @@ fn explain(event: &Event) -> Denial {
     Denial {
         time: event.time_ns as f64 / 1e9,
         // A task that outlived its container's entry.
-        container: if id.is_empty() { format!("{}.{}", event.key.slot, event.key.generation) } else { id },
+        container: if id.is_empty() {
+            format!("{}.{}", event.key.slot, event.key.generation)
+        } else {
+            id
+        },
         level: Level::from_raw(event.level).map_or("", Level::name),
         policy: text(&event.policy),
         origin: text(&event.origin),
@@ -176,7 +180,9 @@ fn remedy(event: &Event, hook: Option<Hook>, rule: Option<Rule>) -> String {
         Some(Rule::Sysfs) => "/sys",
         _ => "",
     };
-    if rule == Some(Rule::Files) && !matches!(hook, Some(Hook::FileReceive | Hook::FileIoctl | Hook::FileIoctlCompat)) {
+    if rule == Some(Rule::Files)
+        && !matches!(hook, Some(Hook::FileReceive | Hook::FileIoctl | Hook::FileIoctlCompat))
+    {
         let to_whom = match event.arg & ARG_DESCRIPTOR {
             0 => "where a hook of root's mounted or executed it",
             _ => "to a hook of root's that may only read it",
@@ -191,23 +197,28 @@ fn remedy(event: &Event, hook: Option<Hook>, rule: Option<Rule>) -> String {
     }
     let names = names(event);
     // The root's own name is `/`; a name that fills its field may have been cut.
-    let whole =
-        names.last().is_some_and(|name| name == "/") && names.iter().all(|name| name.len() < DETAIL_NAME_LEN - 1);
+    let whole = names.last().is_some_and(|name| name == "/")
+        && names.iter().all(|name| name.len() < DETAIL_NAME_LEN - 1);
     if !whole {
         return format!(
             "a policy in lockc.toml with its path, or a directory above it, in reads, or with {without} allows it"
         );
     }
-    let path = names.iter().rev().skip(1).fold(root.to_owned(), |path, name| format!("{path}/{name}"));
+    let path =
+        names.iter().rev().skip(1).fold(root.to_owned(), |path, name| format!("{path}/{name}"));
     match reads::check(Path::new(&path)) {
-        Ok(_) => format!("a policy in lockc.toml with reads = [{path:?}], or with {without}, allows it"),
+        Ok(_) => {
+            format!("a policy in lockc.toml with reads = [{path:?}], or with {without}, allows it")
+        }
         Err(_) => format!("a policy in lockc.toml with {without} allows it"),
     }
 }
 
 fn names(event: &Event) -> Vec<String> {
     (0..DETAIL_NAMES)
-        .filter_map(|index| event.detail.get(index * DETAIL_NAME_LEN..(index + 1) * DETAIL_NAME_LEN))
+        .filter_map(|index| {
+            event.detail.get(index * DETAIL_NAME_LEN..(index + 1) * DETAIL_NAME_LEN)
+        })
         .map(text)
         .take_while(|name| !name.is_empty())
         .collect()
@@ -219,7 +230,8 @@ fn detail(event: &Event, hook: Option<Hook>) -> String {
         // A file system's root is called `/`.
         let mut path = names.into_iter().rev().collect::<Vec<_>>().join("/").replacen("//", "/", 1);
         if hook == Some(Hook::BprmCredsForExec) && event.arg & ARG_DESCRIPTOR != 0 {
-            path = format!("descriptor {}, which was left open: {path}", event.arg & !ARG_DESCRIPTOR);
+            path =
+                format!("descriptor {}, which was left open: {path}", event.arg & !ARG_DESCRIPTOR);
         }
         return match event.rule {
             rule if rule == Rule::Files as u32 => {
@@ -243,7 +255,9 @@ fn detail(event: &Event, hook: Option<Hook>) -> String {
         },
         Some(Hook::UringOverrideCreds) => "an io_uring personality".to_owned(),
         Some(Hook::UringSqpoll) => "a polling thread of io_uring, with CAP_SYS_ADMIN".to_owned(),
-        Some(Hook::FileFcntl | Hook::FileIoctl | Hook::FileIoctlCompat) if event.rule == Rule::Process as u32 => {
+        Some(Hook::FileFcntl | Hook::FileIoctl | Hook::FileIoctlCompat)
+            if event.rule == Rule::Process as u32 =>
+        {
             "a process outside as the owner of a file".to_owned()
         }
         Some(Hook::IpcPermission) => format!("a System V object, mode {:o}", event.arg & 0o777),
@@ -261,8 +275,12 @@ fn detail(event: &Event, hook: Option<Hook>) -> String {
             format!("socket option {} of level {}", event.arg as u32, event.arg >> 32)
         }
         // The group stands above the user (creds.rs).
-        Some(Hook::BprmCredsFromFile) if event.arg >> 32 != 0 => format!("gid {}", (event.arg >> 32) - 1),
-        Some(Hook::TaskFixSetuid | Hook::BprmCredsFromFile) => format!("uid {}", event.arg & 0xffff_ffff),
+        Some(Hook::BprmCredsFromFile) if event.arg >> 32 != 0 => {
+            format!("gid {}", (event.arg >> 32) - 1)
+        }
+        Some(Hook::TaskFixSetuid | Hook::BprmCredsFromFile) => {
+            format!("uid {}", event.arg & 0xffff_ffff)
+        }
         Some(
             Hook::SocketCreate
             | Hook::SocketSetsockopt
@@ -304,11 +322,19 @@ fn socket(number: u64) -> String {
 fn sentence(denial: &Denial) -> String {
     let id: String = denial.container.chars().take(12).collect();
     let verb = if denial.mode == "audit" { "would be denied" } else { "denied" };
-    let origin = if denial.origin.is_empty() { String::new() } else { format!(", from {}", denial.origin) };
-    let detail = if denial.detail.is_empty() { String::new() } else { format!(": {}", denial.detail) };
+    let origin =
+        if denial.origin.is_empty() { String::new() } else { format!(", from {}", denial.origin) };
+    let detail =
+        if denial.detail.is_empty() { String::new() } else { format!(": {}", denial.detail) };
     format!(
         "lockc: {verb} {} to {} (pid {}) in container {id}{detail} [rule {}, policy {}{origin}, hook {}]; {}",
-        denial.denies, denial.comm, denial.pid, denial.rule, denial.policy, denial.hook, denial.remedy
+        denial.denies,
+        denial.comm,
+        denial.pid,
+        denial.rule,
+        denial.policy,
+        denial.hook,
+        denial.remedy
     )
 }
 
@@ -347,10 +373,17 @@ mod tests {
             bytes[232..].copy_from_slice(&fields(parts));
             explain(&decode(&bytes).unwrap()).remedy
         };
-        assert!(said(Rule::Procfs, ["kallsyms", "/", "", ""], 1).contains("reads = [\"/proc/kallsyms\"]"));
-        assert!(said(Rule::Sysfs, ["vda", "ext4", "fs", "/"], 1).contains("reads = [\"/sys/fs/ext4/vda\"]"));
         assert!(
-            said(Rule::Sysfs, ["product_uuid", "id", "dmi", "virtual"], 1).contains("a directory above it, in reads")
+            said(Rule::Procfs, ["kallsyms", "/", "", ""], 1)
+                .contains("reads = [\"/proc/kallsyms\"]")
+        );
+        assert!(
+            said(Rule::Sysfs, ["vda", "ext4", "fs", "/"], 1)
+                .contains("reads = [\"/sys/fs/ext4/vda\"]")
+        );
+        assert!(
+            said(Rule::Sysfs, ["product_uuid", "id", "dmi", "virtual"], 1)
+                .contains("a directory above it, in reads")
         );
         for (rule, parts, mode) in [
             (Rule::Procfs, ["kallsyms", "/", "", ""], 2),
@@ -374,7 +407,8 @@ mod tests {
         let (detail, remedy) = told(Rule::SocketFamily, families::event_number(40, 0));
         assert_eq!(detail, "socket family 40 (vsock)");
         assert!(remedy.contains("socket_families = [\"vsock\"]"), "{remedy}");
-        let (detail, remedy) = told(Rule::SocketFamily, families::event_number(families::AF_NETLINK, 11));
+        let (detail, remedy) =
+            told(Rule::SocketFamily, families::event_number(families::AF_NETLINK, 11));
         assert_eq!(detail, "socket family 16 protocol 11 (netlink-connector)");
         assert!(remedy.contains("netlink-connector"), "{remedy}");
         let (detail, remedy) = told(Rule::Network, families::event_number(families::AF_INET, 6));
@@ -389,7 +423,10 @@ mod tests {
         bytes[20..24].copy_from_slice(&(Hook::BprmCredsForExec as u32).to_ne_bytes());
         bytes[48..56].copy_from_slice(&(3 | ARG_DESCRIPTOR).to_ne_bytes());
         let denial = explain(&decode(&bytes).unwrap());
-        assert!(denial.detail.contains("descriptor 3") && !denial.remedy.contains("socket_families"), "{denial:?}");
+        assert!(
+            denial.detail.contains("descriptor 3") && !denial.remedy.contains("socket_families"),
+            "{denial:?}"
+        );
     }
 
     #[test]
@@ -398,7 +435,10 @@ mod tests {
         bytes[16..20].copy_from_slice(&(Rule::UserNamespace as u32).to_ne_bytes());
         bytes[20..24].copy_from_slice(&(Hook::UsernsCreate as u32).to_ne_bytes());
         let remedy = explain(&decode(&bytes).unwrap()).remedy;
-        assert!(remedy.contains("without_rules = [\"user-namespace\"]") && remedy.contains("browser"), "{remedy}");
+        assert!(
+            remedy.contains("without_rules = [\"user-namespace\"]") && remedy.contains("browser"),
+            "{remedy}"
+        );
     }
 
     proptest! {

@@ -65,7 +65,14 @@ impl Target {
         if path.is_file() {
             let file = path.canonicalize().with_context(|| format!("{text} cannot be resolved"))?;
             let bundle = file.parent().unwrap_or(Path::new("/")).to_owned();
-            return Ok(Self { id: id_of(&bundle), bundle, file, argument: None, runtime: None, notes: Vec::new() });
+            return Ok(Self {
+                id: id_of(&bundle),
+                bundle,
+                file,
+                argument: None,
+                runtime: None,
+                notes: Vec::new(),
+            });
         }
         let container = match text.split_once(':') {
             Some(("docker", name)) => docker::inspect(name)?,
@@ -111,15 +118,26 @@ impl Target {
     }
 
     fn of_bundle(path: &Path) -> Result<Self> {
-        let bundle = path.canonicalize().with_context(|| format!("{} cannot be resolved", path.display()))?;
+        let bundle = path
+            .canonicalize()
+            .with_context(|| format!("{} cannot be resolved", path.display()))?;
         let file = bundle.join("config.json");
-        Ok(Self { id: id_of(&bundle), file, bundle, argument: None, runtime: None, notes: Vec::new() })
+        Ok(Self {
+            id: id_of(&bundle),
+            file,
+            bundle,
+            argument: None,
+            runtime: None,
+            notes: Vec::new(),
+        })
     }
 }
 
 /// Engines name a bundle after its container; Podman puts it into `userdata` below that.
 fn id_of(bundle: &Path) -> String {
-    let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let name = |path: &Path| {
+        path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+    };
     match (name(bundle).as_str(), bundle.parent()) {
         ("userdata", Some(parent)) => name(parent),
         (own, _) => own.to_owned(),
@@ -128,12 +146,16 @@ fn id_of(bundle: &Path) -> String {
 
 /// The bundles of containers whose ids begin like this.
 fn bundles(id: &str) -> Vec<PathBuf> {
-    let children = |path: &Path| fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path());
-    let named = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(id));
+    let children =
+        |path: &Path| fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path());
+    let named = |path: &PathBuf| {
+        path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(id))
+    };
     let (tasks, storage) = BUNDLES.split_at(2);
     let of_containerd = tasks.iter().flat_map(|path| children(Path::new(path)).collect::<Vec<_>>());
-    let mut found: Vec<PathBuf> =
-        of_containerd.flat_map(|namespace| children(&namespace).filter(named).collect::<Vec<_>>()).collect();
+    let mut found: Vec<PathBuf> = of_containerd
+        .flat_map(|namespace| children(&namespace).filter(named).collect::<Vec<_>>())
+        .collect();
     let of_storage = storage.iter().flat_map(|path| children(Path::new(path)).collect::<Vec<_>>());
     found.extend(of_storage.filter(named).map(|path| path.join("userdata")));
     found.retain(|path| path.join("config.json").is_file());
@@ -149,7 +171,9 @@ fn runtime_of(target: &Target, config: &Config) -> Option<PathBuf> {
 /// Whether the kernel side would confine the container, as far as can be seen from here.
 fn kernel_side(target: &Target, config: &Config) -> KernelSide {
     match Standing::of_this_process() {
-        Standing::Root if config.fail == Fail::Open && Registry::open().is_err() => KernelSide::Unreachable,
+        Standing::Root if config.fail == Fail::Open && Registry::open().is_err() => {
+            KernelSide::Unreachable
+        }
         Standing::Root => KernelSide::Confines,
         // A rootless engine's bundles belong to its user. Another bundle is one that root will run.
         _ if config.rootless == Rootless::Admission && is_own(&target.file) => KernelSide::Rootless,
@@ -231,16 +255,24 @@ pub fn explain(target: &Target, level: Option<&str>) -> Result<Explanation> {
     let argument = level.or(target.argument.as_deref());
     let (id, bundle) = (target.id.as_str(), target.bundle.as_path());
     let runtime = runtime_of(target, &config);
-    let circumstances = Circumstances { runtime: runtime.as_deref(), kernel_side: kernel_side(target, &config) };
-    let case = Case { id, bundle, spec: &spec, argument, restore: false, registered, circumstances };
-    let sandbox =
-        |id: &str| find(&containers, id).map(|container| decision::registered(&config, &container.entry)).transpose();
+    let circumstances =
+        Circumstances { runtime: runtime.as_deref(), kernel_side: kernel_side(target, &config) };
+    let case =
+        Case { id, bundle, spec: &spec, argument, restore: false, registered, circumstances };
+    let sandbox = |id: &str| {
+        find(&containers, id)
+            .map(|container| decision::registered(&config, &container.entry))
+            .transpose()
+    };
     let mut decision = decision::decide(&case, &config, &Host::default(), sandbox)?;
     if level.is_some() {
         decision.policy.origin = "--level".into();
     }
     let mut notes = target.notes.clone();
-    if config.rootless == Rootless::Refuse && Standing::of_this_process() != Standing::Root && is_own(&target.file) {
+    if config.rootless == Rootless::Refuse
+        && Standing::of_this_process() != Standing::Root
+        && is_own(&target.file)
+    {
         notes.push(format!(
             "a rootless engine does not start it: {CONFIG_PATH} says rootless = \"refuse\"; this is what holds for an \
              engine that runs as root"
@@ -252,8 +284,14 @@ pub fn explain(target: &Target, level: Option<&str>) -> Result<Explanation> {
         ));
     }
     if !runs && let Some(refused) = Refused::find(Path::new(paths::REFUSED), id) {
-        let controls: Vec<&str> = refused.reasons.iter().map(|reason| reason.control.as_str()).collect();
-        notes.push(format!("it was refused at {} by {}: {}", refused.time, refused.policy, controls.join(", ")));
+        let controls: Vec<&str> =
+            refused.reasons.iter().map(|reason| reason.control.as_str()).collect();
+        notes.push(format!(
+            "it was refused at {} by {}: {}",
+            refused.time,
+            refused.policy,
+            controls.join(", ")
+        ));
     }
     if let Some(container) = find(&containers, id).filter(|_| runs) {
         decision.enforcement.gap = is_sandbox(&container.entry, &config, &circumstances);
@@ -262,7 +300,11 @@ pub fn explain(target: &Target, level: Option<&str>) -> Result<Explanation> {
 }
 
 /// The sandbox in which a registered container runs.
-fn is_sandbox(entry: &ContainerEntry, config: &Config, circumstances: &Circumstances<'_>) -> Option<Gap> {
+fn is_sandbox(
+    entry: &ContainerEntry,
+    config: &Config,
+    circumstances: &Circumstances<'_>,
+) -> Option<Gap> {
     let made = circumstances.runtime.and_then(|runtime| sandbox::made_by(runtime, config));
     (entry.flags & ENTRY_SANDBOX != 0).then(|| Gap::Sandbox(made.unwrap_or("a sandbox")))
 }
@@ -275,13 +317,18 @@ fn containers() -> Vec<Registered> {
 /// The container of that id, if there is exactly one: the maps know it together with the runtime's state directory, which
 /// a bundle does not tell.
 fn find<'a>(containers: &'a [Registered], id: &str) -> Option<&'a Registered> {
-    let mut found = containers
-        .iter()
-        .filter(|container| text(&container.entry.id) == id && container.entry.flags & ENTRY_DELETING == 0);
+    let mut found = containers.iter().filter(|container| {
+        text(&container.entry.id) == id && container.entry.flags & ENTRY_DELETING == 0
+    });
     found.next().filter(|_| found.next().is_none())
 }
 
-pub(crate) fn explanation(id: &str, spec: &Spec, decision: &Decision, notes: Vec<String>) -> Explanation {
+pub(crate) fn explanation(
+    id: &str,
+    spec: &Spec,
+    decision: &Decision,
+    notes: Vec<String>,
+) -> Explanation {
     let policy = &decision.policy;
     let violations = match &decision.judged {
         Ok(given) => &given.reported,
@@ -300,24 +347,40 @@ pub(crate) fn explanation(id: &str, spec: &Spec, decision: &Decision, notes: Vec
         starts: decision.judged.is_ok(),
         reads: reads(spec, decision),
         socket_families: named_families(policy.more.families),
-        controls: Control::ALL.into_iter().map(|control| of_control(control, policy, violations)).collect(),
-        rules: Rule::ALL.into_iter().map(|rule| of_rule(rule, policy, &decision.enforcement)).collect(),
+        controls: Control::ALL
+            .into_iter()
+            .map(|control| of_control(control, policy, violations))
+            .collect(),
+        rules: Rule::ALL
+            .into_iter()
+            .map(|rule| of_rule(rule, policy, &decision.enforcement))
+            .collect(),
         registered: false,
         notes,
     }
 }
 
 fn reads(spec: &Spec, decision: &Decision) -> Vec<String> {
-    let listed = decision.policy.more.reads.iter().map(|path| match kernel_files::hides(&spec.linux, path) {
-        Some(masked) => format!("{} (hidden all the same: {} is in maskedPaths)", path.display(), masked.display()),
-        None => path.display().to_string(),
+    let listed = decision.policy.more.reads.iter().map(|path| {
+        match kernel_files::hides(&spec.linux, path) {
+            Some(masked) => format!(
+                "{} (hidden all the same: {} is in maskedPaths)",
+                path.display(),
+                masked.display()
+            ),
+            None => path.display().to_string(),
+        }
     });
     let left_out = decision.judged.as_ref().map_or(&[][..], |given| &given.unread);
     listed.chain(left_out.iter().map(|problem| format!("not: {problem}"))).collect()
 }
 
 fn named_families(bits: u64) -> Vec<&'static str> {
-    families::FAMILIES.iter().filter(|family| bits >> family.bit & 1 != 0).map(|family| family.name).collect()
+    families::FAMILIES
+        .iter()
+        .filter(|family| bits >> family.bit & 1 != 0)
+        .map(|family| family.name)
+        .collect()
 }
 
 fn of_control(control: Control, policy: &Policy, violations: &[Violation]) -> Line {
@@ -343,7 +406,9 @@ fn of_control(control: Control, policy: &Policy, violations: &[Violation]) -> Li
 fn of_rule(rule: Rule, policy: &Policy, enforcement: &Enforcement) -> Line {
     let setting = match enforcement.gap {
         Some(Gap::Sandbox(_)) => {
-            format!("a runtime that runs containers on the host's kernel (`runtimes` in {CONFIG_PATH})")
+            format!(
+                "a runtime that runs containers on the host's kernel (`runtimes` in {CONFIG_PATH})"
+            )
         }
         Some(Gap::Rootless) => "an engine that runs as root".into(),
         Some(Gap::Unreachable) => "`lockc load`".into(),
@@ -388,7 +453,8 @@ impl Explanation {
         for note in &self.notes {
             println!("note       {note}");
         }
-        for (title, lines) in [("before it starts", &self.controls), ("while it runs", &self.rules)] {
+        for (title, lines) in [("before it starts", &self.controls), ("while it runs", &self.rules)]
+        {
             println!("\n{title}");
             for line in lines {
                 println!("  {:<9} {:<17} {}", line.verdict, line.name, line.about);

@@ -31,7 +31,8 @@ pub fn set(guard: Option<Guard>) -> Result<Vec<PathBuf>> {
         return Ok(Vec::new());
     };
     let config = Config::load(Path::new(paths::CONFIG)).context("the runtimes are not guarded")?;
-    let policy = policy::named(&config, &config.default, "the default").context("the runtimes are not guarded")?;
+    let policy = policy::named(&config, &config.default, "the default")
+        .context("the runtimes are not guarded")?;
     let capabilities = admission::process::usable(&policy);
     // Whatever the wrapper executes, others may be executed without it.
     let mut programs = paths::runtimes(&[]);

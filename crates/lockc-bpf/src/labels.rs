@@ -16,7 +16,8 @@ const OLD: Duration = Duration::from_secs(60 * 60);
 /// Nothing where no cluster is synced to this node; a broken file is the configuration's check.
 pub(crate) fn check() -> Option<Check> {
     let labels = Labels::load(Path::new(paths::NAMESPACES)).ok()??;
-    let follow = Config::load(Path::new(paths::CONFIG)).map(|config| config.kubernetes.namespace_labels);
+    let follow =
+        Config::load(Path::new(paths::CONFIG)).map(|config| config.kubernetes.namespace_labels);
     Some(of(&labels, follow.unwrap_or_default(), Timestamp::now()))
 }
 
@@ -24,15 +25,22 @@ fn of(labels: &Labels, follow: Follow, now: Timestamp) -> Check {
     let remedy = "see why `lockc-node sync` does not reach the API server (its pod's log); until then new pods start as the \
                   labels were";
     let known = format!("{} known", labels.namespaces.len());
-    let (state, found) = match labels.synced.parse::<Timestamp>().map(|synced| now.duration_since(synced)) {
-        _ if follow == Follow::Ignore => (State::Ok, format!("{known}; their labels are ignored")),
-        Err(error) => (State::Warning, format!("{known}; when they were synced cannot be read: {error}")),
-        Ok(age) if age.is_negative() => (State::Warning, format!("{known}, synced in the future: {}", labels.synced)),
-        Ok(age) => {
-            let state = if age.unsigned_abs() > OLD { State::Warning } else { State::Ok };
-            (state, format!("{known}, synced {} s ago", age.as_secs()))
-        }
-    };
+    let (state, found) =
+        match labels.synced.parse::<Timestamp>().map(|synced| now.duration_since(synced)) {
+            _ if follow == Follow::Ignore => {
+                (State::Ok, format!("{known}; their labels are ignored"))
+            }
+            Err(error) => {
+                (State::Warning, format!("{known}; when they were synced cannot be read: {error}"))
+            }
+            Ok(age) if age.is_negative() => {
+                (State::Warning, format!("{known}, synced in the future: {}", labels.synced))
+            }
+            Ok(age) => {
+                let state = if age.unsigned_abs() > OLD { State::Warning } else { State::Ok };
+                (state, format!("{known}, synced {} s ago", age.as_secs()))
+            }
+        };
     doctor::check("namespace labels", state, found, remedy)
 }
 

@@ -42,9 +42,9 @@ pub enum Outcome {
 /// Release of lockc and a short hash of the programs: what `meta` and `lockc status` show.
 pub fn version() -> String {
     // FNV-1a: tells builds apart, guards nothing.
-    let hash = OBJECT
-        .iter()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));
+    let hash = OBJECT.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    });
     format!("{}+{:08x}", env!("CARGO_PKG_VERSION"), hash as u32)
 }
 
@@ -74,17 +74,19 @@ pub fn load(force: bool) -> Result<Outcome> {
             );
         }
         // overlayfs may have been loaded since.
-        let tells_more = || meta.layers_told == 0 && btf::kernel().is_ok_and(|kernel| kernel.untold_layers.is_none());
-        if !force && text(&meta.version) == version() && missing_links().is_empty() && !tells_more() {
+        let tells_more = || {
+            meta.layers_told == 0
+                && btf::kernel().is_ok_and(|kernel| kernel.untold_layers.is_none())
+        };
+        if !force && text(&meta.version) == version() && missing_links().is_empty() && !tells_more()
+        {
             return Ok(Outcome::AlreadyLoaded);
         }
     }
     for directory in [paths::PINS, paths::MAPS, paths::LINKS, paths::PROGS] {
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(directory)
-            .with_context(|| format!("{directory} could not be created; nothing was loaded; is bpffs mounted?"))?;
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).with_context(|| {
+            format!("{directory} could not be created; nothing was loaded; is bpffs mounted?")
+        })?;
     }
     // Of a load that was killed.
     remove_new();
@@ -108,8 +110,9 @@ fn ask_for_overlay() {
 /// Whether SELinux or Smack is active: the kernel registers their file systems only then
 /// (security/selinux/selinuxfs.c, security/smack/smackfs.c). A kernel that does not say has none.
 fn has_labels() -> bool {
-    fs::read_to_string("/proc/filesystems")
-        .is_ok_and(|names| names.split_whitespace().any(|name| matches!(name, "selinuxfs" | "smackfs")))
+    fs::read_to_string("/proc/filesystems").is_ok_and(|names| {
+        names.split_whitespace().any(|name| matches!(name, "selinuxfs" | "smackfs"))
+    })
 }
 
 fn attach_all() -> Result<()> {
@@ -139,20 +142,23 @@ fn attach_all() -> Result<()> {
     loader.override_global("HAS_LABELS", &has_labels, true);
     let (dev, ino) = pins()?;
     loader.override_global("PINS_DEV", &dev, true).override_global("PINS_INO", &ino, true);
-    let mut object = loader.load(OBJECT).context("creating the maps failed; nothing was attached")?;
+    let mut object =
+        loader.load(OBJECT).context("creating the maps failed; nothing was attached")?;
 
     fill_names(&mut object)?;
     fill_own_maps(&mut object)?;
     let programs = || PROGRAMS.iter().filter(|program| !running.lacks.contains(program));
     for program in programs() {
-        attach(&mut object, program.name, &kernel)
-            .with_context(|| format!("the LSM program {} ({}) was not attached", program.name, program.guards))?;
+        attach(&mut object, program.name, &kernel).with_context(|| {
+            format!("the LSM program {} ({}) was not attached", program.name, program.guards)
+        })?;
     }
     // All new programs run beside the old ones by now: take the old ones' places.
     for program in programs() {
         for directory in [paths::LINKS, paths::PROGS] {
             let pin = Path::new(directory).join(program.name);
-            fs::rename(new_pin(&pin), &pin).with_context(|| format!("{} could not be replaced", pin.display()))?;
+            fs::rename(new_pin(&pin), &pin)
+                .with_context(|| format!("{} could not be replaced", pin.display()))?;
         }
     }
     remove_foreign_pins()?;
@@ -178,7 +184,9 @@ fn check_hooks(lacks: &[&Program]) -> Result<()> {
             Vec::new()
         }
     };
-    if let Some(program) = lacks.iter().find(|program| wanted.iter().any(|name| name == program.name)) {
+    if let Some(program) =
+        lacks.iter().find(|program| wanted.iter().any(|name| name == program.name))
+    {
         bail!(
             "{} requires the LSM hook {} ({}), which this kernel lacks; nothing was attached; boot a kernel of {} or later",
             paths::CONFIG,
@@ -191,7 +199,8 @@ fn check_hooks(lacks: &[&Program]) -> Result<()> {
 }
 
 fn attach(object: &mut Ebpf, name: &str, kernel: &Btf) -> Result<()> {
-    let program: &mut Lsm = object.program_mut(name).context("it is not in this build")?.try_into()?;
+    let program: &mut Lsm =
+        object.program_mut(name).context("it is not in this build")?.try_into()?;
     program.load(name, kernel)?;
     let link = program.attach()?;
     let link: FdLink = program.take_link(link)?.into();
@@ -214,8 +223,11 @@ fn fill_names(object: &mut Ebpf) -> Result<()> {
     for (key, rule) in &wanted {
         map.insert(key, rule, 0).context("filling the map names")?;
     }
-    let stale: Vec<NameKey> =
-        map.keys().filter_map(Result::ok).filter(|key| !wanted.iter().any(|(name, _)| name == key)).collect();
+    let stale: Vec<NameKey> = map
+        .keys()
+        .filter_map(Result::ok)
+        .filter(|key| !wanted.iter().any(|(name, _)| name == key))
+        .collect();
     for key in stale {
         map.remove(&key).context("emptying the map names")?;
     }
@@ -225,7 +237,8 @@ fn fill_names(object: &mut Ebpf) -> Result<()> {
 /// Device and inode of the directory with the pins, as the kernel writes them (`MKDEV`, include/linux/kdev_t.h); a bpffs
 /// tells stat(2) the truth.
 fn pins() -> Result<(u64, u64)> {
-    let metadata = fs::metadata(paths::PINS).with_context(|| format!("{} could not be read", paths::PINS))?;
+    let metadata =
+        fs::metadata(paths::PINS).with_context(|| format!("{} could not be read", paths::PINS))?;
     let dev = metadata.dev();
     Ok((nix::sys::stat::major(dev) << 20 | nix::sys::stat::minor(dev), metadata.ino()))
 }
@@ -235,7 +248,8 @@ fn fill_own_maps(object: &mut Ebpf) -> Result<()> {
     let mut ids = Vec::new();
     for name in paths::MAP_NAMES {
         let pin = Path::new(paths::MAPS).join(name);
-        let info = MapInfo::from_pin(&pin).with_context(|| format!("{} could not be read", pin.display()))?;
+        let info = MapInfo::from_pin(&pin)
+            .with_context(|| format!("{} could not be read", pin.display()))?;
         ids.push(info.id());
     }
     let map = object.map_mut("own_maps").context("the map own_maps is not in this build")?;
@@ -243,14 +257,19 @@ fn fill_own_maps(object: &mut Ebpf) -> Result<()> {
     for id in &ids {
         map.insert(id, 1, 0).context("filling the map own_maps")?;
     }
-    let stale: Vec<u32> = map.keys().filter_map(Result::ok).filter(|id| !ids.contains(id)).collect();
+    let stale: Vec<u32> =
+        map.keys().filter_map(Result::ok).filter(|id| !ids.contains(id)).collect();
     for id in stale {
         map.remove(&id).context("emptying the map own_maps")?;
     }
     Ok(())
 }
 
-fn write_meta(object: &mut Ebpf, attached: impl Iterator<Item = &'static Program>, layers_told: bool) -> Result<()> {
+fn write_meta(
+    object: &mut Ebpf,
+    attached: impl Iterator<Item = &'static Program>,
+    layers_told: bool,
+) -> Result<()> {
     let map = object.map_mut("meta").context("the map meta is not in this build")?;
     let mut map: Array<_, Meta> = Array::try_from(map)?;
     let mut meta = map.get(&0, 0)?;
@@ -293,10 +312,16 @@ pub fn attached_version() -> Option<Meta> {
 
 /// Programs whose link is not pinned, but for those whose hook the kernel lacked when the others were loaded.
 pub fn missing_links() -> Vec<&'static str> {
-    let expected =
-        |program: &&Program| !program.is_optional() || attached_version().is_none_or(|loaded| loaded.has(program.hook));
+    let expected = |program: &&Program| {
+        !program.is_optional() || attached_version().is_none_or(|loaded| loaded.has(program.hook))
+    };
     let pinned = |program: &Program| Path::new(paths::LINKS).join(program.name).exists();
-    PROGRAMS.iter().filter(|program| !pinned(program)).filter(expected).map(|program| program.name).collect()
+    PROGRAMS
+        .iter()
+        .filter(|program| !pinned(program))
+        .filter(expected)
+        .map(|program| program.name)
+        .collect()
 }
 
 fn remove_new() {
@@ -346,7 +371,8 @@ fn remove_pins() -> Result<()> {
         };
         for entry in entries {
             let path = entry?.path();
-            fs::remove_file(&path).with_context(|| format!("{} could not be removed", path.display()))?;
+            fs::remove_file(&path)
+                .with_context(|| format!("{} could not be removed", path.display()))?;
         }
         fs::remove_dir(directory).with_context(|| format!("{directory} could not be removed"))?;
     }

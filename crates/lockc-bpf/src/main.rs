@@ -27,10 +27,12 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Attaches and pins the programs. Idempotent; replaces older ones without a gap.
-    #[command(after_help = "Examples:\n  lockc load                           at boot, before the engines start\n  \
+    #[command(
+        after_help = "Examples:\n  lockc load                           at boot, before the engines start\n  \
                       lockc load --force                   replace even the same version\n  \
                       lockc load --guard-runtimes          confine what runs around lockc, too\n  \
-                      lockc load --guard-runtimes=report   only report it")]
+                      lockc load --guard-runtimes=report   only report it"
+    )]
     Load {
         /// Replaces programs of the same version too.
         #[arg(long)]
@@ -50,7 +52,9 @@ enum Command {
         if_idle: bool,
     },
     /// What is attached, and which containers are registered.
-    #[command(after_help = "Examples:\n  lockc status\n  lockc status --json | jq '.containers[].id'")]
+    #[command(
+        after_help = "Examples:\n  lockc status\n  lockc status --json | jq '.containers[].id'"
+    )]
     Status {
         /// For machines.
         #[arg(long)]
@@ -99,7 +103,9 @@ enum Command {
         json: bool,
     },
     /// The LSM programs: hook, stack, and what the verifier made of those that are loaded.
-    #[command(after_help = "Examples:\n  lockc programs\n  lockc programs --json | jq '.[] | select(.attached | not)'")]
+    #[command(
+        after_help = "Examples:\n  lockc programs\n  lockc programs --json | jq '.[] | select(.attached | not)'"
+    )]
     Programs {
         /// For machines.
         #[arg(long)]
@@ -126,11 +132,15 @@ enum Command {
     )]
     Install(install::Install),
     /// Takes the lockc runtime from an engine again, and leaves the rest of its configuration as it is.
-    #[command(after_help = "Examples:\n  lockc uninstall docker --dry-run\n  lockc uninstall containerd --restart")]
+    #[command(
+        after_help = "Examples:\n  lockc uninstall docker --dry-run\n  lockc uninstall containerd --restart"
+    )]
     Uninstall(install::Common),
     /// Prints the completions of a shell.
-    #[command(after_help = "Examples:\n  lockc completions bash > /usr/share/bash-completion/completions/lockc\n  \
-                            lockc completions fish > /usr/share/fish/vendor_completions.d/lockc.fish")]
+    #[command(
+        after_help = "Examples:\n  lockc completions bash > /usr/share/bash-completion/completions/lockc\n  \
+                            lockc completions fish > /usr/share/fish/vendor_completions.d/lockc.fish"
+    )]
     Completions {
         /// Which shell.
         shell: clap_complete::Shell,
@@ -165,18 +175,25 @@ fn run(command: Command) -> Result<ExitCode> {
             };
             println!("lockc {}: {what}", loader::version());
             for program in guard::set(guard_runtimes)? {
-                println!("lockc: containers that {} starts without the wrapper are guarded", program.display());
+                println!(
+                    "lockc: containers that {} starts without the wrapper are guarded",
+                    program.display()
+                );
             }
             Ok(ExitCode::SUCCESS)
         }
         Command::Unload { if_idle } => {
             let containers = status::gather().map(|status| status.containers);
-            let running = |containers: &[status::Container]| containers.iter().filter(|one| one.is_alive()).count();
+            let running = |containers: &[status::Container]| {
+                containers.iter().filter(|one| one.is_alive()).count()
+            };
             if if_idle && loader::attached_version().is_some() {
                 // Not knowing is no reason to take anybody's confinement away.
                 let running = running(&containers?);
                 if running > 0 {
-                    println!("lockc: {running} containers run under lockc; nothing was changed, they stay confined");
+                    println!(
+                        "lockc: {running} containers run under lockc; nothing was changed, they stay confined"
+                    );
                     return Ok(ExitCode::from(3));
                 }
                 loader::unload()?;
@@ -185,7 +202,9 @@ fn run(command: Command) -> Result<ExitCode> {
             }
             let running = containers.map_or(0, |containers| running(&containers));
             if loader::unload()? {
-                println!("lockc: unloaded; the lockc runtime starts no container until `lockc load`");
+                println!(
+                    "lockc: unloaded; the lockc runtime starts no container until `lockc load`"
+                );
                 if running > 0 {
                     println!("lockc: {running} containers that run are no longer confined");
                 }
@@ -218,7 +237,12 @@ fn run(command: Command) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Explain { manifest: Some(file), config, namespaces, level, json, .. } => {
-            let verdicts = manifest::explain_file(&file, config.as_deref(), namespaces.as_deref(), level.as_deref())?;
+            let verdicts = manifest::explain_file(
+                &file,
+                config.as_deref(),
+                namespaces.as_deref(),
+                level.as_deref(),
+            )?;
             if json {
                 println!("{}", serde_json::to_string_pretty(&verdicts)?);
             } else {

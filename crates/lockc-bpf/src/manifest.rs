@@ -105,9 +105,14 @@ impl Verdict {
             (true, _) => "starts",
         };
         let (policy, origin) = (&explanation.policy, &explanation.origin);
-        println!("{verdict:<8} {}, container {}: {policy}, from {origin}", self.object, self.container);
-        for finding in
-            explanation.controls.iter().flat_map(|line| line.findings.iter().map(move |text| (line.name, text)))
+        println!(
+            "{verdict:<8} {}, container {}: {policy}, from {origin}",
+            self.object, self.container
+        );
+        for finding in explanation
+            .controls
+            .iter()
+            .flat_map(|line| line.findings.iter().map(move |text| (line.name, text)))
         {
             println!("         {}: {}", finding.0, finding.1);
         }
@@ -128,18 +133,24 @@ pub fn explain_file(
     namespaces: Option<&Path>,
     level: Option<&str>,
 ) -> Result<Vec<Verdict>> {
-    let text = if file == Path::new("-") { io::read_to_string(io::stdin()) } else { fs::read_to_string(file) };
+    let text = if file == Path::new("-") {
+        io::read_to_string(io::stdin())
+    } else {
+        fs::read_to_string(file)
+    };
     let text = text.with_context(|| format!("{} cannot be read", file.display()))?;
     let mut config = match config {
         // Whoever it belongs to: nothing is started by it.
         Some(path) => {
-            let text = fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))?;
+            let text = fs::read_to_string(path)
+                .with_context(|| format!("{} cannot be read", path.display()))?;
             Config::parse(&text, path)?
         }
         None => Config::load(Path::new(CONFIG_PATH))?,
     };
     if let Some(path) = namespaces {
-        let text = fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))?;
+        let text = fs::read_to_string(path)
+            .with_context(|| format!("{} cannot be read", path.display()))?;
         config.labels = Some(Labels::parse(&text, path)?);
     }
     explain(&text, &config, level).with_context(|| file.display().to_string())
@@ -156,7 +167,9 @@ pub fn explain(text: &str, config: &Config, level: Option<&str>) -> Result<Vec<V
         serde_saphyr::from_multiple(text).context("not a Kubernetes manifest in YAML or JSON")?;
     let objects: Vec<Object> = documents
         .into_iter()
-        .map(|document| serde_json::from_value(without_nulls(document)).context("not an object of Kubernetes"))
+        .map(|document| {
+            serde_json::from_value(without_nulls(document)).context("not an object of Kubernetes")
+        })
         .collect::<Result<_>>()?;
     let mut config = config.clone();
     objects.iter().for_each(|object| add_namespaces(object, &mut config));
@@ -165,7 +178,9 @@ pub fn explain(text: &str, config: &Config, level: Option<&str>) -> Result<Vec<V
         of_object(object, &config, level, &mut verdicts)?;
     }
     if verdicts.is_empty() {
-        bail!("there is no pod in it; write a Pod, a workload with a template of one, or a List of them");
+        bail!(
+            "there is no pod in it; write a Pod, a workload with a template of one, or a List of them"
+        );
     }
     Ok(verdicts)
 }
@@ -195,7 +210,12 @@ fn add_namespaces(object: &Object, config: &mut Config) {
     }
 }
 
-fn of_object(object: &Object, config: &Config, level: Option<&str>, verdicts: &mut Vec<Verdict>) -> Result<()> {
+fn of_object(
+    object: &Object,
+    config: &Config,
+    level: Option<&str>,
+    verdicts: &mut Vec<Verdict>,
+) -> Result<()> {
     for item in &object.items {
         of_object(item, config, level, verdicts)?;
     }
@@ -206,12 +226,20 @@ fn of_object(object: &Object, config: &Config, level: Option<&str>, verdicts: &m
         _ => "/template",
     };
     let Some(template) = object.spec.pointer(place) else { return Ok(()) };
-    let (metadata, spec) =
-        if place.is_empty() { (None, Some(&object.spec)) } else { (template.get("metadata"), template.get("spec")) };
+    let (metadata, spec) = if place.is_empty() {
+        (None, Some(&object.spec))
+    } else {
+        (template.get("metadata"), template.get("spec"))
+    };
     let Some(spec) = spec.filter(|spec| spec.get("containers").is_some()) else { return Ok(()) };
-    let name = if object.metadata.name.is_empty() { &object.metadata.generate_name } else { &object.metadata.name };
+    let name = if object.metadata.name.is_empty() {
+        &object.metadata.generate_name
+    } else {
+        &object.metadata.name
+    };
     let name = format!("{} {name}", object.kind);
-    let pod: PodSpec = serde_json::from_value(spec.clone()).with_context(|| format!("{name}: not a pod"))?;
+    let pod: PodSpec =
+        serde_json::from_value(spec.clone()).with_context(|| format!("{name}: not a pod"))?;
     if pod.os.name == "windows" {
         return Ok(());
     }
@@ -241,7 +269,12 @@ fn of_object(object: &Object, config: &Config, level: Option<&str>, verdicts: &m
             // With notes of what the Pod Security Standards refuse, and no runtime learns of.
             Ok(decision) => {
                 let notes = pod.notes(container);
-                Outcome::Judged(Box::new(explain::explanation(&container.name, &spec, &decision, notes)))
+                Outcome::Judged(Box::new(explain::explanation(
+                    &container.name,
+                    &spec,
+                    &decision,
+                    notes,
+                )))
             }
             Err(error) => Outcome::NoPolicy { starts: false, reason: told(&error) },
         };
@@ -257,9 +290,12 @@ const BUNDLES: &str = "/run/containerd/io.containerd.runtime.v2.task/k8s.io";
 fn bundle(pod: &PodSpec, container: &Container, namespace: &str, asked: Option<&String>) -> Value {
     let security = SecurityContext::of(&pod.security_context, &container.security_context);
     let mut namespaces = vec![json!({ "type": "mount" })];
-    for (kind, of_host) in
-        [("pid", pod.host_pid), ("ipc", pod.host_ipc), ("network", pod.host_network), ("uts", pod.host_network)]
-    {
+    for (kind, of_host) in [
+        ("pid", pod.host_pid),
+        ("ipc", pod.host_ipc),
+        ("network", pod.host_network),
+        ("uts", pod.host_network),
+    ] {
         if !of_host {
             namespaces.push(json!({ "type": kind }));
         }
@@ -289,9 +325,11 @@ fn bundle(pod: &PodSpec, container: &Container, namespace: &str, asked: Option<&
         linux["seccomp"] = json!({ "defaultAction": "SCMP_ACT_ERRNO" });
     }
     let own = [PodSpec::termination_log(container)];
-    let mounts: Vec<Value> = pod.host_mounts(container).chain(pod.image_mounts(container)).chain(own).collect();
-    if mounts.iter().any(|mount| mount["options"].as_array().is_some_and(|options| options.contains(&json!("rshared"))))
-    {
+    let mounts: Vec<Value> =
+        pod.host_mounts(container).chain(pod.image_mounts(container)).chain(own).collect();
+    if mounts.iter().any(|mount| {
+        mount["options"].as_array().is_some_and(|options| options.contains(&json!("rshared")))
+    }) {
         linux["rootfsPropagation"] = json!("rshared");
     }
     json!({
@@ -341,7 +379,10 @@ impl Facts for Paper<'_> {
         }
         // Numbers that no device has, one for each path.
         let device = || {
-            path.as_os_str().as_encoded_bytes().iter().fold(0u32, |sum, byte| sum.wrapping_mul(31) + u32::from(*byte))
+            path.as_os_str()
+                .as_encoded_bytes()
+                .iter()
+                .fold(0u32, |sum, byte| sum.wrapping_mul(31) + u32::from(*byte))
         };
         let named = self.pod.host_path_type(path);
         Ok(match named {
@@ -350,7 +391,9 @@ impl Facts for Paper<'_> {
             "BlockDevice" => Kind::Block(u32::MAX, device()),
             "File" | "FileOrCreate" => Kind::File,
             _ if path.extension().is_some_and(|end| end == "sock") => Kind::Socket,
-            "" if path.starts_with("/dev") && path.components().count() > 2 => Kind::Char(u32::MAX, device()),
+            "" if path.starts_with("/dev") && path.components().count() > 2 => {
+                Kind::Char(u32::MAX, device())
+            }
             _ => Kind::Directory,
         })
     }
@@ -373,7 +416,9 @@ impl Facts for Paper<'_> {
     }
 
     fn own_files(&self) -> Vec<PathBuf> {
-        ["/etc/lockc", "/var/lib/lockc", "/usr/bin/lockc", "/usr/bin/lockc-runc-wrapper"].map(PathBuf::from).to_vec()
+        ["/etc/lockc", "/var/lib/lockc", "/usr/bin/lockc", "/usr/bin/lockc-runc-wrapper"]
+            .map(PathBuf::from)
+            .to_vec()
     }
 
     fn mounts(&self) -> io::Result<Vec<MountedAt>> {

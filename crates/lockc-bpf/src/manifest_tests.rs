@@ -24,7 +24,8 @@ spec:
 /// The pod with a value at a JSON pointer, and what refuses it.
 fn refused(pointer: &str, value: Value, level: Level) -> Vec<&'static str> {
     let verdict = judged(pointer, value, Some(level.name()));
-    let lines = verdict.explanation().unwrap().controls.iter().filter(|line| line.verdict == "refused");
+    let lines =
+        verdict.explanation().unwrap().controls.iter().filter(|line| line.verdict == "refused");
     lines.map(|line| line.name).collect()
 }
 
@@ -94,11 +95,19 @@ fn capabilities() {
 fn host_paths() {
     let volume = |path: &str, kind: &str| {
         let mut pods: Vec<Value> = serde_saphyr::from_multiple(POD).unwrap();
-        pods[0]["spec"]["volumes"] = json!([{ "name": "v", "hostPath": { "path": path, "type": kind } }]);
-        pods[0]["spec"]["containers"][0]["volumeMounts"] = json!([{ "name": "v", "mountPath": "/v" }]);
+        pods[0]["spec"]["volumes"] =
+            json!([{ "name": "v", "hostPath": { "path": path, "type": kind } }]);
+        pods[0]["spec"]["containers"][0]["volumeMounts"] =
+            json!([{ "name": "v", "mountPath": "/v" }]);
         ["baseline", "restricted"].map(|level| {
-            let verdict = explain(&pods[0].to_string(), &Config::default(), Some(level)).unwrap().remove(0);
-            let lines = verdict.explanation().unwrap().controls.iter().filter(|line| line.verdict == "refused");
+            let verdict =
+                explain(&pods[0].to_string(), &Config::default(), Some(level)).unwrap().remove(0);
+            let lines = verdict
+                .explanation()
+                .unwrap()
+                .controls
+                .iter()
+                .filter(|line| line.verdict == "refused");
             lines.map(|line| line.name).collect::<Vec<_>>().join(" ")
         })
     };
@@ -122,7 +131,9 @@ fn profiles() {
     at_none(apparmor, &json!({ "type": "RuntimeDefault" }));
     at_none(apparmor, &json!({ "type": "Localhost", "localhostProfile": "x" }));
     let selinux = "/spec/securityContext/seLinuxOptions";
-    for value in [json!({ "type": "spc_t" }), json!({ "user": "sysadm_u" }), json!({ "role": "sysadm_r" })] {
+    for value in
+        [json!({ "type": "spc_t" }), json!({ "user": "sysadm_u" }), json!({ "role": "sysadm_r" })]
+    {
         at_both(selinux, value, "selinux");
     }
     at_none(selinux, &json!({ "type": "container_init_t", "level": "s0:c1,c2" }));
@@ -147,13 +158,20 @@ fn users() {
 
 #[test]
 fn what_no_runtime_learns_of_is_noted() {
-    let notes = |pointer: &str, value: Value| judged(pointer, value, None).explanation().unwrap().notes.join("\n");
+    let notes = |pointer: &str, value: Value| {
+        judged(pointer, value, None).explanation().unwrap().notes.join("\n")
+    };
     assert!(
-        notes("/spec/containers/0/ports", json!([{ "containerPort": 80, "hostPort": 80 }])).contains("hostPort 80")
+        notes("/spec/containers/0/ports", json!([{ "containerPort": 80, "hostPort": 80 }]))
+            .contains("hostPort 80")
     );
-    assert!(notes("/spec/volumes", json!([{ "name": "v", "nfs": { "server": "x" } }])).contains("kind nfs"));
     assert!(
-        notes("/spec/securityContext/appArmorProfile", json!({ "type": "Unconfined" })).contains("without AppArmor")
+        notes("/spec/volumes", json!([{ "name": "v", "nfs": { "server": "x" } }]))
+            .contains("kind nfs")
+    );
+    assert!(
+        notes("/spec/securityContext/appArmorProfile", json!({ "type": "Unconfined" }))
+            .contains("without AppArmor")
     );
     let probe = |host: &str| json!({ "httpGet": { "port": 80, "host": host } });
     assert!(notes("/spec/containers/0/livenessProbe", probe("10.0.0.1")).contains("host 10.0.0.1"));
@@ -180,14 +198,22 @@ spec: {jobTemplate: {spec: {template: {spec: {hostNetwork: true, containers: [{n
 kind: ConfigMap
 metadata: {name: x}
 ";
-    let config =
-        Config::parse("[namespaces.other]\ndefault = 'privileged'\nceiling = 'privileged'\n", Path::new("x")).unwrap();
+    let config = Config::parse(
+        "[namespaces.other]\ndefault = 'privileged'\nceiling = 'privileged'\n",
+        Path::new("x"),
+    )
+    .unwrap();
     let verdicts = explain(text, &config, None).unwrap();
     let found: Vec<_> = verdicts
         .iter()
         .map(|verdict| {
             let explanation = verdict.explanation().unwrap();
-            (verdict.object.as_str(), verdict.container.as_str(), explanation.policy.as_str(), explanation.starts)
+            (
+                verdict.object.as_str(),
+                verdict.container.as_str(),
+                explanation.policy.as_str(),
+                explanation.starts,
+            )
         })
         .collect();
     assert_eq!(
@@ -221,10 +247,17 @@ items:
 ";
     let policies = |config: &Config| -> Vec<_> {
         let verdicts = explain(text, config, None).unwrap();
-        verdicts.iter().map(|verdict| (verdict.explanation().unwrap().policy.clone(), verdict.starts())).collect()
+        verdicts
+            .iter()
+            .map(|verdict| (verdict.explanation().unwrap().policy.clone(), verdict.starts()))
+            .collect()
     };
-    assert_eq!(policies(&Config::default()), [("restricted".into(), false), ("privileged".into(), true)]);
-    let ignoring = Config::parse("[kubernetes]\nnamespace_labels = 'ignore'\n", Path::new("x")).unwrap();
+    assert_eq!(
+        policies(&Config::default()),
+        [("restricted".into(), false), ("privileged".into(), true)]
+    );
+    let ignoring =
+        Config::parse("[kubernetes]\nnamespace_labels = 'ignore'\n", Path::new("x")).unwrap();
     assert_eq!(policies(&ignoring), [("baseline".into(), true), ("baseline".into(), false)]);
 }
 
@@ -257,9 +290,14 @@ spec: {containers: [{name: c}]}
 /// The wrapper admits both, as the Pod Security Standards do: kubelet maps the device for the pod, and the image is its own.
 #[test]
 fn raw_block_volumes_and_image_volumes_are_judged_as_the_wrapper_judges_them() {
-    let block = judged("/spec/containers/0/volumeDevices", json!([{ "name": "d", "devicePath": "/dev/xvda" }]), None);
+    let block = judged(
+        "/spec/containers/0/volumeDevices",
+        json!([{ "name": "d", "devicePath": "/dev/xvda" }]),
+        None,
+    );
     let lines = |verdict: &Verdict, name: &str| {
-        let mut lines = verdict.explanation().unwrap().controls.iter().filter(|line| line.name == name);
+        let mut lines =
+            verdict.explanation().unwrap().controls.iter().filter(|line| line.name == name);
         lines.next().map(|line| line.verdict)
     };
     assert_eq!((block.explanation().unwrap().starts, lines(&block, "devices")), (true, Some("ok")));
@@ -268,7 +306,18 @@ fn raw_block_volumes_and_image_volumes_are_judged_as_the_wrapper_judges_them() {
     pod["spec"]["volumes"] = json!([{ "name": "i", "image": { "reference": "quay.io/x/y" } }]);
     let image = explain(&pod.to_string(), &Config::default(), None).unwrap().remove(0);
     assert!(image.starts(), "{:?}", image.explanation().unwrap().controls);
-    assert!(image.explanation().unwrap().notes.is_empty(), "{:?}", image.explanation().unwrap().notes);
+    assert!(
+        image.explanation().unwrap().notes.is_empty(),
+        "{:?}",
+        image.explanation().unwrap().notes
+    );
     pod["spec"]["volumes"] = json!([{ "name": "i", "emptyDir": {} }]);
-    assert!(explain(&pod.to_string(), &Config::default(), None).unwrap().remove(0).explanation().unwrap().starts);
+    assert!(
+        explain(&pod.to_string(), &Config::default(), None)
+            .unwrap()
+            .remove(0)
+            .explanation()
+            .unwrap()
+            .starts
+    );
 }

@@ -34,9 +34,13 @@ pub fn pages(command: Command, folder: &Path) -> Result<()> {
 }
 
 fn page(command: Command, folder: &Path) -> Result<()> {
-    let subcommands: Vec<Command> = command.get_subcommands().filter(|sub| !sub.is_hide_set()).cloned().collect();
+    let subcommands: Vec<Command> =
+        command.get_subcommands().filter(|sub| !sub.is_hide_set()).cloned().collect();
     // No date: two builds of one source are alike.
-    let man = Man::new(command).section(SECTION).source(format!("lockc {}", env!("CARGO_PKG_VERSION"))).date("");
+    let man = Man::new(command)
+        .section(SECTION)
+        .source(format!("lockc {}", env!("CARGO_PKG_VERSION")))
+        .date("");
     let path = folder.join(man.get_filename());
     let mut text = Vec::new();
     man.render(&mut text)?;
@@ -56,7 +60,10 @@ mod tests {
         let command = Command::new("lockc")
             .about("About it")
             .subcommand(Command::new("load").about("Loads").after_help("Examples:\n  lockc load"))
-            .subcommand(Command::new("config").subcommand(Command::new("check").arg(Arg::new("json").long("json"))))
+            .subcommand(
+                Command::new("config")
+                    .subcommand(Command::new("check").arg(Arg::new("json").long("json"))),
+            )
             .subcommand(Command::new("secret").hide(true));
         pages(command, folder.path()).expect("pages");
         let mut names: Vec<String> = fs::read_dir(folder.path())

@@ -32,7 +32,8 @@ pub fn line(text: fmt::Arguments<'_>) {
 pub fn is_closed(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
         let own = cause.downcast_ref::<io::Error>().map(io::Error::kind);
-        let json = cause.downcast_ref::<serde_json::Error>().and_then(serde_json::Error::io_error_kind);
+        let json =
+            cause.downcast_ref::<serde_json::Error>().and_then(serde_json::Error::io_error_kind);
         own.or(json) == Some(io::ErrorKind::BrokenPipe)
     })
 }

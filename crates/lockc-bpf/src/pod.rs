@@ -176,8 +176,16 @@ impl PodSpec {
         if nodes.parent() == Some(directory) {
             return vec![nodes];
         }
-        let most = self.every_container().map(|container| container.volume_devices.len()).max().unwrap_or(0);
-        if directory == nodes { (0..most).map(|number| nodes.join(number.to_string())).collect() } else { Vec::new() }
+        let most = self
+            .every_container()
+            .map(|container| container.volume_devices.len())
+            .max()
+            .unwrap_or(0);
+        if directory == nodes {
+            (0..most).map(|number| nodes.join(number.to_string())).collect()
+        } else {
+            Vec::new()
+        }
     }
 
     /// The device that such a node is.
@@ -232,10 +240,14 @@ impl PodSpec {
     /// What the Pod Security Standards refuse, and no runtime learns of.
     pub(crate) fn notes(&self, container: &Container) -> Vec<String> {
         let security = SecurityContext::of(&self.security_context, &container.security_context);
-        let is_open = |profile: &Option<Profile>| profile.as_ref().is_some_and(|profile| profile.kind == "Unconfined");
+        let is_open = |profile: &Option<Profile>| {
+            profile.as_ref().is_some_and(|profile| profile.kind == "Unconfined")
+        };
         let mut notes = Vec::new();
         let mut note = |level: &str, what: String| {
-            notes.push(format!("{what}: refused by the Pod Security Standards' {level}, not seen by a runtime"));
+            notes.push(format!(
+                "{what}: refused by the Pod Security Standards' {level}, not seen by a runtime"
+            ));
         };
         for port in container.ports.iter().filter(|port| port.host_port != 0) {
             note("baseline", format!("hostPort {}", port.host_port));
@@ -252,7 +264,10 @@ impl PodSpec {
             }
         }
         if is_open(&security.app_armor_profile) && !security.privileged {
-            notes.push("appArmorProfile Unconfined: on a node without AppArmor no runtime learns of it".into());
+            notes.push(
+                "appArmorProfile Unconfined: on a node without AppArmor no runtime learns of it"
+                    .into(),
+            );
         }
         notes
     }
@@ -262,9 +277,12 @@ impl Container {
     /// Hosts beside the pod itself to which kubelet connects for the container.
     fn probed_hosts(&self) -> impl Iterator<Item = &str> {
         let lifecycle = ["postStart", "preStop"].map(|handler| &self.lifecycle[handler]);
-        let handlers = [&self.liveness_probe, &self.readiness_probe, &self.startup_probe].into_iter().chain(lifecycle);
-        let hosts =
-            handlers.flat_map(|handler| ["httpGet", "tcpSocket"].map(|action| handler[action]["host"].as_str()));
+        let handlers = [&self.liveness_probe, &self.readiness_probe, &self.startup_probe]
+            .into_iter()
+            .chain(lifecycle);
+        let hosts = handlers.flat_map(|handler| {
+            ["httpGet", "tcpSocket"].map(|action| handler[action]["host"].as_str())
+        });
         hosts.flatten().filter(|host| !host.is_empty())
     }
 
@@ -298,7 +316,8 @@ impl SecurityContext {
             if upper.starts_with("CAP_") { upper } else { format!("CAP_{upper}") }
         };
         let has_all = |names: &[String]| names.iter().any(|name| full(name) == "CAP_ALL");
-        let mut granted = if has_all(&self.capabilities.add) { every.to_vec() } else { usual.to_vec() };
+        let mut granted =
+            if has_all(&self.capabilities.add) { every.to_vec() } else { usual.to_vec() };
         if has_all(&self.capabilities.drop) && !has_all(&self.capabilities.add) {
             granted.clear();
         }
@@ -342,8 +361,14 @@ impl SecurityContext {
     /// `user:role:type:level`, with what engines fill in.
     pub(crate) fn selinux_label(&self) -> String {
         let Some(options) = &self.se_linux_options else { return String::new() };
-        let or = |text: &String, usual: &str| if text.is_empty() { usual.to_owned() } else { text.clone() };
-        let parts = [or(&options.user, "system_u"), or(&options.role, "system_r"), or(&options.kind, "container_t")];
+        let or = |text: &String, usual: &str| {
+            if text.is_empty() { usual.to_owned() } else { text.clone() }
+        };
+        let parts = [
+            or(&options.user, "system_u"),
+            or(&options.role, "system_r"),
+            or(&options.kind, "container_t"),
+        ];
         format!("{}:{}", parts.join(":"), or(&options.level, "s0"))
     }
 

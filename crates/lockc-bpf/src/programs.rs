@@ -46,9 +46,17 @@ pub struct Report {
 /// Where this build's own object cannot be read.
 pub fn gather() -> Result<Vec<Report>> {
     let object = Object::parse(OBJECT).context("this build's own programs cannot be read")?;
-    let code: BTreeMap<&str, &[bpf_insn]> =
-        object.functions.values().map(|function| (function.name.as_str(), &*function.instructions)).collect();
-    let helper = code.iter().filter(|(name, _)| !is_program(name)).map(|(_, code)| stack(code)).max().unwrap_or(0);
+    let code: BTreeMap<&str, &[bpf_insn]> = object
+        .functions
+        .values()
+        .map(|function| (function.name.as_str(), &*function.instructions))
+        .collect();
+    let helper = code
+        .iter()
+        .filter(|(name, _)| !is_program(name))
+        .map(|(_, code)| stack(code))
+        .max()
+        .unwrap_or(0);
     let report = |program: &lockc_core::hooks::Program| {
         let code = code.get(program.name).copied().unwrap_or_default();
         let info = ProgramInfo::from_pin(Path::new(paths::PROGS).join(program.name)).ok();

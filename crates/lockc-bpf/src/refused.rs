@@ -21,7 +21,9 @@ pub struct Answer {
 pub fn find(target: &str) -> Option<Answer> {
     let id = match target.split_once(':') {
         // Docker forgets a container that was started with --rm.
-        Some(("docker", name)) => docker::inspect(name).map_or_else(|_| name.to_owned(), |container| container.id),
+        Some(("docker", name)) => {
+            docker::inspect(name).map_or_else(|_| name.to_owned(), |container| container.id)
+        }
         Some(("podman", name)) => name.to_owned(),
         _ => target.to_owned(),
     };

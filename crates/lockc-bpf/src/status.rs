@@ -81,7 +81,9 @@ impl Container {
 ///
 /// Where the pinned maps cannot be read. Programs that are not loaded are no error.
 pub fn gather() -> Result<Status> {
-    if std::fs::read_dir(paths::LINKS).is_err_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied) {
+    if std::fs::read_dir(paths::LINKS)
+        .is_err_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied)
+    {
         bail!(
             "{} is for root only, so that nothing can be told of what is loaded; run `lockc status` as root",
             paths::PINS
@@ -91,11 +93,14 @@ pub fn gather() -> Result<Status> {
     let meta = loader::attached_version();
     let attached: Vec<_> = PROGRAMS
         .iter()
-        .filter(|program| !missing.contains(&program.name) && meta.is_some_and(|meta| meta.has(program.hook)))
+        .filter(|program| {
+            !missing.contains(&program.name) && meta.is_some_and(|meta| meta.has(program.hook))
+        })
         .map(|program| program.name)
         .collect();
     let absent = PROGRAMS.iter().filter(|program| meta.is_some_and(|meta| !meta.has(program.hook)));
-    let not_enforced = absent.filter_map(|program| program.loses().map(|what| (program.name, what))).collect();
+    let not_enforced =
+        absent.filter_map(|program| program.loses().map(|what| (program.name, what))).collect();
     let mut status = Status {
         enforcing: false,
         version: meta.map(|meta| text(&meta.version)),
@@ -117,13 +122,16 @@ pub fn gather() -> Result<Status> {
             for site in 0..ERROR_SITES - 1 {
                 let count = errors.get(&site, 0)?;
                 if count != 0 {
-                    let hook = Hook::from_raw(site).map_or_else(|| site.to_string(), |hook| format!("{hook:?}"));
+                    let hook = Hook::from_raw(site)
+                        .map_or_else(|| site.to_string(), |hook| format!("{hook:?}"));
                     status.errors.push((hook, count));
                 }
             }
             status.lost_events = errors.get(&(ERROR_SITES - 1), 0)?;
         }
-        Err(RegistryError::NotLoaded { .. } | RegistryError::HalfLoaded | RegistryError::Abi { .. }) => {}
+        Err(
+            RegistryError::NotLoaded { .. } | RegistryError::HalfLoaded | RegistryError::Abi { .. },
+        ) => {}
         Err(error) => return Err(error.into()),
     }
     Ok(status)
@@ -193,7 +201,10 @@ impl Status {
             println!("internal errors in {hook}: {count}");
         }
         if self.lost_events != 0 {
-            println!("events lost: {} (nobody read them: `lockc events --follow`)", self.lost_events);
+            println!(
+                "events lost: {} (nobody read them: `lockc events --follow`)",
+                self.lost_events
+            );
         }
     }
 }

@@ -60,7 +60,9 @@ fn check(object: &Value) {
         "RuntimeClass" => drop(strict::<RuntimeClass>(object)),
         "ServiceAccount" => drop(strict::<ServiceAccount>(object)),
         "ValidatingAdmissionPolicy" => drop(strict::<ValidatingAdmissionPolicy>(object)),
-        "ValidatingAdmissionPolicyBinding" => drop(strict::<ValidatingAdmissionPolicyBinding>(object)),
+        "ValidatingAdmissionPolicyBinding" => {
+            drop(strict::<ValidatingAdmissionPolicyBinding>(object))
+        }
         other => panic!("no type for {other}"),
     }
 }
@@ -78,7 +80,8 @@ struct Admission {
 
 impl Admission {
     fn of(objects: &[Value]) -> Self {
-        let policy = objects.iter().find(|object| object["kind"] == "ValidatingAdmissionPolicy").unwrap();
+        let policy =
+            objects.iter().find(|object| object["kind"] == "ValidatingAdmissionPolicy").unwrap();
         Self { policy: strict(policy) }
     }
 
@@ -109,7 +112,8 @@ impl Admission {
             let operation = if old.is_some() { "UPDATE" } else { "CREATE" };
             context.add_variable("request", json!({ "operation": operation })).unwrap();
             context.add_variable("variables", variables).unwrap();
-            let program = Program::compile(expression).unwrap_or_else(|error| panic!("{expression}: {error}"));
+            let program = Program::compile(expression)
+                .unwrap_or_else(|error| panic!("{expression}: {error}"));
             program.execute(&context).unwrap_or_else(|error| panic!("{expression}: {error}"))
         };
         for variable in spec.variables.as_deref().unwrap_or_default() {
@@ -120,20 +124,23 @@ impl Admission {
         for validation in spec.validations.as_deref().unwrap_or_default() {
             match run(&validation.expression, &variables) {
                 Cel::Bool(true) => {}
-                Cel::Bool(false) => refusals.push(match (&validation.message, &validation.message_expression) {
-                    (Some(message), None) => message.clone(),
-                    (None, Some(expression)) => {
-                        run(expression, &variables).json().unwrap().as_str().unwrap().to_owned()
-                    }
-                    other => panic!("{other:?}"),
-                }),
+                Cel::Bool(false) => {
+                    refusals.push(match (&validation.message, &validation.message_expression) {
+                        (Some(message), None) => message.clone(),
+                        (None, Some(expression)) => {
+                            run(expression, &variables).json().unwrap().as_str().unwrap().to_owned()
+                        }
+                        other => panic!("{other:?}"),
+                    })
+                }
                 other => panic!("{}: {other:?}", validation.expression),
             }
         }
         if let Some(judge) = std::env::var_os("LOCKC_ADMISSION_JUDGE") {
             let answer = ask(&judge, namespace, old, object);
             assert_eq!(answer.is_none(), refusals.is_empty(), "{object}: {answer:?}, {refusals:?}");
-            let same = answer.is_none_or(|answer| refusals.iter().any(|refusal| answer.ends_with(refusal)));
+            let same = answer
+                .is_none_or(|answer| refusals.iter().any(|refusal| answer.ends_with(refusal)));
             assert!(same, "{object}: other words than {refusals:?}");
         }
         refusals
@@ -144,7 +151,8 @@ impl Admission {
 fn ask(judge: &OsStr, namespace: &Value, old: Option<&Value>, object: &Value) -> Option<String> {
     let mut namespace = namespace.clone();
     // The API server labels each namespace with its name.
-    namespace["metadata"]["labels"]["kubernetes.io/metadata.name"] = namespace["metadata"]["name"].clone();
+    namespace["metadata"]["labels"]["kubernetes.io/metadata.name"] =
+        namespace["metadata"]["name"].clone();
     let request = json!({ "namespace": namespace, "object": object, "old": old });
     let mut child = Command::new(judge)
         .arg(packaging().join("manifests/lockc.yaml"))
@@ -195,7 +203,9 @@ fn every_object_has_the_form_of_its_type() {
 #[test]
 fn no_pod_names_a_level_above_its_namespaces() {
     let admission = Admission::of(&chart());
-    for label in [Some("privileged"), Some("baseline"), Some("restricted"), Some("Restricted"), None] {
+    for label in
+        [Some("privileged"), Some("baseline"), Some("restricted"), Some("Restricted"), None]
+    {
         let ceiling = match label {
             Some(label) => Level::from_name(label).unwrap_or(Level::Restricted),
             None => Level::Baseline,
@@ -207,14 +217,26 @@ fn no_pod_names_a_level_above_its_namespaces() {
             for pod in [pod(Some(level.name()), Some("lockc")), pod(None, Some(&class))] {
                 let refusals = admission.refusals(&namespace(label), None, &pod);
                 assert_eq!(refusals.is_empty(), granted, "{label:?} {level:?}: {refusals:?}");
-                assert!(refusals.iter().all(|text| text.contains("namespace of the level")), "{refusals:?}");
+                assert!(
+                    refusals.iter().all(|text| text.contains("namespace of the level")),
+                    "{refusals:?}"
+                );
             }
         }
-        for (annotation, class) in [(Some("none-such"), None), (Some(""), None), (None, Some("lockc-none-such"))] {
-            assert_eq!(admission.refusals(&namespace(label), None, &pod(annotation, class)).len(), 1, "{annotation:?}");
+        for (annotation, class) in
+            [(Some("none-such"), None), (Some(""), None), (None, Some("lockc-none-such"))]
+        {
+            assert_eq!(
+                admission.refusals(&namespace(label), None, &pod(annotation, class)).len(),
+                1,
+                "{annotation:?}"
+            );
         }
         for class in [None, Some("lockc"), Some("gvisor")] {
-            assert!(admission.refusals(&namespace(label), None, &pod(None, class)).is_empty(), "{class:?}");
+            assert!(
+                admission.refusals(&namespace(label), None, &pod(None, class)).is_empty(),
+                "{class:?}"
+            );
         }
     }
 }
@@ -229,7 +251,11 @@ fn a_pods_annotation_stays_what_it_was() {
     assert!(update(None, None));
     // The label is tighter by now; the pod goes on and can be changed otherwise.
     assert!(update(Some("baseline"), Some("baseline")));
-    for (old, new) in [(None, Some("restricted")), (Some("restricted"), None), (Some("restricted"), Some("offline"))] {
+    for (old, new) in [
+        (None, Some("restricted")),
+        (Some("restricted"), None),
+        (Some("restricted"), Some("offline")),
+    ] {
         assert!(!update(old, new), "{old:?} {new:?}");
     }
 }
@@ -239,15 +265,24 @@ fn what_crio_writes_no_pod_writes() {
     let admission = Admission::of(&chart());
     let namespace = namespace(Some("privileged"));
     for place in ["annotations", "labels"] {
-        for key in ["io.kubernetes.cri-o.Namespace", "io.kubernetes.cri-o.SandboxID", "io.container.manager"] {
+        for key in [
+            "io.kubernetes.cri-o.Namespace",
+            "io.kubernetes.cri-o.SandboxID",
+            "io.container.manager",
+        ] {
             let mut claiming = pod(None, None);
             claiming["metadata"][place] = json!({ key: "x" });
             assert_eq!(admission.refusals(&namespace, None, &claiming).len(), 1, "{place} {key}");
-            assert_eq!(admission.refusals(&namespace, Some(&pod(None, None)), &claiming).len(), 1, "{place} {key}");
+            assert_eq!(
+                admission.refusals(&namespace, Some(&pod(None, None)), &claiming).len(),
+                1,
+                "{place} {key}"
+            );
             assert!(admission.refusals(&namespace, Some(&claiming), &claiming).is_empty());
         }
         let mut other = pod(None, None);
-        other["metadata"][place] = json!({ "io.kubernetes.cri-o.userns-mode": "auto", "app": "web" });
+        other["metadata"][place] =
+            json!({ "io.kubernetes.cri-o.userns-mode": "auto", "app": "web" });
         assert!(admission.refusals(&namespace, None, &other).is_empty());
     }
 }
@@ -256,12 +291,15 @@ fn what_crio_writes_no_pod_writes() {
 #[test]
 fn the_clusters_own_pods_are_not_judged() {
     let chart = chart();
-    let binding = chart.iter().find(|object| object["kind"] == "ValidatingAdmissionPolicyBinding").unwrap();
+    let binding =
+        chart.iter().find(|object| object["kind"] == "ValidatingAdmissionPolicyBinding").unwrap();
     let exempt = &binding["spec"]["matchResources"]["namespaceSelector"]["matchExpressions"][0];
     assert_eq!(exempt["operator"], "NotIn");
     assert_eq!(exempt["values"], json!(["kube-system", "lockc-system"]));
     let Some(judge) = std::env::var_os("LOCKC_ADMISSION_JUDGE") else { return };
-    for (name, refused) in [("kube-system", false), ("lockc-system", false), ("kube-system-2", true)] {
+    for (name, refused) in
+        [("kube-system", false), ("lockc-system", false), ("kube-system-2", true)]
+    {
         let namespace = json!({ "metadata": { "name": name } });
         let answer = ask(&judge, &namespace, None, &pod(Some("privileged"), Some("lockc")));
         assert_eq!(answer.is_some(), refused, "{name}: {answer:?}");
@@ -287,7 +325,8 @@ fn the_examples_do_what_their_names_say() {
             assert_eq!(starts, should_run, "{name}: {}", pod["metadata"]["name"]);
             assert!(!(refused && should_run), "{name}: {}", pod["metadata"]["name"]);
         }
-        *seen.entry((file.parent().unwrap().to_owned(), should_run)).or_insert(0) += objects.len() - 1;
+        *seen.entry((file.parent().unwrap().to_owned(), should_run)).or_insert(0) +=
+            objects.len() - 1;
     }
     assert_eq!(seen.len(), 2 * Level::ALL.len(), "{seen:?}");
 }

@@ -325,7 +325,10 @@ const _: () = {
             && offset_of!(Event, id).is_multiple_of(8)
             && NAMES_LEN.is_multiple_of(8)
     );
-    assert!(offset_of!(ContainerEntry, origin) + ORIGIN_LEN - offset_of!(ContainerEntry, id) == NAMES_LEN);
+    assert!(
+        offset_of!(ContainerEntry, origin) + ORIGIN_LEN - offset_of!(ContainerEntry, id)
+            == NAMES_LEN
+    );
     assert!(offset_of!(Event, origin) + ORIGIN_LEN - offset_of!(Event, id) == NAMES_LEN);
 };
 

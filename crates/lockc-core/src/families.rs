@@ -180,17 +180,29 @@ mod tests {
     fn what_can_be_named_is_reached_by_it_alone() {
         for protocol in 0..32 {
             if let Access::Named(bit) = netlink(protocol) {
-                assert!(bit >= MAX_FAMILY && FAMILIES.iter().any(|family| family.bit == bit), "{protocol}");
+                assert!(
+                    bit >= MAX_FAMILY && FAMILIES.iter().any(|family| family.bit == bit),
+                    "{protocol}"
+                );
             }
         }
         for number in 0..MAX_FAMILY {
             assert_eq!(family(number).allows(0), family(number) == Access::Open);
-            assert!(family(number).allows(1 << number) && !family(number).allows(0) || family(number) == Access::Open);
+            assert!(
+                family(number).allows(1 << number) && !family(number).allows(0)
+                    || family(number) == Access::Open
+            );
         }
         assert_eq!(family(MAX_FAMILY), Access::Closed, "a bit of netlink's");
         assert_eq!(needed(event_number(40, 0)).map(|family| family.name), Some("vsock"));
-        assert_eq!(needed(event_number(AF_NETLINK, 11)).map(|family| family.name), Some("netlink-connector"));
-        assert_eq!(needed(event_number(AF_NETLINK, 15)).map(|family| family.name), Some("netlink-uevent"));
+        assert_eq!(
+            needed(event_number(AF_NETLINK, 11)).map(|family| family.name),
+            Some("netlink-connector")
+        );
+        assert_eq!(
+            needed(event_number(AF_NETLINK, 15)).map(|family| family.name),
+            Some("netlink-uevent")
+        );
         assert_eq!(needed(event_number(AF_INET, 6)), None);
         assert_eq!(needed(event_number(AF_NETLINK, 0)), None);
     }

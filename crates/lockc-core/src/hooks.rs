@@ -176,7 +176,11 @@ mod tests {
     #[test]
     fn every_hook_has_one_program() {
         for hook in Hook::ALL.iter().copied() {
-            assert_eq!(PROGRAMS.iter().filter(|program| program.hook == hook).count(), 1, "{hook:?}");
+            assert_eq!(
+                PROGRAMS.iter().filter(|program| program.hook == hook).count(),
+                1,
+                "{hook:?}"
+            );
         }
         assert!(Hook::ALL.len() <= 128);
         assert!(PROGRAMS.iter().all(|program| program.name.len() < 32));

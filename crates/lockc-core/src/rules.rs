@@ -49,7 +49,10 @@ impl Level {
         match self {
             Self::Privileged => RuleMask::NONE,
             Self::Baseline => RuleMask::CONFINEMENT,
-            Self::Restricted => RuleMask::CONFINEMENT.with(Rule::Privilege).with(Rule::IoUring).with(Rule::RawSocket),
+            Self::Restricted => RuleMask::CONFINEMENT
+                .with(Rule::Privilege)
+                .with(Rule::IoUring)
+                .with(Rule::RawSocket),
             Self::Offline => RuleMask::CONFINEMENT.with(Rule::Network),
         }
     }

@@ -45,7 +45,9 @@ fn check(dentry: Obj, name: u64, hook: Hook) -> i32 {
     };
     let mut text = [0u64; WORDS];
     // SAFETY: the helper checks the address and writes at most the length of `text`.
-    let length = unsafe { bpf_probe_read_kernel_str(text.as_mut_ptr().cast(), (WORDS * 8) as u32, name as *const _) };
+    let length = unsafe {
+        bpf_probe_read_kernel_str(text.as_mut_ptr().cast(), (WORDS * 8) as u32, name as *const _)
+    };
     let about = About::dentry(dentry.addr());
     if length <= 0 {
         verdict::error(hook);
@@ -55,9 +57,13 @@ fn check(dentry: Obj, name: u64, hook: Hook) -> i32 {
         return 0;
     }
     let allowed = if text[1] == FILE_CAPABILITIES[1] && text[2] == FILE_CAPABILITIES[2] {
-        hook as u32 == Hook::InodeSetxattr as u32 || may_remove_capabilities(&who, tags::inode(dentry))
+        hook as u32 == Hook::InodeSetxattr as u32
+            || may_remove_capabilities(&who, tags::inode(dentry))
     } else {
-        creds::may_administer_in(&who, follow(follow(dentry, &kernel::DENTRY_SB), &kernel::SB_USER_NS))
+        creds::may_administer_in(
+            &who,
+            follow(follow(dentry, &kernel::DENTRY_SB), &kernel::SB_USER_NS),
+        )
     };
     if allowed || creds::kernel_at_work() {
         return 0;

@@ -56,7 +56,8 @@ fn is_v2(sb: Obj) -> bool {
 /// nobody's to manage.
 #[inline(always)]
 fn own_node() -> Result<u64, i32> {
-    let namespace = follow(follow(label::current(), &kernel::TASK_NSPROXY), &kernel::NSPROXY_CGROUP_NS);
+    let namespace =
+        follow(follow(label::current(), &kernel::TASK_NSPROXY), &kernel::NSPROXY_CGROUP_NS);
     let set: u64 = kernel::read(namespace.addr(), &kernel::CGROUP_NS_ROOT)?;
     let cgroup: u64 = kernel::read(set, &kernel::CSS_SET_CGROUP)?;
     if kernel::read::<i32>(cgroup, &kernel::CGROUP_LEVEL)? == 0 {
@@ -98,7 +99,9 @@ struct Way {
 
 /// One directory of the way.
 extern "C" fn step(_: u64, way: &mut Way) -> Next {
-    let (Ok(node), Ok(parent)) = (node(way.at), kernel::read::<u64>(way.at, &kernel::DENTRY_PARENT)) else {
+    let (Ok(node), Ok(parent)) =
+        (node(way.at), kernel::read::<u64>(way.at, &kernel::DENTRY_PARENT))
+    else {
         way.failed = 1;
         return STOP;
     };

@@ -28,8 +28,16 @@ const CAP_BPF: i32 = 39;
 /// What only changes the kernel or tells about it, or takes the host down: SYS_MODULE, SYS_RAWIO, SYS_PACCT, SYS_BOOT,
 /// SYS_TIME, AUDIT_CONTROL, MAC_OVERRIDE, MAC_ADMIN, PERFMON, BPF. For most of what they allow there is no other hook:
 /// adjtimex, acct, ioperm, iopl, reboot.
-const KERNEL: u64 =
-    1 << 16 | 1 << 17 | 1 << 20 | 1 << 22 | 1 << 25 | 1 << 30 | 1 << 32 | 1 << 33 | 1 << 38 | 1 << CAP_BPF;
+const KERNEL: u64 = 1 << 16
+    | 1 << 17
+    | 1 << 20
+    | 1 << 22
+    | 1 << 25
+    | 1 << 30
+    | 1 << 32
+    | 1 << 33
+    | 1 << 38
+    | 1 << CAP_BPF;
 /// `CAP_OPT_NOAUDIT`, include/linux/security.h (6.1): the caller only asks and fails silently.
 const CAP_OPT_NOAUDIT: u32 = 2;
 
@@ -52,7 +60,10 @@ const PF_IO_WORKER: u32 = 0x10;
 pub fn are_kernels_own(cred: Obj) -> bool {
     let task = label::current();
     let real = follow(task, &kernel::TASK_REAL_CRED);
-    if cred.addr() == real.addr() || cred.addr() != follow(task, &kernel::TASK_CRED).addr() || !may_administer(cred) {
+    if cred.addr() == real.addr()
+        || cred.addr() != follow(task, &kernel::TASK_CRED).addr()
+        || !may_administer(cred)
+    {
         return false;
     }
     if load::<u32>(task, &kernel::TASK_FLAGS) & PF_IO_WORKER == 0 {
@@ -85,7 +96,9 @@ fn within_reach(cred: Obj) -> u64 {
 /// those that do not judge the kernel itself.
 #[inline(always)]
 fn borrowing(who: &Judged) -> Option<Rule> {
-    [Rule::Capability, Rule::Mount, Rule::Kernel, Rule::Files, Rule::Keyring].into_iter().find(|rule| who.has(*rule))
+    [Rule::Capability, Rule::Mount, Rule::Kernel, Rule::Files, Rule::Keyring]
+        .into_iter()
+        .find(|rule| who.has(*rule))
 }
 
 /// `int uring_override_creds(const struct cred *new)`: a request names a personality.
@@ -99,7 +112,9 @@ pub fn uring_override_creds(ctx: LsmContext) -> i32 {
         return 0;
     };
     let new = Obj(ctx.arg::<*const u8>(0));
-    if new.addr() == follow(label::current(), &kernel::TASK_REAL_CRED).addr() || !may_administer(new) {
+    if new.addr() == follow(label::current(), &kernel::TASK_REAL_CRED).addr()
+        || !may_administer(new)
+    {
         return 0;
     }
     match borrowing(&who) {
@@ -153,7 +168,8 @@ pub fn is_interpreter(file: Obj) -> bool {
 pub fn has_bpf() -> bool {
     let cred = follow(label::current(), &kernel::TASK_CRED);
     let effective: u64 = load(cred, &kernel::CRED_EFFECTIVE);
-    effective & (1 << CAP_SYS_ADMIN | 1 << CAP_BPF) != 0 && is_initial(follow(cred, &kernel::CRED_USER_NS))
+    effective & (1 << CAP_SYS_ADMIN | 1 << CAP_BPF) != 0
+        && is_initial(follow(cred, &kernel::CRED_USER_NS))
 }
 
 #[inline(always)]

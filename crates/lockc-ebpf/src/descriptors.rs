@@ -121,14 +121,16 @@ struct Found {
 #[inline(always)]
 fn is_hooks(who: &Judged, program: Obj) -> bool {
     let may = who.entry.is_some_and(|entry| entry.flags & ENTRY_HOOK_MOUNTS != 0);
-    may && !files::is_granted_at_launch(who, follow(program, &kernel::FILE_PATH_MNT).addr()).unwrap_or(true)
+    may && !files::is_granted_at_launch(who, follow(program, &kernel::FILE_PATH_MNT).addr())
+        .unwrap_or(true)
 }
 
 #[inline(always)]
 fn find(who: &Judged, stdio: &mut [u64; 3], found: &mut Found) -> Stopped {
     let table = follow(follow(label::current(), &kernel::TASK_FILES), &kernel::FILES_FDT);
     let words = u64::from(load::<u32>(table, &kernel::FDT_MAX_FDS)) / 64;
-    let (open, closed): (u64, u64) = (load(table, &kernel::FDT_OPEN_FDS), load(table, &kernel::FDT_CLOSE_ON_EXEC));
+    let (open, closed): (u64, u64) =
+        (load(table, &kernel::FDT_OPEN_FDS), load(table, &kernel::FDT_CLOSE_ON_EXEC));
     let array: u64 = load(table, &kernel::FDT_FD);
     *stdio = [0; 3];
     for fd in 0..3 {
@@ -143,13 +145,16 @@ fn find(who: &Judged, stdio: &mut [u64; 3], found: &mut Found) -> Stopped {
             return unreadable();
         };
         // SAFETY: null or a live cell of the map; the descriptor holds the inode.
-        stdio[fd as usize] = unsafe { tags::make_at(inode).as_ref() }.map_or(0, |object| object.tag);
+        stdio[fd as usize] =
+            unsafe { tags::make_at(inode).as_ref() }.map_or(0, |object| object.tag);
         let Ok(mode) = kernel::read::<u16>(inode, &kernel::INODE_MODE) else {
             return unreadable();
         };
         let rule = match mode & files::S_IFMT {
             files::S_IFDIR => stopped(Rule::Files),
-            files::S_IFSOCK if who.has(Rule::Network) => standard_stream(who, file).unwrap_or_else(|_| unreadable()),
+            files::S_IFSOCK if who.has(Rule::Network) => {
+                standard_stream(who, file).unwrap_or_else(|_| unreadable())
+            }
             _ => PASSES,
         };
         if rule != PASSES && applies(who, rule) {
@@ -262,9 +267,15 @@ fn try_file(who: &Judged, file: u64, found: &mut Found) -> Result<Stopped, i32> 
     found.dentry = dentry;
     match mode & files::S_IFMT {
         files::S_IFIFO => return Ok(PASSES),
-        files::S_IFSOCK => return judge_socket(who, kernel::read(file, &kernel::FILE_PRIVATE_DATA)?),
+        files::S_IFSOCK => {
+            return judge_socket(who, kernel::read(file, &kernel::FILE_PRIVATE_DATA)?);
+        }
         kind @ (files::S_IFCHR | files::S_IFBLK) => {
-            return Ok(judge_device(who, kind == files::S_IFBLK, kernel::read(inode, &kernel::INODE_RDEV)?));
+            return Ok(judge_device(
+                who,
+                kind == files::S_IFBLK,
+                kernel::read(inode, &kernel::INODE_RDEV)?,
+            ));
         }
         _ => {}
     }

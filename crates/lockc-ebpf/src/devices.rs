@@ -43,7 +43,8 @@ pub fn judge_open(who: &Judged, file: Obj, block: bool, device: u32) -> i32 {
         return 0;
     }
     // A node that is bound by itself was given by the specification; so was a terminal as standard input.
-    let (dentry, mnt) = (follow(file, &kernel::FILE_PATH_DENTRY), follow(file, &kernel::FILE_PATH_MNT));
+    let (dentry, mnt) =
+        (follow(file, &kernel::FILE_PATH_DENTRY), follow(file, &kernel::FILE_PATH_MNT));
     let root = follow(mnt, &kernel::VFSMOUNT_ROOT);
     if dentry.addr() == root.addr() || files::is_stdio(dentry) {
         return 0;

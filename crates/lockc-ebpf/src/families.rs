@@ -13,7 +13,8 @@ use aya_ebpf::helpers::bpf_probe_read_kernel;
 use lockc_core::{
     abi::Hook,
     families::{
-        self, AF_INET, AF_NETLINK, AF_PACKET, AF_UNIX, Access, NETLINK_KOBJECT_UEVENT, UEVENT_BIT, event_number,
+        self, AF_INET, AF_NETLINK, AF_PACKET, AF_UNIX, Access, NETLINK_KOBJECT_UEVENT, UEVENT_BIT,
+        event_number,
     },
     rules::Rule,
 };
@@ -71,7 +72,10 @@ pub fn refused(who: &Judged, family: u32, kind: u32, protocol: u32) -> Option<(R
     if raw && who.has(Rule::RawSocket) {
         return Some((Rule::RawSocket, EACCES));
     }
-    if family == AF_NETLINK && who.has(Rule::SocketFamily) && !families::netlink(protocol).allows(named(who)) {
+    if family == AF_NETLINK
+        && who.has(Rule::SocketFamily)
+        && !families::netlink(protocol).allows(named(who))
+    {
         return Some((Rule::SocketFamily, EPROTONOSUPPORT));
     }
     None
@@ -91,7 +95,8 @@ fn hides_events(who: &Judged, family: u32, protocol: u32) -> bool {
 /// is let: libudev in a container binds one without groups (systemd, `sd_device_monitor_new_full`).
 #[inline(always)]
 pub fn judge_events(who: &Judged, sk: Obj, hook: Hook, joins: impl FnOnce() -> bool) -> i32 {
-    let (family, protocol): (u16, u16) = (load(sk, &kernel::SOCK_FAMILY), load(sk, &kernel::SOCK_PROTOCOL));
+    let (family, protocol): (u16, u16) =
+        (load(sk, &kernel::SOCK_FAMILY), load(sk, &kernel::SOCK_PROTOCOL));
     if !hides_events(who, family.into(), protocol.into()) || !joins() {
         return 0;
     }
@@ -120,7 +125,9 @@ pub fn judge_received(who: &Judged, file: Obj) -> i32 {
     if socket == 0 {
         return 0;
     }
-    let deny = |rule, number, errno| verdict::deny(who, rule, Hook::FileReceive, About::number(number), errno);
+    let deny = |rule, number, errno| {
+        verdict::deny(who, rule, Hook::FileReceive, About::number(number), errno)
+    };
     let Ok((sk, family, kind, protocol)) = parts(socket) else {
         verdict::error(Hook::FileReceive);
         return deny(Rule::SocketFamily, 0, EACCES);
@@ -154,7 +161,8 @@ pub fn left_open(who: &Judged, socket: u64) -> Result<Option<Rule>, i32> {
     if hides_events(who, family, protocol) {
         return Ok(Some(Rule::SocketFamily));
     }
-    let outside = family == AF_INET && who.has(Rule::Network) && !loopback::stays_inside(sk, &Use::Received)?;
+    let outside =
+        family == AF_INET && who.has(Rule::Network) && !loopback::stays_inside(sk, &Use::Received)?;
     Ok(if outside { Some(Rule::Network) } else { None })
 }
 
@@ -163,5 +171,10 @@ pub fn left_open(who: &Judged, socket: u64) -> Result<Option<Rule>, i32> {
 fn parts(socket: u64) -> Result<(u64, u32, u32, u32), i32> {
     let sk: u64 = kernel::read(socket, &kernel::SOCKET_SK)?;
     let number = |field| kernel::read::<u16>(sk, field).map(u32::from);
-    Ok((sk, number(&kernel::SOCK_FAMILY)?, number(&kernel::SOCK_TYPE)?, number(&kernel::SOCK_PROTOCOL)?))
+    Ok((
+        sk,
+        number(&kernel::SOCK_FAMILY)?,
+        number(&kernel::SOCK_TYPE)?,
+        number(&kernel::SOCK_PROTOCOL)?,
+    ))
 }

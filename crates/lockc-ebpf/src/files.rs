@@ -13,8 +13,8 @@
 use aya_ebpf::{macros::lsm, programs::LsmContext};
 use lockc_core::{
     abi::{
-        ContainerEntry, ENTRY_GUARD, ENTRY_HOOK_MOUNTS, ENTRY_PROPAGATION, GRANT_MOUNT, GRANT_PROPAGATING,
-        GRANT_SUPERBLOCK, GrantKey, Hook,
+        ContainerEntry, ENTRY_GUARD, ENTRY_HOOK_MOUNTS, ENTRY_PROPAGATION, GRANT_MOUNT,
+        GRANT_PROPAGATING, GRANT_SUPERBLOCK, GrantKey, Hook,
     },
     rules::Rule,
 };
@@ -124,7 +124,8 @@ impl Place {
 /// Judges a file by its mount; `stdio`: what the runtime left as standard input, output or error is allowed too.
 #[inline(always)]
 fn judge_file(who: &Judged, file: Obj, place: &Place, hook: Hook, stdio: bool) -> i32 {
-    if is_granted(who, place, hook) || (stdio && is_stdio(follow(file, &kernel::FILE_PATH_DENTRY))) {
+    if is_granted(who, place, hook) || (stdio && is_stdio(follow(file, &kernel::FILE_PATH_DENTRY)))
+    {
         return 0;
     }
     verdict::deny(who, Rule::Files, hook, about(file), EACCES)

@@ -8,10 +8,10 @@
 use aya_ebpf::{macros::lsm, programs::LsmContext};
 use lockc_core::{
     abi::{
-        ANSWER_GRANTED, ANSWER_LAYERS_UNTOLD, ANSWER_OTHER_LAYERS, ANSWER_OWN_ROOT, ContainerKey, GRANT_HOST_PROGRAMS,
-        GRANT_IF_TOLD, GRANT_MOUNT, GRANT_OVERLAY, GRANT_PROGRAM, GRANT_ROOT, GRANT_SOCKETS, GRANT_SUPERBLOCK,
-        GrantKey, Hook, LABEL_ASKS_LAYER, LABEL_HAS_BASE, LABEL_SEEN, STATE_CONFINED, STATE_GRANT, STATE_SETUP,
-        TAG_SOCKETS, TaskLabel,
+        ANSWER_GRANTED, ANSWER_LAYERS_UNTOLD, ANSWER_OTHER_LAYERS, ANSWER_OWN_ROOT, ContainerKey,
+        GRANT_HOST_PROGRAMS, GRANT_IF_TOLD, GRANT_MOUNT, GRANT_OVERLAY, GRANT_PROGRAM, GRANT_ROOT,
+        GRANT_SOCKETS, GRANT_SUPERBLOCK, GrantKey, Hook, LABEL_ASKS_LAYER, LABEL_HAS_BASE,
+        LABEL_SEEN, STATE_CONFINED, STATE_GRANT, STATE_SETUP, TAG_SOCKETS, TaskLabel,
     },
     rules::Rule,
 };
@@ -73,7 +73,13 @@ fn judge_layer(label: &mut TaskLabel, dentry: Obj) -> i32 {
     let asked = label.flags & LABEL_ASKS_LAYER != 0;
     label.flags &= !LABEL_ASKS_LAYER;
     if !asked && !inodes::is_within(&who, dentry) {
-        let verdict = verdict::deny(&who, Rule::Files, Hook::SbStatfs, verdict::About::dentry(dentry.addr()), EACCES);
+        let verdict = verdict::deny(
+            &who,
+            Rule::Files,
+            Hook::SbStatfs,
+            verdict::About::dentry(dentry.addr()),
+            EACCES,
+        );
         if verdict != 0 {
             return verdict;
         }
@@ -94,7 +100,8 @@ fn grant(label: &mut TaskLabel, dentry: Obj) -> i32 {
     }
     if kind & GRANT_PROGRAM != 0 {
         let program = launch::program(inode, follow(dentry, &kernel::DENTRY_SB));
-        label.stdio = [program.ino, u64::from(program.dev) | u64::from(program.generation) << 32, 0];
+        label.stdio =
+            [program.ino, u64::from(program.dev) | u64::from(program.generation) << 32, 0];
         return ANSWER_GRANTED;
     }
     if kind & GRANT_IF_TOLD != 0 && !overlay::is_told() {
@@ -165,7 +172,12 @@ pub fn sb_kern_mount(ctx: LsmContext) -> i32 {
     let owns = match label.state {
         // An overlay of something that was not judged, whoever exchanged it, is not the container's; nor is the one from
         // which runc executes itself.
-        STATE_SETUP => !overlay::is(sb) || !overlay::is_told() || overlay::is_granted(&key, sb) || !judges_files(key),
+        STATE_SETUP => {
+            !overlay::is(sb)
+                || !overlay::is_told()
+                || overlay::is_granted(&key, sb)
+                || !judges_files(key)
+        }
         STATE_CONFINED => !Judged::of(key).has(Rule::Mount) && is_instance(sb),
         _ => false,
     };

@@ -12,7 +12,9 @@ use core::arch::asm;
 
 use aya_ebpf::{EbpfContext as _, macros::lsm, programs::LsmContext};
 use lockc_core::{
-    abi::{ENTRY_GUARD, GRANT_HOST_PROGRAMS, GRANT_MOUNT, GRANT_PROPAGATING, GRANT_SUPERBLOCK, Hook},
+    abi::{
+        ENTRY_GUARD, GRANT_HOST_PROGRAMS, GRANT_MOUNT, GRANT_PROPAGATING, GRANT_SUPERBLOCK, Hook,
+    },
     rules::Rule,
 };
 
@@ -115,11 +117,15 @@ struct Way<'a> {
 extern "C" fn step(_: u64, way: &mut Way) -> Next {
     let who = way.who;
     // SAFETY: null or a live cell of the map.
-    if let (Some(object), Some(entry)) = (unsafe { tags::of(tags::inode(way.at)).as_ref() }, who.entry) {
+    if let (Some(object), Some(entry)) =
+        (unsafe { tags::of(tags::inode(way.at)).as_ref() }, who.entry)
+    {
         let kind = files::kind_of(who, object.tag);
         let is_root = object.tag == entry.rootfs;
-        let is_granted = kind & GRANT_MOUNT != 0 && !(way.content != 0 && kind & GRANT_HOST_PROGRAMS != 0);
-        let is_propagated = object.above != 0 && files::kind_of(who, object.above) & GRANT_PROPAGATING != 0;
+        let is_granted =
+            kind & GRANT_MOUNT != 0 && !(way.content != 0 && kind & GRANT_HOST_PROGRAMS != 0);
+        let is_propagated =
+            object.above != 0 && files::kind_of(who, object.above) & GRANT_PROPAGATING != 0;
         if is_root || is_granted || is_propagated {
             way.found = 1;
             return STOP;
@@ -165,7 +171,11 @@ pub fn inode_setattr(ctx: LsmContext) -> i32 {
     }
     let verdict = pseudo::judge_attributes(dentry);
     // Modes and owners have been judged by the mount, in path_chmod and path_chown.
-    if verdict != 0 || valid & ATTR_ACCESS != 0 { verdict } else { judge(dentry, Hook::InodeSetattr) }
+    if verdict != 0 || valid & ATTR_ACCESS != 0 {
+        verdict
+    } else {
+        judge(dentry, Hook::InodeSetattr)
+    }
 }
 
 /// `int inode_setxattr(struct mnt_idmap *idmap, struct dentry *dentry, const char *name, const void *value, size_t size,

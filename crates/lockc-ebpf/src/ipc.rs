@@ -202,7 +202,9 @@ fn note_queue(dentry: Obj) -> i32 {
 
 #[inline(always)]
 fn forget_queue(dentry: Obj, hook: Hook) -> i32 {
-    if queue_owner(dentry).is_some() && QUEUE_OWNERS.remove(dentry.addr()).is_err_and(|error| error != -ENOENT) {
+    if queue_owner(dentry).is_some()
+        && QUEUE_OWNERS.remove(dentry.addr()).is_err_and(|error| error != -ENOENT)
+    {
         verdict::error(hook);
         return -ENOMEM;
     }

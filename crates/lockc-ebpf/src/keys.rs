@@ -12,7 +12,8 @@
 //! key is not made. No container's keys are forgotten for those of another.
 
 use aya_ebpf::{
-    EbpfContext as _, bindings::BPF_NOEXIST, helpers::bpf_probe_read_kernel, macros::lsm, programs::LsmContext,
+    EbpfContext as _, bindings::BPF_NOEXIST, helpers::bpf_probe_read_kernel, macros::lsm,
+    programs::LsmContext,
 };
 use lockc_core::{
     abi::{ContainerKey, Hook, KeyOwner, KeyPlace, MAX_KEYS},
@@ -70,7 +71,8 @@ fn first<const N: usize>(of: u64, field: &u64) -> Result<[u8; N], i32> {
 #[inline(always)]
 fn is_upcall(key: u64) -> bool {
     const NAME: [u8; 16] = *b".request_key_aut";
-    kernel::read::<u64>(key, &kernel::KEY_TYPE).and_then(|kind| first(kind, &kernel::KEY_TYPE_NAME)) == Ok(NAME)
+    kernel::read::<u64>(key, &kernel::KEY_TYPE).and_then(|kind| first(kind, &kernel::KEY_TYPE_NAME))
+        == Ok(NAME)
 }
 
 /// `int key_alloc(struct key *key, const struct cred *cred, unsigned long flags)`

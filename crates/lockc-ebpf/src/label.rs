@@ -37,7 +37,8 @@ pub fn of(task: Obj) -> *mut TaskLabel {
         return label;
     }
     // SAFETY: the verifier proves that the map and the task are what the helper wants.
-    unsafe { bpf_task_storage_get(TASK_LABELS.as_ptr(), task.0 as *mut _, ptr::null_mut(), 0) }.cast()
+    unsafe { bpf_task_storage_get(TASK_LABELS.as_ptr(), task.0 as *mut _, ptr::null_mut(), 0) }
+        .cast()
 }
 
 /// Copies a label to where it is found even if the storage fails. An error where there is no room.
@@ -61,7 +62,12 @@ pub fn give(task: Obj, label: &mut TaskLabel) -> Result<(), i32> {
     remember(task, label)?;
     // SAFETY: as in `of`; the initial value is on the stack.
     let made = unsafe {
-        bpf_task_storage_get(TASK_LABELS.as_ptr(), task.0 as *mut _, ptr::from_mut(label).cast::<c_void>(), CREATE)
+        bpf_task_storage_get(
+            TASK_LABELS.as_ptr(),
+            task.0 as *mut _,
+            ptr::from_mut(label).cast::<c_void>(),
+            CREATE,
+        )
     };
     if made.is_null() && !may_fail() { Err(-1) } else { Ok(()) }
 }
@@ -84,7 +90,8 @@ pub fn is_confined(label: &TaskLabel) -> bool {
 #[inline(always)]
 pub fn of_sock(sk: Obj) -> *mut ContainerKey {
     // SAFETY: as in `of`.
-    unsafe { bpf_sk_storage_get(SOCK_LABELS.as_ptr(), sk.0 as *mut c_void, ptr::null_mut(), 0) }.cast()
+    unsafe { bpf_sk_storage_get(SOCK_LABELS.as_ptr(), sk.0 as *mut c_void, ptr::null_mut(), 0) }
+        .cast()
 }
 
 /// Marks a socket as created by a container.
@@ -93,7 +100,12 @@ pub fn mark_sock(sk: Obj, key: ContainerKey) -> Result<(), i32> {
     let mut key = key;
     // SAFETY: as in `of`; the initial value is on the stack.
     let made = unsafe {
-        bpf_sk_storage_get(SOCK_LABELS.as_ptr(), sk.0 as *mut c_void, ptr::from_mut(&mut key).cast::<c_void>(), CREATE)
+        bpf_sk_storage_get(
+            SOCK_LABELS.as_ptr(),
+            sk.0 as *mut c_void,
+            ptr::from_mut(&mut key).cast::<c_void>(),
+            CREATE,
+        )
     };
     if made.is_null() { Err(-1) } else { Ok(()) }
 }

@@ -13,8 +13,8 @@
 use aya_ebpf::{macros::lsm, programs::LsmContext};
 use lockc_core::{
     abi::{
-        ContainerKey, ENTRY_HOOK_MOUNTS, Hook, LABEL_CONFINES, LABEL_HAS_BASE, ProgramKey, STATE_CONFINED, STATE_SETUP,
-        TaskLabel,
+        ContainerKey, ENTRY_HOOK_MOUNTS, Hook, LABEL_CONFINES, LABEL_HAS_BASE, ProgramKey,
+        STATE_CONFINED, STATE_SETUP, TaskLabel,
     },
     rules::Rule,
 };
@@ -61,7 +61,11 @@ pub fn bprm_check_security(ctx: LsmContext) -> i32 {
     let who = Judged::of(label.key);
     let file = follow(Obj(ctx.arg::<*const u8>(0)), &kernel::BPRM_FILE);
     let stays = stays(label);
-    let stopped = if stays { is_containers(&who, file) } else { who.entry.is_none() || is_foreign(&who, file) };
+    let stopped = if stays {
+        is_containers(&who, file)
+    } else {
+        who.entry.is_none() || is_foreign(&who, file)
+    };
     if stopped {
         let about = files::about(file);
         let verdict = verdict::deny(&who, Rule::Files, Hook::BprmCheckSecurity, about, EACCES);
@@ -82,7 +86,8 @@ pub fn bprm_check_security(ctx: LsmContext) -> i32 {
 pub fn stays(label: &TaskLabel) -> bool {
     let (root, mnt_ns) = place();
     label.flags & LABEL_HAS_BASE != 0
-        && (mnt_ns == label.base_mnt_ns || (label.base_root != 0 && tags::tag(root) == label.base_root))
+        && (mnt_ns == label.base_mnt_ns
+            || (label.base_root != 0 && tags::tag(root) == label.base_root))
 }
 
 /// Whether a file that is executed in the container was not granted to it. A function of its own,
@@ -93,7 +98,11 @@ fn is_foreign(who: &Judged, file: Obj) -> bool {
     let by_hooks = who.entry.is_some_and(|entry| entry.flags & ENTRY_HOOK_MOUNTS != 0);
     who.has(Rule::Files)
         && !by_hooks
-        && !files::is_granted(who, &Place::of(follow(file, &kernel::FILE_PATH_MNT)), Hook::BprmCheckSecurity)
+        && !files::is_granted(
+            who,
+            &Place::of(follow(file, &kernel::FILE_PATH_MNT)),
+            Hook::BprmCheckSecurity,
+        )
         && !creds::is_interpreter(file)
 }
 

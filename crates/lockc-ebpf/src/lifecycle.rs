@@ -37,9 +37,9 @@ pub fn task_alloc(ctx: LsmContext) -> i32 {
     // that of a task which had this address before (in `shadow`): it is replaced.
     // SAFETY: as above.
     let there = unsafe { label::of(child).as_ref() };
-    if there
-        .is_some_and(|there| there.key == parent.key && there.state == parent.state && there.flags & LABEL_COUNTED != 0)
-    {
+    if there.is_some_and(|there| {
+        there.key == parent.key && there.state == parent.state && there.flags & LABEL_COUNTED != 0
+    }) {
         return 0;
     }
     // Fails closed: a child without a label would be taken for the host's.

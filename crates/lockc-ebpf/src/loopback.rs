@@ -154,8 +154,10 @@ fn controls_stay(message: Obj) -> Result<bool, i32> {
             // How a server answers from the address at which it was asked.
             (SOL_IP, IP_PKTINFO) => {
                 // SAFETY: as above.
-                let info = unsafe { bpf_probe_read_kernel((start + at + HEADER) as *const PacketInfo) }?;
-                matches!(info.device, 0 | LOOPBACK_IFINDEX) && (info.source == 0 || is_loopback(info.source))
+                let info =
+                    unsafe { bpf_probe_read_kernel((start + at + HEADER) as *const PacketInfo) }?;
+                matches!(info.device, 0 | LOOPBACK_IFINDEX)
+                    && (info.source == 0 || is_loopback(info.source))
             }
             _ => false,
         };
@@ -187,8 +189,8 @@ const SOCKET: [u64; 2] = [
     set(
         0,
         &[
-            2, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 18, 19, 20, 21, 26, 27, 29, 32, 33, 34, 35, 37, 40, 42, 44, 45,
-            46, 47, 49, 50, 51, 52, 53, 60, 61, 63,
+            2, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 18, 19, 20, 21, 26, 27, 29, 32, 33, 34, 35,
+            37, 40, 42, 44, 45, 46, 47, 49, 50, 51, 52, 53, 60, 61, 63,
         ],
     ),
     set(64, &[64, 65, 66, 67, 68, 69, 70, 72, 73, 74, 76]),
@@ -196,10 +198,16 @@ const SOCKET: [u64; 2] = [
 /// include/uapi/linux/in.h: type of service and time to live, what is told at receiving, path MTU, `IP_FREEBIND`,
 /// `IP_BIND_ADDRESS_NO_PORT`, `IP_MULTICAST_{TTL,LOOP}`, `IP_LOCAL_PORT_RANGE`. Not `IP_OPTIONS` (4), `IP_TRANSPARENT` (19),
 /// `IP_{IPSEC,XFRM}_POLICY`, memberships of groups (the kernel announces those), `IP_{UNICAST,MULTICAST}_IF`.
-const IP: u64 = set(0, &[1, 2, 6, 7, 8, 10, 11, 12, 13, 15, 18, 20, 21, 23, 24, 25, 26, 33, 34, 51]);
+const IP: u64 =
+    set(0, &[1, 2, 6, 7, 8, 10, 11, 12, 13, 15, 18, 20, 21, 23, 24, 25, 26, 33, 34, 51]);
 /// include/uapi/linux/tcp.h: all but `TCP_REPAIR*` (19 to 22, 29), `TCP_MD5SIG*` (14, 32), `TCP_ULP` (31), `TCP_AO_*` (38 on).
-const TCP: u64 =
-    set(0, &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 13, 16, 17, 18, 23, 24, 25, 27, 30, 33, 34, 35, 36, 37, 44, 45, 46]);
+const TCP: u64 = set(
+    0,
+    &[
+        1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 13, 16, 17, 18, 23, 24, 25, 27, 30, 33, 34, 35, 36, 37,
+        44, 45, 46,
+    ],
+);
 /// include/uapi/linux/udp.h: `UDP_CORK`, `UDP_SEGMENT`, `UDP_GRO`. Not `UDP_ENCAP`.
 const UDP: [i32; 3] = [1, 103, 104];
 

@@ -8,9 +8,10 @@ use aya_ebpf::{
     macros::btf_map,
 };
 use lockc_core::abi::{
-    ContainerEntry, ContainerKey, ERROR_SITES, Event, GrantKey, KeyOwner, KeyPlace, MAX_ALL_KEYS, MAX_CONTAINERS,
-    MAX_GRANTS, MAX_IPC_OBJECTS, MAX_QUEUES, MAX_READ_SETS, MAX_READS, MAX_SOCKET_NAMES, Meta, NameKey, NameRule,
-    ObjectTag, ProgramKey, ReadKey, ReadSet, SocketName, SocketNameKey, TaskLabel, Usage,
+    ContainerEntry, ContainerKey, ERROR_SITES, Event, GrantKey, KeyOwner, KeyPlace, MAX_ALL_KEYS,
+    MAX_CONTAINERS, MAX_GRANTS, MAX_IPC_OBJECTS, MAX_QUEUES, MAX_READ_SETS, MAX_READS,
+    MAX_SOCKET_NAMES, Meta, NameKey, NameRule, ObjectTag, ProgramKey, ReadKey, ReadSet, SocketName,
+    SocketNameKey, TaskLabel, Usage,
 };
 
 const NO_PREALLOC: usize = BPF_F_NO_PREALLOC as usize;
@@ -78,15 +79,18 @@ pub static KEYS: HashMap<u64, KeyOwner, { MAX_ALL_KEYS as usize }, NO_PREALLOC> 
 
 /// The addresses of a container's keys, by place.
 #[btf_map(name = "key_places")]
-pub static KEY_PLACES: HashMap<KeyPlace, u64, { MAX_ALL_KEYS as usize }, NO_PREALLOC> = HashMap::new();
+pub static KEY_PLACES: HashMap<KeyPlace, u64, { MAX_ALL_KEYS as usize }, NO_PREALLOC> =
+    HashMap::new();
 
 /// Which container created a System V object in the host's IPC namespace, by its address until it is freed.
 #[btf_map(name = "ipc_owners")]
-pub static IPC_OWNERS: HashMap<u64, ContainerKey, { MAX_IPC_OBJECTS as usize }, NO_PREALLOC> = HashMap::new();
+pub static IPC_OWNERS: HashMap<u64, ContainerKey, { MAX_IPC_OBJECTS as usize }, NO_PREALLOC> =
+    HashMap::new();
 
 /// Which container created a POSIX message queue in the host's IPC namespace, by the address of its dentry.
 #[btf_map(name = "queue_owners")]
-pub static QUEUE_OWNERS: HashMap<u64, ContainerKey, { MAX_QUEUES as usize }, NO_PREALLOC> = HashMap::new();
+pub static QUEUE_OWNERS: HashMap<u64, ContainerKey, { MAX_QUEUES as usize }, NO_PREALLOC> =
+    HashMap::new();
 
 #[btf_map(name = "containers")]
 pub static CONTAINERS: Array<ContainerEntry, { MAX_CONTAINERS as usize }> = Array::new();
@@ -110,7 +114,8 @@ pub static GUARD: HashMap<ProgramKey, ContainerKey, 64, NO_PREALLOC> = HashMap::
 
 /// SHA-256 of a container's id and state root to its key; user space only.
 #[btf_map(name = "ids")]
-pub static IDS: HashMap<[u8; 32], ContainerKey, { MAX_CONTAINERS as usize }, NO_PREALLOC> = HashMap::new();
+pub static IDS: HashMap<[u8; 32], ContainerKey, { MAX_CONTAINERS as usize }, NO_PREALLOC> =
+    HashMap::new();
 
 /// User space only.
 #[btf_map(name = "meta")]
@@ -122,8 +127,12 @@ pub static OWN_MAPS: HashMap<u32, u32, 32> = HashMap::new();
 
 /// Names of the host's sockets that containers are granted in a directory.
 #[btf_map(name = "socket_names")]
-pub static SOCKET_NAMES: HashMap<SocketNameKey, SocketName, { MAX_SOCKET_NAMES as usize }, NO_PREALLOC> =
-    HashMap::new();
+pub static SOCKET_NAMES: HashMap<
+    SocketNameKey,
+    SocketName,
+    { MAX_SOCKET_NAMES as usize },
+    NO_PREALLOC,
+> = HashMap::new();
 
 #[btf_map(name = "names")]
 pub static NAMES: HashMap<NameKey, NameRule, 1024, NO_PREALLOC> = HashMap::new();
@@ -134,7 +143,8 @@ pub static READS: HashMap<ReadKey, NameRule, { MAX_READS as usize }, NO_PREALLOC
 
 /// SHA-256 of a set in `reads` to its numbers; user space only.
 #[btf_map(name = "read_sets")]
-pub static READ_SETS: HashMap<[u8; 32], ReadSet, { MAX_READ_SETS as usize }, NO_PREALLOC> = HashMap::new();
+pub static READ_SETS: HashMap<[u8; 32], ReadSet, { MAX_READ_SETS as usize }, NO_PREALLOC> =
+    HashMap::new();
 
 #[btf_map(name = "events")]
 pub static EVENTS: RingBuf<Event, { 1 << 20 }> = RingBuf::new();

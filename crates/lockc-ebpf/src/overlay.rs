@@ -62,7 +62,9 @@ extern "C" fn layer(index: u64, layers: &mut Layers) -> Next {
     let wanted = if index == 0 { GRANT_UPPER } else { GRANT_LOWER | GRANT_UPPER };
     let granted = match read::<u64>(at, &kernel::OVL_LAYER_MNT) {
         Ok(0) => index == 0,
-        Ok(mnt) => read::<u64>(mnt, &kernel::VFSMOUNT_ROOT).is_ok_and(|root| has(layers.key, root, wanted)),
+        Ok(mnt) => {
+            read::<u64>(mnt, &kernel::VFSMOUNT_ROOT).is_ok_and(|root| has(layers.key, root, wanted))
+        }
         Err(_) => false,
     };
     if granted {
@@ -80,5 +82,6 @@ fn has(key: ContainerKey, dentry: u64, wanted: u32) -> bool {
     };
     let tag = tags::tag_at(inode);
     // SAFETY: the value is copied at once.
-    tag != 0 && unsafe { GRANTS.get(GrantKey::tagged(key, tag)) }.is_some_and(|kind| kind & wanted != 0)
+    tag != 0
+        && unsafe { GRANTS.get(GrantKey::tagged(key, tag)) }.is_some_and(|kind| kind & wanted != 0)
 }

@@ -53,7 +53,8 @@ pub fn judge(path: Obj, dentry: Obj) -> i32 {
         return 0;
     }
     let own = is_within(directory)
-        || (!dentry.is_null() && (is_pins(dentry) || is_within(follow(dentry, &kernel::DENTRY_PARENT))));
+        || (!dentry.is_null()
+            && (is_pins(dentry) || is_within(follow(dentry, &kernel::DENTRY_PARENT))));
     if own && !may_change() { -EPERM } else { 0 }
 }
 

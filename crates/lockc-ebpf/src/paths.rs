@@ -146,7 +146,10 @@ pub fn inode_getattr(ctx: LsmContext) -> i32 {
     let path = Obj(ctx.arg::<*const u8>(0));
     let (mnt, dentry) = (follow(path, &kernel::PATH_MNT), follow(path, &kernel::PATH_DENTRY));
     let place = Place::of(mnt);
-    if who.has(Rule::Files) && !files::is_granted(&who, &place, Hook::InodeGetattr) && !files::is_stdio(dentry) {
+    if who.has(Rule::Files)
+        && !files::is_granted(&who, &place, Hook::InodeGetattr)
+        && !files::is_stdio(dentry)
+    {
         let about = About { dentry: dentry.addr(), file: verdict::mount_root(mnt), arg: 0 };
         let verdict = verdict::deny(&who, Rule::Files, Hook::InodeGetattr, about, EACCES);
         if verdict != 0 {

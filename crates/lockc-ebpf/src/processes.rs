@@ -14,8 +14,8 @@
 use aya_ebpf::{helpers::bpf_get_current_pid_tgid, macros::lsm, programs::LsmContext};
 use lockc_core::{
     abi::{
-        ContainerEntry, ContainerKey, ENTRY_GUARD, ENTRY_LOOPBACK, ENTRY_POLICY_GRANTS, ENTRY_PROPAGATION,
-        ENTRY_SANDBOX, Hook, MODE_AUDIT, POLICY_LEN,
+        ContainerEntry, ContainerKey, ENTRY_GUARD, ENTRY_LOOPBACK, ENTRY_POLICY_GRANTS,
+        ENTRY_PROPAGATION, ENTRY_SANDBOX, Hook, MODE_AUDIT, POLICY_LEN,
     },
     rules::{Rule, RuleMask},
 };
@@ -80,7 +80,8 @@ fn is_no_looser(who: &Judged, other: ContainerKey) -> bool {
         return false;
     }
     // The loopback addresses are an exception of the rule `network`.
-    let loosening = if RuleMask(own.rules).has(Rule::Network) { LOOSENING | ENTRY_LOOPBACK } else { LOOSENING };
+    let loosening =
+        if RuleMask(own.rules).has(Rule::Network) { LOOSENING | ENTRY_LOOPBACK } else { LOOSENING };
     RuleMask(other.rules).covers(RuleMask(own.rules))
         && other.capabilities & !own.capabilities == 0
         && other.flags & !own.flags & loosening == 0
@@ -184,7 +185,13 @@ pub fn ptrace_access_check(ctx: LsmContext) -> i32 {
     if mode & PTRACE_MODE_NOAUDIT != 0 {
         return verdict::quietly(&who, EPERM);
     }
-    verdict::deny(&who, Rule::Process, Hook::PtraceAccessCheck, About::number(u64::from(mode)), EPERM)
+    verdict::deny(
+        &who,
+        Rule::Process,
+        Hook::PtraceAccessCheck,
+        About::number(u64::from(mode)),
+        EPERM,
+    )
 }
 
 /// `int task_kill(struct task_struct *p, struct kernel_siginfo *info, int sig, const struct cred *cred)`
@@ -314,7 +321,8 @@ pub fn is_neighbours(directory: u64) -> Result<bool, i32> {
     let level: u32 = kernel::read(own, &kernel::PID_LEVEL)?;
     if level != 0 && kernel::read::<u32>(pid, &kernel::PID_LEVEL)? >= level {
         let number = kernel::offset(&kernel::PID_NUMBERS) as u64 + u64::from(level) * UPID_SIZE;
-        if kernel::read::<u64>(pid + number, &kernel::UPID_NS)? == kernel::read::<u64>(own + number, &kernel::UPID_NS)?
+        if kernel::read::<u64>(pid + number, &kernel::UPID_NS)?
+            == kernel::read::<u64>(own + number, &kernel::UPID_NS)?
         {
             return Ok(true);
         }
@@ -326,5 +334,6 @@ pub fn is_neighbours(directory: u64) -> Result<bool, i32> {
     }
     let task = link.wrapping_sub(kernel::offset(&kernel::TASK_PID_LINKS) as u64);
     let nsproxy: u64 = kernel::read(task, &kernel::TASK_NSPROXY)?;
-    Ok(nsproxy != 0 && kernel::read::<u64>(nsproxy, &kernel::NSPROXY_MNT_NS)? == files::own_mount_ns())
+    Ok(nsproxy != 0
+        && kernel::read::<u64>(nsproxy, &kernel::NSPROXY_MNT_NS)? == files::own_mount_ns())
 }

@@ -16,8 +16,8 @@
 use aya_ebpf::helpers::{bpf_probe_read_kernel, generated::bpf_probe_read_kernel_str};
 use lockc_core::{
     abi::{
-        Hook, NAME_LEN, NAME_READ, NAME_SUBTREE, NAME_WRITE, NODE_PROC, NODE_SYS, NameKey, NameRule, READ_DEPTH,
-        READ_NAME_LEN, ReadKey,
+        Hook, NAME_LEN, NAME_READ, NAME_SUBTREE, NAME_WRITE, NODE_PROC, NODE_SYS, NameKey,
+        NameRule, READ_DEPTH, READ_NAME_LEN, ReadKey,
     },
     rules::Rule,
 };
@@ -82,8 +82,14 @@ pub fn judge_attributes(dentry: Obj) -> i32 {
         return 0;
     };
     match verdict::judged(rule) {
-        Some(who) if magic == CGROUP2_SUPER_MAGIC && cgroups::may_change_attributes(&who, dentry) => 0,
-        Some(who) => verdict::deny(&who, rule, Hook::InodeSetattr, About::dentry(dentry.addr()), EACCES),
+        Some(who)
+            if magic == CGROUP2_SUPER_MAGIC && cgroups::may_change_attributes(&who, dentry) =>
+        {
+            0
+        }
+        Some(who) => {
+            verdict::deny(&who, rule, Hook::InodeSetattr, About::dentry(dentry.addr()), EACCES)
+        }
         None => 0,
     }
 }
@@ -142,7 +148,8 @@ fn may(who: &Judged, dentry: u64, root: u32, need: u32) -> bool {
         verdict::error(Hook::FileOpen);
         return false;
     }
-    in_table(&names, root, need) || (need != NAME_WRITE && in_reads(who, &names, root, need == LOOK))
+    in_table(&names, root, need)
+        || (need != NAME_WRITE && in_reads(who, &names, root, need == LOOK))
 }
 
 /// Whether the name of a file in a directory of the table may be written.
@@ -212,7 +219,9 @@ fn name_of(dentry: u64, node: u32, key: &mut NameKey) -> bool {
     key.node = node;
     key.name = [0; NAME_LEN];
     // SAFETY: the helper checks the address and writes at most NAME_LEN bytes.
-    let length = unsafe { bpf_probe_read_kernel_str(key.name.as_mut_ptr().cast(), NAME_LEN as u32, name as *const _) };
+    let length = unsafe {
+        bpf_probe_read_kernel_str(key.name.as_mut_ptr().cast(), NAME_LEN as u32, name as *const _)
+    };
     // A name that fills the buffer may have been cut: no entry of the table is that long.
     length > 0 && length < NAME_LEN as i64
 }
@@ -286,7 +295,8 @@ fn in_table(top: &[u64; READ_DEPTH], root: u32, need: u32) -> bool {
 #[inline(never)]
 fn in_task(top: &[u64; READ_DEPTH], writes: bool) -> bool {
     if !writes {
-        let Ok(name) = below_task(top[1]).and_then(|name| if name == *b"task" { below_task(top[3]) } else { Ok(name) })
+        let Ok(name) = below_task(top[1])
+            .and_then(|name| if name == *b"task" { below_task(top[3]) } else { Ok(name) })
         else {
             return false;
         };
@@ -356,8 +366,13 @@ fn read_key(dentry: u64, node: u32, key: &mut ReadKey) -> bool {
     key.node = node;
     key.name = [0; READ_NAME_LEN];
     // SAFETY: the helper checks the address and writes at most READ_NAME_LEN bytes.
-    let length =
-        unsafe { bpf_probe_read_kernel_str(key.name.as_mut_ptr().cast(), READ_NAME_LEN as u32, name as *const _) };
+    let length = unsafe {
+        bpf_probe_read_kernel_str(
+            key.name.as_mut_ptr().cast(),
+            READ_NAME_LEN as u32,
+            name as *const _,
+        )
+    };
     // As in `name_of`.
     length > 0 && length < READ_NAME_LEN as i64
 }

@@ -14,7 +14,10 @@ use core::ffi::c_void;
 
 use aya_ebpf::{helpers::generated::bpf_probe_read_kernel_str, macros::lsm, programs::LsmContext};
 use lockc_core::{
-    abi::{GRANT_SOCKET, GRANT_SOCKETS, Hook, SOCKET_NAME_LEN, SOCKET_NAMES, SocketName, SocketNameKey, TAG_SOCKETS},
+    abi::{
+        GRANT_SOCKET, GRANT_SOCKETS, Hook, SOCKET_NAME_LEN, SOCKET_NAMES, SocketName,
+        SocketNameKey, TAG_SOCKETS,
+    },
     families::{AF_INET, AF_UNIX, event_number},
     rules::Rule,
 };
@@ -54,9 +57,13 @@ pub fn socket_create(ctx: LsmContext) -> i32 {
     };
     let (kind, protocol): (u32, u32) = (ctx.arg(1), ctx.arg(2));
     match families::refused(&who, family, kind & SOCK_TYPE_MASK, protocol) {
-        Some((rule, errno)) => {
-            verdict::deny(&who, rule, Hook::SocketCreate, About::number(event_number(family, protocol)), errno)
-        }
+        Some((rule, errno)) => verdict::deny(
+            &who,
+            rule,
+            Hook::SocketCreate,
+            About::number(event_number(family, protocol)),
+            errno,
+        ),
         None => 0,
     }
 }
@@ -90,7 +97,12 @@ fn judge_network(who: &Judged, sk: Obj, what: &Use, hook: Hook) -> i32 {
 /// `int socket_connect(struct socket *sock, struct sockaddr *address, int addrlen)`
 #[lsm(hook = "socket_connect")]
 pub fn socket_connect(ctx: LsmContext) -> i32 {
-    judge_use(Obj(ctx.arg::<*const u8>(0)), Use::Connect(ctx.arg(1)), ctx.arg(3), Hook::SocketConnect)
+    judge_use(
+        Obj(ctx.arg::<*const u8>(0)),
+        Use::Connect(ctx.arg(1)),
+        ctx.arg(3),
+        Hook::SocketConnect,
+    )
 }
 
 /// `int socket_bind(struct socket *sock, struct sockaddr *address, int addrlen)`
@@ -103,14 +115,20 @@ pub fn socket_bind(ctx: LsmContext) -> i32 {
     let Some(who) = verdict::confined() else {
         return 0;
     };
-    let (sk, address) = (follow(Obj(ctx.arg::<*const u8>(0)), &kernel::SOCKET_SK), ctx.arg::<u64>(1));
+    let (sk, address) =
+        (follow(Obj(ctx.arg::<*const u8>(0)), &kernel::SOCKET_SK), ctx.arg::<u64>(1));
     if !sk.is_null() {
-        let verdict = families::judge_events(&who, sk, Hook::SocketBind, || families::names_groups(address));
+        let verdict =
+            families::judge_events(&who, sk, Hook::SocketBind, || families::names_groups(address));
         if verdict != 0 {
             return verdict;
         }
     }
-    if who.has(Rule::Network) { judge_network(&who, sk, &Use::Bind(address), Hook::SocketBind) } else { 0 }
+    if who.has(Rule::Network) {
+        judge_network(&who, sk, &Use::Bind(address), Hook::SocketBind)
+    } else {
+        0
+    }
 }
 
 /// `int socket_listen(struct socket *sock, int backlog)`
@@ -242,13 +260,16 @@ fn judge(other: Obj, hook: Hook) -> i32 {
 /// mount, hard link or symbolic link that leads to the socket does not change it.
 #[inline(always)]
 fn named(who: &Judged, dentry: u64) -> bool {
-    let tag_of = |dentry: u64| kernel::read::<u64>(dentry, &kernel::DENTRY_INODE).map_or(0, tags::tag_at);
+    let tag_of =
+        |dentry: u64| kernel::read::<u64>(dentry, &kernel::DENTRY_INODE).map_or(0, tags::tag_at);
     let tag = tag_of(dentry);
     if tag != 0 && files::kind_of(who, tag) & GRANT_SOCKET != 0 {
         return true;
     }
     let directory = tag_of(kernel::read::<u64>(dentry, &kernel::DENTRY_PARENT).unwrap_or(0));
-    directory != 0 && files::kind_of(who, directory) & GRANT_SOCKETS != 0 && is_called(who, directory, dentry)
+    directory != 0
+        && files::kind_of(who, directory) & GRANT_SOCKETS != 0
+        && is_called(who, directory, dentry)
 }
 
 /// Whether a dentry is called as the container is granted sockets in a directory. A function of its
@@ -286,7 +307,8 @@ fn is_called(who: &Judged, directory: u64, dentry: u64) -> bool {
 #[inline(never)]
 fn differs_at_end(end: u64, name: &SocketName) -> u64 {
     let mut text = [0u64; SOCKET_NAME_LEN / 8];
-    let mut differs = u64::from(text_at(&mut text, end.wrapping_sub(u64::from(name.tail_len))).is_none());
+    let mut differs =
+        u64::from(text_at(&mut text, end.wrapping_sub(u64::from(name.tail_len))).is_none());
     for (word, tail) in text.iter().zip(&name.tail) {
         differs |= word ^ tail;
     }
@@ -298,8 +320,13 @@ fn differs_at_end(end: u64, name: &SocketName) -> u64 {
 #[inline(always)]
 fn text_at(into: &mut [u64; SOCKET_NAME_LEN / 8], at: u64) -> Option<u64> {
     // SAFETY: the helper checks the address, and writes no more than the length that it is told.
-    let read =
-        unsafe { bpf_probe_read_kernel_str(into.as_mut_ptr().cast(), SOCKET_NAME_LEN as u32, at as *const c_void) };
+    let read = unsafe {
+        bpf_probe_read_kernel_str(
+            into.as_mut_ptr().cast(),
+            SOCKET_NAME_LEN as u32,
+            at as *const c_void,
+        )
+    };
     // With the zero at the end.
     if read > 0 && read < SOCKET_NAME_LEN as i64 { Some(read as u64 - 1) } else { None }
 }
@@ -324,9 +351,13 @@ pub fn inode_rename(ctx: LsmContext) -> i32 {
     }
     // SAFETY: null or a live cell of the map.
     match unsafe { tags::at(ctx.arg(2)).as_ref() } {
-        Some(directory) if directory.flags & TAG_SOCKETS != 0 => {
-            verdict::deny(&who, Rule::UnixSocket, Hook::InodeRename, About::dentry(dentry.addr()), EACCES)
-        }
+        Some(directory) if directory.flags & TAG_SOCKETS != 0 => verdict::deny(
+            &who,
+            Rule::UnixSocket,
+            Hook::InodeRename,
+            About::dentry(dentry.addr()),
+            EACCES,
+        ),
         _ => 0,
     }
 }

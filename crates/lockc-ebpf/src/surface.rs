@@ -105,12 +105,26 @@ pub fn inode_init_security_anon(ctx: LsmContext) -> i32 {
     let mut name = [0u8; 12];
     let Ok(address) = kernel::read::<u64>(ctx.arg::<u64>(1), &kernel::QSTR_NAME) else {
         verdict::error(Hook::InodeInitSecurityAnon);
-        return verdict::deny(&who, Rule::IoUring, Hook::InodeInitSecurityAnon, verdict::About::NOTHING, EPERM);
+        return verdict::deny(
+            &who,
+            Rule::IoUring,
+            Hook::InodeInitSecurityAnon,
+            verdict::About::NOTHING,
+            EPERM,
+        );
     };
     // SAFETY: the helper checks the address and writes at most the length of `name`.
-    let length = unsafe { bpf_probe_read_kernel_str(name.as_mut_ptr().cast(), name.len() as u32, address as *const _) };
+    let length = unsafe {
+        bpf_probe_read_kernel_str(name.as_mut_ptr().cast(), name.len() as u32, address as *const _)
+    };
     if length == 11 && name == *NAME {
-        return verdict::deny(&who, Rule::IoUring, Hook::InodeInitSecurityAnon, verdict::About::NOTHING, EPERM);
+        return verdict::deny(
+            &who,
+            Rule::IoUring,
+            Hook::InodeInitSecurityAnon,
+            verdict::About::NOTHING,
+            EPERM,
+        );
     }
     0
 }

@@ -71,7 +71,14 @@ pub fn make_at(inode: u64) -> *mut ObjectTag {
     // SAFETY: a cell of the map, aligned by its type.
     let before = unsafe { kernel::fetch_add(cell, 1) };
     let nobody = ContainerKey { slot: 0, generation: 0 };
-    let fresh = ObjectTag { tag: before + 1, owner: nobody, above: 0, granted: nobody, flags: 0, root_slot: 0 };
+    let fresh = ObjectTag {
+        tag: before + 1,
+        owner: nobody,
+        above: 0,
+        granted: nobody,
+        flags: 0,
+        root_slot: 0,
+    };
     // Another CPU may have been first: its tag counts.
     let _ = TAGS.insert(inode, fresh, u64::from(BPF_NOEXIST));
     at(inode)

@@ -8,8 +8,8 @@ use aya_ebpf::helpers::{
 };
 use lockc_core::{
     abi::{
-        ContainerEntry, ContainerKey, DETAIL_NAME_LEN, DETAIL_NAMES, ERROR_SITES, Event, FileId, Hook, MODE_AUDIT,
-        MODE_ENFORCE, NAMES_LEN, STATE_CONFINED,
+        ContainerEntry, ContainerKey, DETAIL_NAME_LEN, DETAIL_NAMES, ERROR_SITES, Event, FileId,
+        Hook, MODE_AUDIT, MODE_ENFORCE, NAMES_LEN, STATE_CONFINED,
     },
     rules::{Level, Rule, RuleMask},
 };
@@ -204,7 +204,13 @@ fn report(who: &Judged, rule: Rule, hook: Hook, about: About, errno: i32) {
 unsafe fn words(to: *mut u64, from: *const u64, length: usize) {
     for index in 0..length / 8 {
         // SAFETY: by the caller.
-        unsafe { to.add(index).write_volatile(if from.is_null() { 0 } else { from.add(index).read_volatile() }) };
+        unsafe {
+            to.add(index).write_volatile(if from.is_null() {
+                0
+            } else {
+                from.add(index).read_volatile()
+            })
+        };
     }
 }
 
@@ -225,7 +231,9 @@ fn count_error(site: u32) {
 #[inline(always)]
 fn atomic_add(cell: *mut i64, change: i64) {
     // SAFETY: the callers pass a cell of a map, aligned by its type; the verifier checks it once more.
-    unsafe { asm!("lock *(u64 *)({cell} + 0) += {change}", cell = in(reg) cell, change = in(reg) change) }
+    unsafe {
+        asm!("lock *(u64 *)({cell} + 0) += {change}", cell = in(reg) cell, change = in(reg) change)
+    }
 }
 
 /// Adds to a container's count of tasks.
@@ -242,5 +250,9 @@ pub fn count_tasks(key: ContainerKey, change: i64) {
 pub fn mount_root(mnt: Obj) -> FileId {
     let inode = kernel::follow(kernel::follow(mnt, &kernel::VFSMOUNT_ROOT), &kernel::DENTRY_INODE);
     let ino = if inode.is_null() { 0 } else { kernel::load(inode, &kernel::INODE_INO) };
-    FileId { ino, dev: kernel::load(kernel::follow(mnt, &kernel::VFSMOUNT_SB), &kernel::SB_DEV), pad: 0 }
+    FileId {
+        ino,
+        dev: kernel::load(kernel::follow(mnt, &kernel::VFSMOUNT_SB), &kernel::SB_DEV),
+        pad: 0,
+    }
 }

@@ -11,7 +11,10 @@ use std::{
 };
 
 use crate::{
-    flags::{ACTING, Arity, CHECKPOINT, CREATE, DELETE, EXEC, Flag, GLOBAL, PASSED, RESTORE, RUN, STARTING, UPDATE},
+    flags::{
+        ACTING, Arity, CHECKPOINT, CREATE, DELETE, EXEC, Flag, GLOBAL, PASSED, RESTORE, RUN,
+        STARTING, UPDATE,
+    },
     hand::At,
     options::{Options, Order, Token, token},
 };
@@ -191,7 +194,11 @@ fn subcommand(name: &OsStr, rest: &[OsString], to: &mut Invocation) -> Result<()
 
 /// Reads up to the subcommand; its index, or none if the runtime will only print something. Indices of lockc's own
 /// arguments go into `own`.
-fn globals(args: &[OsString], to: &mut Invocation, own: &mut Vec<usize>) -> Result<Option<usize>, Unclear> {
+fn globals(
+    args: &[OsString],
+    to: &mut Invocation,
+    own: &mut Vec<usize>,
+) -> Result<Option<usize>, Unclear> {
     let mut informs = false;
     let mut at = 0;
     while at < args.len() {
@@ -204,7 +211,10 @@ fn globals(args: &[OsString], to: &mut Invocation, own: &mut Vec<usize>) -> Resu
             Token::Word => break,
             Token::Flags(flags) => {
                 for (flag, inline) in flags {
-                    let mut place = At { index: at, start: arg.len() - inline.as_ref().map_or(0, |value| value.len()) };
+                    let mut place = At {
+                        index: at,
+                        start: arg.len() - inline.as_ref().map_or(0, |value| value.len()),
+                    };
                     let value = match (flag.arity, inline) {
                         (Arity::Info, None) => {
                             informs = true;
@@ -260,22 +270,31 @@ fn may_start(args: &[OsString]) -> bool {
 /// lockc's own options; how many arguments it takes up.
 fn lockc(args: &[OsString], at: usize, to: &mut Invocation) -> Result<Option<usize>, Unclear> {
     let Some(arg) = args[at].to_str() else { return Ok(None) };
-    let (name, inline) = arg.split_once('=').map_or((arg, None), |(name, value)| (name, Some(value)));
+    let (name, inline) =
+        arg.split_once('=').map_or((arg, None), |(name, value)| (name, Some(value)));
     match (name, inline) {
         ("--lockc-help", None) => to.call = Call::Help,
         ("--lockc-version", None) => to.call = Call::Version,
         ("--lockc-policy", _) => {
-            let (value, width) = own_value(args, at, inline, "the name of a policy, as in --lockc-policy restricted")?;
+            let (value, width) = own_value(
+                args,
+                at,
+                inline,
+                "the name of a policy, as in --lockc-policy restricted",
+            )?;
             once(&mut to.policy, value.to_owned(), name)?;
             return Ok(Some(width));
         }
         ("--lockc-runtime", _) => {
-            let (value, width) = own_value(args, at, inline, "a path, as in --lockc-runtime /usr/bin/crun")?;
+            let (value, width) =
+                own_value(args, at, inline, "a path, as in --lockc-runtime /usr/bin/crun")?;
             once(&mut to.runtime, PathBuf::from(value), name)?;
             return Ok(Some(width));
         }
         _ if arg.starts_with("--lockc") || arg.starts_with("-lockc") => {
-            return Err(Unclear(format!("unknown option {arg}; --lockc-help lists lockc's options")));
+            return Err(Unclear(format!(
+                "unknown option {arg}; --lockc-help lists lockc's options"
+            )));
         }
         _ => return Ok(None),
     }
@@ -303,13 +322,20 @@ fn own_value<'a>(
 /// Two values cannot both be meant: one of them may be a tenant's.
 fn once<T: PartialEq>(to: &mut Option<T>, value: T, name: &str) -> Result<(), Unclear> {
     if to.as_ref().is_some_and(|other| *other != value) {
-        return Err(Unclear(format!("{name} is given twice with different values; remove one of them")));
+        return Err(Unclear(format!(
+            "{name} is given twice with different values; remove one of them"
+        )));
     }
     *to = Some(value);
     Ok(())
 }
 
-fn start(rest: &[OsString], tables: &[&[Flag]], to: &mut Invocation, restore: bool) -> Result<(), Unclear> {
+fn start(
+    rest: &[OsString],
+    tables: &[&[Flag]],
+    to: &mut Invocation,
+    restore: bool,
+) -> Result<(), Unclear> {
     let options = Options::read(rest, tables, Order::Any)?;
     if options.informs {
         return Ok(());
@@ -404,7 +430,9 @@ fn one_id(rest: &[OsString]) -> Option<String> {
 }
 
 fn text(id: &OsString) -> Result<String, Unclear> {
-    id.to_str().map(str::to_owned).ok_or_else(|| Unclear(format!("{id:?} is not valid UTF-8; choose another name")))
+    id.to_str()
+        .map(str::to_owned)
+        .ok_or_else(|| Unclear(format!("{id:?} is not valid UTF-8; choose another name")))
 }
 
 /// The error for an option in no table.

@@ -34,8 +34,13 @@ fn unclear(text: &str) -> String {
 
 /// The recorded calls of an engine, one a line, each argument in brackets.
 fn recorded(text: &str) -> impl Iterator<Item = Vec<OsString>> {
-    text.lines()
-        .map(|line| line.trim_start_matches('[').trim_end_matches(']').split("] [").map(OsString::from).collect())
+    text.lines().map(|line| {
+        line.trim_start_matches('[')
+            .trim_end_matches(']')
+            .split("] [")
+            .map(OsString::from)
+            .collect()
+    })
 }
 
 #[test]
@@ -66,11 +71,19 @@ fn every_recorded_call_is_recognised() {
                     assert!(named("exec") && exec.process.is_some(), "{args:?}");
                     assert_eq!(exec.id, last);
                 }
-                Call::Delete(id) => assert_eq!((named("delete"), id.as_deref()), (true, Some(last))),
+                Call::Delete(id) => {
+                    assert_eq!((named("delete"), id.as_deref()), (true, Some(last)))
+                }
                 Call::Begin(id) => assert_eq!((named("start"), id.as_deref()), (true, Some(last))),
-                Call::Other => assert!(!named("create") && !named("exec") && !named("delete"), "{args:?}"),
-                Call::Update(update) => assert_eq!((named("update"), update.id.as_str()), (true, last)),
-                Call::Help | Call::Version | Call::Checkpoint(_) | Call::Mounts(_) => panic!("{args:?}"),
+                Call::Other => {
+                    assert!(!named("create") && !named("exec") && !named("delete"), "{args:?}")
+                }
+                Call::Update(update) => {
+                    assert_eq!((named("update"), update.id.as_str()), (true, last))
+                }
+                Call::Help | Call::Version | Call::Checkpoint(_) | Call::Mounts(_) => {
+                    panic!("{args:?}")
+                }
             }
             assert_eq!(invocation.log.is_some(), named("--log"));
             assert_eq!(invocation.root.is_some(), named("--root"));
@@ -81,9 +94,17 @@ fn every_recorded_call_is_recognised() {
 
 #[test]
 fn every_spelling_of_the_bundle_is_read() {
-    for spelling in
-        ["--bundle /b", "--bundle=/b", "-bundle /b", "-bundle=/b", "-b /b", "-b=/b", "-b/b", "--b /b", "--b=/b"]
-    {
+    for spelling in [
+        "--bundle /b",
+        "--bundle=/b",
+        "-bundle /b",
+        "-bundle=/b",
+        "-b /b",
+        "-b=/b",
+        "-b/b",
+        "--b /b",
+        "--b=/b",
+    ] {
         for call in ["create", "run", "restore"] {
             for text in [
                 format!("{call} {spelling} c"),
@@ -91,23 +112,36 @@ fn every_spelling_of_the_bundle_is_read() {
                 format!("--root /r {call} {spelling} -- c"),
             ] {
                 let start = started(&text);
-                assert_eq!((start.bundle.as_deref(), start.id.as_str()), (Some("/b".as_ref()), "c"), "{text}");
+                assert_eq!(
+                    (start.bundle.as_deref(), start.id.as_str()),
+                    (Some("/b".as_ref()), "c"),
+                    "{text}"
+                );
                 assert_eq!(start.restore, call == "restore");
             }
         }
     }
-    assert_eq!(started("create --bundle /a --bundle=/b c").bundle.unwrap(), PathBuf::from("/b"), "the last one holds");
+    assert_eq!(
+        started("create --bundle /a --bundle=/b c").bundle.unwrap(),
+        PathBuf::from("/b"),
+        "the last one holds"
+    );
     assert_eq!(started("create c").bundle, None);
     assert_eq!(started("run -f other.json -b /b c").config.unwrap(), PathBuf::from("other.json"));
 }
 
 #[test]
 fn global_options_of_every_runtime_are_read() {
-    let invocation =
-        ok("--debug --root=/r --log /l --log-format json --systemd-cgroup --rootless=auto --criu x create c");
-    assert_eq!((invocation.root.unwrap(), invocation.log.unwrap()), (PathBuf::from("/r"), "/l".into()));
+    let invocation = ok(
+        "--debug --root=/r --log /l --log-format json --systemd-cgroup --rootless=auto --criu x create c",
+    );
+    assert_eq!(
+        (invocation.root.unwrap(), invocation.log.unwrap()),
+        (PathBuf::from("/r"), "/l".into())
+    );
     assert_eq!(invocation.log_format.unwrap(), "json");
-    let invocation = ok("--cgroup-manager systemd --log=file:/l --log-level debug -r /r -s create c");
+    let invocation =
+        ok("--cgroup-manager systemd --log=file:/l --log-level debug -r /r -s create c");
     assert_eq!(invocation.root.unwrap(), PathBuf::from("/r"));
     assert!(matches!(invocation.call, Call::Start(_)));
     // The value of an option is no subcommand.
@@ -118,7 +152,10 @@ fn global_options_of_every_runtime_are_read() {
 
 #[test]
 fn options_that_stand_for_several_are_read() {
-    let Call::Exec(exec) = ok("exec -dtu 0:0 -c CAP_SYS_ADMIN --cap=CAP_CHOWN c sh -c ls").call else { panic!() };
+    let Call::Exec(exec) = ok("exec -dtu 0:0 -c CAP_SYS_ADMIN --cap=CAP_CHOWN c sh -c ls").call
+    else {
+        panic!()
+    };
     assert_eq!((exec.user.as_deref(), exec.caps.len(), exec.id.as_str()), (Some("0:0"), 2, "c"));
     let Call::Exec(exec) = ok("exec -tp /p c").call else { panic!() };
     assert_eq!(exec.process.unwrap(), PathBuf::from("/p"));
@@ -174,10 +211,15 @@ fn cri_o_calls_by_conmon_and_by_itself() {
     let bundle = "/run/containers/storage/overlay-containers/c1/userdata";
     for conmon in ["", "--systemd-cgroup "] {
         for more in ["", "--no-pivot ", "--console-socket /run/s "] {
-            let text =
-                format!("{conmon}--root=/run/runc create --bundle {bundle} --pid-file {bundle}/pidfile {more}c1");
+            let text = format!(
+                "{conmon}--root=/run/runc create --bundle {bundle} --pid-file {bundle}/pidfile {more}c1"
+            );
             let start = started(&text);
-            assert_eq!((start.id.as_str(), start.bundle.as_deref()), ("c1", Some(Path::new(bundle))), "{text}");
+            assert_eq!(
+                (start.id.as_str(), start.bundle.as_deref()),
+                ("c1", Some(Path::new(bundle))),
+                "{text}"
+            );
             assert_eq!(ok(&text).root.as_deref(), Some(Path::new("/run/runc")));
         }
     }
@@ -192,7 +234,10 @@ fn cri_o_calls_by_conmon_and_by_itself() {
         "--root /run/runc exec --process /tmp/exec-process-1 c1",
     ] {
         let Call::Exec(exec) = ok(text).call else { panic!("{text}") };
-        assert_eq!((exec.id.as_str(), exec.process.as_deref()), ("c1", Some(Path::new("/tmp/exec-process-1"))));
+        assert_eq!(
+            (exec.id.as_str(), exec.process.as_deref()),
+            ("c1", Some(Path::new("/tmp/exec-process-1")))
+        );
     }
     assert_eq!(ok("--root /run/runc delete --force c1").call, Call::Delete(Some("c1".into())));
     for text in ["state c1", "kill c1 TERM", "pause c1", "resume c1", "kill --all c1 KILL"] {
@@ -221,13 +266,20 @@ fn what_acts_on_files_is_read_whatever_the_spelling() {
     ] {
         assert_eq!(ok(text).call, call, "{text}");
     }
-    let Call::Checkpoint(checkpoint) = ok("checkpoint -image-path=/i --work-path /w c --parent-path ../p").call else {
+    let Call::Checkpoint(checkpoint) =
+        ok("checkpoint -image-path=/i --work-path /w c --parent-path ../p").call
+    else {
         panic!()
     };
     assert_eq!(checkpoint.image.as_deref(), Some(Path::new("/i")));
     assert_eq!((checkpoint.work, checkpoint.parent), (Some("/w".into()), Some("../p".into())));
-    for text in ["update --of-the-next-release f c", "checkpoint --x /y c", "checkpoint a b", "update", "--x update c"]
-    {
+    for text in [
+        "update --of-the-next-release f c",
+        "checkpoint --x /y c",
+        "checkpoint a b",
+        "update",
+        "--x update c",
+    ] {
         unclear(text);
     }
 }
@@ -241,7 +293,9 @@ fn options_of_exec_are_read() {
     };
     assert_eq!((exec.apparmor.as_deref(), exec.label.as_deref()), (Some("a"), Some("l")));
     assert_eq!((exec.no_new_privs, exec.cgroup.as_deref()), (Some(false), Some("../x")));
-    for (text, on) in [("--no-new-privs", true), ("-no-new-privs=T", true), ("--no-new-privs=0", false)] {
+    for (text, on) in
+        [("--no-new-privs", true), ("-no-new-privs=T", true), ("--no-new-privs=0", false)]
+    {
         let Call::Exec(exec) = ok(&format!("exec {text} c ls")).call else { panic!("{text}") };
         assert_eq!(exec.no_new_privs, Some(on), "{text}");
     }
@@ -258,12 +312,19 @@ fn runscs_own_spellings_are_read_and_what_is_not_known_is_refused() {
         assert_eq!(invocation.log.as_deref(), Some("/l".as_ref()));
         let Call::Start(start) = invocation.call else { panic!("{globals}") };
         assert_eq!((start.id.as_str(), start.bundle.as_deref()), ("c1", Some(Path::new("/b"))));
-        let Call::Exec(exec) = ok(&format!("{globals} exec -user 1:2 -cap CAP_X -internal-pid-file i c1 ls")).call
+        let Call::Exec(exec) =
+            ok(&format!("{globals} exec -user 1:2 -cap CAP_X -internal-pid-file i c1 ls")).call
         else {
             panic!("{globals}")
         };
-        assert_eq!((exec.id.as_str(), exec.user.as_deref(), exec.caps.len()), ("c1", Some("1:2"), 1));
-        assert_eq!(ok(&format!("{globals} delete -force c1")).call, Call::Delete(Some("c1".into())));
+        assert_eq!(
+            (exec.id.as_str(), exec.user.as_deref(), exec.caps.len()),
+            ("c1", Some("1:2"), 1)
+        );
+        assert_eq!(
+            ok(&format!("{globals} delete -force c1")).call,
+            Call::Delete(Some("c1".into()))
+        );
         assert_eq!(ok(&format!("{globals} kill -all c1 KILL")).call, Call::Other);
     }
     assert!(unclear("--new-flag x create -bundle /b c1").contains("--option=value"));
@@ -339,7 +400,8 @@ fn an_error_still_knows_the_log() {
 #[test]
 fn bytes_that_are_no_utf8_are_passed_and_no_ids() {
     let odd = OsString::from_vec(b"/b\xff".to_vec());
-    let (invocation, result) = parse(&[os(&["create", "--bundle"]), vec![odd.clone()], os(&["c"])].concat());
+    let (invocation, result) =
+        parse(&[os(&["create", "--bundle"]), vec![odd.clone()], os(&["c"])].concat());
     assert_eq!(result, Ok(()));
     let Call::Start(start) = invocation.call else { panic!() };
     assert_eq!(start.bundle.unwrap(), PathBuf::from(&odd));
@@ -347,7 +409,11 @@ fn bytes_that_are_no_utf8_are_passed_and_no_ids() {
 }
 
 /// An option with its value, in any spelling.
-fn spelt(long: &'static str, short: Option<char>, value: &'static str) -> impl Strategy<Value = Vec<OsString>> {
+fn spelt(
+    long: &'static str,
+    short: Option<char>,
+    value: &'static str,
+) -> impl Strategy<Value = Vec<OsString>> {
     let mut spellings = vec![
         vec![format!("--{long}"), value.into()],
         vec![format!("--{long}={value}")],
@@ -355,7 +421,8 @@ fn spelt(long: &'static str, short: Option<char>, value: &'static str) -> impl S
         vec![format!("-{long}={value}")],
     ];
     if let Some(short) = short {
-        spellings.extend([vec![format!("-{short}"), value.into()], vec![format!("-{short}={value}")]]);
+        spellings
+            .extend([vec![format!("-{short}"), value.into()], vec![format!("-{short}={value}")]]);
     }
     prop::sample::select(spellings).prop_map(|args| args.iter().map(OsString::from).collect())
 }
@@ -432,15 +499,25 @@ fn the_places_of_files_and_of_the_state_root_are_known() {
         ("exec -p a -p p.json c -p other", Some("p.json"), None),
         ("exec c true --process p.json", None, None),
         ("--root /r exec -p p.json c", Some("p.json"), Some("/r")),
-        ("--lockc-policy x --root=/r --lockc-runtime=/y exec -p p.json c", Some("p.json"), Some("/r")),
-        ("--log l --lockc-policy x -r /r --lockc-runtime /y run -f p.json c", Some("p.json"), Some("/r")),
+        (
+            "--lockc-policy x --root=/r --lockc-runtime=/y exec -p p.json c",
+            Some("p.json"),
+            Some("/r"),
+        ),
+        (
+            "--log l --lockc-policy x -r /r --lockc-runtime /y run -f p.json c",
+            Some("p.json"),
+            Some("/r"),
+        ),
         ("-r/r create c --config=p.json", Some("p.json"), Some("/r")),
         ("delete c", None, None),
     ] {
         let args: Vec<OsString> = line.split(' ').map(OsString::from).collect();
         let (invocation, result) = parse(&args);
         result.unwrap();
-        let at = |at: Option<At>| at.map(|at| invocation.passed[at.index].to_str().unwrap()[at.start..].to_owned());
+        let at = |at: Option<At>| {
+            at.map(|at| invocation.passed[at.index].to_str().unwrap()[at.start..].to_owned())
+        };
         assert_eq!(at(invocation.file_at).as_deref(), file, "{line}");
         assert_eq!(at(invocation.root_at).as_deref(), root, "{line}");
     }

@@ -24,9 +24,14 @@ use crate::{
 };
 
 /// Judges `checkpoint`, `update` and `mounts`.
-pub fn judge(invocation: &Invocation, plan: &mut Plan, environment: &Environment<'_>) -> Result<(), Refusal> {
-    let (Call::Checkpoint(Checkpoint { id, .. }) | Call::Update(Update { id, .. }) | Call::Mounts(id)) =
-        &invocation.call
+pub fn judge(
+    invocation: &Invocation,
+    plan: &mut Plan,
+    environment: &Environment<'_>,
+) -> Result<(), Refusal> {
+    let (Call::Checkpoint(Checkpoint { id, .. })
+    | Call::Update(Update { id, .. })
+    | Call::Mounts(id)) = &invocation.call
     else {
         return Ok(());
     };
@@ -37,13 +42,23 @@ pub fn judge(invocation: &Invocation, plan: &mut Plan, environment: &Environment
         Call::Checkpoint(checkpoint) => {
             let container = container.as_ref().map(|(bundle, spec)| (bundle.as_path(), spec));
             let paths = criu_paths(checkpoint, environment)?;
-            (admission::admit_checkpoint(container, &paths, &policy, environment.facts), "the checkpoint is made")
+            (
+                admission::admit_checkpoint(container, &paths, &policy, environment.facts),
+                "the checkpoint is made",
+            )
         }
         Call::Update(update) => {
-            let resources = resources(update, plan, environment).context("the container is not updated")?;
+            let resources =
+                resources(update, plan, environment).context("the container is not updated")?;
             let spec = container.as_ref().map(|(_, spec)| spec);
             (
-                admission::admit_update(resources, spec, update.intel_rdt, &policy, environment.facts),
+                admission::admit_update(
+                    resources,
+                    spec,
+                    update.intel_rdt,
+                    &policy,
+                    environment.facts,
+                ),
                 "the limits change",
             )
         }
@@ -71,7 +86,12 @@ fn policy_of(root: &Path, id: &str, environment: &Environment<'_>) -> Option<Pol
 }
 
 /// Bundle and configuration of a container, as its runtime knows them.
-fn bundle(runtime: &Path, root: &Path, id: &str, environment: &Environment<'_>) -> Option<(PathBuf, Spec)> {
+fn bundle(
+    runtime: &Path,
+    root: &Path,
+    id: &str,
+    environment: &Environment<'_>,
+) -> Option<(PathBuf, Spec)> {
     let bundle = environment.containers.bundle(runtime, root, id)?;
     let spec = Spec::read(&bundle.join("config.json")).ok()?;
     Some((bundle, spec))
@@ -80,16 +100,25 @@ fn bundle(runtime: &Path, root: &Path, id: &str, environment: &Environment<'_>) 
 /// What CRIU reads and writes; without an option the runtimes take `checkpoint` in the working
 /// directory.
 fn criu_paths(checkpoint: &Checkpoint, environment: &Environment<'_>) -> Result<Vec<PathBuf>> {
-    let image = absolute(checkpoint.image.as_deref().unwrap_or(Path::new("checkpoint")), environment)?;
+    let image =
+        absolute(checkpoint.image.as_deref().unwrap_or(Path::new("checkpoint")), environment)?;
     let work = checkpoint.work.as_ref().map(|work| absolute(work, environment)).transpose()?;
     let parent = checkpoint.parent.as_ref().map(|parent| image.join(parent));
     Ok([Some(image), work, parent].into_iter().flatten().collect())
 }
 
 /// The new limits; the runtime gets what was read, from a file or from standard input.
-fn resources(update: &Update, plan: &mut Plan, environment: &Environment<'_>) -> Result<Option<Resources>> {
+fn resources(
+    update: &Update,
+    plan: &mut Plan,
+    environment: &Environment<'_>,
+) -> Result<Option<Resources>> {
     let Some(file) = &update.resources else { return Ok(None) };
-    let path = if file == Path::new("-") { "/proc/self/fd/0".into() } else { absolute(file, environment)? };
+    let path = if file == Path::new("-") {
+        "/proc/self/fd/0".into()
+    } else {
+        absolute(file, environment)?
+    };
     let text = contents(&path)?;
     let resources = Resources::parse(&text, file)?;
     plan.handed = Some(hand::sealed(&text)?);

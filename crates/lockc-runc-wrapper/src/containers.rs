@@ -32,11 +32,16 @@ impl Containers for Existing {
     /// where that exists (crun, src/libcrun/status.c, `libcrun_status_check_directories`; case
     /// transparent/delete-that-is-refused). runsc has files `ROOT/ID_sandbox:…`.
     fn exists(&self, root: &Path, id: &str) -> bool {
-        if !matches!(Path::new(id).components().collect::<Vec<_>>().as_slice(), [Component::Normal(_)]) {
+        if !matches!(
+            Path::new(id).components().collect::<Vec<_>>().as_slice(),
+            [Component::Normal(_)]
+        ) {
             // No runtime takes such an id.
             return false;
         }
-        let absent = |error: &io::Error| matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory);
+        let absent = |error: &io::Error| {
+            matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+        };
         match fs::symlink_metadata(root.join(id)) {
             Ok(_) => return true,
             Err(error) if absent(&error) => {}
@@ -44,7 +49,9 @@ impl Containers for Existing {
         }
         let of_runsc = format!("{id}_sandbox:");
         match fs::read_dir(root) {
-            Ok(entries) => entries.flatten().any(|entry| entry.file_name().to_string_lossy().starts_with(&of_runsc)),
+            Ok(entries) => entries
+                .flatten()
+                .any(|entry| entry.file_name().to_string_lossy().starts_with(&of_runsc)),
             Err(error) => !absent(&error),
         }
     }
@@ -55,7 +62,12 @@ impl Containers for Existing {
             return Some(bundle);
         }
         let mut command = Command::new(runtime);
-        command.arg("--root").arg(root).args(["state", id]).stdin(Stdio::null()).stderr(Stdio::null());
+        command
+            .arg("--root")
+            .arg(root)
+            .args(["state", id])
+            .stdin(Stdio::null())
+            .stderr(Stdio::null());
         let output = command.output().ok().filter(|output| output.status.success())?;
         let state: State = serde_json::from_slice(&output.stdout).ok()?;
         Some(state.bundle).filter(|bundle| bundle.is_absolute())
@@ -68,8 +80,13 @@ fn written_down(root: &Path, id: &str) -> Option<PathBuf> {
     // A name that is a path is no container's.
     let directory = root.join(Path::new(id).file_name().filter(|name| *name == OsStr::new(id))?);
     let bundle = |file: &str| -> Option<PathBuf> {
-        let state: serde_json::Value = serde_json::from_slice(&fs::read(directory.join(file)).ok()?).ok()?;
-        let labels = state["config"]["labels"].as_array().into_iter().flatten().filter_map(|label| label.as_str());
+        let state: serde_json::Value =
+            serde_json::from_slice(&fs::read(directory.join(file)).ok()?).ok()?;
+        let labels = state["config"]["labels"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|label| label.as_str());
         let label = labels.filter_map(|label| label.strip_prefix("bundle=")).next_back();
         state["bundle"].as_str().or(label).map(PathBuf::from)
     };
@@ -122,7 +139,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let runtime = dir.path().join("runtime");
         let says = |text: &str| {
-            fs::write(&runtime, format!("#!/bin/sh\ntest \"$*\" = '--root /r state a' && echo '{text}'\n")).unwrap();
+            fs::write(
+                &runtime,
+                format!("#!/bin/sh\ntest \"$*\" = '--root /r state a' && echo '{text}'\n"),
+            )
+            .unwrap();
             fs::set_permissions(&runtime, fs::Permissions::from_mode(0o755)).unwrap();
             Existing.bundle(&runtime, Path::new("/r"), "a")
         };

@@ -75,6 +75,10 @@ impl Deletion {
     /// Where the pinned maps cannot be written.
     pub fn follow(&self, ok: bool, containers: &dyn Containers, kernel: &dyn Kernel) -> Result<()> {
         let gone = !containers.exists(&self.root, &self.id) && (self.existed || ok);
-        if gone { kernel.mark_deleting(&self.root, &self.id, Some(self.generation)) } else { Ok(()) }
+        if gone {
+            kernel.mark_deleting(&self.root, &self.id, Some(self.generation))
+        } else {
+            Ok(())
+        }
     }
 }

@@ -96,7 +96,14 @@ pub struct Plan {
 impl Plan {
     /// Executes a runtime, and nothing else.
     pub fn of(runtime: PathBuf) -> Self {
-        Self { runtime, args: Vec::new(), registered: None, handed: None, deletion: None, empty_root: false }
+        Self {
+            runtime,
+            args: Vec::new(),
+            registered: None,
+            handed: None,
+            deletion: None,
+            empty_root: false,
+        }
     }
 }
 
@@ -124,8 +131,11 @@ pub fn prepare(invocation: &Invocation, environment: &Environment<'_>) -> Result
             let plan = tolerant(invocation, environment)?.0;
             // The runtime listens for the container's notifications on a socket that it makes now; unless that is the
             // container's, the container may not reach it.
-            if let Some(id) = id.as_ref().filter(|_| environment.notify && environment.standing == Standing::Root) {
-                let root = runtime::state_root(invocation.root.as_deref(), &plan.runtime, environment.uid);
+            if let Some(id) =
+                id.as_ref().filter(|_| environment.notify && environment.standing == Standing::Root)
+            {
+                let root =
+                    runtime::state_root(invocation.root.as_deref(), &plan.runtime, environment.uid);
                 if let Err(error) = environment.kernel.join(&root, id) {
                     log::warn(&format!(
                         "{}; {id} is started nevertheless, and cannot notify its engine",
@@ -154,17 +164,21 @@ pub fn prepare(invocation: &Invocation, environment: &Environment<'_>) -> Result
 
 /// The plan where a broken configuration must not be in the way of managing containers that exist. The caller tells of
 /// it where nobody parses stderr: engines read the output of `state` and `ps` together with it.
-fn tolerant(invocation: &Invocation, environment: &Environment<'_>) -> Result<(Plan, Option<ConfigError>)> {
-    let (candidates, problem) = match Config::load_with_labels(environment.config, environment.namespaces) {
-        Ok(config) => (candidates(invocation, &config)?, None),
-        Err(error) => (invocation.runtime.iter().cloned().collect(), Some(error)),
-    };
+fn tolerant(
+    invocation: &Invocation,
+    environment: &Environment<'_>,
+) -> Result<(Plan, Option<ConfigError>)> {
+    let (candidates, problem) =
+        match Config::load_with_labels(environment.config, environment.namespaces) {
+            Ok(config) => (candidates(invocation, &config)?, None),
+            Err(error) => (invocation.runtime.iter().cloned().collect(), Some(error)),
+        };
     Ok((Plan::of((environment.find)(&candidates)?), problem))
 }
 
 fn strict(invocation: &Invocation, environment: &Environment<'_>) -> Result<(Config, Plan)> {
-    let config =
-        Config::load_with_labels(environment.config, environment.namespaces).context("the container is not started")?;
+    let config = Config::load_with_labels(environment.config, environment.namespaces)
+        .context("the container is not started")?;
     let runtime = (environment.find)(&candidates(invocation, &config)?)?;
     Ok((config, Plan::of(runtime)))
 }
@@ -173,7 +187,9 @@ fn strict(invocation: &Invocation, environment: &Environment<'_>) -> Result<(Con
 fn candidates(invocation: &Invocation, config: &Config) -> Result<Vec<PathBuf>> {
     match &invocation.runtime {
         None => Ok(config.runtimes.clone()),
-        Some(runtime) if paths::runtimes(&config.runtimes).contains(runtime) => Ok(vec![runtime.clone()]),
+        Some(runtime) if paths::runtimes(&config.runtimes).contains(runtime) => {
+            Ok(vec![runtime.clone()])
+        }
         Some(runtime) => bail!(
             "--lockc-runtime {0} is not a runtime of the configuration; nothing was executed: add {0:?} to `runtimes` in \
              {CONFIG_PATH}",
@@ -182,7 +198,11 @@ fn candidates(invocation: &Invocation, config: &Config) -> Result<Vec<PathBuf>> 
     }
 }
 
-fn begin(invocation: &Invocation, start: &Start, environment: &Environment<'_>) -> Result<Plan, Refusal> {
+fn begin(
+    invocation: &Invocation,
+    start: &Start,
+    environment: &Environment<'_>,
+) -> Result<Plan, Refusal> {
     let (config, mut plan) = strict(invocation, environment)?;
     reachable(&config, environment, "the container is not started")?;
     let bundle = absolute(start.bundle.as_deref().unwrap_or(Path::new("")), environment)?;
@@ -204,7 +224,11 @@ fn begin(invocation: &Invocation, start: &Start, environment: &Environment<'_>) 
     // No runtime creates it once more; what is registered under that id stays as it is. A rootless
     // engine registers nothing.
     if environment.standing == Standing::Root && environment.containers.exists(&root, &start.id) {
-        Err(anyhow!("a container with the id {} already exists in {}; delete it first", start.id, root.display()))?;
+        Err(anyhow!(
+            "a container with the id {} already exists in {}; delete it first",
+            start.id,
+            root.display()
+        ))?;
     }
     let decide = |kernel_side| {
         let case = Case {
@@ -217,17 +241,22 @@ fn begin(invocation: &Invocation, start: &Start, environment: &Environment<'_>) 
             circumstances: Circumstances { runtime: Some(&plan.runtime), kernel_side },
         };
         let look_up = |id: &str| pod_sandbox(&config, &root, id, environment);
-        decision::decide(&case, &config, environment.facts, look_up).context("the container is not started")
+        decision::decide(&case, &config, environment.facts, look_up)
+            .context("the container is not started")
     };
     let kernel_side = match environment.standing {
         Standing::Root => KernelSide::Confines,
         _ => KernelSide::Rootless,
     };
     let Decision { policy, enforcement, described, judged } = decide(kernel_side)?;
-    let given = judged.map_err(|found| refused(&found, &start.id, &bundle, &policy, described.engine, environment))?;
+    let given = judged.map_err(|found| {
+        refused(&found, &start.id, &bundle, &policy, described.engine, environment)
+    })?;
     if given.rootfs == Tree::default() {
-        let path = bundle.join(spec.root.as_ref().map(|root| root.path.as_path()).unwrap_or(Path::new("")));
-        Err(anyhow!("the root file system {} cannot be found", path.display()).context("the container is not started"))?;
+        let path = bundle
+            .join(spec.root.as_ref().map(|root| root.path.as_path()).unwrap_or(Path::new("")));
+        Err(anyhow!("the root file system {} cannot be found", path.display())
+            .context("the container is not started"))?;
     }
     // Podman takes the whole log for one message, the runtime's.
     let engines_log = (described.engine != Some(Engine::Podman)).then_some(invocation);
@@ -274,7 +303,9 @@ fn begin(invocation: &Invocation, start: &Start, environment: &Environment<'_>) 
             // Nothing is enforced then: admission must not have relied on it.
             if config.fail == Fail::Open {
                 let Decision { policy, described, judged, .. } = decide(KernelSide::Unreachable)?;
-                judged.map_err(|found| refused(&found, &start.id, &bundle, &policy, described.engine, environment))?;
+                judged.map_err(|found| {
+                    refused(&found, &start.id, &bundle, &policy, described.engine, environment)
+                })?;
             }
             fail(&config, error, "the container is not started")?;
         }
@@ -283,11 +314,17 @@ fn begin(invocation: &Invocation, start: &Start, environment: &Environment<'_>) 
 }
 
 /// Rootless engines start containers from where the pinned maps are out of reach, whatever else is in order.
-fn reachable(config: &Config, environment: &Environment<'_>, consequence: &'static str) -> Result<()> {
+fn reachable(
+    config: &Config,
+    environment: &Environment<'_>,
+    consequence: &'static str,
+) -> Result<()> {
     let who = match environment.standing {
         Standing::Root => return Ok(()),
         Standing::User(uid) => format!("uid {uid}, not root"),
-        Standing::Namespace => format!("uid {} of a user namespace, not the host's root", environment.uid),
+        Standing::Namespace => {
+            format!("uid {} of a user namespace, not the host's root", environment.uid)
+        }
     };
     match config.rootless {
         Rootless::Admission => Ok(()),
@@ -316,13 +353,23 @@ pub(crate) fn pod_sandbox(
     }
 }
 
-fn join(invocation: &Invocation, exec: &Exec, environment: &Environment<'_>) -> Result<Plan, Refusal> {
+fn join(
+    invocation: &Invocation,
+    exec: &Exec,
+    environment: &Environment<'_>,
+) -> Result<Plan, Refusal> {
     let (config, mut plan) = strict(invocation, environment)?;
     reachable(&config, environment, "the process is not started")?;
     let root = runtime::state_root(invocation.root.as_deref(), &plan.runtime, environment.uid);
     let unknown = |kernel_side, plan: &mut Plan| {
-        let policy =
-            commands::policy_without_entry(invocation, exec, &config, &plan.runtime, kernel_side, environment)?;
+        let policy = commands::policy_without_entry(
+            invocation,
+            exec,
+            &config,
+            &plan.runtime,
+            kernel_side,
+            environment,
+        )?;
         commands::judge_joining(exec, plan, &root, &policy, environment)
     };
     if environment.standing != Standing::Root {
@@ -340,12 +387,20 @@ fn join(invocation: &Invocation, exec: &Exec, environment: &Environment<'_>) -> 
         }
     };
     let Some(entry) = entry else {
-        if let Err(error) = unregistered::plan(invocation, &exec.id, &root, &config, &mut plan, environment) {
+        if let Err(error) =
+            unregistered::plan(invocation, &exec.id, &root, &config, &mut plan, environment)
+        {
             fail(&config, error, "the process is not started")?;
         }
         return Ok(plan);
     };
-    commands::judge_joining(exec, &mut plan, &root, &decision::running(&config, &entry)?, environment)?;
+    commands::judge_joining(
+        exec,
+        &mut plan,
+        &root,
+        &decision::running(&config, &entry)?,
+        environment,
+    )?;
     if let Err(error) = environment.kernel.join(&root, &exec.id) {
         fail(&config, error, "the process is not started")?;
     }
@@ -376,7 +431,10 @@ pub fn absolute(path: &Path, environment: &Environment<'_>) -> Result<PathBuf> {
     if path.is_absolute() {
         return Ok(path);
     }
-    bail!("the working directory is gone, so that {:?} leads nowhere; give an absolute path", path.display());
+    bail!(
+        "the working directory is gone, so that {:?} leads nowhere; give an absolute path",
+        path.display()
+    );
 }
 
 #[cfg(test)]

@@ -29,10 +29,16 @@ fn options_of_exec_are_judged_without_a_file() {
         let error = place.run(&format!("exec {options} c ls")).unwrap_err();
         assert!(error.contains(control), "{options}: {error}");
     }
-    for options in
-        ["", "--apparmor docker-default", "--process-label system_u:system_r:container_t:s0:c1", "--cgroup sub", "-u 0"]
-    {
-        place.run(&format!("exec {options} c ls")).unwrap_or_else(|error| panic!("{options}: {error}"));
+    for options in [
+        "",
+        "--apparmor docker-default",
+        "--process-label system_u:system_r:container_t:s0:c1",
+        "--cgroup sub",
+        "-u 0",
+    ] {
+        place
+            .run(&format!("exec {options} c ls"))
+            .unwrap_or_else(|error| panic!("{options}: {error}"));
     }
     // Beside a file the runtimes ignore them: whoever gives them means them.
     fs::write(
@@ -41,16 +47,24 @@ fn options_of_exec_are_judged_without_a_file() {
     )
     .unwrap();
     place.run("exec --process p.json c").unwrap();
-    assert!(place.run("exec --process p.json --apparmor unconfined c").unwrap_err().contains("apparmor"));
+    assert!(
+        place
+            .run("exec --process p.json --apparmor unconfined c")
+            .unwrap_err()
+            .contains("apparmor")
+    );
 }
 
 #[test]
 fn no_new_privs_is_judged_where_no_rule_stands_in_for_it() {
     let mut place = running(json!({}));
     place.fake.entry = Some(ContainerEntry { rules: 0, ..entry(Level::Restricted) });
-    for (option, passes) in
-        [("", false), ("--no-new-privs=false", false), ("--no-new-privs", true), ("--no-new-privs=1", true)]
-    {
+    for (option, passes) in [
+        ("", false),
+        ("--no-new-privs=false", false),
+        ("--no-new-privs", true),
+        ("--no-new-privs=1", true),
+    ] {
         let outcome = place.run(&format!("exec -u 1000 {option} c ls"));
         assert_eq!(outcome.is_ok(), passes, "{option}: {outcome:?}");
     }
@@ -59,9 +73,13 @@ fn no_new_privs_is_judged_where_no_rule_stands_in_for_it() {
 #[test]
 fn a_process_without_the_containers_label_is_refused() {
     let place = running(json!({}));
-    fs::write(place.dir.path().join("p.json"), json!({ "user": { "uid": 1 } }).to_string()).unwrap();
+    fs::write(place.dir.path().join("p.json"), json!({ "user": { "uid": 1 } }).to_string())
+        .unwrap();
     let error = place.run("exec --process p.json c").unwrap_err();
-    assert!(error.contains("selinux") && error.contains("although the container has one"), "{error}");
+    assert!(
+        error.contains("selinux") && error.contains("although the container has one"),
+        "{error}"
+    );
     // Nobody knows of another container whether it has one.
     place.run("exec --process p.json other").unwrap();
 }
@@ -71,10 +89,12 @@ fn a_process_that_joins_a_rootless_container_is_judged_by_its_bundle() {
     if !root() {
         return;
     }
-    for (configuration, standing, broken) in
-        [("rootless = 'admission'", Standing::User(1000), false), ("fail = 'open'", Standing::Root, true)]
-    {
-        let mut place = running(json!({ "org.lockc.policy": "restricted" })).configured(configuration);
+    for (configuration, standing, broken) in [
+        ("rootless = 'admission'", Standing::User(1000), false),
+        ("fail = 'open'", Standing::Root, true),
+    ] {
+        let mut place =
+            running(json!({ "org.lockc.policy": "restricted" })).configured(configuration);
         (place.standing, place.fake.broken) = (standing, broken);
         for (exec, control) in [
             ("exec --cap CAP_CHOWN -u 1 --no-new-privs c ls", "capabilities"),
@@ -87,7 +107,9 @@ fn a_process_that_joins_a_rootless_container_is_judged_by_its_bundle() {
         place.run("exec -u 1 --no-new-privs c ls").unwrap();
         // Of a container that is not there the runtime tells; until then the default holds.
         place.run("exec gone ls").unwrap();
-        assert!(place.run("exec --cap CAP_SYS_ADMIN gone ls").unwrap_err().contains("capabilities"));
+        assert!(
+            place.run("exec --cap CAP_SYS_ADMIN gone ls").unwrap_err().contains("capabilities")
+        );
     }
 }
 
@@ -132,7 +154,8 @@ fn new_limits_give_no_device_and_no_share_of_the_caches() {
     config["linux"]["resources"] = json!({ "devices": [known] });
     fs::write(&path, config.to_string()).unwrap();
     with(json!({ "devices": [known] })).unwrap();
-    with(json!({ "devices": [known, { "allow": true, "type": "b", "major": 8, "access": "r" }] })).unwrap_err();
+    with(json!({ "devices": [known, { "allow": true, "type": "b", "major": 8, "access": "r" }] }))
+        .unwrap_err();
     let error = with(json!({ "devices": [{ "allow": true, "access": "rwm" }] })).unwrap_err();
     assert!(error.contains("devices"), "{error}");
     assert!(place.run("update --l3-cache-schema L3:0=f c").unwrap_err().contains("resources"));

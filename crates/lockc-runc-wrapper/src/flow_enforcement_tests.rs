@@ -19,12 +19,19 @@ fn a_sandbox_is_judged_and_registered_without_kernel_rules() {
 
 #[test]
 fn rootless_engines_are_refused_or_judged_as_configured() {
-    for (standing, who) in [(Standing::User(1000), "uid 1000"), (Standing::Namespace, "user namespace")] {
+    for (standing, who) in
+        [(Standing::User(1000), "uid 1000"), (Standing::Namespace, "user namespace")]
+    {
         let mut place = Place::new(&spec());
         place.standing = standing;
         for call in ["create -b b c", "exec c ls"] {
             let error = place.run(call).unwrap_err();
-            assert!(error.contains(who) && error.contains("--guard-runtimes") && error.contains("rootless"), "{error}");
+            assert!(
+                error.contains(who)
+                    && error.contains("--guard-runtimes")
+                    && error.contains("rootless"),
+                "{error}"
+            );
         }
         assert!(place.run("delete c").is_ok() && place.run("state c").is_ok());
         assert!(place.calls().is_empty());
@@ -60,13 +67,16 @@ fn admission_relies_on_no_rule_that_is_not_enforced() {
         ("fail = 'open'", Standing::Root, true),
     ] {
         for no_new_privileges in [false, true] {
-            let mut place =
-                Place::new(&bundle(no_new_privileges)).configured(&format!("default = 'restricted'\n{configuration}"));
+            let mut place = Place::new(&bundle(no_new_privileges))
+                .configured(&format!("default = 'restricted'\n{configuration}"));
             (place.standing, place.fake.broken) = (standing, broken);
             match place.run("create -b b c") {
                 Ok(_) => assert!(no_new_privileges, "{configuration}"),
                 Err(error) => {
-                    assert!(!no_new_privileges && error.contains("privilege-escalation"), "{configuration}: {error}");
+                    assert!(
+                        !no_new_privileges && error.contains("privilege-escalation"),
+                        "{configuration}: {error}"
+                    );
                 }
             }
         }
@@ -90,8 +100,9 @@ fn a_container_with_every_device_gets_every_rule_but_that_of_devices() {
     }
     let mut spec = spec();
     spec["linux"]["resources"] = json!({ "devices": [{ "allow": true, "access": "rwm" }] });
-    let place = Place::new(&spec)
-        .configured("ceiling = 'd'\ndefault = 'd'\n[policies.d]\nextends = 'baseline'\nadmit = ['devices']");
+    let place = Place::new(&spec).configured(
+        "ceiling = 'd'\ndefault = 'd'\n[policies.d]\nextends = 'baseline'\nadmit = ['devices']",
+    );
     place.run("create -b b c").unwrap();
     let rules = place.fake.registered.borrow().clone().unwrap().rules;
     assert_eq!(rules, Level::Baseline.rules().without(lockc_core::rules::Rule::Device));
@@ -102,12 +113,18 @@ fn a_runtime_that_chooses_a_handler_is_refused_wherever_it_is_named() {
     if !root() {
         return;
     }
-    let place = Place::new(&spec()).configured("runtimes = ['/usr/bin/crun-wasm', '/usr/bin/krun', '/usr/bin/crun']");
-    for call in
-        ["create -b b c", "--lockc-runtime /usr/bin/krun create -b b c", "--lockc-runtime /usr/bin/krun run -b b c"]
-    {
+    let place = Place::new(&spec())
+        .configured("runtimes = ['/usr/bin/crun-wasm', '/usr/bin/krun', '/usr/bin/crun']");
+    for call in [
+        "create -b b c",
+        "--lockc-runtime /usr/bin/krun create -b b c",
+        "--lockc-runtime /usr/bin/krun run -b b c",
+    ] {
         let error = place.run(call).unwrap_err();
-        assert!(error.contains("runtime-handlers") && error.contains("by its name"), "{call}: {error}");
+        assert!(
+            error.contains("runtime-handlers") && error.contains("by its name"),
+            "{call}: {error}"
+        );
     }
     place.run("--lockc-runtime /usr/bin/crun create -b b c").unwrap();
     place.run("--lockc-policy privileged create -b b c").unwrap();

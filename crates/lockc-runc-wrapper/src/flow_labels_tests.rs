@@ -41,7 +41,9 @@ fn a_label_decides_about_the_next_pod_and_not_about_one_that_runs() {
     }
     let create = format!("create -b {BUNDLE} c");
     let mut place = place(1000);
-    for (value, policy) in [("restricted", "restricted"), ("privileged", "privileged"), ("baseline", "baseline")] {
+    for (value, policy) in
+        [("restricted", "restricted"), ("privileged", "privileged"), ("baseline", "baseline")]
+    {
         labelled(&place, value);
         place.run(&create).unwrap();
         assert_eq!(place.calls().pop().unwrap(), format!("register c {policy}"));
@@ -51,7 +53,11 @@ fn a_label_decides_about_the_next_pod_and_not_about_one_that_runs() {
     place.fake.entry = Some(entry(Level::Baseline));
     labelled(&place, "restricted");
     place.run(&create).unwrap();
-    assert_eq!(place.calls().pop().unwrap(), "register c baseline", "its pod's sandbox is as it was");
+    assert_eq!(
+        place.calls().pop().unwrap(),
+        "register c baseline",
+        "its pod's sandbox is as it was"
+    );
 }
 
 #[test]

@@ -46,38 +46,58 @@ fn recorded_containers_are_admitted_unless_they_ask_for_more() {
             let id = sources
                 .iter()
                 .find_map(|source| {
-                    part(source, "/docker/containers/")
-                        .or_else(|| source.contains(".containerenv").then(|| part(source, "-containers/")).flatten())
+                    part(source, "/docker/containers/").or_else(|| {
+                        source
+                            .contains(".containerenv")
+                            .then(|| part(source, "-containers/"))
+                            .flatten()
+                    })
                 })
                 .or_else(|| {
                     (spec.annotations.get("io.kubernetes.cri.container-type")? == "sandbox")
                         .then(|| spec.annotations["io.kubernetes.cri.sandbox-id"].clone())
                 })
                 // ctr and kubelet's containerd call the cgroup after the container.
-                .or_else(|| Some(Path::new(&spec.linux.cgroups_path).file_name()?.to_str()?.to_owned()))
+                .or_else(|| {
+                    Some(Path::new(&spec.linux.cgroups_path).file_name()?.to_str()?.to_owned())
+                })
                 .unwrap_or_else(|| "some-container".into());
             let (bundle, engines) = if name.contains("podman") {
-                let source =
-                    sources.iter().find(|source| source.ends_with("userdata/shm") && source.contains(&id)).cloned();
+                let source = sources
+                    .iter()
+                    .find(|source| source.ends_with("userdata/shm") && source.contains(&id))
+                    .cloned();
                 let bundle = source.map_or_else(
                     || "/var/lib/containers/storage/overlay-containers/x/userdata".into(),
                     |shm| PathBuf::from(shm).parent().unwrap().to_owned(),
                 );
-                let engines =
-                    Engines::default().with_bundle(&bundle).with_storage(Path::new("/run/user/1000/containers"));
+                let engines = Engines::default()
+                    .with_bundle(&bundle)
+                    .with_storage(Path::new("/run/user/1000/containers"));
                 (bundle, engines)
             } else {
-                (PathBuf::from("/run/containerd/io.containerd.runtime.v2.task/ns").join(&id), Engines::default())
+                (
+                    PathBuf::from("/run/containerd/io.containerd.runtime.v2.task/ns").join(&id),
+                    Engines::default(),
+                )
             };
             let engine = match name.split('-').next() {
                 Some("docker") => Engine::Docker,
                 Some("podman") => Engine::Podman,
                 _ => Engine::Cri,
             };
-            let sandbox =
-                spec.annotations.get("io.kubernetes.cri.container-type").is_some_and(|kind| kind == "sandbox");
-            let request =
-                Request { id: &id, bundle: &bundle, spec: &spec, restore: false, engine: Some(engine), sandbox };
+            let sandbox = spec
+                .annotations
+                .get("io.kubernetes.cri.container-type")
+                .is_some_and(|kind| kind == "sandbox");
+            let request = Request {
+                id: &id,
+                bundle: &bundle,
+                spec: &spec,
+                restore: false,
+                engine: Some(engine),
+                sandbox,
+            };
             let policy = Policy::of_level(Level::Baseline, "the default");
             let host = AnyHost { texts: written(&spec, &id) };
             match admission::admit(&request, &policy, &Config::default(), &engines, &host) {
@@ -86,14 +106,17 @@ fn recorded_containers_are_admitted_unless_they_ask_for_more() {
                     admitted += 1;
                 }
                 Err(violations) => {
-                    let controls: Vec<_> = violations.iter().map(|violation| violation.control.name()).collect();
+                    let controls: Vec<_> =
+                        violations.iter().map(|violation| violation.control.name()).collect();
                     refused.insert(name, controls.join(" ") + " | " + &violations[0].what);
                 }
             }
         }
     }
-    let controls: Vec<_> =
-        refused.iter().map(|(name, what)| (name.as_str(), what.split(" | ").next().unwrap())).collect();
+    let controls: Vec<_> = refused
+        .iter()
+        .map(|(name, what)| (name.as_str(), what.split(" | ").next().unwrap()))
+        .collect();
     assert_eq!(
         controls,
         [
@@ -104,7 +127,10 @@ fn recorded_containers_are_admitted_unless_they_ask_for_more() {
             ("containerd-2.1-cri/config-283.json", "host-namespaces host-namespaces"),
             ("containerd-2.1-cri/config-391.json", "proc-mount proc-mount"),
             // docker run --privileged
-            ("docker-26/config-1561.json", "devices devices capabilities apparmor seccomp proc-mount proc-mount"),
+            (
+                "docker-26/config-1561.json",
+                "devices devices capabilities apparmor seccomp proc-mount proc-mount"
+            ),
         ],
         "{refused:#?}"
     );
@@ -116,7 +142,9 @@ fn recorded_containers_are_admitted_unless_they_ask_for_more() {
 fn written(spec: &Spec, id: &str) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut texts = BTreeMap::new();
     let root = spec.root.as_ref().map(|root| root.path.clone()).unwrap_or_default();
-    if let (true, Some(layer), Some(driver)) = (root.ends_with("merged"), root.parent(), root.ancestors().nth(2)) {
+    if let (true, Some(layer), Some(driver)) =
+        (root.ends_with("merged"), root.parent(), root.ancestors().nth(2))
+    {
         let list = json!([{ "id": id, "layer": layer.file_name().unwrap().to_str() }]);
         let file = format!("{}-containers/containers.json", driver.display());
         texts.insert(file.into(), list.to_string().into_bytes());
@@ -125,7 +153,8 @@ fn written(spec: &Spec, id: &str) -> BTreeMap<PathBuf, Vec<u8>> {
     let lines: String = binds
         .map(|mount| {
             let source = mount.source.display().to_string();
-            let (device, root) = source.strip_prefix("/run").map_or(("8:1", source.as_str()), |rest| ("0:22", rest));
+            let (device, root) =
+                source.strip_prefix("/run").map_or(("8:1", source.as_str()), |rest| ("0:22", rest));
             format!("1 0 {device} {root} {} rw - ext4 disk rw\n", mount.destination.display())
         })
         .collect();

@@ -33,10 +33,14 @@ fn deleted(place: &Place, args: &str, removes: bool, ok: bool) -> Vec<String> {
 #[test]
 fn a_deleted_container_is_marked_when_the_runtime_has_removed_it() {
     let marked = ["entry c", "delete /run/x c Some(7)"];
-    for (args, ok) in [("--root /run/x delete c", true), ("--root=/run/x delete --force c", false)] {
+    for (args, ok) in [("--root /run/x delete c", true), ("--root=/run/x delete --force c", false)]
+    {
         assert_eq!(deleted(&running(Level::Baseline), args, true, ok), marked);
     }
-    assert_eq!(deleted(&running(Level::Baseline), "delete c", true, true)[1], "delete /run/runc c Some(7)");
+    assert_eq!(
+        deleted(&running(Level::Baseline), "delete c", true, true)[1],
+        "delete /run/runc c Some(7)"
+    );
     // Gone before: `--force` says that all is well, and without it the runtime knows no such
     // container.
     let gone = running(Level::Baseline);
@@ -69,7 +73,9 @@ fn an_id_that_the_runtime_knows_is_not_registered_again() {
     for policy in ["privileged", "baseline"] {
         for call in ["create", "run", "restore"] {
             let place = running(Level::Baseline);
-            let error = place.run(&format!("--lockc-policy {policy} --root /run/x {call} -b b c")).unwrap_err();
+            let error = place
+                .run(&format!("--lockc-policy {policy} --root /run/x {call} -b b c"))
+                .unwrap_err();
             assert!(error.contains("already exists in /run/x"), "{error}");
             assert!(place.calls().is_empty());
         }
@@ -145,9 +151,14 @@ fn a_container_of_the_bare_runtimes_is_entered_where_nothing_would_confine_it() 
     let plan = place.run("--lockc-policy privileged exec bare true").unwrap();
     assert!(!plan.empty_root);
     assert!(place.calls().iter().all(|call| !call.starts_with("join")), "{:?}", place.calls());
-    let place = if root() { place.configured("default = 'privileged'\nceiling = 'privileged'") } else { return };
+    let place = if root() {
+        place.configured("default = 'privileged'\nceiling = 'privileged'")
+    } else {
+        return;
+    };
     assert!(place.run("exec bare true").is_ok());
-    let place = place.configured("[policies.mine]\nextends = 'privileged'\nadd_rules = ['mount']\n");
+    let place =
+        place.configured("[policies.mine]\nextends = 'privileged'\nadd_rules = ['mount']\n");
     assert!(place.run("--lockc-policy mine exec bare true").is_err());
 }
 
@@ -177,7 +188,10 @@ fn a_refusal_is_kept_with_every_reason() {
     assert!(place.run("create -b b c").unwrap_err().contains("further reasons"));
     let refused = Refused::find(&kept, "c").unwrap();
     let controls: Vec<_> = refused.reasons.iter().map(|reason| reason.control.as_str()).collect();
-    assert!(controls.contains(&"host-namespaces") && controls.contains(&"capabilities"), "{refused:?}");
+    assert!(
+        controls.contains(&"host-namespaces") && controls.contains(&"capabilities"),
+        "{refused:?}"
+    );
     assert_eq!(refused.bundle, place.dir.path().join("b"));
     place.standing = Standing::User(1000);
     assert!(place.run("create -b b d").is_err() && Refused::find(&kept, "d").is_none());

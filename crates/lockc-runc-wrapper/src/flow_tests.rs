@@ -65,7 +65,11 @@ impl Facts for AnyHost {
     }
 
     fn kind(&self, path: &Path) -> io::Result<Kind> {
-        Ok(if path.extension().is_some_and(|end| end == "sock") { Kind::Socket } else { Kind::Directory })
+        Ok(if path.extension().is_some_and(|end| end == "sock") {
+            Kind::Socket
+        } else {
+            Kind::Directory
+        })
     }
 
     fn is_host_namespace(&self, path: &Path, _: Namespace) -> io::Result<bool> {
@@ -174,7 +178,9 @@ impl Place {
             containers: &self.known,
             refused: self.refused.as_deref(),
             facts: &AnyHost::default(),
-            find: &|candidates| Ok(candidates.first().cloned().unwrap_or_else(|| "/usr/bin/runc".into())),
+            find: &|candidates| {
+                Ok(candidates.first().cloned().unwrap_or_else(|| "/usr/bin/runc".into()))
+            },
         };
         prepare(&invocation, &environment).map_err(|refusal| refusal.0.join("\n"))
     }
@@ -200,7 +206,8 @@ fn spec() -> Value {
 }
 
 fn entry(level: Level) -> ContainerEntry {
-    let mut entry = ContainerEntry { level: level as u32, rules: level.rules().0, ..ContainerEntry::default() };
+    let mut entry =
+        ContainerEntry { level: level as u32, rules: level.rules().0, ..ContainerEntry::default() };
     entry.policy[..level.name().len()].copy_from_slice(level.name().as_bytes());
     entry
 }
@@ -219,7 +226,10 @@ fn a_container_is_registered_and_then_the_runtime_executed() {
         let plan = place.run(&format!("--root /run/x {call} -b b c")).unwrap();
         assert_eq!(
             plan.args,
-            format!("--root /run/x {call} -b b c").split(' ').map(OsString::from).collect::<Vec<_>>()
+            format!("--root /run/x {call} -b b c")
+                .split(' ')
+                .map(OsString::from)
+                .collect::<Vec<_>>()
         );
         assert_eq!(plan.registered, Some(("/run/x".into(), "c".into())));
         assert_eq!(place.calls(), ["register c baseline"]);
@@ -239,10 +249,14 @@ fn a_refusal_names_everything_and_touches_nothing() {
     let place = Place::new(&spec);
     let error = place.run("create -b b c").unwrap_err();
     assert!(
-        error.starts_with("refused by level baseline") && error.contains("host-mounts: bind mount of / at"),
+        error.starts_with("refused by level baseline")
+            && error.contains("host-mounts: bind mount of / at"),
         "{error}"
     );
-    assert!(error.contains("host's root directory [mount the directories that it needs, or use"), "{error}");
+    assert!(
+        error.contains("host's root directory [mount the directories that it needs, or use"),
+        "{error}"
+    );
     assert!(error.ends_with("; 1 further reason (host-sockets): see `lockc explain c`"), "{error}");
     assert_eq!(error.lines().count(), 1);
     assert!(place.calls().is_empty());
@@ -334,7 +348,10 @@ fn a_process_is_judged_by_the_containers_policy_before_it_joins() {
     assert!(place.run("exec --process p.json c").unwrap_err().contains("SYS_MODULE"));
     place.fake.entry = Some(entry(Level::Restricted));
     for root in ["0", "0:0", "root"] {
-        assert!(place.run(&format!("exec -u {root} c ls")).unwrap_err().contains("uid 0"), "{root}");
+        assert!(
+            place.run(&format!("exec -u {root} c ls")).unwrap_err().contains("uid 0"),
+            "{root}"
+        );
     }
     assert!(place.run("exec -u 1000:0 c ls").is_ok());
     assert!(place.run("exec c ls").is_ok(), "as the container's own user, who was admitted");
@@ -359,7 +376,12 @@ fn a_start_joins_where_notifications_are_wanted_and_never_fails() {
 #[test]
 fn a_restored_container_is_refused_below_privileged() {
     let place = Place::new(&spec());
-    assert!(place.run("restore -no-subreaper --image-path /i --bundle b c").unwrap_err().contains("restored"));
+    assert!(
+        place
+            .run("restore -no-subreaper --image-path /i --bundle b c")
+            .unwrap_err()
+            .contains("restored")
+    );
     assert!(place.run("--lockc-policy privileged restore --bundle b c").is_ok());
     assert_eq!(place.calls(), ["register c privileged"]);
 }
@@ -368,14 +390,25 @@ fn a_restored_container_is_refused_below_privileged() {
 fn the_engines_arguments_choose_among_the_configured_runtimes_only() {
     let place = Place::new(&spec());
     let plan = place.run("--lockc-runtime /usr/bin/crun create -b b c").unwrap();
-    assert_eq!((plan.runtime.as_path(), plan.args[0].as_os_str()), (Path::new("/usr/bin/crun"), "create".as_ref()));
-    assert!(place.run("--lockc-runtime /tmp/mine create -b b c").unwrap_err().contains("`runtimes`"));
+    assert_eq!(
+        (plan.runtime.as_path(), plan.args[0].as_os_str()),
+        (Path::new("/usr/bin/crun"), "create".as_ref())
+    );
+    assert!(
+        place.run("--lockc-runtime /tmp/mine create -b b c").unwrap_err().contains("`runtimes`")
+    );
     assert!(place.run("--lockc-runtime /tmp/mine state c").is_err());
     if root() {
-        let place = Place::new(&spec()).configured("runtimes = ['/usr/bin/crun', '/usr/bin/runsc']");
-        assert!(place.run("--lockc-runtime /usr/bin/runc create -b b c").is_err(), "no longer a candidate");
+        let place =
+            Place::new(&spec()).configured("runtimes = ['/usr/bin/crun', '/usr/bin/runsc']");
+        assert!(
+            place.run("--lockc-runtime /usr/bin/runc create -b b c").is_err(),
+            "no longer a candidate"
+        );
         for call in ["create -b b c", "exec c ls", "delete c", "kill c 9"] {
-            let plan = place.run(&format!("--lockc-runtime=/usr/bin/runsc --platform=ptrace {call}")).unwrap();
+            let plan = place
+                .run(&format!("--lockc-runtime=/usr/bin/runsc --platform=ptrace {call}"))
+                .unwrap();
             assert_eq!(plan.runtime, Path::new("/usr/bin/runsc"), "{call}");
             assert_eq!(plan.args[0], "--platform=ptrace");
         }

@@ -57,14 +57,20 @@ pub fn sealed(text: &[u8]) -> io::Result<OwnedFd> {
     let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
     // Since 6.3 the kernel wants to be told that nobody will execute it, or says so in its log
     // (mm/memfd.c, `check_sysctl_memfd_noexec`). It implies sealing.
-    let memory = match memfd_create(c"lockc", flags | MFdFlags::from_bits_retain(nix::libc::MFD_NOEXEC_SEAL)) {
+    let memory = match memfd_create(
+        c"lockc",
+        flags | MFdFlags::from_bits_retain(nix::libc::MFD_NOEXEC_SEAL),
+    ) {
         Err(Errno::EINVAL) => memfd_create(c"lockc", flags)?,
         made => made?,
     };
     let mut file = File::from(memory);
     file.write_all(text)?;
     file.rewind()?;
-    let seals = SealFlag::F_SEAL_SEAL | SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_WRITE;
+    let seals = SealFlag::F_SEAL_SEAL
+        | SealFlag::F_SEAL_SHRINK
+        | SealFlag::F_SEAL_GROW
+        | SealFlag::F_SEAL_WRITE;
     fcntl(&file, FcntlArg::F_ADD_SEALS(seals))?;
     Ok(file.into())
 }
@@ -107,8 +113,9 @@ fn is_own(path: &Path) -> bool {
             _ => Some(".."),
         })
         .collect();
-    let own =
-        |process: &str| process == "self" || process == "thread-self" || process.parse() == Ok(std::process::id());
+    let own = |process: &str| {
+        process == "self" || process == "thread-self" || process.parse() == Ok(std::process::id())
+    };
     match parts.as_slice() {
         ["/", "dev", "stdin"] | ["/", "dev", "fd", _] => true,
         ["/", "proc", process, "fd", _] => own(process),
@@ -122,7 +129,8 @@ mod tests {
 
     #[test]
     fn a_value_is_replaced_where_it_stands() {
-        let mut args: Vec<OsString> = ["exec", "-tp/a", "--process=/a", "-p", "/a"].map(Into::into).to_vec();
+        let mut args: Vec<OsString> =
+            ["exec", "-tp/a", "--process=/a", "-p", "/a"].map(Into::into).to_vec();
         for (index, start) in [(1, 3), (2, 10), (4, 0)] {
             At { index, start }.put(&mut args, OsStr::new("/new"));
         }
@@ -144,10 +152,24 @@ mod tests {
     #[test]
     fn descriptors_of_this_process_are_known() {
         let own = format!("/proc/{}/fd/0", std::process::id());
-        for path in ["/dev/stdin", "/dev/fd/63", "//dev//fd/3", "/proc/self/fd/3", "/proc/thread-self/fd/4", &own] {
+        for path in [
+            "/dev/stdin",
+            "/dev/fd/63",
+            "//dev//fd/3",
+            "/proc/self/fd/3",
+            "/proc/thread-self/fd/4",
+            &own,
+        ] {
             assert!(is_own(Path::new(path)), "{path}");
         }
-        for path in ["/dev/fd", "dev/fd/3", "/proc/1/fd/3", "/dev/../dev/fd/3", "/srv/p.json", "/proc/self/fdinfo/1"] {
+        for path in [
+            "/dev/fd",
+            "dev/fd/3",
+            "/proc/1/fd/3",
+            "/dev/../dev/fd/3",
+            "/srv/p.json",
+            "/proc/self/fdinfo/1",
+        ] {
             assert!(!is_own(Path::new(path)), "{path}");
         }
         let (read, mut write) = io::pipe().unwrap();

@@ -41,8 +41,8 @@ use nix::{
     poll::{PollFd, PollFlags, PollTimeout, poll},
     sys::{
         socket::{
-            AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, recvmsg, sendmsg,
-            socketpair,
+            AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType,
+            recvmsg, sendmsg, socketpair,
         },
         wait::waitpid,
     },
@@ -87,8 +87,14 @@ impl Line {
         let text = serde_json::to_vec(message).context("a path is not UTF-8")?;
         let rights = [ControlMessage::ScmRights(fds)];
         let rights = if fds.is_empty() { &[][..] } else { &rights[..] };
-        sendmsg::<()>(self.0.as_raw_fd(), &[IoSlice::new(&text)], rights, MsgFlags::MSG_NOSIGNAL, None)
-            .context("the other half of the wrapper is gone")?;
+        sendmsg::<()>(
+            self.0.as_raw_fd(),
+            &[IoSlice::new(&text)],
+            rights,
+            MsgFlags::MSG_NOSIGNAL,
+            None,
+        )
+        .context("the other half of the wrapper is gone")?;
         Ok(())
     }
 
@@ -97,7 +103,12 @@ impl Line {
         let mut text = vec![0; 2 * MESSAGE];
         let mut space = cmsg_space!([i32; AT_ONCE]);
         let mut into = [IoSliceMut::new(&mut text)];
-        let got = recvmsg::<()>(self.0.as_raw_fd(), &mut into, Some(&mut space), MsgFlags::MSG_CMSG_CLOEXEC)?;
+        let got = recvmsg::<()>(
+            self.0.as_raw_fd(),
+            &mut into,
+            Some(&mut space),
+            MsgFlags::MSG_CMSG_CLOEXEC,
+        )?;
         let mut fds = Vec::new();
         for message in got.cmsgs()? {
             if let ControlMessageOwned::ScmRights(raw) = message {
@@ -108,7 +119,8 @@ impl Line {
         if length == 0 {
             return Ok(None);
         }
-        let message = serde_json::from_slice(&text[..length]).context("an unreadable message of the wrapper's own")?;
+        let message = serde_json::from_slice(&text[..length])
+            .context("an unreadable message of the wrapper's own")?;
         Ok(Some((message, fds)))
     }
 }
@@ -125,8 +137,9 @@ pub fn prepare(
 ) -> Result<Plan, Refusal> {
     let given_file = given_file(environment, invocation)?;
     let environment = &Environment { given_file: given_file.as_deref(), ..*environment };
-    let (own, childs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
-        .context("the wrapper cannot make a pair of sockets; nothing was executed")?;
+    let (own, childs) =
+        socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
+            .context("the wrapper cannot make a pair of sockets; nothing was executed")?;
     let note = sys::Note::new().context("the wrapper has no memory; nothing was executed")?;
     match sys::fork().context("the wrapper cannot fork; nothing was executed")? {
         Some(child) => {
@@ -146,7 +159,10 @@ pub fn prepare(
 }
 
 /// What the engine gives as an open descriptor, which the child does not have.
-fn given_file(environment: &Environment<'_>, invocation: &crate::argv::Invocation) -> Result<Option<Vec<u8>>> {
+fn given_file(
+    environment: &Environment<'_>,
+    invocation: &crate::argv::Invocation,
+) -> Result<Option<Vec<u8>>> {
     let Call::Start(Start { config: Some(file), .. }) = &invocation.call else { return Ok(None) };
     let file = environment.directory.join(file);
     hand::read_own(&file)
@@ -170,11 +186,15 @@ fn serve(
         match line.receive().context("the container is not started")? {
             Some((Message::Objects(list), fds)) => {
                 let objects = list.into_iter().zip(fds);
-                held.extend(objects.map(|((path, grant), fd)| Held { file: Arc::new(File::from(fd)), path, grant }));
+                held.extend(objects.map(|((path, grant), fd)| Held {
+                    file: Arc::new(File::from(fd)),
+                    path,
+                    grant,
+                }));
             }
             Some((Message::Register(text), _)) => {
-                let new: NewContainer =
-                    serde_json::from_slice(&text).context("an unreadable message of the wrapper's own")?;
+                let new: NewContainer = serde_json::from_slice(&text)
+                    .context("an unreadable message of the wrapper's own")?;
                 let outcome = Pinned.register_held(&new, held);
                 registered = outcome.is_ok();
                 line.send(&Message::Registered(outcome.err().map(|error| told(&error))), &[])?;
@@ -200,7 +220,9 @@ fn serve(
     match &result {
         // It has nothing more to do: a runtime would not expect a child that it does not know.
         Ok(_) => drop(waitpid(child, None)),
-        Err(_) if registered => log::warn("the container stays registered until its slot is taken again"),
+        Err(_) if registered => {
+            log::warn("the container stays registered until its slot is taken again")
+        }
         Err(_) => {}
     }
     result
@@ -256,7 +278,9 @@ fn work(
     log::relay(move |relayed| {
         let message = match relayed {
             log::Relayed::Warn(message) => Message::Warn(message),
-            log::Relayed::Report { in_engines_log, message } => Message::Report { in_engines_log, message },
+            log::Relayed::Report { in_engines_log, message } => {
+                Message::Report { in_engines_log, message }
+            }
         };
         // Without the wrapper nobody is left to be told.
         let _ = relay.send(&message, &[]);
@@ -266,7 +290,9 @@ fn work(
     let facts = Watched { host: environment.facts, looks: &looks };
     let environment = Environment { kernel: &kernel, facts: &facts, ..*environment };
     let (message, handed) = match crate::flow::prepare(invocation, &environment) {
-        Ok(plan) => (Message::Ready { runtime: plan.runtime, registered: plan.registered }, plan.handed),
+        Ok(plan) => {
+            (Message::Ready { runtime: plan.runtime, registered: plan.registered }, plan.handed)
+        }
         Err(refusal) => (Message::Refused(refusal.0), None),
     };
     let fds: Vec<i32> = handed.iter().map(|file| file.as_raw_fd()).collect();
@@ -314,7 +340,10 @@ impl Kernel for Client<'_> {
             let fds: Vec<i32> = part.iter().map(|object| object.file.as_raw_fd()).collect();
             self.line.send(&Message::Objects(list), &fds)?;
         }
-        self.line.send(&Message::Register(serde_json::to_vec(new).context("a path is not UTF-8")?), &[])?;
+        self.line.send(
+            &Message::Register(serde_json::to_vec(new).context("a path is not UTF-8")?),
+            &[],
+        )?;
         match self.line.receive()? {
             Some((Message::Registered(None), _)) => Ok(()),
             Some((Message::Registered(Some(error)), _)) => Err(anyhow!(error)),
@@ -342,7 +371,8 @@ impl Kernel for Client<'_> {
 ///
 /// Where the kernel has no memory.
 pub fn keep(held: &[Held]) -> Result<()> {
-    let (to, from) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?;
+    let (to, from) =
+        socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?;
     for part in held.chunks(AT_ONCE) {
         let fds: Vec<i32> = part.iter().map(|object| object.file.as_raw_fd()).collect();
         sendmsg::<()>(

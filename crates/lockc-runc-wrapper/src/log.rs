@@ -56,7 +56,10 @@ pub fn error(invocation: &Invocation, lines: &[String]) {
 /// takes for the reason of a failure.
 pub fn report(engines_log: Option<&Invocation>, message: &str) {
     if let Some(relay) = RELAY.get() {
-        return relay(Relayed::Report { in_engines_log: engines_log.is_some(), message: message.to_owned() });
+        return relay(Relayed::Report {
+            in_engines_log: engines_log.is_some(),
+            message: message.to_owned(),
+        });
     }
     warn(message);
     if let Some(invocation) = engines_log {
@@ -67,10 +70,17 @@ pub fn report(engines_log: Option<&Invocation>, message: &str) {
 fn append(invocation: &Invocation, level: &str, message: &str) {
     let Some(path) = file(invocation.log.as_deref()) else { return };
     let entry = entry(invocation.log_format.as_deref(), level, message, &now());
-    let written =
-        OpenOptions::new().append(true).create(true).open(&path).and_then(|mut log| log.write_all(entry.as_bytes()));
+    let written = OpenOptions::new()
+        .append(true)
+        .create(true)
+        .open(&path)
+        .and_then(|mut log| log.write_all(entry.as_bytes()));
     if let Err(error) = written {
-        let _ = writeln!(io::stderr().lock(), "lockc: the log {} cannot be written: {error}", path.display());
+        let _ = writeln!(
+            io::stderr().lock(),
+            "lockc: the log {} cannot be written: {error}",
+            path.display()
+        );
     }
 }
 
@@ -122,13 +132,19 @@ pub fn rfc3339(seconds: u64) -> String {
     // Days of the proleptic Gregorian calendar in eras of 400 years that begin in March.
     let shifted = days + 719_468;
     let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era =
+        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let month_index = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * month_index + 2) / 5 + 1;
     let month = if month_index < 10 { month_index + 3 } else { month_index - 9 };
     let year = era * 400 + year_of_era + u64::from(month <= 2);
-    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", second / 3_600, second / 60 % 60, second % 60)
+    format!(
+        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z",
+        second / 3_600,
+        second / 60 % 60,
+        second % 60
+    )
 }
 
 #[cfg(test)]
@@ -136,7 +152,11 @@ mod tests {
     use super::*;
 
     fn invocation(log: Option<&OsStr>, format: Option<&str>) -> Invocation {
-        Invocation { log: log.map(Into::into), log_format: format.map(Into::into), ..Invocation::default() }
+        Invocation {
+            log: log.map(Into::into),
+            log_format: format.map(Into::into),
+            ..Invocation::default()
+        }
     }
 
     #[test]
@@ -156,7 +176,10 @@ mod tests {
     fn the_json_log_has_exactly_one_object() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("log.json");
-        error(&invocation(Some(path.as_os_str()), Some("json")), &["a \"b\"".into(), "c\nd".into()]);
+        error(
+            &invocation(Some(path.as_os_str()), Some("json")),
+            &["a \"b\"".into(), "c\nd".into()],
+        );
         let text = std::fs::read_to_string(&path).unwrap();
         let object: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(object["level"], "error");
@@ -175,7 +198,10 @@ mod tests {
         error(&invocation(Some(&named), None), &["a\nb".into()]);
         let text = std::fs::read_to_string(&path).unwrap();
         let line = text.strip_prefix("before\n").unwrap();
-        assert!(line.starts_with("time=\"2") && line.ends_with("level=error msg=\"lockc: a\\nb\"\n"), "{line}");
+        assert!(
+            line.starts_with("time=\"2") && line.ends_with("level=error msg=\"lockc: a\\nb\"\n"),
+            "{line}"
+        );
     }
 
     #[test]

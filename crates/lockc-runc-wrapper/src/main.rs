@@ -80,7 +80,8 @@ fn main() -> ExitCode {
         }
         _ => {}
     }
-    let Err(refusal) = read.map_err(|unclear| Refusal(vec![unclear.to_string()])).and_then(|()| run(&invocation));
+    let Err(refusal) =
+        read.map_err(|unclear| Refusal(vec![unclear.to_string()])).and_then(|()| run(&invocation));
     log::error(&invocation, &refusal.0);
     ExitCode::FAILURE
 }
@@ -131,7 +132,10 @@ fn run(invocation: &Invocation) -> Result<std::convert::Infallible, Refusal> {
 /// Changes in the arguments what the runtime is to look at instead.
 fn hand_on(invocation: &Invocation, plan: &mut Plan) -> Result<()> {
     if let (Some(file), Some(at)) = (&plan.handed, invocation.file_at) {
-        at.put(&mut plan.args, &hand::leave(file).context("a file cannot be handed on; nothing was executed")?);
+        at.put(
+            &mut plan.args,
+            &hand::leave(file).context("a file cannot be handed on; nothing was executed")?,
+        );
     }
     if plan.empty_root {
         unregistered::use_empty_root(invocation, &mut plan.args)?;
@@ -140,13 +144,17 @@ fn hand_on(invocation: &Invocation, plan: &mut Plan) -> Result<()> {
 }
 
 fn execute(plan: &Plan) -> Result<std::convert::Infallible> {
-    let text = |bytes: &[u8]| CString::new(bytes).context("an argument has a zero byte; nothing was executed");
+    let text = |bytes: &[u8]| {
+        CString::new(bytes).context("an argument has a zero byte; nothing was executed")
+    };
     let runtime = text(plan.runtime.as_os_str().as_bytes())?;
     let mut args = vec![runtime.clone()];
     for arg in &plan.args {
         args.push(text(arg.as_bytes())?);
     }
-    let cannot = || format!("{} cannot be executed; check `runtimes` in {CONFIG_PATH}", plan.runtime.display());
+    let cannot = || {
+        format!("{} cannot be executed; check `runtimes` in {CONFIG_PATH}", plan.runtime.display())
+    };
     if let Some(deletion) = &plan.deletion {
         let ended = child::run(&runtime, &args).with_context(cannot)?;
         if let Err(error) = deletion.follow(ended.ok(), &Existing, &Pinned) {
@@ -154,8 +162,9 @@ fn execute(plan: &Plan) -> Result<std::convert::Infallible> {
         }
         ended.repeat();
     }
-    let failed =
-        startup::restore().map_err(Into::into).and_then(|()| nix::unistd::execv(&runtime, &args).with_context(cannot));
+    let failed = startup::restore()
+        .map_err(Into::into)
+        .and_then(|()| nix::unistd::execv(&runtime, &args).with_context(cannot));
     startup::ignore_sigpipe();
     failed
 }

@@ -59,14 +59,18 @@ impl Options {
                         options.informs |= informs;
                         let (value, at) = match (flag.arity, inline) {
                             (Arity::Value, None) => {
-                                let next = args.next().map(|(index, value)| (value.clone(), At { index, start: 0 }));
-                                let (value, at) =
-                                    next.ok_or_else(|| Unclear(format!("{arg:?} needs a value; check the arguments")))?;
+                                let next = args
+                                    .next()
+                                    .map(|(index, value)| (value.clone(), At { index, start: 0 }));
+                                let (value, at) = next.ok_or_else(|| {
+                                    Unclear(format!("{arg:?} needs a value; check the arguments"))
+                                })?;
                                 (Some(value), at)
                             }
                             // It ends the argument.
                             (_, inline) => {
-                                let start = arg.len() - inline.as_ref().map_or(0, |value| value.len());
+                                let start =
+                                    arg.len() - inline.as_ref().map_or(0, |value| value.len());
                                 (inline, At { index, start })
                             }
                         };
@@ -87,18 +91,26 @@ impl Options {
     /// of strconv.ParseBool and refuses others.
     pub fn is_on(&self, long: &'static str) -> Option<bool> {
         let (_, value, _) = self.given.iter().rfind(|(name, ..)| *name == long)?;
-        let on = |value: &OsString| ["1", "t", "T", "true", "TRUE", "True"].iter().any(|on| value == on);
+        let on =
+            |value: &OsString| ["1", "t", "T", "true", "TRUE", "True"].iter().any(|on| value == on);
         Some(value.as_ref().is_none_or(on))
     }
 
     /// All values of an option.
     pub fn all<'a>(&'a self, long: &'static str) -> impl DoubleEndedIterator<Item = &'a OsString> {
-        self.given.iter().filter(move |(name, ..)| *name == long).filter_map(|(_, value, _)| value.as_ref())
+        self.given
+            .iter()
+            .filter(move |(name, ..)| *name == long)
+            .filter_map(|(_, value, _)| value.as_ref())
     }
 
     /// Where the value of an option stands that [`last`](Self::last) returns.
     pub fn last_at(&self, long: &'static str) -> Option<At> {
-        self.given.iter().rev().find(|(name, value, _)| *name == long && value.is_some()).map(|(_, _, at)| *at)
+        self.given
+            .iter()
+            .rev()
+            .find(|(name, value, _)| *name == long && value.is_some())
+            .map(|(_, _, at)| *at)
     }
 
     /// The value of an option: all of the runtimes take the last one.

@@ -26,7 +26,8 @@ fn choose(candidates: &[PathBuf], own: &Path) -> Result<PathBuf> {
             Err(error) => passed.push(format!("{}: {error}", candidate.display())),
         }
     }
-    let passed = if passed.is_empty() { String::new() } else { format!(" ({})", passed.join("; ")) };
+    let passed =
+        if passed.is_empty() { String::new() } else { format!(" ({})", passed.join("; ")) };
     bail!(
         "no OCI runtime found{passed}; nothing was executed: install runc or crun, or name the runtime in `runtimes` in {}",
         lockc_core::user::config::CONFIG_PATH
@@ -66,8 +67,15 @@ pub fn state_root(given: Option<&Path>, runtime: &Path, uid: u32) -> PathBuf {
         None => {
             let target = runtime.canonicalize().unwrap_or_else(|_| runtime.into());
             let name = target.file_name().and_then(OsStr::to_str).unwrap_or_default();
-            let name = paths::RUNTIME_NAMES.into_iter().find(|known| name.contains(known)).unwrap_or("runc");
-            if uid == 0 { Path::new("/run").join(name) } else { PathBuf::from(format!("/run/user/{uid}/{name}")) }
+            let name = paths::RUNTIME_NAMES
+                .into_iter()
+                .find(|known| name.contains(known))
+                .unwrap_or("runc");
+            if uid == 0 {
+                Path::new("/run").join(name)
+            } else {
+                PathBuf::from(format!("/run/user/{uid}/{name}"))
+            }
         }
     }
 }
@@ -106,15 +114,28 @@ mod tests {
         std::os::unix::fs::symlink(&own, &link).unwrap();
         let hard = dir.path().join("runc-hard");
         fs::hard_link(&own, &hard).unwrap();
-        let script =
-            program(dir.path(), "docker-script", "#!/bin/sh\n/usr/bin/lockc-runc-wrapper --lockc-policy x $@\n");
+        let script = program(
+            dir.path(),
+            "docker-script",
+            "#!/bin/sh\n/usr/bin/lockc-runc-wrapper --lockc-policy x $@\n",
+        );
         let plain = dir.path().join("plain");
         fs::write(&plain, "x").unwrap();
         let copy = dir.path().join("copy");
         fs::copy(&own, &copy).unwrap();
         let real = program(dir.path(), "crun", "\x7fELF");
         let missing = dir.path().join("missing");
-        let all = [missing, own.clone(), link, hard, script, plain, copy, dir.path().into(), real.clone()];
+        let all = [
+            missing,
+            own.clone(),
+            link,
+            hard,
+            script,
+            plain,
+            copy,
+            dir.path().into(),
+            real.clone(),
+        ];
         assert_eq!(choose(&all, &own).unwrap(), real);
         let error = choose(&all[..8], &own).unwrap_err().to_string();
         for part in ["lockc itself", "script", "not a program", "runtimes", "copy"] {
@@ -126,7 +147,10 @@ mod tests {
     fn the_state_root_follows_the_runtime() {
         assert_eq!(state_root(None, Path::new("/nonexistent/crun"), 0), Path::new("/run/crun"));
         assert_eq!(state_root(None, Path::new("/nonexistent/runc-1.3"), 0), Path::new("/run/runc"));
-        assert_eq!(state_root(None, Path::new("/nonexistent/youki"), 1000), Path::new("/run/user/1000/youki"));
+        assert_eq!(
+            state_root(None, Path::new("/nonexistent/youki"), 1000),
+            Path::new("/run/user/1000/youki")
+        );
     }
 
     #[test]

@@ -45,7 +45,8 @@ pub fn plan(
         return Ok(());
     }
     let free = environment.containers.bundle(&plan.runtime, root, id).is_some_and(|bundle| {
-        policy(invocation, id, root, &bundle, config, environment).is_ok_and(|policy| confines_nothing(&policy))
+        policy(invocation, id, root, &bundle, config, environment)
+            .is_ok_and(|policy| confines_nothing(&policy))
     });
     if free { Ok(()) } else { Err(RegistryError::NotRegistered { id: id.to_owned() }.into()) }
 }
@@ -75,7 +76,8 @@ fn policy(
 
 /// Whether neither the kernel side nor admission would refuse anything.
 fn confines_nothing(policy: &Policy) -> bool {
-    policy.rules == RuleMask(0) && Control::ALL.into_iter().all(|control| policy.strength(control) == Strength::Off)
+    policy.rules == RuleMask(0)
+        && Control::ALL.into_iter().all(|control| policy.strength(control) == Strength::Off)
 }
 
 /// Makes the empty state root, and has the runtime look there.
@@ -86,7 +88,8 @@ fn confines_nothing(policy: &Policy) -> bool {
 pub fn use_empty_root(invocation: &Invocation, args: &mut Vec<OsString>) -> Result<()> {
     let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(paths::EMPTY);
     let entries = made.and_then(|()| fs::read_dir(paths::EMPTY));
-    let entries = entries.with_context(|| format!("{} cannot be made; nothing was executed", paths::EMPTY))?;
+    let entries = entries
+        .with_context(|| format!("{} cannot be made; nothing was executed", paths::EMPTY))?;
     if entries.count() != 0 {
         bail!("{} is not empty; nothing was executed: remove what is in it", paths::EMPTY);
     }

@@ -21,7 +21,10 @@ pub fn report(violations: &[Violation], consequence: &str, engines_log: Option<&
     if !violations.is_empty() {
         log::report(
             engines_log,
-            &format!("{}; {consequence}, because the mode is audit", told(violations, "would be refused")),
+            &format!(
+                "{}; {consequence}, because the mode is audit",
+                told(violations, "would be refused")
+            ),
         );
     }
 }
@@ -35,7 +38,11 @@ fn told(violations: &[Violation], what: &str) -> String {
     let policy = violations.first().map(|violation| violation.policy.clone()).unwrap_or_default();
     let each: Vec<_> = match violations {
         [one] => vec![one.reason()],
-        many => many.iter().zip(1..).map(|(violation, number)| format!("({number}) {}", violation.reason())).collect(),
+        many => many
+            .iter()
+            .zip(1..)
+            .map(|(violation, number)| format!("({number}) {}", violation.reason()))
+            .collect(),
     };
     format!("{what} by {policy}: {}", each.join("; "))
 }
@@ -75,11 +82,17 @@ fn in_short(violations: &[Violation], id: &str, engine: Option<&str>) -> String 
             names.push(control.name());
         }
     }
-    let whose = engine.filter(|engine| ["docker", "podman"].contains(engine)).map(|engine| format!("{engine}:"));
+    let whose = engine
+        .filter(|engine| ["docker", "podman"].contains(engine))
+        .map(|engine| format!("{engine}:"));
     // Engines that make ids of 64 digits take the first twelve.
     let is_random = id.len() == 64 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
     let id = if is_random { &id[..12] } else { id };
-    format!("{text}; {reasons} ({}): see `lockc explain {}{id}`", names.join(", "), whose.unwrap_or_default())
+    format!(
+        "{text}; {reasons} ({}): see `lockc explain {}{id}`",
+        names.join(", "),
+        whose.unwrap_or_default()
+    )
 }
 
 #[cfg(test)]
@@ -90,15 +103,26 @@ mod tests {
 
     #[test]
     fn the_way_to_the_other_reasons_is_the_engines() {
-        let violation = |control| Violation { control, what: "x".into(), policy: "p".into(), remedy: "r".into() };
+        let violation = |control| Violation {
+            control,
+            what: "x".into(),
+            policy: "p".into(),
+            remedy: "r".into(),
+        };
         let controls = [Control::HostMounts, Control::Devices, Control::Seccomp, Control::Devices];
         let violations = controls.map(violation);
         let id = "0123456789abcdef".repeat(4);
         let told = in_short(&violations, &id, Some("docker"));
-        let ends = "; 3 further reasons (devices, seccomp): see `lockc explain docker:0123456789ab`";
+        let ends =
+            "; 3 further reasons (devices, seccomp): see `lockc explain docker:0123456789ab`";
         assert!(told.ends_with(ends), "{told}");
-        assert!(in_short(&violations, &id, Some("containerd")).ends_with("`lockc explain 0123456789ab`"));
-        assert!(in_short(&violations, "a-container-1", None).ends_with("`lockc explain a-container-1`"));
+        assert!(
+            in_short(&violations, &id, Some("containerd"))
+                .ends_with("`lockc explain 0123456789ab`")
+        );
+        assert!(
+            in_short(&violations, "a-container-1", None).ends_with("`lockc explain a-container-1`")
+        );
         assert_eq!(in_short(&violations[..1], &id, None), "refused by p: host-mounts: x [r]");
     }
 }

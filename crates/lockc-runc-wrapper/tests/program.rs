@@ -5,7 +5,8 @@
 use std::{fs, process::Command};
 
 fn wrapper(args: &[&str]) -> (Option<i32>, String, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_lockc-runc-wrapper")).args(args).output().unwrap();
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_lockc-runc-wrapper")).args(args).output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     (output.status.code(), text(output.stdout), text(output.stderr))
 }
@@ -16,7 +17,10 @@ fn help_and_version_are_lockcs_own() {
     assert_eq!(code, Some(0));
     assert!(out.contains("--lockc-policy") && out.contains("daemon.json"));
     let (code, out, _) = wrapper(&["--lockc-version"]);
-    assert_eq!((code, out.trim()), (Some(0), concat!("lockc-runc-wrapper ", env!("CARGO_PKG_VERSION"))));
+    assert_eq!(
+        (code, out.trim()),
+        (Some(0), concat!("lockc-runc-wrapper ", env!("CARGO_PKG_VERSION")))
+    );
 }
 
 #[test]
@@ -24,12 +28,18 @@ fn a_refusal_is_on_stderr_and_in_the_engines_log() {
     let dir = tempfile::tempdir().unwrap();
     let log = dir.path().join("log.json");
     let log_arg = log.to_str().unwrap();
-    for rest in [&["create", "--new", "c"][..], &["create", "--bundle", "/nonexistent", "c"], &["frobnicate"]] {
+    for rest in [
+        &["create", "--new", "c"][..],
+        &["create", "--bundle", "/nonexistent", "c"],
+        &["frobnicate"],
+    ] {
         let _ = fs::remove_file(&log);
-        let (code, out, err) = wrapper(&[&["--log", log_arg, "--log-format", "json"], rest].concat());
+        let (code, out, err) =
+            wrapper(&[&["--log", log_arg, "--log-format", "json"], rest].concat());
         assert_eq!((code, out.as_str()), (Some(1), ""), "{rest:?}: {err}");
         assert!(err.starts_with("lockc: "), "{err}");
-        let object: serde_json::Value = serde_json::from_str(&fs::read_to_string(&log).unwrap()).unwrap();
+        let object: serde_json::Value =
+            serde_json::from_str(&fs::read_to_string(&log).unwrap()).unwrap();
         assert_eq!(object["level"], "error");
         assert!(err.contains(object["msg"].as_str().unwrap().lines().next().unwrap()), "{object}");
     }

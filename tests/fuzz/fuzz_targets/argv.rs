@@ -10,7 +10,8 @@ use libfuzzer_sys::fuzz_target;
 use lockc_runc_wrapper::argv::{self, Call};
 
 fuzz_target!(|data: &[u8]| {
-    let args: Vec<OsString> = data.split(|byte| *byte == 0).map(|arg| OsStr::from_bytes(arg).to_owned()).collect();
+    let args: Vec<OsString> =
+        data.split(|byte| *byte == 0).map(|arg| OsStr::from_bytes(arg).to_owned()).collect();
     let (invocation, result) = argv::parse(&args);
     // The runtime gets what the engine wrote, in its order, without lockc's own.
     let mut rest = args.iter();

@@ -26,7 +26,11 @@ impl Facts for AnyHost {
     }
 
     fn kind(&self, path: &Path) -> io::Result<Kind> {
-        Ok(if path.extension().is_some_and(|end| end == "sock") { Kind::Socket } else { Kind::Directory })
+        Ok(if path.extension().is_some_and(|end| end == "sock") {
+            Kind::Socket
+        } else {
+            Kind::Directory
+        })
     }
 
     fn is_host_namespace(&self, path: &Path, _: Namespace) -> io::Result<bool> {
@@ -52,7 +56,12 @@ impl Facts for AnyHost {
             point: point.into(),
             ..MountedAt::default()
         };
-        Ok(vec![mount("8:1", "/"), mount("0:20", "/proc"), mount("0:21", "/sys"), mount("0:22", "/run")])
+        Ok(vec![
+            mount("8:1", "/"),
+            mount("0:20", "/proc"),
+            mount("0:21", "/sys"),
+            mount("0:22", "/run"),
+        ])
     }
 }
 
@@ -60,12 +69,20 @@ fuzz_target!(|data: &[u8]| {
     // Whatever the specification's own reading understands, lockc's sees the same, or refuses it.
     assert_eq!(strict::difference(data).unwrap_or_default(), None);
     let Ok(spec) = Spec::parse(data, Path::new("config.json")) else { return };
-    let request =
-        Request { id: "c1", bundle: Path::new("/b"), spec: &spec, restore: false, engine: None, sandbox: false };
+    let request = Request {
+        id: "c1",
+        bundle: Path::new("/b"),
+        spec: &spec,
+        restore: false,
+        engine: None,
+        sandbox: false,
+    };
     let admitted = |level| {
         let policy = Policy::of_level(level, "fuzzing");
-        admission::admit(&request, &policy, &Config::default(), &Engines::default(), &AnyHost).is_ok()
+        admission::admit(&request, &policy, &Config::default(), &Engines::default(), &AnyHost)
+            .is_ok()
     };
-    let [privileged, baseline, restricted] = [Level::Privileged, Level::Baseline, Level::Restricted].map(admitted);
+    let [privileged, baseline, restricted] =
+        [Level::Privileged, Level::Baseline, Level::Restricted].map(admitted);
     assert!(privileged >= baseline && baseline >= restricted);
 });

@@ -19,8 +19,13 @@ fn go(kind: u8, text: &[u8]) -> Option<Vec<u8>> {
     static READER: Mutex<Option<Child>> = Mutex::new(None);
     let mut reader = READER.lock().unwrap();
     let child = reader.get_or_insert_with(|| {
-        let program = env::var_os("LOCKC_READER").expect("LOCKC_READER names the program that reads as runc does");
-        Command::new(program).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the reader starts")
+        let program = env::var_os("LOCKC_READER")
+            .expect("LOCKC_READER names the program that reads as runc does");
+        Command::new(program)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the reader starts")
     });
     let stdin = child.stdin.as_mut().unwrap();
     stdin.write_all(&[kind]).unwrap();
@@ -45,7 +50,9 @@ fn compare<T: PartialEq + std::fmt::Debug, E: std::fmt::Display>(
     let Some(again) = go(kind, text) else { return };
     match read(&again) {
         Ok(others) => assert_eq!(own, others, "read by lockc (left) and by Go (right)"),
-        Err(error) => panic!("lockc cannot read what Go wrote: {error}: {}", String::from_utf8_lossy(&again)),
+        Err(error) => {
+            panic!("lockc cannot read what Go wrote: {error}: {}", String::from_utf8_lossy(&again))
+        }
     }
 }
 
@@ -69,7 +76,9 @@ fuzz_target!(|data: &[u8]| {
 fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
     let mut dice = Dice(u64::from(seed) << 16 | 0x9e37);
     let parsed = serde_json::from_slice::<Value>(&data[..size]);
-    let Some(value) = parsed.ok().filter(|_| dice.under(8) != 0) else { return fuzzer_mutate(data, size, max_size) };
+    let Some(value) = parsed.ok().filter(|_| dice.under(8) != 0) else {
+        return fuzzer_mutate(data, size, max_size);
+    };
     let mut nodes = Vec::new();
     gather(&value, &mut nodes);
     let at = dice.under(nodes.len());
@@ -192,7 +201,11 @@ impl Writer {
             }
             if twice {
                 let other = self.in_another_case(&key);
-                to.extend_from_slice(if self.dice.under(2) == 0 { key.as_bytes() } else { other.as_bytes() });
+                to.extend_from_slice(if self.dice.under(2) == 0 {
+                    key.as_bytes()
+                } else {
+                    other.as_bytes()
+                });
                 to.push(b':');
                 self.other(to);
                 to.push(b',');
@@ -205,7 +218,9 @@ impl Writer {
             if !first {
                 to.push(b',');
             }
-            to.extend_from_slice(Value::from(KEYS[self.dice.under(KEYS.len())]).to_string().as_bytes());
+            to.extend_from_slice(
+                Value::from(KEYS[self.dice.under(KEYS.len())]).to_string().as_bytes(),
+            );
             to.push(b':');
             self.other(to);
         }
@@ -229,7 +244,9 @@ impl Writer {
     fn escaped(&mut self, key: &str) -> String {
         let at = self.dice.under(key.chars().count());
         let escape = |(n, letter): (usize, char)| match letter {
-            letter if n == at && letter.is_ascii_alphanumeric() => format!("\\u{:04x}", letter as u32),
+            letter if n == at && letter.is_ascii_alphanumeric() => {
+                format!("\\u{:04x}", letter as u32)
+            }
             letter => letter.to_string(),
         };
         key.chars().enumerate().map(escape).collect()

@@ -20,7 +20,11 @@ impl From<io::Result<String>> for Attempt {
     fn from(result: io::Result<String>) -> Self {
         match result {
             Ok(detail) => Self { ok: true, errno: 0, detail },
-            Err(error) => Self { ok: false, errno: error.raw_os_error().unwrap_or(-1), detail: error.to_string() },
+            Err(error) => Self {
+                ok: false,
+                errno: error.raw_os_error().unwrap_or(-1),
+                detail: error.to_string(),
+            },
         }
     }
 }

@@ -104,7 +104,10 @@ impl Results {
         // A name may have a hash in it ("#3715"); only what TAP calls a directive ends it.
         let directive = name.match_indices(" #").find_map(|(at, _)| {
             let words = name[at + 2..].trim_start().to_ascii_lowercase();
-            ["skip", "todo", "in "].into_iter().find(|word| words.starts_with(word)).map(|word| (at, word))
+            ["skip", "todo", "in "]
+                .into_iter()
+                .find(|word| words.starts_with(word))
+                .map(|word| (at, word))
         });
         match directive {
             Some((at, "skip")) => self.add(&name[..at], Outcome::LeftOut),
@@ -117,8 +120,9 @@ impl Results {
     fn read_youkis(&mut self, line: &str) {
         let parts: Vec<&str> = line.split(" : ").collect();
         let [number, name, result] = parts.as_slice() else { return };
-        let is_number =
-            number.split_once(" / ").is_some_and(|(at, of)| at.parse::<u32>().is_ok() && of.parse::<u32>().is_ok());
+        let is_number = number
+            .split_once(" / ")
+            .is_some_and(|(at, of)| at.parse::<u32>().is_ok() && of.parse::<u32>().is_ok());
         match *result {
             "ok" if is_number => self.add(name, Outcome::Passed),
             "skipped" if is_number => self.add(name, Outcome::LeftOut),
@@ -128,7 +132,8 @@ impl Results {
     }
 
     fn add(&mut self, name: &str, outcome: Outcome) {
-        let mut test = Test { file: self.file.clone(), name: name.trim_end().to_owned(), number: 1 };
+        let mut test =
+            Test { file: self.file.clone(), name: name.trim_end().to_owned(), number: 1 };
         while self.outcomes.contains_key(&test) {
             test.number += 1;
         }
@@ -155,18 +160,24 @@ impl Results {
 
     /// In a line, how the file that was read last went.
     pub fn last_file(&self) -> Option<String> {
-        let outcomes: Vec<Outcome> =
-            self.outcomes.iter().filter(|(test, _)| test.file == self.file).map(|(_, outcome)| *outcome).collect();
+        let outcomes: Vec<Outcome> = self
+            .outcomes
+            .iter()
+            .filter(|(test, _)| test.file == self.file)
+            .map(|(_, outcome)| *outcome)
+            .collect();
         let count = |outcome| outcomes.iter().filter(|other| **other == outcome).count();
         (!self.file.is_empty()).then(|| {
-            let (passed, failed, left_out) = (count(Outcome::Passed), count(Outcome::Failed), count(Outcome::LeftOut));
+            let (passed, failed, left_out) =
+                (count(Outcome::Passed), count(Outcome::Failed), count(Outcome::LeftOut));
             format!("{}: {passed} passed, {failed} failed, {left_out} left out", self.file)
         })
     }
 
     /// Files of which not every test ran. One that announces none lacks something, too: crun's do that.
     pub fn unfinished(&self) -> Vec<Test> {
-        let unfinished = self.plans.iter().filter(|(file, plan)| self.ran(file) < **plan || **plan == 0);
+        let unfinished =
+            self.plans.iter().filter(|(file, plan)| self.ran(file) < **plan || **plan == 0);
         unfinished.map(|(file, _)| Test::all_of(file)).collect()
     }
 
@@ -176,17 +187,28 @@ impl Results {
 
     /// How far that file came.
     pub fn progress(&self, file: &Test) -> String {
-        format!("{}: {} of {} tests ran", file.file, self.ran(&file.file), self.plans.get(&file.file).unwrap_or(&0))
+        format!(
+            "{}: {} of {} tests ran",
+            file.file,
+            self.ran(&file.file),
+            self.plans.get(&file.file).unwrap_or(&0)
+        )
     }
 
     pub fn differences(&self, wrapped: &Self) -> Vec<Difference> {
         let mut tests: Vec<&Test> = self.outcomes.keys().chain(wrapped.outcomes.keys()).collect();
         tests.sort();
         tests.dedup();
-        let outcome = |results: &Self, test| results.outcomes.get(test).copied().unwrap_or(Outcome::DidNotRun);
+        let outcome = |results: &Self, test| {
+            results.outcomes.get(test).copied().unwrap_or(Outcome::DidNotRun)
+        };
         tests
             .into_iter()
-            .map(|test| Difference { test: test.clone(), bare: outcome(self, test), wrapped: outcome(wrapped, test) })
+            .map(|test| Difference {
+                test: test.clone(),
+                bare: outcome(self, test),
+                wrapped: outcome(wrapped, test),
+            })
             .filter(|difference| difference.bare != difference.wrapped)
             .collect()
     }
@@ -223,8 +245,10 @@ mod tests {
         assert_eq!(names, ["a.bats: three", "a.bats: two"]);
         assert_eq!(found.last_file().unwrap(), "a.bats: 2 passed, 1 failed, 1 left out");
         assert!(found.differences(&results(bare)).is_empty());
-        let wrapped = results("# file a.bats\n1..4\nnot ok 1 one\nok 2 two # SKIP\nnot ok 3 three\n");
-        let differences: Vec<String> = found.differences(&wrapped).iter().map(ToString::to_string).collect();
+        let wrapped =
+            results("# file a.bats\n1..4\nnot ok 1 one\nok 2 two # SKIP\nnot ok 3 three\n");
+        let differences: Vec<String> =
+            found.differences(&wrapped).iter().map(ToString::to_string).collect();
         assert_eq!(
             differences,
             [

@@ -58,7 +58,11 @@ impl Suite {
         if needed.iter().any(|file| folder.join(file).exists()) {
             return Ok(());
         }
-        bail!("{} has no {}: see `cargo xtask conformance --help`", folder.display(), needed.join(" and no "))
+        bail!(
+            "{} has no {}: see `cargo xtask conformance --help`",
+            folder.display(),
+            needed.join(" and no ")
+        )
     }
 
     /// For bash in the suite's folder, where `runtime` is the program to test: runs the files whose names contain
@@ -76,11 +80,14 @@ impl Suite {
             Self::Runc => ("tests/integration/*.bats", RUNC),
             Self::Crun => ("tests/test_*.py", CRUN),
             Self::Youki => {
-                return format!("{run} ran contest ./contest run --runtime $PWD/runtime --runtimetest ./runtimetest");
+                return format!(
+                    "{run} ran contest ./contest run --runtime $PWD/runtime --runtimetest ./runtimetest"
+                );
             }
         };
         if only.is_empty() {
-            let parts: Vec<String> = filters.iter().map(|filter| format!("*{}*", quoted(filter))).collect();
+            let parts: Vec<String> =
+                filters.iter().map(|filter| format!("*{}*", quoted(filter))).collect();
             let parts = if parts.is_empty() { "*".to_owned() } else { parts.join(" | ") };
             return format!(
                 "{run} for t in {pattern}; do case ${{t##*/}} in {parts}) ran \"$t\" {program} ;; esac; done"
@@ -137,19 +144,26 @@ pub fn made(runtime: &str, kernel: Kernel) -> Result<PathBuf> {
     let done = assets::cache()?.join(format!("{name}{}", assets::stamp(&[CONFORMANCE_SH])));
     if !done.is_dir() {
         let maker = Maker::new()?;
-        setup::installed(&[("dpkg-dev", "unpacks source packages"), ("gcc", "builds test programs")], &maker.logs)?;
-        ui::step(&format!("making {runtime}'s suite from Debian's source package (some minutes, once)"), || {
-            let scratch = maker.scratch()?;
-            let at = |name: &str| scratch.path().join(name);
-            let mut tar = Command::new("tar");
-            tar.arg("xOf").arg(kernel.guest_tar()?).arg("./var/lib/dpkg/status");
-            std::fs::write(at("status"), ui::capture(&mut tar)?).context("cannot write into the cache")?;
-            let mut command = maker.script(CONFORMANCE_SH);
-            command.env("RUNTIME", runtime).env("SUITE", suite).env("STATUS", at("status"));
-            command.env("WORK", at("work")).env("OUT", at("out"));
-            maker.retry(&mut command, name.trim_end_matches('-'))?;
-            maker.finish(&at("out"), &done, &name)
-        })?;
+        setup::installed(
+            &[("dpkg-dev", "unpacks source packages"), ("gcc", "builds test programs")],
+            &maker.logs,
+        )?;
+        ui::step(
+            &format!("making {runtime}'s suite from Debian's source package (some minutes, once)"),
+            || {
+                let scratch = maker.scratch()?;
+                let at = |name: &str| scratch.path().join(name);
+                let mut tar = Command::new("tar");
+                tar.arg("xOf").arg(kernel.guest_tar()?).arg("./var/lib/dpkg/status");
+                std::fs::write(at("status"), ui::capture(&mut tar)?)
+                    .context("cannot write into the cache")?;
+                let mut command = maker.script(CONFORMANCE_SH);
+                command.env("RUNTIME", runtime).env("SUITE", suite).env("STATUS", at("status"));
+                command.env("WORK", at("work")).env("OUT", at("out"));
+                maker.retry(&mut command, name.trim_end_matches('-'))?;
+                maker.finish(&at("out"), &done, &name)
+            },
+        )?;
     }
     assets::used(&done);
     Ok(done)
@@ -232,7 +246,11 @@ mod tests {
         let tests = |text: &str| {
             let mut results = Results::default();
             text.lines().for_each(|line| results.read(line));
-            results.differences(&Results::default()).into_iter().map(|difference| difference.test).collect::<Vec<_>>()
+            results
+                .differences(&Results::default())
+                .into_iter()
+                .map(|difference| difference.test)
+                .collect::<Vec<_>>()
         };
         let runc = tests(
             "# file tests/integration/a.bats\nok 1 x [it's (y)]\nok 2 z\n# file tests/integration/b b.bats\nok 1 z",

@@ -16,7 +16,8 @@ const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
 
 /// Writes `lockc-image-VERSION-ARCH.tar`, for `ctr image import` and the like.
 pub fn write(release: &Release) -> Result<PathBuf> {
-    let file = release.named(&format!("lockc-image-{}-{}.tar", release.version, release.arch.name()));
+    let file =
+        release.named(&format!("lockc-image-{}-{}.tar", release.version, release.arch.name()));
     ui::step("packing an image for Kubernetes' nodes", || {
         let stage = tempfile::tempdir().context("cannot create a temporary folder")?;
         let tree = stage.path().join("tree");
@@ -37,13 +38,16 @@ pub fn write(release: &Release) -> Result<PathBuf> {
             "rootfs": {"type": "layers", "diff_ids": [format!("sha256:{digest}")]},
         });
         let config = put(&layout, CONFIG, serde_json::to_vec(&config)?)?;
-        let manifest = json!({"schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": [layer]});
+        let manifest =
+            json!({"schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": [layer]});
         let mut manifest = put(&layout, MANIFEST, serde_json::to_vec(&manifest)?)?;
         manifest["annotations"] = json!({"org.opencontainers.image.ref.name": release.version,
             "io.containerd.image.name": format!("localhost/lockc:{}", release.version)});
         let index = json!({"schemaVersion": 2, "manifests": [manifest]});
-        fs::write(layout.join("index.json"), serde_json::to_vec(&index)?).context("cannot write the index")?;
-        fs::write(layout.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).context("cannot write the layout")?;
+        fs::write(layout.join("index.json"), serde_json::to_vec(&index)?)
+            .context("cannot write the index")?;
+        fs::write(layout.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#)
+            .context("cannot write the layout")?;
         ui::capture(archive(release.epoch).arg(&file).arg("-C").arg(&layout).args([
             "oci-layout",
             "index.json",

@@ -84,8 +84,12 @@ pub fn make(out: &Path, version: Option<&str>, kinds: &[Kind], arch: Arch) -> Re
 /// The version after this tree's.
 pub fn next_version() -> Result<String> {
     let version = source::version(&root())?;
-    let (rest, patch) = version.rsplit_once('.').with_context(|| format!("{version} is no version"))?;
-    Ok(format!("{rest}.{}", patch.parse::<u32>().with_context(|| format!("{version} is no version"))? + 1))
+    let (rest, patch) =
+        version.rsplit_once('.').with_context(|| format!("{version} is no version"))?;
+    Ok(format!(
+        "{rest}.{}",
+        patch.parse::<u32>().with_context(|| format!("{version} is no version"))? + 1
+    ))
 }
 
 /// Makes `kinds` from the tree `source`.
@@ -163,8 +167,15 @@ impl Release<'_> {
 
     fn deb(&self) -> Result<PathBuf> {
         let file = self.named(&format!("lockc_{}_{}.deb", self.version, self.arch.debian()));
-        let mut command =
-            self.cargo(&["deb", "--no-build", "--no-strip", "-p", "lockc-bpf", "--target", self.arch.target()])?;
+        let mut command = self.cargo(&[
+            "deb",
+            "--no-build",
+            "--no-strip",
+            "-p",
+            "lockc-bpf",
+            "--target",
+            self.arch.target(),
+        ])?;
         command.args(["--deb-version", self.version, "-o"]).arg(&file);
         ui::step("packing for Debian", || ui::capture(&mut command))?;
         Ok(file)
@@ -181,8 +192,19 @@ impl Release<'_> {
             build::copy(&self.programs.join(program), &programs.join(program))?;
         }
         let generated = "packaging/generated";
-        ui::capture(Command::new("cp").arg("-rT").arg(self.source.join(generated)).arg(tree.path().join(generated)))?;
-        let mut command = self.cargo(&["generate-rpm", "-p", "crates/lockc-bpf", "--target", self.arch.target()])?;
+        ui::capture(
+            Command::new("cp")
+                .arg("-rT")
+                .arg(self.source.join(generated))
+                .arg(tree.path().join(generated)),
+        )?;
+        let mut command = self.cargo(&[
+            "generate-rpm",
+            "-p",
+            "crates/lockc-bpf",
+            "--target",
+            self.arch.target(),
+        ])?;
         command.current_dir(tree.path()).arg("--target-dir").arg(&target);
         command.args(["--source-date", &self.epoch.to_string(), "-o"]).arg(&file);
         ui::step("packing for RPM", || ui::capture(&mut command))?;
@@ -198,14 +220,20 @@ impl Release<'_> {
         for program in PROGRAMS {
             build::copy(&self.programs.join(program), &folder.join(program))?;
         }
-        for part in
-            ["packaging/systemd/lockc.service", "packaging/lockc.toml", "packaging/systemd/lockc.tmpfiles", "README.md"]
-        {
+        for part in [
+            "packaging/systemd/lockc.service",
+            "packaging/lockc.toml",
+            "packaging/systemd/lockc.tmpfiles",
+            "README.md",
+        ] {
             let part = self.source.join(part);
             build::copy(&part, &folder.join(part.file_name().unwrap_or_default()))?;
         }
         ui::capture(
-            Command::new("cp").arg("-rT").arg(self.source.join("packaging/generated")).arg(folder.join("generated")),
+            Command::new("cp")
+                .arg("-rT")
+                .arg(self.source.join("packaging/generated"))
+                .arg(folder.join("generated")),
         )?;
         let mut command = Command::new("tar");
         command.arg("--sort=name").arg(format!("--mtime=@{}", self.epoch)).args([
@@ -213,7 +241,12 @@ impl Release<'_> {
             "--group=0",
             "--numeric-owner",
         ]);
-        command.args(["--mode=u=rwX,go=rX", "-I", "gzip -9n", "-cf"]).arg(&file).arg("-C").arg(stage.path()).arg(&name);
+        command
+            .args(["--mode=u=rwX,go=rX", "-I", "gzip -9n", "-cf"])
+            .arg(&file)
+            .arg("-C")
+            .arg(stage.path())
+            .arg(&name);
         ui::step("packing an archive", || ui::capture(&mut command))?;
         Ok(file)
     }
@@ -232,8 +265,8 @@ impl Release<'_> {
         command.args(["--manifest-path", "crates/lockc-bpf/Cargo.toml"]);
         ui::step("writing the bill of materials", || ui::capture(&mut command))?;
         // The tool leaves a file beside every manifest of the workspace.
-        let text =
-            fs::read_to_string(self.source.join("crates/lockc-bpf/sbom.json")).context("no bill of materials")?;
+        let text = fs::read_to_string(self.source.join("crates/lockc-bpf/sbom.json"))
+            .context("no bill of materials")?;
         for folder in [
             "crates/lockc-core",
             "crates/lockc-bpf",
@@ -245,14 +278,21 @@ impl Release<'_> {
             let _ = fs::remove_file(self.source.join(folder).join("sbom.json"));
         }
         let text = text.replace(&format!("{}", self.source.display()), "/lockc");
-        let mut bom: serde_json::Value = serde_json::from_str(&text).context("the bill of materials is no JSON")?;
+        let mut bom: serde_json::Value =
+            serde_json::from_str(&text).context("the bill of materials is no JSON")?;
         // A number of its own for each run, and the time of it: the same source gives the same bytes.
-        let date =
-            ui::capture(Command::new("date").args(["-u", "+%Y-%m-%dT%H:%M:%SZ", "-d", &format!("@{}", self.epoch)]))?;
+        let date = ui::capture(Command::new("date").args([
+            "-u",
+            "+%Y-%m-%dT%H:%M:%SZ",
+            "-d",
+            &format!("@{}", self.epoch),
+        ]))?;
         bom.as_object_mut().context("the bill of materials is no object")?.remove("serialNumber");
         bom["metadata"]["timestamp"] = date.trim().into();
-        let text = serde_json::to_string_pretty(&bom).context("cannot format the bill of materials")?;
-        fs::write(&file, text + "\n").with_context(|| format!("cannot write {}", file.display()))?;
+        let text =
+            serde_json::to_string_pretty(&bom).context("cannot format the bill of materials")?;
+        fs::write(&file, text + "\n")
+            .with_context(|| format!("cannot write {}", file.display()))?;
         Ok(file)
     }
 }

@@ -11,7 +11,8 @@ use crate::{root, ui};
 /// The version of the tree `source`.
 pub fn version(source: &Path) -> Result<String> {
     let manifest = source.join("Cargo.toml");
-    let text = fs::read_to_string(&manifest).with_context(|| format!("cannot read {}", manifest.display()))?;
+    let text = fs::read_to_string(&manifest)
+        .with_context(|| format!("cannot read {}", manifest.display()))?;
     text.lines()
         .find_map(|line| line.strip_prefix("version = \"")?.strip_suffix('"'))
         .map(str::to_owned)
@@ -22,7 +23,9 @@ pub fn version(source: &Path) -> Result<String> {
 pub fn epoch() -> Result<u64> {
     let text = match std::env::var("SOURCE_DATE_EPOCH") {
         Ok(text) => text,
-        Err(_) => match ui::capture(Command::new("git").args(["log", "-1", "--format=%ct"]).current_dir(root())) {
+        Err(_) => match ui::capture(
+            Command::new("git").args(["log", "-1", "--format=%ct"]).current_dir(root()),
+        ) {
             Ok(text) => text,
             Err(_) => {
                 let lock = fs::metadata(root().join("Cargo.lock")).and_then(|lock| lock.modified());
@@ -43,15 +46,18 @@ fn files() -> Result<String> {
     git.args(["ls-files", "--cached", "--others", "--exclude-standard"]).current_dir(root());
     let mut find = Command::new("find");
     find.args([
-        ".", "(", "-name", "target", "-o", "-name", ".git", ")", "-prune", "-o", "-type", "f", "-printf", "%P\\n",
+        ".", "(", "-name", "target", "-o", "-name", ".git", ")", "-prune", "-o", "-type", "f",
+        "-printf", "%P\\n",
     ]);
     ui::capture(&mut git).or_else(|_| ui::capture(find.current_dir(root())))
 }
 
 /// A copy of this tree, under another version.
 pub fn copy(version: &str) -> Result<tempfile::TempDir> {
-    let folder =
-        tempfile::Builder::new().prefix("lockc-source-").tempdir().context("cannot create a temporary folder")?;
+    let folder = tempfile::Builder::new()
+        .prefix("lockc-source-")
+        .tempdir()
+        .context("cannot create a temporary folder")?;
     let files = files()?;
     for file in files.lines() {
         let (from, to) = (root().join(file), folder.path().join(file));
@@ -59,14 +65,19 @@ pub fn copy(version: &str) -> Result<tempfile::TempDir> {
         if !from.exists() {
             continue;
         }
-        fs::create_dir_all(to.parent().unwrap_or(folder.path())).context("cannot create a folder")?;
+        fs::create_dir_all(to.parent().unwrap_or(folder.path()))
+            .context("cannot create a folder")?;
         fs::copy(&from, &to).with_context(|| format!("cannot copy {file}"))?;
     }
     let own = self::version(&root())?;
     for file in ["Cargo.toml", "Cargo.lock"] {
         let path = folder.path().join(file);
         let text = fs::read_to_string(&path).with_context(|| format!("cannot read {file}"))?;
-        let text = if file == "Cargo.toml" { text.replacen(&own, version, 1) } else { relock(&text, &own, version) };
+        let text = if file == "Cargo.toml" {
+            text.replacen(&own, version, 1)
+        } else {
+            relock(&text, &own, version)
+        };
         fs::write(&path, text).with_context(|| format!("cannot write {file}"))?;
     }
     Ok(folder)
@@ -78,7 +89,11 @@ fn relock(text: &str, own: &str, version: &str) -> String {
         if package.contains("\nsource = ") {
             package.to_owned()
         } else {
-            package.replacen(&format!("version = \"{own}\""), &format!("version = \"{version}\""), 1)
+            package.replacen(
+                &format!("version = \"{own}\""),
+                &format!("version = \"{version}\""),
+                1,
+            )
         }
     });
     packages.collect::<Vec<_>>().join("\n\n")

@@ -21,18 +21,27 @@ const RUNC: &str = "runc";
 const BEGIN: &str = "# lockc: begin, written by `lockc install containerd`";
 const END: &str = "# lockc: end";
 /// What lockc's handlers say themselves.
-const OWN_KEYS: [&str; 5] = ["runtime_type", "pod_annotations", "container_annotations", "options", "runtime_path"];
+const OWN_KEYS: [&str; 5] =
+    ["runtime_type", "pod_annotations", "container_annotations", "options", "runtime_path"];
 
 /// The handlers' file.
-pub fn install(host: &Host, file: &Path, runtimes: &Runtimes, before: Option<State>) -> Result<Plan> {
+pub fn install(
+    host: &Host,
+    file: &Path,
+    runtimes: &Runtimes,
+    before: Option<State>,
+) -> Result<Plan> {
     let text = host.read(file)?;
     if text.as_deref().is_some_and(|text| text.contains("{{")) {
         return template(file, text, runtimes, before);
     }
     let mut state = before.unwrap_or_else(|| State::new(file, text.is_none()));
     let major = major(host);
-    let mut document: DocumentMut =
-        text.as_deref().unwrap_or("").parse().with_context(|| format!("{} is not understood", file.display()))?;
+    let mut document: DocumentMut = text
+        .as_deref()
+        .unwrap_or("")
+        .parse()
+        .with_context(|| format!("{} is not understood", file.display()))?;
     if document.is_empty() {
         document["version"] = value(if major == Some(1) { 2 } else { 3 });
     }
@@ -72,11 +81,16 @@ pub fn install(host: &Host, file: &Path, runtimes: &Runtimes, before: Option<Sta
                 entries.insert(&name, Item::Table(base.handler(&program)));
             }
             Some(there) => {
-                let there = there.with_context(|| format!("the runtime {name} of {} is no table", path.display()))?;
+                let there = there.with_context(|| {
+                    format!("the runtime {name} of {} is no table", path.display())
+                })?;
                 let options = child(there, "options")?;
                 let binary = options.get("BinaryName").and_then(Item::as_str).unwrap_or("");
                 if !runtimes::is_ours(&name, binary) {
-                    bail!("{} has a runtime {name} that is not lockc's; rename or remove it", path.display());
+                    bail!(
+                        "{} has a runtime {name} that is not lockc's; rename or remove it",
+                        path.display()
+                    );
                 }
                 if Path::new(binary) != program {
                     options.insert("BinaryName", value(program.display().to_string()));
@@ -94,21 +108,36 @@ pub fn uninstall(host: &Host, file: &Path, before: Option<State>) -> Result<Plan
     let state = before.unwrap_or_else(|| State::new(file, false));
     let mut changes = Vec::new();
     if let Some(path) = &state.drop_in {
-        changes.push(Change { path: path.clone(), before: host.read(path)?, after: None, mode: 0o644 });
+        changes.push(Change {
+            path: path.clone(),
+            before: host.read(path)?,
+            after: None,
+            mode: 0o644,
+        });
     }
     let plan = |changes, state| Plan { changes, state, warnings: Vec::new() };
     let Some(there) = text.clone() else { return Ok(plan(changes, state)) };
     if there.contains("{{") {
-        changes.push(Change { path: file.into(), before: text, after: Some(without_block(&there)), mode: 0o644 });
+        changes.push(Change {
+            path: file.into(),
+            before: text,
+            after: Some(without_block(&there)),
+            mode: 0o644,
+        });
         return Ok(plan(changes, state));
     }
-    let mut document: DocumentMut = there.parse().with_context(|| format!("{} is not understood", file.display()))?;
+    let mut document: DocumentMut =
+        there.parse().with_context(|| format!("{} is not understood", file.display()))?;
     if document.is_empty() {
         return Ok(plan(changes, state));
     }
     let version = version(&document, file)?;
     let cri = containerd_table(&mut document, version)?;
-    if cri.get(DEFAULT).and_then(Item::as_str).is_some_and(|name| name == NAME || name.starts_with("lockc-")) {
+    if cri
+        .get(DEFAULT)
+        .and_then(Item::as_str)
+        .is_some_and(|name| name == NAME || name.starts_with("lockc-"))
+    {
         match &state.default_before {
             Some(name) => cri.insert(DEFAULT, value(name)),
             None => cri.remove(DEFAULT),
@@ -118,7 +147,9 @@ pub fn uninstall(host: &Host, file: &Path, before: Option<State>) -> Result<Plan
     let binary = |entry: &Item| Some(entry.get("options")?.get("BinaryName")?.as_str()?.to_owned());
     let mut gone: Vec<String> = entries
         .iter()
-        .filter(|(name, entry)| binary(entry).is_some_and(|binary| runtimes::is_ours(name, &binary)))
+        .filter(|(name, entry)| {
+            binary(entry).is_some_and(|binary| runtimes::is_ours(name, &binary))
+        })
         .map(|(name, _)| name.to_owned())
         .collect();
     let others = entries.iter().filter(|(name, _)| !gone.contains(&(*name).to_owned())).count();
@@ -136,7 +167,9 @@ pub fn uninstall(host: &Host, file: &Path, before: Option<State>) -> Result<Plan
     } else if gone.is_empty() {
         // Nothing of ours: not even the layout changes.
         after.clone_from(&text);
-    } else if state.created && after.as_deref().is_some_and(|text| same(text, Some(&format!("version = {version}")))) {
+    } else if state.created
+        && after.as_deref().is_some_and(|text| same(text, Some(&format!("version = {version}"))))
+    {
         after = None;
     }
     changes.push(Change { path: file.into(), before: text, after, mode: 0o644 });
@@ -168,7 +201,11 @@ fn plugin(version: i64) -> &'static str {
 fn child<'a>(table: &'a mut dyn TableLike, name: &str) -> Result<&'a mut dyn TableLike> {
     let mut new = Table::new();
     new.set_implicit(true);
-    table.entry(name).or_insert(Item::Table(new)).as_table_like_mut().with_context(|| format!("`{name}` is no table"))
+    table
+        .entry(name)
+        .or_insert(Item::Table(new))
+        .as_table_like_mut()
+        .with_context(|| format!("`{name}` is no table"))
 }
 
 fn containerd_table(document: &mut DocumentMut, version: i64) -> Result<&mut dyn TableLike> {
@@ -179,7 +216,9 @@ fn containerd_table(document: &mut DocumentMut, version: i64) -> Result<&mut dyn
 /// A folder whose files `imports` adds.
 fn imported_folder(document: &DocumentMut) -> Option<PathBuf> {
     let imports = document.get("imports")?.as_array()?;
-    let mut folders = imports.iter().filter_map(|pattern| Path::new(pattern.as_str()?).parent().zip(pattern.as_str()));
+    let mut folders = imports
+        .iter()
+        .filter_map(|pattern| Path::new(pattern.as_str()?).parent().zip(pattern.as_str()));
     folders
         .find(|(folder, pattern)| folder.is_absolute() && pattern.ends_with("/*.toml"))
         .map(|(folder, _)| folder.into())
@@ -194,26 +233,46 @@ struct Base {
 
 impl Base {
     fn of(document: &DocumentMut, version: i64, state: &State) -> Self {
-        let cri = document.get("plugins").and_then(|plugins| plugins.get(plugin(version))?.get("containerd"));
+        let cri = document
+            .get("plugins")
+            .and_then(|plugins| plugins.get(plugin(version))?.get("containerd"));
         let default = cri.and_then(|cri| cri.get(DEFAULT)).and_then(Item::as_str).unwrap_or(RUNC);
-        let default = if default.starts_with(NAME) { state.default_before.as_deref().unwrap_or(RUNC) } else { default };
+        let default = if default.starts_with(NAME) {
+            state.default_before.as_deref().unwrap_or(RUNC)
+        } else {
+            default
+        };
         let entry = cri.and_then(|cri| cri.get("runtimes")?.get(default));
         let mut base = Self { keys: Vec::new(), options: Vec::new(), warnings: Vec::new() };
         let Some(entry) = entry.and_then(Item::as_table_like) else { return base };
         if entry.get("runtime_type").and_then(Item::as_str).is_some_and(|kind| kind != SHIM) {
-            base.warnings.push(format!("the default runtime {default} is not runc's: nothing is taken over from it"));
+            base.warnings.push(format!(
+                "the default runtime {default} is not runc's: nothing is taken over from it"
+            ));
             return base;
         }
         let says = |(_, item): &(&str, &Item)| says_something(item);
         let owned = |(key, item): (&str, &Item)| (key.to_owned(), bare(item));
-        base.keys = entry.iter().filter(|(key, _)| !OWN_KEYS.contains(key)).filter(says).map(owned).collect();
+        base.keys = entry
+            .iter()
+            .filter(|(key, _)| !OWN_KEYS.contains(key))
+            .filter(says)
+            .map(owned)
+            .collect();
         if let Some(options) = entry.get("options").and_then(Item::as_table_like) {
-            if let Some(binary) = options.get("BinaryName").and_then(Item::as_str).filter(|binary| !binary.is_empty()) {
+            if let Some(binary) =
+                options.get("BinaryName").and_then(Item::as_str).filter(|binary| !binary.is_empty())
+            {
                 base.warnings.push(format!(
                     "the runtime {default} starts {binary}; lockc starts the first of its `runtimes` (/etc/lockc/lockc.toml)"
                 ));
             }
-            base.options = options.iter().filter(|(key, _)| *key != "BinaryName").filter(says).map(owned).collect();
+            base.options = options
+                .iter()
+                .filter(|(key, _)| *key != "BinaryName")
+                .filter(says)
+                .map(owned)
+                .collect();
         }
         base
     }
@@ -298,15 +357,19 @@ pub fn check_dump(dump: &str, text: &str) -> Result<String> {
         [2, 3].iter().find_map(|version| plugins.get(plugin(*version))?.get("containerd").cloned())
     };
     let names = |cri: &Option<Item>| -> Vec<String> {
-        let runtimes = cri.as_ref().and_then(|cri| cri.get("runtimes")).and_then(Item::as_table_like);
-        runtimes.map(|runtimes| runtimes.iter().map(|(name, _)| name.to_owned()).collect()).unwrap_or_default()
+        let runtimes =
+            cri.as_ref().and_then(|cri| cri.get("runtimes")).and_then(Item::as_table_like);
+        runtimes
+            .map(|runtimes| runtimes.iter().map(|(name, _)| name.to_owned()).collect())
+            .unwrap_or_default()
     };
     let (dumped, wanted) = (cri(&dump), cri(&text));
     let known = names(&dumped);
     if let Some(name) = names(&wanted).iter().find(|name| !known.contains(name)) {
         bail!("containerd does not know the runtime {name}");
     }
-    let default = dumped.as_ref().and_then(|cri| cri.get(DEFAULT)).and_then(Item::as_str).unwrap_or(RUNC);
+    let default =
+        dumped.as_ref().and_then(|cri| cri.get(DEFAULT)).and_then(Item::as_str).unwrap_or(RUNC);
     if !known.iter().any(|name| name == default) {
         bail!("containerd would be left without its default runtime {default}");
     }
@@ -314,7 +377,12 @@ pub fn check_dump(dump: &str, text: &str) -> Result<String> {
 }
 
 /// k3s' and RKE2's templates are filled in when they start: a block at the end, between two lines that say whose it is.
-fn template(file: &Path, text: Option<String>, runtimes: &Runtimes, before: Option<State>) -> Result<Plan> {
+fn template(
+    file: &Path,
+    text: Option<String>,
+    runtimes: &Runtimes,
+    before: Option<State>,
+) -> Result<Plan> {
     let there = text.clone().unwrap_or_default();
     let mut state = before.unwrap_or_else(|| State::new(file, false));
     if runtimes.default {
@@ -333,10 +401,13 @@ fn template(file: &Path, text: Option<String>, runtimes: &Runtimes, before: Opti
         entries.insert(&name, Item::Table(base.handler(&program)));
     }
     let rest = without_block(&there);
-    if rest.contains(&format!(".runtimes.{NAME}]")) || rest.contains(&format!(".runtimes.\"{NAME}\"]")) {
+    if rest.contains(&format!(".runtimes.{NAME}]"))
+        || rest.contains(&format!(".runtimes.\"{NAME}\"]"))
+    {
         bail!("{} has a runtime {NAME} already; remove it", file.display());
     }
-    let after = format!("{}\n\n{BEGIN}\n{}{END}\n", rest.trim_end(), block.to_string().trim_start());
+    let after =
+        format!("{}\n\n{BEGIN}\n{}{END}\n", rest.trim_end(), block.to_string().trim_start());
     let warnings = vec!["lockc's handlers take effect when k3s or RKE2 restarts".to_owned()];
     Ok(Plan {
         changes: vec![Change { path: file.into(), before: text, after: Some(after), mode: 0o644 }],
@@ -347,8 +418,11 @@ fn template(file: &Path, text: Option<String>, runtimes: &Runtimes, before: Opti
 
 /// Both distributions' own template says so for runc on every host with systemd; a template that says otherwise is followed.
 fn template_options(text: &str) -> Vec<(String, Item)> {
-    let said =
-        |line: &str| line.split('#').next().is_some_and(|line| line.replace(' ', "").contains("SystemdCgroup=false"));
+    let said = |line: &str| {
+        line.split('#')
+            .next()
+            .is_some_and(|line| line.replace(' ', "").contains("SystemdCgroup=false"))
+    };
     let systemd = !text.lines().any(said);
     vec![("SystemdCgroup".to_owned(), value(systemd))]
 }

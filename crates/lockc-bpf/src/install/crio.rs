@@ -11,11 +11,17 @@ use super::host::{Change, Host};
 use super::runtimes::{NAME, Runtimes};
 use super::{Plan, State};
 
-pub fn install(host: &Host, file: &Path, runtimes: &Runtimes, before: Option<State>) -> Result<Plan> {
+pub fn install(
+    host: &Host,
+    file: &Path,
+    runtimes: &Runtimes,
+    before: Option<State>,
+) -> Result<Plan> {
     let there = host.read(file)?;
     let mut state = before.unwrap_or_else(|| State::new(file, there.is_none()));
     state.default |= runtimes.default;
-    let mut text = String::from("# Written by `lockc install crio`; `lockc uninstall crio` removes it.\n");
+    let mut text =
+        String::from("# Written by `lockc install crio`; `lockc uninstall crio` removes it.\n");
     if state.default {
         text.push_str(&format!("[crio.runtime]\ndefault_runtime = \"{NAME}\"\n\n"));
     }

@@ -20,7 +20,8 @@ fn parse(text: &str, file: &Path) -> Result<(CstRootNode, CstObject)> {
     let at = || format!("{} is not understood", file.display());
     serde_json::from_str::<serde::de::IgnoredAny>(text).with_context(at)?;
     let root = CstRootNode::parse(text, &ParseOptions::default()).with_context(at)?;
-    let object = root.object_value().with_context(|| format!("{} is no JSON object", file.display()))?;
+    let object =
+        root.object_value().with_context(|| format!("{} is no JSON object", file.display()))?;
     Ok((root, object))
 }
 
@@ -33,11 +34,19 @@ fn defined(object: &CstObject) -> Vec<(String, String)> {
     let Some(runtimes) = object.object_value(RUNTIMES) else { return Vec::new() };
     let one = |name: &str| string(runtimes.object_value(name)?.get("path")?.value());
     let names = runtimes.properties().into_iter().filter_map(|property| property.decoded_name());
-    names.map(|name| (one(&name).unwrap_or_default(), name)).map(|(path, name)| (name, path)).collect()
+    names
+        .map(|name| (one(&name).unwrap_or_default(), name))
+        .map(|(path, name)| (name, path))
+        .collect()
 }
 
 /// The file with lockc's runtimes.
-pub fn install(host: &Host, file: &Path, runtimes: &Runtimes, before: Option<State>) -> Result<Plan> {
+pub fn install(
+    host: &Host,
+    file: &Path,
+    runtimes: &Runtimes,
+    before: Option<State>,
+) -> Result<Plan> {
     let text = host.read(file)?;
     let (root, object) = parse(text.as_deref().unwrap_or(""), file)?;
     let mut state = before.unwrap_or_else(|| State::new(file, text.is_none()));
@@ -48,9 +57,11 @@ pub fn install(host: &Host, file: &Path, runtimes: &Runtimes, before: Option<Sta
     let entries = object
         .object_value_or_create(RUNTIMES)
         .with_context(|| format!("`{RUNTIMES}` of {} is no object", file.display()))?;
-    let mut wanted = vec![(NAME.to_owned(), vec![("path".to_owned(), CstInputValue::String(path.clone()))])];
+    let mut wanted =
+        vec![(NAME.to_owned(), vec![("path".to_owned(), CstInputValue::String(path.clone()))])];
     for level in &runtimes.levels {
-        let arguments = ["--lockc-policy", level].map(|word| CstInputValue::String(word.to_owned())).to_vec();
+        let arguments =
+            ["--lockc-policy", level].map(|word| CstInputValue::String(word.to_owned())).to_vec();
         let entry = vec![
             ("path".to_owned(), CstInputValue::String(path.clone())),
             ("runtimeArgs".to_owned(), CstInputValue::Array(arguments)),
@@ -65,11 +76,13 @@ pub fn install(host: &Host, file: &Path, runtimes: &Runtimes, before: Option<Sta
             Some(property) => {
                 let there = property.value().and_then(|value| value.to_serde_value());
                 if there != Some(as_json(&entry)) {
-                    if !there
-                        .as_ref()
-                        .is_some_and(|there| runtimes::is_ours(&name, there["path"].as_str().unwrap_or("")))
-                    {
-                        bail!("{} has a runtime {name} that is not lockc's; rename or remove it", file.display());
+                    if !there.as_ref().is_some_and(|there| {
+                        runtimes::is_ours(&name, there["path"].as_str().unwrap_or(""))
+                    }) {
+                        bail!(
+                            "{} has a runtime {name} that is not lockc's; rename or remove it",
+                            file.display()
+                        );
                     }
                     property.set_value(CstInputValue::Object(entry));
                 }
@@ -99,11 +112,17 @@ fn as_json(entry: &[(String, CstInputValue)]) -> serde_json::Value {
         CstInputValue::String(text) => serde_json::json!(text),
         CstInputValue::Array(words) => words
             .iter()
-            .filter_map(|word| if let CstInputValue::String(word) = word { Some(word.clone()) } else { None })
+            .filter_map(|word| {
+                if let CstInputValue::String(word) = word { Some(word.clone()) } else { None }
+            })
             .collect(),
         _ => serde_json::Value::Null,
     };
-    entry.iter().map(|(key, one)| (key.clone(), value(one))).collect::<serde_json::Map<_, _>>().into()
+    entry
+        .iter()
+        .map(|(key, one)| (key.clone(), value(one)))
+        .collect::<serde_json::Map<_, _>>()
+        .into()
 }
 
 /// The file without them.
@@ -162,7 +181,8 @@ pub fn uninstall(host: &Host, file: &Path, before: Option<State>) -> Result<Plan
 fn same(kept: &str, other: Option<&str>) -> bool {
     let value = |text: &str| {
         let text = if text.trim().is_empty() { "{}" } else { text };
-        let mut value: serde_json::Map<String, serde_json::Value> = serde_json::from_str(text).ok()?;
+        let mut value: serde_json::Map<String, serde_json::Value> =
+            serde_json::from_str(text).ok()?;
         value.retain(|key, entry| key != RUNTIMES || *entry != serde_json::json!({}));
         Some(value)
     };
@@ -214,8 +234,14 @@ mod tests {
     #[test]
     fn what_a_dockerd_was_told_conflicts_with_the_file() {
         let file = Path::new("/etc/docker/daemon.json");
-        let told = |arguments: &[&str]| conflict(&format!("dockerd\0{}\0", arguments.join("\0")), file);
-        for fine in [&[][..], &["-H", "fd://"], &["--config-file=/etc/docker/daemon.json"], &["--data-root", "/d"]] {
+        let told =
+            |arguments: &[&str]| conflict(&format!("dockerd\0{}\0", arguments.join("\0")), file);
+        for fine in [
+            &[][..],
+            &["-H", "fd://"],
+            &["--config-file=/etc/docker/daemon.json"],
+            &["--data-root", "/d"],
+        ] {
             assert_eq!(told(fine), None, "{fine:?}");
         }
         for other in [&["--config-file=/opt/d.json"][..], &["-D", "--config-file", "/opt/d.json"]] {

@@ -34,10 +34,14 @@ pub struct Change {
 impl Change {
     /// As `diff -u` writes it.
     pub fn diff(&self) -> String {
-        let (before, after) = (self.before.as_deref().unwrap_or(""), self.after.as_deref().unwrap_or(""));
-        let name = |there: bool| if there { self.path.display().to_string() } else { "/dev/null".into() };
+        let (before, after) =
+            (self.before.as_deref().unwrap_or(""), self.after.as_deref().unwrap_or(""));
+        let name =
+            |there: bool| if there { self.path.display().to_string() } else { "/dev/null".into() };
         let diff = similar::TextDiff::from_lines(before, after);
-        diff.unified_diff().header(&name(self.before.is_some()), &name(self.after.is_some())).to_string()
+        diff.unified_diff()
+            .header(&name(self.before.is_some()), &name(self.after.is_some()))
+            .to_string()
     }
 }
 
@@ -58,7 +62,8 @@ pub struct Host {
 impl Host {
     /// The host whose root is mounted at `root`.
     pub fn new(root: &Path) -> Result<Self> {
-        let root = root.canonicalize().with_context(|| format!("there is no {}", root.display()))?;
+        let root =
+            root.canonicalize().with_context(|| format!("there is no {}", root.display()))?;
         Ok(Self { root })
     }
 
@@ -95,12 +100,21 @@ impl Host {
         }
         let there = self.at(&path);
         let meta = fs::metadata(&there).with_context(|| {
-            format!("there is no {}; install lockc-runc-wrapper there, or name another with --wrapper", path.display())
+            format!(
+                "there is no {}; install lockc-runc-wrapper there, or name another with --wrapper",
+                path.display()
+            )
         })?;
         let folder = there.parent().map(fs::metadata).transpose()?;
-        if [Some(&meta), folder.as_ref()].into_iter().flatten().any(|meta| meta.uid() != 0 || meta.mode() & 0o022 != 0)
+        if [Some(&meta), folder.as_ref()]
+            .into_iter()
+            .flatten()
+            .any(|meta| meta.uid() != 0 || meta.mode() & 0o022 != 0)
         {
-            bail!("{} or its directory may be changed by others than root: no engine may start it", path.display());
+            bail!(
+                "{} or its directory may be changed by others than root: no engine may start it",
+                path.display()
+            );
         }
         if meta.mode() & 0o111 == 0 || !meta.is_file() {
             bail!("{} is no program", path.display());
@@ -110,7 +124,10 @@ impl Host {
 
     /// A program of the host's, to be run there; nothing if it is not installed.
     pub fn program(&self, name: &str) -> Option<Command> {
-        let path = PLACES.iter().map(|place| Path::new(place).join(name)).find(|path| self.at(path).is_file())?;
+        let path = PLACES
+            .iter()
+            .map(|place| Path::new(place).join(name))
+            .find(|path| self.at(path).is_file())?;
         let mut command = Command::new(&path);
         command.stdin(Stdio::null()).env("SYSTEMD_IGNORE_CHROOT", "1").env("LC_ALL", "C.UTF-8");
         if !self.is_this() {
@@ -135,20 +152,29 @@ impl Host {
             return Ok(Err("no configuration file is left to check".into()));
         };
         if text.contains("{{") {
-            return Ok(Err("it is a template, which only the distribution that uses it can fill in".into()));
+            return Ok(Err(
+                "it is a template, which only the distribution that uses it can fill in".into(),
+            ));
         }
         let Some(mut command) = self.program(name) else {
             return Ok(Err(format!("{name} is not installed")));
         };
-        let made: Vec<PathBuf> =
-            self.at(path).ancestors().skip(1).take_while(|folder| !folder.exists()).map(Path::to_path_buf).collect();
+        let made: Vec<PathBuf> = self
+            .at(path)
+            .ancestors()
+            .skip(1)
+            .take_while(|folder| !folder.exists())
+            .map(Path::to_path_buf)
+            .collect();
         let new = self.put(path, text, 0o600)?;
         let inside = beside(path, NEW);
         let checked = match engine {
             Engine::Docker => run(command.args(["--validate", "--config-file"]).arg(&inside)),
             Engine::Containerd => run(command.arg("-c").arg(&inside).args(["config", "dump"]))
                 .and_then(|dump| containerd::check_dump(&dump, text)),
-            Engine::Podman => run(command.env("CONTAINERS_CONF_OVERRIDE", &inside).args(["info", "--format", "json"])),
+            Engine::Podman => run(command
+                .env("CONTAINERS_CONF_OVERRIDE", &inside)
+                .args(["info", "--format", "json"])),
             Engine::Crio => run(command.arg("--config").arg(&inside).arg("config")),
         };
         let _ = fs::remove_file(new);
@@ -164,11 +190,13 @@ impl Host {
     fn put(&self, path: &Path, text: &str, mode: u32) -> Result<PathBuf> {
         let target = self.at(path);
         let folder = target.parent().context("a file has a directory")?;
-        fs::create_dir_all(folder).with_context(|| format!("{} cannot be created", folder.display()))?;
+        fs::create_dir_all(folder)
+            .with_context(|| format!("{} cannot be created", folder.display()))?;
         let new = beside(&target, NEW);
         let _ = fs::remove_file(&new);
         let at = || format!("{} cannot be written", new.display());
-        let mut file = fs::OpenOptions::new().write(true).create_new(true).open(&new).with_context(at)?;
+        let mut file =
+            fs::OpenOptions::new().write(true).create_new(true).open(&new).with_context(at)?;
         file.write_all(text.as_bytes()).with_context(at)?;
         file.set_permissions(fs::Permissions::from_mode(mode)).with_context(at)?;
         file.sync_all().with_context(at)?;
@@ -183,7 +211,8 @@ impl Host {
         let kept = beside(&target, BEFORE);
         let old = fs::metadata(&target).ok();
         if backup == Backup::Make && !kept.exists() && old.is_some() {
-            fs::copy(&target, &kept).with_context(|| format!("{} cannot be written", kept.display()))?;
+            fs::copy(&target, &kept)
+                .with_context(|| format!("{} cannot be written", kept.display()))?;
         }
         match &change.after {
             Some(text) => {
@@ -191,12 +220,15 @@ impl Host {
                 let path = if self.is_this() { &target } else { &change.path };
                 let new = self.put(path, text, mode)?;
                 if let Some(old) = old {
-                    chown(&new, Some(old.uid().into()), Some(old.gid().into())).context("its owner cannot be kept")?;
+                    chown(&new, Some(old.uid().into()), Some(old.gid().into()))
+                        .context("its owner cannot be kept")?;
                 }
-                fs::rename(&new, &target).with_context(|| format!("{} cannot be replaced", target.display()))?;
+                fs::rename(&new, &target)
+                    .with_context(|| format!("{} cannot be replaced", target.display()))?;
             }
             None if target.exists() => {
-                fs::remove_file(&target).with_context(|| format!("{} cannot be removed", target.display()))?;
+                fs::remove_file(&target)
+                    .with_context(|| format!("{} cannot be removed", target.display()))?;
             }
             None => {}
         }
@@ -226,7 +258,9 @@ fn beside(path: &Path, ending: &str) -> PathBuf {
 
 /// Standard output of a success; otherwise what it said.
 pub fn run(command: &mut Command) -> Result<String> {
-    let output = command.output().with_context(|| format!("{} cannot be run", command.get_program().display()))?;
+    let output = command
+        .output()
+        .with_context(|| format!("{} cannot be run", command.get_program().display()))?;
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }

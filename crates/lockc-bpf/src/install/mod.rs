@@ -157,7 +157,10 @@ fn install_on(host: &Host, args: &Common, runtimes: &Runtimes) -> Result<Report>
         plan.changes.splice(0..0, runtimes.scripts(host)?);
     }
     if host.is_this() && !crate::status::gather().is_ok_and(|status| status.enforcing) {
-        plan.warnings.push("lockc's programs are not loaded: until `lockc load`, no container starts under it".into());
+        plan.warnings.push(
+            "lockc's programs are not loaded: until `lockc load`, no container starts under it"
+                .into(),
+        );
     }
     let state = Some(plan.state.clone());
     finish(host, args, plan, state)
@@ -191,8 +194,13 @@ fn config(args: &Common, state: Option<&State>) -> PathBuf {
 
 /// A drop-in of lockc's own just goes.
 fn own_drop_in(host: &Host, file: &Path, before: Option<State>) -> Result<Plan> {
-    let changes = vec![Change { path: file.into(), before: host.read(file)?, after: None, mode: 0o644 }];
-    Ok(Plan { changes, state: before.unwrap_or_else(|| State::new(file, false)), warnings: Vec::new() })
+    let changes =
+        vec![Change { path: file.into(), before: host.read(file)?, after: None, mode: 0o644 }];
+    Ok(Plan {
+        changes,
+        state: before.unwrap_or_else(|| State::new(file, false)),
+        warnings: Vec::new(),
+    })
 }
 
 fn finish(host: &Host, args: &Common, mut plan: Plan, state: Option<State>) -> Result<Report> {
@@ -216,7 +224,9 @@ fn finish(host: &Host, args: &Common, mut plan: Plan, state: Option<State>) -> R
     if changed {
         match host.validate(engine, &plan.changes)? {
             Ok(by) => report.validated_by = Some(by),
-            Err(why) => report.warnings.push(format!("the engine itself did not check the result: {why}")),
+            Err(why) => {
+                report.warnings.push(format!("the engine itself did not check the result: {why}"))
+            }
         }
     }
     if args.dry_run {
@@ -225,13 +235,17 @@ fn finish(host: &Host, args: &Common, mut plan: Plan, state: Option<State>) -> R
     let keep = if state.is_some() { host::Backup::Make } else { host::Backup::Remove };
     for change in &plan.changes {
         let backup = if change.path == plan.state.config { keep } else { host::Backup::Leave };
-        host.apply(change, backup).with_context(|| format!("{} was not changed", change.path.display()))?;
+        host.apply(change, backup)
+            .with_context(|| format!("{} was not changed", change.path.display()))?;
     }
     State::write(host, engine, state.as_ref())?;
     if state.is_none() {
         runtimes::without_folder(host);
     }
-    if args.restart && service::is_running(host, engine) && service::is_behind(host, engine, changed, &plan.state) {
+    if args.restart
+        && service::is_running(host, engine)
+        && service::is_behind(host, engine, changed, &plan.state)
+    {
         service::reread(host, engine, state.is_some(), &plan.state.config)?;
         report.restarted = true;
     }
@@ -257,7 +271,9 @@ impl Report {
         }
         match &self.restart {
             Some(_) if self.restarted => println!("lockc: {} has read it", self.engine.name()),
-            Some(command) if !dry_run => println!("lockc: to make {} read it: {command}", self.engine.name()),
+            Some(command) if !dry_run => {
+                println!("lockc: to make {} read it: {command}", self.engine.name())
+            }
             _ => {}
         }
     }

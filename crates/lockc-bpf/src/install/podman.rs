@@ -13,13 +13,19 @@ use super::{Plan, State};
 /// Runtimes that work without control groups, where nothing says otherwise (containers/common, pkg/config: defaultConfig).
 const WITHOUT_CGROUPS: [&str; 2] = ["crun", "krun"];
 
-pub fn install(host: &Host, file: &Path, runtimes: &Runtimes, before: Option<State>) -> Result<Plan> {
+pub fn install(
+    host: &Host,
+    file: &Path,
+    runtimes: &Runtimes,
+    before: Option<State>,
+) -> Result<Plan> {
     let there = host.read(file)?;
     let mut state = before.unwrap_or_else(|| State::new(file, there.is_none()));
     state.default |= runtimes.default;
     let programs = runtimes.with_earlier(&mut state);
-    let mut text =
-        String::from("# Written by `lockc install podman`; `lockc uninstall podman` removes it.\n[engine]\n");
+    let mut text = String::from(
+        "# Written by `lockc install podman`; `lockc uninstall podman` removes it.\n[engine]\n",
+    );
     if state.default {
         text.push_str(&format!("runtime = \"{NAME}\"\n"));
     }
@@ -28,7 +34,10 @@ pub fn install(host: &Host, file: &Path, runtimes: &Runtimes, before: Option<Sta
     names.extend(programs.iter().map(|(name, _)| name.clone()));
     names.dedup();
     let names: Vec<String> = names.iter().map(|name| format!("{name:?}")).collect();
-    text.push_str(&format!("runtime_supports_nocgroup = [{}]\n\n[engine.runtimes]\n", names.join(", ")));
+    text.push_str(&format!(
+        "runtime_supports_nocgroup = [{}]\n\n[engine.runtimes]\n",
+        names.join(", ")
+    ));
     for (name, program) in programs {
         text.push_str(&format!("{name} = [\"{}\"]\n", program.display()));
     }
@@ -43,7 +52,9 @@ fn without_cgroups(host: &Host, own: &Path) -> Result<Vec<String>> {
         files.push(Path::new(folder).join("containers.conf"));
         let drop_ins = Path::new(folder).join("containers.conf.d");
         let mut found: Vec<PathBuf> = fs::read_dir(host.at(&drop_ins))
-            .map(|entries| entries.flatten().map(|entry| drop_ins.join(entry.file_name())).collect())
+            .map(|entries| {
+                entries.flatten().map(|entry| drop_ins.join(entry.file_name())).collect()
+            })
             .unwrap_or_default();
         found.retain(|path| path.extension().is_some_and(|ending| ending == "conf") && path != own);
         found.sort();
@@ -51,8 +62,10 @@ fn without_cgroups(host: &Host, own: &Path) -> Result<Vec<String>> {
     }
     for file in files.iter().rev() {
         let Some(text) = host.read(file)? else { continue };
-        let document: DocumentMut = text.parse().with_context(|| format!("{} is not understood", file.display()))?;
-        let list = document.get("engine").and_then(|engine| engine.get("runtime_supports_nocgroup"));
+        let document: DocumentMut =
+            text.parse().with_context(|| format!("{} is not understood", file.display()))?;
+        let list =
+            document.get("engine").and_then(|engine| engine.get("runtime_supports_nocgroup"));
         if let Some(list) = list.and_then(|list| list.as_array()) {
             return Ok(list.iter().filter_map(|name| name.as_str().map(str::to_owned)).collect());
         }

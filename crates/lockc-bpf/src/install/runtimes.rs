@@ -23,8 +23,10 @@ pub struct Runtimes {
 
 impl Runtimes {
     pub fn new(wrapper: PathBuf, levels: &[String], default: bool) -> Result<Self> {
-        let mut levels =
-            levels.iter().map(|level| checked_level(level).map(str::to_owned)).collect::<Result<Vec<_>>>()?;
+        let mut levels = levels
+            .iter()
+            .map(|level| checked_level(level).map(str::to_owned))
+            .collect::<Result<Vec<_>>>()?;
         levels.sort();
         levels.dedup();
         Ok(Self { wrapper, levels, default })
@@ -40,8 +42,11 @@ impl Runtimes {
         }
         state.scripts.sort();
         let mut programs = vec![(NAME.to_owned(), self.wrapper.clone())];
-        let name = |script: &PathBuf| script.file_name().map(|name| name.to_string_lossy().into_owned());
-        programs.extend(state.scripts.iter().filter_map(|script| Some((name(script)?, script.clone()))));
+        let name =
+            |script: &PathBuf| script.file_name().map(|name| name.to_string_lossy().into_owned());
+        programs.extend(
+            state.scripts.iter().filter_map(|script| Some((name(script)?, script.clone()))),
+        );
         programs
     }
 
@@ -49,7 +54,10 @@ impl Runtimes {
     pub fn scripts(&self, host: &Host) -> Result<Vec<Change>> {
         let change = |level: &String| {
             let path = script(level);
-            let text = format!("#!/bin/sh\nexec {} --lockc-policy {level} \"$@\"\n", self.wrapper.display());
+            let text = format!(
+                "#!/bin/sh\nexec {} --lockc-policy {level} \"$@\"\n",
+                self.wrapper.display()
+            );
             Ok(Change { before: host.read(&path)?, path, after: Some(text), mode: 0o755 })
         };
         self.levels.iter().map(change).collect()
@@ -65,7 +73,8 @@ pub fn of_level(level: &str) -> String {
 pub fn is_ours(name: &str, program: &str) -> bool {
     let own = name == NAME || name.starts_with("lockc-");
     let program = Path::new(program);
-    own && (program.file_name().is_some_and(|name| name == "lockc-runc-wrapper") || program.starts_with(SCRIPTS))
+    own && (program.file_name().is_some_and(|name| name == "lockc-runc-wrapper")
+        || program.starts_with(SCRIPTS))
 }
 
 pub fn script(level: &str) -> PathBuf {

@@ -41,7 +41,9 @@ pub fn is_behind(host: &Host, engine: Engine, changed: bool, state: &State) -> b
         return true;
     }
     let newest = [Some(&state.config), state.drop_in.as_ref()].into_iter().flatten();
-    let newest = newest.filter_map(|path| fs::metadata(host.at(path)).and_then(|meta| meta.modified()).ok()).max();
+    let newest = newest
+        .filter_map(|path| fs::metadata(host.at(path)).and_then(|meta| meta.modified()).ok())
+        .max();
     newest.is_none_or(|newest| started(host, engine).is_none_or(|started| started < newest))
 }
 
@@ -58,7 +60,8 @@ fn started(host: &Host, engine: Engine) -> Option<SystemTime> {
 pub fn reread(host: &Host, engine: Engine, installed: bool, config: &Path) -> Result<()> {
     let systemctl = |verb: &str| {
         let mut command = host.program("systemctl").context("there is no systemctl")?;
-        run(command.args([verb, engine.name()])).with_context(|| format!("systemctl {verb} {}", engine.name()))
+        run(command.args([verb, engine.name()]))
+            .with_context(|| format!("systemctl {verb} {}", engine.name()))
     };
     if engine != Engine::Docker {
         systemctl("restart")?;
@@ -72,12 +75,18 @@ pub fn reread(host: &Host, engine: Engine, installed: bool, config: &Path) -> Re
     let text = host.read(config)?;
     let mut value: Value = match text.as_deref().map(str::trim) {
         None | Some("") => serde_json::json!({}),
-        Some(text) => serde_json::from_str(text).with_context(|| format!("{} is not understood", config.display()))?,
+        Some(text) => serde_json::from_str(text)
+            .with_context(|| format!("{} is not understood", config.display()))?,
     };
     let object = value.as_object_mut().context("the configuration is no object")?;
     object.entry("runtimes").or_insert_with(|| serde_json::json!({}));
     object.entry("default-runtime").or_insert_with(|| "runc".into());
-    let told = Change { path: config.into(), before: text.clone(), after: Some(value.to_string()), mode: 0o644 };
+    let told = Change {
+        path: config.into(),
+        before: text.clone(),
+        after: Some(value.to_string()),
+        mode: 0o644,
+    };
     host.apply(&told, super::host::Backup::Leave)?;
     let done = systemctl("reload").and_then(|_| wait(host, false));
     let back = Change { path: config.into(), before: told.after, after: text, mode: 0o644 };
@@ -98,5 +107,8 @@ fn wait(host: &Host, there: bool) -> Result<()> {
         }
         thread::sleep(Duration::from_millis(300));
     }
-    bail!("dockerd did not take the configuration over within {} s: journalctl -u docker", PATIENCE.as_secs())
+    bail!(
+        "dockerd did not take the configuration over within {} s: journalctl -u docker",
+        PATIENCE.as_secs()
+    )
 }

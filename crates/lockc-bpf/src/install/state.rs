@@ -47,8 +47,11 @@ impl State {
     pub fn read(host: &Host, engine: Engine) -> Result<Option<Self>> {
         let path = Self::path(engine);
         let text = host.read(&path)?;
-        text.map(|text| serde_json::from_str(&text).with_context(|| format!("{} is not understood", path.display())))
-            .transpose()
+        text.map(|text| {
+            serde_json::from_str(&text)
+                .with_context(|| format!("{} is not understood", path.display()))
+        })
+        .transpose()
     }
 
     /// Writes it, or removes it.
@@ -60,7 +63,8 @@ impl State {
             return Ok(());
         };
         let folder = host.at(Path::new(FOLDER));
-        fs::create_dir_all(&folder).with_context(|| format!("{} cannot be created", folder.display()))?;
+        fs::create_dir_all(&folder)
+            .with_context(|| format!("{} cannot be created", folder.display()))?;
         fs::write(&path, serde_json::to_string_pretty(state)?)
             .with_context(|| format!("{} cannot be written", path.display()))
     }

@@ -50,7 +50,14 @@ impl Fake {
             fs::write(at, text).unwrap();
         }
         let config = Some(config.into());
-        let args = Common { engine, dry_run: false, restart: false, config, root: folder.path().into(), json: false };
+        let args = Common {
+            engine,
+            dry_run: false,
+            restart: false,
+            config,
+            root: folder.path().into(),
+            json: false,
+        };
         Self { folder, host, args }
     }
 
@@ -74,7 +81,11 @@ impl Fake {
 
     /// Every file below the root.
     fn files(&self) -> Vec<String> {
-        let all = std::process::Command::new("find").arg(self.folder.path()).args(["-type", "f"]).output().unwrap();
+        let all = std::process::Command::new("find")
+            .arg(self.folder.path())
+            .args(["-type", "f"])
+            .output()
+            .unwrap();
         let root = self.folder.path().display().to_string();
         let text = String::from_utf8(all.stdout).unwrap();
         text.lines().map(|line| line.trim_start_matches(&root).to_owned()).collect()
@@ -114,7 +125,10 @@ fn docker_gains_runtimes_and_loses_nothing() {
         assert!(fake.install(&["offline"], true).unwrap().changed, "{name}");
         let value = json(&fake.text().unwrap());
         assert_eq!(value["default-runtime"], "lockc");
-        assert!(value["runtimes"]["lockc-restricted"].is_object() && value["runtimes"]["lockc-offline"].is_object());
+        assert!(
+            value["runtimes"]["lockc-restricted"].is_object()
+                && value["runtimes"]["lockc-offline"].is_object()
+        );
         fake.uninstall();
         assert_eq!(fake.text().as_deref(), Some(text), "{name}: byte for byte");
         assert_eq!(fake.files(), ["/etc/docker/daemon.json"], "{name}");
@@ -127,7 +141,10 @@ fn a_file_that_was_not_there_goes_again() {
         let fake = Fake::usual(engine, None);
         assert!(fake.install(&["offline"], true).unwrap().changed);
         assert!(fake.text().is_some());
-        assert!(!fake.install(&[], false).unwrap().changed, "{engine:?}: what was asked for once stays");
+        assert!(
+            !fake.install(&[], false).unwrap().changed,
+            "{engine:?}: what was asked for once stays"
+        );
         fake.uninstall();
         assert_eq!(fake.files(), [""; 0], "{engine:?}");
         assert!(!fake.uninstall().changed, "{engine:?}: twice");
@@ -143,7 +160,8 @@ fn what_is_changed_meanwhile_stays_changed() {
     fake.uninstall();
     assert_eq!(json(&fake.text().unwrap()), serde_json::json!({"icc": true, "ipv6": true}));
 
-    let fake = Fake::usual(Engine::Containerd, Some("version = 2\n# one\n[debug]\nlevel = 'info'\n"));
+    let fake =
+        Fake::usual(Engine::Containerd, Some("version = 2\n# one\n[debug]\nlevel = 'info'\n"));
     fake.install(&[], false).unwrap();
     let edited = fake.text().unwrap().replace("'info'", "'warn' # two");
     fs::write(fake.host.at(Path::new("/etc/containerd/config.toml")), edited).unwrap();
@@ -195,8 +213,15 @@ fn containerd_gains_handlers_and_keeps_every_line() {
         let plugin = ["io.containerd.grpc.v1.cri", "io.containerd.cri.v1.runtime"];
         let cri = plugin.iter().find_map(|name| plugins.get(name)?.get("containerd")).unwrap();
         let (lockc, level) = (&cri["runtimes"]["lockc"], &cri["runtimes"]["lockc-restricted"]);
-        assert_eq!(lockc["options"]["BinaryName"].as_str(), Some("/usr/bin/lockc-runc-wrapper"), "{name}");
-        assert_eq!(level["options"]["BinaryName"].as_str(), Some("/etc/lockc/runtimes/lockc-restricted"));
+        assert_eq!(
+            lockc["options"]["BinaryName"].as_str(),
+            Some("/usr/bin/lockc-runc-wrapper"),
+            "{name}"
+        );
+        assert_eq!(
+            level["options"]["BinaryName"].as_str(),
+            Some("/etc/lockc/runtimes/lockc-restricted")
+        );
         assert_eq!(lockc["pod_annotations"].as_array().unwrap().len(), 1, "{name}");
         if name == "containerd-kubeadm.toml" || name == "containerd-nvidia.toml" {
             // The kubelet and containerd must agree on it.
@@ -228,7 +253,11 @@ fn containerd_2_gets_a_drop_in_where_it_imports_them() {
     let document: toml::Table = toml::from_str(&drop_in).unwrap();
     let cri = &document["plugins"]["io.containerd.cri.v1.runtime"]["containerd"];
     assert_eq!(cri["default_runtime_name"].as_str(), Some("lockc"));
-    assert_eq!(cri["runtimes"]["lockc"]["options"]["SystemdCgroup"].as_bool(), Some(true), "as runc has it");
+    assert_eq!(
+        cri["runtimes"]["lockc"]["options"]["SystemdCgroup"].as_bool(),
+        Some(true),
+        "as runc has it"
+    );
     assert!(!fake.install(&[], true).unwrap().changed);
     fake.uninstall();
     assert_eq!(fake.files(), ["/etc/containerd/config.toml"]);
@@ -236,18 +265,27 @@ fn containerd_2_gets_a_drop_in_where_it_imports_them() {
 
 #[test]
 fn templates_of_k3s_get_a_block() {
-    let (new, old) = (fixture!("containerd-k3s-v3.toml.tmpl"), fixture!("containerd-k3s.toml.tmpl"));
-    for (file, (name, text), systemd) in [("config-v3.toml.tmpl", new, true), ("config.toml.tmpl", old, false)] {
+    let (new, old) =
+        (fixture!("containerd-k3s-v3.toml.tmpl"), fixture!("containerd-k3s.toml.tmpl"));
+    for (file, (name, text), systemd) in
+        [("config-v3.toml.tmpl", new, true), ("config.toml.tmpl", old, false)]
+    {
         let fake = Fake::new(Engine::Containerd, &format!("{K3S}/{file}"), Some(text));
         let report = fake.install(&["restricted"], false).unwrap();
         assert!(report.validated_by.is_none() && !report.warnings.is_empty(), "{name}: {report:?}");
         let after = fake.text().unwrap();
         assert!(after.starts_with(text.trim_end()), "{name}");
-        let block: toml::Table = toml::from_str(after.strip_prefix(text.trim_end()).unwrap()).unwrap();
-        let plugin = if systemd { "io.containerd.cri.v1.runtime" } else { "io.containerd.grpc.v1.cri" };
+        let block: toml::Table =
+            toml::from_str(after.strip_prefix(text.trim_end()).unwrap()).unwrap();
+        let plugin =
+            if systemd { "io.containerd.cri.v1.runtime" } else { "io.containerd.grpc.v1.cri" };
         let runtimes = block["plugins"][plugin]["containerd"]["runtimes"].as_table().unwrap();
         assert_eq!(runtimes.len(), 2, "{name}");
-        assert_eq!(runtimes["lockc"]["options"]["SystemdCgroup"].as_bool(), Some(systemd), "{name}");
+        assert_eq!(
+            runtimes["lockc"]["options"]["SystemdCgroup"].as_bool(),
+            Some(systemd),
+            "{name}"
+        );
         assert!(!fake.install(&["restricted"], false).unwrap().changed, "{name}: twice");
         assert!(fake.install(&[], true).is_err(), "k3s itself names the default");
         fake.uninstall();
@@ -282,7 +320,10 @@ fn a_script_of_a_level_goes_with_the_last_engine_that_has_it() {
     podman.install(&["offline"], false).unwrap();
     containerd.install(&["offline"], false).unwrap();
     let text = fs::read_to_string(&script).unwrap();
-    assert!(text.ends_with("exec /usr/bin/lockc-runc-wrapper --lockc-policy offline \"$@\"\n"), "{text}");
+    assert!(
+        text.ends_with("exec /usr/bin/lockc-runc-wrapper --lockc-policy offline \"$@\"\n"),
+        "{text}"
+    );
     podman.uninstall();
     assert!(script.exists());
     containerd.uninstall();

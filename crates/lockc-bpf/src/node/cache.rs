@@ -30,7 +30,11 @@ impl Cache {
     /// # Errors
     ///
     /// Where the file cannot be replaced; then it is what it was.
-    pub fn write(&mut self, namespaces: &BTreeMap<String, Namespace>, listed: bool) -> Result<bool> {
+    pub fn write(
+        &mut self,
+        namespaces: &BTreeMap<String, Namespace>,
+        listed: bool,
+    ) -> Result<bool> {
         let synced = match &self.written {
             Some(written) if !listed && written.namespaces == *namespaces => return Ok(false),
             Some(written) if !listed => written.synced.clone(),
@@ -83,7 +87,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("lockc/namespaces.json");
         let mut cache = Cache::new(&path);
-        let mut namespaces = BTreeMap::from([("a".to_owned(), Namespace { enforce: Some("baseline".into()) })]);
+        let mut namespaces =
+            BTreeMap::from([("a".to_owned(), Namespace { enforce: Some("baseline".into()) })]);
         let read = || Labels::parse(&fs::read_to_string(&path).unwrap(), &path).unwrap();
         assert!(cache.write(&namespaces, true).unwrap());
         assert_eq!(read().namespaces, namespaces);
@@ -93,11 +98,15 @@ mod tests {
         let before = path.metadata().unwrap().ino();
         namespaces.insert("b".into(), Namespace::default());
         // A leftover, and one that leads elsewhere.
-        std::os::unix::fs::symlink("/dev/null", dir.path().join("lockc/namespaces.json.new")).unwrap();
+        std::os::unix::fs::symlink("/dev/null", dir.path().join("lockc/namespaces.json.new"))
+            .unwrap();
         assert!(cache.write(&namespaces, false).unwrap());
         assert_eq!(read().namespaces, namespaces);
         assert_ne!(path.metadata().unwrap().ino(), before, "replaced, not rewritten");
-        assert!(cache.write(&namespaces, true).unwrap(), "the time of a whole listing is written down");
+        assert!(
+            cache.write(&namespaces, true).unwrap(),
+            "the time of a whole listing is written down"
+        );
     }
 
     #[test]

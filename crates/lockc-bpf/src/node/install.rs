@@ -80,13 +80,18 @@ pub struct UninstallArgs {
 /// Where a step fails. Those before it stay done, and a second run goes on.
 pub fn install(args: &Args) -> Result<()> {
     let here = std::env::current_exe().context("where is this program?")?;
-    let read = |path: &Path| fs::read(path).with_context(|| format!("{} cannot be read", path.display()));
-    let programs: Vec<_> =
-        PROGRAMS.iter().map(|name| Ok((name, read(&here.with_file_name(name))?))).collect::<Result<_>>()?;
+    let read =
+        |path: &Path| fs::read(path).with_context(|| format!("{} cannot be read", path.display()));
+    let programs: Vec<_> = PROGRAMS
+        .iter()
+        .map(|name| Ok((name, read(&here.with_file_name(name))?)))
+        .collect::<Result<_>>()?;
     let drop_in = args.config.as_deref().map(read).transpose()?;
     enter(&args.host_root)?;
     if Path::new("/usr/bin/lockc").exists() {
-        bail!("the node has lockc's package (/usr/bin/lockc); upgrade that, or remove it and install again");
+        bail!(
+            "the node has lockc's package (/usr/bin/lockc); upgrade that, or remove it and install again"
+        );
     }
     for (name, content) in &programs {
         replace(&Path::new(BIN).join(name), content, 0o755)?;
@@ -147,7 +152,10 @@ fn enter(root: &Path) -> Result<()> {
     let failed = || format!("{} cannot be made the root directory", root.display());
     // Another place than the node's root would get all that the node should have.
     if !root.join("etc").is_dir() || !root.join("usr").is_dir() {
-        bail!("{} is not the root directory of a node: there is no etc or no usr in it", root.display());
+        bail!(
+            "{} is not the root directory of a node: there is no etc or no usr in it",
+            root.display()
+        );
     }
     chroot(root).with_context(failed)?;
     chdir("/").with_context(failed)
@@ -178,7 +186,8 @@ fn at_boot() -> Result<()> {
     replace(&Path::new(UNITS).join("lockc.service"), unit.as_bytes(), 0o644)?;
     for target in wanted_by() {
         let wants = PathBuf::from(UNITS).join(format!("{target}.wants"));
-        fs::create_dir_all(&wants).with_context(|| format!("{} cannot be made", wants.display()))?;
+        fs::create_dir_all(&wants)
+            .with_context(|| format!("{} cannot be made", wants.display()))?;
         let link = wants.join("lockc.service");
         remove(&link)?;
         symlink(Path::new(UNITS).join("lockc.service"), &link)

@@ -27,8 +27,10 @@ struct Cli {
 enum Command {
     /// Writes down the namespaces' labels pod-security.kubernetes.io/enforce, from now on and for good. While the API server
     /// is out of reach the file stays as it is.
-    #[command(after_help = "Examples:\n  lockc-node sync                                        in a pod\n  \
-                      lockc-node sync --kubeconfig /etc/kubernetes/kubelet.conf --resync 60")]
+    #[command(
+        after_help = "Examples:\n  lockc-node sync                                        in a pod\n  \
+                      lockc-node sync --kubeconfig /etc/kubernetes/kubelet.conf --resync 60"
+    )]
     Sync {
         /// The file to write; lockc reads the default only.
         #[arg(long, value_name = "FILE", default_value = paths::NAMESPACES)]

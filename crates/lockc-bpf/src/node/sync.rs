@@ -39,7 +39,8 @@ pub fn run(cache: &Path, resync: Duration, kubeconfig: Option<&Path>) -> Result<
     runtime.block_on(async {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
-        let client = Client::try_from(config(kubeconfig).await?).context("the API server's address is unusable")?;
+        let client = Client::try_from(config(kubeconfig).await?)
+            .context("the API server's address is unusable")?;
         tokio::select! {
             result = follow(client, Follower::new(Cache::new(cache)), resync) => result,
             _ = terminate.recv() => Ok(()),
@@ -54,7 +55,9 @@ async fn config(kubeconfig: Option<&Path>) -> Result<Config> {
             let file = Kubeconfig::read_from(path).with_context(|| path.display().to_string())?;
             Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await?
         }
-        None => Config::incluster().context("this is no pod of a cluster; say --kubeconfig FILE")?,
+        None => {
+            Config::incluster().context("this is no pod of a cluster; say --kubeconfig FILE")?
+        }
     };
     // A watch is never silent that long: the API server ends it before.
     config.read_timeout = Some(Duration::from_secs(330));
@@ -178,9 +181,14 @@ mod tests {
     use super::*;
 
     fn object(name: &str, enforce: Option<&str>) -> Metadata {
-        let labels = enforce.map(|enforce| BTreeMap::from([(LABEL.to_owned(), enforce.to_owned())]));
+        let labels =
+            enforce.map(|enforce| BTreeMap::from([(LABEL.to_owned(), enforce.to_owned())]));
         Metadata {
-            metadata: kube::api::ObjectMeta { name: Some(name.into()), labels, ..Default::default() },
+            metadata: kube::api::ObjectMeta {
+                name: Some(name.into()),
+                labels,
+                ..Default::default()
+            },
             ..Metadata::default()
         }
     }
@@ -231,7 +239,10 @@ mod tests {
             follower.reached = Some(false);
             let waiting = follower.until(stream::pending(), Instant::now());
             assert!(tokio::time::timeout(Duration::from_millis(50), waiting).await.is_err());
-            assert!(follower.until(stream::empty(), Instant::now()).await.is_err(), "the watch never ends by itself");
+            assert!(
+                follower.until(stream::empty(), Instant::now()).await.is_err(),
+                "the watch never ends by itself"
+            );
         });
     }
 }

@@ -56,7 +56,9 @@ impl Additions {
         for (key, given, own) in lists {
             for path in given {
                 if !is_plain(path) {
-                    let problem = format!("{path:?} is not an absolute path without `..`; write the full path");
+                    let problem = format!(
+                        "{path:?} is not an absolute path without `..`; write the full path"
+                    );
                     return path_unfit(key, path, problem);
                 }
                 if key == "allowed_sockets"
@@ -72,10 +74,13 @@ impl Additions {
             let short = process::short_name(name);
             if !process::is_known(&short) {
                 let every = process::every();
-                let hint = nearest(&short, every.iter().map(|known| known.trim_start_matches("CAP_")));
-                let hint = hint.map(|known| format!(" (did you mean {known:?}?)")).unwrap_or_default();
-                let problem =
-                    format!("{name:?} is no capability{hint}; capabilities(7) has them, with or without CAP_");
+                let hint =
+                    nearest(&short, every.iter().map(|known| known.trim_start_matches("CAP_")));
+                let hint =
+                    hint.map(|known| format!(" (did you mean {known:?}?)")).unwrap_or_default();
+                let problem = format!(
+                    "{name:?} is no capability{hint}; capabilities(7) has them, with or without CAP_"
+                );
                 return unfit("capabilities", name, problem);
             }
             self.capabilities.push(short);
@@ -101,10 +106,13 @@ impl Additions {
                 Some(family) => self.families |= 1 << family.bit,
                 None => {
                     let hint = nearest(name, families::FAMILIES.iter().map(|family| family.name));
-                    let hint = hint.map(|known| format!(" (did you mean {known:?}?)")).unwrap_or_default();
+                    let hint =
+                        hint.map(|known| format!(" (did you mean {known:?}?)")).unwrap_or_default();
                     let problem = match name.as_str() {
                         "unix" | "inet" | "inet6" | "netlink" | "packet" => {
-                            format!("{name:?} needs no naming: only the rules network and raw-socket deny it")
+                            format!(
+                                "{name:?} needs no naming: only the rules network and raw-socket deny it"
+                            )
                         }
                         _ => format!(
                             "{name:?} is no socket family that a policy can name{hint}; docs/sockets.md has them"

@@ -101,9 +101,13 @@ impl Control {
             Self::RuntimeHandlers => "annotations that make the runtime do something else",
             Self::Restore => "restoring from a checkpoint",
             Self::OwnFiles => "writable mounts of lockc's own configuration and programs",
-            Self::Seccomp => "a seccomp profile that refuses anything; agents that it hands system calls to",
+            Self::Seccomp => {
+                "a seccomp profile that refuses anything; agents that it hands system calls to"
+            }
             Self::AppArmor => "the AppArmor profile unconfined",
-            Self::SeLinux => "SELinux users, roles and types that are not a container's; a label left out",
+            Self::SeLinux => {
+                "SELinux users, roles and types that are not a container's; a label left out"
+            }
             Self::ProcMount => "masked and read-only paths of procfs and sysfs",
             Self::Sysctls => "sysctls beyond the safe ones",
             Self::PrivilegeEscalation => "no_new_privs, where the kernel rule privilege is off",
@@ -118,7 +122,10 @@ impl Control {
     /// Whether a policy may take the control away. Without the others the kernel side never gets to judge the
     /// container, so that only `privileged`, which says so, is without them.
     pub const fn optional(self) -> bool {
-        !matches!(self, Self::MountNamespace | Self::RuntimeHandlers | Self::Restore | Self::OwnFiles)
+        !matches!(
+            self,
+            Self::MountNamespace | Self::RuntimeHandlers | Self::Restore | Self::OwnFiles
+        )
     }
 
     /// The control in a set of them.
@@ -129,6 +136,7 @@ impl Control {
 
 /// The controls that a policy may take away, for messages.
 pub(super) fn optional_names() -> String {
-    let names: Vec<_> = Control::ALL.into_iter().filter(|control| control.optional()).map(Control::name).collect();
+    let names: Vec<_> =
+        Control::ALL.into_iter().filter(|control| control.optional()).map(Control::name).collect();
     names.join(", ")
 }

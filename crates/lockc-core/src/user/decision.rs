@@ -76,7 +76,8 @@ pub fn decide(
         None => Enforcement::new(&policy, &case.spec.linux, config, &case.circumstances),
     };
     let enforced = policy.enforcing(enforcement.rules);
-    let judged = admission::admit_under(&request, &enforced, config, &engines, facts, &case.circumstances);
+    let judged =
+        admission::admit_under(&request, &enforced, config, &engines, facts, &case.circumstances);
     Ok(Decision { described, policy, enforcement, judged })
 }
 
@@ -139,7 +140,10 @@ pub fn registered(config: &Config, entry: &ContainerEntry) -> Result<Policy> {
         String::from_utf8_lossy(&bytes[..end]).into_owned()
     };
     let level = Level::from_raw(entry.level).with_context(|| {
-        format!("the container is registered with the unknown level {}; create it again", entry.level)
+        format!(
+            "the container is registered with the unknown level {}; create it again",
+            entry.level
+        )
     })?;
     let mut policy = policy::registered(config, &text(&entry.policy), level, &text(&entry.origin));
     // As the kernel side judges the container, until it is created again.

@@ -70,7 +70,12 @@ impl Described {
     /// # Errors
     ///
     /// Where dockerd has a record that cannot be read: what it asks for must not be lost.
-    pub fn of(id: &str, bundle: &Path, spec: &Spec, engines: &Engines) -> Result<Self, RecordError> {
+    pub fn of(
+        id: &str,
+        bundle: &Path,
+        spec: &Spec,
+        engines: &Engines,
+    ) -> Result<Self, RecordError> {
         let annotation = |key: &str| spec.annotations.get(key).cloned();
         let (engine, or_engine) = engine(bundle, spec, engines);
         let (namespace, kind, sandbox) = match engine {
@@ -80,12 +85,23 @@ impl Described {
                 "io.kubernetes.cri.sandbox-id",
             ),
             // A member of a Podman pod has the id of its infra container there too, but no type.
-            Some(Engine::Crio | Engine::Podman) => {
-                ("io.kubernetes.cri-o.Namespace", "io.kubernetes.cri-o.ContainerType", "io.kubernetes.cri-o.SandboxID")
-            }
+            Some(Engine::Crio | Engine::Podman) => (
+                "io.kubernetes.cri-o.Namespace",
+                "io.kubernetes.cri-o.ContainerType",
+                "io.kubernetes.cri-o.SandboxID",
+            ),
             _ => {
-                let label = if engine == Some(Engine::Docker) { docker_label(id, spec, engines)? } else { None };
-                return Ok(Self { engine, label, is_plugin: admission::engines::is_plugin(bundle), ..Self::default() });
+                let label = if engine == Some(Engine::Docker) {
+                    docker_label(id, spec, engines)?
+                } else {
+                    None
+                };
+                return Ok(Self {
+                    engine,
+                    label,
+                    is_plugin: admission::engines::is_plugin(bundle),
+                    ..Self::default()
+                });
             }
         };
         let is_podmans = engine == Some(Engine::Podman) && or_engine.is_none();
@@ -99,7 +115,15 @@ impl Described {
             };
         let sandbox = sandbox.filter(|sandbox| in_pod && sandbox != id);
         let namespace = annotation(namespace).filter(|_| !is_podmans);
-        Ok(Self { engine, or_engine, namespace, sandbox, is_sandbox, is_plugin: false, label: None })
+        Ok(Self {
+            engine,
+            or_engine,
+            namespace,
+            sandbox,
+            is_sandbox,
+            is_plugin: false,
+            label: None,
+        })
     }
 
     /// Whether whoever describes the container could have written what stands here of its pod.
@@ -114,9 +138,12 @@ impl Described {
 /// There Podman has its bundles with the images, CRI-O below `/run`; both write down who they are, where a pod's owner may
 /// replace it.
 fn engine(bundle: &Path, spec: &Spec, engines: &Engines) -> (Option<Engine>, Option<Engine>) {
-    let parts: Vec<&str> = bundle.components().map(|part| part.as_os_str().to_str().unwrap_or("")).collect();
+    let parts: Vec<&str> =
+        bundle.components().map(|part| part.as_os_str().to_str().unwrap_or("")).collect();
     let engine = match parts.as_slice() {
-        _ if admission::engines::is_dockers(bundle) || admission::engines::is_plugin(bundle) => Some(Engine::Docker),
+        _ if admission::engines::is_dockers(bundle) || admission::engines::is_plugin(bundle) => {
+            Some(Engine::Docker)
+        }
         [.., "io.containerd.runtime.v2.task", "k8s.io", _] => Some(Engine::Cri),
         [.., "io.containerd.runtime.v2.task", _, _] => Some(Engine::Containerd),
         [.., containers, _, "userdata"] if containers.ends_with("-containers") => {
@@ -140,7 +167,8 @@ fn engine(bundle: &Path, spec: &Spec, engines: &Engines) -> (Option<Engine>, Opt
 /// The label in dockerd's record, wherever its data root is.
 fn docker_label(id: &str, spec: &Spec, engines: &Engines) -> Result<Option<String>, RecordError> {
     // The id becomes a part of a path.
-    if !matches!(Path::new(id).components().collect::<Vec<_>>().as_slice(), [Component::Normal(_)]) {
+    if !matches!(Path::new(id).components().collect::<Vec<_>>().as_slice(), [Component::Normal(_)])
+    {
         return Ok(None);
     }
     for folder in records(id, spec, engines) {
@@ -191,12 +219,14 @@ mod tests {
     }
 
     fn described(bundle: &str, annotations: Value) -> Described {
-        Described::of("c1", Path::new(bundle), &spec(annotations, json!([])), &Engines::default()).unwrap()
+        Described::of("c1", Path::new(bundle), &spec(annotations, json!([])), &Engines::default())
+            .unwrap()
     }
 
     const CRI: &str = "/run/containerd/io.containerd.runtime.v2.task/k8s.io/c1";
     const MOBY: &str = "/run/containerd/io.containerd.runtime.v2.task/moby/c1";
-    const PLUGIN: &str = "/run/docker/containerd/daemon/io.containerd.runtime.v2.task/plugins.moby/c1";
+    const PLUGIN: &str =
+        "/run/docker/containerd/daemon/io.containerd.runtime.v2.task/plugins.moby/c1";
     const STORAGE: &str = "/var/lib/containers/storage/overlay-containers/c1/userdata";
 
     const RUN_STORAGE: &str = "/run/containers/storage/overlay-containers/c1/userdata";
@@ -218,9 +248,18 @@ mod tests {
     fn engines_are_known_by_the_bundles_place() {
         for (bundle, engine) in [
             (MOBY, Some(Engine::Docker)),
-            ("/run/docker/containerd/daemon/io.containerd.runtime.v2.task/moby/c1", Some(Engine::Docker)),
-            ("/run/containerd/io.containerd.runtime.v2.task/moby-100000.100000/c1", Some(Engine::Docker)),
-            ("/run/containerd/io.containerd.runtime.v2.task/plugins.moby-1.2/c1", Some(Engine::Docker)),
+            (
+                "/run/docker/containerd/daemon/io.containerd.runtime.v2.task/moby/c1",
+                Some(Engine::Docker),
+            ),
+            (
+                "/run/containerd/io.containerd.runtime.v2.task/moby-100000.100000/c1",
+                Some(Engine::Docker),
+            ),
+            (
+                "/run/containerd/io.containerd.runtime.v2.task/plugins.moby-1.2/c1",
+                Some(Engine::Docker),
+            ),
             ("/run/containerd/io.containerd.runtime.v2.task/moby-1/c1", Some(Engine::Containerd)),
             ("/run/containerd/io.containerd.runtime.v2.task/moby1.2/c1", Some(Engine::Containerd)),
             ("/var/lib/docker/buildkit/executor/c1", Some(Engine::Docker)),
@@ -238,10 +277,15 @@ mod tests {
 
     #[test]
     fn pods_are_known_by_what_their_engine_wrote() {
-        for (bundle, prefix, engine) in [(CRI, "cri", Engine::Cri), (RUN_STORAGE, "crio", Engine::Crio)] {
+        for (bundle, prefix, engine) in
+            [(CRI, "cri", Engine::Cri), (RUN_STORAGE, "crio", Engine::Crio)]
+        {
             let found = described(bundle, pod(prefix));
             assert_eq!(found.engine, Some(engine));
-            assert_eq!((found.namespace.as_deref(), found.sandbox.as_deref()), (Some("team-a"), Some("s1")));
+            assert_eq!(
+                (found.namespace.as_deref(), found.sandbox.as_deref()),
+                (Some("team-a"), Some("s1"))
+            );
         }
         let mut sandbox = pod("cri");
         sandbox["io.kubernetes.cri.container-type"] = "sandbox".into();
@@ -251,7 +295,12 @@ mod tests {
 
     #[test]
     fn annotations_that_a_tenant_copies_make_no_pod() {
-        for bundle in [MOBY, STORAGE, "/srv/bundle", "/run/containerd/io.containerd.runtime.v2.task/default/c1"] {
+        for bundle in [
+            MOBY,
+            STORAGE,
+            "/srv/bundle",
+            "/run/containerd/io.containerd.runtime.v2.task/default/c1",
+        ] {
             let found = described(bundle, pod("cri"));
             assert_eq!((found.namespace, found.sandbox), (None, None), "{bundle}");
         }
@@ -267,7 +316,12 @@ mod tests {
             (STORAGE, manager("cri-o"), Engine::Podman, Some(Engine::Crio)),
             (RUN_STORAGE, manager("cri-o"), Engine::Crio, None),
             (RUN_STORAGE, manager("libpod"), Engine::Crio, Some(Engine::Podman)),
-            ("/run/user/1000/x/overlay-containers/c1/userdata", json!({}), Engine::Crio, Some(Engine::Podman)),
+            (
+                "/run/user/1000/x/overlay-containers/c1/userdata",
+                json!({}),
+                Engine::Crio,
+                Some(Engine::Podman),
+            ),
         ] {
             let found = described(bundle, manager);
             assert_eq!((found.engine, found.or_engine), (Some(engine), or_engine), "{bundle}");
@@ -290,7 +344,10 @@ mod tests {
     fn members_of_a_podman_pod_name_their_infra_container() {
         let found = described(STORAGE, json!({ "io.kubernetes.cri-o.SandboxID": "s1" }));
         assert_eq!((found.engine, found.sandbox.as_deref()), (Some(Engine::Podman), Some("s1")));
-        assert_eq!(described(STORAGE, json!({ "io.kubernetes.cri-o.SandboxID": "c1" })).sandbox, None);
+        assert_eq!(
+            described(STORAGE, json!({ "io.kubernetes.cri-o.SandboxID": "c1" })).sandbox,
+            None
+        );
     }
 
     #[test]
@@ -299,16 +356,27 @@ mod tests {
         let folder = root.path().join("containers/c1");
         fs::create_dir_all(&folder).unwrap();
         let hosts = json!([{ "destination": "/etc/hosts", "type": "bind", "source": folder.join("hosts"), "options": ["rbind"] }]);
-        let by_mount =
-            |bundle: &str| Described::of("c1", Path::new(bundle), &spec(json!({}), hosts.clone()), &Engines::default());
+        let by_mount = |bundle: &str| {
+            Described::of(
+                "c1",
+                Path::new(bundle),
+                &spec(json!({}), hosts.clone()),
+                &Engines::default(),
+            )
+        };
         let label = |bundle: &str| by_mount(bundle).unwrap().label;
         assert_eq!(label(MOBY), None, "no record yet");
         let record = folder.join("config.v2.json");
-        fs::write(&record, r#"{"ID":"c1","Config":{"Labels":{"org.lockc.policy":"restricted","x":"y"}}}"#).unwrap();
+        fs::write(
+            &record,
+            r#"{"ID":"c1","Config":{"Labels":{"org.lockc.policy":"restricted","x":"y"}}}"#,
+        )
+        .unwrap();
         assert_eq!(label(MOBY).as_deref(), Some("restricted"));
         assert_eq!(label(CRI), None, "not dockerd's");
         let engines = Engines::default().with_dirs(&[root.path().into()]);
-        let known = Described::of("c1", Path::new(MOBY), &spec(json!({}), json!([])), &engines).unwrap();
+        let known =
+            Described::of("c1", Path::new(MOBY), &spec(json!({}), json!([])), &engines).unwrap();
         assert_eq!(known.label.as_deref(), Some("restricted"));
         for text in [r#"{"Config":{"Labels":null}}"#, "{}"] {
             fs::write(&record, text).unwrap();
@@ -316,7 +384,8 @@ mod tests {
         }
         fs::write(&record, r#"{"Config":"#).unwrap();
         assert!(by_mount(MOBY).unwrap_err().to_string().contains("config.v2.json"));
-        let strange = Described::of("../c1", Path::new(MOBY), &spec(json!({}), hosts), &engines).unwrap();
+        let strange =
+            Described::of("../c1", Path::new(MOBY), &spec(json!({}), hosts), &engines).unwrap();
         assert_eq!(strange.label, None);
     }
 }

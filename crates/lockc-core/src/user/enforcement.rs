@@ -60,10 +60,14 @@ impl Gap {
     pub fn reason(self) -> String {
         match self {
             Self::Sandbox(what) => {
-                format!("{what}: no kernel rule reaches inside; what is judged before it starts holds")
+                format!(
+                    "{what}: no kernel rule reaches inside; what is judged before it starts holds"
+                )
             }
             Self::Rootless => {
-                format!("a rootless engine starts it, and {CONFIG_PATH} says rootless = \"admission\"")
+                format!(
+                    "a rootless engine starts it, and {CONFIG_PATH} says rootless = \"admission\""
+                )
             }
             Self::Unreachable => {
                 format!("lockc's programs do not answer, and {CONFIG_PATH} says fail = \"open\"")
@@ -84,7 +88,12 @@ pub struct Enforcement {
 
 impl Enforcement {
     /// For a container that does not run yet.
-    pub fn new(policy: &Policy, linux: &Linux, config: &Config, circumstances: &Circumstances<'_>) -> Self {
+    pub fn new(
+        policy: &Policy,
+        linux: &Linux,
+        config: &Config,
+        circumstances: &Circumstances<'_>,
+    ) -> Self {
         let gap = match (circumstances.kernel_side, circumstances.sandbox(config)) {
             (KernelSide::Rootless, _) => Some(Gap::Rootless),
             (KernelSide::Unreachable, _) => Some(Gap::Unreachable),

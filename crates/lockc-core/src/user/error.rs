@@ -27,7 +27,9 @@ pub fn told(error: &anyhow::Error) -> String {
 #[non_exhaustive]
 pub enum RegistryError {
     /// A map or link is not pinned.
-    #[error("lockc's programs are not loaded ({path} is missing); run `lockc load`, and `lockc doctor` if that fails")]
+    #[error(
+        "lockc's programs are not loaded ({path} is missing); run `lockc load`, and `lockc doctor` if that fails"
+    )]
     NotLoaded {
         /// The pin.
         path: PathBuf,
@@ -107,7 +109,9 @@ pub enum RegistryError {
     )]
     Full,
     /// Every number of a set of what may be read is used up.
-    #[error("all numbers of the map reads are used up; run `lockc unload` and `lockc load` when no container runs")]
+    #[error(
+        "all numbers of the map reads are used up; run `lockc unload` and `lockc load` when no container runs"
+    )]
     NoReads,
     /// A root or a volume that is the root directory of this process.
     #[error(

@@ -22,7 +22,8 @@ pub const GUARD_ID: &str = "without-wrapper";
 impl Registry {
     /// The entry of containers that are started without the wrapper, if they are guarded.
     pub fn guarded(&self) -> Result<Option<(ContainerKey, ContainerEntry)>, RegistryError> {
-        let Some(key) = guard_map()?.iter().filter_map(Result::ok).map(|(_, key)| key).next() else {
+        let Some(key) = guard_map()?.iter().filter_map(Result::ok).map(|(_, key)| key).next()
+        else {
             return Ok(None);
         };
         let entry = self.container(key.slot)?;
@@ -68,7 +69,8 @@ impl Registry {
         for id in &wanted {
             map.insert(id, key, 0).map_err(map_error("writing", "guard"))?;
         }
-        let stale: Vec<ProgramKey> = map.keys().filter_map(Result::ok).filter(|id| !wanted.contains(id)).collect();
+        let stale: Vec<ProgramKey> =
+            map.keys().filter_map(Result::ok).filter(|id| !wanted.contains(id)).collect();
         for id in stale {
             map.remove(&id).map_err(map_error("writing", "guard"))?;
         }
@@ -76,7 +78,11 @@ impl Registry {
     }
 
     /// Those of the programs that exist, as the kernel side knows them.
-    fn identities(&self, key: ContainerKey, programs: &[PathBuf]) -> Result<Vec<(PathBuf, ProgramKey)>, RegistryError> {
+    fn identities(
+        &self,
+        key: ContainerKey,
+        programs: &[PathBuf],
+    ) -> Result<Vec<(PathBuf, ProgramKey)>, RegistryError> {
         let there = programs.iter().filter(|path| path.is_file());
         there.map(|path| Ok((path.clone(), self.identify(key, path)?))).collect()
     }

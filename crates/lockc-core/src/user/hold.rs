@@ -14,17 +14,27 @@ use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat2};
 
 use super::{admission::Opened, error::RegistryError, sockets::NamedSockets};
 use crate::abi::{
-    GRANT_HOST_PROGRAMS, GRANT_IF_TOLD, GRANT_LOWER, GRANT_MOUNT, GRANT_OVERLAY, GRANT_PROPAGATING, GRANT_ROOT,
-    GRANT_SOCKET, GRANT_SOCKETS, GRANT_UPPER,
+    GRANT_HOST_PROGRAMS, GRANT_IF_TOLD, GRANT_LOWER, GRANT_MOUNT, GRANT_OVERLAY, GRANT_PROPAGATING,
+    GRANT_ROOT, GRANT_SOCKET, GRANT_SOCKETS, GRANT_UPPER,
 };
 
 /// Device nodes of the host that runtimes bind into containers that may not create their own
 /// (runtime-spec, config-linux.md, "Default Devices").
-const DEFAULT_DEVICES: [&str; 6] = ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty"];
+const DEFAULT_DEVICES: [&str; 6] =
+    ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty"];
 
 /// Directories with programs and libraries that the host's root executes (hier(7)).
-const PROGRAMS: [&str; 9] =
-    ["/usr/bin", "/usr/sbin", "/usr/lib", "/usr/lib64", "/usr/libexec", "/bin", "/sbin", "/lib", "/lib64"];
+const PROGRAMS: [&str; 9] = [
+    "/usr/bin",
+    "/usr/sbin",
+    "/usr/lib",
+    "/usr/lib64",
+    "/usr/libexec",
+    "/bin",
+    "/sbin",
+    "/lib",
+    "/lib64",
+];
 
 /// An object of the host's, and what is mounted below it, which a recursive bind mount brings
 /// along.
@@ -174,7 +184,9 @@ impl Grants {
 
 /// Whether a directory has programs of the host's in it, or is one of theirs.
 fn is_programs(source: &Path) -> bool {
-    PROGRAMS.iter().any(|programs| source.starts_with(programs) || Path::new(programs).starts_with(source))
+    PROGRAMS
+        .iter()
+        .any(|programs| source.starts_with(programs) || Path::new(programs).starts_with(source))
 }
 
 #[cfg(test)]
@@ -186,7 +198,9 @@ mod tests {
         for path in ["/usr", "/usr/lib/x86_64-linux-gnu", "/bin", "/"] {
             assert!(is_programs(Path::new(path)), "{path}");
         }
-        for path in ["/usr/local/share", "/opt", "/home/user", "/var/lib/docker/volumes/v/_data", "/libs"] {
+        for path in
+            ["/usr/local/share", "/opt", "/home/user", "/var/lib/docker/volumes/v/_data", "/libs"]
+        {
             assert!(!is_programs(Path::new(path)), "{path}");
         }
     }

@@ -5,7 +5,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::abi::{NAME_LEN, NAME_READ, NAME_SUBTREE, NAME_WRITE, NODE_CGROUP, NODE_PROC, NODE_SYS, NameKey, NameRule};
+use crate::abi::{
+    NAME_LEN, NAME_READ, NAME_SUBTREE, NAME_WRITE, NODE_CGROUP, NODE_PROC, NODE_SYS, NameKey,
+    NameRule,
+};
 
 const R: u32 = NAME_READ;
 const TREE: u32 = NAME_READ | NAME_SUBTREE;
@@ -66,7 +69,8 @@ pub const SYS: &[(&str, u32)] = &[
 
 /// Files of the container's own cgroup that it may write where its runtime lets it manage what is below: those that the
 /// kernel calls delegated (`/sys/kernel/cgroup/delegate`) and that limit nothing.
-pub const CGROUP: &[(&str, u32)] = &[("cgroup.procs", RW), ("cgroup.subtree_control", RW), ("cgroup.threads", RW)];
+pub const CGROUP: &[(&str, u32)] =
+    &[("cgroup.procs", RW), ("cgroup.subtree_control", RW), ("cgroup.threads", RW)];
 
 /// The entries of the map. An empty result for a path that is too deep or has too long a name would be a hole in the
 /// table, so the tests walk every path through the result.
@@ -132,8 +136,13 @@ mod tests {
     #[test]
     fn the_page_says_why_each_file_may_be_read() {
         let page = include_str!("../../../../docs/pseudo-files.md");
-        for (path, _) in PROC.iter().chain(SYS).chain(CGROUP).filter(|(path, _)| !path.starts_with("sys/")) {
-            assert!(page.contains(&format!("`{path}`")), "docs/pseudo-files.md says nothing about {path}");
+        for (path, _) in
+            PROC.iter().chain(SYS).chain(CGROUP).filter(|(path, _)| !path.starts_with("sys/"))
+        {
+            assert!(
+                page.contains(&format!("`{path}`")),
+                "docs/pseudo-files.md says nothing about {path}"
+            );
         }
     }
 
@@ -142,9 +151,17 @@ mod tests {
         let map: HashMap<_, _> = entries().into_iter().collect();
         for (root, table) in [(NODE_PROC, PROC), (NODE_SYS, SYS), (NODE_CGROUP, CGROUP)] {
             for (path, flags) in table {
-                assert!(path.split('/').count() <= 3 && path.split('/').all(|part| part.len() < NAME_LEN), "{path}");
+                assert!(
+                    path.split('/').count() <= 3
+                        && path.split('/').all(|part| part.len() < NAME_LEN),
+                    "{path}"
+                );
                 assert!(allowed(&map, root, path, NAME_READ), "{path}");
-                assert_eq!(allowed(&map, root, path, NAME_WRITE), flags & NAME_WRITE != 0, "{path}");
+                assert_eq!(
+                    allowed(&map, root, path, NAME_WRITE),
+                    flags & NAME_WRITE != 0,
+                    "{path}"
+                );
             }
         }
         for (path, read, write) in [

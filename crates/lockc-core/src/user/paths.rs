@@ -60,12 +60,16 @@ pub const MAP_NAMES: [&str; 23] = [
 pub const RUNTIME_NAMES: [&str; 3] = ["runc", "crun", "youki"];
 
 /// Where they are looked for.
-pub const RUNTIME_PLACES: [&str; 4] = ["/usr/sbin", "/usr/bin", "/usr/local/sbin", "/usr/local/bin"];
+pub const RUNTIME_PLACES: [&str; 4] =
+    ["/usr/sbin", "/usr/bin", "/usr/local/sbin", "/usr/local/bin"];
 
 /// Candidates for the real runtime: those of the configuration if it has any, else the usual names in the usual places.
 pub fn runtimes(configured: &[PathBuf]) -> Vec<PathBuf> {
     if configured.is_empty() {
-        RUNTIME_NAMES.iter().flat_map(|name| RUNTIME_PLACES.map(|place| Path::new(place).join(name))).collect()
+        RUNTIME_NAMES
+            .iter()
+            .flat_map(|name| RUNTIME_PLACES.map(|place| Path::new(place).join(name)))
+            .collect()
     } else {
         configured.to_vec()
     }

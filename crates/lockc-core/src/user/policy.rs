@@ -96,8 +96,13 @@ impl Policy {
     /// Whether it admits directories, sockets or devices of the host that its level does not: what a container gets by that
     /// cannot be compared with what another policy gives.
     pub fn grants_beyond_level(&self) -> bool {
-        const HOSTS: [Control; 5] =
-            [Control::HostMounts, Control::HostSockets, Control::MountTypes, Control::Devices, Control::Rootfs];
+        const HOSTS: [Control; 5] = [
+            Control::HostMounts,
+            Control::HostSockets,
+            Control::MountTypes,
+            Control::Devices,
+            Control::Rootfs,
+        ];
         let more = &self.more;
         HOSTS.into_iter().any(|control| self.strength(control) == Strength::Off)
             || !(more.mounts.is_empty() && more.sockets.is_empty() && more.devices.is_empty())
@@ -108,12 +113,15 @@ impl Policy {
         // What is only reported is allowed, so that it is as strict only as what forbids nothing.
         (self.mode == Mode::Enforce || other.mode == Mode::Audit || other.forbids_nothing())
             && self.rules.covers(other.rules)
-            && Control::ALL.into_iter().all(|control| self.strength(control) >= other.strength(control))
+            && Control::ALL
+                .into_iter()
+                .all(|control| self.strength(control) >= other.strength(control))
             && self.adds_no_more_than(other)
     }
 
     fn forbids_nothing(&self) -> bool {
-        self.rules == RuleMask::NONE && Control::ALL.into_iter().all(|control| self.strength(control) == Strength::Off)
+        self.rules == RuleMask::NONE
+            && Control::ALL.into_iter().all(|control| self.strength(control) == Strength::Off)
     }
 
     fn adds_no_more_than(&self, other: &Self) -> bool {
@@ -171,7 +179,9 @@ pub enum PolicyError {
     #[error("policies.{0}: a policy cannot have the name of a level; choose another name")]
     Reserved(String),
     /// A name that a container's entry could not keep whole.
-    #[error("policies.{0}: a policy's name has at most 31 letters, digits, `.`, `_` or `-`; choose another name")]
+    #[error(
+        "policies.{0}: a policy's name has at most 31 letters, digits, `.`, `_` or `-`; choose another name"
+    )]
     Name(String),
     /// `admit` with a name that is no control, or one that cannot be taken away.
     #[error("policies.{policy}.admit: {name:?} {problem}")]
@@ -220,13 +230,18 @@ pub enum PolicyError {
         ceiling: String,
     },
     /// A name that Kubernetes gives to no namespace.
-    #[error("namespaces.{0}: no namespace is called so; write small letters, digits and `-`, or `*` for any of them")]
+    #[error(
+        "namespaces.{0}: no namespace is called so; write small letters, digits and `-`, or `*` for any of them"
+    )]
     Namespace(String),
     /// Plugins of something that has none.
     #[error("{0}: only Docker has managed plugins; write `plugins` in [engines.docker]")]
     Plugins(String),
     /// `without_rules` with a name that is no rule.
-    #[error("policies.{policy}.without_rules: {name:?} is not a rule{hint}; the rules are {}", rule_names())]
+    #[error(
+        "policies.{policy}.without_rules: {name:?} is not a rule{hint}; the rules are {}",
+        rule_names()
+    )]
     Rule {
         /// The policy.
         policy: String,
@@ -276,8 +291,15 @@ pub fn named(config: &Config, name: &str, origin: &str) -> Result<Policy, Policy
             break level;
         }
         let Some(definition) = config.policies.get(current) else {
-            let names = Level::ALL.map(Level::name).into_iter().chain(config.policies.keys().map(String::as_str));
-            return Err(PolicyError::Unknown { name: current.into(), origin: place, hint: hint(current, names) });
+            let names = Level::ALL
+                .map(Level::name)
+                .into_iter()
+                .chain(config.policies.keys().map(String::as_str));
+            return Err(PolicyError::Unknown {
+                name: current.into(),
+                origin: place,
+                hint: hint(current, names),
+            });
         };
         if chain.iter().any(|(seen, _)| *seen == current) {
             return Err(PolicyError::Cycle(current.into()));
@@ -304,11 +326,8 @@ pub fn named(config: &Config, name: &str, origin: &str) -> Result<Policy, Policy
             })?;
             policy.rules = policy.rules.without(rule);
         }
-        policy.more.extend(definition).map_err(|Unfit { key, value, problem }| PolicyError::Addition {
-            policy: name.into(),
-            key,
-            value,
-            problem,
+        policy.more.extend(definition).map_err(|Unfit { key, value, problem }| {
+            PolicyError::Addition { policy: name.into(), key, value, problem }
         })?;
     }
     Ok(policy)
@@ -321,7 +340,9 @@ fn hint<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> String {
 fn admittable(policy: &str, name: &str) -> Result<Control, PolicyError> {
     let problem = match Control::from_name(name) {
         Some(control) if control.optional() => return Ok(control),
-        Some(_) => "can only be taken away by the level privileged: without it the kernel cannot judge the container",
+        Some(_) => {
+            "can only be taken away by the level privileged: without it the kernel cannot judge the container"
+        }
         None => {
             let hint = hint(name, Control::ALL.map(Control::name));
             &format!("is not a control{hint}; the controls are {}", control::optional_names())
@@ -344,7 +365,8 @@ pub(super) fn check(config: &Config, both: bool) -> Result<(), Fault> {
         named(config, name, &key).map_err(|error| error.at(&key))?;
     }
     for name in config.namespaces.keys() {
-        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-*".contains(&byte);
+        let plain =
+            |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-*".contains(&byte);
         if name.is_empty() || !name.bytes().all(plain) {
             return Err(PolicyError::Namespace(name.clone()).at(&format!("namespaces.{name}")));
         }
@@ -353,8 +375,12 @@ pub(super) fn check(config: &Config, both: bool) -> Result<(), Fault> {
         let key = "kubernetes.unknown_namespaces";
         named(config, name, &format!("`{key}`")).map_err(|error| error.at(key))?;
     }
-    let engines = config.engines.iter().map(|(engine, choice)| (format!("engines.{}.", engine.name()), choice));
-    let namespaces = config.namespaces.iter().map(|(name, choice)| (format!("namespaces.{name}."), choice));
+    let engines = config
+        .engines
+        .iter()
+        .map(|(engine, choice)| (format!("engines.{}.", engine.name()), choice));
+    let namespaces =
+        config.namespaces.iter().map(|(name, choice)| (format!("namespaces.{name}."), choice));
     for (table, choice) in engines.chain(namespaces) {
         if let Some(name) = &choice.plugins {
             let key = format!("{table}plugins");
@@ -370,15 +396,25 @@ pub(super) fn check(config: &Config, both: bool) -> Result<(), Fault> {
 }
 
 /// Checks a default and a ceiling, and, where both are meant, that they go together.
-fn pair(config: &Config, table: &str, default: Option<&str>, ceiling: Option<&str>, both: bool) -> Result<(), Fault> {
+fn pair(
+    config: &Config,
+    table: &str,
+    default: Option<&str>,
+    ceiling: Option<&str>,
+    both: bool,
+) -> Result<(), Fault> {
     let find = |what: &str, name: Option<&str>| {
         let key = format!("{table}{what}");
-        name.map(|name| named(config, name, &format!("`{key}`")).map_err(|error| error.at(&key))).transpose()
+        name.map(|name| named(config, name, &format!("`{key}`")).map_err(|error| error.at(&key)))
+            .transpose()
     };
     match (find("default", default)?, find("ceiling", ceiling)?) {
         (Some(default), Some(ceiling)) if both && !default.at_least_as_strict_as(&ceiling) => {
-            let error =
-                PolicyError::Contradiction { table: table.into(), default: default.name, ceiling: ceiling.name };
+            let error = PolicyError::Contradiction {
+                table: table.into(),
+                default: default.name,
+                ceiling: ceiling.name,
+            };
             Err(error.at(&format!("{table}default")))
         }
         _ => Ok(()),
@@ -389,10 +425,18 @@ impl PolicyError {
     /// Where it stands in the configuration, as far as the error tells; `key` otherwise.
     fn at(self, key: &str) -> Fault {
         let (key, value) = match &self {
-            Self::Unknown { origin, .. } if origin.starts_with("policies.") && origin != key => (origin.clone(), None),
-            Self::Admit { policy, name, .. } => (format!("policies.{policy}.admit"), Some(name.clone())),
-            Self::Rule { policy, name, .. } => (format!("policies.{policy}.without_rules"), Some(name.clone())),
-            Self::Addition { policy, key, value, .. } => (format!("policies.{policy}.{key}"), Some(value.clone())),
+            Self::Unknown { origin, .. } if origin.starts_with("policies.") && origin != key => {
+                (origin.clone(), None)
+            }
+            Self::Admit { policy, name, .. } => {
+                (format!("policies.{policy}.admit"), Some(name.clone()))
+            }
+            Self::Rule { policy, name, .. } => {
+                (format!("policies.{policy}.without_rules"), Some(name.clone()))
+            }
+            Self::Addition { policy, key, value, .. } => {
+                (format!("policies.{policy}.{key}"), Some(value.clone()))
+            }
             Self::Nothing { policy, key } => (format!("policies.{policy}.{key}"), None),
             _ => (key.to_owned(), None),
         };

@@ -56,7 +56,9 @@ impl Registry {
             // 0 ends a way, whatever the first number is.
             let next = if rule.node == 0 { 0 } else { first + rule.node };
             let rule = NameRule { node: next, ..*rule };
-            self.reads.insert(key(first + node, name), rule, 0).map_err(map_error("writing", "reads"))?;
+            self.reads
+                .insert(key(first + node, name), rule, 0)
+                .map_err(map_error("writing", "reads"))?;
         }
         let numbers = ReadSet { first, count: set.count };
         self.read_sets.insert(set.hash, numbers, 0).map_err(map_error("writing", "read_sets"))?;
@@ -82,9 +84,12 @@ impl Registry {
         for hash in dead {
             gone(self.read_sets.remove(&hash), "read_sets")?;
         }
-        let lives = |node: u32| live.iter().any(|set| (set.first..set.first + set.count).contains(&node));
+        let lives =
+            |node: u32| live.iter().any(|set| (set.first..set.first + set.count).contains(&node));
         let keys: Result<Vec<ReadKey>, MapError> = self.reads.keys().collect();
-        for key in keys.map_err(map_error("reading", "reads"))?.iter().filter(|key| !lives(key.node)) {
+        for key in
+            keys.map_err(map_error("reading", "reads"))?.iter().filter(|key| !lives(key.node))
+        {
             gone(self.reads.remove(key), "reads")?;
         }
         Ok(())

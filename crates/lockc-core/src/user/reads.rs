@@ -63,15 +63,25 @@ pub fn check(path: &Path) -> Result<PathBuf, String> {
     }
     let plain: PathBuf = path.components().collect();
     let Some(root) = ["/proc", "/sys"].into_iter().find(|root| plain.starts_with(root)) else {
-        return no("is neither in /proc nor in /sys; other files are given as mounts (allowed_mounts)".into());
+        return no(
+            "is neither in /proc nor in /sys; other files are given as mounts (allowed_mounts)"
+                .into(),
+        );
     };
     let names: Vec<&str> = plain.iter().skip(2).map(|name| name.to_str().unwrap_or("")).collect();
     let rule = if root == "/proc" { "procfs" } else { "sysfs" };
     let Some(first) = names.first() else {
-        return no(format!("is all of it; name what is to be read, or write without_rules = [{rule:?}]"));
+        return no(format!(
+            "is all of it; name what is to be read, or write without_rules = [{rule:?}]"
+        ));
     };
-    if root == "/proc" && (PROCESSES.contains(first) || first.starts_with(|c: char| c.is_ascii_digit())) {
-        return no("is about a process, and read by whoever reaches that (the rule process); leave it out".into());
+    if root == "/proc"
+        && (PROCESSES.contains(first) || first.starts_with(|c: char| c.is_ascii_digit()))
+    {
+        return no(
+            "is about a process, and read by whoever reaches that (the rule process); leave it out"
+                .into(),
+        );
     }
     if let Some((_, what)) = NEVER.iter().find(|(never, _)| plain.starts_with(never)) {
         return no(format!("is {what}; leave it out"));
@@ -80,7 +90,9 @@ pub fn check(path: &Path) -> Result<PathBuf, String> {
         return no(format!("is {OTHER}; leave it out"));
     }
     if names.len() > READ_DEPTH {
-        return no(format!("has more than {READ_DEPTH} names below {root}; write a directory above it"));
+        return no(format!(
+            "has more than {READ_DEPTH} names below {root}; write a directory above it"
+        ));
     }
     if let Some(name) = names.iter().find(|name| name.len() >= READ_NAME_LEN) {
         return no(format!(
@@ -112,7 +124,8 @@ pub fn resolve(listed: &[PathBuf], facts: &dyn Facts) -> Resolved {
         let Ok(real) = facts.canonicalize(path) else { continue };
         let mut found = vec![real.clone()];
         if OF_LINKS.iter().any(|directory| real.starts_with(directory)) {
-            found.extend(facts.links(&real).iter().filter_map(|link| facts.canonicalize(link).ok()));
+            found
+                .extend(facts.links(&real).iter().filter_map(|link| facts.canonicalize(link).ok()));
         }
         for real in found {
             match check(&real) {
@@ -152,7 +165,8 @@ impl Set {
             hash.update(path.as_os_str().as_encoded_bytes());
             hash.update([0]);
             let mut node = u32::from(path.starts_with("/sys"));
-            let mut names = path.iter().skip(2).map(|name| name.to_string_lossy().into_owned()).peekable();
+            let mut names =
+                path.iter().skip(2).map(|name| name.to_string_lossy().into_owned()).peekable();
             while let Some(name) = names.next() {
                 let rule = nodes.entry((node, name)).or_default();
                 if names.peek().is_none() {

@@ -26,7 +26,11 @@ impl Facts for Links {
     }
 
     fn links(&self, directory: &Path) -> Vec<PathBuf> {
-        self.0.iter().map(|(from, _)| PathBuf::from(from)).filter(|from| from.parent() == Some(directory)).collect()
+        self.0
+            .iter()
+            .map(|(from, _)| PathBuf::from(from))
+            .filter(|from| from.parent() == Some(directory))
+            .collect()
     }
 
     fn kind(&self, _: &Path) -> io::Result<Kind> {
@@ -100,7 +104,10 @@ fn paths_that_cannot_be_let_are_named_with_the_reason() {
         assert!(error.contains(says), "{path}: {error}");
     }
     assert_eq!(paths(&["/sys//class/./hwmon/"]), [Path::new("/sys/class/hwmon")]);
-    assert!(check(Path::new("/proc/kcores")).is_ok() && check(Path::new("/sys/kernel/debugging")).is_ok());
+    assert!(
+        check(Path::new("/proc/kcores")).is_ok()
+            && check(Path::new("/sys/kernel/debugging")).is_ok()
+    );
 }
 
 #[test]
@@ -112,8 +119,10 @@ fn links_in_a_listed_directory_of_links_are_followed_and_no_others() {
         ("/sys/devices/virtual/dmi/id/subsystem", "/sys/class/dmi"),
         ("/proc/device-tree", "/sys/firmware/devicetree/base"),
     ]);
-    let found =
-        resolve(&paths(&["/sys/class/hwmon", "/sys/class/dmi/id", "/proc/device-tree", "/proc/missing"]), &host);
+    let found = resolve(
+        &paths(&["/sys/class/hwmon", "/sys/class/dmi/id", "/proc/device-tree", "/proc/missing"]),
+        &host,
+    );
     let wanted = [
         "/proc/device-tree",
         "/proc/missing",
@@ -124,12 +133,20 @@ fn links_in_a_listed_directory_of_links_are_followed_and_no_others() {
         "/sys/firmware/devicetree/base",
     ];
     assert_eq!(found.paths, wanted.map(PathBuf::from));
-    assert!(found.left_out.len() == 1 && found.left_out[0].contains("more than 12 names"), "{:?}", found.left_out);
+    assert!(
+        found.left_out.len() == 1 && found.left_out[0].contains("more than 12 names"),
+        "{:?}",
+        found.left_out
+    );
 }
 
 #[test]
 fn the_walk_finds_what_is_listed_with_all_below_and_nothing_beside() {
-    let set = Set::of(&paths(&["/proc/kallsyms", "/sys/devices/virtual/dmi/id", "/sys/devices/virtual/mem"]));
+    let set = Set::of(&paths(&[
+        "/proc/kallsyms",
+        "/sys/devices/virtual/dmi/id",
+        "/sys/devices/virtual/mem",
+    ]));
     for path in [
         "/proc/kallsyms",
         "/sys/devices/virtual/dmi/id",

@@ -86,7 +86,8 @@ impl Refused {
     /// Where it cannot be written.
     pub fn keep(&self, directory: &Path) -> io::Result<()> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
-        let name: String = Sha256::digest(&self.id).iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+        let name: String =
+            Sha256::digest(&self.id).iter().take(16).map(|byte| format!("{byte:02x}")).collect();
         let path = directory.join(format!("{name}.json"));
         let new = directory.join(format!("{name}.{}.new", std::process::id()));
         let written = OpenOptions::new()
@@ -95,7 +96,9 @@ impl Refused {
             .truncate(true)
             .mode(0o600)
             .open(&new)
-            .and_then(|mut file| file.write_all(&serde_json::to_vec(self).map_err(io::Error::from)?))
+            .and_then(|mut file| {
+                file.write_all(&serde_json::to_vec(self).map_err(io::Error::from)?)
+            })
             .and_then(|()| fs::rename(&new, path));
         if written.is_err() {
             // The error says enough.
@@ -107,7 +110,8 @@ impl Refused {
 
     /// The record of the container whose id is, or begins with, this one.
     pub fn find(directory: &Path, id: &str) -> Option<Self> {
-        let mut found: Vec<Self> = all(directory).into_iter().filter(|refused| refused.id.starts_with(id)).collect();
+        let mut found: Vec<Self> =
+            all(directory).into_iter().filter(|refused| refused.id.starts_with(id)).collect();
         match found.iter().position(|refused| refused.id == id) {
             Some(exact) => Some(found.swap_remove(exact)),
             None if found.len() == 1 && !id.is_empty() => found.pop(),
@@ -117,7 +121,11 @@ impl Refused {
 }
 
 fn all(directory: &Path) -> Vec<Refused> {
-    let texts = fs::read_dir(directory).into_iter().flatten().flatten().filter_map(|entry| fs::read(entry.path()).ok());
+    let texts = fs::read_dir(directory)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| fs::read(entry.path()).ok());
     texts.filter_map(|text| serde_json::from_slice(&text).ok()).collect()
 }
 
@@ -151,7 +159,14 @@ mod tests {
             policy: policy.to_string(),
             remedy: "leave it out".into(),
         };
-        Refused::new(id, "2026-11-26T20:00:00Z".into(), Some("docker"), Path::new("/b"), &policy, &[violation])
+        Refused::new(
+            id,
+            "2026-11-26T20:00:00Z".into(),
+            Some("docker"),
+            Path::new("/b"),
+            &policy,
+            &[violation],
+        )
     }
 
     #[test]
@@ -162,7 +177,8 @@ mod tests {
         for (id, what) in [("abc", "one"), ("abd", "two"), ("../x", "three"), ("abc", "again")] {
             refused(id, what).keep(&place).unwrap();
         }
-        let what = |id: &str| Refused::find(&place, id).map(|refused| refused.reasons[0].what.clone());
+        let what =
+            |id: &str| Refused::find(&place, id).map(|refused| refused.reasons[0].what.clone());
         assert_eq!(what("abc").as_deref(), Some("again"));
         assert_eq!(what("abd").as_deref(), Some("two"));
         assert_eq!(what("../x").as_deref(), Some("three"));
@@ -194,7 +210,14 @@ mod tests {
             remedy: "r".into(),
         };
         let violations = vec![violation; 1000];
-        let refused = Refused::new(&"i".repeat(1 << 20), "t".into(), None, Path::new("/b"), &policy, &violations);
+        let refused = Refused::new(
+            &"i".repeat(1 << 20),
+            "t".into(),
+            None,
+            Path::new("/b"),
+            &policy,
+            &violations,
+        );
         assert!(serde_json::to_vec(&refused).unwrap().len() < 256 << 10);
     }
 

@@ -20,10 +20,11 @@ use super::{
 };
 use crate::{
     abi::{
-        ANSWER_GRANTED, ANSWER_LAYERS_UNTOLD, ANSWER_OTHER_LAYERS, ANSWER_OWN_ROOT, ANY_MINOR, ContainerEntry,
-        ContainerKey, ENTRY_CGROUPS, ENTRY_DELETING, ENTRY_HOOK_MOUNTS, ENTRY_LOOPBACK, ENTRY_POLICY_GRANTS,
-        ENTRY_PROPAGATION, ENTRY_SANDBOX, GRANT_DEVICE, GRANT_PROGRAM, GRANT_SOCKETS, GrantKey, KeyOwner, KeyPlace,
-        MAX_CONTAINERS, ProgramKey, SOCKET_NAMES, SocketName, SocketNameKey, Usage,
+        ANSWER_GRANTED, ANSWER_LAYERS_UNTOLD, ANSWER_OTHER_LAYERS, ANSWER_OWN_ROOT, ANY_MINOR,
+        ContainerEntry, ContainerKey, ENTRY_CGROUPS, ENTRY_DELETING, ENTRY_HOOK_MOUNTS,
+        ENTRY_LOOPBACK, ENTRY_POLICY_GRANTS, ENTRY_PROPAGATION, ENTRY_SANDBOX, GRANT_DEVICE,
+        GRANT_PROGRAM, GRANT_SOCKETS, GrantKey, KeyOwner, KeyPlace, MAX_CONTAINERS, ProgramKey,
+        SOCKET_NAMES, SocketName, SocketNameKey, Usage,
     },
     rules::{Level, RuleMask},
 };
@@ -132,7 +133,11 @@ impl Registry {
     /// # Errors
     ///
     /// Nothing stays registered or labelled then.
-    pub fn register(&mut self, new: &NewContainer, held: &[Held]) -> Result<ContainerKey, RegistryError> {
+    pub fn register(
+        &mut self,
+        new: &NewContainer,
+        held: &[Held],
+    ) -> Result<ContainerKey, RegistryError> {
         let _lock = lock()?;
         let hash = id_hash(&new.root, &new.id);
         if let Some(key) = self.key(&hash)? {
@@ -224,7 +229,12 @@ impl Registry {
         self.set_container(key.slot, &entry)?;
         self.grant(key, held)?;
         for device in &new.devices {
-            let key = GrantKey::device(key, device.block, device.major, device.minor.unwrap_or(ANY_MINOR));
+            let key = GrantKey::device(
+                key,
+                device.block,
+                device.major,
+                device.minor.unwrap_or(ANY_MINOR),
+            );
             self.grants.insert(key, GRANT_DEVICE, 0).map_err(map_error("writing", "grants"))?;
         }
         self.ids.insert(hash, key, 0).map_err(map_error("writing", "ids"))?;
@@ -241,11 +251,19 @@ impl Registry {
                 labelled = Some(object.grant);
             }
             match fstatfs(&object.file).map_err(|errno| errno as i32) {
-                Err(ANSWER_GRANTED) if object.grant == GRANT_SOCKETS => self.name_sockets(key, object, &mut named)?,
+                Err(ANSWER_GRANTED) if object.grant == GRANT_SOCKETS => {
+                    self.name_sockets(key, object, &mut named)?
+                }
                 Err(ANSWER_GRANTED) => {}
-                Err(ANSWER_OWN_ROOT) => return Err(RegistryError::OwnRoot { path: object.path.clone() }),
-                Err(ANSWER_OTHER_LAYERS) => return Err(RegistryError::OtherLayers { path: object.path.clone() }),
-                Err(ANSWER_LAYERS_UNTOLD) => return Err(RegistryError::LayersUntold { path: object.path.clone() }),
+                Err(ANSWER_OWN_ROOT) => {
+                    return Err(RegistryError::OwnRoot { path: object.path.clone() });
+                }
+                Err(ANSWER_OTHER_LAYERS) => {
+                    return Err(RegistryError::OtherLayers { path: object.path.clone() });
+                }
+                Err(ANSWER_LAYERS_UNTOLD) => {
+                    return Err(RegistryError::LayersUntold { path: object.path.clone() });
+                }
                 Err(errno) if errno == Errno::ENOMEM as i32 => return Err(RegistryError::NoRoom),
                 _ => return Err(RegistryError::NotAnswering),
             }
@@ -270,14 +288,20 @@ impl Registry {
             return Err(too_many());
         }
         let at = SocketNameKey { key, directory, index: *index, pad: 0 };
-        socket_names()?.insert(at, sockets.name(), 0).map_err(map_error("writing", "socket_names"))?;
+        socket_names()?
+            .insert(at, sockets.name(), 0)
+            .map_err(map_error("writing", "socket_names"))?;
         *index += 1;
         Ok(())
     }
 
     /// A program as the kernel side compares it: `stat(2)` encodes devices differently, and for overlayfs and btrfs it
     /// tells another device or inode.
-    pub(super) fn identify(&self, key: ContainerKey, program: &Path) -> Result<ProgramKey, RegistryError> {
+    pub(super) fn identify(
+        &self,
+        key: ContainerKey,
+        program: &Path,
+    ) -> Result<ProgramKey, RegistryError> {
         let held = hold::open(program, GRANT_PROGRAM)?;
         self.grant(key, &[held])?;
         let label = self.own_label()?.ok_or(RegistryError::NotAnswering)?;
@@ -294,8 +318,12 @@ impl Registry {
             }
             self.set_container(key.slot, &ContainerEntry::default())?;
         }
-        let stale: Vec<GrantKey> =
-            self.grants.keys().filter_map(Result::ok).filter(|grant| keys.contains(&grant.key)).collect();
+        let stale: Vec<GrantKey> = self
+            .grants
+            .keys()
+            .filter_map(Result::ok)
+            .filter(|grant| keys.contains(&grant.key))
+            .collect();
         for grant in stale {
             absent_or(self.grants.remove(&grant), "grants")?;
         }

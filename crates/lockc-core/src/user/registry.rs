@@ -20,8 +20,8 @@ use sha2::{Digest as _, Sha256};
 use super::{error::RegistryError, paths, sys};
 use crate::{
     abi::{
-        ABI_VERSION, ContainerEntry, ContainerKey, ENTRY_DELETING, ENTRY_GUARD, GrantKey, LABEL_SEEN, Meta, NameRule,
-        ReadKey, ReadSet, STATE_GRANT, STATE_SETUP, TaskLabel, Usage,
+        ABI_VERSION, ContainerEntry, ContainerKey, ENTRY_DELETING, ENTRY_GUARD, GrantKey,
+        LABEL_SEEN, Meta, NameRule, ReadKey, ReadSet, STATE_GRANT, STATE_SETUP, TaskLabel, Usage,
     },
     hooks::PROGRAMS,
 };
@@ -61,7 +61,10 @@ pub fn open_map(name: &'static str) -> Result<MapData, RegistryError> {
     MapData::from_pin(path).map_err(map_error("opening", name))
 }
 
-pub(super) fn map_error(action: &'static str, map: &'static str) -> impl Fn(MapError) -> RegistryError {
+pub(super) fn map_error(
+    action: &'static str,
+    map: &'static str,
+) -> impl Fn(MapError) -> RegistryError {
     move |source| RegistryError::Map { action, map, source }
 }
 
@@ -69,7 +72,9 @@ pub(super) fn array<T: aya::Pod>(name: &'static str) -> Result<Array<MapData, T>
     Array::try_from(Map::Array(open_map(name)?)).map_err(map_error("opening", name))
 }
 
-pub(super) fn hash<K: aya::Pod, V: aya::Pod>(name: &'static str) -> Result<HashMap<MapData, K, V>, RegistryError> {
+pub(super) fn hash<K: aya::Pod, V: aya::Pod>(
+    name: &'static str,
+) -> Result<HashMap<MapData, K, V>, RegistryError> {
     HashMap::try_from(Map::HashMap(open_map(name)?)).map_err(map_error("opening", name))
 }
 
@@ -78,7 +83,13 @@ pub fn lock() -> Result<Flock<File>, RegistryError> {
     let path = Path::new(paths::RUN).join("lock");
     let at = |source| RegistryError::Io { path: path.clone(), source };
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(paths::RUN).map_err(at)?;
-    let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path).map_err(at)?;
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(&path)
+        .map_err(at)?;
     Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, errno)| at(errno.into()))
 }
 
@@ -86,7 +97,9 @@ pub fn lock() -> Result<Flock<File>, RegistryError> {
 pub fn id_hash(root: &Path, id: &str) -> [u8; 32] {
     use std::os::unix::ffi::OsStrExt as _;
     // `/var/run` is `/run` on every host that engines run on; they write either.
-    let root = root.strip_prefix("/var/run").map_or_else(|_| root.to_path_buf(), |rest| Path::new("/run").join(rest));
+    let root = root
+        .strip_prefix("/var/run")
+        .map_or_else(|_| root.to_path_buf(), |rest| Path::new("/run").join(rest));
     let mut hash = Sha256::new();
     hash.update(root.as_os_str().as_bytes());
     hash.update([0]);
@@ -111,17 +124,18 @@ impl Registry {
         if loaded.abi != ABI_VERSION {
             return Err(RegistryError::Abi { found: loaded.abi, wanted: ABI_VERSION });
         }
-        for program in PROGRAMS.iter().filter(|program| !program.is_optional() || loaded.has(program.hook)) {
+        for program in
+            PROGRAMS.iter().filter(|program| !program.is_optional() || loaded.has(program.hook))
+        {
             let path = Path::new(paths::LINKS).join(program.name);
             if !path.exists() {
                 return Err(RegistryError::NotLoaded { path });
             }
         }
-        let labels = open_map("task_labels")?
-            .fd()
-            .as_fd()
-            .try_clone_to_owned()
-            .map_err(|source| RegistryError::Io { path: Path::new(paths::MAPS).join("task_labels"), source })?;
+        let labels =
+            open_map("task_labels")?.fd().as_fd().try_clone_to_owned().map_err(|source| {
+                RegistryError::Io { path: Path::new(paths::MAPS).join("task_labels"), source }
+            })?;
         Ok(Self {
             labels,
             containers: array("containers")?,
@@ -136,13 +150,19 @@ impl Registry {
 
     /// Labels this process as setting up a task of a registered container (`exec`).
     pub fn join(&self, root: &Path, id: &str) -> Result<ContainerKey, RegistryError> {
-        let (key, _) = self.entry(root, id)?.ok_or_else(|| RegistryError::NotRegistered { id: id.to_owned() })?;
+        let (key, _) = self
+            .entry(root, id)?
+            .ok_or_else(|| RegistryError::NotRegistered { id: id.to_owned() })?;
         self.enter_setup(key)?;
         Ok(key)
     }
 
     /// The entry of a container; `Ok(None)`: it is not registered.
-    pub fn entry(&self, root: &Path, id: &str) -> Result<Option<(ContainerKey, ContainerEntry)>, RegistryError> {
+    pub fn entry(
+        &self,
+        root: &Path,
+        id: &str,
+    ) -> Result<Option<(ContainerKey, ContainerEntry)>, RegistryError> {
         let Some(key) = self.key(&id_hash(root, id))? else {
             return Ok(None);
         };
@@ -153,7 +173,12 @@ impl Registry {
     /// Notes that the engine deletes the container. Its tasks, if any survive, stay confined; the slot is taken again when
     /// the last one is gone. `Ok(false)`: it is not registered, or under another generation than
     /// `generation`: somebody else has created a container of that id meanwhile.
-    pub fn mark_deleting(&mut self, root: &Path, id: &str, generation: Option<u32>) -> Result<bool, RegistryError> {
+    pub fn mark_deleting(
+        &mut self,
+        root: &Path,
+        id: &str,
+        generation: Option<u32>,
+    ) -> Result<bool, RegistryError> {
         let _lock = lock()?;
         let Some((key, mut entry)) = self.entry(root, id)? else {
             return Ok(false);
@@ -197,7 +222,11 @@ impl Registry {
         self.containers.get(&slot, 0).map_err(map_error("reading", "containers"))
     }
 
-    pub(super) fn set_container(&mut self, slot: u32, entry: &ContainerEntry) -> Result<(), RegistryError> {
+    pub(super) fn set_container(
+        &mut self,
+        slot: u32,
+        entry: &ContainerEntry,
+    ) -> Result<(), RegistryError> {
         self.containers.set(slot, entry, 0).map_err(map_error("writing", "containers"))
     }
 
@@ -224,7 +253,8 @@ impl Registry {
         // Before Linux 6.2 the programs may miss a label for a moment; they confirm the one that they have seen.
         for _ in 0..100 {
             self.set_own_label(&TaskLabel { key, state: STATE_SETUP, ..TaskLabel::default() })?;
-            statfs("/").map_err(|errno| RegistryError::Io { path: "/".into(), source: errno.into() })?;
+            statfs("/")
+                .map_err(|errno| RegistryError::Io { path: "/".into(), source: errno.into() })?;
             if self.own_label()?.is_some_and(|label| label.flags & LABEL_SEEN != 0) {
                 return Ok(());
             }
@@ -238,7 +268,11 @@ impl Registry {
     }
 
     /// Labels this process as granting a container something, `GRANT_*`.
-    pub(super) fn label_for_grant(&self, key: ContainerKey, grant: u32) -> Result<(), RegistryError> {
+    pub(super) fn label_for_grant(
+        &self,
+        key: ContainerKey,
+        grant: u32,
+    ) -> Result<(), RegistryError> {
         self.set_own_label(&TaskLabel { key, state: STATE_GRANT, grant, ..TaskLabel::default() })
     }
 
@@ -259,8 +293,9 @@ fn own_pidfd() -> Result<OwnedFd, RegistryError> {
 }
 
 pub(super) fn now_ns() -> u64 {
-    clock_gettime(ClockId::CLOCK_BOOTTIME)
-        .map_or(0, |time| time.tv_sec().cast_unsigned() * 1_000_000_000 + time.tv_nsec().cast_unsigned())
+    clock_gettime(ClockId::CLOCK_BOOTTIME).map_or(0, |time| {
+        time.tv_sec().cast_unsigned() * 1_000_000_000 + time.tv_nsec().cast_unsigned()
+    })
 }
 
 #[cfg(test)]
@@ -273,6 +308,9 @@ mod tests {
         assert_ne!(hash("/run/runc", "a"), hash("/run/crun", "a"));
         assert_ne!(hash("/run/runc", "a"), hash("/run/runc", "b"));
         assert_ne!(hash("/run/runc/a", "b"), hash("/run/runc", "a/b"));
-        assert_eq!(hash("/var/run/docker/runtime-runc/moby", "a"), hash("/run/docker/runtime-runc/moby", "a"));
+        assert_eq!(
+            hash("/var/run/docker/runtime-runc/moby", "a"),
+            hash("/run/docker/runtime-runc/moby", "a")
+        );
     }
 }

@@ -20,7 +20,9 @@ pub fn made_by(runtime: &Path, config: &Config) -> Option<&'static str> {
     }
     let name = target.file_name().and_then(OsStr::to_str)?;
     // Versions are installed beside each other as `runsc-20260101`.
-    let known = |own: &str| name.strip_prefix(own).is_some_and(|rest| rest.is_empty() || rest.starts_with(['-', '.']));
+    let known = |own: &str| {
+        name.strip_prefix(own).is_some_and(|rest| rest.is_empty() || rest.starts_with(['-', '.']))
+    };
     KNOWN.iter().find(|(own, _)| known(own)).map(|(_, what)| *what)
 }
 

@@ -17,7 +17,8 @@ fn of_label() -> String {
 }
 
 /// What the owner of a pod can do whose containers ask for more than its sandbox got.
-const SANDBOX: &str = "ask for it in the annotations of the pod itself: that is the policy of the pod's sandbox";
+const SANDBOX: &str =
+    "ask for it in the annotations of the pod itself: that is the policy of the pod's sandbox";
 
 /// What is known of a container when its policy is chosen.
 #[derive(Clone, Debug, Default)]
@@ -71,7 +72,9 @@ pub fn resolve(config: &Config, asked: &Asked<'_>) -> Result<Policy, PolicyError
         ceiling: ceiling.name.clone(),
         remedy,
     };
-    if let Some(bound) = bounds.into_iter().find(|bound| !wanted.at_least_as_strict_as(&bound.policy)) {
+    if let Some(bound) =
+        bounds.into_iter().find(|bound| !wanted.at_least_as_strict_as(&bound.policy))
+    {
         let (namespace, place) = (asked.namespace.unwrap_or_default(), &bound.origin);
         return Err(above(
             &bound.policy,
@@ -83,7 +86,9 @@ pub fn resolve(config: &Config, asked: &Asked<'_>) -> Result<Policy, PolicyError
         ));
     }
     match &asked.sandbox {
-        Some(sandbox) if !wanted.at_least_as_strict_as(sandbox) => Err(above(sandbox, SANDBOX.into())),
+        Some(sandbox) if !wanted.at_least_as_strict_as(sandbox) => {
+            Err(above(sandbox, SANDBOX.into()))
+        }
         _ => Ok(wanted),
     }
 }
@@ -137,7 +142,8 @@ fn bounds(config: &Config, asked: &Asked<'_>) -> Result<Vec<Found>, PolicyError>
     let mut nearer = false;
     if let Some(namespace) = asked.namespace {
         let of_namespace = Namespace::of(config, namespace)?;
-        nearer = of_namespace.ceiling.is_some() || of_namespace.label.is_some() && !of_namespace.only_tightens;
+        nearer = of_namespace.ceiling.is_some()
+            || of_namespace.label.is_some() && !of_namespace.only_tightens;
         bounds.extend(of_namespace.label);
         bounds.extend(of_namespace.ceiling);
     }
@@ -174,19 +180,28 @@ fn nearest_default(config: &Config, asked: &Asked<'_>) -> Result<Found, PolicyEr
         (label, _) => label,
     };
     let inner = match label {
-        Some(label) if of_namespace.only_tightens && !label.policy.at_least_as_strict_as(&outer.policy) => None,
+        Some(label)
+            if of_namespace.only_tightens && !label.policy.at_least_as_strict_as(&outer.policy) =>
+        {
+            None
+        }
         Some(label) => Some(label),
         None => of_namespace.default,
     };
     Ok(match inner {
-        Some(inner) if !asked.pod_is_claimed || inner.policy.at_least_as_strict_as(&outer.policy) => inner,
+        Some(inner)
+            if !asked.pod_is_claimed || inner.policy.at_least_as_strict_as(&outer.policy) =>
+        {
+            inner
+        }
         _ => outer,
     })
 }
 
 /// What holds for the engine, or everything.
 fn outer(config: &Config, asked: &Asked<'_>, key: Key) -> Result<Found, PolicyError> {
-    let engine = asked.engine.and_then(|engine| Some((engine, key.of(config.engines.get(&engine)?)?)));
+    let engine =
+        asked.engine.and_then(|engine| Some((engine, key.of(config.engines.get(&engine)?)?)));
     match (engine, key) {
         (Some((engine, name)), _) => {
             Found::configured(config, name, format!("engines.{}.{}", engine.name(), key.name()))
@@ -224,12 +239,16 @@ impl Namespace {
 
 /// What the cluster says of a namespace, where it is synced to this node and the administrator follows it.
 fn of_cluster(config: &Config, namespace: &str) -> Result<Option<Found>, PolicyError> {
-    let labels = config.labels.as_ref().filter(|_| config.kubernetes.namespace_labels != Follow::Ignore);
-    let (name, origin) = match (labels.map(|labels| labels.of(namespace)), &config.kubernetes.unknown_namespaces) {
-        (Some(Said::Level(level)), _) => (level.name(), of_label()),
-        (Some(Said::Unknown), Some(name)) => (name.as_str(), "kubernetes.unknown_namespaces".into()),
-        _ => return Ok(None),
-    };
+    let labels =
+        config.labels.as_ref().filter(|_| config.kubernetes.namespace_labels != Follow::Ignore);
+    let (name, origin) =
+        match (labels.map(|labels| labels.of(namespace)), &config.kubernetes.unknown_namespaces) {
+            (Some(Said::Level(level)), _) => (level.name(), of_label()),
+            (Some(Said::Unknown), Some(name)) => {
+                (name.as_str(), "kubernetes.unknown_namespaces".into())
+            }
+            _ => return Ok(None),
+        };
     Ok(Some(Found { of_cluster: true, ..Found::configured(config, name, origin)? }))
 }
 

@@ -20,7 +20,8 @@ fn labelled(text: &str) -> Config {
         ("mistyped", Some("Restricted")),
         ("none", None),
     ];
-    let namespaces = namespaces.map(|(name, enforce)| (name.into(), Namespace { enforce: enforce.map(str::to_owned) }));
+    let namespaces = namespaces
+        .map(|(name, enforce)| (name.into(), Namespace { enforce: enforce.map(str::to_owned) }));
     config.labels = Some(Labels { namespaces: namespaces.into(), ..Labels::default() });
     config
 }
@@ -42,7 +43,11 @@ fn a_label_is_default_and_ceiling_of_its_namespace() {
         ("privileged", Some("offline"), "offline"),
         ("baseline", None, "baseline"),
         ("baseline", Some("restricted"), "restricted"),
-        ("baseline", Some("privileged"), "raise the label pod-security.kubernetes.io/enforce of namespace baseline"),
+        (
+            "baseline",
+            Some("privileged"),
+            "raise the label pod-security.kubernetes.io/enforce of namespace baseline",
+        ),
         ("restricted", None, "restricted"),
         ("restricted", Some("baseline"), "looser than the ceiling restricted"),
         ("restricted", Some("offline"), "looser than the ceiling restricted"),
@@ -63,14 +68,26 @@ fn a_label_is_default_and_ceiling_of_its_namespace() {
 fn an_entry_goes_before_a_label_and_a_ceiling_bounds_it() {
     let chooses = labelled("[namespaces.'*']\ndefault = 'baseline'\n");
     for namespace in ["privileged", "restricted", "none", "gone"] {
-        assert_eq!(text_of(resolve(&chooses, &in_namespace(namespace, None))), "baseline", "{namespace}");
-        assert!(resolve(&chooses, &in_namespace(namespace, Some("privileged"))).is_err(), "{namespace}");
+        assert_eq!(
+            text_of(resolve(&chooses, &in_namespace(namespace, None))),
+            "baseline",
+            "{namespace}"
+        );
+        assert!(
+            resolve(&chooses, &in_namespace(namespace, Some("privileged"))).is_err(),
+            "{namespace}"
+        );
     }
     let bounds = labelled("[namespaces.'*']\nceiling = 'baseline'\n");
-    for (namespace, chosen) in [("privileged", "baseline"), ("restricted", "restricted"), ("none", "baseline")] {
+    for (namespace, chosen) in
+        [("privileged", "baseline"), ("restricted", "restricted"), ("none", "baseline")]
+    {
         let policy = resolve(&bounds, &in_namespace(namespace, None)).unwrap();
         assert_eq!(policy.name, chosen, "{namespace}");
-        assert!(resolve(&bounds, &in_namespace(namespace, Some("privileged"))).is_err(), "{namespace}");
+        assert!(
+            resolve(&bounds, &in_namespace(namespace, Some("privileged"))).is_err(),
+            "{namespace}"
+        );
     }
     assert!(resolve(&bounds, &in_namespace("restricted", Some("baseline"))).is_err());
 }
@@ -85,11 +102,19 @@ fn the_administrator_says_what_labels_do() {
         ("follow", "privileged", "privileged", "privileged"),
     ] {
         let config = labelled(&format!("[kubernetes]\nnamespace_labels = '{setting}'\n"));
-        assert_eq!(text_of(resolve(&config, &in_namespace(namespace, None))), chosen, "{setting} {namespace}");
+        assert_eq!(
+            text_of(resolve(&config, &in_namespace(namespace, None))),
+            chosen,
+            "{setting} {namespace}"
+        );
         for level in Level::ALL {
             let granted = resolve(&config, &in_namespace(namespace, Some(level.name()))).is_ok();
             let ceiling = Policy::of_level(Level::from_name(may_ask).unwrap(), "x");
-            assert_eq!(granted, Policy::of_level(level, "x").at_least_as_strict_as(&ceiling), "{setting} {level:?}");
+            assert_eq!(
+                granted,
+                Policy::of_level(level, "x").at_least_as_strict_as(&ceiling),
+                "{setting} {level:?}"
+            );
         }
     }
 }
@@ -97,27 +122,40 @@ fn the_administrator_says_what_labels_do() {
 #[test]
 fn a_namespace_of_which_nobody_heard_has_a_policy_of_its_own() {
     let config = labelled("[kubernetes]\nunknown_namespaces = 'restricted'\n");
-    let chosen =
-        |namespace| resolve(&config, &in_namespace(namespace, None)).map(|policy| (policy.name, policy.origin));
-    assert_eq!(chosen("new").unwrap(), ("restricted".into(), "kubernetes.unknown_namespaces".into()));
+    let chosen = |namespace| {
+        resolve(&config, &in_namespace(namespace, None)).map(|policy| (policy.name, policy.origin))
+    };
+    assert_eq!(
+        chosen("new").unwrap(),
+        ("restricted".into(), "kubernetes.unknown_namespaces".into())
+    );
     assert_eq!(chosen("none").unwrap().0, "baseline");
     assert!(resolve(&config, &in_namespace("new", Some("baseline"))).is_err());
     let unsynced = Config { labels: None, ..config };
     assert_eq!(text_of(resolve(&unsynced, &in_namespace("new", None))), "baseline");
-    let error = Config::parse("[kubernetes]\nunknown_namespaces = 'lax'\n", Path::new("a.toml")).unwrap_err();
+    let error = Config::parse("[kubernetes]\nunknown_namespaces = 'lax'\n", Path::new("a.toml"))
+        .unwrap_err();
     assert!(error.to_string().contains("line 2"), "{error}");
 }
 
 #[test]
 fn a_changed_label_is_for_the_next_pod() {
     // The sandbox was created under another label.
-    for (sandbox, now) in
-        [(Level::Privileged, "restricted"), (Level::Restricted, "privileged"), (Level::Baseline, "none")]
-    {
-        let asked =
-            |annotation| Asked { sandbox: Some(Policy::of_level(sandbox, "x")), ..in_namespace(now, annotation) };
+    for (sandbox, now) in [
+        (Level::Privileged, "restricted"),
+        (Level::Restricted, "privileged"),
+        (Level::Baseline, "none"),
+    ] {
+        let asked = |annotation| Asked {
+            sandbox: Some(Policy::of_level(sandbox, "x")),
+            ..in_namespace(now, annotation)
+        };
         assert_eq!(text_of(resolve(&labelled(""), &asked(None))), sandbox.name(), "{now}");
-        assert_eq!(text_of(resolve(&labelled(""), &asked(Some(sandbox.name())))), sandbox.name(), "{now}");
+        assert_eq!(
+            text_of(resolve(&labelled(""), &asked(Some(sandbox.name())))),
+            sandbox.name(),
+            "{now}"
+        );
     }
     let looser = Asked {
         sandbox: Some(Policy::of_level(Level::Restricted, "x")),
@@ -132,7 +170,10 @@ fn a_changed_label_is_for_the_next_pod() {
     };
     assert_eq!(text_of(resolve(&labelled(""), &claimed)), "restricted");
     let claimed = Asked { sandbox: None, ..claimed };
-    assert_eq!(text_of(resolve(&labelled(""), &Asked { namespace: Some("privileged"), ..claimed })), "baseline");
+    assert_eq!(
+        text_of(resolve(&labelled(""), &Asked { namespace: Some("privileged"), ..claimed })),
+        "baseline"
+    );
 }
 
 proptest! {

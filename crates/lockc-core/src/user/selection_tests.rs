@@ -42,7 +42,9 @@ fn config() -> Config {
 }
 
 fn chosen(asked: &Asked<'_>) -> Result<(String, String), String> {
-    resolve(&config(), asked).map(|policy| (policy.name, policy.origin)).map_err(|error| error.to_string())
+    resolve(&config(), asked)
+        .map(|policy| (policy.name, policy.origin))
+        .map_err(|error| error.to_string())
 }
 
 fn name(asked: &Asked<'_>) -> Result<String, String> {
@@ -55,8 +57,12 @@ fn the_nearest_default_holds_and_says_where_it_stands() {
     assert_eq!(chosen(&none).unwrap(), ("baseline".into(), "the default".into()));
     let docker = Asked { engine: Some(Engine::Docker), ..none.clone() };
     assert_eq!(chosen(&docker).unwrap(), ("restricted".into(), "engines.docker.default".into()));
-    let system = Asked { engine: Some(Engine::Cri), namespace: Some("kube-system"), ..none.clone() };
-    assert_eq!(chosen(&system).unwrap(), ("privileged".into(), "namespaces.\"kube-system\".default".into()));
+    let system =
+        Asked { engine: Some(Engine::Cri), namespace: Some("kube-system"), ..none.clone() };
+    assert_eq!(
+        chosen(&system).unwrap(),
+        ("privileged".into(), "namespaces.\"kube-system\".default".into())
+    );
     let other = Asked { namespace: Some("kube-public"), ..system.clone() };
     assert_eq!(name(&other).unwrap(), "baseline");
     let argument = Asked { argument: Some("offline"), annotation: Some("baseline"), ..system };
@@ -89,7 +95,8 @@ fn requests_hold_up_to_the_nearest_ceiling() {
             assert!(error.contains(part), "{error}");
         }
         assert!(name(&Asked { engine: Some(Engine::Podman), ..ask("privileged") }).is_ok());
-        let both = Asked { namespace: Some("team-a"), engine: Some(Engine::Podman), ..ask("privileged") };
+        let both =
+            Asked { namespace: Some("team-a"), engine: Some(Engine::Podman), ..ask("privileged") };
         assert!(name(&both).is_err(), "the namespace is nearer than the engine");
         assert!(name(&ask("none-such")).unwrap_err().contains("unknown policy"));
     }
@@ -97,17 +104,26 @@ fn requests_hold_up_to_the_nearest_ceiling() {
 
 #[test]
 fn an_annotation_stands_before_a_label_and_both_must_exist() {
-    let asked = Asked { annotation: Some("offline"), label: Some("restricted"), ..Asked::default() };
+    let asked =
+        Asked { annotation: Some("offline"), label: Some("restricted"), ..Asked::default() };
     assert_eq!(chosen(&asked).unwrap().0, "offline");
     assert!(chosen(&Asked { label: Some("none-such"), ..asked.clone() }).is_err());
-    assert!(chosen(&Asked { argument: Some("baseline"), label: Some("none-such"), ..asked }).is_err());
+    assert!(
+        chosen(&Asked { argument: Some("baseline"), label: Some("none-such"), ..asked }).is_err()
+    );
 }
 
 #[test]
 fn plugins_have_a_policy_of_their_own() {
-    let plugin = Asked { engine: Some(Engine::Docker), is_plugin: true, argument: Some("offline"), ..Asked::default() };
+    let plugin = Asked {
+        engine: Some(Engine::Docker),
+        is_plugin: true,
+        argument: Some("offline"),
+        ..Asked::default()
+    };
     assert_eq!(name(&plugin).unwrap(), "offline");
-    let config = Config::parse("[engines.docker]\nplugins = 'privileged'", Path::new("lockc.toml")).unwrap();
+    let config =
+        Config::parse("[engines.docker]\nplugins = 'privileged'", Path::new("lockc.toml")).unwrap();
     let chosen = |asked: &Asked<'_>| resolve(&config, asked).unwrap();
     assert_eq!(
         (chosen(&plugin).name.as_str(), chosen(&plugin).origin.as_str()),
@@ -124,29 +140,55 @@ fn a_pods_containers_take_its_policy_unless_they_ask_for_a_tighter_one() {
     assert_eq!(chosen(&asked).unwrap(), ("restricted".into(), "its pod's sandbox".into()));
     let looser = Asked { annotation: Some("baseline"), ..asked.clone() };
     assert!(name(&looser).unwrap_err().contains("pod's sandbox"));
-    let tighter = Asked { annotation: Some("restricted"), sandbox: sandbox(Level::Baseline), ..Asked::default() };
+    let tighter = Asked {
+        annotation: Some("restricted"),
+        sandbox: sandbox(Level::Baseline),
+        ..Asked::default()
+    };
     assert_eq!(name(&tighter).unwrap(), "restricted");
     // The sandbox's own policy is no way around the ceiling of what the container asks for.
-    let above = Asked { annotation: Some("privileged"), sandbox: sandbox(Level::Privileged), ..Asked::default() };
+    let above = Asked {
+        annotation: Some("privileged"),
+        sandbox: sandbox(Level::Privileged),
+        ..Asked::default()
+    };
     assert!(name(&above).is_err());
 }
 
 /// Of restricted and offline neither is the stricter one: where both bound a pod, both hold.
 #[test]
 fn every_ceiling_holds_where_none_is_the_stricter_one() {
-    for (ceiling, asked) in [("offline", "offline"), ("privileged", "offline"), ("offline", "restricted")] {
+    for (ceiling, asked) in
+        [("offline", "offline"), ("privileged", "offline"), ("offline", "restricted")]
+    {
         let config = Config::parse(
             &format!("ceiling = '{ceiling}'\n[namespaces.team-a]\nceiling = 'restricted'\n"),
             Path::new("lockc.toml"),
         )
         .unwrap();
-        let claimed = Asked { label: Some(asked), namespace: Some("team-a"), pod_is_claimed: true, ..Asked::default() };
-        assert!(resolve(&config, &claimed).unwrap_err().to_string().contains("ceiling"), "{ceiling} {asked}");
+        let claimed = Asked {
+            label: Some(asked),
+            namespace: Some("team-a"),
+            pod_is_claimed: true,
+            ..Asked::default()
+        };
+        assert!(
+            resolve(&config, &claimed).unwrap_err().to_string().contains("ceiling"),
+            "{ceiling} {asked}"
+        );
     }
 }
 
 fn level() -> impl Strategy<Value = &'static str> {
-    prop::sample::select(vec!["privileged", "monitoring", "audited", "reading", "baseline", "restricted", "offline"])
+    prop::sample::select(vec![
+        "privileged",
+        "monitoring",
+        "audited",
+        "reading",
+        "baseline",
+        "restricted",
+        "offline",
+    ])
 }
 
 fn maybe<T: Clone + std::fmt::Debug + 'static>(values: Vec<T>) -> impl Strategy<Value = Option<T>> {
@@ -248,9 +290,11 @@ fn what_a_pods_owner_may_have_written_tightens_only() {
     assert_eq!(name(&claimed("team-a")).unwrap(), "restricted");
     let wanting = Asked { annotation: Some("baseline"), ..claimed("team-a") };
     assert!(name(&wanting).unwrap_err().contains("namespaces.\"team-*\".ceiling"));
-    for (sandbox, inherited) in
-        [(Level::Privileged, "baseline"), (Level::Offline, "offline"), (Level::Restricted, "restricted")]
-    {
+    for (sandbox, inherited) in [
+        (Level::Privileged, "baseline"),
+        (Level::Offline, "offline"),
+        (Level::Restricted, "restricted"),
+    ] {
         let sandbox = Some(Policy::of_level(sandbox, "x"));
         assert_eq!(name(&Asked { sandbox, ..claimed("other") }).unwrap(), inherited);
     }

@@ -52,10 +52,14 @@ impl NamedSockets {
         }
         let name = name.as_bytes();
         if name.iter().any(|byte| b"?[]{}".contains(byte)) {
-            return unfit("has a wildcard that means nothing here; only `*` stands for any characters");
+            return unfit(
+                "has a wildcard that means nothing here; only `*` stands for any characters",
+            );
         }
         if path.as_os_str().len() >= PATH_LEN {
-            return unfit("is longer than the path of a socket can be, which is 107 bytes (unix(7))");
+            return unfit(
+                "is longer than the path of a socket can be, which is 107 bytes (unix(7))",
+            );
         }
         let mut parts = name.split(|byte| *byte == b'*');
         let head = parts.next().unwrap_or_default().to_vec();
@@ -73,7 +77,9 @@ impl NamedSockets {
             && match &self.tail {
                 None => name == self.head,
                 Some(tail) => {
-                    name.len() >= self.head.len() + tail.len() && name.starts_with(&self.head) && name.ends_with(tail)
+                    name.len() >= self.head.len() + tail.len()
+                        && name.starts_with(&self.head)
+                        && name.ends_with(tail)
                 }
             }
     }
@@ -160,16 +166,31 @@ mod tests {
             bytes.iter_mut().zip(text.bytes()).for_each(|(to, from)| *to = from);
             words(&bytes)
         };
-        let differs =
-            padded(bound).iter().zip(name.head).zip(name.mask).any(|((word, head), mask)| word & mask != head);
+        let differs = padded(bound)
+            .iter()
+            .zip(name.head)
+            .zip(name.mask)
+            .any(|((word, head), mask)| word & mask != head);
         bound.len() >= name.least as usize
             && !differs
-            && (name.tail_len == 0 || padded(&bound[bound.len() - name.tail_len as usize..]) == name.tail)
+            && (name.tail_len == 0
+                || padded(&bound[bound.len() - name.tail_len as usize..]) == name.tail)
     }
 
     #[test]
     fn the_kernel_compares_the_same() {
-        let names = ["s.sock", ".sock", "s.soc", "s.sock.tmp", "", "sock", "aba", "abba", "ss.sock", &"n".repeat(107)];
+        let names = [
+            "s.sock",
+            ".sock",
+            "s.soc",
+            "s.sock.tmp",
+            "",
+            "sock",
+            "aba",
+            "abba",
+            "ss.sock",
+            &"n".repeat(107),
+        ];
         for setting in ["s.sock", "*.sock", "s*", "*", "ab*ba", "s*.sock"] {
             let named = named(&format!("/d/{setting}"));
             for name in names.iter().filter(|name| !name.is_empty()) {

@@ -18,8 +18,8 @@ use std::{
 };
 
 use crate::abi::{
-    ContainerEntry, ContainerKey, Event, FileId, GrantKey, KeyOwner, KeyPlace, Meta, NameKey, NameRule, ProgramKey,
-    ReadKey, ReadSet, SocketName, SocketNameKey, TaskLabel, Usage,
+    ContainerEntry, ContainerKey, Event, FileId, GrantKey, KeyOwner, KeyPlace, Meta, NameKey,
+    NameRule, ProgramKey, ReadKey, ReadSet, SocketName, SocketNameKey, TaskLabel, Usage,
 };
 
 macro_rules! pod {
@@ -68,13 +68,25 @@ struct ElementAttr {
     flags: u64,
 }
 
-fn element(command: Command, map: BorrowedFd<'_>, task: BorrowedFd<'_>, value: u64) -> io::Result<()> {
+fn element(
+    command: Command,
+    map: BorrowedFd<'_>,
+    task: BorrowedFd<'_>,
+    value: u64,
+) -> io::Result<()> {
     let key: i32 = task.as_raw_fd();
-    let attr =
-        ElementAttr { map_fd: map.as_raw_fd().cast_unsigned(), pad: 0, key: (&raw const key) as u64, value, flags: 0 };
+    let attr = ElementAttr {
+        map_fd: map.as_raw_fd().cast_unsigned(),
+        pad: 0,
+        key: (&raw const key) as u64,
+        value,
+        flags: 0,
+    };
     // SAFETY: the kernel reads `attr` and the key, and reads or writes one value of the map; all of them live until the
     // call returns.
-    let result = unsafe { libc::syscall(libc::SYS_bpf, command as libc::c_int, &raw const attr, size_of_val(&attr)) };
+    let result = unsafe {
+        libc::syscall(libc::SYS_bpf, command as libc::c_int, &raw const attr, size_of_val(&attr))
+    };
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
@@ -191,7 +203,9 @@ impl Note {
         if page == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
         }
-        NonNull::new(page.cast()).map(Self).ok_or_else(|| io::Error::other("mmap returned no address"))
+        NonNull::new(page.cast())
+            .map(Self)
+            .ok_or_else(|| io::Error::other("mmap returned no address"))
     }
 
     /// Replaces the note; what does not fit is cut.

@@ -26,9 +26,11 @@ pub fn run(count: u32) -> Result<()> {
     all.insert("none", measure(By::Plain(Runtime::Crun), &bundle).context("without lockc")?);
     lab.load()?;
     // Nothing labels what the runtime itself starts: for lockc this is a process of the host's.
-    for (name, by) in
-        [("host", By::Plain(Runtime::Crun)), ("baseline", By::Lockc("test")), ("privileged", By::Lockc("privileged"))]
-    {
+    for (name, by) in [
+        ("host", By::Plain(Runtime::Crun)),
+        ("baseline", By::Lockc("test")),
+        ("privileged", By::Lockc("privileged")),
+    ] {
         all.insert(name, measure(by, &bundle).context(name)?);
     }
     println!("{}", serde_json::to_string_pretty(&all)?);
@@ -42,7 +44,8 @@ fn bundle(count: u32) -> Result<Bundle> {
         "cd {PLACE} && mkdir -p bench/upper bench/work bench/root data && (mountpoint -q bench/root || \
          mount -t overlay overlay -o lowerdir={lower},upperdir={place}/upper,workdir={place}/work bench/root)"
     ))?;
-    let mut bundle = Bundle::probe(&["bench", &count.to_string()]).bind(&format!("{PLACE}/data"), "/vol");
+    let mut bundle =
+        Bundle::probe(&["bench", &count.to_string()]).bind(&format!("{PLACE}/data"), "/vol");
     bundle.rootfs = Some(format!("{place}/root"));
     Ok(bundle)
 }
@@ -52,6 +55,11 @@ fn measure(by: By, bundle: &Bundle) -> Result<Measured> {
     if !run.ok() {
         bail!("status {}: {}", run.status, run.said());
     }
-    let measured: Measured = serde_json::from_str(&run.stdout).with_context(|| format!("no costs: {}", run.said()))?;
-    if measured.failed.is_empty() { Ok(measured) } else { bail!("not measured: {:?}", measured.failed) }
+    let measured: Measured =
+        serde_json::from_str(&run.stdout).with_context(|| format!("no costs: {}", run.said()))?;
+    if measured.failed.is_empty() {
+        Ok(measured)
+    } else {
+        bail!("not measured: {:?}", measured.failed)
+    }
 }

@@ -103,23 +103,34 @@ const LAST: &[Row] = &[row("btrfs/docker-driver", Test::Code(driver))];
 fn root_is_a_subvolume(_: &mut Lab, _: Runtime) -> Result<String> {
     let roots = command::sh("stat -f -c %T / /home; stat -c %i / /home")?;
     let words: Vec<&str> = roots.split_whitespace().collect();
-    if words == ["btrfs", "btrfs", "256", "256"] { Ok(roots.replace('\n', " ")) } else { bail!("{roots}") }
+    if words == ["btrfs", "btrfs", "256", "256"] {
+        Ok(roots.replace('\n', " "))
+    } else {
+        bail!("{roots}")
+    }
 }
 
 /// Docker's own btrfs driver: each container's root is a subvolume, in storage on the second one.
 fn driver(lab: &mut Lab, _: Runtime) -> Result<String> {
     let plain = lab.plain;
     lab.docker()?;
-    docker::restart_with(&[("storage-driver", "btrfs".into()), ("data-root", "/home/docker".into())])?;
+    docker::restart_with(&[
+        ("storage-driver", "btrfs".into()),
+        ("data-root", "/home/docker".into()),
+    ])?;
     let used = command::run(&["docker", "info", "--format", "{{.Driver}}"])?.must()?;
     if used.trim() != "btrfs" {
         bail!("Docker uses {used}");
     }
     let run = |args: &[&str]| {
         let runtime: &[&str] = if plain { &[] } else { &["--runtime", "lockc"] };
-        command::run(&[&["docker", "run", "--rm", "--network", "none"], runtime, &[IMAGE], args].concat())
+        command::run(
+            &[&["docker", "run", "--rm", "--network", "none"], runtime, &[IMAGE], args].concat(),
+        )
     };
-    run(&["sh", "-ec", "id; echo x > /f; cat /f; ls /bin > /dev/null"])?.must().context("an ordinary container")?;
+    run(&["sh", "-ec", "id; echo x > /f; cat /f; ls /bin > /dev/null"])?
+        .must()
+        .context("an ordinary container")?;
     if plain {
         return Ok("runs without lockc".into());
     }

@@ -32,8 +32,14 @@ const DEFAULT_CAPS: [&str; 14] = [
 ];
 
 /// What the attempts of the suite need beyond it.
-const MORE_CAPS: [&str; 6] =
-    ["CAP_SYS_ADMIN", "CAP_SYS_PTRACE", "CAP_SYSLOG", "CAP_DAC_READ_SEARCH", "CAP_CHECKPOINT_RESTORE", "CAP_NET_ADMIN"];
+const MORE_CAPS: [&str; 6] = [
+    "CAP_SYS_ADMIN",
+    "CAP_SYS_PTRACE",
+    "CAP_SYSLOG",
+    "CAP_DAC_READ_SEARCH",
+    "CAP_CHECKPOINT_RESTORE",
+    "CAP_NET_ADMIN",
+];
 
 /// What engines hide and make read-only.
 const MASKED: [&str; 9] = [
@@ -47,7 +53,8 @@ const MASKED: [&str; 9] = [
     "/proc/timer_stats",
     "/sys/firmware",
 ];
-const READ_ONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
+const READ_ONLY: [&str; 5] =
+    ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
 
 /// A bundle in the making.
 #[derive(Clone, Debug)]
@@ -101,7 +108,8 @@ impl Bundle {
 
     /// A container that runs the probe.
     pub fn probe<S: AsRef<str>>(args: &[S]) -> Self {
-        let args: Vec<&str> = std::iter::once("/probe").chain(args.iter().map(AsRef::as_ref)).collect();
+        let args: Vec<&str> =
+            std::iter::once("/probe").chain(args.iter().map(AsRef::as_ref)).collect();
         Self::new(&args)
     }
 
@@ -193,7 +201,8 @@ impl Bundle {
     /// Writes it for whom it is started by, and returns its folder.
     pub fn write(&self, by: By) -> Result<PathBuf> {
         let folder = PathBuf::from(PLACE).join("bundles").join(crate::launch::fresh_id());
-        fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+        fs::create_dir_all(&folder)
+            .with_context(|| format!("cannot create {}", folder.display()))?;
         let root = match &self.rootfs {
             Some(root) => root.clone(),
             None => common_rootfs()?,
@@ -230,11 +239,13 @@ impl Bundle {
         }
         for (path, value) in &self.changes {
             let (parent, key) = path.rsplit_once('/').context("a pointer begins with a slash")?;
-            let place = spec.pointer_mut(parent).with_context(|| format!("the bundle has no {parent}"))?;
+            let place =
+                spec.pointer_mut(parent).with_context(|| format!("the bundle has no {parent}"))?;
             place[key] = value.clone();
         }
         let path = folder.join("config.json");
-        fs::write(&path, spec.to_string()).with_context(|| format!("cannot write {}", path.display()))?;
+        fs::write(&path, spec.to_string())
+            .with_context(|| format!("cannot write {}", path.display()))?;
         Ok(folder)
     }
 }

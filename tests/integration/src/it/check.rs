@@ -76,7 +76,11 @@ pub fn works_alike(lab: &Lab, runtime: Runtime, works: &Works) -> Result<String>
     let bundle = (works.give)(Bundle::new(&lab.fill(works.args)));
     let before = launch::run(By::Plain(runtime), &bundle)?;
     if !before.ok() {
-        bail!("proves nothing: without lockc it fails too: status {}: {}", before.status, before.said());
+        bail!(
+            "proves nothing: without lockc it fails too: status {}: {}",
+            before.status,
+            before.said()
+        );
     }
     if lab.plain {
         return Ok("works without lockc".into());
@@ -85,17 +89,35 @@ pub fn works_alike(lab: &Lab, runtime: Runtime, works: &Works) -> Result<String>
     lab.forget_events()?;
     let under = launch::run(By::Lockc(works.policy), &bundle)?;
     if !under.ok() {
-        let events = lab.events().map(|events| serde_json::Value::from(events).to_string()).unwrap_or_default();
-        bail!("BROKEN under {}: status {}: {}; events {events}", works.policy, under.status, under.said());
+        let events = lab
+            .events()
+            .map(|events| serde_json::Value::from(events).to_string())
+            .unwrap_or_default();
+        bail!(
+            "BROKEN under {}: status {}: {}; events {events}",
+            works.policy,
+            under.status,
+            under.said()
+        );
     }
     Ok(format!("under {}", works.policy))
 }
 
 /// A container that must not start under a policy, with `reason` in what the user sees; without lockc it starts.
-pub fn refused(lab: &Lab, runtime: Runtime, bundle: &Bundle, policy: &'static str, reason: &str) -> Result<String> {
+pub fn refused(
+    lab: &Lab,
+    runtime: Runtime,
+    bundle: &Bundle,
+    policy: &'static str,
+    reason: &str,
+) -> Result<String> {
     let before = launch::run(By::Plain(runtime), bundle)?;
     if !before.ok() {
-        bail!("proves nothing: without lockc it fails too: status {}: {}", before.status, before.said());
+        bail!(
+            "proves nothing: without lockc it fails too: status {}: {}",
+            before.status,
+            before.said()
+        );
     }
     if lab.plain {
         return Ok("starts without lockc".into());
@@ -105,8 +127,11 @@ pub fn refused(lab: &Lab, runtime: Runtime, bundle: &Bundle, policy: &'static st
     if under.ok() {
         bail!("NOT REFUSED under {policy}: {}", under.said());
     }
-    let line =
-        under.stderr.lines().find(|line| line.contains("lockc")).context("refused, but without lockc's reason")?;
+    let line = under
+        .stderr
+        .lines()
+        .find(|line| line.contains("lockc"))
+        .context("refused, but without lockc's reason")?;
     if !under.stderr.contains(reason) {
         bail!("refused, but the reason does not name {reason:?}: {}", under.stderr);
     }

@@ -19,7 +19,11 @@ pub struct Run {
 impl From<Output> for Run {
     fn from(output: Output) -> Self {
         use std::os::unix::process::ExitStatusExt;
-        let status = output.status.code().or_else(|| output.status.signal().map(|signal| 128 + signal)).unwrap_or(-1);
+        let status = output
+            .status
+            .code()
+            .or_else(|| output.status.signal().map(|signal| 128 + signal))
+            .unwrap_or(-1);
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
         Self { status, stdout: text(&output.stdout), stderr: text(&output.stderr) }
     }
@@ -55,10 +59,16 @@ pub fn run_with_input<S: AsRef<str>>(words: &[S], input: &str) -> Result<Run> {
 pub fn run_for<S: AsRef<str>>(seconds: u32, words: &[S], input: &str) -> Result<Run> {
     use std::io::Write;
     let mut command = Command::new("timeout");
-    command.args(["--foreground", "-k", "5", &seconds.to_string()]).args(words.iter().map(AsRef::as_ref));
+    command
+        .args(["--foreground", "-k", "5", &seconds.to_string()])
+        .args(words.iter().map(AsRef::as_ref));
     let stdin = if input.is_empty() { Stdio::null() } else { Stdio::piped() };
-    let mut child =
-        command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().context("cannot run timeout")?;
+    let mut child = command
+        .stdin(stdin)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .context("cannot run timeout")?;
     if let Some(mut pipe) = child.stdin.take() {
         // A program that does not read its input is judged by its status.
         let _ = pipe.write_all(input.as_bytes());
@@ -79,7 +89,9 @@ pub fn sh(line: &str) -> Result<String> {
 /// A refusal as an engine shows it, and the further reasons that it leaves to `lockc explain`.
 pub fn with_all_reasons(message: &str) -> String {
     let mut all = message.to_owned();
-    let subject = message.split_once("see `lockc explain ").and_then(|(_, rest)| Some(rest.split_once('`')?.0));
+    let subject = message
+        .split_once("see `lockc explain ")
+        .and_then(|(_, rest)| Some(rest.split_once('`')?.0));
     let explained = subject.and_then(|subject| run(&["lockc", "explain", "--json", subject]).ok());
     let answer: serde_json::Value =
         explained.and_then(|run| serde_json::from_str(&run.stdout).ok()).unwrap_or_default();

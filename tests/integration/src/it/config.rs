@@ -128,7 +128,8 @@ pub fn write_for(runtime: &str) -> Result<()> {
 
 /// Writes any text as the configuration, as its owner would.
 pub fn put(text: &str) -> Result<()> {
-    fs::create_dir_all(Path::new(PATH).parent().unwrap_or(Path::new("/"))).context("cannot create /etc/lockc")?;
+    fs::create_dir_all(Path::new(PATH).parent().unwrap_or(Path::new("/")))
+        .context("cannot create /etc/lockc")?;
     if fs::read_to_string(PATH).is_ok_and(|old| old == text) {
         return Ok(());
     }

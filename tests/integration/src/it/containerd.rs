@@ -61,7 +61,9 @@ impl Containerd {
         for folder in ["/etc/containerd", "/etc/lockc/lockc.d", "/var/lib/kubelet"] {
             fs::create_dir_all(folder).with_context(|| format!("cannot create {folder}"))?;
         }
-        let put = |path: &str, text: &str| fs::write(path, text).with_context(|| format!("cannot write {path}"));
+        let put = |path: &str, text: &str| {
+            fs::write(path, text).with_context(|| format!("cannot write {path}"))
+        };
         put("/etc/lockc/lockc.d/40-namespaces.toml", NAMESPACES)?;
         put(TOLD, &format!("#!/bin/sh\nexec {WRAPPER} --lockc-policy restricted \"$@\"\n"))?;
         for (path, before) in [
@@ -69,11 +71,16 @@ impl Containerd {
             (LOCKC_GVISOR, format!("{WRAPPER} --lockc-runtime {}", sandbox::RUNSC)),
         ] {
             put(path, &format!("#!/bin/sh\nexec {before} {} \"$@\"\n", sandbox::FLAGS.join(" ")))?;
-            fs::set_permissions(path, fs::Permissions::from_mode(0o755)).context("cannot make a script executable")?;
+            fs::set_permissions(path, fs::Permissions::from_mode(0o755))
+                .context("cannot make a script executable")?;
         }
-        fs::set_permissions(TOLD, fs::Permissions::from_mode(0o755)).context("cannot make a script executable")?;
+        fs::set_permissions(TOLD, fs::Permissions::from_mode(0o755))
+            .context("cannot make a script executable")?;
         network()?;
-        put("/etc/containerd/config.toml", &config(version.trim_start_matches('v').starts_with("1.")))?;
+        put(
+            "/etc/containerd/config.toml",
+            &config(version.trim_start_matches('v').starts_with("1.")),
+        )?;
         daemon(&["containerd"], SOCKET)?;
         import(PAUSE)?;
         Ok(Self { cri: Cri::connect()?, pods: BTreeMap::new() })
@@ -90,7 +97,8 @@ pub fn network() -> Result<()> {
         }],
     });
     fs::create_dir_all("/etc/cni/net.d").context("cannot create a folder")?;
-    fs::write("/etc/cni/net.d/10-pods.conflist", text.to_string()).context("cannot write the network's configuration")
+    fs::write("/etc/cni/net.d/10-pods.conflist", text.to_string())
+        .context("cannot write the network's configuration")
 }
 
 fn config(old: bool) -> String {
@@ -98,9 +106,13 @@ fn config(old: bool) -> String {
     let mut text = if old {
         format!("version = 2\n[plugins.'{plugin}']\nsandbox_image = '{PAUSE}'\n")
     } else {
-        format!("version = 3\n[plugins.'io.containerd.cri.v1.images'.pinned_images]\nsandbox = '{PAUSE}'\n")
+        format!(
+            "version = 3\n[plugins.'io.containerd.cri.v1.images'.pinned_images]\nsandbox = '{PAUSE}'\n"
+        )
     };
-    text.push_str(&format!("[plugins.'{plugin}'.cni]\nbin_dir = '/usr/lib/cni'\nconf_dir = '/etc/cni/net.d'\n"));
+    text.push_str(&format!(
+        "[plugins.'{plugin}'.cni]\nbin_dir = '/usr/lib/cni'\nconf_dir = '/etc/cni/net.d'\n"
+    ));
     // `lockc-all` is what an administrator should not write: it hands over whatever a pod's owner writes.
     for (name, binary, annotations) in [
         ("runc", "/usr/sbin/runc", "[]"),
@@ -121,24 +133,31 @@ fn config(old: bool) -> String {
 pub fn import(pause: &str) -> Result<()> {
     const PLACE: &str = "/tmp/lockc-it-image";
     const PROBE: &str = "/usr/local/bin/lockc-probe";
-    command::sh(&format!("mkdir -p {PLACE}/probe && cd {PLACE} && cp /opt/img/busybox.tar layer.tar"))?;
+    command::sh(&format!(
+        "mkdir -p {PLACE}/probe && cd {PLACE} && cp /opt/img/busybox.tar layer.tar"
+    ))?;
     // Not in the machines that are a node of a cluster: no case there tries with it.
     if fs::exists(PROBE).is_ok_and(|there| there) {
-        command::sh(&format!("cd {PLACE} && cp {PROBE} probe/probe && tar rf layer.tar -C probe ./probe"))?;
+        command::sh(&format!(
+            "cd {PLACE} && cp {PROBE} probe/probe && tar rf layer.tar -C probe ./probe"
+        ))?;
     }
     let digest = command::sh(&format!("sha256sum {PLACE}/layer.tar | cut -d' ' -f1"))?;
     let mut manifest = Vec::new();
-    for (file, tag, user, command) in
-        [("bb.json", IMAGE, "", json!(["sh"])), ("pause.json", pause, "65535:65535", json!(["/bin/sleep", "1000000"]))]
-    {
+    for (file, tag, user, command) in [
+        ("bb.json", IMAGE, "", json!(["sh"])),
+        ("pause.json", pause, "65535:65535", json!(["/bin/sleep", "1000000"])),
+    ] {
         let image = json!({
             "architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": [format!("sha256:{digest}")]},
             "config": {"User": user, "Cmd": command, "Env": ["PATH=/bin:/sbin:/usr/bin:/usr/sbin"]},
         });
-        fs::write(format!("{PLACE}/{file}"), image.to_string()).with_context(|| format!("cannot write {file}"))?;
+        fs::write(format!("{PLACE}/{file}"), image.to_string())
+            .with_context(|| format!("cannot write {file}"))?;
         manifest.push(json!({"Config": file, "RepoTags": [tag], "Layers": ["layer.tar"]}));
     }
-    fs::write(format!("{PLACE}/manifest.json"), json!(manifest).to_string()).context("cannot write a manifest")?;
+    fs::write(format!("{PLACE}/manifest.json"), json!(manifest).to_string())
+        .context("cannot write a manifest")?;
     command::sh(&format!(
         "cd {PLACE} && tar cf image.tar manifest.json bb.json pause.json layer.tar \
          && ctr -n k8s.io images import image.tar && ctr -n default images import image.tar && rm -r {PLACE}"

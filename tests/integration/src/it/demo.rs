@@ -61,7 +61,11 @@ pub const ROWS: [Row; 7] = [
         title: "--privileged: mount in the container",
         args: &["--privileged", "IMAGE", "mount", "-t", "tmpfs", "none", "/tmp"],
     },
-    Row { name: "dmesg", title: "the kernel's log", args: &["--cap-add", "SYSLOG", "IMAGE", "dmesg"] },
+    Row {
+        name: "dmesg",
+        title: "the kernel's log",
+        args: &["--cap-add", "SYSLOG", "IMAGE", "dmesg"],
+    },
 ];
 
 /// How a row went under a runtime.
@@ -117,8 +121,12 @@ pub fn run_row(row: &Row, runtime: &str, disk: &str) -> Result<Went> {
         ));
     }
     if confined {
-        let events = command::run(&["lockc", "events", "--json"])?.must().context("lockc events")?;
-        if let Some(event) = events.lines().rev().find_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+        let events =
+            command::run(&["lockc", "events", "--json"])?.must().context("lockc events")?;
+        if let Some(event) = events
+            .lines()
+            .rev()
+            .find_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
         {
             let text = |name: &str| event[name].as_str().unwrap_or_default().to_owned();
             return Ok(Went::Denied(format!(
@@ -176,26 +184,43 @@ pub fn run(here: bool) -> Result<bool> {
         std::mem::forget(lab);
     }
     let (disk, _renamed) = (disk()?, Renamed::new()?);
-    println!("{:<50} {:<12} {:<18} {:<18}", "docker run …", "plain runc", "lockc (baseline)", "lockc (privileged)");
+    println!(
+        "{:<50} {:<12} {:<18} {:<18}",
+        "docker run …", "plain runc", "lockc (baseline)", "lockc (privileged)"
+    );
     println!("{}", "-".repeat(100));
     let mut good = true;
     for row in &ROWS {
         let plain = run_row(row, "", &disk)?;
         let baseline = run_row(row, "lockc", &disk)?;
         let privileged = run_row(row, "lockc-privileged", &disk)?;
-        let shown: Vec<&str> = row.args.iter().map(|arg| if *arg == DISK { disk.as_str() } else { arg }).collect();
-        println!("{:<50} {:<12} {:<18} {:<18}", row.title, plain.word(), baseline.word(), privileged.word());
+        let shown: Vec<&str> =
+            row.args.iter().map(|arg| if *arg == DISK { disk.as_str() } else { arg }).collect();
+        println!(
+            "{:<50} {:<12} {:<18} {:<18}",
+            row.title,
+            plain.word(),
+            baseline.word(),
+            privileged.word()
+        );
         println!("   docker run {}", shown.join(" ").replace("IMAGE", IMAGE));
-        for (who, went) in [("plain runc", &plain), ("baseline", &baseline), ("privileged", &privileged)] {
+        for (who, went) in
+            [("plain runc", &plain), ("baseline", &baseline), ("privileged", &privileged)]
+        {
             match went {
                 Went::Worked(_) => {}
-                Went::Refused(why) | Went::Denied(why) | Went::Failed(why) => println!("   {who}: {why}"),
+                Went::Refused(why) | Went::Denied(why) | Went::Failed(why) => {
+                    println!("   {who}: {why}")
+                }
             }
         }
         println!();
         good &= as_promised(&plain, &baseline, &privileged);
     }
-    println!("{}", if good { "Everything as promised." } else { "Something is not as promised: see above." });
+    println!(
+        "{}",
+        if good { "Everything as promised." } else { "Something is not as promised: see above." }
+    );
     Ok(good)
 }
 

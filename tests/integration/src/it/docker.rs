@@ -37,14 +37,17 @@ impl Docker {
     /// Configures and starts containerd and dockerd, imports the busybox image.
     pub fn start(plain: bool) -> Result<Self> {
         let mut runtimes = serde_json::Map::new();
-        runtimes.insert(GVISOR.into(), json!({"path": sandbox::RUNSC, "runtimeArgs": sandbox::FLAGS}));
+        runtimes
+            .insert(GVISOR.into(), json!({"path": sandbox::RUNSC, "runtimeArgs": sandbox::FLAGS}));
         if !plain {
             runtimes.insert("lockc".into(), json!({ "path": WRAPPER }));
             let args = [&["--lockc-runtime", sandbox::RUNSC], &sandbox::FLAGS[..]].concat();
             runtimes.insert(Self::of_level(GVISOR), json!({"path": WRAPPER, "runtimeArgs": args}));
             for level in LEVELS {
-                runtimes
-                    .insert(Self::of_level(level), json!({"path": WRAPPER, "runtimeArgs": ["--lockc-policy", level]}));
+                runtimes.insert(
+                    Self::of_level(level),
+                    json!({"path": WRAPPER, "runtimeArgs": ["--lockc-policy", level]}),
+                );
             }
         }
         fs::create_dir_all("/etc/docker").context("cannot create /etc/docker")?;
@@ -73,7 +76,8 @@ impl Docker {
         }
         daemon(&["containerd"], "/run/containerd/containerd.sock")?;
         start_dockerd()?;
-        let version = command::run(&["docker", "version", "--format", "{{.Server.Version}}"])?.must()?;
+        let version =
+            command::run(&["docker", "version", "--format", "{{.Server.Version}}"])?.must()?;
         import()?;
         Ok(Self { version })
     }
@@ -203,7 +207,8 @@ fn import() -> Result<()> {
 /// there.
 pub fn restart_with(settings: &[(&str, serde_json::Value)]) -> Result<()> {
     let text = fs::read_to_string(CONFIG).context("cannot read daemon.json")?;
-    let mut config: serde_json::Value = serde_json::from_str(&text).context("daemon.json is no JSON")?;
+    let mut config: serde_json::Value =
+        serde_json::from_str(&text).context("daemon.json is no JSON")?;
     for (key, value) in settings {
         config[key] = value.clone();
     }
@@ -232,11 +237,13 @@ fn start_dockerd() -> Result<()> {
 /// Makes `runtime` the daemon's default; takes effect without a restart.
 pub fn default_runtime(runtime: &str) -> Result<()> {
     let text = fs::read_to_string(CONFIG).context("cannot read daemon.json")?;
-    let mut config: serde_json::Value = serde_json::from_str(&text).context("daemon.json is no JSON")?;
+    let mut config: serde_json::Value =
+        serde_json::from_str(&text).context("daemon.json is no JSON")?;
     config["default-runtime"] = runtime.into();
     fs::write(CONFIG, config.to_string()).context("cannot write daemon.json")?;
     command::sh("kill -HUP $(pidof dockerd)")?;
     command::patiently("the default runtime", || {
-        Ok(command::run(&["docker", "info", "--format", "{{.DefaultRuntime}}"])?.must()?.trim() == runtime)
+        Ok(command::run(&["docker", "info", "--format", "{{.DefaultRuntime}}"])?.must()?.trim()
+            == runtime)
     })
 }

@@ -48,13 +48,16 @@ impl Lab {
         for program in ["lockc", "lockc-runc-wrapper", "lockc-probe"] {
             let target = format!("/usr/local/bin/{program}");
             // By rename: an earlier copy may be running.
-            fs::copy(program, format!("{target}.new")).with_context(|| format!("cannot install {program}"))?;
-            fs::rename(format!("{target}.new"), &target).with_context(|| format!("cannot install {program}"))?;
+            fs::copy(program, format!("{target}.new"))
+                .with_context(|| format!("cannot install {program}"))?;
+            fs::rename(format!("{target}.new"), &target)
+                .with_context(|| format!("cannot install {program}"))?;
         }
         for folder in [PLACE, SOCKETS, SECRETS, STATE, "/srv/lockc-it/data", "/home/user/data"] {
             fs::create_dir_all(folder).with_context(|| format!("cannot create {folder}"))?;
         }
-        fs::write(format!("{SECRETS}/key"), "secret of the host\n").context("cannot write a secret")?;
+        fs::write(format!("{SECRETS}/key"), "secret of the host\n")
+            .context("cannot write a secret")?;
         command::sh(&format!(
             "cd {SECRETS}; touch renamed; ln -sf key link; for n in 1 2 3 4 5 6 7 8 9; do touch file-$n; mkdir -p folder-$n; \
              lockc-probe setxattr key user.lockc-$n; done; lockc-probe setxattr key"
@@ -69,10 +72,15 @@ impl Lab {
         )?;
         fs::write("/home/user/data/note", "a note\n").context("cannot write a note")?;
         // Containers may read the log without lockc; where a distribution forbids it, nothing would be proven.
-        command::sh("sysctl -qw kernel.dmesg_restrict=0 kernel.yama.ptrace_scope=0 2>/dev/null || true")?;
+        command::sh(
+            "sysctl -qw kernel.dmesg_restrict=0 kernel.yama.ptrace_scope=0 2>/dev/null || true",
+        )?;
         serve_host_sockets()?;
-        let victim =
-            Command::new("sleep").arg("100000").stdin(Stdio::null()).spawn().context("cannot start a victim")?;
+        let victim = Command::new("sleep")
+            .arg("100000")
+            .stdin(Stdio::null())
+            .spawn()
+            .context("cannot start a victim")?;
         let mut lab = Self {
             plain,
             tier,
@@ -123,7 +131,9 @@ impl Lab {
     /// What was denied since the last look.
     pub fn events(&self) -> Result<Vec<Value>> {
         let text = command::run(&["lockc", "events", "--json"])?.must().context("lockc events")?;
-        text.lines().map(|line| serde_json::from_str(line).with_context(|| format!("not JSON: {line}"))).collect()
+        text.lines()
+            .map(|line| serde_json::from_str(line).with_context(|| format!("not JSON: {line}")))
+            .collect()
     }
 
     /// That one of the denials since the last look was by `rule`, and what it said.
@@ -137,7 +147,11 @@ impl Lab {
         let found = events.iter().find(|event| rules.iter().any(|rule| event["rule"] == *rule));
         match found {
             Some(event) => Ok(event.to_string()),
-            None => bail!("no event of the rule {}; there are {}", rules.join(" or "), Value::from(events)),
+            None => bail!(
+                "no event of the rule {}; there are {}",
+                rules.join(" or "),
+                Value::from(events)
+            ),
         }
     }
 
@@ -207,8 +221,14 @@ fn serve_host_sockets() -> Result<()> {
     let _ = fs::remove_file(at("dgram.sock"));
     reader(UnixDatagram::bind(at("dgram.sock")).context("cannot bind a datagram socket")?);
     let name = |name: &[u8]| std::os::unix::net::SocketAddr::from_abstract_name(name);
-    listener(UnixListener::bind_addr(&name(b"lockc-it-stream")?).context("cannot bind an abstract socket")?);
-    reader(UnixDatagram::bind_addr(&name(b"lockc-it-dgram")?).context("cannot bind an abstract socket")?);
+    listener(
+        UnixListener::bind_addr(&name(b"lockc-it-stream")?)
+            .context("cannot bind an abstract socket")?,
+    );
+    reader(
+        UnixDatagram::bind_addr(&name(b"lockc-it-dgram")?)
+            .context("cannot bind an abstract socket")?,
+    );
     give("gives-file", || fs::File::open(format!("{SECRETS}/key")).map(OwnedFd::from))?;
     give("gives-folder", || fs::File::open(SECRETS).map(OwnedFd::from))?;
     for (name, family, kind, protocol) in [
@@ -252,7 +272,13 @@ fn give(name: &str, open: impl Fn() -> io::Result<OwnedFd> + Send + 'static) -> 
             let fds = [file.as_raw_fd()];
             let rights = [ControlMessage::ScmRights(&fds)];
             // The peer may be gone.
-            let _ = sendmsg::<()>(stream.as_raw_fd(), &[IoSlice::new(b"x")], &rights, MsgFlags::MSG_NOSIGNAL, None);
+            let _ = sendmsg::<()>(
+                stream.as_raw_fd(),
+                &[IoSlice::new(b"x")],
+                &rights,
+                MsgFlags::MSG_NOSIGNAL,
+                None,
+            );
         }
     });
     Ok(())

@@ -89,8 +89,9 @@ pub fn run_for(seconds: u32, by: By, bundle: &Bundle) -> Result<Run> {
 /// `run` of a bundle whose program is the probe.
 pub fn attempt(by: By, bundle: &Bundle) -> Result<Attempt> {
     let run = run(by, bundle)?;
-    outcome(bundle, &run)
-        .with_context(|| format!("{by:?}: the container did not run: status {}: {}", run.status, run.said()))
+    outcome(bundle, &run).with_context(|| {
+        format!("{by:?}: the container did not run: status {}: {}", run.status, run.said())
+    })
 }
 
 /// The probe's line in an output, or what stands for it where the program was not executed.
@@ -113,7 +114,12 @@ fn stopped(run: &Run) -> Result<Attempt> {
 
 /// The probe's line in an output.
 pub fn parse(run: &Run) -> Result<Attempt> {
-    let line = run.stdout.lines().rev().find(|line| line.starts_with('{')).context("no line of the probe's")?;
+    let line = run
+        .stdout
+        .lines()
+        .rev()
+        .find(|line| line.starts_with('{'))
+        .context("no line of the probe's")?;
     serde_json::from_str(line).context("not the probe's line")
 }
 
@@ -136,14 +142,20 @@ impl Running {
         words.push(folder.join("log").display().to_string());
         words.extend(by.words());
         words.extend(["create", "--pid-file"].map(str::to_owned));
-        words.extend([pid_file.display().to_string(), "--bundle".into(), folder.display().to_string(), id.clone()]);
+        words.extend([
+            pid_file.display().to_string(),
+            "--bundle".into(),
+            folder.display().to_string(),
+            id.clone(),
+        ]);
         let run = command::run(&words)?;
         if !run.ok() {
             let log = std::fs::read_to_string(folder.join("log")).unwrap_or_default();
             anyhow::bail!("{by:?} create: status {}: {log}", run.status);
         }
         let text = std::fs::read_to_string(&pid_file).context("the runtime wrote no pid file")?;
-        let running = Self { id, by, pid: text.trim().parse().context("the pid file has no number")? };
+        let running =
+            Self { id, by, pid: text.trim().parse().context("the pid file has no number")? };
         running.call(&["start"], &[])?.must().context("start")?;
         Ok(running)
     }

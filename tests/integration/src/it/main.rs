@@ -34,7 +34,10 @@ use crate::cases::{Case, Part, Skip, Tier};
 use crate::lab::Lab;
 
 #[derive(Parser)]
-#[command(name = "lockc-it", about = "lockc's integration suite; runs in a virtual machine: cargo xtask test")]
+#[command(
+    name = "lockc-it",
+    about = "lockc's integration suite; runs in a virtual machine: cargo xtask test"
+)]
 struct Cli {
     #[command(subcommand)]
     command: Verb,
@@ -153,7 +156,11 @@ fn run(verb: Verb) -> Result<bool> {
             let mut passed = true;
             for case in choice.cases() {
                 if end.is_some_and(|end| end < Instant::now()) {
-                    report(&case.name, Instant::now(), &Err(Skip("the time of the gate was over".into()).into()));
+                    report(
+                        &case.name,
+                        Instant::now(),
+                        &Err(Skip("the time of the gate was over".into()).into()),
+                    );
                 } else {
                     passed &= run_case(&mut lab, &case);
                 }

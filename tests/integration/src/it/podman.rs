@@ -34,7 +34,8 @@ impl Podman {
     /// `podman run --rm`, without network unless `args` name one.
     pub fn run(&self, runtime: &str, args: &[&str]) -> Result<Run> {
         let words = ["podman", "--runtime", runtime, "run", "--rm"];
-        let network: &[&str] = if args.contains(&"--network") { &[] } else { &["--network", "none"] };
+        let network: &[&str] =
+            if args.contains(&"--network") { &[] } else { &["--network", "none"] };
         command::run(&[&words[..], network, args].concat())
     }
 
@@ -70,9 +71,12 @@ fn configure(plain: bool) -> Result<()> {
         for level in LEVELS {
             // Podman gives a runtime of its configuration no arguments.
             let script = format!("/usr/local/bin/lockc-it-{level}");
-            fs::write(&script, format!("#!/bin/sh\nexec {WRAPPER} --lockc-policy {level} \"$@\"\n"))
-                .and_then(|()| fs::set_permissions(&script, fs::Permissions::from_mode(0o755)))
-                .with_context(|| format!("cannot write {script}"))?;
+            fs::write(
+                &script,
+                format!("#!/bin/sh\nexec {WRAPPER} --lockc-policy {level} \"$@\"\n"),
+            )
+            .and_then(|()| fs::set_permissions(&script, fs::Permissions::from_mode(0o755)))
+            .with_context(|| format!("cannot write {script}"))?;
             runtimes.push_str(&format!("lockc-{level} = [\"{script}\"]\n"));
         }
     }

@@ -33,7 +33,8 @@ pub fn run(count: usize, exec: &[String]) -> Result<()> {
         let mut program = Command::new(PROGRAM);
         program.stdin(Stdio::null()).stdout(Stdio::null());
         let (id, root) = (exec.first().cloned().unwrap_or(id), rootfs.clone());
-        let namespace = exec.get(1).map(|pid| File::open(format!("/proc/{pid}/ns/mnt"))).transpose()?;
+        let namespace =
+            exec.get(1).map(|pid| File::open(format!("/proc/{pid}/ns/mnt"))).transpose()?;
         let (joined, new) = (namespace.is_some(), id.clone());
         // SAFETY: this program has one thread, so that the child may do what it likes.
         unsafe {

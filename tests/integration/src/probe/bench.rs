@@ -57,7 +57,9 @@ impl Bench {
             *time = clock().wrapping_sub(start);
         }
         self.times.sort_unstable();
-        let at = |index: usize| self.times.get(index).copied().unwrap_or(0).saturating_sub(self.overhead);
+        let at = |index: usize| {
+            self.times.get(index).copied().unwrap_or(0).saturating_sub(self.overhead)
+        };
         Ok(Cost { median: at(self.count / 2), least: at(0) })
     }
 
@@ -146,16 +148,22 @@ fn files(bench: &mut Bench) -> io::Result<()> {
     let mut target = [0u8; 256];
     let to = target.as_mut_ptr() as usize;
     for (name, path) in [("readlink volume", &link), ("readlink /proc/self/exe", &own)] {
-        bench.op(name, &mut || sys::call(libc::SYS_readlinkat, &[CWD, at(path), to, target.len()]).map(drop));
+        bench.op(name, &mut || {
+            sys::call(libc::SYS_readlinkat, &[CWD, at(path), to, target.len()]).map(drop)
+        });
     }
     let name = sys::text("user.lockc-bench")?;
     for (what, path) in [("getxattr rootfs", &root), ("getxattr volume, 10 deep", &deep_volume)] {
-        bench.op(what, &mut || match sys::call(libc::SYS_getxattr, &[at(path), at(&name), to, target.len()]) {
+        bench.op(what, &mut || match sys::call(
+            libc::SYS_getxattr,
+            &[at(path), at(&name), to, target.len()],
+        ) {
             Err(error) if error.raw_os_error() != Some(libc::ENODATA) => Err(error),
             _ => Ok(()),
         });
     }
-    for (what, path) in [("utimensat volume", &volume), ("utimensat volume, 10 deep", &deep_volume)] {
+    for (what, path) in [("utimensat volume", &volume), ("utimensat volume, 10 deep", &deep_volume)]
+    {
         bench.op(what, &mut || sys::call(libc::SYS_utimensat, &[CWD, at(path), 0, 0]).map(drop));
     }
     Ok(())
@@ -163,7 +171,8 @@ fn files(bench: &mut Bench) -> io::Result<()> {
 
 fn changes(bench: &mut Bench) -> io::Result<()> {
     for (what, directory) in [("rootfs", "/bench"), ("volume", VOLUME), ("tmpfs", "/mnt/a")] {
-        let (new, old) = (sys::text(&format!("{directory}/new"))?, sys::text(&format!("{directory}/old"))?);
+        let (new, old) =
+            (sys::text(&format!("{directory}/new"))?, sys::text(&format!("{directory}/old"))?);
         let _ = fs::remove_file(format!("{directory}/new"));
         fs::write(format!("{directory}/old"), "")?;
         let flags = (libc::O_CREAT | libc::O_EXCL | libc::O_WRONLY) as usize;
@@ -187,24 +196,32 @@ fn raw(fd: RawFd) -> usize {
 fn descriptors(bench: &mut Bench) -> io::Result<()> {
     let mut page = [0u8; PAGE];
     let to = page.as_mut_ptr() as usize;
-    let open = |path: &str| fs::File::options().read(true).write(true).open(path).map(OwnedFd::from);
+    let open =
+        |path: &str| fs::File::options().read(true).write(true).open(path).map(OwnedFd::from);
     for (what, path) in [("rootfs", "/file"), ("volume", "/vol/file")] {
         let file = open(path)?;
         let fd = raw(file.as_raw_fd());
-        bench.op(&format!("read 4k {what}"), &mut || sys::call(libc::SYS_pread64, &[fd, to, PAGE, 0]).map(drop));
-        bench.op(&format!("write 4k {what}"), &mut || sys::call(libc::SYS_pwrite64, &[fd, to, PAGE, 0]).map(drop));
+        bench.op(&format!("read 4k {what}"), &mut || {
+            sys::call(libc::SYS_pread64, &[fd, to, PAGE, 0]).map(drop)
+        });
+        bench.op(&format!("write 4k {what}"), &mut || {
+            sys::call(libc::SYS_pwrite64, &[fd, to, PAGE, 0]).map(drop)
+        });
     }
     let file = open("/vol/file")?;
     let fd = raw(file.as_raw_fd());
     bench.op("fstat volume", &mut || sys::call(libc::SYS_fstat, &[fd, to]).map(drop));
-    bench.op("ioctl volume", &mut || sys::call(libc::SYS_ioctl, &[fd, libc::FIONREAD as usize, to]).map(drop));
+    bench.op("ioctl volume", &mut || {
+        sys::call(libc::SYS_ioctl, &[fd, libc::FIONREAD as usize, to]).map(drop)
+    });
     bench.op("mmap+munmap volume", &mut || {
         let (prot, flags) = (libc::PROT_READ as usize, libc::MAP_SHARED as usize);
         let address = sys::call(libc::SYS_mmap, &[0, PAGE, prot, flags, fd, 0])?;
         sys::call(libc::SYS_munmap, &[address, PAGE]).map(drop)
     });
     bench.op("ftruncate volume", &mut || sys::call(libc::SYS_ftruncate, &[fd, PAGE]).map(drop));
-    let mut lock = libc::flock { l_type: 0, l_whence: libc::SEEK_SET as i16, l_start: 0, l_len: 0, l_pid: 0 };
+    let mut lock =
+        libc::flock { l_type: 0, l_whence: libc::SEEK_SET as i16, l_start: 0, l_len: 0, l_pid: 0 };
     bench.op("fcntl lock+unlock volume", &mut || {
         for kind in [libc::F_WRLCK, libc::F_UNLCK] {
             lock.l_type = kind as i16;
@@ -240,7 +257,10 @@ fn processes(bench: &mut Bench) -> io::Result<()> {
     bench.op("fork+exec", &mut || match sys::fork()? {
         None => {
             // It comes back only where it failed.
-            let _ = sys::call(libc::SYS_execve, &[at(&program), args.as_ptr() as usize, environment.as_ptr() as usize]);
+            let _ = sys::call(
+                libc::SYS_execve,
+                &[at(&program), args.as_ptr() as usize, environment.as_ptr() as usize],
+            );
             sys::exit(1)
         }
         Some(child) if sys::wait(child)? => Ok(()),
@@ -256,9 +276,13 @@ mod tests {
 
     #[test]
     fn a_median_is_without_the_clock() {
-        let mut bench = Bench { count: 3, overhead: 0, times: vec![0; 3], done: Measured::default() };
+        let mut bench =
+            Bench { count: 3, overhead: 0, times: vec![0; 3], done: Measured::default() };
         bench.op("nothing", &mut || Ok(()));
         bench.op("fails", &mut || Err(io::Error::from_raw_os_error(libc::EACCES)));
-        assert!(bench.done.costs.contains_key("nothing") && bench.done.failed["fails"].contains("denied"));
+        assert!(
+            bench.done.costs.contains_key("nothing")
+                && bench.done.failed["fails"].contains("denied")
+        );
     }
 }

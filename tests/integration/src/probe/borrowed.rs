@@ -30,8 +30,12 @@ const ASSUME_AUTHORITY: usize = 16;
 /// Without such a key the kernel asks `/sbin/request-key` of the host.
 fn request_key(kind: &str, description: &str) -> io::Result<String> {
     let (kind, description) = (sys::text(kind)?, sys::text(description)?);
-    let args =
-        [kind.as_ptr() as usize, description.as_ptr() as usize, c"it".as_ptr() as usize, PROCESS_KEYRING as usize];
+    let args = [
+        kind.as_ptr() as usize,
+        description.as_ptr() as usize,
+        c"it".as_ptr() as usize,
+        PROCESS_KEYRING as usize,
+    ];
     sys::call(libc::SYS_request_key, &args).map(|key| format!("key {key}"))
 }
 
@@ -39,7 +43,8 @@ fn request_key(kind: &str, description: &str) -> io::Result<String> {
 fn answer_key(key: &str) -> io::Result<String> {
     let key = number(key)?;
     sys::call(libc::SYS_keyctl, &[ASSUME_AUTHORITY, key])?;
-    sys::call(libc::SYS_keyctl, &[INSTANTIATE, key, c"answer".as_ptr() as usize, 6, 0]).map(|_| "answered".into())
+    sys::call(libc::SYS_keyctl, &[INSTANTIATE, key, c"answer".as_ptr() as usize, 6, 0])
+        .map(|_| "answered".into())
 }
 
 /// Lets another process get the signals of a socket.
@@ -49,7 +54,8 @@ fn set_owner(pid: &str, how: &str) -> io::Result<String> {
     const FIOSETOWN: usize = 0x8901;
     const SIOCSPGRP: usize = 0x8902;
     let pid = if pid == "self" { std::process::id() as usize } else { number(pid)? };
-    let socket = sys::open(libc::SYS_socket, &[libc::AF_UNIX as usize, libc::SOCK_STREAM as usize, 0])?;
+    let socket =
+        sys::open(libc::SYS_socket, &[libc::AF_UNIX as usize, libc::SOCK_STREAM as usize, 0])?;
     let fd = socket.as_raw_fd() as usize;
     let owner = pid as i32;
     // `struct f_owner_ex`, include/uapi/asm-generic/fcntl.h: F_OWNER_PID is 1.
@@ -77,7 +83,11 @@ fn set_fsuid(uid: &str) -> io::Result<String> {
     sys::call(libc::SYS_setfsuid, &[uid])?;
     // The call returns the one before: asked for an impossible one it changes nothing.
     let now = sys::call(libc::SYS_setfsuid, &[usize::MAX])?;
-    if now == uid { Ok(format!("fsuid {now}")) } else { Err(io::Error::from_raw_os_error(libc::EPERM)) }
+    if now == uid {
+        Ok(format!("fsuid {now}"))
+    } else {
+        Err(io::Error::from_raw_os_error(libc::EPERM))
+    }
 }
 
 /// A ring of io_uring, mapped (include/uapi/linux/io_uring.h).
@@ -98,7 +108,14 @@ impl Ring {
             let protection = (libc::PROT_READ | libc::PROT_WRITE) as usize;
             sys::call(
                 libc::SYS_mmap,
-                &[0, length, protection, libc::MAP_SHARED as usize, fd.as_raw_fd() as usize, offset],
+                &[
+                    0,
+                    length,
+                    protection,
+                    libc::MAP_SHARED as usize,
+                    fd.as_raw_fd() as usize,
+                    offset,
+                ],
             )
         };
         let rings = map(4096, 0)? as *mut u8;
@@ -123,7 +140,10 @@ impl Ring {
             ptr::write_volatile(array.add((at & mask) as usize), at & mask);
         }
         tail.store(at.wrapping_add(1), Ordering::Release);
-        sys::call(libc::SYS_io_uring_enter, &[self.fd.as_raw_fd() as usize, 1, 1, GET_EVENTS, 0, 0])?;
+        sys::call(
+            libc::SYS_io_uring_enter,
+            &[self.fd.as_raw_fd() as usize, 1, 1, GET_EVENTS, 0, 0],
+        )?;
         let (head, mask) = (self.cell(20), self.cell(22).load(Ordering::Acquire));
         let at = head.load(Ordering::Relaxed);
         // SAFETY: as above; a completion has 16 bytes, the result in the third word.

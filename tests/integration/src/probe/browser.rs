@@ -10,7 +10,9 @@ use crate::{sys, ways};
 
 pub fn attempt(name: &str, args: &[&str]) -> Option<io::Result<String>> {
     Some(match (name, args) {
-        ("browser-sandbox", []) => in_namespaces(&|| leave_everything().map(|()| "sandboxed".into())),
+        ("browser-sandbox", []) => {
+            in_namespaces(&|| leave_everything().map(|()| "sandboxed".into()))
+        }
         ("in-sandbox", next) => in_namespaces(&|| crate::attempt(next)),
         _ => return None,
     })

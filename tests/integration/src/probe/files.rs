@@ -10,18 +10,17 @@ use crate::{number, sys, usage};
 pub fn attempt(name: &str, args: &[&str]) -> Option<io::Result<String>> {
     Some(match (name, args) {
         ("read", [path]) => read(open(path, libc::O_RDONLY | libc::O_NONBLOCK)),
-        ("write", [path, text]) => {
-            open(path, libc::O_WRONLY).and_then(|mut file| file.write(text.as_bytes())).map(|n| n.to_string())
-        }
+        ("write", [path, text]) => open(path, libc::O_WRONLY)
+            .and_then(|mut file| file.write(text.as_bytes()))
+            .map(|n| n.to_string()),
         ("create", [path]) => open(path, libc::O_WRONLY | libc::O_CREAT).map(|_| "created".into()),
         ("open-path", [path]) => open(path, libc::O_PATH).map(|_| "opened".into()),
         ("list", [path]) => list(path),
         ("stat", [path]) => fs::metadata(path).map(|meta| meta.len().to_string()),
         ("exec", [path, args @ ..]) => exec(path, args),
         ("syslog", [action]) => syslog(action),
-        ("mknod-read", [path, major, minor]) => {
-            mknod(path, major, minor).and_then(|()| read(open(path, libc::O_RDONLY | libc::O_NONBLOCK)))
-        }
+        ("mknod-read", [path, major, minor]) => mknod(path, major, minor)
+            .and_then(|()| read(open(path, libc::O_RDONLY | libc::O_NONBLOCK))),
         ("memfd-reopen", []) => memfd_reopen(),
         ("deep", [depth, path]) => deep(depth, path),
         ("handle", [mount, inode]) => by_handle(mount, inode),
@@ -57,8 +56,9 @@ fn read(file: io::Result<File>) -> io::Result<String> {
 
 fn list(path: &str) -> io::Result<String> {
     let names = fs::read_dir(path)?;
-    let names: io::Result<Vec<String>> =
-        names.map(|entry| entry.map(|entry| entry.file_name().to_string_lossy().into_owned())).collect();
+    let names: io::Result<Vec<String>> = names
+        .map(|entry| entry.map(|entry| entry.file_name().to_string_lossy().into_owned()))
+        .collect();
     Ok(names?.into_iter().take(10).collect::<Vec<_>>().join(" "))
 }
 
@@ -69,14 +69,19 @@ fn exec(path: &str, args: &[&str]) -> io::Result<String> {
     if output.status.success() {
         Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
     } else {
-        Err(io::Error::other(format!("{}: {}", output.status, String::from_utf8_lossy(&output.stderr).trim())))
+        Err(io::Error::other(format!(
+            "{}: {}",
+            output.status,
+            String::from_utf8_lossy(&output.stderr).trim()
+        )))
     }
 }
 
 /// `syslog(2)`: 3 reads all, 10 asks for the size.
 fn syslog(action: &str) -> io::Result<String> {
     let mut log = vec![0u8; 4096];
-    let length = sys::call(libc::SYS_syslog, &[number(action)?, log.as_mut_ptr() as usize, log.len()])?;
+    let length =
+        sys::call(libc::SYS_syslog, &[number(action)?, log.as_mut_ptr() as usize, log.len()])?;
     Ok(format!("{length} bytes"))
 }
 
@@ -111,7 +116,8 @@ fn deep(depth: &str, path: &str) -> io::Result<String> {
 /// `open_by_handle_at(2)` of an inode number of the ext4 that `mount` is on ("shocker"); on btrfs of
 /// the root of the top-level subvolume.
 fn by_handle(mount: &str, inode: &str) -> io::Result<String> {
-    let is_btrfs = nix::sys::statfs::statfs(mount)?.filesystem_type() == nix::sys::statfs::BTRFS_SUPER_MAGIC;
+    let is_btrfs =
+        nix::sys::statfs::statfs(mount)?.filesystem_type() == nix::sys::statfs::BTRFS_SUPER_MAGIC;
     let handle: [u32; 7] = if is_btrfs {
         // struct btrfs_fid (fs/btrfs/export.h, Linux 6.12): BTRFS_FIRST_FREE_OBJECTID in
         // BTRFS_FS_TREE_OBJECTID; generation 0 matches any.
@@ -123,6 +129,9 @@ fn by_handle(mount: &str, inode: &str) -> io::Result<String> {
     };
     let mount = open(mount, libc::O_RDONLY)?;
     let flags = (libc::O_RDONLY | libc::O_DIRECTORY) as usize;
-    let root = sys::open(libc::SYS_open_by_handle_at, &[mount.as_raw_fd() as usize, handle.as_ptr() as usize, flags])?;
+    let root = sys::open(
+        libc::SYS_open_by_handle_at,
+        &[mount.as_raw_fd() as usize, handle.as_ptr() as usize, flags],
+    )?;
     list(&format!("/proc/self/fd/{}", root.as_raw_fd()))
 }

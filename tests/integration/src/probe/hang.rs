@@ -24,7 +24,8 @@ pub fn run(args: &[&str]) -> io::Result<()> {
         return Err(io::Error::other("usage: hang statfs|getattr|open DIRECTORY"));
     };
     let mut device = File::options().read(true).write(true).open("/dev/fuse")?;
-    let options = format!("fd={},rootmode=40000,user_id=0,group_id=0,allow_other", device.as_raw_fd());
+    let options =
+        format!("fd={},rootmode=40000,user_id=0,group_id=0,allow_other", device.as_raw_fd());
     mount(Some("hang"), directory, Some("fuse"), MsFlags::empty(), Some(options.as_str()))?;
     let mut request = vec![0u8; 1 << 20];
     loop {
@@ -33,7 +34,9 @@ pub fn run(args: &[&str]) -> io::Result<()> {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             _ => return Ok(()),
         };
-        let word = |at: usize| u32::from_ne_bytes([request[at], request[at + 1], request[at + 2], request[at + 3]]);
+        let word = |at: usize| {
+            u32::from_ne_bytes([request[at], request[at + 1], request[at + 2], request[at + 3]])
+        };
         let (code, unique) = (word(4), request[8..16].to_vec());
         let hangs = match operation {
             "statfs" => code == STATFS,

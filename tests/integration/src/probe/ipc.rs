@@ -59,7 +59,12 @@ fn make(key: &str) -> io::Result<[usize; 3]> {
 type Call = (&'static str, libc::c_long, Vec<usize>);
 
 /// Every use of the objects of a key, those that destroy them last.
-fn calls(key: usize, [shm, sem, msg]: [usize; 3], buffer: &mut Buffer, message: &mut Message) -> Vec<Call> {
+fn calls(
+    key: usize,
+    [shm, sem, msg]: [usize; 3],
+    buffer: &mut Buffer,
+    message: &mut Message,
+) -> Vec<Call> {
     let (buffer, message) = (buffer.as_mut_ptr() as usize, (&raw mut *message) as usize);
     vec![
         ("shmget", libc::SYS_shmget, vec![key, 0, 0]),
@@ -149,7 +154,8 @@ fn queue(name: &str, create: bool) -> io::Result<()> {
     if create {
         sys::call(libc::SYS_mq_timedsend, &[fd, text.as_ptr() as usize, 5, 1, 0]).map(|_| ())
     } else {
-        sys::call(libc::SYS_mq_timedreceive, &[fd, text.as_mut_ptr() as usize, text.len(), 0, 0]).map(|_| ())
+        sys::call(libc::SYS_mq_timedreceive, &[fd, text.as_mut_ptr() as usize, text.len(), 0, 0])
+            .map(|_| ())
     }
 }
 

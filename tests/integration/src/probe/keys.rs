@@ -21,7 +21,8 @@ pub fn attempt(name: &str, args: &[&str]) -> Option<io::Result<String>> {
             let path = sys::text(path);
             path.and_then(|path| {
                 let name = c"security.capability".as_ptr() as usize;
-                sys::call(libc::SYS_removexattr, &[path.as_ptr() as usize, name]).map(|_| "removed".into())
+                sys::call(libc::SYS_removexattr, &[path.as_ptr() as usize, name])
+                    .map(|_| "removed".into())
             })
         }
         _ => return None,
@@ -38,25 +39,37 @@ const GET_PERSISTENT: usize = 22;
 
 /// The keyring of the user, which root of the host has too.
 fn user_keyring() -> io::Result<String> {
-    sys::call(libc::SYS_keyctl, &[GET_KEYRING_ID, USER_KEYRING as usize, 1]).map(|id| format!("keyring {id}"))
+    sys::call(libc::SYS_keyctl, &[GET_KEYRING_ID, USER_KEYRING as usize, 1])
+        .map(|id| format!("keyring {id}"))
 }
 
 /// The keyring that all sessions of a user have, the host's included.
 fn persistent_keyring(uid: &str) -> io::Result<String> {
-    let keyring = sys::call(libc::SYS_keyctl, &[GET_PERSISTENT, number(uid)?, SESSION_KEYRING as usize])?;
+    let keyring =
+        sys::call(libc::SYS_keyctl, &[GET_PERSISTENT, number(uid)?, SESSION_KEYRING as usize])?;
     add("planted", keyring).map(|key| format!("key {key} in keyring {keyring}"))
 }
 
 fn add(name: &str, keyring: usize) -> io::Result<usize> {
     let name = sys::text(name)?;
-    let args = [c"user".as_ptr() as usize, name.as_ptr() as usize, c"secret".as_ptr() as usize, 6, keyring];
+    let args = [
+        c"user".as_ptr() as usize,
+        name.as_ptr() as usize,
+        c"secret".as_ptr() as usize,
+        6,
+        keyring,
+    ];
     sys::call(libc::SYS_add_key, &args)
 }
 
 fn read(key: usize) -> io::Result<String> {
     let mut secret = [0u8; 6];
     sys::call(libc::SYS_keyctl, &[READ, key, secret.as_mut_ptr() as usize, secret.len()])?;
-    if &secret == b"secret" { Ok("read back".into()) } else { Err(io::Error::other("another secret")) }
+    if &secret == b"secret" {
+        Ok("read back".into())
+    } else {
+        Err(io::Error::other("another secret"))
+    }
 }
 
 /// A key in the session keyring that the runtime made for the container.
@@ -122,21 +135,46 @@ fn security_attributes(path: &str) -> io::Result<String> {
     let mut note = |what: String, result: io::Result<usize>| match result {
         Ok(_) => done.push(what),
         // What the file system or the kernel does not know proves nothing.
-        Err(error) if matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EOPNOTSUPP | libc::ENODATA)) => {}
+        Err(error)
+            if matches!(
+                error.raw_os_error(),
+                Some(libc::ENOSYS | libc::EOPNOTSUPP | libc::ENODATA)
+            ) => {}
         Err(error) => last = error,
     };
     for name in NAMES {
         let text = sys::text(name)?;
         let name_at = text.as_ptr() as usize;
-        note(format!("setxattr {name}"), sys::call(libc::SYS_setxattr, &[at, name_at, value, 1, 0]));
-        note(format!("lsetxattr {name}"), sys::call(libc::SYS_lsetxattr, &[at, name_at, value, 1, 0]));
-        note(format!("fsetxattr {name}"), sys::call(libc::SYS_fsetxattr, &[fd, name_at, value, 1, 0]));
-        note(format!("setxattrat {name}"), sys::call(SYS_SETXATTRAT, &[sys::CWD, at, 0, name_at, args[0], args[1]]));
+        note(
+            format!("setxattr {name}"),
+            sys::call(libc::SYS_setxattr, &[at, name_at, value, 1, 0]),
+        );
+        note(
+            format!("lsetxattr {name}"),
+            sys::call(libc::SYS_lsetxattr, &[at, name_at, value, 1, 0]),
+        );
+        note(
+            format!("fsetxattr {name}"),
+            sys::call(libc::SYS_fsetxattr, &[fd, name_at, value, 1, 0]),
+        );
+        note(
+            format!("setxattrat {name}"),
+            sys::call(SYS_SETXATTRAT, &[sys::CWD, at, 0, name_at, args[0], args[1]]),
+        );
         note(format!("removexattr {name}"), sys::call(libc::SYS_removexattr, &[at, name_at]));
     }
     let capability = c"security.capability".as_ptr() as usize;
-    note("removexattr security.capability".into(), sys::call(libc::SYS_removexattr, &[at, capability]));
-    note("fremovexattr security.capability".into(), sys::call(libc::SYS_fremovexattr, &[fd, capability]));
-    note("removexattrat security.capability".into(), sys::call(SYS_REMOVEXATTRAT, &[sys::CWD, at, 0, capability]));
+    note(
+        "removexattr security.capability".into(),
+        sys::call(libc::SYS_removexattr, &[at, capability]),
+    );
+    note(
+        "fremovexattr security.capability".into(),
+        sys::call(libc::SYS_fremovexattr, &[fd, capability]),
+    );
+    note(
+        "removexattrat security.capability".into(),
+        sys::call(SYS_REMOVEXATTRAT, &[sys::CWD, at, 0, capability]),
+    );
     if done.is_empty() { Err(last) } else { Ok(done.join(", ")) }
 }

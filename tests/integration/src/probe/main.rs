@@ -74,7 +74,10 @@ fn attempt(args: &[&str]) -> io::Result<String> {
         ipc::attempt,
         keys::attempt,
     ];
-    known.iter().find_map(|module| module(name, rest)).unwrap_or_else(|| Err(usage(&format!("{name} {rest:?}"))))
+    known
+        .iter()
+        .find_map(|module| module(name, rest))
+        .unwrap_or_else(|| Err(usage(&format!("{name} {rest:?}"))))
 }
 
 fn usage(what: &str) -> io::Error {

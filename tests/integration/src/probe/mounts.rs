@@ -28,8 +28,12 @@ pub fn attempt(name: &str, args: &[&str]) -> Option<io::Result<String>> {
         ("mount", [kind, target]) => mount("none", target, kind, 0),
         ("bind", [source, target]) => mount(source, target, "", libc::MS_BIND),
         ("rbind", [source, target]) => mount(source, target, "", libc::MS_BIND | libc::MS_REC),
-        ("remount", [target]) => mount("none", target, "", libc::MS_REMOUNT | libc::MS_BIND | libc::MS_RDONLY),
-        ("remount-super", [target]) => mount("none", target, "", libc::MS_REMOUNT | libc::MS_RDONLY),
+        ("remount", [target]) => {
+            mount("none", target, "", libc::MS_REMOUNT | libc::MS_BIND | libc::MS_RDONLY)
+        }
+        ("remount-super", [target]) => {
+            mount("none", target, "", libc::MS_REMOUNT | libc::MS_RDONLY)
+        }
         ("propagation", [target]) => mount("none", target, "", libc::MS_SHARED),
         ("move", [source, target]) => mount(source, target, "", libc::MS_MOVE),
         ("umount", [target]) => umount(target),
@@ -37,12 +41,16 @@ pub fn attempt(name: &str, args: &[&str]) -> Option<io::Result<String>> {
         ("fsmount", [kind, file]) => fsmount(kind).and_then(|tree| read_in(&tree, file)),
         ("fsmount-move", [kind, target]) => fsmount(kind).and_then(|tree| move_to(&tree, target)),
         ("open-tree", [path, file]) => open_tree(path).and_then(|tree| read_in(&tree, file)),
-        ("open-tree-move", [path, target]) => open_tree(path).and_then(|tree| move_to(&tree, target)),
+        ("open-tree-move", [path, target]) => {
+            open_tree(path).and_then(|tree| move_to(&tree, target))
+        }
         ("mount-setattr", [target]) => mount_setattr(target),
         ("fspick", [target]) => fspick(target),
         ("pivot-root", [root]) => pivot_root(root),
         ("remove-subvolume", [directory, name]) => remove_subvolume(directory, name),
-        ("open-tree-namespace", [path, next @ ..]) => open_tree_namespace(path).and_then(|()| crate::attempt(next)),
+        ("open-tree-namespace", [path, next @ ..]) => {
+            open_tree_namespace(path).and_then(|()| crate::attempt(next))
+        }
         _ => return None,
     })
 }
@@ -51,13 +59,20 @@ fn mount(source: &str, target: &str, kind: &str, flags: libc::c_ulong) -> io::Re
     // The place to mount on may be missing in the image.
     let _ = fs::create_dir_all(target);
     let (source, target, kind) = (sys::text(source)?, sys::text(target)?, sys::text(kind)?);
-    let args = [source.as_ptr() as usize, target.as_ptr() as usize, kind.as_ptr() as usize, flags as usize, 0];
+    let args = [
+        source.as_ptr() as usize,
+        target.as_ptr() as usize,
+        kind.as_ptr() as usize,
+        flags as usize,
+        0,
+    ];
     sys::call(libc::SYS_mount, &args).map(|_| "mounted".into())
 }
 
 fn umount(target: &str) -> io::Result<String> {
     let target = sys::text(target)?;
-    sys::call(libc::SYS_umount2, &[target.as_ptr() as usize, libc::MNT_DETACH as usize]).map(|_| "unmounted".into())
+    sys::call(libc::SYS_umount2, &[target.as_ptr() as usize, libc::MNT_DETACH as usize])
+        .map(|_| "unmounted".into())
 }
 
 fn fsopen(kind: &str) -> io::Result<OwnedFd> {
@@ -99,7 +114,8 @@ fn move_to(tree: &OwnedFd, target: &str) -> io::Result<String> {
 fn mount_setattr(target: &str) -> io::Result<String> {
     let target = sys::text(target)?;
     let attr = MountAttr { attr_set: MOUNT_ATTR_RDONLY, attr_clr: 0, propagation: 0, userns_fd: 0 };
-    let args = [sys::CWD, target.as_ptr() as usize, 0, (&raw const attr) as usize, size_of::<MountAttr>()];
+    let args =
+        [sys::CWD, target.as_ptr() as usize, 0, (&raw const attr) as usize, size_of::<MountAttr>()];
     sys::call(libc::SYS_mount_setattr, &args).map(|_| "changed".into())
 }
 
@@ -108,14 +124,16 @@ fn fspick(target: &str) -> io::Result<String> {
     let context = sys::open(libc::SYS_fspick, &[sys::CWD, target.as_ptr() as usize, 0])?;
     let fd = context.as_raw_fd() as usize;
     sys::call(libc::SYS_fsconfig, &[fd, FSCONFIG_SET_FLAG, flag.as_ptr() as usize, 0, 0])?;
-    sys::call(libc::SYS_fsconfig, &[fd, FSCONFIG_CMD_RECONFIGURE, 0, 0, 0]).map(|_| "reconfigured".into())
+    sys::call(libc::SYS_fsconfig, &[fd, FSCONFIG_CMD_RECONFIGURE, 0, 0, 0])
+        .map(|_| "reconfigured".into())
 }
 
 fn pivot_root(root: &str) -> io::Result<String> {
     let old = format!("{root}/old");
     fs::create_dir_all(&old)?;
     let (root, old) = (sys::text(root)?, sys::text(&old)?);
-    sys::call(libc::SYS_pivot_root, &[root.as_ptr() as usize, old.as_ptr() as usize]).map(|_| "pivoted".into())
+    sys::call(libc::SYS_pivot_root, &[root.as_ptr() as usize, old.as_ptr() as usize])
+        .map(|_| "pivoted".into())
 }
 
 /// A new mount namespace of a tree, without a mount (`OPEN_TREE_NAMESPACE`, include/uapi/linux/mount.h, 7.0).
@@ -123,7 +141,8 @@ fn open_tree_namespace(path: &str) -> io::Result<()> {
     const NAMESPACE: usize = 1 << 1;
     let path = sys::text(path)?;
     let namespace = sys::open(libc::SYS_open_tree, &[sys::CWD, path.as_ptr() as usize, NAMESPACE])?;
-    sys::call(libc::SYS_setns, &[namespace.as_raw_fd() as usize, libc::CLONE_NEWNS as usize]).map(|_| ())
+    sys::call(libc::SYS_setns, &[namespace.as_raw_fd() as usize, libc::CLONE_NEWNS as usize])
+        .map(|_| ())
 }
 
 /// Deletes a btrfs subvolume, by its number in the file system or by its name in the directory

@@ -10,7 +10,9 @@ use crate::{number, sys, usage};
 
 pub fn attempt(name: &str, args: &[&str]) -> Option<io::Result<String>> {
     Some(match (name, args) {
-        ("family", [family, kind, protocol]) => family_socket(family, kind, protocol).map(|_| "socket".into()),
+        ("family", [family, kind, protocol]) => {
+            family_socket(family, kind, protocol).map(|_| "socket".into())
+        }
         ("uring-socket", [family, kind, protocol]) => uring_socket(family, kind, protocol),
         ("uevents", [way]) => device_events(way),
         ("udp-option", [level, option, value]) => option_set(level, option, value),
@@ -20,7 +22,9 @@ pub fn attempt(name: &str, args: &[&str]) -> Option<io::Result<String>> {
         ("udp-batch", ["named", level, kind, value]) => {
             Control::new(level, kind, value).and_then(|control| batch(Some(control)))
         }
-        ("udp-disconnect", []) => UdpSocket::bind("127.0.0.1:0").and_then(|socket| disconnected(&socket)),
+        ("udp-disconnect", []) => {
+            UdpSocket::bind("127.0.0.1:0").and_then(|socket| disconnected(&socket))
+        }
         ("tcp-disconnect", []) => TcpListener::bind("127.0.0.1:0")
             .and_then(|server| TcpStream::connect(server.local_addr()?))
             .and_then(|client| disconnected(&client)),
@@ -43,7 +47,12 @@ fn device_events(way: &str) -> io::Result<String> {
     let fd = socket.as_raw_fd() as usize;
     sys::call(libc::SYS_bind, &[fd, address.as_ptr() as usize, size_of_val(&address)])?;
     if way == "join" {
-        set(fd, libc::SOL_NETLINK as usize, libc::NETLINK_ADD_MEMBERSHIP as usize, &KERNEL.to_ne_bytes())?;
+        set(
+            fd,
+            libc::SOL_NETLINK as usize,
+            libc::NETLINK_ADD_MEMBERSHIP as usize,
+            &KERNEL.to_ne_bytes(),
+        )?;
     }
     Ok("bound".into())
 }
@@ -54,13 +63,16 @@ fn set(fd: usize, level: usize, option: usize, value: &[u8]) -> io::Result<usize
 
 fn bytes(hex: &str) -> io::Result<Vec<u8>> {
     let digits: Vec<char> = hex.chars().collect();
-    let byte = |pair: &[char]| u8::from_str_radix(&pair.iter().collect::<String>(), 16).map_err(|_| usage(hex));
+    let byte = |pair: &[char]| {
+        u8::from_str_radix(&pair.iter().collect::<String>(), 16).map_err(|_| usage(hex))
+    };
     digits.chunks(2).map(byte).collect()
 }
 
 fn option_set(level: &str, option: &str, value: &str) -> io::Result<String> {
     let socket = family_socket("2", "2", "0")?;
-    set(socket.as_raw_fd() as usize, number(level)?, number(option)?, &bytes(value)?).map(|_| "set".into())
+    set(socket.as_raw_fd() as usize, number(level)?, number(option)?, &bytes(value)?)
+        .map(|_| "set".into())
 }
 
 /// A control message in the kernel's layout.
@@ -91,7 +103,15 @@ fn loopback() -> [u8; 16] {
 fn message(address: &[u8], part: &[u64; 2], control: &[u64]) -> [u64; 7] {
     let at = |slice: &[u64]| if slice.is_empty() { 0 } else { slice.as_ptr() as u64 };
     let name = if address.is_empty() { 0 } else { address.as_ptr() as u64 };
-    [name, address.len() as u64, part.as_ptr() as u64, 1, at(control), size_of_val(control) as u64, 0]
+    [
+        name,
+        address.len() as u64,
+        part.as_ptr() as u64,
+        1,
+        at(control),
+        size_of_val(control) as u64,
+        0,
+    ]
 }
 
 fn control(level: &str, kind: &str, value: &str, uring: bool) -> io::Result<String> {
@@ -102,7 +122,8 @@ fn control(level: &str, kind: &str, value: &str, uring: bool) -> io::Result<Stri
     let fd = socket.as_raw_fd() as usize;
     if uring {
         const SENDMSG: u64 = 9;
-        return ring([SENDMSG | (fd as u64) << 32, 0, message.as_ptr() as u64, 1, 0, 0, 0, 0]).map(|_| "sent".into());
+        return ring([SENDMSG | (fd as u64) << 32, 0, message.as_ptr() as u64, 1, 0, 0, 0, 0])
+            .map(|_| "sent".into());
     }
     sys::call(libc::SYS_sendmsg, &[fd, message.as_ptr() as usize, 0]).map(|_| "sent".into())
 }
@@ -128,15 +149,19 @@ fn batch(control: Option<Control>) -> io::Result<String> {
     match sys::call(libc::SYS_sendmmsg, &[fd, messages.as_ptr() as usize, 2, 0])? {
         2 => Ok("both".into()),
         // What stopped the second one.
-        _ => sys::call(libc::SYS_sendmsg, &[fd, messages[8..].as_ptr() as usize, 0]).map(|_| "one".into()),
+        _ => sys::call(libc::SYS_sendmsg, &[fd, messages[8..].as_ptr() as usize, 0])
+            .map(|_| "one".into()),
     }
 }
 
 /// `connect(2)` with `AF_UNSPEC`, which takes a connection back.
 fn disconnected(socket: &impl AsRawFd) -> io::Result<String> {
     let address = [0u8; 16];
-    sys::call(libc::SYS_connect, &[socket.as_raw_fd() as usize, address.as_ptr() as usize, address.len()])
-        .map(|_| "disconnected".into())
+    sys::call(
+        libc::SYS_connect,
+        &[socket.as_raw_fd() as usize, address.as_ptr() as usize, address.len()],
+    )
+    .map(|_| "disconnected".into())
 }
 
 /// A connection by `sendto(2)`.
@@ -148,7 +173,10 @@ fn fast_open(address: &str) -> io::Result<String> {
     peer[4..8].copy_from_slice(&host.octets());
     let client = family_socket("2", "1", "0")?;
     let (fd, flags) = (client.as_raw_fd() as usize, libc::MSG_FASTOPEN as usize);
-    sys::call(libc::SYS_sendto, &[fd, b"said".as_ptr() as usize, 4, flags, peer.as_ptr() as usize, peer.len()])?;
+    sys::call(
+        libc::SYS_sendto,
+        &[fd, b"said".as_ptr() as usize, 4, flags, peer.as_ptr() as usize, peer.len()],
+    )?;
     drop(client);
     let mut heard = String::new();
     server.accept()?.0.read_to_string(&mut heard)?;
@@ -170,14 +198,24 @@ fn pass_own() -> io::Result<String> {
     let (mut byte, mut space) = ([0; 1], nix::cmsg_space!([i32; 1]));
     let mut parts = [IoSliceMut::new(&mut byte)];
     let got = recvmsg::<()>(there.as_raw_fd(), &mut parts, Some(&mut space), MsgFlags::empty())?;
-    let passed = got.cmsgs()?.any(|message| matches!(message, ControlMessageOwned::ScmRights(fds) if !fds.is_empty()));
+    let passed = got
+        .cmsgs()?
+        .any(|message| matches!(message, ControlMessageOwned::ScmRights(fds) if !fds.is_empty()));
     if passed { Ok("passed".into()) } else { Err(io::Error::from_raw_os_error(libc::ENOBUFS)) }
 }
 
 fn uring_socket(family: &str, kind: &str, protocol: &str) -> io::Result<String> {
     const SOCKET: u64 = 45;
-    let entry =
-        [SOCKET | (number(family)? as u64) << 32, number(kind)? as u64, 0, number(protocol)? as u64, 0, 0, 0, 0];
+    let entry = [
+        SOCKET | (number(family)? as u64) << 32,
+        number(kind)? as u64,
+        0,
+        number(protocol)? as u64,
+        0,
+        0,
+        0,
+        0,
+    ];
     ring(entry).map(|fd| format!("descriptor {fd}"))
 }
 
@@ -195,7 +233,8 @@ fn ring(entry: [u64; 8]) -> io::Result<u32> {
     };
     // Both queues are in one mapping since Linux 5.4; the offsets of `struct io_sqring_offsets` and `io_cqring_offsets`.
     let (queues, entries) = (map(0)?, map(ENTRIES_AT)?);
-    let (tail, array, completions) = (params[OFFSETS + 1], params[OFFSETS + 6], params[OFFSETS + 10 + 5]);
+    let (tail, array, completions) =
+        (params[OFFSETS + 1], params[OFFSETS + 6], params[OFFSETS + 10 + 5]);
     let at = |offset: u32| (queues + offset as usize) as *mut u32;
     // SAFETY: the kernel has just mapped both pages and said where their parts are.
     unsafe {

@@ -6,8 +6,8 @@ use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 
 use nix::sys::socket::{
-    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, UnixAddr, connect, recvmsg,
-    sendmsg, socket, socketpair,
+    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, UnixAddr,
+    connect, recvmsg, sendmsg, socket, socketpair,
 };
 
 use crate::{number, sys};
@@ -20,12 +20,16 @@ pub fn attempt(name: &str, args: &[&str]) -> Option<io::Result<String>> {
         ("readlink", [path]) => fs::read_link(path).map(|target| target.display().to_string()),
         ("fd-readlink", [path]) => open_path(path, libc::O_NOFOLLOW).and_then(|file| {
             let (empty, mut target) = (sys::text("")?, [0u8; 256]);
-            let args = [file.as_raw_fd() as usize, empty.as_ptr() as usize, target.as_mut_ptr() as usize, target.len()];
+            let args = [
+                file.as_raw_fd() as usize,
+                empty.as_ptr() as usize,
+                target.as_mut_ptr() as usize,
+                target.len(),
+            ];
             sys::call(libc::SYS_readlinkat, &args).map(bytes)
         }),
-        ("fd-stat", [path]) => {
-            open_path(path, 0).and_then(|file| file.metadata().map(|meta| bytes(meta.len() as usize)))
-        }
+        ("fd-stat", [path]) => open_path(path, 0)
+            .and_then(|file| file.metadata().map(|meta| bytes(meta.len() as usize))),
         ("mkdir", [path]) => fs::create_dir(own(path)).map(|()| "made".into()),
         ("mkfifo", [path]) => node(&own(path), libc::S_IFIFO, 0),
         ("mknod", [path, kind, major, minor]) => device(path, kind, major, minor),
@@ -37,40 +41,60 @@ pub fn attempt(name: &str, args: &[&str]) -> Option<io::Result<String>> {
         ("exchange", [path, other]) => on(path, |path| {
             let other = sys::text(other)?;
             let flag = libc::RENAME_EXCHANGE as usize;
-            sys::call(libc::SYS_renameat2, &[sys::CWD, path, sys::CWD, other.as_ptr() as usize, flag])
+            sys::call(
+                libc::SYS_renameat2,
+                &[sys::CWD, path, sys::CWD, other.as_ptr() as usize, flag],
+            )
         }),
         ("link", [path]) => fs::hard_link(path, own(path)).map(|()| "linked".into()),
         ("symlink", [path]) => symlink("/", own(path)).map(|()| "linked".into()),
-        ("truncate", [path, length]) => on(path, |path| sys::call(libc::SYS_truncate, &[path, number(length)?])),
+        ("truncate", [path, length]) => {
+            on(path, |path| sys::call(libc::SYS_truncate, &[path, number(length)?]))
+        }
         ("chmod", [path, mode]) => chmod(path, mode),
         ("chown", [path]) => chown(path, Some(0), Some(0)).map(|()| "changed".into()),
-        ("utimes", [path]) => on(path, |path| sys::call(libc::SYS_utimensat, &[sys::CWD, path, 0, 0])),
+        ("utimes", [path]) => {
+            on(path, |path| sys::call(libc::SYS_utimensat, &[sys::CWD, path, 0, 0]))
+        }
         ("getxattr", [path]) => xattr(path, ATTRIBUTE, libc::SYS_getxattr),
         ("setxattr", [path]) => xattr(path, ATTRIBUTE, libc::SYS_setxattr),
         ("setxattr", [path, name]) => xattr(path, name, libc::SYS_setxattr),
         ("listxattr", [path]) => {
             let mut names = [0u8; 256];
-            on(path, |path| sys::call(libc::SYS_listxattr, &[path, names.as_mut_ptr() as usize, names.len()]))
+            on(path, |path| {
+                sys::call(libc::SYS_listxattr, &[path, names.as_mut_ptr() as usize, names.len()])
+            })
         }
         ("removexattr", [path]) => remove_attribute(path),
         ("inotify", [path]) => inotify(path),
         ("fd-list", [fd]) => fd_list(fd),
         ("fd-read", [fd]) => {
             let mut byte = [0u8; 1];
-            number(fd).and_then(|fd| sys::call(libc::SYS_pread64, &[fd, byte.as_mut_ptr() as usize, 1, 0])).map(bytes)
+            number(fd)
+                .and_then(|fd| {
+                    sys::call(libc::SYS_pread64, &[fd, byte.as_mut_ptr() as usize, 1, 0])
+                })
+                .map(bytes)
         }
         ("fd-mmap", [fd]) => {
             const SHARED: usize = libc::MAP_SHARED as usize;
-            let map = |fd| sys::call(libc::SYS_mmap, &[0, 4096, libc::PROT_READ as usize, SHARED, fd, 0]);
+            let map =
+                |fd| sys::call(libc::SYS_mmap, &[0, 4096, libc::PROT_READ as usize, SHARED, fd, 0]);
             number(fd).and_then(map).map(|_| "mapped".into())
         }
         ("fd-lock", [fd]) => {
-            let lock = |fd| sys::call(libc::SYS_flock, &[fd, (libc::LOCK_EX | libc::LOCK_NB) as usize]);
+            let lock =
+                |fd| sys::call(libc::SYS_flock, &[fd, (libc::LOCK_EX | libc::LOCK_NB) as usize]);
             number(fd).and_then(lock).map(|_| "locked".into())
         }
         ("fd-flags", [fd]) => {
             let mut flags = 0u64;
-            let get = |fd| sys::call(libc::SYS_ioctl, &[fd, libc::FS_IOC_GETFLAGS as usize, (&raw mut flags) as usize]);
+            let get = |fd| {
+                sys::call(
+                    libc::SYS_ioctl,
+                    &[fd, libc::FS_IOC_GETFLAGS as usize, (&raw mut flags) as usize],
+                )
+            };
             number(fd).and_then(get).map(|_| "flags".into())
         }
         ("receive", [socket]) => receive_from(socket),
@@ -137,7 +161,9 @@ fn chmod(path: &str, mode: &str) -> io::Result<String> {
 }
 
 fn node(path: &str, kind: u32, device: u64) -> io::Result<String> {
-    on(path, |path| sys::call(libc::SYS_mknodat, &[sys::CWD, path, (kind | 0o600) as usize, device as usize]))
+    on(path, |path| {
+        sys::call(libc::SYS_mknodat, &[sys::CWD, path, (kind | 0o600) as usize, device as usize])
+    })
 }
 
 fn device(path: &str, kind: &str, major: &str, minor: &str) -> io::Result<String> {
@@ -147,18 +173,26 @@ fn device(path: &str, kind: &str, major: &str, minor: &str) -> io::Result<String
 
 fn xattr(path: &str, name: &str, call: libc::c_long) -> io::Result<String> {
     let (name, mut value) = (sys::text(name)?, *b"x");
-    on(path, |path| sys::call(call, &[path, name.as_ptr() as usize, value.as_mut_ptr() as usize, value.len(), 0]))
+    on(path, |path| {
+        sys::call(
+            call,
+            &[path, name.as_ptr() as usize, value.as_mut_ptr() as usize, value.len(), 0],
+        )
+    })
 }
 
 fn inotify(path: &str) -> io::Result<String> {
     let watch = sys::open(libc::SYS_inotify_init1, &[0])?;
     let mask = libc::IN_MODIFY as usize;
-    on(path, |path| sys::call(libc::SYS_inotify_add_watch, &[watch.as_raw_fd() as usize, path, mask]))
+    on(path, |path| {
+        sys::call(libc::SYS_inotify_add_watch, &[watch.as_raw_fd() as usize, path, mask])
+    })
 }
 
 fn fd_list(fd: &str) -> io::Result<String> {
     let mut entries = [0u8; 1024];
-    sys::call(libc::SYS_getdents64, &[number(fd)?, entries.as_mut_ptr() as usize, entries.len()]).map(bytes)
+    sys::call(libc::SYS_getdents64, &[number(fd)?, entries.as_mut_ptr() as usize, entries.len()])
+        .map(bytes)
 }
 
 /// A descriptor that a process of the host sends.
@@ -170,7 +204,8 @@ fn receive_from(path: &str) -> io::Result<String> {
 
 /// A descriptor of its own, sent to itself.
 fn pass_own(path: &str) -> io::Result<String> {
-    let (one, other) = socketpair(AddressFamily::Unix, SockType::Stream, None, SockFlag::SOCK_CLOEXEC)?;
+    let (one, other) =
+        socketpair(AddressFamily::Unix, SockType::Stream, None, SockFlag::SOCK_CLOEXEC)?;
     let fds = [File::open(path)?.into_raw_fd()];
     let rights = [ControlMessage::ScmRights(&fds)];
     sendmsg::<()>(one.as_raw_fd(), &[IoSlice::new(b"x")], &rights, MsgFlags::empty(), None)?;

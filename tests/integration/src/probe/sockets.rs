@@ -4,8 +4,8 @@ use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 
 use nix::sys::socket::{
-    AddressFamily, Backlog, MsgFlags, SockFlag, SockType, UnixAddr, accept, bind, connect, listen, send, sendto,
-    socket, socketpair,
+    AddressFamily, Backlog, MsgFlags, SockFlag, SockType, UnixAddr, accept, bind, connect, listen,
+    send, sendto, socket, socketpair,
 };
 
 use crate::usage;
@@ -15,12 +15,13 @@ pub fn attempt(name: &str, args: &[&str]) -> Option<io::Result<String>> {
         ("connect", [kind, address]) => connected(kind, address),
         ("sendto", [address]) => sent(address, b"x"),
         ("notify", [address]) => sent(address, b"READY=1\n"),
-        ("self-connect", [kind, address]) => {
-            serve(kind, address).and_then(|server| connected(kind, address).inspect(|_| drop(server)))
+        ("self-connect", [kind, address]) => serve(kind, address)
+            .and_then(|server| connected(kind, address).inspect(|_| drop(server))),
+        ("socketpair", []) => {
+            socketpair(AddressFamily::Unix, SockType::Stream, None, SockFlag::empty())
+                .map(|_| "pair".into())
+                .map_err(io::Error::from)
         }
-        ("socketpair", []) => socketpair(AddressFamily::Unix, SockType::Stream, None, SockFlag::empty())
-            .map(|_| "pair".into())
-            .map_err(io::Error::from),
         ("serve", [kind, address]) => serve_always(kind, address),
         ("docker-ps", [path]) => docker_ps(path),
         ("inherited", []) => inherited(),
@@ -126,7 +127,8 @@ fn family_socket(family: &str) -> io::Result<String> {
         "unix" => (libc::AF_UNIX, libc::SOCK_STREAM, 0),
         _ => return Err(usage(family)),
     };
-    crate::sys::open(libc::SYS_socket, &[family as usize, kind as usize, protocol]).map(|_| "socket".into())
+    crate::sys::open(libc::SYS_socket, &[family as usize, kind as usize, protocol])
+        .map(|_| "socket".into())
 }
 
 /// What `docker ps` asks the engine, as any program in the container could.

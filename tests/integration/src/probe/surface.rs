@@ -16,18 +16,22 @@ pub fn attempt(name: &str, args: &[&str]) -> Option<io::Result<String>> {
         ("accounting", []) => sys::call(libc::SYS_acct, &[0]).map(|_| "stopped".into()),
         ("port", []) => sys::call(libc::SYS_ioperm, &[0x80, 1, 1]).map(|_| "port 0x80".into()),
         ("all-ports", []) => sys::call(libc::SYS_iopl, &[3]).map(|_| "level 3".into()),
-        ("hurry", []) => sys::call(libc::SYS_setpriority, &[libc::PRIO_PROCESS as usize, 0, -5isize as usize])
-            .map(|_| "nice -5".into()),
+        ("hurry", []) => {
+            sys::call(libc::SYS_setpriority, &[libc::PRIO_PROCESS as usize, 0, -5isize as usize])
+                .map(|_| "nice -5".into())
+        }
         ("quota-sync", []) => quota_sync(),
         ("io-uring", []) => io_uring(),
         ("is-root", []) if nix::unistd::geteuid().is_root() => Ok("root".into()),
         ("is-root", []) => Err(io::Error::from_raw_os_error(libc::EPERM)),
         ("has-capability", [number]) => has_capability(number),
         ("give-capability", [path, number]) => give_capability(path, number),
-        ("regain-root", [uid]) => {
-            give_root_up(uid).and_then(|()| sys::call(libc::SYS_setuid, &[0])).map(|_| "root again".into())
+        ("regain-root", [uid]) => give_root_up(uid)
+            .and_then(|()| sys::call(libc::SYS_setuid, &[0]))
+            .map(|_| "root again".into()),
+        ("regain-fsuid", [uid]) => {
+            give_root_up(uid).and_then(|()| crate::attempt(&["set-fsuid", "0"]))
         }
-        ("regain-fsuid", [uid]) => give_root_up(uid).and_then(|()| crate::attempt(&["set-fsuid", "0"])),
         _ => return None,
     })
 }
@@ -37,7 +41,8 @@ fn bpf() -> io::Result<String> {
     const MAP_CREATE: usize = 0;
     const ARRAY: u32 = 2;
     let attr: [u32; 18] = std::array::from_fn(|n| [ARRAY, 4, 4, 1].get(n).copied().unwrap_or(0));
-    sys::open(libc::SYS_bpf, &[MAP_CREATE, attr.as_ptr() as usize, size_of_val(&attr)]).map(|_| "map".into())
+    sys::open(libc::SYS_bpf, &[MAP_CREATE, attr.as_ptr() as usize, size_of_val(&attr)])
+        .map(|_| "map".into())
 }
 
 /// The software clock of this process (include/uapi/linux/perf_event.h: `PERF_TYPE_SOFTWARE`, `PERF_ATTR_SIZE_VER0`).
@@ -69,7 +74,10 @@ fn adjust_clock() -> io::Result<String> {
 /// No module: who may load one gets as far as the kernel's look at it.
 fn load_module() -> io::Result<String> {
     let image = [0u8; 64];
-    match sys::call(libc::SYS_init_module, &[image.as_ptr() as usize, image.len(), c"".as_ptr() as usize]) {
+    match sys::call(
+        libc::SYS_init_module,
+        &[image.as_ptr() as usize, image.len(), c"".as_ptr() as usize],
+    ) {
         Err(error) if error.raw_os_error() == Some(libc::ENOEXEC) => Ok("it was looked at".into()),
         result => result.map(|_| "loaded".into()),
     }

@@ -7,19 +7,21 @@ use crate::{files, number, sys, usage, ways};
 
 pub fn attempt(name: &str, args: &[&str]) -> Option<io::Result<String>> {
     Some(match (name, args) {
-        ("kill", [pid, signal]) => {
-            number(pid).and_then(|pid| ways::signal(pid as i32, number(signal)? as i32)).map(|()| "signalled".into())
-        }
+        ("kill", [pid, signal]) => number(pid)
+            .and_then(|pid| ways::signal(pid as i32, number(signal)? as i32))
+            .map(|()| "signalled".into()),
         ("pidfd-kill", [pid, signal]) => pidfd_kill(pid, signal),
         ("prlimit", [pid]) => prlimit(pid),
         ("affinity", [pid]) => affinity(pid),
         ("nice", [pid]) => number(pid)
-            .and_then(|pid| sys::call(libc::SYS_setpriority, &[libc::PRIO_PROCESS as usize, pid, 1]))
+            .and_then(|pid| {
+                sys::call(libc::SYS_setpriority, &[libc::PRIO_PROCESS as usize, pid, 1])
+            })
             .map(|_| "set".into()),
         // Best effort, level 4: what every task has (include/uapi/linux/ioprio.h).
-        ("ionice", [pid]) => {
-            number(pid).and_then(|pid| sys::call(libc::SYS_ioprio_set, &[1, pid, 2 << 13 | 4])).map(|_| "set".into())
-        }
+        ("ionice", [pid]) => number(pid)
+            .and_then(|pid| sys::call(libc::SYS_ioprio_set, &[1, pid, 2 << 13 | 4]))
+            .map(|_| "set".into()),
         ("ptrace", [pid]) => ptrace(pid),
         ("vm-read", [pid]) => vm_read(pid),
         ("pidfd-getfd", [pid, fd]) => pidfd_getfd(pid, fd),
@@ -68,7 +70,8 @@ fn vm_read(pid: &str) -> io::Result<String> {
 
 fn pidfd_getfd(pid: &str, fd: &str) -> io::Result<String> {
     let task = sys::open(libc::SYS_pidfd_open, &[number(pid)?, 0])?;
-    sys::open(libc::SYS_pidfd_getfd, &[task.as_raw_fd() as usize, number(fd)?, 0]).map(|_| "taken".into())
+    sys::open(libc::SYS_pidfd_getfd, &[task.as_raw_fd() as usize, number(fd)?, 0])
+        .map(|_| "taken".into())
 }
 
 fn pidfd_kill(pid: &str, signal: &str) -> io::Result<String> {
@@ -98,5 +101,6 @@ fn setns(pid: &str, kind: &str) -> io::Result<String> {
         _ => return Err(usage(kind)),
     };
     let namespace = files::open(&format!("/proc/{}/ns/{kind}", number(pid)?), libc::O_RDONLY)?;
-    sys::call(libc::SYS_setns, &[namespace.as_raw_fd() as usize, flag as usize]).map(|_| "joined".into())
+    sys::call(libc::SYS_setns, &[namespace.as_raw_fd() as usize, flag as usize])
+        .map(|_| "joined".into())
 }

@@ -47,8 +47,12 @@ pub fn attempt(way: &str, args: &[&str]) -> Option<io::Result<String>> {
         }),
         ("setsid", next) => forked(next, &|| setsid().map(|_| ()).map_err(io::Error::from)),
         ("vfork", next) => cloned(libc::CLONE_VM | libc::CLONE_VFORK, next),
-        ("clone-files", next) => cloned(libc::CLONE_VM | libc::CLONE_FS | libc::CLONE_FILES | libc::CLONE_VFORK, next),
-        ("clone-parent", next) => cloned(libc::CLONE_VM | libc::CLONE_PARENT | libc::CLONE_VFORK, next),
+        ("clone-files", next) => {
+            cloned(libc::CLONE_VM | libc::CLONE_FS | libc::CLONE_FILES | libc::CLONE_VFORK, next)
+        }
+        ("clone-parent", next) => {
+            cloned(libc::CLONE_VM | libc::CLONE_PARENT | libc::CLONE_VFORK, next)
+        }
         ("spawn", next) => spawn(next),
         ("thread-exec", next) => thread_exec(next),
         ("clone-into-cgroup", [directory]) => clone_into_cgroup(directory),
@@ -66,7 +70,11 @@ pub fn attempt(way: &str, args: &[&str]) -> Option<io::Result<String>> {
 fn clone_into_cgroup(directory: &str) -> io::Result<String> {
     const CLONE_INTO_CGROUP: u64 = 1 << 33;
     let directory = crate::files::open(directory, libc::O_PATH | libc::O_DIRECTORY)?;
-    let head = CloneArgs { flags: CLONE_INTO_CGROUP, exit_signal: libc::SIGCHLD as u64, ..CloneArgs::default() };
+    let head = CloneArgs {
+        flags: CLONE_INTO_CGROUP,
+        exit_signal: libc::SIGCHLD as u64,
+        ..CloneArgs::default()
+    };
     let args = IntoCgroup { head, cgroup: directory.as_raw_fd() as u64 };
     match sys::call(libc::SYS_clone3, &[(&raw const args) as usize, size_of::<IntoCgroup>()])? {
         0 => sys::exit(0),
@@ -76,7 +84,10 @@ fn clone_into_cgroup(directory: &str) -> io::Result<String> {
 
 fn thread(next: &[&str]) -> io::Result<String> {
     std::thread::scope(|scope| {
-        scope.spawn(|| crate::attempt(next)).join().unwrap_or_else(|_| Err(usage("the thread died")))
+        scope
+            .spawn(|| crate::attempt(next))
+            .join()
+            .unwrap_or_else(|_| Err(usage("the thread died")))
     })
 }
 
@@ -107,7 +118,9 @@ pub fn report(pipe: OwnedFd, result: io::Result<String>) {
 pub fn collect(pipe: OwnedFd) -> io::Result<String> {
     let mut line = Vec::new();
     fs::File::from(pipe).read_to_end(&mut line)?;
-    serde_json::from_slice::<Attempt>(&line).map_err(|_| io::Error::other("the child reported nothing"))?.into_result()
+    serde_json::from_slice::<Attempt>(&line)
+        .map_err(|_| io::Error::other("the child reported nothing"))?
+        .into_result()
 }
 
 fn cloned(flags: i32, next: &[&str]) -> io::Result<String> {
@@ -127,7 +140,9 @@ fn spawn(next: &[&str]) -> io::Result<String> {
 /// An exec by a thread that does not lead its group: the thread takes the leader's place and ids.
 fn thread_exec(next: &[&str]) -> io::Result<String> {
     use std::os::unix::process::CommandExt;
-    let error = std::thread::scope(|scope| scope.spawn(|| Command::new("/proc/self/exe").args(next).exec()).join());
+    let error = std::thread::scope(|scope| {
+        scope.spawn(|| Command::new("/proc/self/exe").args(next).exec()).join()
+    });
     Err(error.unwrap_or_else(|_| usage("the thread died")))
 }
 
@@ -165,7 +180,8 @@ fn storm(count: &str) -> io::Result<()> {
 /// In a child with the chosen PID: what a reused PID looks like.
 fn with_pid(pid: &str, next: &[&str]) -> io::Result<String> {
     let tid = number(pid)? as i32;
-    let mut args = CloneArgs { exit_signal: libc::SIGCHLD as u64, set_tid_size: 1, ..CloneArgs::default() };
+    let mut args =
+        CloneArgs { exit_signal: libc::SIGCHLD as u64, set_tid_size: 1, ..CloneArgs::default() };
     args.set_tid = (&raw const tid) as u64;
     let (read, write) = pipe()?;
     match sys::call(libc::SYS_clone3, &[(&raw const args) as usize, size_of::<CloneArgs>()])? {
@@ -207,7 +223,8 @@ fn orphan(go: &str, out: &str, next: &[&str]) -> io::Result<String> {
     for _ in 0..1000 {
         if Path::new(go).exists() {
             let line = serde_json::to_vec(&Attempt::from(crate::attempt(next))).unwrap_or_default();
-            let _ = fs::write(format!("{out}.part"), line).and_then(|()| fs::rename(format!("{out}.part"), out));
+            let _ = fs::write(format!("{out}.part"), line)
+                .and_then(|()| fs::rename(format!("{out}.part"), out));
             break;
         }
         std::thread::sleep(Duration::from_millis(100));
@@ -219,7 +236,9 @@ fn orphan(go: &str, out: &str, next: &[&str]) -> io::Result<String> {
 fn expect_fail(errno: &str, next: &[&str]) -> io::Result<String> {
     let errno = number(errno)? as i32;
     match crate::attempt(next) {
-        Err(error) if error.raw_os_error() == Some(errno) => Ok(format!("failed as expected: {error}")),
+        Err(error) if error.raw_os_error() == Some(errno) => {
+            Ok(format!("failed as expected: {error}"))
+        }
         Err(error) => Err(error),
         Ok(_) => Err(io::Error::other("succeeded, which it must not")),
     }

@@ -36,8 +36,10 @@ const HARMLESS: [&str; 1] = ["io.kubernetes.cri.container-type"];
 
 /// By these keys runsc joins a container to a running sandbox (gVisor, runsc/specutils/cri.go):
 /// only the engine that starts pods may say so.
-const POD_KEYS: [(&str, Engine); 2] =
-    [("io.kubernetes.cri.container-type", Engine::Cri), ("io.kubernetes.cri-o.ContainerType", Engine::Crio)];
+const POD_KEYS: [(&str, Engine); 2] = [
+    ("io.kubernetes.cri.container-type", Engine::Cri),
+    ("io.kubernetes.cri-o.ContainerType", Engine::Crio),
+];
 
 /// Where gVisor's shim writes how the volumes of a pod are shared (pkg/shim/v1/utils/volumes.go).
 const VOLUME: &str = "dev.gvisor.spec.mount.";
@@ -73,7 +75,11 @@ const WRITTEN: [Written; 8] = [
         values: "\"'inactive-or-failed'\"",
         fits: |value, _| value == "'inactive-or-failed'",
     },
-    Written { key: "org.systemd.property.DefaultDependencies", values: "\"true\"", fits: |value, _| value == "true" },
+    Written {
+        key: "org.systemd.property.DefaultDependencies",
+        values: "\"true\"",
+        fits: |value, _| value == "true",
+    },
     Written {
         key: "org.systemd.property.After",
         values: "\"['crio.service']\"",
@@ -82,13 +88,19 @@ const WRITTEN: [Written; 8] = [
     // An administrator's default_annotations in crio.conf: no cgroup below that of the unit.
     Written { key: "run.oci.systemd.subgroup", values: "\"\"", fits: |value, _| value.is_empty() },
     // Podman, --security-opt label=nested: which option of SELinux's the runtime mounts with.
-    Written { key: "run.oci.mount_context_type", values: "\"rootcontext\"", fits: |value, _| value == "rootcontext" },
+    Written {
+        key: "run.oci.mount_context_type",
+        values: "\"rootcontext\"",
+        fits: |value, _| value == "rootcontext",
+    },
     // Podman, --group-add keep-groups. A user's groups are his already; root's are not the
     // container's.
     Written {
         key: "run.oci.keep_original_groups",
         values: "\"1\", for a rootless engine",
-        fits: |value, asked| value == "1" && asked.circumstances.kernel_side == KernelSide::Rootless,
+        fits: |value, asked| {
+            value == "1" && asked.circumstances.kernel_side == KernelSide::Rootless
+        },
     },
 ];
 
@@ -111,22 +123,27 @@ pub(super) fn judge(
 
 /// Why an annotation is refused.
 fn problem(key: &str, value: &str, asked: &Asked<'_>, sandboxed: bool) -> Option<String> {
-    if sandboxed && POD_KEYS.iter().any(|(own, engine)| *own == key && asked.request.engine != Some(*engine)) {
+    if sandboxed
+        && POD_KEYS.iter().any(|(own, engine)| *own == key && asked.request.engine != Some(*engine))
+    {
         return Some("by which the runtime joins it to another container's sandbox".into());
     }
     let runtime = acted_on(key)?;
     if let Some(written) = WRITTEN.iter().find(|written| written.key == key) {
-        return (!(written.fits)(value, asked)).then(|| format!("which may only be {}", written.values));
+        return (!(written.fits)(value, asked))
+            .then(|| format!("which may only be {}", written.values));
     }
     if let Some(rest) = key.strip_prefix(VOLUME) {
-        return (!is_volume(rest, value, asked)).then(|| "which gVisor's shim does not write like this".into());
+        return (!is_volume(rest, value, asked))
+            .then(|| "which gVisor's shim does not write like this".into());
     }
     Some(format!("on which {runtime} act with the host's rights"))
 }
 
 /// The runtimes that act on a key.
 fn acted_on(key: &str) -> Option<&'static str> {
-    let below = |prefix: &str| if prefix.ends_with('.') { key.starts_with(prefix) } else { key == prefix };
+    let below =
+        |prefix: &str| if prefix.ends_with('.') { key.starts_with(prefix) } else { key == prefix };
     ACTED_ON.iter().find(|(prefix, _)| below(prefix)).map(|(_, runtime)| *runtime)
 }
 
@@ -143,7 +160,8 @@ fn is_number(text: &str) -> bool {
 /// Whether it is of a volume of this pod's, as kubelet keeps it, or of a mount of this container's.
 fn is_volume(rest: &str, value: &str, asked: &Asked<'_>) -> bool {
     let plain = |text: &str| {
-        !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_=,".contains(&byte))
+        !text.is_empty()
+            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_=,".contains(&byte))
     };
     let Some((name, field)) = rest.split_once('.') else { return false };
     asked.request.engine == Some(Engine::Cri)
@@ -154,7 +172,11 @@ fn is_volume(rest: &str, value: &str, asked: &Asked<'_>) -> bool {
             "options" => plain(value),
             "source" => {
                 let path = Path::new(value);
-                let parts: Vec<_> = path.strip_prefix("/var/lib/kubelet/pods").iter().flat_map(|p| p.iter()).collect();
+                let parts: Vec<_> = path
+                    .strip_prefix("/var/lib/kubelet/pods")
+                    .iter()
+                    .flat_map(|p| p.iter())
+                    .collect();
                 let of_pod = asked.request.sandbox
                     && matches!(parts.as_slice(), [_, volumes, _, volume] if *volumes == "volumes" && *volume == name)
                     && parts.iter().all(|part| *part != "..");

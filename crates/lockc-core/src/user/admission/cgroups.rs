@@ -24,8 +24,18 @@ use crate::user::{
 
 /// Ends of the names of systemd's units (systemd.unit(5)). Processes are in cgroups of services and
 /// scopes, never in those of slices.
-const UNITS: [&str; 10] =
-    [".service", ".scope", ".socket", ".mount", ".automount", ".swap", ".target", ".device", ".timer", ".path"];
+const UNITS: [&str; 10] = [
+    ".service",
+    ".scope",
+    ".socket",
+    ".mount",
+    ".automount",
+    ".swap",
+    ".target",
+    ".device",
+    ".timer",
+    ".path",
+];
 const SLICE: &str = ".slice";
 
 /// Judges `linux.cgroupsPath`. Without one the runtime takes a name of its own.
@@ -56,8 +66,12 @@ pub(super) fn judge(
 /// name that is a slice's stands for that slice itself (runc,
 /// libcontainer/cgroups/systemd/common.go).
 fn of_systemd(slice: &str, rest: &str, request: &Request<'_>) -> Option<String> {
-    let plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.@\\+".contains(&byte));
-    let Some((prefix, name)) = rest.split_once(':').filter(|(prefix, name)| plain(prefix) && plain(name)) else {
+    let plain = |text: &str| {
+        text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.@\\+".contains(&byte))
+    };
+    let Some((prefix, name)) =
+        rest.split_once(':').filter(|(prefix, name)| plain(prefix) && plain(name))
+    else {
         return Some("is not of the form SLICE:PREFIX:NAME".into());
     };
     if !(slice.is_empty() || plain(slice) && slice.ends_with(SLICE)) {
@@ -71,13 +85,19 @@ fn of_systemd(slice: &str, rest: &str, request: &Request<'_>) -> Option<String> 
         .then(|| format!("is called {prefix}-{name}, not after the container"))
 }
 
-fn of_path(path: &Path, request: &Request<'_>, circumstances: &Circumstances<'_>, facts: &dyn Facts) -> Option<String> {
+fn of_path(
+    path: &Path,
+    request: &Request<'_>,
+    circumstances: &Circumstances<'_>,
+    facts: &dyn Facts,
+) -> Option<String> {
     if path.components().any(|part| matches!(part, Component::ParentDir | Component::CurDir)) {
         return Some("has `.` or `..` in it".into());
     }
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let own_name = name.strip_suffix(".scope").unwrap_or(&name);
-    let after_id = own_name == request.id || own_name.strip_suffix(request.id).is_some_and(|rest| rest.ends_with('-'));
+    let after_id = own_name == request.id
+        || own_name.strip_suffix(request.id).is_some_and(|rest| rest.ends_with('-'));
     if request.engine.is_some() && !after_id {
         return Some("is not called after the container".into());
     }
@@ -89,14 +109,19 @@ fn of_path(path: &Path, request: &Request<'_>, circumstances: &Circumstances<'_>
     let full = Path::new("/").join(path);
     // runc takes a relative path from beside its own cgroup
     // (libcontainer/cgroups/fs2/defaultpath.go), crun from the root.
-    let beside = facts.own_cgroup().parent().map(|parent| parent.join(path)).filter(|_| path.is_relative());
+    let beside =
+        facts.own_cgroup().parent().map(|parent| parent.join(path)).filter(|_| path.is_relative());
     if std::iter::once(&full).chain(&beside).any(|path| facts.cgroup_is_used(path)) {
         return Some("has processes in it already".into());
     }
     // The cgroup of Podman's own service, or of whatever a user runs it from.
-    let splits = request.engine == Some(Engine::Podman) || circumstances.kernel_side == KernelSide::Rootless;
+    let splits =
+        request.engine == Some(Engine::Podman) || circumstances.kernel_side == KernelSide::Rootless;
     let own: PathBuf = if splits { facts.own_cgroup() } else { PathBuf::new() };
-    let mut parents = full.ancestors().skip(1).filter(|parent| *parent != Path::new("/") && !own.starts_with(parent));
+    let mut parents = full
+        .ancestors()
+        .skip(1)
+        .filter(|parent| *parent != Path::new("/") && !own.starts_with(parent));
     let foreign = parents.find(|parent| {
         let name = parent.file_name().unwrap_or_default().to_string_lossy();
         is_unit(&name) || facts.cgroup_is_used(parent)

@@ -19,11 +19,18 @@ pub fn admit_process(process: &Process, policy: &Policy) -> Outcome {
 
 /// As [`admit_process`], for a process that is described as a whole: where the `container` has an
 /// SELinux label, it must have one too. `cgroup`: below the container's.
-pub fn admit_joining(process: &Process, container: Option<&Process>, cgroup: Option<&str>, policy: &Policy) -> Outcome {
+pub fn admit_joining(
+    process: &Process,
+    container: Option<&Process>,
+    cgroup: Option<&str>,
+    policy: &Policy,
+) -> Outcome {
     let mut findings = Findings::new(policy, false);
     judge_process(process, &mut findings);
     cgroups::score_at_least(process.oom_score_adj, cgroups::SANDBOX_SCORE, &mut findings);
-    if process.selinux_label.is_empty() && container.is_some_and(|container| !container.selinux_label.is_empty()) {
+    if process.selinux_label.is_empty()
+        && container.is_some_and(|container| !container.selinux_label.is_empty())
+    {
         findings.add(
             Control::SeLinux,
             "no SELinux label, although the container has one".into(),
@@ -31,7 +38,8 @@ pub fn admit_joining(process: &Process, container: Option<&Process>, cgroup: Opt
         );
     }
     // `PATH` or `CONTROLLERS:PATH` (runc 1.3, exec.go).
-    if let Some(cgroup) = cgroup.filter(|cgroup| cgroup.split([':', '/']).any(|part| part == "..")) {
+    if let Some(cgroup) = cgroup.filter(|cgroup| cgroup.split([':', '/']).any(|part| part == ".."))
+    {
         findings.add(
             Control::Resources,
             format!("the cgroup {cgroup} leads out of the container's"),
@@ -53,21 +61,31 @@ pub fn admit_checkpoint(
     facts: &dyn Facts,
 ) -> Outcome {
     let mut findings = Findings::new(policy, false);
-    let remedy = "choose a directory that only root can change, outside of what containers are given";
+    let remedy =
+        "choose a directory that only root can change, outside of what containers are given";
     let mut within = Vec::new();
     if let Some((bundle, spec)) = container {
-        for (key, value) in spec.annotations.iter().filter(|(key, _)| key.starts_with("org.criu.")) {
+        for (key, value) in spec.annotations.iter().filter(|(key, _)| key.starts_with("org.criu."))
+        {
             let what = format!("CRIU does what the container's annotation {key}={value} says");
             findings.add(Control::Hooks, what, "create the container without the annotation");
         }
         let roots = spec.root.iter().map(|root| bundle.join(&root.path));
-        let sources = spec.mounts.iter().filter(|mount| mount.is_bind()).map(|mount| bundle.join(&mount.source));
+        let sources = spec
+            .mounts
+            .iter()
+            .filter(|mount| mount.is_bind())
+            .map(|mount| bundle.join(&mount.source));
         within.extend(roots.chain(sources).filter_map(|path| facts.canonicalize(&path).ok()));
     }
     let within: Vec<&Path> = within.iter().map(PathBuf::as_path).collect();
     for path in paths {
         if let Some(problem) = hooks::of_path(path, &within, facts) {
-            findings.add(Control::Hooks, format!("CRIU would use {}, which {problem}", path.display()), remedy);
+            findings.add(
+                Control::Hooks,
+                format!("CRIU would use {}, which {problem}", path.display()),
+                remedy,
+            );
         }
     }
     findings.outcome(true)

@@ -18,16 +18,20 @@ pub(super) fn is_default(major: i64, minor: i64) -> bool {
 /// Judges `linux.devices` and `linux.resources.devices`.
 /// `more`: what the policy names and the engine gives by itself.
 pub(super) fn judge(linux: &Linux, more: &Named, findings: &mut Findings<'_>) {
-    let harmless = |device: &&Device| harmless(device) || more.has(&device.kind, device.major, device.minor);
-    let refused: Vec<_> = linux.devices.iter().filter(|device| !harmless(device)).map(describe).collect();
+    let harmless =
+        |device: &&Device| harmless(device) || more.has(&device.kind, device.major, device.minor);
+    let refused: Vec<_> =
+        linux.devices.iter().filter(|device| !harmless(device)).map(describe).collect();
     if !refused.is_empty() {
         findings.add(Control::Devices, list(&refused), "leave --device (--privileged) out");
     }
     let harmless = |rule: &&DeviceRule| {
         let named = |major, minor| more.has(rule.kind.as_deref().unwrap_or("a"), major, minor);
-        harmless_rule(rule) || matches!((rule.major, rule.minor), (Some(major), Some(minor)) if named(major, minor))
+        harmless_rule(rule)
+            || matches!((rule.major, rule.minor), (Some(major), Some(minor)) if named(major, minor))
     };
-    let rules: Vec<_> = linux.resources.devices.iter().filter(|rule| !harmless(rule)).map(describe_rule).collect();
+    let rules: Vec<_> =
+        linux.resources.devices.iter().filter(|rule| !harmless(rule)).map(describe_rule).collect();
     if !rules.is_empty() {
         findings.add(
             Control::Devices,
@@ -46,7 +50,9 @@ impl Named {
     }
 
     fn has(&self, kind: &str, major: i64, minor: i64) -> bool {
-        let (Ok(major), Ok(minor)) = (u32::try_from(major), u32::try_from(minor)) else { return false };
+        let (Ok(major), Ok(minor)) = (u32::try_from(major), u32::try_from(minor)) else {
+            return false;
+        };
         match kind {
             "c" | "u" => self.0.contains(&Kind::Char(major, minor)),
             "b" => self.0.contains(&Kind::Block(major, minor)),
@@ -81,7 +87,8 @@ pub(super) fn given(linux: &Linux) -> (Vec<GivenDevice>, bool) {
     for device in &linux.devices {
         add(&device.kind, Some(device.major), Some(device.minor));
     }
-    let granting = |rule: &&DeviceRule| rule.allow && rule.access.contains(['r', 'w']) && !is_console(rule);
+    let granting =
+        |rule: &&DeviceRule| rule.allow && rule.access.contains(['r', 'w']) && !is_console(rule);
     for rule in linux.resources.devices.iter().filter(granting) {
         add(rule.kind.as_deref().unwrap_or("a"), rule.major, rule.minor);
     }
@@ -121,8 +128,9 @@ fn describe(device: &Device) -> String {
 }
 
 fn describe_rule(rule: &DeviceRule) -> String {
-    let number =
-        |number: Option<i64>| number.filter(|number| *number >= 0).map_or("*".into(), |number| number.to_string());
+    let number = |number: Option<i64>| {
+        number.filter(|number| *number >= 0).map_or("*".into(), |number| number.to_string())
+    };
     format!(
         "devices {} {}:{} {}",
         rule.kind.as_deref().unwrap_or("a"),
@@ -187,7 +195,9 @@ mod tests {
             serde_json::json!({"allow": true, "access": "rwm"}),
             serde_json::json!({"allow": true, "type": "b", "access": "r"}),
         ] {
-            let linux: Linux = serde_json::from_value(serde_json::json!({"resources": {"devices": [rule]}})).unwrap();
+            let linux: Linux =
+                serde_json::from_value(serde_json::json!({"resources": {"devices": [rule]}}))
+                    .unwrap();
             assert_eq!(given(&linux), (Vec::new(), true));
         }
     }

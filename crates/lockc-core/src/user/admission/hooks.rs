@@ -16,10 +16,12 @@ use crate::user::{
 /// Programs that execute what their arguments say, as they are called with or without a version.
 const SHELLS: [&str; 12] =
     ["sh", "ash", "bash", "dash", "zsh", "ksh", "mksh", "csh", "tcsh", "fish", "busybox", "toybox"];
-const INTERPRETERS: [&str; 10] = ["python", "perl", "ruby", "lua", "node", "php", "awk", "gawk", "mawk", "tclsh"];
+const INTERPRETERS: [&str; 10] =
+    ["python", "perl", "ruby", "lua", "node", "php", "awk", "gawk", "mawk", "tclsh"];
 
 /// Variables by which the loader, a shell or an interpreter executes a file.
-const VARIABLES: [&str; 9] = ["LD_", "PATH", "BASH_ENV", "ENV", "PYTHON", "PERL5", "RUBY", "LUA_", "NODE_"];
+const VARIABLES: [&str; 9] =
+    ["LD_", "PATH", "BASH_ENV", "ENV", "PYTHON", "PERL5", "RUBY", "LUA_", "NODE_"];
 
 /// Directories in which everybody makes files.
 const EVERYBODYS: [&str; 3] = ["/tmp", "/var/tmp", "/dev/shm"];
@@ -49,7 +51,9 @@ fn problem(hook: &Hook, within: &[&Path], facts: &dyn Facts) -> Option<String> {
     }
     // The first argument is the program's name, which busybox and its like go by.
     let name = hook.args.first().map_or_else(|| program.clone(), PathBuf::from);
-    let words = [program.as_os_str(), name.as_os_str()].into_iter().chain(hook.args.iter().skip(1).map(OsStr::new));
+    let words = [program.as_os_str(), name.as_os_str()]
+        .into_iter()
+        .chain(hook.args.iter().skip(1).map(OsStr::new));
     let words: Vec<&OsStr> = words.collect();
     for (at, word) in words.iter().enumerate() {
         let word = Path::new(word);
@@ -62,10 +66,12 @@ fn problem(hook: &Hook, within: &[&Path], facts: &dyn Facts) -> Option<String> {
             return Some(format!("executes {}, which does what its arguments say", word.display()));
         }
     }
-    let arguments = hook.args.iter().skip(1).flat_map(|word| paths_in(word)).map(|path| ("argument", path));
+    let arguments =
+        hook.args.iter().skip(1).flat_map(|word| paths_in(word)).map(|path| ("argument", path));
     let variables = hook.env.iter().filter_map(|entry| entry.split_once('='));
     let variables = variables.filter(|(name, _)| VARIABLES.iter().any(|own| name.starts_with(own)));
-    let variables = variables.flat_map(|(_, value)| paths_in(value)).map(|path| ("environment", path));
+    let variables =
+        variables.flat_map(|(_, value)| paths_in(value)).map(|path| ("environment", path));
     arguments.chain(variables).find_map(|(what, path)| {
         let problem = of_path(Path::new(path), within, facts)?;
         Some(format!("has {path} in its {what}, which {problem}"))

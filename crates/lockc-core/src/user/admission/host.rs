@@ -43,7 +43,9 @@ pub struct Host {
 impl Host {
     /// A system call for the last part of a path; what links lead to is the library's affair.
     fn look_up(&self, path: &Path) -> io::Result<PathBuf> {
-        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return path.canonicalize() };
+        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+            return path.canonicalize();
+        };
         if !path.is_absolute() {
             return path.canonicalize();
         }
@@ -78,7 +80,8 @@ impl Facts for Host {
 
     fn open(&self, path: &Path) -> io::Result<Opened> {
         let opened = Opened::new(open_path(path)?)?;
-        let is_autofs = |file: &File| fstatfs(file).is_ok_and(|found| found.filesystem_type() == AUTOFS);
+        let is_autofs =
+            |file: &File| fstatfs(file).is_ok_and(|found| found.filesystem_type() == AUTOFS);
         if opened.kind == Kind::Directory && opened.file.as_deref().is_some_and(is_autofs) {
             // A mount point of autofs: what is mounted there comes when a path leads through it.
             return Opened::new(open_path(&path.join("."))?);
@@ -139,9 +142,12 @@ impl Facts for Host {
     }
 
     fn own_files(&self) -> Vec<PathBuf> {
-        let mut own = vec![PathBuf::from(CONFIG_PATH).parent().unwrap_or(Path::new("/etc/lockc")).to_owned()];
+        let mut own =
+            vec![PathBuf::from(CONFIG_PATH).parent().unwrap_or(Path::new("/etc/lockc")).to_owned()];
         // What is known of a cluster's namespaces.
-        own.push(Path::new(paths::NAMESPACES).parent().unwrap_or(Path::new("/var/lib/lockc")).to_owned());
+        own.push(
+            Path::new(paths::NAMESPACES).parent().unwrap_or(Path::new("/var/lib/lockc")).to_owned(),
+        );
         // The program that runs, whatever its name, and the command that is installed beside it.
         if let Ok(program) = std::env::current_exe() {
             own.push(program.with_file_name("lockc"));
@@ -155,7 +161,8 @@ impl Facts for Host {
     fn containerd_uses_apparmor(&self) -> bool {
         Path::new("/sys/kernel/security/apparmor").exists()
             && Path::new("/sbin/apparmor_parser").exists()
-            && fs::read("/sys/module/apparmor/parameters/enabled").is_ok_and(|text| text.starts_with(b"Y"))
+            && fs::read("/sys/module/apparmor/parameters/enabled")
+                .is_ok_and(|text| text.starts_with(b"Y"))
     }
 
     fn labels_containers(&self, engine: Engine) -> bool {
@@ -173,7 +180,9 @@ impl Facts for Host {
     /// The line of version 2 in `/proc/self/cgroup` (cgroups(7)).
     fn own_cgroup(&self) -> PathBuf {
         let text = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-        text.lines().find_map(|line| line.strip_prefix("0::")).map_or_else(|| "/".into(), PathBuf::from)
+        text.lines()
+            .find_map(|line| line.strip_prefix("0::"))
+            .map_or_else(|| "/".into(), PathBuf::from)
     }
 
     fn links(&self, directory: &Path) -> Vec<PathBuf> {
@@ -202,8 +211,9 @@ impl Facts for Host {
             .split(|byte| *byte == b'\n')
             .filter(|line| !line.is_empty())
             .map(|line| {
-                MountedAt::parse(line)
-                    .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "unexpected line in mountinfo"))
+                MountedAt::parse(line).ok_or_else(|| {
+                    io::Error::new(io::ErrorKind::InvalidData, "unexpected line in mountinfo")
+                })
             })
             .collect()
     }
@@ -242,7 +252,11 @@ mod tests {
 
     #[test]
     fn who_may_change_a_program() {
-        assert!(!Host::default().others_may_change(Path::new("/bin/true").canonicalize().unwrap().as_path()).unwrap());
+        assert!(
+            !Host::default()
+                .others_may_change(Path::new("/bin/true").canonicalize().unwrap().as_path())
+                .unwrap()
+        );
         let folder = tempfile::tempdir().unwrap();
         let program = folder.path().join("hook");
         fs::write(&program, "").unwrap();
@@ -257,9 +271,13 @@ mod tests {
         let at = |name: &str| folder.path().join(name);
         fs::create_dir_all(at("a/b")).unwrap();
         fs::write(at("a/file"), "").unwrap();
-        for (link, target) in
-            [("to-a", "a"), ("a/up", ".."), ("dangling", "none"), ("loop", "loop"), ("far", "/usr/bin")]
-        {
+        for (link, target) in [
+            ("to-a", "a"),
+            ("a/up", ".."),
+            ("dangling", "none"),
+            ("loop", "loop"),
+            ("far", "/usr/bin"),
+        ] {
             std::os::unix::fs::symlink(target, at(link)).unwrap();
         }
         let names = [
@@ -281,32 +299,49 @@ mod tests {
         ];
         let host = Host::default();
         for _ in 0..2 {
-            for path in
-                names.map(at).into_iter().chain(["/", "/etc/..", "relative", "/nonexistent/x"].map(PathBuf::from))
+            for path in names
+                .map(at)
+                .into_iter()
+                .chain(["/", "/etc/..", "relative", "/nonexistent/x"].map(PathBuf::from))
             {
                 let kind = |result: io::Result<PathBuf>| result.map_err(|error| error.kind());
-                assert_eq!(kind(host.canonicalize(&path)), kind(path.canonicalize()), "{}", path.display());
+                assert_eq!(
+                    kind(host.canonicalize(&path)),
+                    kind(path.canonicalize()),
+                    "{}",
+                    path.display()
+                );
             }
         }
     }
 
     #[test]
     fn the_host_answers_for_itself() {
-        assert!(Host::default().mounts().unwrap().iter().any(|mount| mount.point == Path::new("/")));
+        assert!(
+            Host::default().mounts().unwrap().iter().any(|mount| mount.point == Path::new("/"))
+        );
         assert_eq!(Host::default().kind(Path::new("/dev/null")).unwrap(), Kind::Char(1, 3));
         assert_eq!(Host::default().kind(Path::new("/")).unwrap(), Kind::Directory);
         let own = Host::default().open(Path::new("/proc/self/../self/ns")).unwrap();
         let mounts = Host::default().mounts().unwrap();
         let mount = mounts.iter().find(|mount| Some(mount.id) == own.mount).unwrap();
         assert_eq!(mount.kind, "proc");
-        assert!(own.path.starts_with(&mount.point) && own.kind == Kind::Directory && own.file.is_some());
+        assert!(
+            own.path.starts_with(&mount.point) && own.kind == Kind::Directory && own.file.is_some()
+        );
         assert!(Host::default().open(Path::new("/nonexistent")).is_err());
         let listener = tempfile::tempdir().unwrap();
         let socket = listener.path().join("s");
         let _bound = std::os::unix::net::UnixListener::bind(&socket).unwrap();
         assert_eq!(Host::default().kind(&socket).unwrap(), Kind::Socket);
-        assert!(Host::default().is_host_namespace(Path::new("/proc/self/ns/net"), Namespace::Net).unwrap());
-        assert!(Host::default().is_host_namespace(Path::new("/nonexistent"), Namespace::Net).is_err());
+        assert!(
+            Host::default()
+                .is_host_namespace(Path::new("/proc/self/ns/net"), Namespace::Net)
+                .unwrap()
+        );
+        assert!(
+            Host::default().is_host_namespace(Path::new("/nonexistent"), Namespace::Net).is_err()
+        );
     }
 
     #[test]

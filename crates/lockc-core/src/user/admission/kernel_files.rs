@@ -25,7 +25,8 @@ pub const MASKED: [&str; 9] = [
 ];
 
 /// Paths that every engine makes read-only, or hides.
-pub const READ_ONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
+pub const READ_ONLY: [&str; 5] =
+    ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
 
 /// Sysctls that the Pod Security Standards' baseline admits (Kubernetes 1.34): namespaced, and harmless for others.
 const SYSCTLS: [&str; 12] = [
@@ -55,7 +56,13 @@ pub(super) fn judge(request: &Request<'_>, findings: &mut Findings<'_>) {
         .keys()
         .map(String::as_str)
         .filter(|name| {
-            !is_safe(name) && !findings.policy.more.sysctls.iter().any(|glob| fits(glob, &name.replace('/', ".")))
+            !is_safe(name)
+                && !findings
+                    .policy
+                    .more
+                    .sysctls
+                    .iter()
+                    .any(|glob| fits(glob, &name.replace('/', ".")))
         })
         .collect();
     if !unsafe_names.is_empty() {
@@ -76,8 +83,10 @@ fn masks(linux: &Linux, findings: &mut Findings<'_>) {
     };
     let hidden = |path: &str| linux.masked_paths.iter().any(|masked| is_same(masked, path));
     let read_only = |path: &str| linux.readonly_paths.iter().any(|masked| is_same(masked, path));
-    let seen: Vec<&str> = MASKED.into_iter().filter(|path| !hidden(path) && !let_be_read(path)).collect();
-    let changeable: Vec<&str> = READ_ONLY.into_iter().filter(|path| !hidden(path) && !read_only(path)).collect();
+    let seen: Vec<&str> =
+        MASKED.into_iter().filter(|path| !hidden(path) && !let_be_read(path)).collect();
+    let changeable: Vec<&str> =
+        READ_ONLY.into_iter().filter(|path| !hidden(path) && !read_only(path)).collect();
     let remedy = "leave systempaths=unconfined (unmask=…, procMount: Unmasked, --privileged) out";
     for (paths, what) in [(seen, "not hidden"), (changeable, "not read-only")] {
         if !paths.is_empty() {

@@ -174,7 +174,8 @@ impl<'a> Findings<'a> {
     /// What is let pass, or everything, if something is refused. In the mode audit only what nothing can be reported
     /// without is.
     fn outcome(self, can_report: bool) -> Result<Vec<Violation>, Vec<Violation>> {
-        let passes = |violation: &Violation| self.policy.mode == Mode::Audit && violation.control.optional();
+        let passes =
+            |violation: &Violation| self.policy.mode == Mode::Audit && violation.control.optional();
         if !can_report && !self.found.is_empty() {
             return Err(self.found);
         }
@@ -186,7 +187,8 @@ impl<'a> Findings<'a> {
     fn add(&mut self, control: Control, what: String, remedy: impl Into<String>) {
         if self.applies(control) {
             let mut remedy = remedy.into();
-            if remedy.contains("allowed_mounts") && what.contains("gives the host's root directory") {
+            if remedy.contains("allowed_mounts") && what.contains("gives the host's root directory")
+            {
                 // Who allows that allows everything.
                 remedy = "mount the directories that it needs".into();
             }
@@ -197,7 +199,9 @@ impl<'a> Findings<'a> {
                         control.name()
                     )
                 }
-                (remedy, true) => format!("{remedy}, or use a policy that admits {}", control.name()),
+                (remedy, true) => {
+                    format!("{remedy}, or use a policy that admits {}", control.name())
+                }
                 (remedy, false) if self.policy.mode == Mode::Audit => format!(
                     "{remedy}, or use the level privileged; the mode audit does not let it pass: without this control \
                      lockc could not report what the container does, or would be the container's to change"
@@ -239,7 +243,8 @@ pub fn admit_under(
     namespaces::judge_cgroup(spec, facts, &mut findings);
     given.cgroups = namespaces::manages_cgroups(spec, facts);
     given.root_uid = namespaces::root_uid(&spec.linux, facts, &mut findings);
-    let nodes: Vec<PathBuf> = policy.more.devices.iter().cloned().chain(engines.devices(request, facts)).collect();
+    let nodes: Vec<PathBuf> =
+        policy.more.devices.iter().cloned().chain(engines.devices(request, facts)).collect();
     devices::judge(&spec.linux, &devices::Named::of(&nodes, facts), &mut findings);
     if let Some(process) = &spec.process
         && process.user.uid != 0

@@ -40,8 +40,12 @@ pub(super) fn judge(
 ) -> Given {
     let open = |path: &Path| facts.open(&request.bundle.join(path));
     let root = request.spec.root.as_ref().map(|root| open(&root.path));
-    let sources: Vec<_> =
-        request.spec.mounts.iter().map(|mount| mount.is_bind().then(|| open(&mount.source))).collect();
+    let sources: Vec<_> = request
+        .spec
+        .mounts
+        .iter()
+        .map(|mount| mount.is_bind().then(|| open(&mount.source)))
+        .collect();
     let engines = engines.clone().resolved(facts);
     let trees = match Trees::new(&engines.dirs(), facts) {
         Ok(trees) => trees,
@@ -57,12 +61,18 @@ pub(super) fn judge(
     };
     // In the mode audit nothing but the lack of the capability keeps a container from a remount.
     let process = request.spec.process.as_ref();
-    let may_mount =
-        process.is_none_or(|process| process.capabilities.all().any(|name| short_name(name) == "SYS_ADMIN"));
-    let sealed = if findings.policy.mode == Mode::Audit { !may_mount } else { findings.policy.rules.has(Rule::Mount) };
+    let may_mount = process.is_none_or(|process| {
+        process.capabilities.all().any(|name| short_name(name) == "SYS_ADMIN")
+    });
+    let sealed = if findings.policy.mode == Mode::Audit {
+        !may_mount
+    } else {
+        findings.policy.rules.has(Rule::Mount)
+    };
     let own = Own::new(&trees, config, facts, sealed);
     let devices = devices::Named::of(&findings.policy.more.devices, facts);
-    let sources_of = Sources { engines: &engines, trees: &trees, devices, layers: RefCell::default() };
+    let sources_of =
+        Sources { engines: &engines, trees: &trees, devices, layers: RefCell::default() };
     let judge = Judge { request, config, sources: &sources_of, own: &own, facts };
     let mut given = Given::default();
     judge.rootfs(root, &mut given, findings);
@@ -106,7 +116,8 @@ impl Judge<'_> {
             Strength::Baseline => self.config.allowed_mounts_of(self.request.engine),
             Strength::Off | Strength::Restricted => (&[][..], false),
         };
-        let paths = of_level.iter().chain(&findings.policy.more.mounts).map(PathBuf::as_path).collect();
+        let paths =
+            of_level.iter().chain(&findings.policy.more.mounts).map(PathBuf::as_path).collect();
         Allowed { strength, paths, are_defaults }
     }
 
@@ -124,12 +135,28 @@ impl Judge<'_> {
         Tree { top: opened, below, propagates }
     }
 
-    fn rootfs(&self, root: Option<io::Result<Opened>>, given: &mut Given, findings: &mut Findings<'_>) {
+    fn rootfs(
+        &self,
+        root: Option<io::Result<Opened>>,
+        given: &mut Given,
+        findings: &mut Findings<'_>,
+    ) {
         let opened = match root {
             Some(Ok(opened)) => opened,
-            None => return findings.add(Control::Rootfs, "no root file system is configured".into(), "set root.path"),
+            None => {
+                return findings.add(
+                    Control::Rootfs,
+                    "no root file system is configured".into(),
+                    "set root.path",
+                );
+            }
             Some(Err(error)) => {
-                let path = self.request.spec.root.as_ref().map(|root| self.request.bundle.join(&root.path));
+                let path = self
+                    .request
+                    .spec
+                    .root
+                    .as_ref()
+                    .map(|root| self.request.bundle.join(&root.path));
                 let path = path.unwrap_or_default();
                 return findings.add(
                     Control::Rootfs,
@@ -138,7 +165,10 @@ impl Judge<'_> {
                 );
             }
         };
-        let bundle = self.facts.canonicalize(self.request.bundle).unwrap_or_else(|_| self.request.bundle.into());
+        let bundle = self
+            .facts
+            .canonicalize(self.request.bundle)
+            .unwrap_or_else(|_| self.request.bundle.into());
         let place = self.sources.trees.place_of(&opened);
         // Like a bind mount of that directory, unless an engine keeps it.
         let allowed = self.allowed(Control::HostMounts, findings);
@@ -147,21 +177,32 @@ impl Judge<'_> {
         let label = format!("the root file system {}", opened.path.display());
         let refusal = judged.then(refusal).flatten();
         let is_audit = findings.policy.mode == Mode::Audit;
-        let changed = (refusal.is_none() || is_audit).then(|| self.own.changed_in(&place, is_audit)).flatten();
+        let changed = (refusal.is_none() || is_audit)
+            .then(|| self.own.changed_in(&place, is_audit))
+            .flatten();
         if let Some((what, remedy)) = refusal {
             findings.add(Control::Rootfs, format!("{label} {what}"), remedy);
         }
         if let Some(own) = changed {
             findings.add(
                 Control::OwnFiles,
-                format!("{label} lets the container change {}, which the host's root relies on", own.display()),
+                format!(
+                    "{label} lets the container change {}, which the host's root relies on",
+                    own.display()
+                ),
                 "use a directory of its own",
             );
         }
         given.rootfs = self.tree(opened, false);
     }
 
-    fn bind(&self, mount: &Mount, source: io::Result<Opened>, given: &mut Given, findings: &mut Findings<'_>) {
+    fn bind(
+        &self,
+        mount: &Mount,
+        source: io::Result<Opened>,
+        given: &mut Given,
+        findings: &mut Findings<'_>,
+    ) {
         let path = self.request.bundle.join(&mount.source);
         let label = format!("bind mount of {} at {}", path.display(), mount.destination.display());
         let source = match source {
@@ -174,14 +215,24 @@ impl Judge<'_> {
                 );
             }
         };
-        let label = if source.path == path { label } else { format!("{label} (which is {})", source.path.display()) };
+        let label = if source.path == path {
+            label
+        } else {
+            format!("{label} (which is {})", source.path.display())
+        };
         match source.kind {
             Kind::Socket => return self.socket(source, &label, given, findings),
-            Kind::Char(major, minor) if devices::is_default(i64::from(major), i64::from(minor)) => {}
+            Kind::Char(major, minor) if devices::is_default(i64::from(major), i64::from(minor)) => {
+            }
             Kind::Char(..) | Kind::Block(..) if self.sources.devices.is(source.kind) => {}
             Kind::Char(..) | Kind::Block(..) => {
-                let what = if matches!(source.kind, Kind::Block(..)) { "block device" } else { "device" };
-                findings.add(Control::Devices, format!("{label} gives a {what}"), "leave the device out");
+                let what =
+                    if matches!(source.kind, Kind::Block(..)) { "block device" } else { "device" };
+                findings.add(
+                    Control::Devices,
+                    format!("{label} gives a {what}"),
+                    "leave the device out",
+                );
             }
             Kind::Directory | Kind::File => self.files(mount, &source, &label, findings),
         }
@@ -200,14 +251,24 @@ impl Judge<'_> {
         };
         if let Some((what, remedy)) = refusal {
             let at = mount.destination.display();
-            findings.add(Control::MountTypes, format!("a mount of type \"overlay\" at {at} {what}"), remedy);
+            findings.add(
+                Control::MountTypes,
+                format!("a mount of type \"overlay\" at {at} {what}"),
+                remedy,
+            );
         }
     }
 
     /// What overlays let the container change of what the host's root relies on.
     fn changed_layers(&self, findings: &mut Findings<'_>) {
         let is_audit = findings.policy.mode == Mode::Audit;
-        for layer in self.sources.layers.borrow().iter().filter(|layer| layer.part == Part::Upper && layer.may_move) {
+        for layer in self
+            .sources
+            .layers
+            .borrow()
+            .iter()
+            .filter(|layer| layer.part == Part::Upper && layer.may_move)
+        {
             let place = self.sources.trees.place_of(&layer.opened);
             if let Some(own) = self.own.changed_in(&place, is_audit) {
                 let layer = layer.opened.path.display();
@@ -225,20 +286,27 @@ impl Judge<'_> {
 
     fn files(&self, mount: &Mount, source: &Opened, label: &str, findings: &mut Findings<'_>) {
         let place = self.sources.trees.place_of(source);
-        let is_init = Engines::is_init(&source.path, mount) && self.sources.trees.reach(&place).is_none();
+        let is_init =
+            Engines::is_init(&source.path, mount) && self.sources.trees.reach(&place).is_none();
         let refusal = {
             let allowed = self.allowed(Control::HostMounts, findings);
-            let judged = allowed.strength != Strength::Off && !(is_init && self.own.is_read_only(mount));
+            let judged =
+                allowed.strength != Strength::Off && !(is_init && self.own.is_read_only(mount));
             let refusal = || self.sources.refusal(&place, &allowed, &self.asked(Some(mount)));
             judged.then(refusal).flatten()
         };
         // A mount that audit mode lets pass must not contain lockc's own files.
         let is_audit = findings.policy.mode == Mode::Audit;
-        let changed = (refusal.is_none() || is_audit).then(|| self.own.changed_by(mount, &place, is_audit)).flatten();
+        let changed = (refusal.is_none() || is_audit)
+            .then(|| self.own.changed_by(mount, &place, is_audit))
+            .flatten();
         if let Some(own) = changed {
             findings.add(
                 Control::OwnFiles,
-                format!("{label} lets the container change {}, which the host's root relies on", own.display()),
+                format!(
+                    "{label} lets the container change {}, which the host's root relies on",
+                    own.display()
+                ),
                 "mount it read-only (rro where file systems are mounted below it)",
             );
         }
@@ -265,7 +333,10 @@ impl Judge<'_> {
     }
 
     /// What the configuration and the policy name, as it is written and as it is meant.
-    fn named_sockets<'b>(&self, findings: &'b Findings<'_>) -> impl Iterator<Item = (&'b PathBuf, NamedSockets)>
+    fn named_sockets<'b>(
+        &self,
+        findings: &'b Findings<'_>,
+    ) -> impl Iterator<Item = (&'b PathBuf, NamedSockets)>
     where
         Self: 'b,
     {

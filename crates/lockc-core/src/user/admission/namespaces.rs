@@ -32,7 +32,9 @@ const OWN: [(&str, Namespace, &str); 4] = [
 
 /// Judges `linux.namespaces`.
 pub(super) fn judge(spec: &Spec, facts: &dyn Facts, findings: &mut Findings<'_>) {
-    let of = |kind: &'static str| spec.linux.namespaces.iter().filter(move |namespace| namespace.kind == kind);
+    let of = |kind: &'static str| {
+        spec.linux.namespaces.iter().filter(move |namespace| namespace.kind == kind)
+    };
     let joins = |namespace: &spec::Namespace| !namespace.path.as_os_str().is_empty();
     if of("mount").next().is_none() || of("mount").any(joins) {
         findings.add(
@@ -47,11 +49,16 @@ pub(super) fn judge(spec: &Spec, facts: &dyn Facts, findings: &mut Findings<'_>)
             Some(format!("the container uses the host's {name} namespace"))
         } else {
             namespaces.find_map(|namespace| {
-                host_path(&namespace.path, kind, facts).map(|why| format!("the {name} namespace {why}"))
+                host_path(&namespace.path, kind, facts)
+                    .map(|why| format!("the {name} namespace {why}"))
             })
         };
         if let Some(what) = shared {
-            findings.add(Control::HostNamespaces, what, format!("leave {option} (hostNetwork, hostPID, hostIPC) out"));
+            findings.add(
+                Control::HostNamespaces,
+                what,
+                format!("leave {option} (hostNetwork, hostPID, hostIPC) out"),
+            );
         }
     }
 }
@@ -61,12 +68,14 @@ pub(super) fn judge_cgroup(spec: &Spec, facts: &dyn Facts, findings: &mut Findin
     if !spec.mounts.iter().any(is_cgroup) || !facts.has_cgroup_v2() {
         return;
     }
-    let mut namespaces = spec.linux.namespaces.iter().filter(|namespace| namespace.kind == "cgroup").peekable();
+    let mut namespaces =
+        spec.linux.namespaces.iter().filter(|namespace| namespace.kind == "cgroup").peekable();
     let shared = if namespaces.peek().is_none() {
         Some("the container uses the host's cgroup namespace".to_owned())
     } else {
         namespaces.find_map(|namespace| {
-            host_path(&namespace.path, Namespace::Cgroup, facts).map(|why| format!("the cgroup namespace {why}"))
+            host_path(&namespace.path, Namespace::Cgroup, facts)
+                .map(|why| format!("the cgroup namespace {why}"))
         })
     };
     if let Some(what) = shared {
@@ -87,19 +96,31 @@ fn is_cgroup(mount: &spec::Mount) -> bool {
 /// writable, and in a namespace whose root it is. A container that sees the processes of others could move them there.
 pub(super) fn manages_cgroups(spec: &Spec, facts: &dyn Facts) -> bool {
     let new = |kind: &str| {
-        let mut namespaces = spec.linux.namespaces.iter().filter(|namespace| namespace.kind == kind).peekable();
-        namespaces.peek().is_some() && namespaces.all(|namespace| namespace.path.as_os_str().is_empty())
+        let mut namespaces =
+            spec.linux.namespaces.iter().filter(|namespace| namespace.kind == kind).peekable();
+        namespaces.peek().is_some()
+            && namespaces.all(|namespace| namespace.path.as_os_str().is_empty())
     };
-    let writable = |mount: &spec::Mount| is_cgroup(mount) && !mount.options.iter().any(|option| option == "ro");
+    let writable = |mount: &spec::Mount| {
+        is_cgroup(mount) && !mount.options.iter().any(|option| option == "ro")
+    };
     // Without a path the runtime may leave the container in the cgroup of whoever started it.
     let placed = !spec.linux.cgroups_path.is_empty();
-    placed && facts.has_cgroup_v2() && new("cgroup") && new("pid") && spec.mounts.iter().any(writable)
+    placed
+        && facts.has_cgroup_v2()
+        && new("cgroup")
+        && new("pid")
+        && spec.mounts.iter().any(writable)
 }
 
 /// The host's number of the container's uid 0: by the mappings of its own user namespace, by those of the one that it
 /// joins, or 0 without one.
 pub(super) fn root_uid(linux: &Linux, facts: &dyn Facts, findings: &mut Findings<'_>) -> u32 {
-    let path = linux.namespaces.iter().find(|namespace| namespace.kind == "user").map(|namespace| &namespace.path);
+    let path = linux
+        .namespaces
+        .iter()
+        .find(|namespace| namespace.kind == "user")
+        .map(|namespace| &namespace.path);
     let Some(path) = path.filter(|path| !path.as_os_str().is_empty()) else {
         return linux.root_uid();
     };
@@ -110,7 +131,10 @@ pub(super) fn root_uid(linux: &Linux, facts: &dyn Facts, findings: &mut Findings
     };
     // Only this rule asks who is root.
     if findings.policy.rules.has(Rule::Privilege) {
-        let what = format!("the user namespace {} has {why}, so that nobody knows who is root in it", path.display());
+        let what = format!(
+            "the user namespace {} has {why}, so that nobody knows who is root in it",
+            path.display()
+        );
         findings.add(Control::HostNamespaces, what, "join the namespace of a running container");
     }
     linux.root_uid()

@@ -42,7 +42,12 @@ const OVERLAY_OPTIONS: [&str; 22] = [
 impl Sources<'_> {
     /// Why the runtime does not mount an overlay for the container, as Podman has it do for overlay
     /// volumes and images.
-    pub fn overlay_refusal(&self, mount: &Mount, allowed: &Allowed<'_>, asked: &Asked<'_>) -> Option<Refusal> {
+    pub fn overlay_refusal(
+        &self,
+        mount: &Mount,
+        allowed: &Allowed<'_>,
+        asked: &Asked<'_>,
+    ) -> Option<Refusal> {
         let mut layers = Vec::new();
         for option in &mount.options {
             let (name, value) = option.split_once('=').unwrap_or((option, ""));
@@ -62,7 +67,12 @@ impl Sources<'_> {
     }
 
     /// Why the container is not given an overlay that an engine mounted for somebody.
-    pub fn layers(&self, mount: &MountedAt, allowed: &Allowed<'_>, asked: &Asked<'_>) -> Option<Refusal> {
+    pub fn layers(
+        &self,
+        mount: &MountedAt,
+        allowed: &Allowed<'_>,
+        asked: &Asked<'_>,
+    ) -> Option<Refusal> {
         self.of_layers(&mount.layers(), Some(mount), allowed, asked)
     }
 
@@ -77,17 +87,24 @@ impl Sources<'_> {
         asked: &Asked<'_>,
     ) -> Option<Refusal> {
         if layers.is_empty() {
-            return Some(("is an overlay whose layers are not shown".into(), "use a volume of another type".into()));
+            return Some((
+                "is an overlay whose layers are not shown".into(),
+                "use a volume of another type".into(),
+            ));
         }
         let known = self.layers.borrow().len();
         // All of them, because audit mode lets refused ones pass.
-        let refusals: Vec<_> =
-            layers.iter().map(|(part, path)| self.layer(*part, path, mounted.is_some(), allowed, asked)).collect();
+        let refusals: Vec<_> = layers
+            .iter()
+            .map(|(part, path)| self.layer(*part, path, mounted.is_some(), allowed, asked))
+            .collect();
         let may_move = self.layers.borrow()[known..].iter().any(|layer| layer.may_move);
         if let Some(mount) = mounted {
             let whole = asked.facts.open(&mount.point).ok();
             match whole.filter(|whole| whole.mount.is_none_or(|id| id == mount.id)) {
-                Some(opened) => self.layers.borrow_mut().push(Layer { opened, part: Part::Whole, may_move }),
+                Some(opened) => {
+                    self.layers.borrow_mut().push(Layer { opened, part: Part::Whole, may_move })
+                }
                 None => return Some(unknown()),
             }
         }
@@ -120,7 +137,9 @@ impl Sources<'_> {
         let asked = &Asked { mount: asked.mount.map(|_| &mount), ..*asked };
         // Only the engine renames what is there. In a volume a container may, and something else may have been mounted on
         // the volume's directory when the overlay was.
-        let fixed = |path: &Path| matches!(self.engines.belongs(path, asked), Some(Belongs::Files | Belongs::Image));
+        let fixed = |path: &Path| {
+            matches!(self.engines.belongs(path, asked), Some(Belongs::Files | Belongs::Image))
+        };
         let is_infra = is_infra_layer(layer);
         let may_move = !(is_infra || fixed(layer) && fixed(&opened.path));
         let place = self.trees.place_of(&opened);

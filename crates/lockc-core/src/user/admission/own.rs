@@ -23,7 +23,9 @@ pub(super) struct Own {
 
 impl Own {
     pub(super) fn new(trees: &Trees, config: &Config, facts: &dyn Facts, sealed: bool) -> Self {
-        let locate = |path: PathBuf| trees.both(&path, facts).into_iter().map(move |place| (path.clone(), place));
+        let locate = |path: PathBuf| {
+            trees.both(&path, facts).into_iter().map(move |place| (path.clone(), place))
+        };
         let programs = programs().into_iter().chain(config.runtimes.iter().cloned());
         Self {
             lockc: facts.own_files().into_iter().flat_map(locate).collect(),
@@ -48,7 +50,12 @@ impl Own {
 
     /// Which of them a bind mount of `source` lets the container change; of lockc's alone with
     /// `lockc_only`.
-    pub(super) fn changed_by(&self, mount: &Mount, source: &Place, lockc_only: bool) -> Option<&Path> {
+    pub(super) fn changed_by(
+        &self,
+        mount: &Mount,
+        source: &Place,
+        lockc_only: bool,
+    ) -> Option<&Path> {
         let has = |option: &str| mount.options.iter().any(|given| given == option);
         let all_read_only = self.sealed && has("rro");
         let read_only = self.is_read_only(mount);
@@ -67,7 +74,8 @@ impl Own {
 
 /// Whether what is mounted below the source comes along: for the runtimes a bind mount is recursive unless it says `bind`.
 fn brings_submounts(mount: &Mount) -> bool {
-    mount.options.iter().any(|option| option == "rbind") || mount.options.iter().all(|option| option != "bind")
+    mount.options.iter().any(|option| option == "rbind")
+        || mount.options.iter().all(|option| option != "bind")
 }
 
 /// Directories with programs, libraries and plugins that the host's root executes or loads:

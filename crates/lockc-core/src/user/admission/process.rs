@@ -34,7 +34,9 @@ pub fn usable(policy: &Policy) -> u64 {
         return u64::MAX;
     }
     let strength = policy.strength(Control::Capabilities);
-    allowed(policy, strength).filter_map(capability).fold(0, |bits, capability| bits | 1 << capability.index())
+    allowed(policy, strength)
+        .filter_map(capability)
+        .fold(0, |bits, capability| bits | 1 << capability.index())
 }
 
 /// The names without `CAP_` of those that a policy admits at that strength, unless it admits any.
@@ -79,7 +81,9 @@ pub(super) fn judge(process: &Process, findings: &mut Findings<'_>) {
     let mut refused: Vec<String> = Vec::new();
     for name in process.capabilities.all() {
         let short = short_name(name);
-        if allowed(findings.policy, strength).all(|allowed| allowed != short) && !refused.contains(&short) {
+        if allowed(findings.policy, strength).all(|allowed| allowed != short)
+            && !refused.contains(&short)
+        {
             refused.push(short);
         }
     }
@@ -91,7 +95,11 @@ pub(super) fn judge(process: &Process, findings: &mut Findings<'_>) {
         findings.add(Control::Capabilities, list(&refused), remedy);
     }
     if process.user.uid == 0 {
-        findings.add(Control::RunAsRoot, "the process would run as uid 0".into(), "set another user (--user)");
+        findings.add(
+            Control::RunAsRoot,
+            "the process would run as uid 0".into(),
+            "set another user (--user)",
+        );
     }
 }
 

@@ -12,7 +12,8 @@ use crate::{
 
 /// SELinux types that the Pod Security Standards' baseline admits, and the engines' own for init systems and nested
 /// virtual machines.
-const SELINUX_TYPES: [&str; 4] = ["container_t", "container_init_t", "container_kvm_t", "container_engine_t"];
+const SELINUX_TYPES: [&str; 4] =
+    ["container_t", "container_init_t", "container_kvm_t", "container_engine_t"];
 /// Users and roles that engines fill in themselves; the standards admit none to be asked for.
 const SELINUX_USERS: [&str; 2] = ["system_u", "unconfined_u"];
 const SELINUX_ROLES: [&str; 1] = ["system_r"];
@@ -21,7 +22,12 @@ const SELINUX_ROLES: [&str; 1] = ["system_r"];
 const LETTING: [&str; 2] = ["SCMP_ACT_ALLOW", "SCMP_ACT_LOG"];
 
 /// Judges the profiles that hold for every process of the container.
-pub(super) fn judge(request: &Request<'_>, config: &Config, facts: &dyn Facts, findings: &mut Findings<'_>) {
+pub(super) fn judge(
+    request: &Request<'_>,
+    config: &Config,
+    facts: &dyn Facts,
+    findings: &mut Findings<'_>,
+) {
     // What runs in a pod's sandbox is the administrator's image, and containerd gives it no profile by itself.
     if !request.sandbox {
         seccomp(request, findings);
@@ -31,12 +37,18 @@ pub(super) fn judge(request: &Request<'_>, config: &Config, facts: &dyn Facts, f
     let listener = request.spec.linux.seccomp.as_ref().map(|profile| &profile.listener_path);
     if let Some(path) = listener.filter(|path| {
         !path.as_os_str().is_empty()
-            && !config.allowed_sockets.iter().chain(&findings.policy.more.sockets).any(|allowed| allowed == *path)
+            && !config
+                .allowed_sockets
+                .iter()
+                .chain(&findings.policy.more.sockets)
+                .any(|allowed| allowed == *path)
     }) {
         findings.add(
             Control::Seccomp,
             format!("the seccomp profile hands system calls to {}", path.display()),
-            format!("use a profile without listenerPath, or add it to allowed_sockets in {CONFIG_PATH}"),
+            format!(
+                "use a profile without listenerPath, or add it to allowed_sockets in {CONFIG_PATH}"
+            ),
         );
     }
 }
@@ -48,9 +60,14 @@ fn seccomp(request: &Request<'_>, findings: &mut Findings<'_>) {
     }
     // Docker and Podman have a default profile: without one, somebody asked for that. Elsewhere none is what the Pod
     // Security Standards call undefined, which baseline allows.
-    let asked = profile.is_some() || matches!(request.engine, Some(Engine::Docker | Engine::Podman));
+    let asked =
+        profile.is_some() || matches!(request.engine, Some(Engine::Docker | Engine::Podman));
     if asked || findings.strength(Control::Seccomp) == Strength::Restricted {
-        let what = if profile.is_some() { "a seccomp profile that refuses nothing" } else { "no seccomp profile" };
+        let what = if profile.is_some() {
+            "a seccomp profile that refuses nothing"
+        } else {
+            "no seccomp profile"
+        };
         findings.add(
             Control::Seccomp,
             what.into(),
@@ -67,7 +84,8 @@ fn refuses(profile: &Seccomp) -> bool {
 
 /// containerd's CRI plugin writes `unconfined` nowhere: it leaves its default profile out.
 fn missing_apparmor(request: &Request<'_>, facts: &dyn Facts, findings: &mut Findings<'_>) {
-    let missing = request.spec.process.as_ref().is_some_and(|process| process.apparmor_profile.is_empty());
+    let missing =
+        request.spec.process.as_ref().is_some_and(|process| process.apparmor_profile.is_empty());
     if missing && request.engine == Some(Engine::Cri) && facts.containerd_uses_apparmor() {
         findings.add(
             Control::AppArmor,
@@ -81,12 +99,19 @@ fn missing_apparmor(request: &Request<'_>, facts: &dyn Facts, findings: &mut Fin
 /// shares the host's PID or IPC namespace, which is another control's to refuse (Podman 5.4,
 /// pkg/specgen/generate/security_linux.go; moby 28, daemon/create.go).
 fn missing_label(request: &Request<'_>, facts: &dyn Facts, findings: &mut Findings<'_>) {
-    let missing = request.spec.process.as_ref().is_some_and(|process| process.selinux_label.is_empty());
-    let has = |kind: &str| request.spec.linux.namespaces.iter().any(|namespace| namespace.kind == kind);
-    if missing && has("pid") && has("ipc") && request.engine.is_some_and(|engine| facts.labels_containers(engine)) {
+    let missing =
+        request.spec.process.as_ref().is_some_and(|process| process.selinux_label.is_empty());
+    let has =
+        |kind: &str| request.spec.linux.namespaces.iter().any(|namespace| namespace.kind == kind);
+    if missing
+        && has("pid")
+        && has("ipc")
+        && request.engine.is_some_and(|engine| facts.labels_containers(engine))
+    {
         findings.add(
             Control::SeLinux,
-            "no SELinux label, although the engine gives one to every container on this host".into(),
+            "no SELinux label, although the engine gives one to every container on this host"
+                .into(),
             "leave label=disable (--privileged) out",
         );
     }
@@ -125,7 +150,9 @@ fn selinux(label: &str) -> Option<String> {
         return None;
     }
     let mut parts = label.splitn(4, ':');
-    for (what, admitted) in [("user", &SELINUX_USERS[..]), ("role", &SELINUX_ROLES), ("type", &SELINUX_TYPES)] {
+    for (what, admitted) in
+        [("user", &SELINUX_USERS[..]), ("role", &SELINUX_ROLES), ("type", &SELINUX_TYPES)]
+    {
         let part = parts.next().unwrap_or("");
         if !admitted.contains(&part) {
             return Some(format!("the {what} {part:?}"));

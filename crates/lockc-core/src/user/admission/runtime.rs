@@ -33,7 +33,9 @@ pub(super) fn judge(linux: &Linux, findings: &mut Findings<'_>) {
 }
 
 fn resources(linux: &Linux, findings: &mut Findings<'_>) {
-    let mut add = |what: String, key: &str| findings.add(Control::Resources, what, format!("leave {key} out"));
+    let mut add = |what: String, key: &str| {
+        findings.add(Control::Resources, what, format!("leave {key} out"))
+    };
     if linux.intel_rdt.is_some() {
         add("a share of the host's caches and memory bandwidth".into(), "intelRdt");
     }
@@ -41,9 +43,14 @@ fn resources(linux: &Linux, findings: &mut Findings<'_>) {
         add("a memory policy".into(), "memoryPolicy");
     }
     let personality = &linux.personality;
-    if !["", "LINUX", "LINUX32"].contains(&personality.domain.as_str()) || !personality.flags.is_empty() {
+    if !["", "LINUX", "LINUX32"].contains(&personality.domain.as_str())
+        || !personality.flags.is_empty()
+    {
         let flags = personality.flags.join(", ");
-        add(format!("the execution domain {} {flags}", personality.domain).trim_end().into(), "personality");
+        add(
+            format!("the execution domain {} {flags}", personality.domain).trim_end().into(),
+            "personality",
+        );
     }
 }
 
@@ -55,7 +62,11 @@ pub(super) fn of_process(process: &Process, findings: &mut Findings<'_>) {
     ];
     for (what, chosen, usual, key) in choices {
         if !usual.contains(&chosen.as_str()) {
-            findings.add(Control::Resources, format!("{what} {chosen}"), format!("leave {key} out"));
+            findings.add(
+                Control::Resources,
+                format!("{what} {chosen}"),
+                format!("leave {key} out"),
+            );
         }
     }
 }

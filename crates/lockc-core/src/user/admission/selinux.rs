@@ -23,11 +23,14 @@ pub(super) fn labels_containers(engine: Engine) -> bool {
         texts.into_iter().any(|text| text.lines().any(|line| setting(line, key) == Some(value)))
     };
     match engine {
-        Engine::Podman => {
-            !says(&["/usr/share/containers/containers.conf", "/etc/containers/containers.conf"], "label", "false")
-        }
+        Engine::Podman => !says(
+            &["/usr/share/containers/containers.conf", "/etc/containers/containers.conf"],
+            "label",
+            "false",
+        ),
         Engine::Docker => {
-            says(&["/etc/docker/daemon.json"], "selinux-enabled", "true") || runs_with("dockerd", "--selinux-enabled")
+            says(&["/etc/docker/daemon.json"], "selinux-enabled", "true")
+                || runs_with("dockerd", "--selinux-enabled")
         }
         Engine::Crio => says(&["/etc/crio/crio.conf"], "selinux", "true"),
         Engine::Cri => says(&["/etc/containerd/config.toml"], "enable_selinux", "true"),

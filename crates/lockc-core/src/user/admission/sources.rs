@@ -78,7 +78,12 @@ pub(super) struct Sources<'a> {
 
 impl Sources<'_> {
     /// Why the container is not given what is at `place` with all that is mounted below.
-    pub fn refusal(&self, place: &Place, allowed: &Allowed<'_>, asked: &Asked<'_>) -> Option<Refusal> {
+    pub fn refusal(
+        &self,
+        place: &Place,
+        allowed: &Allowed<'_>,
+        asked: &Asked<'_>,
+    ) -> Option<Refusal> {
         // Whoever names a directory exactly knows what is mounted in it.
         if self.explicitly_allowed(place, allowed, asked) {
             return None;
@@ -88,7 +93,10 @@ impl Sources<'_> {
         }
         self.trees.below(place).find_map(|below| {
             let (what, _) = self.by_itself(&below, allowed, asked)?;
-            let what = format!("contains {}, where something else is mounted, which {what}", below.path().display());
+            let what = format!(
+                "contains {}, where something else is mounted, which {what}",
+                below.path().display()
+            );
             Some((what, "mount a directory without it".into()))
         })
     }
@@ -103,19 +111,27 @@ impl Sources<'_> {
         names
     }
 
-    pub fn by_itself(&self, place: &Place, allowed: &Allowed<'_>, asked: &Asked<'_>) -> Option<Refusal> {
+    pub fn by_itself(
+        &self,
+        place: &Place,
+        allowed: &Allowed<'_>,
+        asked: &Asked<'_>,
+    ) -> Option<Refusal> {
         let Some(mount) = self.trees.mount(place) else { return Some(unknown()) };
         let names = self.names(place);
         let belongs = |name: &Place| self.belongs(name, asked);
-        let is_own = |belongs: Option<Belongs>| belongs.is_some_and(|belongs| belongs != Belongs::Transient);
+        let is_own =
+            |belongs: Option<Belongs>| belongs.is_some_and(|belongs| belongs != Belongs::Transient);
         if names.host.iter().any(|name| is_own(belongs(name))) {
             return None;
         }
         if !names.host.is_empty() {
             // kubelet mounts directories of the host for volumes that the cluster's administrator
             // made; by their other names they are hostPath volumes of the pod's owner.
-            let is_drivers =
-                |name: &Place| self.engines.is_drivers_volume(name.path()) && belongs(name) == Some(Belongs::PodVolume);
+            let is_drivers = |name: &Place| {
+                self.engines.is_drivers_volume(name.path())
+                    && belongs(name) == Some(Belongs::PodVolume)
+            };
             let from_kubelet = belongs(place) == Some(Belongs::PodVolume)
                 && names.engines.iter().any(is_drivers)
                 && !OF_THE_HOST.contains(&mount.kind.as_str());
@@ -132,12 +148,18 @@ impl Sources<'_> {
                 Some((what, remedy))
             });
         }
-        let own: Vec<&Path> = names.engines.iter().filter(|name| is_own(belongs(name))).map(Place::path).collect();
-        let shared = |name: &Place| mount.kind != "tmpfs" && self.engines.shares_volume(name.path(), &own);
-        if let Some(foreign) = names.engines.iter().find(|name| belongs(name).is_none() && !shared(name))
+        let own: Vec<&Path> =
+            names.engines.iter().filter(|name| is_own(belongs(name))).map(Place::path).collect();
+        let shared =
+            |name: &Place| mount.kind != "tmpfs" && self.engines.shares_volume(name.path(), &own);
+        if let Some(foreign) =
+            names.engines.iter().find(|name| belongs(name).is_none() && !shared(name))
             && !own.is_empty()
         {
-            let what = format!("is {} as well, which does not belong to this container", foreign.path().display());
+            let what = format!(
+                "is {} as well, which does not belong to this container",
+                foreign.path().display()
+            );
             return Some((what, "use a volume of its own".into()));
         }
         let Some(first) = own.first() else { return self.of_the_host(place, allowed, asked) };
@@ -152,7 +174,10 @@ impl Sources<'_> {
     fn belongs(&self, name: &Place, asked: &Asked<'_>) -> Option<Belongs> {
         let belongs = self.engines.belongs(name.path(), asked)?;
         let has = |task: &str| {
-            let table = asked.facts.read(&Path::new("/proc").join(task).join("mountinfo")).unwrap_or_default();
+            let table = asked
+                .facts
+                .read(&Path::new("/proc").join(task).join("mountinfo"))
+                .unwrap_or_default();
             let mounts = table.split(|byte| *byte == b'\n').filter_map(MountedAt::parse);
             mounts
                 .filter(|mount| SHARED.iter().any(|place| mount.point == Path::new(place)))
@@ -179,36 +204,68 @@ impl Sources<'_> {
             _ if kind == "overlay" => return self.layers(mount, allowed, asked),
             _ if mount.source.starts_with("/dev") && is_device() => return None,
             _ if mount.source.starts_with("/dev") => {
-                let what =
-                    format!("is a file system of type {kind} on {}, a device of the host", mount.source.display());
-                return Some((what, format!("name the device in a policy's devices in {CONFIG_PATH}")));
+                let what = format!(
+                    "is a file system of type {kind} on {}, a device of the host",
+                    mount.source.display()
+                );
+                return Some((
+                    what,
+                    format!("name the device in a policy's devices in {CONFIG_PATH}"),
+                ));
             }
             _ => {}
         }
-        let what = format!("is a file system of type {kind}, of which lockc cannot tell what it shows");
-        Some((what, format!("use a volume on the engine's own disk, or of a type among {}", VOLUMES.join(", "))))
+        let what =
+            format!("is a file system of type {kind}, of which lockc cannot tell what it shows");
+        Some((
+            what,
+            format!(
+                "use a volume on the engine's own disk, or of a type among {}",
+                VOLUMES.join(", ")
+            ),
+        ))
     }
 
     /// Why the container is not given a directory or file of the host.
-    pub fn of_the_host(&self, place: &Place, allowed: &Allowed<'_>, asked: &Asked<'_>) -> Option<Refusal> {
+    pub fn of_the_host(
+        &self,
+        place: &Place,
+        allowed: &Allowed<'_>,
+        asked: &Asked<'_>,
+    ) -> Option<Refusal> {
         if self.explicitly_allowed(place, allowed, asked) {
             return None;
         }
         if let Some(reach) = self.trees.reach(place) {
             let remedy = match reach {
                 // Never the advice to allow everything.
-                Reach::Contains(ref tree) if tree == Path::new("/") => "mount the directories that it needs".into(),
+                Reach::Contains(ref tree) if tree == Path::new("/") => {
+                    "mount the directories that it needs".into()
+                }
                 Reach::Contains(_) => "mount a directory without it".into(),
-                Reach::Inside(_) if self.trees.is_engines(place.path()) => "use a volume of its own".into(),
-                Reach::Inside(_) if !self.trees.is_named(place.path()) => "mount another directory".into(),
+                Reach::Inside(_) if self.trees.is_engines(place.path()) => {
+                    "use a volume of its own".into()
+                }
+                Reach::Inside(_) if !self.trees.is_named(place.path()) => {
+                    "mount another directory".into()
+                }
                 // What the configuration allows is for baseline.
-                Reach::Inside(_) if allowed.strength == Strength::Restricted => "use a named volume".into(),
-                Reach::Inside(_) => format!("add {} to allowed_mounts in {CONFIG_PATH}", place.path().display()),
+                Reach::Inside(_) if allowed.strength == Strength::Restricted => {
+                    "use a named volume".into()
+                }
+                Reach::Inside(_) => {
+                    format!("add {} to allowed_mounts in {CONFIG_PATH}", place.path().display())
+                }
             };
             return Some((describe(&reach), remedy));
         }
-        if let Some(mount) = self.trees.mount(place).filter(|mount| OF_THE_HOST.contains(&mount.kind.as_str())) {
-            return Some((format!("is a file system of type {}", mount.kind), "mount a directory without it".into()));
+        if let Some(mount) =
+            self.trees.mount(place).filter(|mount| OF_THE_HOST.contains(&mount.kind.as_str()))
+        {
+            return Some((
+                format!("is a file system of type {}", mount.kind),
+                "mount a directory without it".into(),
+            ));
         }
         if self.is_allowed(place, allowed, asked) {
             return match is_home(place.path()) {
@@ -246,11 +303,13 @@ impl Sources<'_> {
     /// wrote it: where a link leads, or what is mounted there, may be somebody else's choice.
     fn explicitly_allowed(&self, place: &Place, allowed: &Allowed<'_>, asked: &Asked<'_>) -> bool {
         allowed.paths.iter().any(|&written| {
-            let inside = matches!(self.trees.reach(&self.trees.place(written)), Some(Reach::Inside(_)));
+            let inside =
+                matches!(self.trees.reach(&self.trees.place(written)), Some(Reach::Inside(_)));
             let around = || self.trees.both(written, asked.facts);
             self.trees.is_named(written)
                 && (written == place.path()
-                    || inside && around().iter().any(|allowed| place.path().starts_with(allowed.path())))
+                    || inside
+                        && around().iter().any(|allowed| place.path().starts_with(allowed.path())))
         })
     }
 
@@ -265,7 +324,9 @@ impl Sources<'_> {
         let Some(mount) = self.trees.mount(place) else { return Some(unknown()) };
         let in_bundle = |name: &Place| name.path() != bundle && name.path().starts_with(bundle);
         let engines_bundle = self.trees.is_engines(bundle);
-        let is_own = |name: &Place| engines_bundle && in_bundle(name) || self.engines.is_rootfs(name.path(), asked);
+        let is_own = |name: &Place| {
+            engines_bundle && in_bundle(name) || self.engines.is_rootfs(name.path(), asked)
+        };
         let names = self.names(place);
         // A file system that an engine mounted for this container.
         let is_whole = place.is_whole() && names.engines.iter().any(is_own);
@@ -290,11 +351,15 @@ impl Sources<'_> {
             return refused;
         }
         if let Some(foreign) = names.engines.iter().find(|name| !is_own(name)) {
-            let what = format!("is {}, which does not belong to this container", foreign.path().display());
+            let what =
+                format!("is {}, which does not belong to this container", foreign.path().display());
             return Some((what, "use a directory of its own".into()));
         }
         if OF_THE_HOST.contains(&mount.kind.as_str()) {
-            return Some((format!("is a file system of type {}", mount.kind), "use a directory of its own".into()));
+            return Some((
+                format!("is a file system of type {}", mount.kind),
+                "use a directory of its own".into(),
+            ));
         }
         // Podman's overlay of a directory that somebody chose (`--rootfs DIR:O`).
         if mount.kind == "overlay" && place.path().ends_with("rootfs/merge") {

@@ -30,7 +30,9 @@ pub fn summary(violations: &[Violation]) -> Summary {
     let is_privileged = is_privileged(violations);
     let left: Vec<&Violation> = violations
         .iter()
-        .filter(|violation| !(is_privileged && is_of_privileged(violation) || follows(violation, violations)))
+        .filter(|violation| {
+            !(is_privileged && is_of_privileged(violation) || follows(violation, violations))
+        })
         .collect();
     let controls = |left: &[&Violation]| left.iter().map(|violation| violation.control).collect();
     match left.as_slice() {
@@ -47,7 +49,8 @@ pub fn summary(violations: &[Violation]) -> Summary {
 }
 
 fn is_privileged(violations: &[Violation]) -> bool {
-    let of = |control: Control| violations.iter().filter(move |violation| violation.control == control);
+    let of =
+        |control: Control| violations.iter().filter(move |violation| violation.control == control);
     // More capabilities than the message lists.
     of(Control::Capabilities).any(|violation| violation.what.ends_with(" more"))
         && of(Control::Devices).any(is_of_privileged)
@@ -65,10 +68,12 @@ fn is_of_privileged(violation: &Violation) -> bool {
 /// host's /dev/shm and /dev/mqueue.
 fn follows(violation: &Violation, all: &[Violation]) -> bool {
     let namespace = |of: &Violation, name: &str| {
-        of.control == Control::HostNamespaces && of.what == format!("the container uses the host's {name} namespace")
+        of.control == Control::HostNamespaces
+            && of.what == format!("the container uses the host's {name} namespace")
     };
     let told = |name: &str| all.iter().any(|other| namespace(other, name));
-    let of_ipc = ["bind mount of /dev/shm at /dev/shm ", "bind mount of /dev/mqueue at /dev/mqueue "];
+    let of_ipc =
+        ["bind mount of /dev/shm at /dev/shm ", "bind mount of /dev/mqueue at /dev/mqueue "];
     namespace(violation, "uts") && told("network")
         || violation.control == Control::HostMounts
             && of_ipc.iter().any(|mount| violation.what.starts_with(mount))
@@ -80,13 +85,24 @@ mod tests {
     use super::*;
 
     fn violation(control: Control, what: &str) -> Violation {
-        Violation { control, what: what.into(), policy: "level baseline (from default)".into(), remedy: "r".into() }
+        Violation {
+            control,
+            what: what.into(),
+            policy: "level baseline (from default)".into(),
+            remedy: "r".into(),
+        }
     }
 
     fn privileged() -> Vec<Violation> {
         vec![
-            violation(Control::Capabilities, "AUDIT_CONTROL, AUDIT_READ, BLOCK_SUSPEND, BPF and 23 more"),
-            violation(Control::Devices, "device /dev/autofs (c 10:235), block device /dev/vda (b 254:0)"),
+            violation(
+                Control::Capabilities,
+                "AUDIT_CONTROL, AUDIT_READ, BLOCK_SUSPEND, BPF and 23 more",
+            ),
+            violation(
+                Control::Devices,
+                "device /dev/autofs (c 10:235), block device /dev/vda (b 254:0)",
+            ),
             violation(Control::Devices, "access to devices a *:* rwm"),
             violation(Control::Seccomp, "no seccomp profile"),
             violation(Control::AppArmor, "the AppArmor profile unconfined"),
@@ -126,21 +142,36 @@ mod tests {
 
     #[test]
     fn the_first_reason_is_told_and_the_others_are_counted() {
-        let told = summary(&[violation(Control::HostMounts, "a"), violation(Control::HostMounts, "b")]);
-        assert_eq!(told, Summary { first: "host-mounts: a [r]".into(), further: vec![Control::HostMounts] });
+        let told =
+            summary(&[violation(Control::HostMounts, "a"), violation(Control::HostMounts, "b")]);
+        assert_eq!(
+            told,
+            Summary { first: "host-mounts: a [r]".into(), further: vec![Control::HostMounts] }
+        );
     }
 
     #[test]
     fn what_follows_is_not_told() {
-        let uses =
-            |name: &str| violation(Control::HostNamespaces, &format!("the container uses the host's {name} namespace"));
+        let uses = |name: &str| {
+            violation(
+                Control::HostNamespaces,
+                &format!("the container uses the host's {name} namespace"),
+            )
+        };
         assert_eq!(summary(&[uses("network"), uses("uts")]).further, []);
-        assert_eq!(summary(&[uses("uts"), uses("network")]).first, summary(&[uses("network")]).first);
+        assert_eq!(
+            summary(&[uses("uts"), uses("network")]).first,
+            summary(&[uses("network")]).first
+        );
         assert_eq!(summary(&[uses("uts"), uses("pid")]).further, [Control::HostNamespaces]);
-        let shm = violation(Control::HostMounts, "bind mount of /dev/shm at /dev/shm is in /dev, which …");
+        let shm = violation(
+            Control::HostMounts,
+            "bind mount of /dev/shm at /dev/shm is in /dev, which …",
+        );
         assert_eq!(summary(&[shm.clone(), uses("ipc")]), summary(&[uses("ipc")]));
         assert_eq!(summary(&[shm.clone(), uses("pid")]).further.len(), 1);
-        let other = violation(Control::HostMounts, "bind mount of /dev/shm at /x is in /dev, which …");
+        let other =
+            violation(Control::HostMounts, "bind mount of /dev/shm at /x is in /dev, which …");
         assert_eq!(summary(&[other, uses("ipc")]).further.len(), 1);
     }
 }

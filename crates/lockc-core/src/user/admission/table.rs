@@ -50,9 +50,14 @@ impl MountedAt {
             let (name, value) = (&option[..at], unescape_bytes(&option[at + 1..]));
             match name {
                 // A colon in a directory's name is written `\:`; two colons begin data layers.
-                b"lowerdir" => layers.extend(split_at_colons(&value).into_iter().map(|path| (Part::Lower, path))),
-                b"lowerdir+" | b"datadir+" => layers.push((Part::Lower, OsString::from_vec(value).into())),
-                b"upperdir" | b"workdir" => layers.push((Part::Upper, OsString::from_vec(value).into())),
+                b"lowerdir" => layers
+                    .extend(split_at_colons(&value).into_iter().map(|path| (Part::Lower, path))),
+                b"lowerdir+" | b"datadir+" => {
+                    layers.push((Part::Lower, OsString::from_vec(value).into()))
+                }
+                b"upperdir" | b"workdir" => {
+                    layers.push((Part::Upper, OsString::from_vec(value).into()))
+                }
                 _ => {}
             }
         }
@@ -74,7 +79,11 @@ fn split_at_colons(value: &[u8]) -> Vec<PathBuf> {
             _ => parts.last_mut().map_or((), |part| part.push(byte)),
         }
     }
-    parts.into_iter().filter(|part| !part.is_empty()).map(|part| OsString::from_vec(part).into()).collect()
+    parts
+        .into_iter()
+        .filter(|part| !part.is_empty())
+        .map(|part| OsString::from_vec(part).into())
+        .collect()
 }
 
 fn unescape(field: &[u8]) -> PathBuf {
@@ -109,19 +118,25 @@ mod tests {
         let line = br"36 35 98:0 /mnt1/a\040b /mnt2\134 rw,noatime master:1 - ext3 /dev/root rw,errors=continue";
         let mount = MountedAt::parse(line).unwrap();
         assert_eq!((mount.id, mount.parent, mount.device.as_str()), (36, 35, "98:0"));
-        assert_eq!((mount.root.as_path(), mount.point.as_path()), (Path::new("/mnt1/a b"), Path::new(r"/mnt2\")));
+        assert_eq!(
+            (mount.root.as_path(), mount.point.as_path()),
+            (Path::new("/mnt1/a b"), Path::new(r"/mnt2\"))
+        );
         assert_eq!((mount.kind.as_str(), mount.source.as_path()), ("ext3", Path::new("/dev/root")));
         assert!(mount.layers().is_empty());
         assert!(MountedAt::parse(b"1 2 0:1 / / rw - tmpfs none").is_some(), "a source alone");
-        for line in [&b"36 35 98:0"[..], b"x 35 98:0 / / rw - a b c", b"36 35 98:0 / / rw master:1"] {
+        for line in [&b"36 35 98:0"[..], b"x 35 98:0 / / rw - a b c", b"36 35 98:0 / / rw master:1"]
+        {
             assert_eq!(MountedAt::parse(line), None);
         }
     }
 
     #[test]
     fn the_layers_of_an_overlay_are_read_from_its_options() {
-        let read = |options: &str| MountedAt { options: options.into(), ..MountedAt::default() }.layers();
-        let layers = |options: &str| read(options).into_iter().map(|(_, path)| path).collect::<Vec<_>>();
+        let read =
+            |options: &str| MountedAt { options: options.into(), ..MountedAt::default() }.layers();
+        let layers =
+            |options: &str| read(options).into_iter().map(|(_, path)| path).collect::<Vec<_>>();
         let paths = |paths: &[&str]| paths.iter().map(PathBuf::from).collect::<Vec<_>>();
         let parts = "rw,lowerdir=/a:/b,upperdir=/c,workdir=/d,index=off";
         assert_eq!(layers(parts), paths(&["/a", "/b", "/c", "/d"]));

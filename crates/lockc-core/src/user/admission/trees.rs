@@ -70,7 +70,8 @@ impl Place {
         self.location.as_ref().is_some_and(|location| {
             let directory = location.path.parent().filter(|directory| *directory != Path::new("/"));
             location.device == mounted.device
-                && (location.path == mounted.root || directory.is_some() && directory == mounted.root.parent())
+                && (location.path == mounted.root
+                    || directory.is_some() && directory == mounted.root.parent())
         })
     }
 
@@ -82,7 +83,9 @@ impl Place {
     /// Whether this is `other` or below it on the same file system, so that a mount of `other` shows it by itself.
     pub(crate) fn is_located_in(&self, other: &Self) -> bool {
         match (&self.location, &other.location) {
-            (Some(this), Some(other)) => this.device == other.device && this.path.starts_with(&other.path),
+            (Some(this), Some(other)) => {
+                this.device == other.device && this.path.starts_with(&other.path)
+            }
             _ => false,
         }
     }
@@ -113,7 +116,9 @@ impl Trees {
     /// table, so that its path says nothing.
     pub(crate) fn place_of(&self, opened: &Opened) -> Place {
         match opened.mount {
-            Some(id) => self.reached(&opened.path, self.table.iter().position(|mount| mount.id == id)),
+            Some(id) => {
+                self.reached(&opened.path, self.table.iter().position(|mount| mount.id == id))
+            }
             None => self.place(&opened.path),
         }
     }
@@ -160,13 +165,19 @@ impl Trees {
     pub(crate) fn names(&self, place: &Place) -> Names {
         let Some(location) = &place.location else { return Names::default() };
         let mut names = Names::default();
-        for (at, mount) in self.table.iter().enumerate().filter(|(_, mount)| mount.device == location.device) {
+        for (at, mount) in
+            self.table.iter().enumerate().filter(|(_, mount)| mount.device == location.device)
+        {
             let Ok(rest) = location.path.strip_prefix(&mount.root) else { continue };
             let (kind, point) = match self.in_engine(mount, 0) {
                 Some(point) => (&mut names.engines, point),
                 None => (&mut names.host, mount.point.clone()),
             };
-            kind.push(Place { path: join(&point, rest), location: Some(location.clone()), mount: Some(at) });
+            kind.push(Place {
+                path: join(&point, rest),
+                location: Some(location.clone()),
+                mount: Some(at),
+            });
         }
         names
     }
@@ -175,17 +186,23 @@ impl Trees {
     /// once more, in a volume perhaps, what an engine mounts appears below that too, by propagation:
     /// that is the engine's mount as well, of the same name.
     fn in_engine(&self, mount: &MountedAt, depth: u32) -> Option<PathBuf> {
-        self.by_parent(mount, depth).or_else(|| self.is_engines(&mount.point).then(|| mount.point.clone()))
+        self.by_parent(mount, depth)
+            .or_else(|| self.is_engines(&mount.point).then(|| mount.point.clone()))
     }
 
     /// The same by where it is mounted, and not by how that is reached.
     fn by_parent(&self, mount: &MountedAt, depth: u32) -> Option<PathBuf> {
-        let parent = self.table.iter().find(|parent| parent.id == mount.parent && parent.id != mount.id)?;
+        let parent =
+            self.table.iter().find(|parent| parent.id == mount.parent && parent.id != mount.id)?;
         let rest = mount.point.strip_prefix(&parent.point).ok()?;
         let inside = join(&parent.root, rest);
         let located = self.engines.iter().find_map(|engine| {
-            let located = engine.location.as_ref().filter(|located| located.device == parent.device)?;
-            let rest = inside.strip_prefix(&located.path).ok().filter(|rest| !rest.as_os_str().is_empty())?;
+            let located =
+                engine.location.as_ref().filter(|located| located.device == parent.device)?;
+            let rest = inside
+                .strip_prefix(&located.path)
+                .ok()
+                .filter(|rest| !rest.as_os_str().is_empty())?;
             Some(join(&engine.path, rest))
         });
         // Mounts on mounts; nobody has that many.
@@ -195,7 +212,10 @@ impl Trees {
 
     /// Whether a path says by itself that it is, is in, or contains a forbidden tree.
     pub(crate) fn is_named(&self, path: &Path) -> bool {
-        self.system.iter().chain(&self.engines).any(|tree| path.starts_with(&tree.path) || tree.path.starts_with(path))
+        self.system
+            .iter()
+            .chain(&self.engines)
+            .any(|tree| path.starts_with(&tree.path) || tree.path.starts_with(path))
     }
 
     /// How `place` reaches the host's root or a forbidden tree, by itself.
@@ -220,9 +240,12 @@ impl Trees {
     fn shown_by_the_system(&self, place: &Place) -> Option<&Path> {
         let location = place.location.as_ref()?;
         let is_part = |mount: &&MountedAt| {
-            mount.device == location.device && mount.root != location.path && mount.root.starts_with(&location.path)
+            mount.device == location.device
+                && mount.root != location.path
+                && mount.root.starts_with(&location.path)
         };
-        let is_systems = |mount: &&MountedAt| self.system.iter().any(|tree| mount.point.starts_with(&tree.path));
+        let is_systems =
+            |mount: &&MountedAt| self.system.iter().any(|tree| mount.point.starts_with(&tree.path));
         let mut parts = self.table.iter().filter(is_part).filter(is_systems);
         parts.find(|mount| self.in_engine(mount, 0).is_none()).map(|mount| mount.point.as_path())
     }

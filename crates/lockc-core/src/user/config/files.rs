@@ -12,7 +12,10 @@ use std::{
 use serde::{Deserialize, Serialize};
 use toml::de::{DeTable, DeValue};
 
-use super::{Choice, Config, ConfigError, Engine, Fail, Fault, Follow, Labels, Mode, PolicyConfig, Rootless, nearest};
+use super::{
+    Choice, Config, ConfigError, Engine, Fail, Fault, Follow, Labels, Mode, PolicyConfig, Rootless,
+    nearest,
+};
 use crate::user::{paths, userns};
 
 /// Larger than any configuration that a person wrote.
@@ -141,7 +144,8 @@ pub fn schema() -> serde_json::Value {
 /// With another owner than root: for tests that do not run as root.
 pub(super) fn load_owned_by(path: &Path, owner: u32) -> Result<Loaded, ConfigError> {
     let mut loaded = Loaded::default();
-    for file in std::iter::once(path.to_owned()).chain(drop_ins(&path.with_extension("d"), owner)?) {
+    for file in std::iter::once(path.to_owned()).chain(drop_ins(&path.with_extension("d"), owner)?)
+    {
         if let Some(text) = read(&file, owner, SIZE_LIMIT)? {
             loaded.add(&text, &file)?;
         }
@@ -154,7 +158,9 @@ fn drop_ins(directory: &Path, owner: u32) -> Result<Vec<PathBuf>, ConfigError> {
     let read_error = |source| ConfigError::Read { path: directory.into(), source };
     let entries = match fs::read_dir(directory) {
         Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound && directory.symlink_metadata().is_err() => {
+        Err(error)
+            if error.kind() == io::ErrorKind::NotFound && directory.symlink_metadata().is_err() =>
+        {
             return Ok(Vec::new());
         }
         Err(error) => return Err(read_error(error)),
@@ -173,7 +179,11 @@ fn drop_ins(directory: &Path, owner: u32) -> Result<Vec<PathBuf>, ConfigError> {
 
 fn trust(path: &Path, metadata: &fs::Metadata, owner: u32) -> Result<(), ConfigError> {
     let untrusted = |problem, remedy: &str| {
-        Err(ConfigError::Untrusted { path: path.into(), problem, remedy: format!("{remedy} {}", path.display()) })
+        Err(ConfigError::Untrusted {
+            path: path.into(),
+            problem,
+            remedy: format!("{remedy} {}", path.display()),
+        })
     };
     if metadata.uid() != owner {
         return untrusted("not owned by root", "chown root:root");
@@ -190,7 +200,11 @@ pub(super) fn read(path: &Path, owner: u32, limit: u64) -> Result<Option<String>
     let file = match File::open(path) {
         Ok(file) => file,
         // A dangling link is a broken configuration, not a missing one.
-        Err(error) if error.kind() == io::ErrorKind::NotFound && path.symlink_metadata().is_err() => return Ok(None),
+        Err(error)
+            if error.kind() == io::ErrorKind::NotFound && path.symlink_metadata().is_err() =>
+        {
+            return Ok(None);
+        }
         Err(error) => return Err(read_error(error)),
     };
     let metadata = file.metadata().map_err(read_error)?;
@@ -208,7 +222,10 @@ pub(super) fn read(path: &Path, owner: u32, limit: u64) -> Result<Option<String>
     let mut text = String::new();
     file.take(limit + 1).read_to_string(&mut text).map_err(read_error)?;
     if text.len() as u64 > limit {
-        return Err(ConfigError::Invalid { path: path.into(), message: format!("larger than {} MiB", limit >> 20) });
+        return Err(ConfigError::Invalid {
+            path: path.into(),
+            message: format!("larger than {} MiB", limit >> 20),
+        });
     }
     Ok(Some(text))
 }
@@ -235,7 +252,8 @@ impl Loaded {
             },
         };
         let part: Part = toml::from_str(text).map_err(syntax)?;
-        for (key, line, alone) in places(&DeTable::parse(text).map_err(syntax)?.into_inner(), text) {
+        for (key, line, alone) in places(&DeTable::parse(text).map_err(syntax)?.into_inner(), text)
+        {
             let origin = Origin { path: path.into(), line };
             match self.origins.insert(key.clone(), origin) {
                 Some(other) if alone => {
@@ -260,7 +278,10 @@ impl Loaded {
         config.engines.extend(part.engines);
         config.namespaces.extend(part.namespaces);
         put(&mut config.kubernetes.namespace_labels, part.kubernetes.namespace_labels);
-        put(&mut config.kubernetes.unknown_namespaces, part.kubernetes.unknown_namespaces.map(Some));
+        put(
+            &mut config.kubernetes.unknown_namespaces,
+            part.kubernetes.unknown_namespaces.map(Some),
+        );
         config.policies.extend(part.policies);
         self.files.push(path.into());
         Ok(())
@@ -304,13 +325,21 @@ fn places(table: &DeTable<'_>, text: &str) -> Vec<(String, usize, bool)> {
                     let path = format!("{name}.{}", entry.get_ref());
                     places.add(path.clone(), entry.span().start, true);
                     for (key, value) in value.get_ref().as_table().into_iter().flatten() {
-                        places.value(format!("{path}.{}", key.get_ref()), key.span().start, value.get_ref());
+                        places.value(
+                            format!("{path}.{}", key.get_ref()),
+                            key.span().start,
+                            value.get_ref(),
+                        );
                     }
                 }
             }
             Some(settings) if SECTIONS.contains(&name) => {
                 for (key, value) in settings {
-                    places.value(format!("{name}.{}", key.get_ref()), key.span().start, value.get_ref());
+                    places.value(
+                        format!("{name}.{}", key.get_ref()),
+                        key.span().start,
+                        value.get_ref(),
+                    );
                 }
             }
             _ => places.value(name.to_owned(), key.span().start, value.get_ref()),

@@ -76,10 +76,12 @@ impl Labels {
         struct Versioned {
             version: u32,
         }
-        let broken =
-            |error: serde_json::Error| format!("{error}; remove the file, and `lockc-node sync` writes it anew");
+        let broken = |error: serde_json::Error| {
+            format!("{error}; remove the file, and `lockc-node sync` writes it anew")
+        };
         let invalid = |message| ConfigError::Invalid { path: path.into(), message };
-        let versioned: Versioned = serde_json::from_str(text).map_err(|error| invalid(broken(error)))?;
+        let versioned: Versioned =
+            serde_json::from_str(text).map_err(|error| invalid(broken(error)))?;
         if versioned.version != VERSION {
             return Err(invalid(format!(
                 "it is of version {}, this lockc reads version {VERSION}; install lockc's parts from one release",
@@ -164,9 +166,14 @@ mod tests {
         assert!(Labels::load_owned_by(&path, owner).unwrap().is_some());
         assert!(Labels::load_owned_by(&path, owner + 1).is_err());
         fs::set_permissions(&path, fs::Permissions::from_mode(0o646)).unwrap();
-        assert!(Labels::load_owned_by(&path, owner).unwrap_err().to_string().contains("chmod go-w"));
+        assert!(
+            Labels::load_owned_by(&path, owner).unwrap_err().to_string().contains("chmod go-w")
+        );
         fs::remove_file(&path).unwrap();
         std::os::unix::fs::symlink("/nonexistent", &path).unwrap();
-        assert!(Labels::load_owned_by(&path, owner).is_err(), "a dangling link is broken, not missing");
+        assert!(
+            Labels::load_owned_by(&path, owner).is_err(),
+            "a dangling link is broken, not missing"
+        );
     }
 }

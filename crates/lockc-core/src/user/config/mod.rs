@@ -284,7 +284,9 @@ impl Default for Config {
 #[non_exhaustive]
 pub enum ConfigError {
     /// Could not be opened or read.
-    #[error("{path}: cannot be read: {source}; make it readable for root, or remove it to use the defaults")]
+    #[error(
+        "{path}: cannot be read: {source}; make it readable for root, or remove it to use the defaults"
+    )]
     Read {
         /// The file.
         path: PathBuf,
@@ -292,7 +294,9 @@ pub enum ConfigError {
         source: io::Error,
     },
     /// Not a regular file, or somebody else than root can change it.
-    #[error("{path}: {problem}; lockc trusts only a configuration that nobody but root can change: {remedy}")]
+    #[error(
+        "{path}: {problem}; lockc trusts only a configuration that nobody but root can change: {remedy}"
+    )]
     Untrusted {
         /// The file or the directory that it is in.
         path: PathBuf,
@@ -339,7 +343,9 @@ impl Config {
             Some(exact) => Some(exact),
             None => {
                 let fitting = self.namespaces.iter().filter(|(glob, _)| globs::fits(glob, name));
-                fitting.min_by_key(|(glob, _)| std::cmp::Reverse(glob.bytes().filter(|byte| *byte != b'*').count()))
+                fitting.min_by_key(|(glob, _)| {
+                    std::cmp::Reverse(glob.bytes().filter(|byte| *byte != b'*').count())
+                })
             }
         };
         found.map(|(key, choice)| (key.as_str(), choice))
@@ -348,7 +354,11 @@ impl Config {
     /// The directories of the host that the containers of an engine may be given, and whether they
     /// are the defaults.
     pub fn allowed_mounts_of(&self, engine: Option<Engine>) -> (&[PathBuf], bool) {
-        let are_defaults = self.allowed_mounts.iter().map(PathBuf::as_path).eq(ALLOWED_MOUNTS.iter().map(Path::new));
+        let are_defaults = self
+            .allowed_mounts
+            .iter()
+            .map(PathBuf::as_path)
+            .eq(ALLOWED_MOUNTS.iter().map(Path::new));
         match engine {
             Some(Engine::Cri | Engine::Crio) if are_defaults => (&[], true),
             _ => (&self.allowed_mounts, are_defaults),
@@ -367,8 +377,14 @@ impl Config {
         for (key, paths) in lists {
             for path in paths {
                 if !additions::is_plain(path) {
-                    let message = format!("{key}: {path:?} is not an absolute path without `..`; write the full path");
-                    return Err(Fault { key: key.into(), value: Some(path.to_string_lossy().into()), message });
+                    let message = format!(
+                        "{key}: {path:?} is not an absolute path without `..`; write the full path"
+                    );
+                    return Err(Fault {
+                        key: key.into(),
+                        value: Some(path.to_string_lossy().into()),
+                        message,
+                    });
                 }
             }
         }
@@ -382,9 +398,11 @@ impl Config {
         for name in &self.require {
             if hooks::by_name(name).is_none() {
                 let hint = nearest(name, hooks::PROGRAMS.iter().map(|program| program.name));
-                let hint = hint.map(|name| format!(" (did you mean {name:?}?)")).unwrap_or_default();
-                let message =
-                    format!("require: {name:?} is not an LSM hook of lockc's{hint}; docs/hooks.md has them all");
+                let hint =
+                    hint.map(|name| format!(" (did you mean {name:?}?)")).unwrap_or_default();
+                let message = format!(
+                    "require: {name:?} is not an LSM hook of lockc's{hint}; docs/hooks.md has them all"
+                );
                 return Err(Fault { key: "require".into(), value: Some(name.clone()), message });
             }
         }
@@ -393,7 +411,10 @@ impl Config {
 }
 
 /// The candidate that differs from `word` by at most two insertions, deletions or replacements.
-pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(
+    word: &str,
+    candidates: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
     let distance = |other: &str| {
         let mut row: Vec<usize> = (0..=other.chars().count()).collect();
         for (i, a) in word.chars().enumerate() {

@@ -39,7 +39,10 @@ fn every_key_is_read() {
          admit = ['capabilities']\nwithout_rules = ['mount']\n",
     )
     .unwrap();
-    assert_eq!((config.fail, config.mode, config.rootless), (Fail::Open, Mode::Audit, Rootless::Admission));
+    assert_eq!(
+        (config.fail, config.mode, config.rootless),
+        (Fail::Open, Mode::Audit, Rootless::Admission)
+    );
     assert_eq!(config.sandbox_runtimes, [Path::new("/opt/vmm")]);
     assert_eq!(config.runtimes, [Path::new("/usr/bin/crun")]);
     assert_eq!(config.policies["test"].without_rules, ["mount"]);
@@ -59,7 +62,9 @@ fn an_unknown_key_is_refused_with_its_line_and_the_nearest_key() {
 
 #[test]
 fn paths_are_absolute() {
-    for text in ["allowed_mounts = ['srv']", "runtimes = ['runc']", "allowed_sockets = ['/run/../x']"] {
+    for text in
+        ["allowed_mounts = ['srv']", "runtimes = ['runc']", "allowed_sockets = ['/run/../x']"]
+    {
         assert!(parse(text).unwrap_err().contains("absolute"), "{text}");
     }
 }
@@ -81,7 +86,10 @@ fn a_file_that_others_can_change_is_refused() {
 }
 
 /// Files beside `lockc.toml`, in `lockc.d`.
-fn with_drop_ins(main: &str, files: &[(&str, &str)]) -> (tempfile::TempDir, Result<Loaded, String>) {
+fn with_drop_ins(
+    main: &str,
+    files: &[(&str, &str)],
+) -> (tempfile::TempDir, Result<Loaded, String>) {
     let (dir, path, owner) = written(main);
     let drop_ins = dir.path().join("lockc.d");
     fs::create_dir(&drop_ins).unwrap();
@@ -127,7 +135,10 @@ fn what_two_files_define_is_a_contradiction() {
     let policy = "[policies.one]\nextends = 'baseline'\n";
     let (_dir, loaded) = with_drop_ins(policy, &[("a.toml", &format!("\n{policy}"))]);
     let error = loaded.unwrap_err();
-    assert!(error.contains("a.toml: line 2: policies.one is in ") && error.contains("lockc.toml:1"), "{error}");
+    assert!(
+        error.contains("a.toml: line 2: policies.one is in ") && error.contains("lockc.toml:1"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -135,7 +146,10 @@ fn what_makes_no_sense_is_said_with_file_and_line() {
     for (text, says) in [
         ("\n\ndefault = 'lax'\n", "a.toml: line 3: unknown policy \"lax\""),
         ("[engines.docker]\ndefault = 'basline'\n", "a.toml: line 2: unknown policy \"basline\""),
-        ("[namespaces.'a*']\nceiling = 'x'\n", "a.toml: line 2: unknown policy \"x\" in `namespaces.a*.ceiling`"),
+        (
+            "[namespaces.'a*']\nceiling = 'x'\n",
+            "a.toml: line 2: unknown policy \"x\" in `namespaces.a*.ceiling`",
+        ),
         ("\nallowed_mounts = ['x']\n", "a.toml: line 2: allowed_mounts"),
         ("[policies.a]\nextends = 'baseline'\nadmit = ['x']\n", "a.toml: line 3: policies.a.admit"),
         ("[engines.dokcer]\n", "`docker`"),
@@ -144,8 +158,14 @@ fn what_makes_no_sense_is_said_with_file_and_line() {
             "[policies.a]\nextends = 'baseline'\nwithout_rules = [\n  'mount',\n  'mout',\n]\n",
             "a.toml: line 5: policies.a.without_rules: \"mout\" is not a rule (did you mean \"mount\"?)",
         ),
-        ("[policies.a]\nextends = 'baseline'\nadmit = ['host-mount']\n", "(did you mean \"host-mounts\"?)"),
-        ("[policies.a]\nextends = 'baseline'\ncapabilities = ['NET_ADMN']\n", "(did you mean \"NET_ADMIN\"?)"),
+        (
+            "[policies.a]\nextends = 'baseline'\nadmit = ['host-mount']\n",
+            "(did you mean \"host-mounts\"?)",
+        ),
+        (
+            "[policies.a]\nextends = 'baseline'\ncapabilities = ['NET_ADMN']\n",
+            "(did you mean \"NET_ADMIN\"?)",
+        ),
         (
             "[policies.a]\nextends = 'baseline'\n\nreads = ['/proc/kcore']\n",
             "a.toml: line 4: policies.a.reads: \"/proc/kcore\" is the memory",
@@ -154,7 +174,10 @@ fn what_makes_no_sense_is_said_with_file_and_line() {
             "[policies.a]\nextends = 'baseline'\nsocket_families = ['vsok']\n",
             "a.toml: line 3: policies.a.socket_families: \"vsok\" is no socket family that a policy can name (did you mean \"vsock\"?)",
         ),
-        ("[policies.a]\nextends = 'offline'\nsocket_families = ['inet']\n", "\"inet\" needs no naming"),
+        (
+            "[policies.a]\nextends = 'offline'\nsocket_families = ['inet']\n",
+            "\"inet\" needs no naming",
+        ),
         ("[policies.a]\nextends = 'baseline'\nreeds = ['/proc/kcore']\n", "did you mean `reads`"),
         (
             "[policies.a]\nextends = 'privileged'\nreads = ['/proc/kallsyms']\n",
@@ -164,7 +187,10 @@ fn what_makes_no_sense_is_said_with_file_and_line() {
             "[engines.podman]\nplugins = 'privileged'\n",
             "a.toml: line 2: engines.podman.plugins: only Docker has managed plugins",
         ),
-        ("[engines.docker]\nplugins = 'privilegd'\n", "a.toml: line 2: unknown policy \"privilegd\""),
+        (
+            "[engines.docker]\nplugins = 'privilegd'\n",
+            "a.toml: line 2: unknown policy \"privilegd\"",
+        ),
         ("mode = 'audt'\n", "did you mean `audit`"),
         ("[policies.a]\nextends = 'baseline'\nmode = 'x'\n", "line 3"),
         (
@@ -197,7 +223,10 @@ fn a_drop_in_that_others_can_change_is_refused() {
         let open = dir.path().join(name);
         let mode = open.metadata().unwrap().mode();
         fs::set_permissions(&open, fs::Permissions::from_mode(mode | 0o020)).unwrap();
-        assert!(load_owned_by(&path, owner).unwrap_err().to_string().contains("chmod go-w"), "{name}");
+        assert!(
+            load_owned_by(&path, owner).unwrap_err().to_string().contains("chmod go-w"),
+            "{name}"
+        );
         fs::set_permissions(&open, fs::Permissions::from_mode(mode)).unwrap();
     }
 }
@@ -208,7 +237,9 @@ fn the_most_special_entry_of_a_namespace_holds() {
         "[namespaces]\n'*' = { default = 'restricted' }\n'team-*' = { default = 'baseline' }\n'team-a-*' = {}\nteam-a-b = { default = 'offline' }\n",
     )
     .unwrap();
-    for (name, key) in [("x", "*"), ("team-b", "team-*"), ("team-a-c", "team-a-*"), ("team-a-b", "team-a-b")] {
+    for (name, key) in
+        [("x", "*"), ("team-b", "team-*"), ("team-a-c", "team-a-*"), ("team-a-b", "team-a-b")]
+    {
         assert_eq!(config.namespace(name).unwrap().0, key, "{name}");
     }
     assert!(Config::default().namespace("x").is_none());

@@ -82,11 +82,9 @@ impl Linux {
     /// The host's number of one of the container's; nothing without a user namespace that maps it.
     pub fn host_uid(&self, uid: u32) -> Option<u32> {
         let own = self.namespaces.iter().any(|namespace| namespace.kind == "user");
-        let mapping = self
-            .uid_mappings
-            .iter()
-            .filter(|_| own)
-            .find(|mapping| uid.checked_sub(mapping.container).is_some_and(|offset| offset < mapping.size))?;
+        let mapping = self.uid_mappings.iter().filter(|_| own).find(|mapping| {
+            uid.checked_sub(mapping.container).is_some_and(|offset| offset < mapping.size)
+        })?;
         mapping.host.checked_add(uid - mapping.container)
     }
 }

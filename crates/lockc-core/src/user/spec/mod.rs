@@ -14,7 +14,9 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use serde::Deserialize;
 
-pub use linux::{Device, DeviceRule, IdMapping, Linux, Namespace, Personality, Resources, Seccomp, Syscalls};
+pub use linux::{
+    Device, DeviceRule, IdMapping, Linux, Namespace, Personality, Resources, Seccomp, Syscalls,
+};
 pub use read::{SIZE_LIMIT, SpecError, contents};
 use read::{once_each, or_default};
 
@@ -179,11 +181,14 @@ pub struct Mount {
 impl Mount {
     /// Whether the runtime makes a bind mount of it: for the options `bind` and `rbind` it does so whatever the type.
     pub fn is_bind(&self) -> bool {
-        self.kind == "bind" || self.options.iter().any(|option| option == "bind" || option == "rbind")
+        self.kind == "bind"
+            || self.options.iter().any(|option| option == "bind" || option == "rbind")
     }
 
     /// Whether file systems that the host mounts below the source later appear in the container.
     pub fn propagates(&self) -> bool {
-        self.options.iter().any(|option| ["slave", "rslave", "shared", "rshared"].contains(&option.as_str()))
+        self.options
+            .iter()
+            .any(|option| ["slave", "rslave", "shared", "rshared"].contains(&option.as_str()))
     }
 }

@@ -21,12 +21,16 @@ use super::{Process, Resources, Spec};
 pub const SIZE_LIMIT: u64 = 10 << 20;
 
 /// Go writes `null` for an empty slice or map.
-pub(super) fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(from: D) -> Result<T, D::Error> {
+pub(super) fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
+    from: D,
+) -> Result<T, D::Error> {
     Option::<T>::deserialize(from).map(Option::unwrap_or_default)
 }
 
 /// Go takes an empty string for one that is not there.
-pub(super) fn none_if_empty<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+pub(super) fn none_if_empty<'de, D: Deserializer<'de>>(
+    from: D,
+) -> Result<Option<String>, D::Error> {
     Ok(Option::<String>::deserialize(from)?.filter(|text| !text.is_empty()))
 }
 
@@ -89,7 +93,9 @@ pub enum SpecError {
         source: serde_json::Error,
     },
     /// A key that one runtime would read and another not.
-    #[error("{path}: the key {key:?} differs from {known:?} only in case; runtimes disagree on it, write {known:?}")]
+    #[error(
+        "{path}: the key {key:?} differs from {known:?} only in case; runtimes disagree on it, write {known:?}"
+    )]
     Case {
         /// The file.
         path: PathBuf,
@@ -242,7 +248,9 @@ fn misspelt(value: &Value) -> Option<(String, &'static str)> {
         Value::Object(members) => members.iter().find_map(|(key, member)| {
             // Go folds two more letters to ASCII ones than eq_ignore_ascii_case does.
             let folded = key.replace('\u{17f}', "s").replace('\u{212a}', "k");
-            if let Some(known) = KEYS.into_iter().find(|known| key != known && folded.eq_ignore_ascii_case(known)) {
+            if let Some(known) =
+                KEYS.into_iter().find(|known| key != known && folded.eq_ignore_ascii_case(known))
+            {
                 return Some((key.clone(), known));
             }
             if DATA.contains(&key.as_str()) { None } else { misspelt(member) }
@@ -256,9 +264,9 @@ fn with_nul(value: &Value) -> Option<&str> {
     match value {
         Value::String(text) => has(text).then_some(text),
         Value::Array(items) => items.iter().find_map(with_nul),
-        Value::Object(members) => {
-            members.iter().find_map(|(key, member)| if has(key) { Some(key.as_str()) } else { with_nul(member) })
-        }
+        Value::Object(members) => members
+            .iter()
+            .find_map(|(key, member)| if has(key) { Some(key.as_str()) } else { with_nul(member) }),
         _ => None,
     }
 }

@@ -42,22 +42,35 @@ pub fn difference(text: &[u8]) -> Result<Option<&'static str>, SpecError> {
     let process = strict.process().as_ref();
     let own = spec.process.as_ref();
     let agree = [
-        ("root", strict.root().as_ref().map(runtime::Root::path) == spec.root.as_ref().map(|root| &root.path)),
+        (
+            "root",
+            strict.root().as_ref().map(runtime::Root::path)
+                == spec.root.as_ref().map(|root| &root.path),
+        ),
         ("process", process.is_some() == own.is_some()),
-        ("process.user", process.map(|process| process.user().uid()) == own.map(|process| process.user.uid)),
+        (
+            "process.user",
+            process.map(|process| process.user().uid()) == own.map(|process| process.user.uid),
+        ),
         ("process.capabilities", process.map(capabilities) == own.map(own_capabilities)),
         ("mounts", mounts(&strict) == own_mounts(&spec)),
         (
             "annotations",
-            strict.annotations().iter().flatten().all(|(key, value)| spec.annotations.get(key) == Some(value)),
+            strict
+                .annotations()
+                .iter()
+                .flatten()
+                .all(|(key, value)| spec.annotations.get(key) == Some(value)),
         ),
         (
             "linux.namespaces",
-            linux.and_then(|linux| linux.namespaces().as_ref()).map_or(0, Vec::len) == spec.linux.namespaces.len(),
+            linux.and_then(|linux| linux.namespaces().as_ref()).map_or(0, Vec::len)
+                == spec.linux.namespaces.len(),
         ),
         (
             "linux.devices",
-            linux.and_then(|linux| linux.devices().as_ref()).map_or(0, Vec::len) == spec.linux.devices.len(),
+            linux.and_then(|linux| linux.devices().as_ref()).map_or(0, Vec::len)
+                == spec.linux.devices.len(),
         ),
         (
             "linux.sysctl",
@@ -69,9 +82,13 @@ pub fn difference(text: &[u8]) -> Result<Option<&'static str>, SpecError> {
         ),
         (
             "linux.maskedPaths",
-            linux.and_then(|linux| linux.masked_paths().as_ref()).map_or(0, Vec::len) == spec.linux.masked_paths.len(),
+            linux.and_then(|linux| linux.masked_paths().as_ref()).map_or(0, Vec::len)
+                == spec.linux.masked_paths.len(),
         ),
-        ("linux.seccomp", linux.is_some_and(|linux| linux.seccomp().is_some()) == spec.linux.seccomp.is_some()),
+        (
+            "linux.seccomp",
+            linux.is_some_and(|linux| linux.seccomp().is_some()) == spec.linux.seccomp.is_some(),
+        ),
     ];
     Ok(agree.into_iter().find(|(_, same)| !same).map(|(what, _)| what))
 }
@@ -104,13 +121,18 @@ fn mounts(spec: &runtime::Spec) -> Vec<MountView> {
         mount.typ().as_deref() == Some("bind")
             || mount.options().iter().flatten().any(|option| option == "bind" || option == "rbind")
     };
-    let source = |mount: &'_ runtime::Mount| mount.source().clone().filter(|path| !path.as_os_str().is_empty());
+    let source = |mount: &'_ runtime::Mount| {
+        mount.source().clone().filter(|path| !path.as_os_str().is_empty())
+    };
     mounts.map(|mount| (mount.destination().clone(), source(mount), binds(mount))).collect()
 }
 
 fn own_mounts(spec: &Spec) -> Vec<MountView> {
     let source = |path: &PathBuf| Some(path.clone()).filter(|path| !path.as_os_str().is_empty());
-    spec.mounts.iter().map(|mount| (mount.destination.clone(), source(&mount.source), mount.is_bind())).collect()
+    spec.mounts
+        .iter()
+        .map(|mount| (mount.destination.clone(), source(&mount.source), mount.is_bind()))
+        .collect()
 }
 
 #[cfg(test)]
@@ -125,7 +147,8 @@ mod tests {
         let mut twice = serde_json::to_value(runtime::Spec::default()).unwrap();
         twice["process"]["capabilities"]["bounding"] = serde_json::json!(["CAP_KILL", "CAP_KILL"]);
         assert_eq!(difference(twice.to_string().as_bytes()).unwrap(), None);
-        twice["process"]["capabilities"]["bounding"] = serde_json::json!(["CAP_KILL", "kill", "CAP_CAP_KILL"]);
+        twice["process"]["capabilities"]["bounding"] =
+            serde_json::json!(["CAP_KILL", "kill", "CAP_CAP_KILL"]);
         assert_eq!(difference(twice.to_string().as_bytes()).unwrap(), None);
         let rootless = serde_json::to_vec(&runtime::Spec::rootless(1000, 1000)).unwrap();
         assert_eq!(difference(&rootless).unwrap(), None);
@@ -135,7 +158,11 @@ mod tests {
     fn what_is_not_of_the_form_is_named() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("config.json");
-        std::fs::write(&path, r#"{"ociVersion":"1.2.0","linux":{"namespaces":[{"type":"planet"}]}}"#).unwrap();
+        std::fs::write(
+            &path,
+            r#"{"ociVersion":"1.2.0","linux":{"namespaces":[{"type":"planet"}]}}"#,
+        )
+        .unwrap();
         assert!(problem(&path).unwrap().contains("planet"));
         std::fs::write(&path, serde_json::to_vec(&runtime::Spec::default()).unwrap()).unwrap();
         assert_eq!(problem(&path), None);

@@ -55,8 +55,11 @@ fn the_size_is_limited() {
 
 #[test]
 fn binds_are_recognised_by_type_and_by_option() {
-    let mount =
-        |kind: &str, option: &str| Mount { kind: kind.into(), options: vec![option.into()], ..Mount::default() };
+    let mount = |kind: &str, option: &str| Mount {
+        kind: kind.into(),
+        options: vec![option.into()],
+        ..Mount::default()
+    };
     assert!(mount("bind", "ro").is_bind());
     assert!(mount("tmpfs", "rbind").is_bind());
     assert!(mount("", "bind").is_bind());
@@ -92,6 +95,8 @@ fn what_one_runtime_reads_otherwise_than_another_is_refused() {
 fn deep_nesting_and_bytes_that_are_no_text_are_clear_errors() {
     let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
     assert!(parse(&format!(r#"{{"new":{deep}}}"#)).unwrap_err().contains("recursion limit"));
-    let error = Spec::parse(b"{\"annotations\":{\"a\":\"\xff\"}}", Path::new("config.json")).unwrap_err().to_string();
+    let error = Spec::parse(b"{\"annotations\":{\"a\":\"\xff\"}}", Path::new("config.json"))
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("config.json") && error.contains("unicode"), "{error}");
 }

@@ -85,7 +85,8 @@ fn execute(program: &CStr, args: &[CString], disposition: SigHandler, mask: &Sig
         nix::unistd::execv(program, args)?;
         Ok(())
     };
-    let error = run().err().unwrap_or_else(|| io::Error::other("execve(2) returned without an error"));
+    let error =
+        run().err().unwrap_or_else(|| io::Error::other("execve(2) returned without an error"));
     startup::ignore_sigpipe();
     error
 }

@@ -24,7 +24,8 @@ extern "C" fn note() {
     unsafe {
         let mut action: libc::sigaction = std::mem::zeroed();
         let asked = libc::sigaction(libc::SIGPIPE, std::ptr::null(), &raw mut action);
-        IGNORES_SIGPIPE.store(asked == 0 && action.sa_sigaction == libc::SIG_IGN, Ordering::Relaxed);
+        IGNORES_SIGPIPE
+            .store(asked == 0 && action.sa_sigaction == libc::SIG_IGN, Ordering::Relaxed);
         for fd in 0..3 {
             if libc::fcntl(fd, libc::F_GETFD) < 0 {
                 CLOSED.fetch_or(1 << fd, Ordering::Relaxed);
@@ -62,5 +63,9 @@ pub fn ignore_sigpipe() {
 
 fn set_sigpipe(to: libc::sighandler_t) -> io::Result<()> {
     // SAFETY: either disposition runs no code of this process.
-    if unsafe { libc::signal(libc::SIGPIPE, to) } == libc::SIG_ERR { Err(io::Error::last_os_error()) } else { Ok(()) }
+    if unsafe { libc::signal(libc::SIGPIPE, to) } == libc::SIG_ERR {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(())
+    }
 }

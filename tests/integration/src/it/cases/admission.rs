@@ -19,7 +19,8 @@ const fn own_files(give: fn(Bundle) -> Bundle) -> Test {
 }
 
 /// A path with more bytes than the first lockc compared.
-const LONG: &str = "/etc/../var/lib/../../etc/../var/lib/../../etc/../var/lib/../../etc/../var/lib/../../etc";
+const LONG: &str =
+    "/etc/../var/lib/../../etc/../var/lib/../../etc/../var/lib/../../etc/../var/lib/../../etc";
 
 pub const ROWS: &[Row] = &[
     both("admission/host-root", refused(|b| b.bind("/", "/rootfs"), "/")),
@@ -34,10 +35,19 @@ pub const ROWS: &[Row] = &[
     row("admission/parent-of-forbidden", refused(|b| b.bind("/var", "/host-var"), "/var")),
     row("admission/symlink", Test::Code(symlink)),
     row("admission/prefix-is-no-parent", Test::Code(prefix)),
-    row("admission/socket", refused(|b| b.bind("/srv/lockc-it/sockets/stream.sock", "/s"), "socket")),
-    row("admission/renamed-socket", refused(|b| b.bind("/srv/lockc-it/sockets/notes.txt", "/s"), "socket")),
+    row(
+        "admission/socket",
+        refused(|b| b.bind("/srv/lockc-it/sockets/stream.sock", "/s"), "socket"),
+    ),
+    row(
+        "admission/renamed-socket",
+        refused(|b| b.bind("/srv/lockc-it/sockets/notes.txt", "/s"), "socket"),
+    ),
     row("admission/cap-sys-admin", refused(|b| b.cap("CAP_SYS_ADMIN"), "SYS_ADMIN")),
-    row("admission/cap-dac-read-search", refused(|b| b.cap("CAP_DAC_READ_SEARCH"), "DAC_READ_SEARCH")),
+    row(
+        "admission/cap-dac-read-search",
+        refused(|b| b.cap("CAP_DAC_READ_SEARCH"), "DAC_READ_SEARCH"),
+    ),
     row("admission/host-pid", refused(|b| b.host("pid"), "pid")),
     row("admission/host-network", refused(|b| b.host("network"), "network")),
     row("admission/host-ipc", refused(|b| b.host("ipc"), "ipc")),
@@ -47,7 +57,10 @@ pub const ROWS: &[Row] = &[
         "admission/wasm-handler",
         refused(|b| b.annotation("run.oci.handler", "none-such").annotation("x", "y"), "handler"),
     ),
-    row("admission/restricted-root", Test::Refused { give: super::same, policy: "restricted", reason: "run-as-root" }),
+    row(
+        "admission/restricted-root",
+        Test::Refused { give: super::same, policy: "restricted", reason: "run-as-root" },
+    ),
     row(
         "admission/restricted-volume",
         Test::Refused {
@@ -79,7 +92,9 @@ pub const ROWS: &[Row] = &[
     row("admission/joined-user-namespace-root", Test::Code(joined_user_namespace)),
     row(
         "admission/allowed-mounts",
-        works(&["ls", "/a", "/b"], |b| b.bind("/srv/lockc-it/data", "/a").bind("/home/user/data", "/b")),
+        works(&["ls", "/a", "/b"], |b| {
+            b.bind("/srv/lockc-it/data", "/a").bind("/home/user/data", "/b")
+        }),
     ),
     row("admission/annotation-tighter", Test::Code(tighter)),
     row("admission/annotation-looser", Test::Code(looser)),
@@ -108,7 +123,14 @@ fn outcome(
 /// A symlink in an allowed place that leads to a forbidden one.
 fn symlink(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     command::sh("ln -sfn /etc /srv/lockc-it/innocent")?;
-    outcome(lab, runtime, &Bundle::new(&["true"]).bind("/srv/lockc-it/innocent", "/x"), "baseline", false, "/etc")
+    outcome(
+        lab,
+        runtime,
+        &Bundle::new(&["true"]).bind("/srv/lockc-it/innocent", "/x"),
+        "baseline",
+        false,
+        "/etc",
+    )
 }
 
 /// `/srvX` does not lie in `/srv`, and `/etcX` not in `/etc`.
@@ -119,7 +141,8 @@ fn prefix(lab: &mut Lab, runtime: Runtime) -> Result<String> {
 
 fn tighter(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     let bundle = Bundle::probe(&["socket", "inet"]).annotation("org.lockc.policy", "offline");
-    let attempt = launch::attempt(if lab.plain { By::Plain(runtime) } else { By::Lockc("") }, &bundle)?;
+    let attempt =
+        launch::attempt(if lab.plain { By::Plain(runtime) } else { By::Lockc("") }, &bundle)?;
     if attempt.ok == lab.plain { Ok(attempt.detail) } else { bail!("{attempt:?}") }
 }
 
@@ -138,12 +161,16 @@ fn joined_user_namespace(lab: &mut Lab, runtime: Runtime) -> Result<String> {
          until [ \"$(readlink /proc/$p/ns/user)\" != \"$(readlink /proc/$$/ns/user)\" ]; do sleep 0.1; done; \
          echo 0 100000 65536 > /proc/$p/uid_map; echo 0 100000 65536 > /proc/$p/gid_map; echo $p";
     let holder = command::sh(line)?;
-    let bundle = Bundle::probe(&["regain-root", "1000"]).join("user", &format!("/proc/{holder}/ns/user"));
+    let bundle =
+        Bundle::probe(&["regain-root", "1000"]).join("user", &format!("/proc/{holder}/ns/user"));
     let result = root_again(lab, runtime, &bundle);
     command::sh(&format!("kill {holder}"))?;
     if !lab.plain {
         let gone = launch::run(By::Lockc("tight"), &bundle)?;
-        if gone.ok() || !gone.stderr.contains("host-namespaces") || !gone.stderr.contains("user namespace") {
+        if gone.ok()
+            || !gone.stderr.contains("host-namespaces")
+            || !gone.stderr.contains("user namespace")
+        {
             bail!("a namespace without a process: {}", gone.said());
         }
     }

@@ -31,7 +31,9 @@ pub const ROWS: &[Row] = &[
 fn reported(lab: &mut Lab, runtime: Runtime, rows: &[Row]) -> Result<String> {
     let probes: Vec<(&str, Probe)> = rows
         .iter()
-        .filter_map(|row| if let Test::Denied(probe) = row.test { Some((row.name, probe)) } else { None })
+        .filter_map(
+            |row| if let Test::Denied(probe) = row.test { Some((row.name, probe)) } else { None },
+        )
         .collect();
     if lab.plain {
         return Ok("proven by the cases themselves".into());
@@ -67,7 +69,9 @@ fn one(lab: &Lab, probe: &Probe) -> Result<Option<String>> {
 
 /// A container that baseline refuses for several reasons.
 fn refused_bundle(args: &[&str]) -> Bundle {
-    Bundle::new(args).set("/linux/maskedPaths", json!([])).set("/linux/rootfsPropagation", json!("rshared"))
+    Bundle::new(args)
+        .set("/linux/maskedPaths", json!([]))
+        .set("/linux/rootfsPropagation", json!("rshared"))
 }
 
 fn admitted(lab: &mut Lab) -> Result<String> {
@@ -83,17 +87,24 @@ fn admitted(lab: &mut Lab) -> Result<String> {
     if !run.ok() {
         bail!("status {}: {}", run.status, run.said());
     }
-    for part in
-        ["would be refused by policy audited", "rootfs-propagation: ", "proc-mount: ", "because the mode is audit"]
-    {
+    for part in [
+        "would be refused by policy audited",
+        "rootfs-propagation: ",
+        "proc-mount: ",
+        "because the mode is audit",
+    ] {
         if !run.stderr.contains(part) {
             bail!("not said: {part}: {}", run.stderr);
         }
     }
     let running = Running::start(By::Lockc("audited"), &bundle_of_sleep())?;
-    let status: Value = serde_json::from_str(&command::run(&["lockc", "status", "--json"])?.must()?)?;
+    let status: Value =
+        serde_json::from_str(&command::run(&["lockc", "status", "--json"])?.must()?)?;
     let of = |entry: &&Value| entry["id"] == running.id.as_str();
-    let entry = status["containers"].as_array().and_then(|all| all.iter().find(of)).context("not registered")?;
+    let entry = status["containers"]
+        .as_array()
+        .and_then(|all| all.iter().find(of))
+        .context("not registered")?;
     if entry["mode"] != "audit" {
         bail!("status: {entry}");
     }
@@ -114,7 +125,10 @@ fn exec(lab: &mut Lab, runtime: Runtime) -> Result<String> {
         let running = Running::start(By::Lockc("restricted"), &bundle_of_sleep())?;
         lab.forget_events()?;
         let run = running.call(&["exec", "--user", "0"], &["cat", "/proc/kallsyms"])?;
-        if !run.ok() || !run.stderr.contains("run-as-root: ") || !run.stderr.contains("the process is started") {
+        if !run.ok()
+            || !run.stderr.contains("run-as-root: ")
+            || !run.stderr.contains("the process is started")
+        {
             bail!("status {}: {}", run.status, run.said());
         }
         let event = lab.expect_event("procfs")?;
@@ -137,7 +151,10 @@ fn own_files(lab: &mut Lab) -> Result<String> {
         "destination": "/x", "type": "bind", "source": "/etc/lockc", "options": ["rbind", "rw"],
     }));
     let run = launch::run(By::Lockc("audited"), &bundle)?;
-    if run.ok() || !run.stderr.contains("own-files: ") || !run.stderr.contains("the mode audit does not let it pass") {
+    if run.ok()
+        || !run.stderr.contains("own-files: ")
+        || !run.stderr.contains("the mode audit does not let it pass")
+    {
         // Only where the mount itself is admitted does it come this far.
         bail!("status {}: {}", run.status, run.said());
     }
@@ -150,7 +167,9 @@ fn ceiling(lab: &mut Lab) -> Result<String> {
     }
     let bundle = Bundle::new(&["true"]).annotation("org.lockc.policy", "audited");
     let run = launch::run(By::Lockc(""), &bundle)?;
-    if run.ok() || !run.stderr.contains("asks for audited, which is looser than the ceiling baseline") {
+    if run.ok()
+        || !run.stderr.contains("asks for audited, which is looser than the ceiling baseline")
+    {
         bail!("status {}: {}", run.status, run.said());
     }
     Ok(run.stderr)

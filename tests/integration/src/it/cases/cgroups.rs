@@ -47,13 +47,28 @@ pub const ROWS: &[Row] = &[
             reason: "the cgroup namespace /proc/1/ns/cgroup is the host's",
         },
     ),
-    both("cgroups/clone-into", denied(&["clone-into-cgroup", "/sys/fs/cgroup"], host, "test", EACCES, "sysfs")),
+    both(
+        "cgroups/clone-into",
+        denied(&["clone-into-cgroup", "/sys/fs/cgroup"], host, "test", EACCES, "sysfs"),
+    ),
     row(
         "cgroups/clone-into-by-a-thread",
         denied(&["thread", "clone-into-cgroup", "/sys/fs/cgroup"], host, "test", EACCES, "sysfs"),
     ),
-    row("cgroups/make", denied(&["mkdir", "/sys/fs/cgroup/lockc-it-made"], host_writable, "test", EACCES, "sysfs")),
-    row("cgroups/move", denied(&["write", "/sys/fs/cgroup/cgroup.procs", "0"], host_writable, "test", EACCES, "sysfs")),
+    row(
+        "cgroups/make",
+        denied(&["mkdir", "/sys/fs/cgroup/lockc-it-made"], host_writable, "test", EACCES, "sysfs"),
+    ),
+    row(
+        "cgroups/move",
+        denied(
+            &["write", "/sys/fs/cgroup/cgroup.procs", "0"],
+            host_writable,
+            "test",
+            EACCES,
+            "sysfs",
+        ),
+    ),
     row(
         "cgroups/leaked-directory",
         denied(&["mkdir", "/proc/self/fd/3/lockc-it-made"], leaked, "test", EACCES, "sysfs"),
@@ -100,7 +115,14 @@ fn own_limits(lab: &mut Lab, _: Runtime) -> Result<String> {
     if lab.plain {
         return Ok("nothing to prove without lockc".into());
     }
-    for file in ["memory.max", "pids.max", "cpu.max", "cgroup.freeze", "cgroup.kill", "cgroup.max.descendants"] {
+    for file in [
+        "memory.max",
+        "pids.max",
+        "cpu.max",
+        "cgroup.freeze",
+        "cgroup.kill",
+        "cgroup.max.descendants",
+    ] {
         lab.forget_events()?;
         let bundle = writable(Bundle::probe(&["write", &format!("/sys/fs/cgroup/{file}"), "max"]));
         let attempt = launch::attempt(By::Lockc("test"), &bundle)?;

@@ -27,7 +27,8 @@ pub fn idle() -> ContainerConfig {
 
 /// The kernel's entry of a sandbox or container.
 pub fn entry(id: &str) -> Result<Value> {
-    let status: Value = serde_json::from_str(&command::run(&["lockc", "status", "--json"])?.must()?)?;
+    let status: Value =
+        serde_json::from_str(&command::run(&["lockc", "status", "--json"])?.must()?)?;
     let entries = status["containers"].as_array().map(Vec::as_slice).unwrap_or_default();
     let found = entries.iter().find(|entry| id.starts_with(entry["id"].as_str().unwrap_or("?")));
     found.cloned().with_context(|| format!("{id} is not registered: {status}"))
@@ -44,11 +45,23 @@ pub fn expect(id: &str, policy: &str, origin: &str) -> Result<()> {
 }
 
 /// A sandbox that has the policy.
-pub fn sandbox_has(lab: &mut Lab, handler: &str, config: PodConfig, policy: &str, origin: &str) -> Result<String> {
+pub fn sandbox_has(
+    lab: &mut Lab,
+    handler: &str,
+    config: PodConfig,
+    policy: &str,
+    origin: &str,
+) -> Result<String> {
     pod_that_has(lab, handler, config, policy, origin).map(|_| format!("{policy} by {origin}"))
 }
 
-fn pod_that_has(lab: &mut Lab, handler: &str, config: PodConfig, policy: &str, origin: &str) -> Result<Pod> {
+fn pod_that_has(
+    lab: &mut Lab,
+    handler: &str,
+    config: PodConfig,
+    policy: &str,
+    origin: &str,
+) -> Result<Pod> {
     needs_lockc(lab)?;
     let pod = Pod::run(&lab.containerd()?.cri, handler, config)?;
     expect(&pod.id, policy, origin)?;
@@ -56,7 +69,13 @@ fn pod_that_has(lab: &mut Lab, handler: &str, config: PodConfig, policy: &str, o
 }
 
 /// A sandbox that has the policy, and a container that got it from there.
-pub fn chosen(lab: &mut Lab, handler: &str, config: PodConfig, policy: &str, origin: &str) -> Result<String> {
+pub fn chosen(
+    lab: &mut Lab,
+    handler: &str,
+    config: PodConfig,
+    policy: &str,
+    origin: &str,
+) -> Result<String> {
     let pod = pod_that_has(lab, handler, config, policy, origin)?;
     let c = pod.start(&idle().hardened())?;
     let inherited = ["annotation org.lockc.policy", "--lockc-policy"].contains(&origin);
@@ -80,9 +99,16 @@ pub fn refusal<T>(result: Result<T>, texts: &[&str]) -> Result<String> {
 
 /// A pod that is refused for what it asks, with the levels in the texts. Without lockc nobody reads that, so that any
 /// pod starts there.
-pub fn pod_refused(lab: &mut Lab, handler: &str, config: PodConfig, texts: &[&str]) -> Result<String> {
+pub fn pod_refused(
+    lab: &mut Lab,
+    handler: &str,
+    config: PodConfig,
+    texts: &[&str],
+) -> Result<String> {
     let cri = lab.containerd()?.cri.clone();
-    lab.containerd()?.shared("runc", "default").context("proves nothing: it fails without lockc too")?;
+    lab.containerd()?
+        .shared("runc", "default")
+        .context("proves nothing: it fails without lockc too")?;
     if lab.plain {
         return Ok("starts without lockc".into());
     }

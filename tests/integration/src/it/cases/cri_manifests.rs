@@ -12,13 +12,15 @@ use crate::cri::proto::{ContainerConfig, PodConfig, Security, SecurityProfile, m
 use crate::lab::Lab;
 use crate::launch::Runtime;
 
-pub const ROWS: &[Row] = &[Row { tags: &["cri", "cri-standards"], ..row("cri/manifests", Test::Code(manifests)) }];
+pub const ROWS: &[Row] =
+    &[Row { tags: &["cri", "cri-standards"], ..row("cri/manifests", Test::Code(manifests)) }];
 
 /// What kubelet sends of these pods, and whether they start in that namespace, by the Pod Security
 /// Standards; beside those of the other cases.
 fn manifests(lab: &mut Lab, _: Runtime) -> Result<String> {
     needs_lockc(lab)?;
-    let readonly = |config: ContainerConfig| config.security(|security| security.readonly_rootfs = true);
+    let readonly =
+        |config: ContainerConfig| config.security(|security| security.readonly_rootfs = true);
     let containers = [
         ("default", idle().add_capability("SYS_PTRACE"), false),
         ("default", idle().add_capability("BPF"), false),
@@ -127,7 +129,8 @@ fn of_container(security: &Security) -> Value {
     if let Some(user) = &security.run_as_user {
         context["runAsUser"] = user.value.into();
     }
-    let kind = |profile: &Option<SecurityProfile>| profile.as_ref().map(|profile| profile.profile_type);
+    let kind =
+        |profile: &Option<SecurityProfile>| profile.as_ref().map(|profile| profile.profile_type);
     let named = |kind: i32| match kind {
         profile::RUNTIME_DEFAULT => json!({ "type": "RuntimeDefault" }),
         profile::LOCALHOST => json!({ "type": "Localhost", "localhostProfile": "p" }),

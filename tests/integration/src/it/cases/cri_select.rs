@@ -25,17 +25,34 @@ const fn case(name: &'static str, code: fn(&mut Lab, Runtime) -> Result<String>)
 pub const ROWS: &[Row] = &[
     smoke("cri/default", |lab, _| chosen(lab, "lockc", pod("default"), "baseline", "the default")),
     smoke("cri/pod-annotation", |lab, _| {
-        chosen(lab, "lockc", pod("default").annotation(ANNOTATION, "restricted"), "restricted", BY_ANNOTATION)
+        chosen(
+            lab,
+            "lockc",
+            pod("default").annotation(ANNOTATION, "restricted"),
+            "restricted",
+            BY_ANNOTATION,
+        )
     }),
     case("cri/pod-annotation-offline", |lab, _| {
-        chosen(lab, "lockc", pod("default").annotation(ANNOTATION, "offline"), "offline", BY_ANNOTATION)
+        chosen(
+            lab,
+            "lockc",
+            pod("default").annotation(ANNOTATION, "offline"),
+            "offline",
+            BY_ANNOTATION,
+        )
     }),
     smoke("cri/pod-annotation-above-ceiling", |lab, _| {
         let config = pod("default").annotation(ANNOTATION, "privileged");
         pod_refused(lab, "lockc", config, &["privileged", "baseline", "`ceiling`"])
     }),
     case("cri/pod-annotation-unknown", |lab, _| {
-        pod_refused(lab, "lockc", pod("default").annotation(ANNOTATION, "lax"), &["unknown policy", "lax"])
+        pod_refused(
+            lab,
+            "lockc",
+            pod("default").annotation(ANNOTATION, "lax"),
+            &["unknown policy", "lax"],
+        )
     }),
     case("cri/container-annotation", container_annotation),
     case("cri/namespace-privileged", |lab, _| {
@@ -55,10 +72,21 @@ pub const ROWS: &[Row] = &[
     }),
     case("cri/namespace-ceiling", |lab, _| {
         let config = pod("tight").annotation(ANNOTATION, "baseline");
-        pod_refused(lab, "lockc", config, &["baseline", "restricted", "namespaces.\"tight\".ceiling"])
+        pod_refused(
+            lab,
+            "lockc",
+            config,
+            &["baseline", "restricted", "namespaces.\"tight\".ceiling"],
+        )
     }),
     case("cri/namespace-ceiling-allows", |lab, _| {
-        sandbox_has(lab, "lockc", pod("trusted").annotation(ANNOTATION, "privileged"), "privileged", BY_ANNOTATION)
+        sandbox_has(
+            lab,
+            "lockc",
+            pod("trusted").annotation(ANNOTATION, "privileged"),
+            "privileged",
+            BY_ANNOTATION,
+        )
     }),
     case("cri/engine-default", |lab, _| {
         lab.containerd()?;
@@ -68,9 +96,10 @@ pub const ROWS: &[Row] = &[
     }),
     case("cri/other-engines-default", |lab, _| {
         lab.containerd()?;
-        with_drop_in("[engines.containerd]\ndefault = 'offline'\n[engines.crio]\ndefault = 'offline'\n", || {
-            sandbox_has(lab, "lockc", pod("default"), "baseline", "the default")
-        })
+        with_drop_in(
+            "[engines.containerd]\ndefault = 'offline'\n[engines.crio]\ndefault = 'offline'\n",
+            || sandbox_has(lab, "lockc", pod("default"), "baseline", "the default"),
+        )
     }),
     case("cri/engine-ceiling", |lab, _| {
         lab.containerd()?;
@@ -126,7 +155,11 @@ fn container_annotation(lab: &mut Lab, _: Runtime) -> Result<String> {
     expect(&tighter.id, "offline", BY_ANNOTATION)?;
     let above = shared.start(&idle().annotation(ANNOTATION, "privileged"));
     refusal(above, &["privileged", "baseline", "`ceiling`"])?;
-    let tight = Pod::run(&lab.containerd()?.cri, "lockc", pod("default").annotation(ANNOTATION, "restricted"))?;
+    let tight = Pod::run(
+        &lab.containerd()?.cri,
+        "lockc",
+        pod("default").annotation(ANNOTATION, "restricted"),
+    )?;
     let looser = tight.start(&idle().hardened().annotation(ANNOTATION, "baseline"));
     refusal(looser, &["baseline", "restricted", "the policy of the pod's sandbox"])
 }

@@ -29,14 +29,26 @@ pub const ROWS: &[Row] = &[
     Row {
         tags: &["cri", "cri-standards", "smoke"],
         ..case("cri/host-network", |lab, _| {
-            pod_alike(lab, PodConfig::host_network, "host-namespaces: the container uses the host's network namespace")
+            pod_alike(
+                lab,
+                PodConfig::host_network,
+                "host-namespaces: the container uses the host's network namespace",
+            )
         })
     },
     case("cri/host-pid", |lab, _| {
-        pod_alike(lab, PodConfig::host_pid, "host-namespaces: the container uses the host's pid namespace")
+        pod_alike(
+            lab,
+            PodConfig::host_pid,
+            "host-namespaces: the container uses the host's pid namespace",
+        )
     }),
     case("cri/host-ipc", |lab, _| {
-        pod_alike(lab, PodConfig::host_ipc, "host-namespaces: the container uses the host's ipc namespace")
+        pod_alike(
+            lab,
+            PodConfig::host_ipc,
+            "host-namespaces: the container uses the host's ipc namespace",
+        )
     }),
     // privileged containers
     case("cri/privileged", privileged),
@@ -50,14 +62,19 @@ pub const ROWS: &[Row] = &[
     case("cri/capability-net-admin", |lab, _| {
         refused(lab, BASELINE, idle().add_capability("NET_ADMIN"), "capabilities: NET_ADMIN")
     }),
-    case("cri/capability-in-the-default-set", |lab, _| admitted(lab, BASELINE, idle().add_capability("CHOWN"))),
+    case("cri/capability-in-the-default-set", |lab, _| {
+        admitted(lab, BASELINE, idle().add_capability("CHOWN"))
+    }),
     // volumes
-    case("cri/host-path", |lab, _| refused(lab, BASELINE, idle().volume("/etc", "/host", true), "host-mounts: ")),
+    case("cri/host-path", |lab, _| {
+        refused(lab, BASELINE, idle().volume("/etc", "/host", true), "host-mounts: ")
+    }),
     case("cri/host-root", |lab, _| {
         refused(lab, BASELINE, idle().volume("/", "/host", true), "gives the host's root directory")
     }),
     case("cri/engine-socket", |lab, _| {
-        let config = idle().volume("/run/containerd/containerd.sock", "/run/containerd.sock", false);
+        let config =
+            idle().volume("/run/containerd/containerd.sock", "/run/containerd.sock", false);
         refused(lab, BASELINE, config, "host-sockets: ")
     }),
     case("cri/another-pods-volume", |lab, _| {
@@ -72,7 +89,9 @@ pub const ROWS: &[Row] = &[
         let config = idle().hardened().volume("/srv/lockc-it/data", "/data", false);
         refused(lab, RESTRICTED, config, "host-mounts: ")
     }),
-    case("cri/bidirectional-mount", |lab, _| refused(lab, BASELINE, bidirectional(), "rootfs-propagation: ")),
+    case("cri/bidirectional-mount", |lab, _| {
+        refused(lab, BASELINE, bidirectional(), "rootfs-propagation: ")
+    }),
     // devices
     case("cri/device", |lab, _| refused(lab, BASELINE, device("/dev/vda"), "devices: ")),
     case("cri/default-device", |lab, _| admitted(lab, BASELINE, device("/dev/null"))),
@@ -80,31 +99,47 @@ pub const ROWS: &[Row] = &[
     case("cri/apparmor-unconfined", |lab, _| {
         refused(lab, BASELINE, apparmor(profile::UNCONFINED), "apparmor: no AppArmor profile")
     }),
-    case("cri/apparmor-default", |lab, _| admitted(lab, BASELINE, apparmor(profile::RUNTIME_DEFAULT))),
+    case("cri/apparmor-default", |lab, _| {
+        admitted(lab, BASELINE, apparmor(profile::RUNTIME_DEFAULT))
+    }),
     // /proc mount type
-    case("cri/proc-unmasked", |lab, _| refused(lab, BASELINE, idle().unmasked(), "proc-mount: /proc/acpi")),
+    case("cri/proc-unmasked", |lab, _| {
+        refused(lab, BASELINE, idle().unmasked(), "proc-mount: /proc/acpi")
+    }),
     // seccomp
     case("cri/seccomp-undefined", |lab, _| admitted(lab, BASELINE, idle())),
     case("cri/seccomp-default", |lab, _| admitted(lab, BASELINE, idle().seccomp_default())),
     case("cri/seccomp-unconfined-under-restricted", |lab, _| {
         let config = idle().hardened().security(|security| {
-            security.seccomp = Some(SecurityProfile { profile_type: profile::UNCONFINED, ..Default::default() });
+            security.seccomp =
+                Some(SecurityProfile { profile_type: profile::UNCONFINED, ..Default::default() });
         });
         refused(lab, RESTRICTED, config, "seccomp: no seccomp profile")
     }),
     // sysctls
     case("cri/sysctl", |lab, _| {
-        pod_refused_at(lab, BASELINE, |config| config.sysctl("kernel.msgmax", "65536"), "sysctls: kernel.msgmax")
+        pod_refused_at(
+            lab,
+            BASELINE,
+            |config| config.sysctl("kernel.msgmax", "65536"),
+            "sysctls: kernel.msgmax",
+        )
     }),
     case("cri/safe-sysctl", |lab, _| {
         pod_admitted(lab, BASELINE, pod(BASELINE).sysctl("net.ipv4.tcp_keepalive_time", "600"))
     }),
     // restricted: privilege escalation, running as root, capabilities
     case("cri/root-under-restricted", |lab, _| {
-        refused(lab, RESTRICTED, idle().hardened().user(0), "run-as-root: the process would run as uid 0")
+        refused(
+            lab,
+            RESTRICTED,
+            idle().hardened().user(0),
+            "run-as-root: the process would run as uid 0",
+        )
     }),
     case("cri/capabilities-under-restricted", |lab, _| {
-        let config = idle().user(1000).seccomp_default().security(|security| security.no_new_privs = true);
+        let config =
+            idle().user(1000).seccomp_default().security(|security| security.no_new_privs = true);
         refused(lab, RESTRICTED, config, "capabilities: ")
     }),
     case("cri/net-bind-service-under-restricted", |lab, _| {
@@ -112,17 +147,27 @@ pub const ROWS: &[Row] = &[
     }),
     Row {
         tags: &["cri", "cri-standards", "smoke"],
-        ..case("cri/hardened-under-restricted", |lab, _| admitted(lab, RESTRICTED, idle().hardened()))
+        ..case("cri/hardened-under-restricted", |lab, _| {
+            admitted(lab, RESTRICTED, idle().hardened())
+        })
     },
     // The kernel rule lets nobody gain rights at exec, with no_new_privs or without.
     case("cri/escalation-under-restricted", |lab, _| {
-        admitted(lab, RESTRICTED, idle().hardened().security(|security| security.no_new_privs = false))
+        admitted(
+            lab,
+            RESTRICTED,
+            idle().hardened().security(|security| security.no_new_privs = false),
+        )
     }),
 ];
 
 fn device(path: &str) -> ContainerConfig {
     let mut config = idle();
-    config.devices = vec![Device { container_path: path.into(), host_path: path.into(), permissions: "rwm".into() }];
+    config.devices = vec![Device {
+        container_path: path.into(),
+        host_path: path.into(),
+        permissions: "rwm".into(),
+    }];
     config
 }
 
@@ -143,7 +188,12 @@ fn bidirectional() -> ContainerConfig {
 }
 
 /// A container that starts without lockc and for privileged, and is refused in that namespace.
-fn refused(lab: &mut Lab, namespace: &'static str, config: ContainerConfig, reason: &str) -> Result<String> {
+fn refused(
+    lab: &mut Lab,
+    namespace: &'static str,
+    config: ContainerConfig,
+    reason: &str,
+) -> Result<String> {
     start(lab, "runc", "default", &config).context("proves nothing: it fails without lockc too")?;
     if lab.plain {
         return Ok("starts without lockc".into());
@@ -156,7 +206,11 @@ fn refused(lab: &mut Lab, namespace: &'static str, config: ContainerConfig, reas
 }
 
 fn level(namespace: &str) -> &'static str {
-    if namespace == RESTRICTED { "refused by level restricted" } else { "refused by level baseline" }
+    if namespace == RESTRICTED {
+        "refused by level restricted"
+    } else {
+        "refused by level baseline"
+    }
 }
 
 /// A container that starts in that namespace.
@@ -173,14 +227,22 @@ fn pod_alike(lab: &mut Lab, change: fn(PodConfig) -> PodConfig, reason: &str) ->
 }
 
 /// A pod that is refused in that namespace, and starts without lockc and for privileged.
-fn pod_refused_at(lab: &mut Lab, namespace: &str, change: fn(PodConfig) -> PodConfig, reason: &str) -> Result<String> {
+fn pod_refused_at(
+    lab: &mut Lab,
+    namespace: &str,
+    change: fn(PodConfig) -> PodConfig,
+    reason: &str,
+) -> Result<String> {
     let cri = lab.containerd()?.cri.clone();
-    Pod::run(&cri, "runc", change(pod(namespace))).context("proves nothing: it fails without lockc too")?;
+    Pod::run(&cri, "runc", change(pod(namespace)))
+        .context("proves nothing: it fails without lockc too")?;
     if lab.plain {
         return Ok("starts without lockc".into());
     }
-    let text = refusal(Pod::run(&cri, "lockc", change(pod(namespace))), &[reason, level(namespace)])?;
-    let trusted = Pod::run(&cri, "lockc", change(pod("trusted"))).context("refused for privileged too")?;
+    let text =
+        refusal(Pod::run(&cri, "lockc", change(pod(namespace))), &[reason, level(namespace)])?;
+    let trusted =
+        Pod::run(&cri, "lockc", change(pod("trusted"))).context("refused for privileged too")?;
     trusted.start(&idle()).context("its container is refused for privileged too")?;
     agrees(&change(pod(namespace)), &idle(), false)?;
     agrees(&change(pod("trusted")), &idle(), true)?;
@@ -208,7 +270,9 @@ fn privileged(lab: &mut Lab, _: Runtime) -> Result<String> {
     }
     let pod = Pod::run(&cri, "lockc", config("default"))?;
     let text = refusal(pod.start(&member), &["--privileged gives", level("default")])?;
-    Pod::run(&cri, "lockc", config("trusted"))?.start(&member).context("refused for privileged too")?;
+    Pod::run(&cri, "lockc", config("trusted"))?
+        .start(&member)
+        .context("refused for privileged too")?;
     agrees(&config("default"), &member, false)?;
     agrees(&config("trusted"), &member, true)?;
     Ok(text)

@@ -57,8 +57,11 @@ fn says(c: &Container, script: &str, expected: &str) -> Result<()> {
 fn volumes(config: &PodConfig, mut c: ContainerConfig) -> Result<ContainerConfig> {
     let pod = config.folder();
     let folder = |kind: &str, name: &str| format!("{pod}/volumes/kubernetes.io~{kind}/{name}");
-    let (data, settings, token) =
-        (folder("empty-dir", "data"), folder("configmap", "settings"), folder("projected", "kube-api-access"));
+    let (data, settings, token) = (
+        folder("empty-dir", "data"),
+        folder("configmap", "settings"),
+        folder("projected", "kube-api-access"),
+    );
     let log = format!("{pod}/containers/main/0123abcd");
     // As kubelet's atomic writer leaves them: a link to a link.
     sh(&format!(
@@ -69,7 +72,11 @@ fn volumes(config: &PodConfig, mut c: ContainerConfig) -> Result<ContainerConfig
     ))?;
     c = c.volume(&data, "/data", false).volume(&settings, "/settings", true);
     c = c.volume(&token, "/var/run/secrets/kubernetes.io/serviceaccount", true);
-    Ok(c.volume(&format!("{pod}/etc-hosts"), "/etc/hosts", false).volume(&log, "/dev/termination-log", false))
+    Ok(c.volume(&format!("{pod}/etc-hosts"), "/etc/hosts", false).volume(
+        &log,
+        "/dev/termination-log",
+        false,
+    ))
 }
 
 fn life(lab: &mut Lab, _: Runtime) -> Result<String> {
@@ -89,8 +96,16 @@ fn one_life(cri: &std::rc::Rc<crate::cri::Cri>, handler: &str, namespace: &str) 
     if (run.status, run.stdout.as_str(), run.stderr.as_str()) != (3, "out", "err") {
         bail!("exec: status {}: {}", run.status, run.said());
     }
-    says(&c, "cat /settings/app /var/run/secrets/kubernetes.io/serviceaccount/token", "key=value\na-token")?;
-    says(&c, "echo x > /data/x; cat /data/x; echo y > /dev/shm/y; cat /dev/shm/y; id -u", "x\ny\n1000")?;
+    says(
+        &c,
+        "cat /settings/app /var/run/secrets/kubernetes.io/serviceaccount/token",
+        "key=value\na-token",
+    )?;
+    says(
+        &c,
+        "echo x > /data/x; cat /data/x; echo y > /dev/shm/y; cat /dev/shm/y; id -u",
+        "x\ny\n1000",
+    )?;
     says(&c, "cat /etc/resolv.conf /etc/hostname > /dev/null; cat /etc/hosts", "own-name")?;
     says(&c, "hostname", &config.hostname)?;
     let other = pod.start(&idle().hardened())?;
@@ -100,7 +115,10 @@ fn one_life(cri: &std::rc::Rc<crate::cri::Cri>, handler: &str, namespace: &str) 
     let status = c.wait()?;
     let log = c.logs()?;
     let message = fs::read_to_string(format!("{}/containers/main/0123abcd", config.folder()));
-    if status.exit_code != 7 || log.stdout != "to-the-log" || message.as_deref().ok() != Some("ended\n") {
+    if status.exit_code != 7
+        || log.stdout != "to-the-log"
+        || message.as_deref().ok() != Some("ended\n")
+    {
         bail!("it ended with {}, log {:?}, message {message:?}", status.exit_code, log.said());
     }
     let run = pod.finish(&container(&["sh", "-c", "echo done; exit 5"]).hardened())?;
@@ -123,7 +141,10 @@ fn streams(lab: &mut Lab, _: Runtime) -> Result<String> {
             if code != 4 || !terminal.text.contains("/dev/pts/") {
                 bail!("terminal: {code}, {:?}", terminal.text);
             }
-            let mut pipe = c.exec_stream(&["sh", "-c", "read line; echo got-$line; echo err >&2; exit 6"], false)?;
+            let mut pipe = c.exec_stream(
+                &["sh", "-c", "read line; echo got-$line; echo err >&2; exit 6"],
+                false,
+            )?;
             pipe.send("words\n")?;
             let code = pipe.exit_code()?;
             if code != 6 || !pipe.text.contains("got-words") || !pipe.text.contains("err") {
@@ -162,12 +183,15 @@ fn network(lab: &mut Lab, _: Runtime) -> Result<String> {
         let server = "while :; do echo served | nc -l -p 8080; done";
         let mut work = || -> Result<()> {
             let server = shared.start(&container(&["sh", "-c", server]).hardened())?;
-            let own = server.exec(&["sh", "-c", "ip -4 -o addr show eth0 | sed 's/.*inet //;s,/.*,,'"])?.must()?;
+            let own = server
+                .exec(&["sh", "-c", "ip -4 -o addr show eth0 | sed 's/.*inet //;s,/.*,,'"])?
+                .must()?;
             let client = shared.start(&idle().hardened())?;
             says(&client, "nc 127.0.0.1 8080 < /dev/null", "served").context("within the pod")?;
             let other = Pod::run(&lab.containerd()?.cri, handler, pod(namespace))?;
             let stranger = other.start(&idle().hardened())?;
-            says(&stranger, &format!("nc {own} 8080 < /dev/null"), "served").context("from another pod")
+            says(&stranger, &format!("nc {own} 8080 < /dev/null"), "served")
+                .context("from another pod")
         };
         work().with_context(|| format!("{handler} in {namespace}"))?;
     }
@@ -178,7 +202,11 @@ fn read_only(lab: &mut Lab, _: Runtime) -> Result<String> {
     for (handler, namespace) in places(lab) {
         let config = idle().hardened().security(|security| security.readonly_rootfs = true);
         let c = lab.containerd()?.shared(handler, namespace)?.start(&config)?;
-        says(&c, "touch /tmp/x 2>&1 || echo ok > /dev/shm/z; cat /dev/shm/z", "Read-only file system")?;
+        says(
+            &c,
+            "touch /tmp/x 2>&1 || echo ok > /dev/shm/z; cat /dev/shm/z",
+            "Read-only file system",
+        )?;
     }
     Ok("the root stays read-only".into())
 }
@@ -187,11 +215,13 @@ fn read_only(lab: &mut Lab, _: Runtime) -> Result<String> {
 fn seccomp(lab: &mut Lab, _: Runtime) -> Result<String> {
     const PROFILE: &str = "/var/lib/kubelet/seccomp/profiles/no-sync.json";
     lab.containerd()?;
-    fs::create_dir_all("/var/lib/kubelet/seccomp/profiles").context("cannot create kubelet's directory")?;
+    fs::create_dir_all("/var/lib/kubelet/seccomp/profiles")
+        .context("cannot create kubelet's directory")?;
     let text = r#"{"defaultAction":"SCMP_ACT_ALLOW","architectures":["SCMP_ARCH_X86_64"],
         "syscalls":[{"names":["mkdir","mkdirat"],"action":"SCMP_ACT_ERRNO"}]}"#;
     fs::write(PROFILE, text).context("cannot write a profile")?;
-    let chosen = SecurityProfile { profile_type: profile::LOCALHOST, localhost_ref: PROFILE.into() };
+    let chosen =
+        SecurityProfile { profile_type: profile::LOCALHOST, localhost_ref: PROFILE.into() };
     for (handler, namespace) in places(lab) {
         let config = idle().hardened().security(|security| security.seccomp = Some(chosen.clone()));
         let c = lab.containerd()?.shared(handler, namespace)?.start(&config)?;
@@ -245,7 +275,8 @@ fn trace(lab: &mut Lab, _: Runtime) -> Result<String> {
     let handler = handler(lab);
     let pod = Pod::run(&lab.containerd()?.cri, handler, pod("default").share_processes())?;
     let looser = pod.start(&container(&["sleep", "4321"]))?;
-    let tighter = pod.start(&container(&["sleep", "1234"]).annotation("org.lockc.policy", "offline"))?;
+    let tighter =
+        pod.start(&container(&["sleep", "1234"]).annotation("org.lockc.policy", "offline"))?;
     let attempt = |who: &Container, what: &str, args: &str| {
         let run = who.exec(&["sh", "-c", &format!("/probe {what} {}", pid_of(args))])?;
         launch::parse(&run).with_context(|| format!("{what} {args}: {}", run.said()))
@@ -260,7 +291,11 @@ fn trace(lab: &mut Lab, _: Runtime) -> Result<String> {
         lab.forget_events_unless_plain()?;
         let up = attempt(&tighter, what, "4321")?;
         if lab.plain {
-            if up.ok { continue } else { bail!("proves nothing: {what} fails without lockc too: {}", up.detail) }
+            if up.ok {
+                continue;
+            } else {
+                bail!("proves nothing: {what} fails without lockc too: {}", up.detail)
+            }
         }
         if up.ok || up.errno != 1 {
             bail!("NOT DENIED: {what}: {up:?}");
@@ -273,15 +308,26 @@ fn trace(lab: &mut Lab, _: Runtime) -> Result<String> {
 /// A node's agent: host network, host PIDs, privileged, the host's root; in a namespace of the administrator's.
 fn node_agent(lab: &mut Lab, _: Runtime) -> Result<String> {
     let handler = handler(lab);
-    let config = pod("trusted").host_network().host_pid().host_ipc().security(|security| security.privileged = true);
+    let config = pod("trusted")
+        .host_network()
+        .host_pid()
+        .host_ipc()
+        .security(|security| security.privileged = true);
     let pod = Pod::run(&lab.containerd()?.cri, handler, config)?;
-    let c = idle().unmasked().volume("/", "/host", false).security(|security| security.privileged = true);
+    let c = idle()
+        .unmasked()
+        .volume("/", "/host", false)
+        .security(|security| security.privileged = true);
     let c = pod.start(&c)?;
     says(
         &c,
         "cat /host/var/lib/lockc-it-secrets/key; ps -o args | grep -q '[c]ontainerd' && echo seen",
         "secret of the host\nseen",
     )?;
-    says(&c, "mkdir -p /tmp/m; mount -t tmpfs none /tmp/m; umount /tmp/m; nsenter -t 1 -m -- hostname", "vm")?;
+    says(
+        &c,
+        "mkdir -p /tmp/m; mount -t tmpfs none /tmp/m; umount /tmp/m; nsenter -t 1 -m -- hostname",
+        "vm",
+    )?;
     Ok("sees and changes the host".into())
 }

@@ -71,11 +71,14 @@ impl Made {
     }
 
     fn spec(&self) -> Result<Value> {
-        Ok(serde_json::from_slice(&fs::read(self.folder.join("config.json")).context("no config.json")?)?)
+        Ok(serde_json::from_slice(
+            &fs::read(self.folder.join("config.json")).context("no config.json")?,
+        )?)
     }
 
     fn write(&self, spec: &Value) -> Result<()> {
-        fs::write(self.folder.join("config.json"), spec.to_string()).context("cannot write config.json")
+        fs::write(self.folder.join("config.json"), spec.to_string())
+            .context("cannot write config.json")
     }
 
     /// With these annotations; `more` is what the pod's owner had written after CRI-O's own.
@@ -116,7 +119,10 @@ impl Made {
         );
         let said = command::run(&["bash", "-c", &conmon])?.must()?;
         serde_json::from_str(&said).with_context(|| {
-            format!("conmon said {said:?}; {}", fs::read_to_string(self.folder.join("out")).unwrap_or_default())
+            format!(
+                "conmon said {said:?}; {}",
+                fs::read_to_string(self.folder.join("out")).unwrap_or_default()
+            )
         })
     }
 
@@ -140,14 +146,19 @@ impl Made {
         let said = self.create()?;
         let message = said["message"].as_str().unwrap_or_default();
         let all = command::with_all_reasons(message);
-        if said["pid"] != -1 || !message.contains("lockc: ") || !parts.iter().all(|part| all.contains(part)) {
+        if said["pid"] != -1
+            || !message.contains("lockc: ")
+            || !parts.iter().all(|part| all.contains(part))
+        {
             bail!("not refused with {parts:?}: {said}");
         }
         Ok(all)
     }
 
     fn pid(&self) -> Result<String> {
-        fs::read_to_string(self.folder.join("pidfile")).context("no pidfile").map(|pid| pid.trim().to_owned())
+        fs::read_to_string(self.folder.join("pidfile"))
+            .context("no pidfile")
+            .map(|pid| pid.trim().to_owned())
     }
 }
 
@@ -181,7 +192,9 @@ fn life(lab: &mut Lab, runtime: Runtime) -> Result<String> {
         made.id, made.by
     );
     let said = command::run(&["bash", "-c", &sync])?.said();
-    if !said.contains("from-exec") || !said.contains("\"exit_code\": 5") && !said.contains("\"exit_code\":5") {
+    if !said.contains("from-exec")
+        || !said.contains("\"exit_code\": 5") && !said.contains("\"exit_code\":5")
+    {
         bail!("conmon -e: {said}");
     }
     let state: Value = serde_json::from_str(&made.call(&["state"], &[])?.must()?)?;
@@ -189,7 +202,9 @@ fn life(lab: &mut Lab, runtime: Runtime) -> Result<String> {
         made.call(words, &[])?.must().with_context(|| words.join(" "))?;
     }
     let update = [made.by, "--root", ROOT, "update", "--resources", "-", &made.id];
-    command::run_with_input(&update, r#"{"memory":{"limit":134217728}}"#)?.must().context("update")?;
+    command::run_with_input(&update, r#"{"memory":{"limit":134217728}}"#)?
+        .must()
+        .context("update")?;
     made.call(&["kill"], &["KILL"])?.must().context("kill")?;
     made.call(&["delete", "--force"], &[])?.must().context("delete")?;
     Ok(format!("{} {}", state["status"], state["id"]))
@@ -207,10 +222,13 @@ fn namespace_chooses(lab: &mut Lab, runtime: Runtime) -> Result<String> {
         is_under(&system.id, "baseline", "the default")?;
         Ok(said)
     })?;
-    with_drop_in("[engines.crio]\ndefault = 'offline'\n[engines.podman]\ndefault = 'privileged'\n", || {
-        let made = Made::sandbox(lab, runtime, "default")?.start()?;
-        is_under(&made.id, "offline", "engines.crio.default")
-    })
+    with_drop_in(
+        "[engines.crio]\ndefault = 'offline'\n[engines.podman]\ndefault = 'privileged'\n",
+        || {
+            let made = Made::sandbox(lab, runtime, "default")?.start()?;
+            is_under(&made.id, "offline", "engines.crio.default")
+        },
+    )
 }
 
 fn namespace_ceiling(lab: &mut Lab, runtime: Runtime) -> Result<String> {
@@ -232,7 +250,9 @@ fn member(lab: &Lab, runtime: Runtime, sandbox: &Made, more: &[(&str, &str)]) ->
     let pid = sandbox.pid()?;
     let mut spec = made.spec()?;
     let namespaces = spec["linux"]["namespaces"].as_array_mut().context("no namespaces")?;
-    namespaces.retain(|namespace| ["pid", "mount", "cgroup"].iter().any(|kind| namespace["type"] == *kind));
+    namespaces.retain(|namespace| {
+        ["pid", "mount", "cgroup"].iter().any(|kind| namespace["type"] == *kind)
+    });
     for (kind, file) in [("network", "net"), ("ipc", "ipc"), ("uts", "uts")] {
         namespaces.push(json!({"type": kind, "path": format!("/proc/{pid}/ns/{file}")}));
     }
@@ -247,7 +267,9 @@ fn member(lab: &Lab, runtime: Runtime, sandbox: &Made, more: &[(&str, &str)]) ->
 fn members(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     lab.only_with_lockc()?;
     let lab = &*lab;
-    let sandbox = with_drop_in("[engines.crio]\ndefault = 'offline'\n", || Made::sandbox(lab, runtime, "x")?.start())?;
+    let sandbox = with_drop_in("[engines.crio]\ndefault = 'offline'\n", || {
+        Made::sandbox(lab, runtime, "x")?.start()
+    })?;
     let container = member(lab, runtime, &sandbox, &[])?.start()?;
     is_under(&container.id, "offline", "its pod's sandbox")?;
     member(lab, runtime, &sandbox, &[("org.lockc.policy", "baseline")])?.refusal(&[
@@ -256,7 +278,8 @@ fn members(lab: &mut Lab, runtime: Runtime) -> Result<String> {
         "pod's sandbox",
     ])?;
     // Neither replaced type nor namespace makes more of it.
-    let replaced = [("io.kubernetes.cri-o.ContainerType", "sandbox"), ("io.container.manager", "libpod")];
+    let replaced =
+        [("io.kubernetes.cri-o.ContainerType", "sandbox"), ("io.container.manager", "libpod")];
     let container = member(lab, runtime, &sandbox, &replaced[1..])?.start()?;
     is_under(&container.id, "offline", "its pod's sandbox")
 }
@@ -267,7 +290,9 @@ fn refused(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     let made = Made::sandbox(lab, runtime, "default")?;
     let mut spec = made.spec()?;
     let mounts = spec["mounts"].as_array_mut().context("no mounts")?;
-    mounts.push(json!({"destination": "/host", "type": "bind", "source": "/etc", "options": ["rbind"]}));
+    mounts.push(
+        json!({"destination": "/host", "type": "bind", "source": "/etc", "options": ["rbind"]}),
+    );
     spec["linux"]["maskedPaths"] = json!([]);
     // CRI-O's sandboxes are spared that; what only calls itself one is not.
     made.write(&spec)?;
@@ -287,7 +312,10 @@ fn replaced(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     let makes: [&[(&str, &str)]; 3] = [
         &[("io.container.manager", "libpod")],
         &[("io.container.manager", "docker"), ("io.kubernetes.cri-o.Namespace", "kube-system")],
-        &[("io.kubernetes.cri-o.ContainerType", "container"), ("io.kubernetes.cri-o.SandboxID", "none")],
+        &[
+            ("io.kubernetes.cri-o.ContainerType", "container"),
+            ("io.kubernetes.cri-o.SandboxID", "none"),
+        ],
     ];
     with_drop_in(config, || {
         for more in makes {

@@ -20,7 +20,12 @@ pub const ROWS: &[Row] = &[
         chosen(lab, WRAPPER, "", &options, "offline", "annotation org.lockc.policy")
     }),
     case("ctr/annotation-above-ceiling", |lab, _| {
-        refused(lab, "", &["--annotation", "org.lockc.policy=privileged"], &["privileged", "baseline", "`ceiling`"])
+        refused(
+            lab,
+            "",
+            &["--annotation", "org.lockc.policy=privileged"],
+            &["privileged", "baseline", "`ceiling`"],
+        )
     }),
     case("ctr/engine-default", |lab, _| {
         let config = "[engines.containerd]\ndefault = 'offline'\n";
@@ -35,7 +40,9 @@ pub const ROWS: &[Row] = &[
         let config = "[engines.cri]\ndefault = 'offline'\n";
         chosen(lab, WRAPPER, config, &[], "baseline", "the default")
     }),
-    case("ctr/binary-told", |lab, _| chosen(lab, TOLD, "", HARDENED, "restricted", "--lockc-policy")),
+    case("ctr/binary-told", |lab, _| {
+        chosen(lab, TOLD, "", HARDENED, "restricted", "--lockc-policy")
+    }),
     case("ctr/pretended-namespace", |lab, _| {
         let options = [
             "--annotation",
@@ -95,7 +102,14 @@ pub fn background(binary: &str, options: &[&str]) -> Result<(Background, Run)> {
     Ok((c, run))
 }
 
-fn chosen(lab: &mut Lab, binary: &str, config: &str, options: &[&str], policy: &str, origin: &str) -> Result<String> {
+fn chosen(
+    lab: &mut Lab,
+    binary: &str,
+    config: &str,
+    options: &[&str],
+    policy: &str,
+    origin: &str,
+) -> Result<String> {
     needs_lockc(lab)?;
     lab.containerd()?;
     with_drop_in(config, || {
@@ -125,7 +139,9 @@ fn exec(lab: &mut Lab, _: Runtime) -> Result<String> {
     lab.containerd()?;
     let (c, run) = background(if lab.plain { "/usr/sbin/runc" } else { WRAPPER }, &[])?;
     run.must()?;
-    let exec = |id: &str| command::run(&["ctr", "task", "exec", "--exec-id", id, &c.0, "sh", "-c", "id -u; exit 3"]);
+    let exec = |id: &str| {
+        command::run(&["ctr", "task", "exec", "--exec-id", id, &c.0, "sh", "-c", "id -u; exit 3"])
+    };
     let run = exec("e1")?;
     if run.status != 3 || run.stdout != "0" {
         bail!("status {}: {}", run.status, run.said());
@@ -137,14 +153,31 @@ fn exec(lab: &mut Lab, _: Runtime) -> Result<String> {
 /// file system: `ctr run --rootfs DIR`.
 fn rootfs(lab: &mut Lab, _: Runtime) -> Result<String> {
     lab.containerd()?;
-    let layer = command::sh("ls -d /var/lib/containerd/io.containerd.snapshotter.v1.overlayfs/snapshots/*/fs/bin")?;
-    let layer = layer.lines().next().and_then(|line| line.strip_suffix("/bin")).unwrap_or_default().to_owned();
+    let layer = command::sh(
+        "ls -d /var/lib/containerd/io.containerd.snapshotter.v1.overlayfs/snapshots/*/fs/bin",
+    )?;
+    let layer = layer
+        .lines()
+        .next()
+        .and_then(|line| line.strip_suffix("/bin"))
+        .unwrap_or_default()
+        .to_owned();
     let mut said = String::new();
     for root in [layer.as_str(), "/usr"] {
         let run = |binary: &str| {
             let id = fresh_id();
-            let words =
-                ["ctr", "run", "--rm", "--null-io", "--runc-binary", binary, "--rootfs", root, &id, "/bin/true"];
+            let words = [
+                "ctr",
+                "run",
+                "--rm",
+                "--null-io",
+                "--runc-binary",
+                binary,
+                "--rootfs",
+                root,
+                &id,
+                "/bin/true",
+            ];
             let run = command::run(&words);
             let _ = command::run(&["ctr", "container", "rm", &id]);
             run

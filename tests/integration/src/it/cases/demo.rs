@@ -27,7 +27,11 @@ fn check(lab: &mut Lab, name: &str) -> Result<String> {
     let (disk, _renamed) = (demo::disk()?, Renamed::new()?);
     let plain = demo::run_row(row, "", &disk)?;
     if lab.plain {
-        return if matches!(plain, Went::Worked(_)) { Ok("works without lockc".into()) } else { bail!("{plain:?}") };
+        return if matches!(plain, Went::Worked(_)) {
+            Ok("works without lockc".into())
+        } else {
+            bail!("{plain:?}")
+        };
     }
     let baseline = demo::run_row(row, "lockc", &disk)?;
     let privileged = demo::run_row(row, "lockc-privileged", &disk)?;

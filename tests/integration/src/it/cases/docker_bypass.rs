@@ -14,19 +14,34 @@ pub const ROWS: &[Row] = &[
     row(
         "docker/annotation-privileged-refused",
         Test::Code(|lab, _| {
-            refused(lab, &["--annotation", "org.lockc.policy=privileged", IMAGE, "true"], "privileged")
+            refused(
+                lab,
+                &["--annotation", "org.lockc.policy=privileged", IMAGE, "true"],
+                "privileged",
+            )
         }),
     ),
     row(
         "docker/annotation-offline",
         Test::Code(|lab, _| {
-            probe(lab, "lockc", &["--annotation", "org.lockc.policy=offline"], &["socket", "inet"], EAFNOSUPPORT)
+            probe(
+                lab,
+                "lockc",
+                &["--annotation", "org.lockc.policy=offline"],
+                &["socket", "inet"],
+                EAFNOSUPPORT,
+            )
         }),
     ),
-    row("docker/offline", Test::Code(|lab, _| probe(lab, "lockc-offline", &[], &["socket", "inet"], EAFNOSUPPORT))),
+    row(
+        "docker/offline",
+        Test::Code(|lab, _| probe(lab, "lockc-offline", &[], &["socket", "inet"], EAFNOSUPPORT)),
+    ),
     row(
         "docker/other-containers-files-refused",
-        Test::Code(|lab, _| refused(lab, &["-v", "/var/lib/docker:/d", IMAGE, "true"], "/var/lib/docker")),
+        Test::Code(|lab, _| {
+            refused(lab, &["-v", "/var/lib/docker:/d", IMAGE, "true"], "/var/lib/docker")
+        }),
     ),
     // Docker's own seccomp filter out of the way: lockc stands alone.
     row(
@@ -60,14 +75,21 @@ pub const ROWS: &[Row] = &[
     row(
         "docker/unconfined-userns",
         Test::Code(|lab, _| {
-            let args = ["--security-opt", "seccomp=unconfined", "--security-opt", "apparmor=unconfined"];
+            let args =
+                ["--security-opt", "seccomp=unconfined", "--security-opt", "apparmor=unconfined"];
             probe(lab, "lockc-test", &args, &["unshare", "user", "list", "/"], EPERM)
         }),
     ),
 ];
 
 /// Works with plain runc, fails with that errno under `runtime`, works under privileged.
-fn probe(lab: &mut Lab, runtime: &str, args: &[&str], attempt: &[&str], errno: i32) -> Result<String> {
+fn probe(
+    lab: &mut Lab,
+    runtime: &str,
+    args: &[&str],
+    attempt: &[&str],
+    errno: i32,
+) -> Result<String> {
     let plain = lab.plain;
     let docker = lab.docker()?;
     let go = |runtime: &str, args: &[&str]| -> Result<lockc_integration::Attempt> {

@@ -10,8 +10,10 @@ use crate::docker::{self, IMAGE};
 use crate::lab::Lab;
 use crate::launch::Runtime;
 
-pub const ROWS: &[Row] =
-    &[row("docker/beside-a-volume-of-the-root", Test::Code(beside)), row("docker/userns-remap", Test::Code(remapped))];
+pub const ROWS: &[Row] = &[
+    row("docker/beside-a-volume-of-the-root", Test::Code(beside)),
+    row("docker/userns-remap", Test::Code(remapped)),
+];
 
 /// Below a volume that shows the host's root, every mount of dockerd's appears a second time. (A slave: what is unmounted in
 /// the volume stays on the host.)
@@ -23,7 +25,9 @@ fn beside(lab: &mut Lab, _: Runtime) -> Result<String> {
         "docker volume rm -f root > /dev/null; docker volume create -o type=none -o o=bind,slave -o device=/ root",
     )?;
     let other = docker.background("", &["-v", "root:/host", IMAGE, "sleep", "1000"])?;
-    let said = docker.run(runtime, &["-v", "beside:/v", IMAGE, "sh", "-c", "echo works > /v/f; cat /v/f"])?.must()?;
+    let said = docker
+        .run(runtime, &["-v", "beside:/v", IMAGE, "sh", "-c", "echo works > /v/f; cat /v/f"])?
+        .must()?;
     if !plain {
         let run = docker.run(runtime, &["-v", "root:/host", IMAGE, "true"])?;
         command::shows(&run, &["host-mounts: ", "/var/lib/docker/volumes/root/_data at /host"])?;
@@ -53,12 +57,19 @@ fn ordinary(lab: &mut Lab) -> Result<String> {
     let act = "cat /proc/self/uid_map && touch /v/f /tmp/x && ls /d && cat /etc/resolv.conf /etc/hosts > /dev/null && \
                ! ls /sys/fs/ext4";
     let mut said = String::new();
-    for (level, user) in [("baseline", &[][..]), ("restricted", &["--user", "1000", "--cap-drop", "ALL"])] {
+    for (level, user) in
+        [("baseline", &[][..]), ("restricted", &["--user", "1000", "--cap-drop", "ALL"])]
+    {
         let runtime = if plain { "runc".to_owned() } else { docker::Docker::of_level(level) };
         let act = if plain { "cat /proc/self/uid_map" } else { act };
-        let act = if level == "restricted" { act.replace("touch /v/f /tmp/x", "ls /v") } else { act.to_owned() };
+        let act = if level == "restricted" {
+            act.replace("touch /v/f /tmp/x", "ls /v")
+        } else {
+            act.to_owned()
+        };
         let data = if level == "restricted" { "/d" } else { "/srv/remapped:/d:ro" };
-        let words = [user, &["-v", "remapped:/v", "-v", data, IMAGE, "sh", "-c", act.as_str()]].concat();
+        let words =
+            [user, &["-v", "remapped:/v", "-v", data, IMAGE, "sh", "-c", act.as_str()]].concat();
         said = docker.run(&runtime, &words)?.must().with_context(|| level.to_owned())?;
         ensure!(said.split_whitespace().nth(1) == Some("100000"), "not remapped: {said}");
     }

@@ -90,7 +90,8 @@ fn create(demanding: bool) -> Result<()> {
          {FOLDER}/rootfs/run/docker/plugins; tar xf /opt/img/busybox.tar -C {FOLDER}/rootfs; \
          cp /usr/local/bin/lockc-probe {FOLDER}/rootfs/probe"
     ))?;
-    fs::write(format!("{FOLDER}/config.json"), config.to_string()).context("cannot write the plugin's config")?;
+    fs::write(format!("{FOLDER}/config.json"), config.to_string())
+        .context("cannot write the plugin's config")?;
     command::run(&["docker", "plugin", "create", NAME, FOLDER])?.must().map(drop)
 }
 
@@ -105,9 +106,11 @@ fn disable() -> Result<()> {
 /// That the plugin is registered under a policy.
 fn registered(policy: &str) -> Result<()> {
     let id = command::run(&["docker", "plugin", "inspect", "--format", "{{.Id}}", NAME])?.must()?;
-    let status: Value = serde_json::from_str(&command::run(&["lockc", "status", "--json"])?.must()?)?;
+    let status: Value =
+        serde_json::from_str(&command::run(&["lockc", "status", "--json"])?.must()?)?;
     let entries = status["containers"].as_array().context("no containers")?;
-    let entry = entries.iter().find(|entry| id.trim().starts_with(entry["id"].as_str().unwrap_or("?")));
+    let entry =
+        entries.iter().find(|entry| id.trim().starts_with(entry["id"].as_str().unwrap_or("?")));
     let entry = entry.with_context(|| format!("{id} is not registered: {status}"))?;
     if entry["policy"] != policy || entry["origin"] != "engines.docker.plugins" {
         bail!("chosen: {entry}");

@@ -15,34 +15,62 @@ pub const ROWS: &[Row] = &[
     row(
         "docker/label-chooses",
         Test::Code(|lab, _| {
-            chosen(lab, "", &["--label", "org.lockc.policy=offline"], "offline", "Docker label org.lockc.policy")
+            chosen(
+                lab,
+                "",
+                &["--label", "org.lockc.policy=offline"],
+                "offline",
+                "Docker label org.lockc.policy",
+            )
         }),
     ),
     row(
         "docker/label-above-ceiling",
-        Test::Code(|lab, _| refused(lab, "", &["--label", "org.lockc.policy=privileged"], "`ceiling`")),
+        Test::Code(|lab, _| {
+            refused(lab, "", &["--label", "org.lockc.policy=privileged"], "`ceiling`")
+        }),
     ),
     row(
         "docker/label-unknown",
-        Test::Code(|lab, _| refused(lab, "", &["--label", "org.lockc.policy=lax"], "unknown policy")),
+        Test::Code(|lab, _| {
+            refused(lab, "", &["--label", "org.lockc.policy=lax"], "unknown policy")
+        }),
     ),
     row(
         "docker/annotation-before-label",
         Test::Code(|lab, _| {
-            let options = ["--label", "org.lockc.policy=restricted", "--annotation", "org.lockc.policy=offline"];
+            let options = [
+                "--label",
+                "org.lockc.policy=restricted",
+                "--annotation",
+                "org.lockc.policy=offline",
+            ];
             chosen(lab, "", &options, "offline", "annotation org.lockc.policy")
         }),
     ),
     row(
         "docker/argument-before-all",
         Test::Code(|lab, _| {
-            chosen_by(lab, "lockc-baseline", "", &["--label", "org.lockc.policy=offline"], "baseline", "--lockc-policy")
+            chosen_by(
+                lab,
+                "lockc-baseline",
+                "",
+                &["--label", "org.lockc.policy=offline"],
+                "baseline",
+                "--lockc-policy",
+            )
         }),
     ),
     row(
         "docker/engine-default",
         Test::Code(|lab, _| {
-            chosen(lab, "[engines.docker]\ndefault = 'offline'\n", &[], "offline", "engines.docker.default")
+            chosen(
+                lab,
+                "[engines.docker]\ndefault = 'offline'\n",
+                &[],
+                "offline",
+                "engines.docker.default",
+            )
         }),
     ),
     row(
@@ -58,20 +86,25 @@ pub const ROWS: &[Row] = &[
     ),
     row(
         "docker/other-engines-default",
-        Test::Code(|lab, _| chosen(lab, "[engines.podman]\ndefault = 'offline'\n", &[], "baseline", "the default")),
+        Test::Code(|lab, _| {
+            chosen(lab, "[engines.podman]\ndefault = 'offline'\n", &[], "baseline", "the default")
+        }),
     ),
     row(
         "docker/pretended-namespace",
         Test::Code(|lab, _| {
-            let config = "[namespaces.kube-system]\ndefault = 'privileged'\nceiling = 'privileged'\n";
+            let config =
+                "[namespaces.kube-system]\ndefault = 'privileged'\nceiling = 'privileged'\n";
             chosen(lab, config, &PRETENDED, "baseline", "the default")
         }),
     ),
     row(
         "docker/pretended-namespace-ceiling",
         Test::Code(|lab, _| {
-            let config = "[namespaces.kube-system]\ndefault = 'privileged'\nceiling = 'privileged'\n";
-            let options = [&PRETENDED[..], &["--annotation", "org.lockc.policy=privileged"]].concat();
+            let config =
+                "[namespaces.kube-system]\ndefault = 'privileged'\nceiling = 'privileged'\n";
+            let options =
+                [&PRETENDED[..], &["--annotation", "org.lockc.policy=privileged"]].concat();
             refused(lab, config, &options, "`ceiling`")
         }),
     ),
@@ -83,7 +116,10 @@ pub const ROWS: &[Row] = &[
         }),
     ),
     row("docker/audit", Test::Code(|lab, _| audited(lab))),
-    row("docker/broken-drop-in", Test::Code(|lab, _| refused(lab, "defualt = 'baseline'\n", &[], "50-case.toml"))),
+    row(
+        "docker/broken-drop-in",
+        Test::Code(|lab, _| refused(lab, "defualt = 'baseline'\n", &[], "50-case.toml")),
+    ),
 ];
 
 /// What containerd's CRI plugin would have written.
@@ -96,7 +132,13 @@ const PRETENDED: [&str; 6] = [
     "io.kubernetes.cri.sandbox-id=0123456789abcdef",
 ];
 
-fn chosen(lab: &mut Lab, config: &str, options: &[&str], policy: &str, origin: &str) -> Result<String> {
+fn chosen(
+    lab: &mut Lab,
+    config: &str,
+    options: &[&str],
+    policy: &str,
+    origin: &str,
+) -> Result<String> {
     chosen_by(lab, "lockc", config, options, policy, origin)
 }
 
@@ -116,10 +158,13 @@ fn chosen_by(
     with_drop_in(config, || {
         let c = docker.background(runtime, &[options, &[IMAGE, "sleep", "1000"]].concat())?;
         let id = c.inspect("{{.Id}}")?;
-        let status: Value = serde_json::from_str(&command::run(&["lockc", "status", "--json"])?.must()?)?;
+        let status: Value =
+            serde_json::from_str(&command::run(&["lockc", "status", "--json"])?.must()?)?;
         let entry = status["containers"]
             .as_array()
-            .and_then(|containers| containers.iter().find(|entry| id.starts_with(entry["id"].as_str().unwrap_or("?"))))
+            .and_then(|containers| {
+                containers.iter().find(|entry| id.starts_with(entry["id"].as_str().unwrap_or("?")))
+            })
             .with_context(|| format!("{id} is not registered: {status}"))?;
         if entry["policy"] != policy || entry["origin"] != origin {
             bail!("chosen: {entry}");

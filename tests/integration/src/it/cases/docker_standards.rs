@@ -39,41 +39,83 @@ const fn admitted(options: &'static [&'static str]) -> Test {
 }
 
 pub const ROWS: &[Row] = &[
-    row("docker/standard-host-pid", refused(&["--pid", "host"], "host-namespaces: the container uses the host's pid")),
-    row("docker/standard-host-ipc", refused(&["--ipc", "host"], "host-namespaces: the container uses the host's ipc")),
+    row(
+        "docker/standard-host-pid",
+        refused(&["--pid", "host"], "host-namespaces: the container uses the host's pid"),
+    ),
+    row(
+        "docker/standard-host-ipc",
+        refused(&["--ipc", "host"], "host-namespaces: the container uses the host's ipc"),
+    ),
     row(
         "docker/standard-host-network",
         refused(&["--network", "host"], "host-namespaces: the container uses the host's network"),
     ),
-    row("docker/standard-host-uts", refused(&["--uts", "host"], "host-namespaces: the container uses the host's uts")),
+    row(
+        "docker/standard-host-uts",
+        refused(&["--uts", "host"], "host-namespaces: the container uses the host's uts"),
+    ),
     row("docker/standard-privileged", refused(&["--privileged"], "--privileged gives")),
-    row("docker/standard-capability", refused(&["--cap-add", "NET_ADMIN"], "capabilities: NET_ADMIN")),
-    row("docker/standard-default-capability", restricted(&["--cap-add", "CHOWN"], "capabilities: CHOWN")),
+    row(
+        "docker/standard-capability",
+        refused(&["--cap-add", "NET_ADMIN"], "capabilities: NET_ADMIN"),
+    ),
+    row(
+        "docker/standard-default-capability",
+        restricted(&["--cap-add", "CHOWN"], "capabilities: CHOWN"),
+    ),
     row("docker/standard-bind-service", admitted(&["--cap-add", "NET_BIND_SERVICE"])),
-    row("docker/standard-host-path", refused(&["-v", "/etc:/host-etc"], "host-mounts: bind mount of /etc")),
+    row(
+        "docker/standard-host-path",
+        refused(&["-v", "/etc:/host-etc"], "host-mounts: bind mount of /etc"),
+    ),
     row(
         "docker/standard-allowed-path",
-        restricted(&["-v", "/srv/lockc-it/data:/data"], "host-mounts: bind mount of /srv/lockc-it/data"),
+        restricted(
+            &["-v", "/srv/lockc-it/data:/data"],
+            "host-mounts: bind mount of /srv/lockc-it/data",
+        ),
     ),
-    row("docker/standard-volumes", admitted(&["-v", "lockc-it-standard:/data", "--tmpfs", "/scratch"])),
+    row(
+        "docker/standard-volumes",
+        admitted(&["-v", "lockc-it-standard:/data", "--tmpfs", "/scratch"]),
+    ),
     row(
         "docker/standard-socket",
         refused(&["-v", "/run/docker.sock:/s"], "host-sockets: bind mount of /run/docker.sock"),
     ),
-    row("docker/standard-device", refused(&["--device", "/dev/vda:/dev/x"], "devices: block device /dev/x")),
+    row(
+        "docker/standard-device",
+        refused(&["--device", "/dev/vda:/dev/x"], "devices: block device /dev/x"),
+    ),
     row("docker/standard-harmless-device", admitted(&["--device", "/dev/null:/dev/x"])),
     row(
         "docker/standard-apparmor",
-        refused(&["--security-opt", "apparmor=unconfined"], "apparmor: the AppArmor profile unconfined"),
+        refused(
+            &["--security-opt", "apparmor=unconfined"],
+            "apparmor: the AppArmor profile unconfined",
+        ),
     ),
-    row("docker/standard-seccomp", refused(&["--security-opt", "seccomp=unconfined"], "seccomp: no seccomp profile")),
+    row(
+        "docker/standard-seccomp",
+        refused(&["--security-opt", "seccomp=unconfined"], "seccomp: no seccomp profile"),
+    ),
     row(
         "docker/standard-proc-mount",
-        refused(&["--security-opt", "systempaths=unconfined"], "proc-mount: /proc/acpi, /proc/kcore"),
+        refused(
+            &["--security-opt", "systempaths=unconfined"],
+            "proc-mount: /proc/acpi, /proc/kcore",
+        ),
     ),
-    row("docker/standard-sysctl", refused(&["--sysctl", "kernel.msgmax=65536"], "sysctls: kernel.msgmax")),
+    row(
+        "docker/standard-sysctl",
+        refused(&["--sysctl", "kernel.msgmax=65536"], "sysctls: kernel.msgmax"),
+    ),
     row("docker/standard-safe-sysctl", admitted(&["--sysctl", "net.ipv4.ping_group_range=0 1"])),
-    row("docker/standard-root", restricted(&["--user", "0"], "run-as-root: the process would run as uid 0")),
+    row(
+        "docker/standard-root",
+        restricted(&["--user", "0"], "run-as-root: the process would run as uid 0"),
+    ),
     row("docker/standard-no-new-privileges", admitted(&["--security-opt", "no-new-privileges"])),
 ];
 
@@ -83,7 +125,8 @@ pub fn prove(lab: &mut Lab, control: &Control) -> Result<String> {
     let docker = lab.docker()?;
     let go = |runtime: &str, fit: &[&str]| {
         // A network of its own is none of these options' business, but for the host's.
-        let network: &[&str] = if control.options.contains(&"--network") { &[] } else { &["--network", "none"] };
+        let network: &[&str] =
+            if control.options.contains(&"--network") { &[] } else { &["--network", "none"] };
         docker.run_in(runtime, &[network, fit, control.options, &[IMAGE, "true"]].concat())
     };
     go("", &[])?.must().context("proves nothing: it fails without lockc too")?;
@@ -91,9 +134,11 @@ pub fn prove(lab: &mut Lab, control: &Control) -> Result<String> {
         return Ok("starts without lockc".into());
     }
     let mut said = Vec::new();
-    for (level, fit, reason) in
-        [("baseline", &[][..], control.baseline), ("restricted", &FIT[..], control.restricted), ("privileged", &[], "")]
-    {
+    for (level, fit, reason) in [
+        ("baseline", &[][..], control.baseline),
+        ("restricted", &FIT[..], control.restricted),
+        ("privileged", &[], ""),
+    ] {
         let run = go(&Docker::of_level(level), fit)?;
         let told = run.stderr.contains(&format!("refused by level {level} "))
             && run.stderr.contains(reason)

@@ -41,7 +41,11 @@ fn runtime(lab: &Lab) -> &'static str {
 fn says(lab: &mut Lab, args: &[&str], expected: &str) -> Result<String> {
     let runtime = runtime(lab);
     let text = lab.docker()?.run(runtime, args)?.must()?;
-    if text.contains(expected) { Ok(expected.to_owned()) } else { bail!("{text:?} does not contain {expected:?}") }
+    if text.contains(expected) {
+        Ok(expected.to_owned())
+    } else {
+        bail!("{text:?} does not contain {expected:?}")
+    }
 }
 
 fn shell(lab: &mut Lab, _: Runtime) -> Result<String> {
@@ -66,15 +70,23 @@ fn exec_cp_stop(lab: &mut Lab, _: Runtime) -> Result<String> {
     let runtime = runtime(lab);
     let c = lab.docker()?.background(
         runtime,
-        &[IMAGE, "sh", "-c", "trap 'echo stopping; exit 0' TERM; echo started; while :; do sleep 1; done"],
+        &[
+            IMAGE,
+            "sh",
+            "-c",
+            "trap 'echo stopping; exit 0' TERM; echo started; while :; do sleep 1; done",
+        ],
     )?;
     if c.exec(&["sh", "-c", "echo from-exec; exit 5"])?.status != 5 {
         bail!("docker exec does not pass the exit status on");
     }
-    c.exec(&["sh", "-c", "ls /sys/fs/ext4 2>&1 | grep -q denied || test -z \"$CHECK\""])?.must().context("exec")?;
+    c.exec(&["sh", "-c", "ls /sys/fs/ext4 2>&1 | grep -q denied || test -z \"$CHECK\""])?
+        .must()
+        .context("exec")?;
     command::sh(&format!("echo copied > /tmp/cp && docker cp /tmp/cp {}:/tmp/cp", c.name))?;
     c.exec(&["cat", "/tmp/cp"])?.must().context("docker cp in")?;
-    command::sh(&format!("docker cp {}:/tmp/cp /tmp/cp2 && grep copied /tmp/cp2", c.name)).context("docker cp out")?;
+    command::sh(&format!("docker cp {}:/tmp/cp /tmp/cp2 && grep copied /tmp/cp2", c.name))
+        .context("docker cp out")?;
     c.call(&["stop", "-t", "10"])?.must()?;
     let logs = c.call(&["logs"])?.must()?;
     if !logs.contains("started") || !logs.contains("stopping") {
@@ -85,8 +97,16 @@ fn exec_cp_stop(lab: &mut Lab, _: Runtime) -> Result<String> {
 
 fn healthcheck(lab: &mut Lab, _: Runtime) -> Result<String> {
     let runtime = runtime(lab);
-    let health = ["--health-cmd", "test -e /etc/passwd", "--health-interval", "1s", "--health-timeout", "20s"];
-    let c = lab.docker()?.background(runtime, &[&health[..], &[IMAGE, "sleep", "1000"]].concat())?;
+    let health = [
+        "--health-cmd",
+        "test -e /etc/passwd",
+        "--health-interval",
+        "1s",
+        "--health-timeout",
+        "20s",
+    ];
+    let c =
+        lab.docker()?.background(runtime, &[&health[..], &[IMAGE, "sleep", "1000"]].concat())?;
     let start = Instant::now();
     while start.elapsed() < Duration::from_secs(60) {
         if c.inspect("{{.State.Health.Status}}")? == "healthy" {
@@ -98,7 +118,11 @@ fn healthcheck(lab: &mut Lab, _: Runtime) -> Result<String> {
 }
 
 fn named_volume(lab: &mut Lab, _: Runtime) -> Result<String> {
-    says(lab, &["-v", "lockc-vol:/data", IMAGE, "sh", "-ec", "echo kept > /data/f; ls -l /data"], "f")?;
+    says(
+        lab,
+        &["-v", "lockc-vol:/data", IMAGE, "sh", "-ec", "echo kept > /data/f; ls -l /data"],
+        "f",
+    )?;
     says(lab, &["-v", "lockc-vol:/data:ro", IMAGE, "cat", "/data/f"], "kept")
 }
 
@@ -147,7 +171,8 @@ fn terminal(lab: &mut Lab, _: Runtime) -> Result<String> {
     let line = format!(
         "docker run --rm -it --network none --runtime {name} {IMAGE} sh -c 'tty; stty size; echo typed: $(head -n1)'"
     );
-    let text = command::run_with_input(&["script", "-qec", &line, "/dev/null"], "hello\n")?.must()?;
+    let text =
+        command::run_with_input(&["script", "-qec", &line, "/dev/null"], "hello\n")?.must()?;
     if text.contains("/dev/pts/0") && text.contains("typed: hello") {
         Ok("/dev/pts/0".into())
     } else {
@@ -174,9 +199,10 @@ fn exit_codes(lab: &mut Lab, _: Runtime) -> Result<String> {
 
 fn signals(lab: &mut Lab, _: Runtime) -> Result<String> {
     let runtime = runtime(lab);
-    let c = lab
-        .docker()?
-        .background(runtime, &[IMAGE, "sh", "-c", "trap 'exit 33' USR1; echo ready; while :; do sleep 0.2; done"])?;
+    let c = lab.docker()?.background(
+        runtime,
+        &[IMAGE, "sh", "-c", "trap 'exit 33' USR1; echo ready; while :; do sleep 0.2; done"],
+    )?;
     for _ in 0..50 {
         if c.call(&["logs"])?.stdout.contains("ready") {
             break;

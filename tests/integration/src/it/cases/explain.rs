@@ -14,11 +14,18 @@ use crate::lab::Lab;
 use crate::launch::{self, By};
 
 pub const BARE: &[Row] = &[
-    row("explain/bundle-that-starts", Test::Code(|lab, _| bundle(lab, &Bundle::new(&["true"]), ""))),
+    row(
+        "explain/bundle-that-starts",
+        Test::Code(|lab, _| bundle(lab, &Bundle::new(&["true"]), "")),
+    ),
     row(
         "explain/bundle-that-is-refused",
         Test::Code(|lab, _| {
-            bundle(lab, &Bundle::new(&["true"]).bind("/etc", "/host-etc").cap("CAP_SYS_ADMIN"), "host-mounts")
+            bundle(
+                lab,
+                &Bundle::new(&["true"]).bind("/etc", "/host-etc").cap("CAP_SYS_ADMIN"),
+                "host-mounts",
+            )
         }),
     ),
     row("explain/ordinary-user", Test::Code(ordinary_user)),
@@ -27,11 +34,20 @@ pub const BARE: &[Row] = &[
 ];
 
 pub const DOCKER: &[Row] = &[
-    row("docker/explain-argument", Test::Code(|lab, _| docker(lab, "lockc-offline", &[], "offline", "--lockc-policy"))),
+    row(
+        "docker/explain-argument",
+        Test::Code(|lab, _| docker(lab, "lockc-offline", &[], "offline", "--lockc-policy")),
+    ),
     row(
         "docker/explain-label",
         Test::Code(|lab, _| {
-            docker(lab, "lockc", &["--label", "org.lockc.policy=offline"], "offline", "Docker label org.lockc.policy")
+            docker(
+                lab,
+                "lockc",
+                &["--label", "org.lockc.policy=offline"],
+                "offline",
+                "Docker label org.lockc.policy",
+            )
         }),
     ),
     row("docker/explain-foreign-runtime", Test::Code(foreign)),
@@ -45,7 +61,8 @@ struct Answer {
 
 fn explain(words: &[&str]) -> Result<Answer> {
     let run = command::run(&[&["lockc", "explain", "--json"], words].concat())?;
-    let json = serde_json::from_str(&run.stdout).with_context(|| format!("status {}: {}", run.status, run.said()))?;
+    let json = serde_json::from_str(&run.stdout)
+        .with_context(|| format!("status {}: {}", run.status, run.said()))?;
     Ok(Answer { status: run.status, json })
 }
 
@@ -62,7 +79,10 @@ impl Answer {
     /// The controls that refuse something.
     fn refused(&self) -> Vec<&str> {
         let lines = self.json["controls"].as_array().into_iter().flatten();
-        lines.filter(|line| line["verdict"] == "refused").filter_map(|line| line["name"].as_str()).collect()
+        lines
+            .filter(|line| line["verdict"] == "refused")
+            .filter_map(|line| line["name"].as_str())
+            .collect()
     }
 }
 
@@ -103,7 +123,11 @@ fn ordinary_user(lab: &mut Lab, _: launch::Runtime) -> Result<String> {
         "explain",
         &folder.display().to_string(),
     ])?;
-    if lab.plain || run.stdout.contains("starts     yes") { Ok(run.stdout) } else { bail!("{}", run.said()) }
+    if lab.plain || run.stdout.contains("starts     yes") {
+        Ok(run.stdout)
+    } else {
+        bail!("{}", run.said())
+    }
 }
 
 const MANIFEST: &str = "apiVersion: v1
@@ -122,11 +146,14 @@ fn manifest(_: &mut Lab, _: launch::Runtime) -> Result<String> {
     };
     let bad = go(MANIFEST)?;
     if bad.status != 3
-        || !["host-namespaces: ", "capabilities: ", "devices: "].iter().all(|control| bad.stdout.contains(control))
+        || !["host-namespaces: ", "capabilities: ", "devices: "]
+            .iter()
+            .all(|control| bad.stdout.contains(control))
     {
         bail!("status {}: {}", bad.status, bad.said());
     }
-    let good = go(&MANIFEST.replace("hostPID: true", "").replace("privileged: true", "runAsUser: 1000"))?;
+    let good =
+        go(&MANIFEST.replace("hostPID: true", "").replace("privileged: true", "runAsUser: 1000"))?;
     if !good.ok() {
         bail!("status {}: {}", good.status, good.said());
     }
@@ -141,7 +168,8 @@ fn manifest(_: &mut Lab, _: launch::Runtime) -> Result<String> {
 fn closed_pipe(_: &mut Lab, _: launch::Runtime) -> Result<String> {
     let commands = ["lockc config show", "lockc config schema", "lockc status --json"];
     for line in commands {
-        let run = command::run(&["bash", "-c", &format!("{line} | true; echo ${{PIPESTATUS[0]}}")])?;
+        let run =
+            command::run(&["bash", "-c", &format!("{line} | true; echo ${{PIPESTATUS[0]}}")])?;
         if run.said().contains("panicked") || run.stdout == "101" {
             bail!("{line}: {}", run.said());
         }
@@ -149,7 +177,13 @@ fn closed_pipe(_: &mut Lab, _: launch::Runtime) -> Result<String> {
     Ok(commands.join(", "))
 }
 
-fn docker(lab: &mut Lab, runtime: &str, options: &[&str], policy: &str, origin: &str) -> Result<String> {
+fn docker(
+    lab: &mut Lab,
+    runtime: &str,
+    options: &[&str],
+    policy: &str,
+    origin: &str,
+) -> Result<String> {
     if lab.plain {
         bail!("proves nothing: needs lockc's runtimes");
     }
@@ -183,21 +217,39 @@ fn refused_before(lab: &mut Lab, _: launch::Runtime) -> Result<String> {
     }
     let name = "lockc-it-refused";
     command::sh(&format!("docker rm -f {name} 2> /dev/null || true"))?;
-    let options =
-        ["run", "--name", name, "--runtime", "lockc", "-v", "/etc:/x", "--cap-add", "SYS_ADMIN", IMAGE, "true"];
+    let options = [
+        "run",
+        "--name",
+        name,
+        "--runtime",
+        "lockc",
+        "-v",
+        "/etc:/x",
+        "--cap-add",
+        "SYS_ADMIN",
+        IMAGE,
+        "true",
+    ];
     let run = command::run(&[&["docker"], &options[..]].concat())?;
-    if run.ok() || !run.stderr.contains("1 further reason (capabilities): see `lockc explain docker:") {
+    if run.ok()
+        || !run.stderr.contains("1 further reason (capabilities): see `lockc explain docker:")
+    {
         bail!("status {}: {}", run.status, run.said());
     }
-    let id = command::sh(&format!("docker inspect --format '{{{{.Id}}}}' {name}"))?.trim().to_owned();
-    for (target, removed) in [(format!("docker:{name}"), false), (format!("docker:{}", &id[..12]), true)] {
+    let id =
+        command::sh(&format!("docker inspect --format '{{{{.Id}}}}' {name}"))?.trim().to_owned();
+    for (target, removed) in
+        [(format!("docker:{name}"), false), (format!("docker:{}", &id[..12]), true)]
+    {
         if removed {
             command::sh(&format!("docker rm {name}"))?;
         }
         let answer = explain(&[&target])?;
         let reasons = answer.json["reasons"].as_array().context("no reasons")?;
-        let controls: Vec<_> = reasons.iter().filter_map(|reason| reason["control"].as_str()).collect();
-        if (answer.status, &answer.json["starts"], &answer.json["id"]) != (3, &json!(false), &json!(id))
+        let controls: Vec<_> =
+            reasons.iter().filter_map(|reason| reason["control"].as_str()).collect();
+        if (answer.status, &answer.json["starts"], &answer.json["id"])
+            != (3, &json!(false), &json!(id))
             || controls != ["host-mounts", "capabilities"]
         {
             bail!("{target}: status {}: {}", answer.status, answer.json);
@@ -212,7 +264,9 @@ fn foreign(lab: &mut Lab, _: launch::Runtime) -> Result<String> {
     let answer = explain(&[&format!("docker:{}", c.name)])?;
     answer.expect(3, "baseline", "the default", false)?;
     let notes = answer.json["notes"].to_string();
-    if answer.json["registered"] != false || !notes.contains("runs under the runtime runc, which is not lockc's") {
+    if answer.json["registered"] != false
+        || !notes.contains("runs under the runtime runc, which is not lockc's")
+    {
         bail!("{}", answer.json);
     }
     Ok(notes)

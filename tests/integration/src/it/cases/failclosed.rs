@@ -26,7 +26,9 @@ pub const ROWS: &[Row] = &[
     ),
     row(
         "failclosed/config-unknown-key",
-        Test::Code(|lab, runtime| config_is(lab, runtime, "defualt = \"baseline\"\n", 0o644, "defualt")),
+        Test::Code(|lab, runtime| {
+            config_is(lab, runtime, "defualt = \"baseline\"\n", 0o644, "defualt")
+        }),
     ),
     row(
         "failclosed/config-unknown-level",
@@ -36,14 +38,26 @@ pub const ROWS: &[Row] = &[
         "failclosed/config-unknown-rule",
         Test::Code(|lab, runtime| {
             let text = "[policies.a]\nextends = \"baseline\"\nwithout_rules = [\n  \"mout\",\n]\n";
-            config_is(lab, runtime, text, 0o644, "lockc.toml: line 4: policies.a.without_rules: \"mout\" is not a rule")
+            config_is(
+                lab,
+                runtime,
+                text,
+                0o644,
+                "lockc.toml: line 4: policies.a.without_rules: \"mout\" is not a rule",
+            )
         }),
     ),
     row(
         "failclosed/config-reads",
         Test::Code(|lab, runtime| {
             let text = "[policies.a]\nextends = \"baseline\"\nreads = [\"/proc/1/environ\"]\n";
-            config_is(lab, runtime, text, 0o644, "lockc.toml: line 3: policies.a.reads: \"/proc/1/environ\" is about")
+            config_is(
+                lab,
+                runtime,
+                text,
+                0o644,
+                "lockc.toml: line 3: policies.a.reads: \"/proc/1/environ\" is about",
+            )
         }),
     ),
     row(
@@ -79,7 +93,8 @@ fn nothing_starts(runtime: Runtime, says: &str) -> Result<String> {
         bail!("the reason does not name {says:?}: {}", run.said());
     }
     launch::run(By::Plain(runtime), &bundle)?.must().context("plain containers are affected")?;
-    command::sh("ls /sys/fs/ext4 /proc/1/root > /dev/null && dmesg > /dev/null").context("the host is affected")?;
+    command::sh("ls /sys/fs/ext4 /proc/1/root > /dev/null && dmesg > /dev/null")
+        .context("the host is affected")?;
     Ok(run.stderr)
 }
 
@@ -87,7 +102,9 @@ fn nothing_starts(runtime: Runtime, says: &str) -> Result<String> {
 fn again(lab: &mut Lab, reason: String) -> Result<String> {
     lab.unload()?;
     lab.load()?;
-    launch::run(By::Lockc("baseline"), &Bundle::new(&["true"]))?.must().context("after lockc load")?;
+    launch::run(By::Lockc("baseline"), &Bundle::new(&["true"]))?
+        .must()
+        .context("after lockc load")?;
     Ok(reason)
 }
 
@@ -103,7 +120,9 @@ fn load_killed(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     let left = command::sh(script).context("nothing to kill")?;
     let reason = nothing_starts(runtime, "did not come to its end; run `lockc load`")?;
     lab.load()?;
-    launch::run(By::Lockc("baseline"), &Bundle::new(&["true"]))?.must().context("after lockc load")?;
+    launch::run(By::Lockc("baseline"), &Bundle::new(&["true"]))?
+        .must()
+        .context("after lockc load")?;
     Ok(format!("{} links left behind: {reason}", left.trim()))
 }
 
@@ -114,7 +133,9 @@ fn not_loaded(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     lab.unload()?;
     let reason = nothing_starts(runtime, "lockc load")?;
     lab.load()?;
-    launch::run(By::Lockc("baseline"), &Bundle::new(&["true"]))?.must().context("after lockc load")?;
+    launch::run(By::Lockc("baseline"), &Bundle::new(&["true"]))?
+        .must()
+        .context("after lockc load")?;
     Ok(reason)
 }
 
@@ -122,7 +143,9 @@ fn remove(lab: &mut Lab, runtime: Runtime, what: &str) -> Result<String> {
     if lab.plain {
         return Ok("nothing to prove without lockc".into());
     }
-    command::sh(&format!("ls /sys/fs/bpf/lockc/{what} > /dev/null && rm -rf /sys/fs/bpf/lockc/{what}"))?;
+    command::sh(&format!(
+        "ls /sys/fs/bpf/lockc/{what} > /dev/null && rm -rf /sys/fs/bpf/lockc/{what}"
+    ))?;
     let reason = nothing_starts(runtime, "lockc load")?;
     again(lab, reason)
 }
@@ -145,7 +168,9 @@ fn map_removed(lab: &mut Lab, runtime: Runtime) -> Result<String> {
 }
 
 fn works_again(reason: String) -> Result<String> {
-    launch::run(By::Lockc("baseline"), &Bundle::new(&["true"]))?.must().context("with everything put right")?;
+    launch::run(By::Lockc("baseline"), &Bundle::new(&["true"]))?
+        .must()
+        .context("with everything put right")?;
     Ok(reason)
 }
 
@@ -159,9 +184,12 @@ fn abi_changed(lab: &mut Lab, runtime: Runtime) -> Result<String> {
         return Ok("nothing to prove without lockc".into());
     }
     let meta = "/sys/fs/bpf/lockc/maps/meta";
-    let bytes =
-        command::sh(&format!("bpftool -j map lookup pinned {meta} key 0 0 0 0 | jq -r '.value | join(\" \")'"))?;
-    let update = |bytes: &str| command::sh(&format!("bpftool map update pinned {meta} key 0 0 0 0 value {bytes}"));
+    let bytes = command::sh(&format!(
+        "bpftool -j map lookup pinned {meta} key 0 0 0 0 | jq -r '.value | join(\" \")'"
+    ))?;
+    let update = |bytes: &str| {
+        command::sh(&format!("bpftool map update pinned {meta} key 0 0 0 0 value {bytes}"))
+    };
     let rest = bytes.trim().split_once(' ').context("the map meta has no value")?.1;
     update(&format!("0xee {rest}"))?;
     let reason = nothing_starts(runtime, "version");
@@ -179,7 +207,9 @@ fn config_is(lab: &mut Lab, runtime: Runtime, text: &str, mode: u32, says: &str)
     let result = nothing_starts(runtime, says);
     fs::set_permissions(config::PATH, fs::Permissions::from_mode(0o644)).context("chmod")?;
     config::write(runtime)?;
-    launch::run(By::Lockc("baseline"), &Bundle::new(&["true"]))?.must().context("with the configuration put right")?;
+    launch::run(By::Lockc("baseline"), &Bundle::new(&["true"]))?
+        .must()
+        .context("with the configuration put right")?;
     result
 }
 

@@ -54,7 +54,10 @@ pub const ROWS: &[Row] = &[
     row("files/reached-thread", reach(&["thread", "read", KEY])),
     row("files/reached-double-fork", reach(&["double-fork", "setsid", "read", KEY])),
     row("files/reached-vfork", reach(&["vfork", "read", KEY])),
-    row("files/reached-create", reach(&["create", "/proc/{victim}/root/var/lib/lockc-it-secrets/new"])),
+    row(
+        "files/reached-create",
+        reach(&["create", "/proc/{victim}/root/var/lib/lockc-it-secrets/new"]),
+    ),
     row(
         "files/leaked-directory-restricted",
         denied(&["read", "fd:3/key"], |b| leaked(b).user(1000), "restricted", EACCES, "files"),
@@ -75,13 +78,21 @@ pub const ROWS: &[Row] = &[
             volume,
         ),
     ),
-    row("files/tmpfs", works(&["sh", "-ec", "echo x > /scratch/f; cat /scratch/f; echo x > /dev/shm/f"], tmpfs)),
+    row(
+        "files/tmpfs",
+        works(&["sh", "-ec", "echo x > /scratch/f; cat /scratch/f; echo x > /dev/shm/f"], tmpfs),
+    ),
     row("files/symlink-in-volume-stays-inside", Test::Code(symlink_stays_inside)),
     row(
         "files/volume-in-volume",
-        works(&["sh", "-ec", "echo x > /data/in/f; cat /data/in/f"], |b| volume(b).bind("/home/user/data", "/data/in")),
+        works(&["sh", "-ec", "echo x > /data/in/f; cat /data/in/f"], |b| {
+            volume(b).bind("/home/user/data", "/data/in")
+        }),
     ),
-    row("files/file-volume", works(&["cat", "/etc/note"], |b| b.bind("/home/user/data/note", "/etc/note"))),
+    row(
+        "files/file-volume",
+        works(&["cat", "/etc/note"], |b| b.bind("/home/user/data/note", "/etc/note")),
+    ),
     row("files/long-path", works(&["/probe", "deep", "1900", "/etc/passwd"], same)),
     row(
         "files/deep-tree",
@@ -113,7 +124,8 @@ fn symlink_stays_inside(lab: &mut Lab, runtime: Runtime) -> Result<String> {
 fn exec_of_host(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     let tools = "/var/lib/lockc-it-tools";
     fs::create_dir_all(tools).context("cannot create a directory")?;
-    fs::copy("/usr/local/bin/lockc-probe", format!("{tools}/tool")).context("cannot copy a tool")?;
+    fs::copy("/usr/local/bin/lockc-probe", format!("{tools}/tool"))
+        .context("cannot copy a tool")?;
     let probe = Probe {
         args: &["exec", "/proc/{victim}/root/var/lib/lockc-it-tools/tool", "socketpair"],
         give: host_pids,

@@ -16,8 +16,11 @@ pub const ROWS: &[Row] = &[
 ];
 
 /// Programs of the image that gain another user, another group, a capability.
-const PROGRAMS: [&[&str]; 3] =
-    [&["/setuid", "is-root"], &["/setgid", "is-root-group"], &["/filecaps", "has-capability", "10"]];
+const PROGRAMS: [&[&str]; 3] = [
+    &["/setuid", "is-root"],
+    &["/setgid", "is-root-group"],
+    &["/filecaps", "has-capability", "10"],
+];
 
 fn gains(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     let of_user = |program: &[&str]| Bundle::new(program).user_with_bounds(1000);
@@ -36,7 +39,8 @@ fn gains(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     for program in PROGRAMS {
         lab.forget_events()?;
         is_denied(lab, &launch::run(By::Lockc("tight"), &of_user(program))?, "privilege")?;
-        is_denied(lab, &c.exec(program)?, "privilege").with_context(|| format!("exec {program:?}"))?;
+        is_denied(lab, &c.exec(program)?, "privilege")
+            .with_context(|| format!("exec {program:?}"))?;
     }
     c.exec(&["true"])?.must().context("an ordinary program")?;
     Ok("neither at the first exec nor at that of an `exec`".into())
@@ -45,7 +49,9 @@ fn gains(lab: &mut Lab, runtime: Runtime) -> Result<String> {
 /// That the program was not executed, by this rule.
 fn is_denied(lab: &Lab, run: &Run, rule: &str) -> Result<()> {
     let said = run.said().to_lowercase();
-    if run.ok() || !["permission denied", "operation not permitted"].iter().any(|text| said.contains(text)) {
+    if run.ok()
+        || !["permission denied", "operation not permitted"].iter().any(|text| said.contains(text))
+    {
         bail!("NOT DENIED: status {}: {}", run.status, run.said());
     }
     lab.expect_event(rule).map(|_| ())
@@ -59,12 +65,19 @@ fn input(lab: &mut Lab, runtime: Runtime) -> Result<String> {
         let mut words = vec!["bash".to_owned(), "-c".into()];
         words.extend([format!("exec {fd}<>/dev/udp/127.0.0.1/9; exec \"$@\""), "bash".into()]);
         words.extend(by.words());
-        words.extend(["run".into(), "--bundle".into(), folder(by)?.display().to_string(), fresh_id()]);
+        words.extend([
+            "run".into(),
+            "--bundle".into(),
+            folder(by)?.display().to_string(),
+            fresh_id(),
+        ]);
         command::run(&words)
     };
     for fd in 0..3 {
         for by in [By::Plain(runtime), by_of(lab, runtime, "test")] {
-            run(by, fd)?.must().with_context(|| format!("proves nothing: {by:?}, descriptor {fd}"))?;
+            run(by, fd)?
+                .must()
+                .with_context(|| format!("proves nothing: {by:?}, descriptor {fd}"))?;
         }
         if lab.plain {
             continue;

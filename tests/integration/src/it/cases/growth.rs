@@ -31,11 +31,17 @@ const AT_ONCE: usize = 64;
 fn root_is_forgotten(lab: &mut Lab, _: Runtime) -> Result<String> {
     lab.only_with_lockc()?;
     let root = "/srv/lockc-it/passing-root";
-    command::sh(&format!("mkdir -p {root}; mount -t tmpfs passing {root}; cp -a {}/. {root}/", common_rootfs()?))?;
+    command::sh(&format!(
+        "mkdir -p {root}; mount -t tmpfs passing {root}; cp -a {}/. {root}/",
+        common_rootfs()?
+    ))?;
     let before = roots()?;
     let mut bundle = Bundle::new(&["sleep", "1000"]);
     bundle.rootfs = Some(root.into());
-    let both = [Running::start(By::Lockc("baseline"), &bundle)?, Running::start(By::Lockc("baseline"), &bundle)?];
+    let both = [
+        Running::start(By::Lockc("baseline"), &bundle)?,
+        Running::start(By::Lockc("baseline"), &bundle)?,
+    ];
     for running in &both {
         running.exec(&["ls", "/bin"])?.must()?;
     }
@@ -46,7 +52,9 @@ fn root_is_forgotten(lab: &mut Lab, _: Runtime) -> Result<String> {
     let after = roots()?;
     let own: Vec<&u64> = meanwhile.difference(&before).collect();
     if own.len() != 1 || after.contains(own[0]) {
-        bail!("{before:x?} before, {meanwhile:x?} with two containers of one root, {after:x?} when it was gone");
+        bail!(
+            "{before:x?} before, {meanwhile:x?} with two containers of one root, {after:x?} when it was gone"
+        );
     }
     Ok("one place for two containers, none when the root was gone".into())
 }
@@ -56,10 +64,13 @@ fn no_room(lab: &mut Lab, _: Runtime) -> Result<String> {
     lab.only_with_lockc()?;
     let by = By::Lockc("baseline");
     let running = Running::start(by, &Bundle::new(&["sleep", "1000"]))?;
-    let map = MapData::from_pin("/sys/fs/bpf/lockc/maps/tags").context("the map tags is not pinned")?;
-    let mut tags: BpfHashMap<MapData, u64, [u64; 5]> = BpfHashMap::try_from(aya::maps::Map::HashMap(map))?;
+    let map =
+        MapData::from_pin("/sys/fs/bpf/lockc/maps/tags").context("the map tags is not pinned")?;
+    let mut tags: BpfHashMap<MapData, u64, [u64; 5]> =
+        BpfHashMap::try_from(aya::maps::Map::HashMap(map))?;
     // No inode is at a low address.
-    let filled = (1..=u64::from(MAX_GRANTS)).take_while(|at| tags.insert(at, [0; 5], 0).is_ok()).count();
+    let filled =
+        (1..=u64::from(MAX_GRANTS)).take_while(|at| tags.insert(at, [0; 5], 0).is_ok()).count();
     let started = launch::run(by, &Bundle::new(&["true"]));
     let works = running.exec(&["ls", "/bin"]);
     let host = command::sh("mount -t tmpfs full /mnt && touch /mnt/f && umount /mnt");
@@ -75,11 +86,14 @@ fn no_room(lab: &mut Lab, _: Runtime) -> Result<String> {
 
 /// The addresses in `roots`.
 fn roots() -> Result<BTreeSet<u64>> {
-    let text = command::run(&["bpftool", "-j", "map", "dump", "pinned", "/sys/fs/bpf/lockc/maps/roots"])?.must()?;
+    let text =
+        command::run(&["bpftool", "-j", "map", "dump", "pinned", "/sys/fs/bpf/lockc/maps/roots"])?
+            .must()?;
     let dump: Value = serde_json::from_str(&text).context("bpftool's output is not JSON")?;
     let addresses = dump.as_array().context("bpftool dumped no list")?.iter();
-    let mut found: BTreeSet<u64> =
-        addresses.map(|cell| cell["formatted"]["value"].as_u64().context("no address")).collect::<Result<_>>()?;
+    let mut found: BTreeSet<u64> = addresses
+        .map(|cell| cell["formatted"]["value"].as_u64().context("no address"))
+        .collect::<Result<_>>()?;
     found.remove(&0);
     Ok(found)
 }
@@ -103,8 +117,9 @@ fn thousands(lab: &mut Lab, _: Runtime) -> Result<String> {
     let own = std::env::current_exe().context("who am I")?.display().to_string();
     let execs = format!("{own} without-runtime --exec {} {} --count", running.id, running.pid);
     let containers = format!("{own} without-runtime --count");
-    let run =
-        |line: &str, count: usize| command::run_for(40_000, &["bash", "-c", &format!("{line} {count}")], "")?.must();
+    let run = |line: &str, count: usize| {
+        command::run_for(40_000, &["bash", "-c", &format!("{line} {count}")], "")?.must()
+    };
     for line in [&execs, &containers] {
         run(line, 2)?;
     }
@@ -119,7 +134,9 @@ fn thousands(lab: &mut Lab, _: Runtime) -> Result<String> {
     no_more(&before, &after, each * AT_ONCE).with_context(|| format!("{count} containers"))?;
     let room = ROOM + 2 * count as i64 * 64 / 1024;
     if memory_after > memory_before + room {
-        bail!("the kernel's memory grew from {memory_before} to {memory_between} and {memory_after} KiB");
+        bail!(
+            "the kernel's memory grew from {memory_before} to {memory_between} and {memory_after} KiB"
+        );
     }
     Ok(format!(
         "{count} execs and {count} containers: {before:?} to {between:?} and {after:?}; memory {memory_before}, {memory_between}, {memory_after} KiB"
@@ -130,7 +147,11 @@ fn thousands(lab: &mut Lab, _: Runtime) -> Result<String> {
 const ROOM: i64 = 6 * 1024;
 
 /// That no map has more than `room` entries more.
-fn no_more(before: &BTreeMap<String, usize>, after: &BTreeMap<String, usize>, room: usize) -> Result<()> {
+fn no_more(
+    before: &BTreeMap<String, usize>,
+    after: &BTreeMap<String, usize>,
+    room: usize,
+) -> Result<()> {
     let grown: Vec<String> = before
         .iter()
         .filter(|(name, _)| *name != LEAST_RECENTLY_USED)
@@ -142,8 +163,17 @@ fn no_more(before: &BTreeMap<String, usize>, after: &BTreeMap<String, usize>, ro
 
 /// Arrays, which have all of their entries at any time, and storage, which the kernel's memory
 /// tells of.
-const WITHOUT_COUNT: [&str; 9] =
-    ["task_labels", "sock_labels", "containers", "usage", "roots", "meta", "sequence", "events", "errors"];
+const WITHOUT_COUNT: [&str; 9] = [
+    "task_labels",
+    "sock_labels",
+    "containers",
+    "usage",
+    "roots",
+    "meta",
+    "sequence",
+    "events",
+    "errors",
+];
 
 /// The kernel drops the oldest of these by itself, those of keys that are gone among them.
 const LEAST_RECENTLY_USED: &str = "keys";
@@ -156,10 +186,14 @@ fn entries() -> Result<BTreeMap<String, usize>> {
         .filter(|name| !WITHOUT_COUNT.contains(&name.as_str()))
         .collect();
     names.sort();
-    let lines: String = names.iter().map(|name| format!("map dump pinned /sys/fs/bpf/lockc/maps/{name}\n")).collect();
+    let lines: String = names
+        .iter()
+        .map(|name| format!("map dump pinned /sys/fs/bpf/lockc/maps/{name}\n"))
+        .collect();
     let text = command::run_with_input(&["bpftool", "-j", "batch", "file", "-"], &lines)?.must()?;
     let dumps: Value = serde_json::from_str(&text).context("bpftool's output is not JSON")?;
-    let count = |at: usize| dumps[at]["output"].as_array().map(Vec::len).context("bpftool dumped no list");
+    let count =
+        |at: usize| dumps[at]["output"].as_array().map(Vec::len).context("bpftool dumped no list");
     names.into_iter().enumerate().map(|(at, name)| Ok((name, count(at)?))).collect()
 }
 
@@ -168,7 +202,8 @@ fn memory() -> Result<i64> {
     // Inodes and dentries of what is gone.
     command::sh("sync; echo 3 > /proc/sys/vm/drop_caches; sleep 1")?;
     let text = fs::read_to_string("/proc/meminfo").context("no meminfo")?;
-    let line = text.lines().find(|line| line.starts_with("SUnreclaim:")).context("no SUnreclaim")?;
+    let line =
+        text.lines().find(|line| line.starts_with("SUnreclaim:")).context("no SUnreclaim")?;
     line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).context("no number")
 }
 
@@ -186,7 +221,8 @@ fn grows(lab: &mut Lab, execs: usize, containers: usize) -> Result<String> {
     lab.only_with_lockc()?;
     let running = Running::start(By::Lockc("baseline"), &Bundle::new(&["sleep", "100000"]))?;
     let exec = format!("$w exec {} true < /dev/null > /tmp/growth 2>&1", running.id);
-    let directory = Bundle::new(&["sleep", "1000"]).write(By::Lockc("baseline"))?.display().to_string();
+    let directory =
+        Bundle::new(&["sleep", "1000"]).write(By::Lockc("baseline"))?.display().to_string();
     // Every tenth is started.
     let create = format!(
         "$w create --bundle {directory} grows-$n < /dev/null > /tmp/growth 2>&1 && {{ [ $((n % 10)) != 0 ] || $w start grows-$n; }} \
@@ -201,17 +237,21 @@ fn grows(lab: &mut Lab, execs: usize, containers: usize) -> Result<String> {
     no_more(&idle, &after, 3).with_context(|| format!("{execs} execs"))?;
     each(1, &create)?;
     let one = entries()?;
-    let largest = one.iter().map(|(name, count)| count.saturating_sub(after[name])).max().unwrap_or(0).max(1);
+    let largest =
+        one.iter().map(|(name, count)| count.saturating_sub(after[name])).max().unwrap_or(0).max(1);
     println!("{execs} execs: {idle:?} to {after:?}; memory {before}, {memory_after_execs} KiB");
     each(containers, &create)?;
     let (end, memory_at_end) = (entries()?, memory()?);
     // What is taken back only when somebody needs a slot.
-    no_more(&one, &end, largest * AT_ONCE.min(containers)).with_context(|| format!("{containers} containers"))?;
+    no_more(&one, &end, largest * AT_ONCE.min(containers))
+        .with_context(|| format!("{containers} containers"))?;
     // A label is 72 bytes in an object of 128 at most; what else the kernel keeps for itself does
     // not grow with the count.
     let room = ROOM + (execs + containers) as i64 * 64 / 1024;
     if memory_at_end > before + room {
-        bail!("the kernel's memory grew from {before} to {memory_after_execs} and {memory_at_end} KiB");
+        bail!(
+            "the kernel's memory grew from {before} to {memory_after_execs} and {memory_at_end} KiB"
+        );
     }
     Ok(format!(
         "{execs} execs: {idle:?} to {after:?}; {containers} containers: {end:?}; memory {before}, {memory_after_execs}, {memory_at_end} KiB"

@@ -10,16 +10,25 @@ use crate::lab::{Lab, SECRETS};
 use crate::launch::{self, By, Runtime};
 
 pub const ROWS: &[Row] = &[
-    both("guard/enforce", Test::Code(|lab, runtime| guarded(lab, "--guard-runtimes", |lab| enforced(lab, runtime)))),
+    both(
+        "guard/enforce",
+        Test::Code(|lab, runtime| guarded(lab, "--guard-runtimes", |lab| enforced(lab, runtime))),
+    ),
     row(
         "guard/report",
-        Test::Code(|lab, runtime| guarded(lab, "--guard-runtimes=report", |lab| reported(lab, runtime))),
+        Test::Code(|lab, runtime| {
+            guarded(lab, "--guard-runtimes=report", |lab| reported(lab, runtime))
+        }),
     ),
     row("guard/off-by-default", Test::Code(off)),
 ];
 
 /// Whatever comes of `work`, the next case finds no guard.
-fn guarded(lab: &mut Lab, option: &str, work: impl Fn(&mut Lab) -> Result<String>) -> Result<String> {
+fn guarded(
+    lab: &mut Lab,
+    option: &str,
+    work: impl Fn(&mut Lab) -> Result<String>,
+) -> Result<String> {
     if lab.plain {
         bail!("proves nothing: needs lockc to be loaded");
     }
@@ -54,9 +63,12 @@ fn enforced(lab: &mut Lab, runtime: Runtime) -> Result<String> {
         lab.expect_event(rule)?;
     }
     // Without static admission, what the host gives is the container's.
-    let ordinary =
-        Bundle::new(&["sh", "-ec", "echo x > /data/f; ls -l /data/f; touch /data/f; rm /data/f; ps; ls / > /dev/null"])
-            .bind("/srv/lockc-it/data", "/data");
+    let ordinary = Bundle::new(&[
+        "sh",
+        "-ec",
+        "echo x > /data/f; ls -l /data/f; touch /data/f; rm /data/f; ps; ls / > /dev/null",
+    ])
+    .bind("/srv/lockc-it/data", "/data");
     launch::run(By::Plain(runtime), &ordinary)?.must()?;
     let status = command::run(&["lockc", "status"])?.must()?;
     if !status.contains("--guard-runtimes") {
@@ -64,7 +76,11 @@ fn enforced(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     }
     // The wrapper's containers stay its own.
     let own = launch::attempt(By::Lockc("privileged"), &Bundle::probe(&["list", "/sys/fs/ext4"]))?;
-    if own.ok { Ok("four rules".into()) } else { bail!("the wrapper's level was not the one: {own:?}") }
+    if own.ok {
+        Ok("four rules".into())
+    } else {
+        bail!("the wrapper's level was not the one: {own:?}")
+    }
 }
 
 fn reported(lab: &mut Lab, runtime: Runtime) -> Result<String> {
@@ -86,5 +102,9 @@ fn off(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     lab.forget_events()?;
     let under = launch::attempt(By::Plain(runtime), &Bundle::probe(&["list", "/sys/fs/ext4"]))?;
     let events = if lab.plain { Vec::new() } else { lab.events()? };
-    if under.ok && events.is_empty() { Ok("not judged".into()) } else { bail!("{under:?} {events:?}") }
+    if under.ok && events.is_empty() {
+        Ok("not judged".into())
+    } else {
+        bail!("{under:?} {events:?}")
+    }
 }

@@ -28,12 +28,18 @@ pub const ROWS: &[Row] = &[
     ),
     row(
         "host-side/annotation-subgroup",
-        refused(|b| b.annotation("run.oci.systemd.subgroup", "../../victim"), "run.oci.systemd.subgroup"),
+        refused(
+            |b| b.annotation("run.oci.systemd.subgroup", "../../victim"),
+            "run.oci.systemd.subgroup",
+        ),
     ),
     row("host-side/annotation-bundle", refused(|b| b.annotation("bundle", "/etc"), "bundle=/etc")),
     row(
         "host-side/annotation-unit",
-        refused(|b| b.annotation("org.systemd.property.ExecStopPost", "x"), "org.systemd.property.ExecStopPost"),
+        refused(
+            |b| b.annotation("org.systemd.property.ExecStopPost", "x"),
+            "org.systemd.property.ExecStopPost",
+        ),
     ),
     row(
         "host-side/annotations-of-engines",
@@ -46,11 +52,16 @@ pub const ROWS: &[Row] = &[
     both("host-side/unsafe-annotations-are-known", Test::Code(unsafe_annotations)),
     row("host-side/handler-by-name", Test::Code(handler_by_name)),
     both("host-side/cgroup-of-a-service", Test::Code(foreign_cgroup)),
-    row("host-side/oom-score", refused(|b| b.set("/process/oomScoreAdj", json!(-1000)), "oom_score_adj -1000")),
+    row(
+        "host-side/oom-score",
+        refused(|b| b.set("/process/oomScoreAdj", json!(-1000)), "oom_score_adj -1000"),
+    ),
     row(
         "host-side/hook-shell",
         refused(
-            |b| b.set("/hooks", json!({"poststop": [{"path": "/bin/sh", "args": ["sh", "-c", "touch /tmp/x"]}]})),
+            |b| {
+                b.set("/hooks", json!({"poststop": [{"path": "/bin/sh", "args": ["sh", "-c", "touch /tmp/x"]}]}))
+            },
             "hooks",
         ),
     ),
@@ -64,7 +75,8 @@ fn unsafe_annotations(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     let program = if lab.plain { runtime.path() } else { WRAPPER };
     let features: Value = serde_json::from_str(&command::run(&[program, "features"])?.must()?)?;
     // runc names them since 1.2.
-    let keys: Option<Vec<String>> = serde_json::from_value(features["potentiallyUnsafeConfigAnnotations"].clone())?;
+    let keys: Option<Vec<String>> =
+        serde_json::from_value(features["potentiallyUnsafeConfigAnnotations"].clone())?;
     let keys = keys.unwrap_or_default();
     if keys.is_empty() && runtime == Runtime::Crun {
         bail!("the runtime names no unsafe annotations: {features}");
@@ -93,13 +105,20 @@ fn handler_by_name(lab: &mut Lab, _: Runtime) -> Result<String> {
 /// A container that joins a service of the host's, which crun would kill at the end.
 fn foreign_cgroup(lab: &mut Lab, _: Runtime) -> Result<String> {
     lab.only_with_lockc()?;
-    let root = if fs::exists("/sys/fs/cgroup/cgroup.procs")? { "/sys/fs/cgroup" } else { "/sys/fs/cgroup/pids" };
+    let root = if fs::exists("/sys/fs/cgroup/cgroup.procs")? {
+        "/sys/fs/cgroup"
+    } else {
+        "/sys/fs/cgroup/pids"
+    };
     let line = format!(
         "mkdir -p {root}{VICTIM} && (sleep 1000 < /dev/null > /dev/null 2>&1 & p=$!; echo $p > {root}{VICTIM}/cgroup.procs; echo $p)"
     );
     let victim = command::sh(&line)?;
     let told = [VICTIM.to_owned(), format!("{VICTIM}/x"), format!("/x/..{VICTIM}")].map(|path| {
-        let run = launch::run(By::Lockc("baseline"), &Bundle::new(&["true"]).set("/linux/cgroupsPath", json!(path)))?;
+        let run = launch::run(
+            By::Lockc("baseline"),
+            &Bundle::new(&["true"]).set("/linux/cgroupsPath", json!(path)),
+        )?;
         if run.ok() || !run.stderr.contains("resources") || !run.stderr.contains(&path) {
             bail!("{path}: status {}: {}", run.status, run.said());
         }

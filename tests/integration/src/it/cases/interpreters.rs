@@ -36,8 +36,10 @@ impl Entries {
         let mut entries = Self(Vec::new());
         for set in sets {
             let name = format!("lockc-it-{set}");
-            command::sh(&format!("echo ':{name}:M::LOCKC-{set}-::{INTERPRETER}:{set}' > {REGISTER}"))
-                .with_context(|| format!("the kernel does not take {set:?}"))?;
+            command::sh(&format!(
+                "echo ':{name}:M::LOCKC-{set}-::{INTERPRETER}:{set}' > {REGISTER}"
+            ))
+            .with_context(|| format!("the kernel does not take {set:?}"))?;
             entries.0.push(name);
             for place in [&root, &format!("{PLACE}/data")] {
                 command::sh(&format!(
@@ -72,8 +74,11 @@ fn registered(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     for set in sets {
         let program = format!("/foreign-{set}");
         prints(&launch::run(by, &Bundle::new(&[&program]))?, &program)?;
-        let script = format!("{program}; /vol{program}; cp {program} /tmp/f; /tmp/f; echo status $?");
-        let bundle = |script: &str| Bundle::new(&["sh", "-c", script]).bind(&format!("{PLACE}/data"), "/vol");
+        let script =
+            format!("{program}; /vol{program}; cp {program} /tmp/f; /tmp/f; echo status $?");
+        let bundle = |script: &str| {
+            Bundle::new(&["sh", "-c", script]).bind(&format!("{PLACE}/data"), "/vol")
+        };
         let run = launch::run(by, &bundle(&script))?;
         // With P the name by which it was called comes as an argument too.
         if run.stdout.matches(FOREIGN).count() < 3 {
@@ -120,7 +125,11 @@ fn without_flag(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     if launch::run(by, &Bundle::new(&["sh", "-c", "/foreign-OC"]))?.ok() {
         bail!("the host's interpreter was found in the container");
     }
-    let script = format!("mkdir -p /usr/local/lib/lockc-it; cp /bin/busybox {INTERPRETER}; /foreign-OC");
-    prints(&launch::run(by, &Bundle::new(&["sh", "-c", &script]))?, "an interpreter of the container's own")?;
+    let script =
+        format!("mkdir -p /usr/local/lib/lockc-it; cp /bin/busybox {INTERPRETER}; /foreign-OC");
+    prints(
+        &launch::run(by, &Bundle::new(&["sh", "-c", &script]))?,
+        "an interpreter of the container's own",
+    )?;
     Ok("the container's own".into())
 }

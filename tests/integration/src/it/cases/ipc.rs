@@ -20,7 +20,10 @@ pub const ROWS: &[Row] = &[
     row("ipc/queues-of-the-host", Test::Code(queues)),
     row("ipc/addresses-used-again", Test::Code(used_again)),
     row("ipc/between-containers", Test::Code(between)),
-    row("ipc/own", Test::Works(Works { args: &["/probe", "ipc-own", "4712"], give: host_ipc, policy: "test" })),
+    row(
+        "ipc/own",
+        Test::Works(Works { args: &["/probe", "ipc-own", "4712"], give: host_ipc, policy: "test" }),
+    ),
 ];
 
 /// Runs the probe on the host.
@@ -66,7 +69,8 @@ fn objects(lab: &mut Lab, runtime: Runtime) -> Result<String> {
 }
 
 fn queues(lab: &mut Lab, runtime: Runtime) -> Result<String> {
-    let mqueue = serde_json::json!({"destination": "/dev/mqueue", "type": "mqueue", "source": "mqueue"});
+    let mqueue =
+        serde_json::json!({"destination": "/dev/mqueue", "type": "mqueue", "source": "mqueue"});
     let script = |by: By, script: &str, host: bool| {
         let bundle = Bundle::new(&["sh", "-c", script]).mount(mqueue.clone());
         launch::run(by, &if host { host_ipc(bundle) } else { bundle })?.must()
@@ -94,7 +98,11 @@ fn queues(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     // the host's.
     on_host("queue-try lockc-it")?;
     on_host("queue-remove lockc-it")?;
-    script(By::Lockc("test"), &format!("/probe queue-make lockc-it && {USE} && /probe queue-make lockc-it"), true)?;
+    script(
+        By::Lockc("test"),
+        &format!("/probe queue-make lockc-it && {USE} && /probe queue-make lockc-it"),
+        true,
+    )?;
     script(By::Lockc("escape-baseline"), "/probe expect-fail 13 queue-try lockc-it", true)?;
     script(By::Lockc("test"), "/probe queue-try lockc-it", true)?;
     on_host("queue-remove lockc-it")?;
@@ -105,8 +113,13 @@ fn queues(lab: &mut Lab, runtime: Runtime) -> Result<String> {
         bail!("queues that are gone have owners");
     }
     // In a namespace of its own everything works, without a mount too.
-    script(By::Lockc("test"), &format!("/probe queue-make lockc-it && ls /dev/mqueue/ && {USE}"), false)?;
-    launch::attempt(By::Lockc("test"), &Bundle::probe(&["queue-make", "lockc-it"]))?.into_result()?;
+    script(
+        By::Lockc("test"),
+        &format!("/probe queue-make lockc-it && ls /dev/mqueue/ && {USE}"),
+        false,
+    )?;
+    launch::attempt(By::Lockc("test"), &Bundle::probe(&["queue-make", "lockc-it"]))?
+        .into_result()?;
     Ok("denied by ipc, own ones work".into())
 }
 
@@ -114,8 +127,7 @@ fn queues(lab: &mut Lab, runtime: Runtime) -> Result<String> {
 /// those.
 fn used_again(lab: &mut Lab, _: Runtime) -> Result<String> {
     lab.only_with_lockc()?;
-    let script =
-        "for n in $(seq 4801 4812); do /probe ipc-make $n; done; for n in $(seq 4801 4812); do /probe ipc-own $n; done";
+    let script = "for n in $(seq 4801 4812); do /probe ipc-make $n; done; for n in $(seq 4801 4812); do /probe ipc-own $n; done";
     launch::run(By::Lockc("test"), &host_ipc(Bundle::new(&["sh", "-c", script])))?.must()?;
     let left = super::launch::entries("ipc_owners")?;
     if left > 3 {
@@ -154,7 +166,8 @@ fn between(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     allowed(by, &user_of("4713", &shared))?;
     let path = format!("/proc/{}/ns/ipc", own.pid);
     let args: Vec<&str> = ["ipc-try", "4714"].into_iter().chain(ids.split_whitespace()).collect();
-    let detail = allowed(by_of(lab, runtime, "escape-baseline"), &Bundle::probe(&args).join("ipc", &path))?;
+    let detail =
+        allowed(by_of(lab, runtime, "escape-baseline"), &Bundle::probe(&args).join("ipc", &path))?;
     drop((own, host));
     Ok(detail)
 }

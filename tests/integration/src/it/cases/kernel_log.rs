@@ -17,13 +17,28 @@ fn kmsg_elsewhere(bundle: Bundle) -> Bundle {
 pub const ROWS: &[Row] = &[
     both("kernel-log/syslog", denied(&["syslog", "3"], Bundle::admin, "test", EPERM, "kernel-log")),
     // Where the host lets everybody read it, no capability is asked for.
-    row("kernel-log/syslog-unprivileged", denied(&["syslog", "3"], same, "baseline", EPERM, "kernel-log")),
+    row(
+        "kernel-log/syslog-unprivileged",
+        denied(&["syslog", "3"], same, "baseline", EPERM, "kernel-log"),
+    ),
     row("kernel-log/size", denied(&["syslog", "10"], same, "baseline", EPERM, "kernel-log")),
-    row("kernel-log/dmesg-thread", denied(&["thread", "syslog", "3"], Bundle::admin, "test", EPERM, "kernel-log")),
-    row("kernel-log/dev-kmsg", denied(&["read", "/dev/kmsg"], with_kmsg, "devices", EPERM, "kernel-log")),
+    row(
+        "kernel-log/dmesg-thread",
+        denied(&["thread", "syslog", "3"], Bundle::admin, "test", EPERM, "kernel-log"),
+    ),
+    row(
+        "kernel-log/dev-kmsg",
+        denied(&["read", "/dev/kmsg"], with_kmsg, "devices", EPERM, "kernel-log"),
+    ),
     row(
         "kernel-log/mknod-kmsg",
-        denied(&["mknod-read", "/tmp/other", "1", "11"], kmsg_elsewhere, "devices", EPERM, "kernel-log"),
+        denied(
+            &["mknod-read", "/tmp/other", "1", "11"],
+            kmsg_elsewhere,
+            "devices",
+            EPERM,
+            "kernel-log",
+        ),
     ),
     row(
         "kernel-log/other-devices-work",

@@ -12,8 +12,14 @@ use crate::launch::{self, By, Running, Runtime};
 pub const ROWS: &[Row] = &[
     row("keys/of-the-user", denied(&["user-keyring"], same, "baseline", ENOKEY, "keyring")),
     // The run without lockc has made it.
-    row("keys/persistent-of-root", denied(&["persistent-keyring", "0"], same, "baseline", EACCES, "keyring")),
-    row("keys/persistent-of-another", denied(&["persistent-keyring", "1000"], same, "baseline", EACCES, "keyring")),
+    row(
+        "keys/persistent-of-root",
+        denied(&["persistent-keyring", "0"], same, "baseline", EACCES, "keyring"),
+    ),
+    row(
+        "keys/persistent-of-another",
+        denied(&["persistent-keyring", "1000"], same, "baseline", EACCES, "keyring"),
+    ),
     row("keys/persistent-new", Test::Code(persistent)),
     row("keys/own", works(&["/probe", "own-key"], same)),
     row("keys/too-many", denied(&["fill-keys", "1500"], same, "baseline", EDQUOT, "keyring")),
@@ -50,14 +56,19 @@ fn persistent(lab: &mut Lab, _: Runtime) -> Result<String> {
         bail!("there is a keyring");
     }
     let privileged = launch::attempt(By::Lockc("privileged"), &bundle)?;
-    if privileged.ok { Ok(under.detail) } else { bail!("denied under privileged too: {privileged:?}") }
+    if privileged.ok {
+        Ok(under.detail)
+    } else {
+        bail!("denied under privileged too: {privileged:?}")
+    }
 }
 
 /// What a container with too many keys does to others: nothing.
 fn others(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     let by = by_of(lab, runtime, "baseline");
     let script = "/probe keep-key 5 > /mnt/a/kept; sleep 1000";
-    let read = "for n in $(seq 100); do [ -s /mnt/a/kept ] && break; sleep 0.1; done; cat /mnt/a/kept";
+    let read =
+        "for n in $(seq 100); do [ -s /mnt/a/kept ] && break; sleep 0.1; done; cat /mnt/a/kept";
     let running = Running::start(by, &Bundle::new(&["sh", "-c", script]))?;
     let run = launch::run(by, &Bundle::probe(&["fill-keys", "1500"]))?;
     if !lab.plain && run.ok() {
@@ -83,7 +94,11 @@ fn attributes(lab: &mut Lab, runtime: Runtime) -> Result<String> {
         ("a user", Bundle::probe(&["security-attributes", path]).user(1000), "baseline"),
         ("root", Bundle::probe(&["security-attributes", path]), "baseline"),
         ("an administrator", Bundle::probe(&["security-attributes", path]).admin(), "test"),
-        ("a user namespace", Bundle::probe(&["unshare", "user", "security-attributes", path]), "nesting"),
+        (
+            "a user namespace",
+            Bundle::probe(&["unshare", "user", "security-attributes", path]),
+            "nesting",
+        ),
     ];
     let mut said = Vec::new();
     for (who, bundle, policy) in ways {

@@ -20,17 +20,30 @@ fn leaked(mut bundle: Bundle, path: &str) -> Bundle {
 }
 
 /// A descriptor of this path, left open by the engine.
-const fn leak(args: &'static [&'static str], give: fn(Bundle) -> Bundle, rule: &'static str) -> Test {
+const fn leak(
+    args: &'static [&'static str],
+    give: fn(Bundle) -> Bundle,
+    rule: &'static str,
+) -> Test {
     denied(args, give, "baseline", EACCES, rule)
 }
 
 pub const ROWS: &[Row] = &[
-    both("launch/left-open-cgroup", leak(&["fd-list", "3"], |b| leaked(b, "/sys/fs/cgroup"), "sysfs")),
+    both(
+        "launch/left-open-cgroup",
+        leak(&["fd-list", "3"], |b| leaked(b, "/sys/fs/cgroup"), "sysfs"),
+    ),
     row("launch/left-open-sysfs", leak(&["fd-list", "3"], |b| leaked(b, "/sys/firmware"), "sysfs")),
-    row("launch/left-open-sysfs-file", leak(&["fd-read", "3"], |b| leaked(b, "/sys/kernel/mm/ksm/run"), "sysfs")),
+    row(
+        "launch/left-open-sysfs-file",
+        leak(&["fd-read", "3"], |b| leaked(b, "/sys/kernel/mm/ksm/run"), "sysfs"),
+    ),
     row("launch/left-open-procfs", leak(&["fd-list", "3"], |b| leaked(b, "/proc/1"), "procfs")),
     row("launch/left-open-disk", leak(&["fd-read", "3"], |b| leaked(b, "/dev/vda"), "device")),
-    row("launch/left-open-namespace", leak(&["socketpair"], |b| leaked(b, "/proc/1/ns/net"), "files")),
+    row(
+        "launch/left-open-namespace",
+        leak(&["socketpair"], |b| leaked(b, "/proc/1/ns/net"), "files"),
+    ),
     both("launch/hook-with-the-images-library", Test::Code(preload)),
     both("launch/hook-with-the-images-program", Test::Code(program)),
     both("launch/hook-mounts", Test::Code(hook_mounts)),
@@ -46,7 +59,8 @@ pub const ROWS: &[Row] = &[
 pub(super) fn with_hooks(bundle: &Bundle, by: By, hooks: &Value) -> Result<PathBuf> {
     let directory = bundle.write(by)?;
     let path = directory.join("config.json");
-    let mut spec: Value = serde_json::from_str(&fs::read_to_string(&path).context("cannot read the bundle")?)?;
+    let mut spec: Value =
+        serde_json::from_str(&fs::read_to_string(&path).context("cannot read the bundle")?)?;
     spec["hooks"] = hooks.clone();
     fs::write(&path, spec.to_string()).context("cannot write the bundle")?;
     Ok(directory)
@@ -105,7 +119,9 @@ fn preload(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     let happened = "/tmp/lockc-it-preloaded";
     let hook = install_hook(
         "lockc-it-preload",
-        &format!("#!/bin/sh\ngrep -q 'r-xp.*evil.so' /proc/self/maps && touch {happened}\nexit 0\n"),
+        &format!(
+            "#!/bin/sh\ngrep -q 'r-xp.*evil.so' /proc/self/maps && touch {happened}\nexit 0\n"
+        ),
     )?;
     let hooks = serde_json::json!({"createContainer": [{"path": hook, "env": [format!("LD_PRELOAD={root}/evil.so"), "PATH=/usr/bin:/bin"]}]});
     only_without_lockc(lab, runtime, &hooks, happened, Some("files"))
@@ -115,12 +131,17 @@ fn preload(lab: &mut Lab, runtime: Runtime) -> Result<String> {
 fn program(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     let happened = "/tmp/lockc-it-executed";
     let root = format!("{PLACE}/rootfs");
-    let hook = install_hook("lockc-it-execute", &format!("#!/bin/sh\n{root}/bin/busybox touch {happened}\nexit 0\n"))?;
+    let hook = install_hook(
+        "lockc-it-execute",
+        &format!("#!/bin/sh\n{root}/bin/busybox touch {happened}\nexit 0\n"),
+    )?;
     let hooks = serde_json::json!({"createRuntime": [{"path": hook}]});
     only_without_lockc(lab, runtime, &hooks, happened, Some("files"))?;
     let inside = format!("{root}/lockc-it-chroot");
-    let hook =
-        install_hook("lockc-it-chroot", &format!("#!/bin/sh\nchroot {root} /bin/touch /lockc-it-chroot\nexit 0\n"))?;
+    let hook = install_hook(
+        "lockc-it-chroot",
+        &format!("#!/bin/sh\nchroot {root} /bin/touch /lockc-it-chroot\nexit 0\n"),
+    )?;
     let hooks = serde_json::json!({"createRuntime": [{"path": hook}]});
     only_without_lockc(lab, runtime, &hooks, &inside, Some("files"))
 }
@@ -175,7 +196,11 @@ fn hook_in_root(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     let by = super::by_of(lab, runtime, if runtime == Runtime::Runc { "hooks" } else { "test" });
     let _ = fs::remove_file(&done);
     run_in(by, &with_hooks(&Bundle::new(&["true"]), by, &hooks)?)?.must()?;
-    if fs::exists(&done).unwrap_or(false) { Ok("confined, and works".into()) } else { bail!("the hook did nothing") }
+    if fs::exists(&done).unwrap_or(false) {
+        Ok("confined, and works".into())
+    } else {
+        bail!("the hook did nothing")
+    }
 }
 
 /// The host's root directory as a root or a volume would grant every file of the host.
@@ -201,7 +226,8 @@ pub fn entries(map: &str) -> Result<usize> {
 /// Neither an exec nor a container that is gone leaves anything behind.
 fn nothing_grows(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     lab.only_with_lockc()?;
-    let running = Running::start(super::by_of(lab, runtime, "baseline"), &Bundle::new(&["sleep", "1000"]))?;
+    let running =
+        Running::start(super::by_of(lab, runtime, "baseline"), &Bundle::new(&["sleep", "1000"]))?;
     let count = || Ok::<_, anyhow::Error>((entries("grants")?, entries("tags")?));
     running.exec(&["true"])?.must()?;
     let before = count()?;
@@ -230,14 +256,25 @@ fn unmounted(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     ))?;
     let mut read = Vec::new();
     for n in 1..=6 {
-        let mut words =
-            vec!["bash".to_owned(), "-c".into(), format!("exec 3< {place}/{n}; exec \"$@\""), "bash".into()];
+        let mut words = vec![
+            "bash".to_owned(),
+            "-c".into(),
+            format!("exec 3< {place}/{n}; exec \"$@\""),
+            "bash".into(),
+        ];
         words.extend(by.words());
-        words.extend(["exec", "--preserve-fds", "1", &running.id, "cat", "/proc/self/fd/3/key"].map(str::to_owned));
+        words.extend(
+            ["exec", "--preserve-fds", "1", &running.id, "cat", "/proc/self/fd/3/key"]
+                .map(str::to_owned),
+        );
         read.push(command::run(&words)?.stdout);
     }
     command::sh(&format!("umount {place}/*"))?;
-    if read.iter().any(|text| text.contains("secret")) { bail!("READ: {read:?}") } else { Ok("none was read".into()) }
+    if read.iter().any(|text| text.contains("secret")) {
+        bail!("READ: {read:?}")
+    } else {
+        Ok("none was read".into())
+    }
 }
 
 /// A host whose root directory is a btrfs subvolume, as openSUSE's and Fedora's: subvolumes share inode and device numbers.
@@ -248,16 +285,24 @@ fn btrfs(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     let place = "/srv/lockc-it/btrfs";
     let by = super::by_of(lab, runtime, "escape-baseline");
     let confined =
-        Bundle::new(&["sh", "-c", "cat /data/note; ls /sys/fs/ext4 && echo NOT-CONFINED; true"]).bind("/mnt", "/data");
+        Bundle::new(&["sh", "-c", "cat /data/note; ls /sys/fs/ext4 && echo NOT-CONFINED; true"])
+            .bind("/mnt", "/data");
     let reaches = Bundle::new(&["cat", "/proc/self/fd/3/secret"]).bind("/mnt", "/data");
     let mut said = Vec::new();
-    for (bundle, descriptor, more) in [(&confined, "", ""), (&reaches, "exec 3< /; ", "--preserve-fds 1")] {
+    for (bundle, descriptor, more) in
+        [(&confined, "", ""), (&reaches, "exec 3< /; ", "--preserve-fds 1")]
+    {
         let directory = bundle.write(by)?;
         let path = directory.join("config.json");
         let mut spec: Value = serde_json::from_str(&fs::read_to_string(&path)?)?;
         spec["root"]["path"] = "/ctr".into();
         fs::write(&path, spec.to_string())?;
-        let run = format!("{} run --bundle {} {more} {}", by.words().join(" "), directory.display(), fresh_id());
+        let run = format!(
+            "{} run --bundle {} {more} {}",
+            by.words().join(" "),
+            directory.display(),
+            fresh_id()
+        );
         // In a mount namespace of its own: what is mounted goes away with it.
         let script = format!(
             "set -e; mount --make-rprivate /; mkdir -p {place}/top {place}/host; rm -f {place}/disk; truncate -s 400M {place}/disk; \
@@ -311,7 +356,10 @@ fn hangs(lab: &mut Lab, runtime: Runtime) -> Result<String> {
 fn hang(by: By, other: &Running, place: &str) -> Result<()> {
     let start = Instant::now();
     // Asking the file system itself might take for ever.
-    while !fs::read_to_string("/proc/self/mounts").context("cannot read the mounts")?.contains(&format!(" {place} ")) {
+    while !fs::read_to_string("/proc/self/mounts")
+        .context("cannot read the mounts")?
+        .contains(&format!(" {place} "))
+    {
         std::thread::sleep(Duration::from_millis(100));
         if start.elapsed() > Duration::from_secs(20) {
             bail!("proves nothing: nothing is mounted");
@@ -320,14 +368,21 @@ fn hang(by: By, other: &Running, place: &str) -> Result<()> {
     let directory = Bundle::new(&["true"]).bind(place, "/data").write(by)?;
     let mut words = by.words();
     words.extend(["run".into(), "--bundle".into(), directory.display().to_string(), fresh_id()]);
-    let line = format!("exec timeout -s KILL 60 {} > {}/log 2>&1", words.join(" "), directory.display());
-    let mut hung = std::process::Command::new("bash").args(["-c", &line]).spawn().context("cannot start")?;
+    let line =
+        format!("exec timeout -s KILL 60 {} > {}/log 2>&1", words.join(" "), directory.display());
+    let mut hung =
+        std::process::Command::new("bash").args(["-c", &line]).spawn().context("cannot start")?;
     std::thread::sleep(Duration::from_secs(1));
     let start = Instant::now();
-    crate::launch::run(by, &Bundle::new(&["true"]))?.must().context("another container does not start")?;
+    crate::launch::run(by, &Bundle::new(&["true"]))?
+        .must()
+        .context("another container does not start")?;
     other.exec(&["true"])?.must().context("another container cannot be entered")?;
     let third = Running::start(by, &Bundle::new(&["sleep", "1000"]))?;
-    third.call(&["delete", "--force"], &[])?.must().context("another container cannot be deleted")?;
+    third
+        .call(&["delete", "--force"], &[])?
+        .must()
+        .context("another container cannot be deleted")?;
     let went_on = start.elapsed();
     if went_on > Duration::from_secs(40) {
         bail!("the others took {went_on:?}");
@@ -350,5 +405,9 @@ fn hang(by: By, other: &Running, place: &str) -> Result<()> {
             Ok(())
         };
     };
-    if status.success() || log.contains("does not answer") || !log.contains("lockc:") { Ok(()) } else { bail!("{log}") }
+    if status.success() || log.contains("does not answer") || !log.contains("lockc:") {
+        Ok(())
+    } else {
+        bail!("{log}")
+    }
 }

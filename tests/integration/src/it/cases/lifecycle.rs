@@ -43,7 +43,8 @@ fn is_confined(running: &Running) -> Result<bool> {
 
 fn whole(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     let running = sleeper(lab, runtime, "baseline")?;
-    let state: Value = serde_json::from_str(&running.call(&["state"], &[])?.must()?).context("state is no JSON")?;
+    let state: Value = serde_json::from_str(&running.call(&["state"], &[])?.must()?)
+        .context("state is no JSON")?;
     if state["status"] != "running" {
         bail!("state is {state}");
     }
@@ -73,7 +74,8 @@ fn hooks(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     let by = by(lab, runtime, "baseline");
     let folder = Bundle::new(&["true"]).write(by)?;
     let path = folder.join("config.json");
-    let mut spec: Value = serde_json::from_str(&fs::read_to_string(&path).context("cannot read the bundle")?)?;
+    let mut spec: Value =
+        serde_json::from_str(&fs::read_to_string(&path).context("cannot read the bundle")?)?;
     let line = format!("ls /sys/fs/ext4 > {out} && cat /etc/shadow > /dev/null && touch {out}.$1");
     let script = "/usr/local/bin/lockc-it-lifecycle-hook";
     fs::write(script, line).context("cannot write the hook")?;
@@ -81,7 +83,12 @@ fn hooks(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     spec["hooks"] = serde_json::json!({"prestart": hook("prestart"), "createRuntime": hook("createRuntime"), "poststop": hook("poststop")});
     fs::write(&path, spec.to_string()).context("cannot write the bundle")?;
     let mut words = by.words();
-    words.extend(["run".into(), "--bundle".into(), folder.display().to_string(), crate::launch::fresh_id()]);
+    words.extend([
+        "run".into(),
+        "--bundle".into(),
+        folder.display().to_string(),
+        crate::launch::fresh_id(),
+    ]);
     command::run(&words)?.must()?;
     for name in ["prestart", "createRuntime", "poststop"] {
         if !Path::new(&format!("{out}.{name}")).exists() {
@@ -97,9 +104,13 @@ fn survivor(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     let pod = sleeper(lab, runtime, "baseline")?;
     let data = "/srv/lockc-it/data";
     command::sh(&format!("rm -f {data}/go {data}/result* && mkdir -p /sys/fs/cgroup/elsewhere"))?;
-    let bundle = Bundle::new(&["sh", "-c", "/probe orphan /data/go /data/result list /sys/fs/ext4; sleep 1000"])
-        .join("pid", &format!("/proc/{}/ns/pid", pod.pid))
-        .bind(data, "/data");
+    let bundle = Bundle::new(&[
+        "sh",
+        "-c",
+        "/probe orphan /data/go /data/result list /sys/fs/ext4; sleep 1000",
+    ])
+    .join("pid", &format!("/proc/{}/ns/pid", pod.pid))
+    .bind(data, "/data");
     let running = Running::start(by(lab, runtime, "baseline"), &bundle)?;
     wait_for(&format!("{data}/result.pid"))?;
     // Out of the container's cgroup, so that the runtime does not find it.
@@ -107,15 +118,16 @@ fn survivor(lab: &mut Lab, runtime: Runtime) -> Result<String> {
         "pids=$(pgrep -f '^/probe orphan'); test -n \"$pids\"; for p in $pids; do echo $p > /sys/fs/cgroup/elsewhere/cgroup.procs; done",
     )?;
     running.call(&["delete", "--force"], &[])?.must().context("delete --force")?;
-    command::sh("pgrep -f '^/probe orphan'").context("the process did not survive: nothing is proven")?;
+    command::sh("pgrep -f '^/probe orphan'")
+        .context("the process did not survive: nothing is proven")?;
     // Other containers come; none of them may take its place.
     for _ in 0..3 {
         drop(sleeper(lab, runtime, "privileged")?);
     }
     fs::write(format!("{data}/go"), "").context("cannot write")?;
     wait_for(&format!("{data}/result"))?;
-    let attempt: Attempt =
-        serde_json::from_str(&fs::read_to_string(format!("{data}/result"))?).context("no attempt")?;
+    let attempt: Attempt = serde_json::from_str(&fs::read_to_string(format!("{data}/result"))?)
+        .context("no attempt")?;
     if attempt.ok != lab.plain {
         bail!("the survivor is free: {attempt:?}");
     }
@@ -151,7 +163,9 @@ fn gone(lab: &mut Lab, runtime: Runtime) -> Result<String> {
 fn is_registered(id: &str) -> Result<bool> {
     let text = command::run(&["lockc", "status", "--json"])?.must()?;
     let status: Value = serde_json::from_str(&text).context("lockc status --json is no JSON")?;
-    let containers = status["containers"].as_array().with_context(|| format!("status has no containers: {status}"))?;
+    let containers = status["containers"]
+        .as_array()
+        .with_context(|| format!("status has no containers: {status}"))?;
     Ok(containers.iter().any(|entry| entry["id"] == *id))
 }
 
@@ -169,7 +183,12 @@ fn same_id(lab: &mut Lab, runtime: Runtime) -> Result<String> {
         let by = by(lab, runtime, level);
         let folder = Bundle::probe(&["list", "/sys/fs/ext4"]).write(by)?;
         let mut words = by.words();
-        words.extend(["run".into(), "--bundle".into(), folder.display().to_string(), "always-the-same".into()]);
+        words.extend([
+            "run".into(),
+            "--bundle".into(),
+            folder.display().to_string(),
+            "always-the-same".into(),
+        ]);
         let run = command::run(&words)?;
         let attempt = crate::launch::parse(&run).with_context(|| run.said())?;
         if attempt.ok != (lab.plain || level == "privileged") {

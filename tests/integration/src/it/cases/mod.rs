@@ -277,7 +277,13 @@ pub fn all() -> Vec<Case> {
     cases.extend(bare.into_iter().flatten().flat_map(bare_cases));
     for technique in escapes::all() {
         let (name, test) = (format!("escape/{}", technique.name), Test::Escape(technique));
-        cases.push(Case { name, part: Part::Escape, tags: Vec::new(), runtime: Runtime::Crun, test });
+        cases.push(Case {
+            name,
+            part: Part::Escape,
+            tags: Vec::new(),
+            runtime: Runtime::Crun,
+            test,
+        });
     }
     // Last: they take lockc away.
     cases.extend(failclosed::ROWS.iter().flat_map(bare_cases));
@@ -291,7 +297,13 @@ pub fn all() -> Vec<Case> {
     for workload in workloads::ALL.iter() {
         let tags = if workload.smoke { vec!["smoke", "workloads"] } else { vec!["workloads"] };
         let name = format!("work/{}", workload.name);
-        cases.push(Case { name, part: Part::Work, tags, runtime: Runtime::Runc, test: Test::Work(*workload) });
+        cases.push(Case {
+            name,
+            part: Part::Work,
+            tags,
+            runtime: Runtime::Runc,
+            test: Test::Work(*workload),
+        });
     }
     cases.extend(btrfs::cases(&cases));
     cases
@@ -302,7 +314,13 @@ fn bare_cases(row: &Row) -> Vec<Case> {
 }
 
 fn cases_of(row: &Row, part: Part) -> Vec<Case> {
-    let case = |name: String, runtime| Case { name, part, tags: row.tags.to_vec(), runtime, test: row.test };
+    let case = |name: String, runtime| Case {
+        name,
+        part,
+        tags: row.tags.to_vec(),
+        runtime,
+        test: row.test,
+    };
     let mut cases = vec![case(row.name.to_owned(), Runtime::Crun)];
     if row.both {
         cases.push(case(format!("{}@runc", row.name), Runtime::Runc));

@@ -39,15 +39,33 @@ pub const ROWS: &[Row] = &[
     // No capability of the host's: those of a user namespace of its own.
     row(
         "mounts/userns",
-        denied(&["unshare", "user,mnt", "mount", "tmpfs", "/mnt/x"], super::same, "nesting", EPERM, "mount"),
+        denied(
+            &["unshare", "user,mnt", "mount", "tmpfs", "/mnt/x"],
+            super::same,
+            "nesting",
+            EPERM,
+            "mount",
+        ),
     ),
     row(
         "mounts/userns-new-api",
-        denied(&["unshare", "user,mnt", "fsmount", "tmpfs", "."], super::same, "nesting", EPERM, "mount"),
+        denied(
+            &["unshare", "user,mnt", "fsmount", "tmpfs", "."],
+            super::same,
+            "nesting",
+            EPERM,
+            "mount",
+        ),
     ),
     row("mounts/thread", mount(&["thread", "mount", "tmpfs", "/mnt/x"])),
     row(
         "mounts/restricted",
-        denied(&["unshare", "user,mnt", "mount", "tmpfs", "/mnt/x"], |b| b.user(1000), "tight-nesting", EPERM, "mount"),
+        denied(
+            &["unshare", "user,mnt", "mount", "tmpfs", "/mnt/x"],
+            |b| b.user(1000),
+            "tight-nesting",
+            EPERM,
+            "mount",
+        ),
     ),
 ];

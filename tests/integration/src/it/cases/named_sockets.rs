@@ -37,7 +37,9 @@ impl Servers {
                     .spawn()
                     .context("cannot start a server")?,
             );
-            command::sh(&format!("for _ in $(seq 100); do [ -S {path} ] && exit; sleep 0.1; done; exit 1"))?;
+            command::sh(&format!(
+                "for _ in $(seq 100); do [ -S {path} ] && exit; sleep 0.1; done; exit 1"
+            ))?;
         }
         Ok(servers)
     }
@@ -61,7 +63,9 @@ fn at(directory: &str, name: &str) -> String {
 fn each(lines: &[&str]) -> String {
     lines
         .iter()
-        .map(|line| format!("( {line} ) > /tmp/out 2>&1 || {{ echo 'FAILED: {line}'; cat /tmp/out; }}\n"))
+        .map(|line| {
+            format!("( {line} ) > /tmp/out 2>&1 || {{ echo 'FAILED: {line}'; cat /tmp/out; }}\n")
+        })
         .collect()
 }
 
@@ -70,7 +74,9 @@ fn passes(run: &Run) -> Result<()> {
 }
 
 fn prepare() -> Result<Servers> {
-    command::sh(&format!("rm -rf {PLACE} {DECOY}; mkdir -p {PLACE} {PLACE}/../work {DECOY}; sync"))?;
+    command::sh(&format!(
+        "rm -rf {PLACE} {DECOY}; mkdir -p {PLACE} {PLACE}/../work {DECOY}; sync"
+    ))?;
     Servers::start(&[
         ("stream", at(PLACE, "app.sock")),
         ("seqpacket", at(PLACE, "w-seqpacket.sock")),
@@ -139,8 +145,10 @@ fn in_directory(lab: &mut Lab, runtime: Runtime) -> Result<String> {
         bail!("no event");
     }
     drop(servers);
-    let _servers = Servers::start(&[("stream", at(PLACE, "app.sock")), ("stream", at(PLACE, "w-late.sock"))])?;
-    let again = each(&["/probe connect stream /n/app.sock", "/probe connect stream /n/w-late.sock"]);
+    let _servers =
+        Servers::start(&[("stream", at(PLACE, "app.sock")), ("stream", at(PLACE, "w-late.sock"))])?;
+    let again =
+        each(&["/probe connect stream /n/app.sock", "/probe connect stream /n/w-late.sock"]);
     passes(&running.exec(&["sh", "-c", &again])?).context("after the server made it again")?;
     Ok(event)
 }

@@ -17,7 +17,8 @@ pub const ROWS: &[Row] = &[
 
 /// A container with a root file system and a volume that no other container has.
 fn target() -> Result<Bundle> {
-    let script = "echo cfg > /app.conf; ln -sf app.conf /app.link; cd /vol; exec 5< note; exec sleep 1000";
+    let script =
+        "echo cfg > /app.conf; ln -sf app.conf /app.link; cd /vol; exec 5< note; exec sleep 1000";
     let mut bundle = Bundle::new(&["sh", "-c", script]).bind("/home/user/data", "/vol");
     bundle.rootfs = Some(bundle::unpack("target", "busybox")?);
     Ok(bundle)
@@ -29,8 +30,12 @@ fn each(attempts: &[&str], denied: bool) -> String {
         false => format!("/probe thread {attempt}"),
         true => format!("( /probe expect-fail 1 {attempt} || /probe expect-fail 13 {attempt} )"),
     };
-    let one =
-        |attempt: &&str| format!("{} > /tmp/out 2>&1 || {{ echo 'WRONG: {attempt}'; cat /tmp/out; }}\n", way(attempt));
+    let one = |attempt: &&str| {
+        format!(
+            "{} > /tmp/out 2>&1 || {{ echo 'WRONG: {attempt}'; cat /tmp/out; }}\n",
+            way(attempt)
+        )
+    };
     attempts.iter().map(one).collect()
 }
 
@@ -59,11 +64,11 @@ fn joins(bundle: Bundle, target: &Running) -> Bundle {
 fn files_of_the_same(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     let by = super::by_of(lab, runtime, "baseline");
     let target = Running::start(by, &target()?)?;
-    let more =
-        "cd /proc/1/root && cat app.conf && ls -l . > /dev/null && ls -lR /proc/1/root/etc > /dev/null || echo WRONG";
+    let more = "cd /proc/1/root && cat app.conf && ls -l . > /dev/null && ls -lR /proc/1/root/etc > /dev/null || echo WRONG";
     let script = each(FILES, false) + more;
     let run = launch::run(by, &joins(Bundle::new(&["sh", "-c", &script]), &target))?;
-    right(&run).with_context(|| if lab.plain { String::new() } else { format!("{:?}", lab.events()) })?;
+    right(&run)
+        .with_context(|| if lab.plain { String::new() } else { format!("{:?}", lab.events()) })?;
     Ok(run.stdout)
 }
 
@@ -73,7 +78,10 @@ fn files_of_looser(lab: &mut Lab, _: Runtime) -> Result<String> {
     for theirs in ["audited", "privileged", "devices"] {
         let target = Running::start(By::Lockc(theirs), &target()?)?;
         lab.forget_events()?;
-        let run = launch::run(By::Lockc("baseline"), &joins(Bundle::new(&["sh", "-c", &each(FILES, true)]), &target))?;
+        let run = launch::run(
+            By::Lockc("baseline"),
+            &joins(Bundle::new(&["sh", "-c", &each(FILES, true)]), &target),
+        )?;
         right(&run).with_context(|| theirs.to_owned())?;
         lab.expect_event("process")?;
     }
@@ -86,7 +94,10 @@ fn files_of_another(lab: &mut Lab, _: Runtime) -> Result<String> {
     let visit = each(&["read /proc/1/root/app.conf"], false);
     lab.forget_events()?;
     // A descriptor that lockc drops does not arrive: ENOBUFS.
-    let received = ["expect-fail 105 receive /socks/gives-file", "expect-fail 105 receive /socks/gives-folder"];
+    let received = [
+        "expect-fail 105 receive /socks/gives-file",
+        "expect-fail 105 receive /socks/gives-folder",
+    ];
     let script = visit + &each(&received, false);
     // The rule about sockets is not what is to be shown.
     let first = Running::start(By::Lockc("sockets"), &target()?)?;
@@ -96,8 +107,15 @@ fn files_of_another(lab: &mut Lab, _: Runtime) -> Result<String> {
     // In the host's PID namespace every container is in sight, and none within reach.
     let other = Running::start(By::Lockc("baseline"), &target()?)?;
     let own = format!("/proc/{}", other.pid);
-    let attempts = [format!("read {own}/root/app.conf"), format!("list {own}/cwd/"), format!("read {own}/fd/5")];
+    let attempts = [
+        format!("read {own}/root/app.conf"),
+        format!("list {own}/cwd/"),
+        format!("read {own}/fd/5"),
+    ];
     let attempts: Vec<&str> = attempts.iter().map(String::as_str).collect();
-    right(&launch::run(By::Lockc("test"), &Bundle::new(&["sh", "-c", &each(&attempts, true)]).host("pid"))?)?;
+    right(&launch::run(
+        By::Lockc("test"),
+        &Bundle::new(&["sh", "-c", &each(&attempts, true)]).host("pid"),
+    )?)?;
     Ok("denied".into())
 }

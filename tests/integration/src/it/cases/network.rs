@@ -27,10 +27,19 @@ pub const ROWS: &[Row] = &[
     row("network/vsock-thread", family(&["thread", "socket", "vsock"])),
     row("network/vsock-uring", family(&["uring-socket", "40", "1", "0"])),
     row("network/vsock-named", named(&["/probe", "socket", "vsock"])),
-    row("network/connector", denied(&["family", "16", "3", "11"], same, "baseline", EPROTONOSUPPORT, "socket-family")),
+    row(
+        "network/connector",
+        denied(&["family", "16", "3", "11"], same, "baseline", EPROTONOSUPPORT, "socket-family"),
+    ),
     row("network/connector-named", named(&["/probe", "family", "16", "3", "11"])),
-    row("network/device-events", denied(&["uevents", "bind"], same, "baseline", EPERM, "socket-family")),
-    row("network/device-events-join", denied(&["uevents", "join"], same, "baseline", EPERM, "socket-family")),
+    row(
+        "network/device-events",
+        denied(&["uevents", "bind"], same, "baseline", EPERM, "socket-family"),
+    ),
+    row(
+        "network/device-events-join",
+        denied(&["uevents", "join"], same, "baseline", EPERM, "socket-family"),
+    ),
     row("network/device-events-named", named(&["/probe", "uevents", "join"])),
     // What libudev makes where no udevd runs.
     row("network/device-events-quiet", works(&["/probe", "uevents", "none"], same)),
@@ -45,7 +54,13 @@ pub const ROWS: &[Row] = &[
     ),
     row(
         "network/received-packet",
-        denied(&["receive", "/socks/gives-packet"], sockets, "tight-sockets", ENOBUFS, "raw-socket"),
+        denied(
+            &["receive", "/socks/gives-packet"],
+            sockets,
+            "tight-sockets",
+            ENOBUFS,
+            "raw-socket",
+        ),
     ),
     row(
         "network/received-vsock",

@@ -12,7 +12,14 @@ pub const ROWS: &[Row] = &[
     Row { tags: &["smoke"], ..both("ordinary/true", works(&["true"], same)) },
     both(
         "ordinary/shell",
-        works(&["sh", "-ec", "id; pwd; env; echo a | sed s/a/b/; for i in 1 2 3; do echo $i; done | sort -r"], same),
+        works(
+            &[
+                "sh",
+                "-ec",
+                "id; pwd; env; echo a | sed s/a/b/; for i in 1 2 3; do echo $i; done | sort -r",
+            ],
+            same,
+        ),
     ),
     both(
         "ordinary/files",
@@ -26,7 +33,12 @@ pub const ROWS: &[Row] = &[
             same,
         ),
     ),
-    row("ordinary/user", works(&["sh", "-ec", "id -u | grep 1000; touch /tmp/of-$$; rm /tmp/of-$$"], |b| b.user(1000))),
+    row(
+        "ordinary/user",
+        works(&["sh", "-ec", "id -u | grep 1000; touch /tmp/of-$$; rm /tmp/of-$$"], |b| {
+            b.user(1000)
+        }),
+    ),
     row(
         "ordinary/pipes-and-jobs",
         works(
@@ -63,7 +75,11 @@ pub const ROWS: &[Row] = &[
     row(
         "ordinary/script-with-interpreter",
         works(
-            &["sh", "-ec", "printf '#!/bin/sh\\necho ran $0\\n' > /tmp/s$$; chmod +x /tmp/s$$; /tmp/s$$; rm /tmp/s$$"],
+            &[
+                "sh",
+                "-ec",
+                "printf '#!/bin/sh\\necho ran $0\\n' > /tmp/s$$; chmod +x /tmp/s$$; /tmp/s$$; rm /tmp/s$$",
+            ],
             same,
         ),
     ),
@@ -101,7 +117,8 @@ fn by(lab: &Lab, runtime: Runtime) -> By {
 
 fn exit_codes(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     for code in [0, 1, 42, 255] {
-        let run = launch::run(by(lab, runtime), &Bundle::new(&["sh", "-c", &format!("exit {code}")]))?;
+        let run =
+            launch::run(by(lab, runtime), &Bundle::new(&["sh", "-c", &format!("exit {code}")]))?;
         if run.status != code {
             bail!("{} instead of {code}", run.status);
         }

@@ -13,8 +13,10 @@ use crate::lab::Lab;
 use crate::launch::{self, Runtime};
 
 pub const ROWS: &[Row] = &[row("overlays/layers-granted", Test::Code(granted))];
-pub const DOCKER: &[Row] = &[Row { tags: &["smoke"], ..row("docker/overlay-exchanged", Test::Code(exchanged)) }];
-pub const PODMAN: &[Row] = &[Row { tags: &["smoke"], ..row("podman/overlay-of-the-host", Test::Code(of_the_host)) }];
+pub const DOCKER: &[Row] =
+    &[Row { tags: &["smoke"], ..row("docker/overlay-exchanged", Test::Code(exchanged)) }];
+pub const PODMAN: &[Row] =
+    &[Row { tags: &["smoke"], ..row("podman/overlay-of-the-host", Test::Code(of_the_host)) }];
 
 const MAKE: &str = "set -e; cd /srv; rm -rf overlays; mkdir -p overlays/a overlays/b overlays/c; \
                     echo of-a > overlays/a/f; echo of-b > overlays/b/f";
@@ -36,7 +38,11 @@ fn granted(lab: &mut Lab, runtime: Runtime) -> Result<String> {
         check::refused(lab, runtime, &mounted(lower, "true"), policy, "is an overlay of /")?;
     }
     let by = by_of(lab, runtime, "baseline");
-    let said = launch::run(by, &mounted("/srv/overlays/a:/srv/overlays/b", "cat /x/f && ! echo x > /x/g"))?.must()?;
+    let said = launch::run(
+        by,
+        &mounted("/srv/overlays/a:/srv/overlays/b", "cat /x/f && ! echo x > /x/g"),
+    )?
+    .must()?;
     Ok(said)
 }
 
@@ -53,11 +59,14 @@ fn exchanged(lab: &mut Lab, _: Runtime) -> Result<String> {
     let runtime = if plain { "" } else { "lockc" };
     let words = ["-v", "ovx:/x", IMAGE, "cat", "/x/f"];
     let first = docker.background(runtime, &["-v", "ovx:/x", IMAGE, "sleep", "1000"])?;
-    let own = docker.run(runtime, &words)?.must().context("while the options name what is mounted")?;
+    let own =
+        docker.run(runtime, &words)?.must().context("while the options name what is mounted")?;
     anyhow::ensure!(own.contains("of-a"), "{own}");
     first.exec(&["sh", "-c", "echo changed > /x/f"])?.must()?;
-    let restricted =
-        docker.run("lockc-restricted", &["--user", "1000", "--cap-drop", "ALL", "-v", "ovx:/x", IMAGE, "true"]);
+    let restricted = docker.run(
+        "lockc-restricted",
+        &["--user", "1000", "--cap-drop", "ALL", "-v", "ovx:/x", IMAGE, "true"],
+    );
     for (layer, other) in [("a", "b"), ("up/d", "up/e"), ("work/d", "work/e")] {
         let exchange = format!("cd /srv/overlays; mv {layer} x; mv {other} {layer}; mv x {other}");
         command::sh(&exchange)?;
@@ -66,7 +75,8 @@ fn exchanged(lab: &mut Lab, _: Runtime) -> Result<String> {
         if plain {
             run.must()?;
         } else {
-            command::shows(&run, &["is not made of the directories"]).with_context(|| layer.to_owned())?;
+            command::shows(&run, &["is not made of the directories"])
+                .with_context(|| layer.to_owned())?;
         }
     }
     if !plain {
@@ -85,7 +95,8 @@ fn of_the_host(lab: &mut Lab, _: Runtime) -> Result<String> {
     command::sh(MAKE)?;
     let act = "cat /d/f && echo changed > /d/f && grep changed /d/f && rm /d/f && mkdir /d/f";
     let runtime = if plain { "crun" } else { "lockc-baseline" };
-    let said = podman.run(runtime, &["-v", "/srv/overlays/a:/d:O", IMAGE, "sh", "-c", act])?.must()?;
+    let said =
+        podman.run(runtime, &["-v", "/srv/overlays/a:/d:O", IMAGE, "sh", "-c", act])?.must()?;
     command::sh("grep -q of-a /srv/overlays/a/f").context("the host's own file was changed")?;
     for (runtime, source) in [("lockc-baseline", "/etc"), ("lockc-restricted", "/srv/overlays/a")] {
         let volume = format!("{source}:/d:O");
@@ -97,7 +108,12 @@ fn of_the_host(lab: &mut Lab, _: Runtime) -> Result<String> {
     }
     // Directories for the changes that Podman's user chose: the runtime would look them up again.
     command::sh("mkdir -p /srv/overlays/up /srv/overlays/work")?;
-    let words = ["-v", "/srv/overlays/a:/d:O,upperdir=/srv/overlays/up,workdir=/srv/overlays/work", IMAGE, "true"];
+    let words = [
+        "-v",
+        "/srv/overlays/a:/d:O,upperdir=/srv/overlays/up,workdir=/srv/overlays/work",
+        IMAGE,
+        "true",
+    ];
     podman.run("crun", &words)?.must()?;
     if !plain {
         command::shows(&podman.run(runtime, &words)?, &["leave upperdir and workdir out"])?;

@@ -16,13 +16,22 @@ const OTHER: &str = "/sys/fs/bpf/lockc-it";
 
 /// Runs a shell line as uid 0 without CAP_BPF and CAP_SYS_ADMIN.
 fn weak(line: &str) -> Result<Run> {
-    command::run(&["setpriv", "--inh-caps=-all", "--bounding-set=-cap_39,-sys_admin", "sh", "-ec", line])
+    command::run(&[
+        "setpriv",
+        "--inh-caps=-all",
+        "--bounding-set=-cap_39,-sys_admin",
+        "sh",
+        "-ec",
+        line,
+    ])
 }
 
 /// The same on somebody else's pin, which shows that it is possible at all.
 fn other() -> Result<()> {
-    command::sh(&format!("rm -rf {OTHER}; bpftool map create {OTHER} type array key 4 value 4 entries 1 name other"))
-        .map(|_| ())
+    command::sh(&format!(
+        "rm -rf {OTHER}; bpftool map create {OTHER} type array key 4 value 4 entries 1 name other"
+    ))
+    .map(|_| ())
 }
 
 fn denied(line: &str, says: &str) -> Result<()> {
@@ -35,8 +44,9 @@ fn denied(line: &str, says: &str) -> Result<()> {
 
 fn pins(lab: &mut Lab, _: Runtime) -> Result<String> {
     other()?;
-    let possible =
-        format!("chmod 600 {OTHER}; chown 0 {OTHER}; mv {OTHER} {OTHER}-x; rm {OTHER}-x; mkdir {OTHER}; rmdir {OTHER}");
+    let possible = format!(
+        "chmod 600 {OTHER}; chown 0 {OTHER}; mv {OTHER} {OTHER}-x; rm {OTHER}-x; mkdir {OTHER}; rmdir {OTHER}"
+    );
     weak(&possible)?.must().context("proves nothing: other pins cannot be changed either")?;
     if lab.plain {
         return Ok("possible".into());

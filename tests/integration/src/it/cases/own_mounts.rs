@@ -21,7 +21,9 @@ pub const ROWS: &[Row] = &[
 fn each(lines: &[&str]) -> String {
     lines
         .iter()
-        .map(|line| format!("( {line} ) > /tmp/out 2>&1 || {{ echo 'FAILED: {line}'; cat /tmp/out; }}\n"))
+        .map(|line| {
+            format!("( {line} ) > /tmp/out 2>&1 || {{ echo 'FAILED: {line}'; cat /tmp/out; }}\n")
+        })
         .collect()
 }
 
@@ -76,14 +78,24 @@ fn fuse(lab: &mut Lab, runtime: Runtime) -> Result<String> {
         return Ok("works without lockc".into());
     }
     lab.forget_events()?;
-    passes(&launch::run(By::Lockc("mounting-fuse"), &bundle)?).with_context(|| format!("{:?}", lab.events()))?;
+    passes(&launch::run(By::Lockc("mounting-fuse"), &bundle)?)
+        .with_context(|| format!("{:?}", lab.events()))?;
     Ok("alike".into())
 }
 
 /// File systems of which there is one for all are the host's, whoever mounts them.
 fn of_the_kernel(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     command::sh("modprobe -aq binfmt_misc configfs; true")?;
-    let kinds = ["debugfs", "tracefs", "securityfs", "configfs", "devtmpfs", "pstore", "binfmt_misc", "bpf"];
+    let kinds = [
+        "debugfs",
+        "tracefs",
+        "securityfs",
+        "configfs",
+        "devtmpfs",
+        "pstore",
+        "binfmt_misc",
+        "bpf",
+    ];
     let script: String = kinds
         .iter()
         .map(|kind| {
@@ -100,7 +112,9 @@ fn of_the_kernel(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     if !run.stdout.contains("LISTED debugfs") || !run.stdout.contains("MADE devtmpfs") {
         bail!("proves nothing: {}", run.said());
     }
-    command::sh("rm -f /dev/made; [ ! -e /proc/sys/fs/binfmt_misc/evil ] || echo -1 > /proc/sys/fs/binfmt_misc/evil")?;
+    command::sh(
+        "rm -f /dev/made; [ ! -e /proc/sys/fs/binfmt_misc/evil ] || echo -1 > /proc/sys/fs/binfmt_misc/evil",
+    )?;
     if lab.plain {
         return Ok("possible without lockc".into());
     }
@@ -119,7 +133,9 @@ fn of_the_host(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     command::sh(&format!("mkdir -p {root}/host"))?;
     let hook = install_hook(
         "lockc-it-secrets",
-        &format!("#!/bin/bash\npid=$(jq .pid)\nnsenter -t $pid -m mount --bind {SECRETS} {root}/host\n"),
+        &format!(
+            "#!/bin/bash\npid=$(jq .pid)\nnsenter -t $pid -m mount --bind {SECRETS} {root}/host\n"
+        ),
     )?;
     let hooks = serde_json::json!({"createRuntime": [{"path": hook}]});
     let attempts = [

@@ -61,31 +61,62 @@ const fn inherited(args: &'static [&'static str]) -> Test {
 pub const ROWS: &[Row] = &[
     row("paths/stat", reach(&["stat", "/proc/{victim}/root/var/lib/lockc-it-secrets/key"])),
     row("paths/stat-parent", reach(&["stat", "/proc/{victim}/root/etc/shadow"])),
-    row("paths/readlink", reach(&["readlink", "/proc/{victim}/root/var/lib/lockc-it-secrets/link"])),
+    row(
+        "paths/readlink",
+        reach(&["readlink", "/proc/{victim}/root/var/lib/lockc-it-secrets/link"]),
+    ),
     row("paths/mkdir", reach(&["mkdir", "/proc/{victim}/root/var/lib/lockc-it-secrets/new"])),
     row("paths/mkfifo", reach(&["mkfifo", "/proc/{victim}/root/var/lib/lockc-it-secrets/fifo"])),
     row("paths/rmdir", reach(&["rmdir", "/proc/{victim}/root/var/lib/lockc-it-secrets/folder"])),
     row("paths/unlink", reach(&["unlink", "/proc/{victim}/root/var/lib/lockc-it-secrets/file"])),
     row("paths/rename", reach(&["rename", "/proc/{victim}/root/var/lib/lockc-it-secrets/renamed"])),
     row("paths/link", reach(&["link", "/proc/{victim}/root/var/lib/lockc-it-secrets/key"])),
-    row("paths/symlink", reach(&["symlink", "/proc/{victim}/root/var/lib/lockc-it-secrets/symlink"])),
-    row("paths/truncate", reach(&["truncate", "/proc/{victim}/root/var/lib/lockc-it-secrets/key", "19"])),
-    row("paths/chmod", reach(&["chmod", "/proc/{victim}/root/var/lib/lockc-it-secrets/key", "644"])),
+    row(
+        "paths/symlink",
+        reach(&["symlink", "/proc/{victim}/root/var/lib/lockc-it-secrets/symlink"]),
+    ),
+    row(
+        "paths/truncate",
+        reach(&["truncate", "/proc/{victim}/root/var/lib/lockc-it-secrets/key", "19"]),
+    ),
+    row(
+        "paths/chmod",
+        reach(&["chmod", "/proc/{victim}/root/var/lib/lockc-it-secrets/key", "644"]),
+    ),
     row("paths/chown", reach(&["chown", "/proc/{victim}/root/var/lib/lockc-it-secrets/key"])),
     row("paths/utimes", reach(&["utimes", "/proc/{victim}/root/var/lib/lockc-it-secrets/key"])),
     row("paths/getxattr", reach(&["getxattr", "/proc/{victim}/root/var/lib/lockc-it-secrets/key"])),
     row("paths/setxattr", reach(&["setxattr", "/proc/{victim}/root/var/lib/lockc-it-secrets/key"])),
-    row("paths/listxattr", reach(&["listxattr", "/proc/{victim}/root/var/lib/lockc-it-secrets/key"])),
-    row("paths/removexattr", reach(&["removexattr", "/proc/{victim}/root/var/lib/lockc-it-secrets/key"])),
+    row(
+        "paths/listxattr",
+        reach(&["listxattr", "/proc/{victim}/root/var/lib/lockc-it-secrets/key"]),
+    ),
+    row(
+        "paths/removexattr",
+        reach(&["removexattr", "/proc/{victim}/root/var/lib/lockc-it-secrets/key"]),
+    ),
     row("paths/inotify", reach(&["inotify", "/proc/{victim}/root/var/lib/lockc-it-secrets/key"])),
-    row("paths/chroot", reach(&["chroot", "/proc/{victim}/root/var/lib/lockc-it-secrets/", "list", "/"])),
+    row(
+        "paths/chroot",
+        reach(&["chroot", "/proc/{victim}/root/var/lib/lockc-it-secrets/", "list", "/"]),
+    ),
     row("paths/inherited-list", leak(&["fd-list", "3"])),
     row("paths/inherited-read", inherited(&["fd-read", "3"])),
-    row("paths/received-file", denied(&["receive", "/sockets/gives-file"], sockets, "sockets", ENOBUFS, "files")),
-    row("paths/received-folder", denied(&["receive", "/sockets/gives-folder"], sockets, "sockets", ENOBUFS, "files")),
+    row(
+        "paths/received-file",
+        denied(&["receive", "/sockets/gives-file"], sockets, "sockets", ENOBUFS, "files"),
+    ),
+    row(
+        "paths/received-folder",
+        denied(&["receive", "/sockets/gives-folder"], sockets, "sockets", ENOBUFS, "files"),
+    ),
     row(
         "paths/received-pipe",
-        Test::Works(Works { args: &["/probe", "receive", "/sockets/gives-pipe"], give: sockets, policy: "sockets" }),
+        Test::Works(Works {
+            args: &["/probe", "receive", "/sockets/gives-pipe"],
+            give: sockets,
+            policy: "sockets",
+        }),
     ),
     row(
         "paths/passed-file-of-a-volume",
@@ -101,7 +132,10 @@ pub const ROWS: &[Row] = &[
             "sysfs",
         ),
     ),
-    row("paths/procfs-mode", denied(&["chmod", "/proc/loadavg", "444"], same, "baseline", EACCES, "procfs")),
+    row(
+        "paths/procfs-mode",
+        denied(&["chmod", "/proc/loadavg", "444"], same, "baseline", EACCES, "procfs"),
+    ),
     row(
         "paths/ordinary",
         works(
@@ -116,20 +150,39 @@ pub const ROWS: &[Row] = &[
             volume,
         ),
     ),
-    row("devices/mknod-console", denied(&["mknod", "/tmp/console", "c", "5", "1"], same, "baseline", EPERM, "device")),
+    row(
+        "devices/mknod-console",
+        denied(&["mknod", "/tmp/console", "c", "5", "1"], same, "baseline", EPERM, "device"),
+    ),
     row("devices/mknod-tty", works(&["/probe", "mknod", "/tmp/tty", "c", "5", "0"], same)),
     row("devices/mknod-ptmx", works(&["/probe", "mknod", "/tmp/ptmx", "c", "5", "2"], same)),
-    row("devices/mknod-block", denied(&["mknod", "/tmp/disk", "b", "254", "0"], same, "baseline", EPERM, "device")),
-    row("devices/mknod-mem", denied(&["mknod", "/tmp/mem", "c", "1", "1"], same, "baseline", EPERM, "device")),
+    row(
+        "devices/mknod-block",
+        denied(&["mknod", "/tmp/disk", "b", "254", "0"], same, "baseline", EPERM, "device"),
+    ),
+    row(
+        "devices/mknod-mem",
+        denied(&["mknod", "/tmp/mem", "c", "1", "1"], same, "baseline", EPERM, "device"),
+    ),
     row(
         "devices/mknod-large-minor",
         denied(&["mknod", "/tmp/disk", "b", "254", "4096"], same, "baseline", EPERM, "device"),
     ),
     row("devices/mknod-null", works(&["/probe", "mknod", "/tmp/null", "c", "1", "3"], same)),
-    row("devices/mknod-whiteout", works(&["/probe", "mknod", "/tmp/whiteout", "c", "0", "0"], same)),
+    row(
+        "devices/mknod-whiteout",
+        works(&["/probe", "mknod", "/tmp/whiteout", "c", "0", "0"], same),
+    ),
     row(
         "devices/default",
-        works(&["sh", "-ec", "head -c 9 /dev/zero /dev/urandom > /dev/null; ls -l /dev/pts /dev/ptmx"], same),
+        works(
+            &[
+                "sh",
+                "-ec",
+                "head -c 9 /dev/zero /dev/urandom > /dev/null; ls -l /dev/pts /dev/ptmx",
+            ],
+            same,
+        ),
     ),
     row(
         "devices/given",
@@ -154,7 +207,8 @@ fn node_on_volume(lab: &mut Lab, runtime: Runtime) -> Result<String> {
 /// The host's console, which no container has for its own terminal at `/dev/console`.
 fn console_on_volume(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     command::sh("cd /srv/lockc-it/data && rm -f console && mknod console c 5 1")?;
-    let bundle = Bundle::probe(&["open-device", "/data/console"]).bind("/srv/lockc-it/data", "/data");
+    let bundle =
+        Bundle::probe(&["open-device", "/data/console"]).bind("/srv/lockc-it/data", "/data");
     let change = "s/\"access\":\"rwm\",\"allow\":false/\"access\":\"rwm\",\"allow\":true/";
     generous(lab, runtime, change, &bundle, EPERM, "device")
 }

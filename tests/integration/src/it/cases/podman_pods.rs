@@ -26,7 +26,8 @@ impl Pod {
     fn create(lab: &mut Lab, runtime: &str) -> Result<Self> {
         lab.podman()?;
         let name = fresh_id();
-        let words = ["podman", "--runtime", runtime, "pod", "create", "--name", &name, "--network", "none"];
+        let words =
+            ["podman", "--runtime", runtime, "pod", "create", "--name", &name, "--network", "none"];
         let infra = ["--infra-image", IMAGE, "--infra-command", "sleep 1000"];
         command::run(&[&words[..], &infra].concat())?.must().context("podman pod create")?;
         let pod = Self(name);
@@ -35,12 +36,18 @@ impl Pod {
     }
 
     fn infra(&self) -> Result<String> {
-        command::run(&["podman", "pod", "inspect", "--format", "{{.InfraContainerID}}", &self.0])?.must()
+        command::run(&["podman", "pod", "inspect", "--format", "{{.InfraContainerID}}", &self.0])?
+            .must()
     }
 
-    fn member(&self, runtime: &str, options: &[&str]) -> Result<std::result::Result<Background, command::Run>> {
+    fn member(
+        &self,
+        runtime: &str,
+        options: &[&str],
+    ) -> Result<std::result::Result<Background, command::Run>> {
         let name = fresh_id();
-        let words = ["podman", "--runtime", runtime, "run", "-d", "--pod", &self.0, "--name", &name];
+        let words =
+            ["podman", "--runtime", runtime, "run", "-d", "--pod", &self.0, "--name", &name];
         let c = Background { name: name.clone() };
         let run = command::run(&[&words[..], options, &[IMAGE, "sleep", "1000"]].concat())?;
         Ok(if run.ok() { Ok(c) } else { Err(run) })
@@ -67,7 +74,9 @@ fn members(lab: &mut Lab, _: Runtime) -> Result<String> {
     let looser = pod.member("lockc", &["--annotation", "org.lockc.policy=baseline"])?;
     let said = match looser {
         Ok(_) => anyhow::bail!("a looser policy than the pod's was granted"),
-        Err(run) => command::shows(&run, &["asks for baseline", "ceiling offline", "pod's sandbox"])?,
+        Err(run) => {
+            command::shows(&run, &["asks for baseline", "ceiling offline", "pod's sandbox"])?
+        }
     };
     drop(pod);
     let pod = Pod::create(lab, "lockc")?;
@@ -94,7 +103,18 @@ fn work(lab: &mut Lab, _: Runtime) -> Result<String> {
         ])?
         .must()?;
     let line = "cat /dev/shm/a /shared/b; nc 127.0.0.1 8080 < /dev/null; hostname";
-    let client = ["podman", "--runtime", runtime, "run", "--rm", "--pod", &pod.0, "-v", "lockc-pod:/shared", IMAGE];
+    let client = [
+        "podman",
+        "--runtime",
+        runtime,
+        "run",
+        "--rm",
+        "--pod",
+        &pod.0,
+        "-v",
+        "lockc-pod:/shared",
+        IMAGE,
+    ];
     let text = command::run(&[&client[..], &["sh", "-c", line]].concat())?.must()?;
     for part in ["one", "two", "three"] {
         if !text.contains(part) {
@@ -114,7 +134,8 @@ fn play(lab: &mut Lab, annotations: &str, config: &str) -> Result<(Pod, command:
         "apiVersion: v1\nkind: Pod\nmetadata:\n  name: {name}\n  annotations:\n{annotations}spec:\n  containers:\n  - name: c\n    image: {IMAGE}\n    imagePullPolicy: Never\n    command: [sleep, \"1000\"]\n"
     );
     fs::write("/tmp/pod.yaml", text).context("cannot write a manifest")?;
-    let words = ["podman", "--runtime", "lockc", "kube", "play", "--network", "none", "/tmp/pod.yaml"];
+    let words =
+        ["podman", "--runtime", "lockc", "kube", "play", "--network", "none", "/tmp/pod.yaml"];
     let run = with_drop_in(config, || command::run(&words))?;
     Ok((Pod(name), run))
 }

@@ -42,7 +42,9 @@ fn prepare(lab: &mut Lab) -> Result<()> {
 }
 
 fn run_as_user(runtime: &str, args: &str) -> Result<Run> {
-    as_user(&format!("podman --runtime {runtime} run --rm --network none --cgroups=disabled {args}"))
+    as_user(&format!(
+        "podman --runtime {runtime} run --rm --network none --cgroups=disabled {args}"
+    ))
 }
 
 /// Whatever a case configures, the next one finds the usual.
@@ -55,9 +57,12 @@ fn with_config<T>(text: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
 
 fn refused(lab: &mut Lab, _: Runtime) -> Result<String> {
     prepare(lab)?;
-    run_as_user("crun", "localhost/bb id")?.must().context("proves nothing: rootless Podman does not work here")?;
+    run_as_user("crun", "localhost/bb id")?
+        .must()
+        .context("proves nothing: rootless Podman does not work here")?;
     lab.only_with_lockc()?;
-    let says = ["rootless engine", "user namespace", "--guard-runtimes", "rootless = \"admission\""];
+    let says =
+        ["rootless engine", "user namespace", "--guard-runtimes", "rootless = \"admission\""];
     command::shows(&run_as_user("lockc", "localhost/bb id")?, &says)
 }
 
@@ -96,7 +101,9 @@ fn guarded(lab: &mut Lab, _: Runtime) -> Result<String> {
         let under = run_as_user("crun", probe)?;
         let event = lab.expect_event("sysfs")?;
         let wrapped =
-            with_config("runtimes = [\"/usr/bin/crun\"]\nrootless = \"admission\"\n", || run_as_user("lockc", probe))?;
+            with_config("runtimes = [\"/usr/bin/crun\"]\nrootless = \"admission\"\n", || {
+                run_as_user("lockc", probe)
+            })?;
         for run in [&under, &wrapped] {
             if !run.stdout.contains("\"errno\":13") {
                 bail!("not denied: {}", run.said());
@@ -124,9 +131,13 @@ fn asks(lab: &mut Lab, _: Runtime) -> Result<String> {
         bail!("explain -f: status {}: {}", lint.status, lint.said());
     }
     let made = "podman --runtime crun create --network none --cgroups=disabled -v /etc:/h --name asked localhost/bb true > /dev/null && podman init asked > /dev/null";
-    let explained =
-        as_user(&format!("{made} && lockc explain podman:asked; s=$?; podman rm -f asked > /dev/null; exit $s"))?;
-    if explained.status != 3 || !explained.stdout.contains("engine     podman") || !explained.stdout.contains("/etc") {
+    let explained = as_user(&format!(
+        "{made} && lockc explain podman:asked; s=$?; podman rm -f asked > /dev/null; exit $s"
+    ))?;
+    if explained.status != 3
+        || !explained.stdout.contains("engine     podman")
+        || !explained.stdout.contains("/etc")
+    {
         bail!("explain podman:NAME: status {}: {}", explained.status, explained.said());
     }
     Ok(explained.stdout)

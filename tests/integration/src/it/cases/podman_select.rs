@@ -18,7 +18,10 @@ const LEVELS: [&str; 4] = ["privileged", "baseline", "restricted", "offline"];
 /// Podman has no ceiling then: what bounds the others is not what is looked at.
 const UNBOUND: &str = "[engines.podman]\nceiling = 'privileged'\n";
 
-const fn smoke(name: &'static str, code: fn(&mut Lab, crate::launch::Runtime) -> Result<String>) -> Row {
+const fn smoke(
+    name: &'static str,
+    code: fn(&mut Lab, crate::launch::Runtime) -> Result<String>,
+) -> Row {
     Row { tags: &["smoke"], ..row(name, Test::Code(code)) }
 }
 
@@ -26,7 +29,14 @@ pub const ROWS: &[Row] = &[
     smoke("podman/levels-by-runtime-flag", |lab, _| {
         each_level(|level| {
             let flag = format!("lockc-policy={level}");
-            chosen(lab, &["--runtime", "lockc", "--runtime-flag", &flag], "", &MODEST, level, "--lockc-policy")
+            chosen(
+                lab,
+                &["--runtime", "lockc", "--runtime-flag", &flag],
+                "",
+                &MODEST,
+                level,
+                "--lockc-policy",
+            )
         })
     }),
     row(
@@ -54,25 +64,43 @@ pub const ROWS: &[Row] = &[
             })
         }),
     ),
-    row("podman/default", Test::Code(|lab, _| chosen(lab, &LOCKC, "", &[], "baseline", "the default"))),
+    row(
+        "podman/default",
+        Test::Code(|lab, _| chosen(lab, &LOCKC, "", &[], "baseline", "the default")),
+    ),
     row(
         "podman/other-engines-default",
         Test::Code(|lab, _| {
-            let config = "[engines.docker]\ndefault = 'offline'\n[engines.crio]\ndefault = 'privileged'\n";
+            let config =
+                "[engines.docker]\ndefault = 'offline'\n[engines.crio]\ndefault = 'privileged'\n";
             chosen(lab, &LOCKC, config, &[], "baseline", "the default")
         }),
     ),
     row(
         "podman/labels-do-not-choose",
         Test::Code(|lab, _| {
-            chosen(lab, &LOCKC, "", &["--label", "org.lockc.policy=privileged"], "baseline", "the default")
+            chosen(
+                lab,
+                &LOCKC,
+                "",
+                &["--label", "org.lockc.policy=privileged"],
+                "baseline",
+                "the default",
+            )
         }),
     ),
     row(
         "podman/argument-before-annotation",
         Test::Code(|lab, _| {
             let options = ["--annotation", "org.lockc.policy=offline"];
-            chosen(lab, &["--runtime", "lockc-baseline"], "", &options, "baseline", "--lockc-policy")
+            chosen(
+                lab,
+                &["--runtime", "lockc-baseline"],
+                "",
+                &options,
+                "baseline",
+                "--lockc-policy",
+            )
         }),
     ),
     smoke("podman/annotation-above-ceiling", |lab, _| {
@@ -88,7 +116,9 @@ pub const ROWS: &[Row] = &[
     ),
     row(
         "podman/annotation-unknown",
-        Test::Code(|lab, _| refused(lab, "", &["--annotation=org.lockc.policy=lax"], &["unknown policy \"lax\""])),
+        Test::Code(|lab, _| {
+            refused(lab, "", &["--annotation=org.lockc.policy=lax"], &["unknown policy \"lax\""])
+        }),
     ),
     row("podman/pretended-engine", Test::Code(pretended_engine)),
     row("podman/pretended-namespace", Test::Code(pretended_namespace)),
@@ -120,7 +150,8 @@ pub fn with_drop_in<T>(text: &str, work: impl FnOnce() -> Result<T>) -> Result<T
 
 /// The kernel's entry of a container.
 pub fn entry(id: &str) -> Result<Value> {
-    let status: Value = serde_json::from_str(&command::run(&["lockc", "status", "--json"])?.must()?)?;
+    let status: Value =
+        serde_json::from_str(&command::run(&["lockc", "status", "--json"])?.must()?)?;
     let containers = status["containers"].as_array().context("no list of containers")?;
     let found = containers.iter().find(|entry| entry["id"] == id && entry["deleting"] == false);
     found.cloned().with_context(|| format!("{id} is not registered: {status}"))
@@ -182,7 +213,12 @@ fn pretended_namespace(lab: &mut Lab, _: crate::launch::Runtime) -> Result<Strin
         "io.kubernetes.cri-o.ContainerType=container",
     ];
     chosen(lab, &LOCKC, config, &options, "baseline", "the default")?;
-    refused(lab, config, &[&options[..], &[PRIVILEGED]].concat(), &["asks for privileged", "ceiling baseline"])
+    refused(
+        lab,
+        config,
+        &[&options[..], &[PRIVILEGED]].concat(),
+        &["asks for privileged", "ceiling baseline"],
+    )
 }
 
 /// The id of a container that may do everything is no way to become like it.

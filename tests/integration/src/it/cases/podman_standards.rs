@@ -9,19 +9,32 @@ use crate::lab::Lab;
 use crate::podman::IMAGE;
 
 pub const ROWS: &[Row] = &[
-    row("podman/privileged", Test::Code(|lab, _| refused(lab, &["--privileged"], &["--privileged gives"]))),
+    row(
+        "podman/privileged",
+        Test::Code(|lab, _| refused(lab, &["--privileged"], &["--privileged gives"])),
+    ),
     row(
         "podman/cap-add",
-        Test::Code(|lab, _| refused(lab, &["--cap-add", "SYS_ADMIN"], &["capabilities: ", "SYS_ADMIN"])),
+        Test::Code(|lab, _| {
+            refused(lab, &["--cap-add", "SYS_ADMIN"], &["capabilities: ", "SYS_ADMIN"])
+        }),
     ),
     row("podman/host-namespaces", Test::Code(host_namespaces)),
-    row("podman/host-directory", Test::Code(|lab, _| refused(lab, &["-v", "/etc:/host"], &["host-mounts: ", "/etc"]))),
+    row(
+        "podman/host-directory",
+        Test::Code(|lab, _| refused(lab, &["-v", "/etc:/host"], &["host-mounts: ", "/etc"])),
+    ),
     row("podman/host-socket", Test::Code(host_socket)),
-    row("podman/device", Test::Code(|lab, _| refused(lab, &["--device", "/dev/vda"], &["devices: ", "/dev/vda"]))),
+    row(
+        "podman/device",
+        Test::Code(|lab, _| refused(lab, &["--device", "/dev/vda"], &["devices: ", "/dev/vda"])),
+    ),
     row("podman/security-options", Test::Code(security_options)),
     row(
         "podman/sysctl",
-        Test::Code(|lab, _| refused(lab, &["--sysctl", "kernel.msgmax=65536"], &["sysctls: ", "kernel.msgmax"])),
+        Test::Code(|lab, _| {
+            refused(lab, &["--sysctl", "kernel.msgmax=65536"], &["sysctls: ", "kernel.msgmax"])
+        }),
     ),
     row("podman/allowed-neighbours", Test::Code(neighbours)),
     row("podman/exec-privileged", Test::Code(exec_privileged)),
@@ -83,9 +96,34 @@ fn security_options(lab: &mut Lab, _: crate::launch::Runtime) -> Result<String> 
 /// What lies beside the refused options, and is nothing to refuse.
 fn neighbours(lab: &mut Lab, _: crate::launch::Runtime) -> Result<String> {
     let all: [&[&str]; 4] = [
-        &["--cap-add", "MKNOD", "--cap-add", "NET_RAW", "--cap-drop", "CHOWN", "--ulimit", "nofile=1024:1024"],
-        &["--device", "/dev/null", "--sysctl", "net.ipv4.ip_unprivileged_port_start=0", "--shm-size", "16m"],
-        &["--security-opt", "no-new-privileges", "--security-opt", "label=disable", "--memory", "64m", "--cpus", "0.5"],
+        &[
+            "--cap-add",
+            "MKNOD",
+            "--cap-add",
+            "NET_RAW",
+            "--cap-drop",
+            "CHOWN",
+            "--ulimit",
+            "nofile=1024:1024",
+        ],
+        &[
+            "--device",
+            "/dev/null",
+            "--sysctl",
+            "net.ipv4.ip_unprivileged_port_start=0",
+            "--shm-size",
+            "16m",
+        ],
+        &[
+            "--security-opt",
+            "no-new-privileges",
+            "--security-opt",
+            "label=disable",
+            "--memory",
+            "64m",
+            "--cpus",
+            "0.5",
+        ],
         &[
             "--hostname",
             "name",
@@ -120,7 +158,10 @@ fn restricted(lab: &mut Lab, _: crate::launch::Runtime) -> Result<String> {
         (&["--cap-drop", "ALL"][..], "run-as-root: "),
         (&["--user", "1000", "--cap-drop", "ALL", "--cap-add", "CHOWN"], "capabilities: "),
         (&["--user", "1000", "--cap-drop", "ALL", "-v", "/home:/h"], "host-mounts: "),
-        (&["--user", "1000", "--cap-drop", "ALL", "--security-opt", "seccomp=unconfined"], "seccomp: "),
+        (
+            &["--user", "1000", "--cap-drop", "ALL", "--security-opt", "seccomp=unconfined"],
+            "seccomp: ",
+        ),
     ] {
         said.push(refused_under(lab, "lockc-restricted", options, &[control])?);
     }

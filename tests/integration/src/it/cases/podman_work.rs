@@ -42,7 +42,11 @@ fn run(lab: &mut Lab, runtime: Runtime, args: &[&str]) -> Result<Run> {
 /// `podman run`, whose output must contain `expected`.
 fn says(lab: &mut Lab, runtime: Runtime, args: &[&str], expected: &str) -> Result<String> {
     let text = run(lab, runtime, args)?.must().with_context(|| args.join(" "))?;
-    if text.contains(expected) { Ok(expected.to_owned()) } else { bail!("{text:?} does not contain {expected:?}") }
+    if text.contains(expected) {
+        Ok(expected.to_owned())
+    } else {
+        bail!("{text:?} does not contain {expected:?}")
+    }
 }
 
 fn background(lab: &mut Lab, runtime: Runtime, args: &[&str]) -> Result<Background> {
@@ -73,7 +77,8 @@ fn exec_cp_stop(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     }
     command::sh(&format!("echo copied > /tmp/cp && podman cp /tmp/cp {}:/tmp/cp", c.name))?;
     c.exec(&["cat", "/tmp/cp"])?.must().context("podman cp in")?;
-    command::sh(&format!("podman cp {}:/tmp/cp /tmp/cp2 && grep copied /tmp/cp2", c.name)).context("podman cp out")?;
+    command::sh(&format!("podman cp {}:/tmp/cp /tmp/cp2 && grep copied /tmp/cp2", c.name))
+        .context("podman cp out")?;
     c.call(&["stop", "-t", "20"])?.must()?;
     let logs = c.call(&["logs"])?.must()?;
     if !logs.contains("started") || !logs.contains("stopping") {
@@ -116,7 +121,8 @@ fn terminal(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     let line = format!(
         "podman --runtime {name} run --rm -it --network none {IMAGE} sh -c 'tty; stty size; echo typed: $(head -n1)'"
     );
-    let text = command::run_with_input(&["script", "-qec", &line, "/dev/null"], "hello\n")?.must()?;
+    let text =
+        command::run_with_input(&["script", "-qec", &line, "/dev/null"], "hello\n")?.must()?;
     if text.contains("/dev/pts/0") && text.contains("typed: hello") {
         Ok("/dev/pts/0".into())
     } else {
@@ -125,20 +131,35 @@ fn terminal(lab: &mut Lab, runtime: Runtime) -> Result<String> {
 }
 
 fn volumes(lab: &mut Lab, runtime: Runtime) -> Result<String> {
-    says(lab, runtime, &["-v", "lockc-vol:/data", IMAGE, "sh", "-ec", "echo kept > /data/f; ls -l /data"], "f")?;
+    says(
+        lab,
+        runtime,
+        &["-v", "lockc-vol:/data", IMAGE, "sh", "-ec", "echo kept > /data/f; ls -l /data"],
+        "f",
+    )?;
     says(lab, runtime, &["-v", "lockc-vol:/data:ro", IMAGE, "cat", "/data/f"], "kept")?;
     command::sh("mkdir -p /home/user/project && echo source > /home/user/project/main")?;
     let line = "cp /src/main /src/copy; mv /src/copy /src/built; cat /src/built";
-    says(lab, runtime, &["-v", "/home/user/project:/src:rw,U", IMAGE, "sh", "-ec", line], "source")?;
-    says(lab, runtime, &["-v", "/anonymous", IMAGE, "sh", "-ec", "echo x > /anonymous/f; cat /anonymous/f"], "x")?;
+    says(
+        lab,
+        runtime,
+        &["-v", "/home/user/project:/src:rw,U", IMAGE, "sh", "-ec", line],
+        "source",
+    )?;
+    says(
+        lab,
+        runtime,
+        &["-v", "/anonymous", IMAGE, "sh", "-ec", "echo x > /anonymous/f; cat /anonymous/f"],
+        "x",
+    )?;
     Ok("named, of /home, anonymous".into())
 }
 
 fn options(lab: &mut Lab, runtime: Runtime) -> Result<String> {
-    let line =
-        "cat /proc/1/cmdline; echo; echo x > f; cat f; cat /run/secrets/word; ! touch /x 2> /dev/null; echo good";
+    let line = "cat /proc/1/cmdline; echo; echo x > f; cat f; cat /run/secrets/word; ! touch /x 2> /dev/null; echo good";
     command::sh("podman secret exists word || printf hidden | podman secret create word -")?;
-    let args = ["--init", "--tmpfs", "/scratch", "-w", "/scratch", "--read-only", "--secret", "word"];
+    let args =
+        ["--init", "--tmpfs", "/scratch", "-w", "/scratch", "--read-only", "--secret", "word"];
     let text = run(lab, runtime, &[&args[..], &[IMAGE, "sh", "-ec", line]].concat())?.must()?;
     for part in ["podman-init", "hidden", "good"] {
         if !text.contains(part) {
@@ -189,7 +210,19 @@ fn bridge(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     // A closed port answers at once.
     let line = "ip addr show dev eth0 | grep inet; cat /etc/resolv.conf > /dev/null; \
                 gw=$(ip route | sed -n 's/default via \\([^ ]*\\).*/\\1/p'); nc -w 20 $gw 9 2>&1 < /dev/null | grep refused && echo reached";
-    let words = ["podman", "--runtime", name, "run", "--rm", "--network", "bridge", IMAGE, "sh", "-c", line];
+    let words = [
+        "podman",
+        "--runtime",
+        name,
+        "run",
+        "--rm",
+        "--network",
+        "bridge",
+        IMAGE,
+        "sh",
+        "-c",
+        line,
+    ];
     let text = command::run(&words)?.must()?;
     if text.contains("reached") { Ok("bridge".into()) } else { bail!("{text}") }
 }
@@ -199,16 +232,41 @@ fn shared(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     let name = by(lab, runtime, "lockc");
     let c = background(lab, runtime, &["--ipc", "shareable", IMAGE, "sleep", "1000"])?;
     let of = format!("container:{}", c.name);
-    let mut words = vec!["podman", "--runtime", name, "run", "--rm", "--network", &of, "--ipc", &of, "--pid", &of];
-    words.extend([IMAGE, "sh", "-c", "ls /sys/class/net; echo x > /dev/shm/x; ps | grep sleep; echo joined"]);
+    let mut words = vec![
+        "podman",
+        "--runtime",
+        name,
+        "run",
+        "--rm",
+        "--network",
+        &of,
+        "--ipc",
+        &of,
+        "--pid",
+        &of,
+    ];
+    words.extend([
+        IMAGE,
+        "sh",
+        "-c",
+        "ls /sys/class/net; echo x > /dev/shm/x; ps | grep sleep; echo joined",
+    ]);
     command::run(&words)?.must()
 }
 
 fn restricted(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     let name = by(lab, runtime, "lockc-restricted");
     let podman = lab.podman()?;
-    let modest =
-        ["--user", "1000", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "-v", "lockc-own:/data:U"];
+    let modest = [
+        "--user",
+        "1000",
+        "--cap-drop",
+        "ALL",
+        "--security-opt",
+        "no-new-privileges",
+        "-v",
+        "lockc-own:/data:U",
+    ];
     let line = "echo x > /data/f; cat /data/f /etc/hosts; sleep 1000";
     let c = podman.background(name, &[&modest[..], &[IMAGE, "sh", "-ec", line]].concat())?;
     c.exec(&["id", "-u"])?.must().context("exec")?;
@@ -228,7 +286,8 @@ fn notify(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     lab.podman()?;
     let socket = "/run/lockc-it/notify.sock";
     let _ = std::fs::remove_file(socket);
-    let host = std::os::unix::net::UnixDatagram::bind(socket).context("cannot bind a notify socket")?;
+    let host =
+        std::os::unix::net::UnixDatagram::bind(socket).context("cannot bind a notify socket")?;
     host.set_read_timeout(Some(Duration::from_secs(20))).context("no timeout")?;
     let (c, sends) = (crate::launch::fresh_id(), "/probe notify $NOTIFY_SOCKET; exec sleep 1000");
     let background = Background { name: c.clone() };
@@ -255,7 +314,9 @@ fn preserved(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     let name = by(lab, runtime, "lockc");
     lab.podman()?;
     let with = |opens: &str, reads: &str| {
-        let run = format!("podman --runtime {name} run --rm --network none --preserve-fds 1 {IMAGE} sh -c '{reads}'");
+        let run = format!(
+            "podman --runtime {name} run --rm --network none --preserve-fds 1 {IMAGE} sh -c '{reads}'"
+        );
         command::run(&["bash", "-c", &format!("exec 3< {opens}; {run}")])
     };
     let pipe = with("<(echo through-a-pipe)", "cat <&3")?.must()?;

@@ -34,7 +34,10 @@ pub const ROWS: &[Row] = &[
     row("sysfs/module", sysfs(&["list", "/sys/module"])),
     row("sysfs/vmcoreinfo", sysfs(&["read", "/sys/kernel/vmcoreinfo"])),
     row("sysfs/uevent-write", sysfs(&["write", "/sys/block/vda/uevent", "change"])),
-    row("sysfs/thp-write", sysfs(&["write", "/sys/kernel/mm/transparent_hugepage/enabled", "madvise"])),
+    row(
+        "sysfs/thp-write",
+        sysfs(&["write", "/sys/kernel/mm/transparent_hugepage/enabled", "madvise"]),
+    ),
     row("sysfs/relative", sysfs(&["list", "/sys/devices/system/cpu/../../../fs/ext4"])),
     row("sysfs/by-proc-root", sysfs(&["list", "/proc/1/root/sys/fs/ext4"])),
     row("sysfs/offline", denied(&["list", "/sys/fs/ext4"], same, "offline", EACCES, "sysfs")),
@@ -93,7 +96,11 @@ pub const ROWS: &[Row] = &[
     ),
     row(
         "pseudo/own-network-devices",
-        reads(&["sh", "-c", "ls /sys/class/net && cat /sys/class/net/lo/mtu /proc/net/dev /proc/net/tcp"]),
+        reads(&[
+            "sh",
+            "-c",
+            "ls /sys/class/net && cat /sys/class/net/lo/mtu /proc/net/dev /proc/net/tcp",
+        ]),
     ),
     row(
         "pseudo/namespaced-sysctls",

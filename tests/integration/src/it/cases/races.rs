@@ -27,8 +27,10 @@ pub const ROWS: &[Row] = &[
     row("races/overlay", Test::Code(|lab, runtime| of_bundle(lab, runtime, &overlay))),
 ];
 
-pub const DOCKER: &[Row] =
-    &[row("docker/race-volume", Test::Code(volume)), row("docker/race-subpath", Test::Code(subpath))];
+pub const DOCKER: &[Row] = &[
+    row("docker/race-volume", Test::Code(volume)),
+    row("docker/race-subpath", Test::Code(subpath)),
+];
 
 /// What is exchanged: the directory of the container's own, and the link.
 const OWN: &str = "/srv/races/own";
@@ -82,11 +84,13 @@ fn of_bundle(lab: &mut Lab, runtime: Runtime, bundle: &dyn Fn() -> Bundle) -> Re
 /// The container's own socket is allowed, and a server of the host's listens where the link leads.
 fn socket(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     make(OWN, LINK)?;
-    let servers = [format!("{OWN}/{SOCKET}"), format!("/{SOCKET}")].map(|path| Server::start(&path));
+    let servers =
+        [format!("{OWN}/{SOCKET}"), format!("/{SOCKET}")].map(|path| Server::start(&path));
     let [own, hosts] = servers;
     let (own, hosts) = (own?, hosts?);
     config::write_with(runtime, &format!("allowed_sockets = [\"{OWN}/{SOCKET}\"]\n"))?;
-    let bundle = || Bundle::probe(&["connect", "stream", "/s"]).bind(&format!("{OWN}/{SOCKET}"), "/s");
+    let bundle =
+        || Bundle::probe(&["connect", "stream", "/s"]).bind(&format!("{OWN}/{SOCKET}"), "/s");
     let start = |confined| {
         let by = if confined { By::Lockc("baseline") } else { By::Plain(runtime) };
         let mut run = launch::run(by, &bundle())?;
@@ -142,7 +146,8 @@ fn volume(lab: &mut Lab, _: Runtime) -> Result<String> {
             "docker volume rm -f races > /dev/null; docker volume create -o type=none -o o=bind \
              -o device={OWN}/etc/races races"
         ))?;
-        docker.run(if confined { "lockc" } else { "" }, &["-v", "races:/x", IMAGE, "sh", "-c", ACTS])
+        docker
+            .run(if confined { "lockc" } else { "" }, &["-v", "races:/x", IMAGE, "sh", "-c", ACTS])
     };
     let told = Race { own: OWN, link: LINK, start: &start, open: true }.run(plain);
     command::sh("docker volume rm -f races")?;
@@ -159,7 +164,8 @@ fn subpath(lab: &mut Lab, _: Runtime) -> Result<String> {
     make(&own, &link)?;
     let start = |confined| {
         let mount = "type=volume,source=races,target=/x,volume-subpath=own/etc/races";
-        docker.run(if confined { "lockc" } else { "" }, &["--mount", mount, IMAGE, "sh", "-c", ACTS])
+        docker
+            .run(if confined { "lockc" } else { "" }, &["--mount", mount, IMAGE, "sh", "-c", ACTS])
     };
     let told = Race { own: &own, link: &link, start: &start, open: false }.run(plain);
     command::sh("docker volume rm -f races")?;
@@ -179,7 +185,8 @@ fn make(own: &str, link: &str) -> Result<()> {
 }
 
 fn reached(run: &Run) -> bool {
-    let raced = ["/etc/races/raced", "/etc/races-root/raced"].iter().any(|path| Path::new(path).exists());
+    let raced =
+        ["/etc/races/raced", "/etc/races-root/raced"].iter().any(|path| Path::new(path).exists());
     raced || run.stdout.contains("of-the-host")
 }
 
@@ -190,7 +197,13 @@ impl Race<'_> {
             scope.spawn(|| {
                 while !over.load(Ordering::Relaxed) {
                     // Only the exchange itself matters.
-                    let _ = renameat2(AT_FDCWD, self.own, AT_FDCWD, self.link, RenameFlags::RENAME_EXCHANGE);
+                    let _ = renameat2(
+                        AT_FDCWD,
+                        self.own,
+                        AT_FDCWD,
+                        self.link,
+                        RenameFlags::RENAME_EXCHANGE,
+                    );
                 }
             });
             let result = self.exchanged(plain);

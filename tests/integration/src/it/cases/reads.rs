@@ -24,8 +24,10 @@ const fn procfs(args: &'static [&'static str], policy: &'static str) -> Test {
 }
 
 /// Read by the policy `reads-dmi` and by `reads-block` only.
-const DMI: &str = "head -c 9 /proc/kallsyms > /dev/null && cat /sys/class/dmi/id/sys_vendor > /dev/null";
-const BLOCK: &str = "head -c 9 /proc/interrupts > /dev/null && cat /sys/class/block/vda/size > /dev/null";
+const DMI: &str =
+    "head -c 9 /proc/kallsyms > /dev/null && cat /sys/class/dmi/id/sys_vendor > /dev/null";
+const BLOCK: &str =
+    "head -c 9 /proc/interrupts > /dev/null && cat /sys/class/block/vda/size > /dev/null";
 
 pub const ROWS: &[Row] = &[
     both(
@@ -43,11 +45,18 @@ pub const ROWS: &[Row] = &[
     row(
         "reads/links-in-a-directory",
         works(
-            &["sh", "-c", "ls /sys/class/block && cat /sys/class/block/vda/size /sys/block/vda/queue/rotational"],
+            &[
+                "sh",
+                "-c",
+                "ls /sys/class/block && cat /sys/class/block/vda/size /sys/block/vda/queue/rotational",
+            ],
             "reads-block",
         ),
     ),
-    row("reads/with-all-below", works(&["sh", "-c", "ls /sys/fs/ext4/vda > /dev/null"], "reads-block")),
+    row(
+        "reads/with-all-below",
+        works(&["sh", "-c", "ls /sys/fs/ext4/vda > /dev/null"], "reads-block"),
+    ),
     row(
         "reads/looks",
         works(
@@ -70,8 +79,14 @@ pub const ROWS: &[Row] = &[
     row("reads/beside-in-sysfs", sysfs(&["list", "/sys/devices/virtual/vtconsole"], "reads-dmi")),
     row("reads/above", sysfs(&["list", "/sys/devices/virtual/dmi"], "reads-dmi")),
     row("reads/where-a-link-stands", sysfs(&["list", "/sys/class/dmi"], "reads-dmi")),
-    row("reads/by-a-link-out-of-it", sysfs(&["list", "/sys/devices/virtual/dmi/id/subsystem/"], "reads-dmi")),
-    row("reads/relative", sysfs(&["list", "/sys/devices/virtual/dmi/id/../../vtconsole"], "reads-dmi")),
+    row(
+        "reads/by-a-link-out-of-it",
+        sysfs(&["list", "/sys/devices/virtual/dmi/id/subsystem/"], "reads-dmi"),
+    ),
+    row(
+        "reads/relative",
+        sysfs(&["list", "/sys/devices/virtual/dmi/id/../../vtconsole"], "reads-dmi"),
+    ),
     row("reads/same-name-elsewhere", sysfs(&["list", "/sys/block/vda/power"], "reads-dmi")),
     row("reads/write", sysfs(&["write", "/sys/class/block/vda/uevent", "change"], "reads-block")),
     both("reads/at-once-and-over-a-reload", Test::Code(|lab, _| at_once(lab))),
@@ -107,7 +122,9 @@ fn at_once(lab: &mut Lab) -> Result<String> {
 
 fn sets() -> Result<usize> {
     let count = |map: &str| -> Result<usize> {
-        let text = command::sh(&format!("bpftool -j map dump pinned /sys/fs/bpf/lockc/maps/{map} | jq length"))?;
+        let text = command::sh(&format!(
+            "bpftool -j map dump pinned /sys/fs/bpf/lockc/maps/{map} | jq length"
+        ))?;
         Ok(text.trim().parse()?)
     };
     // An entry that belongs to no set would never be removed again.

@@ -25,9 +25,11 @@ pub const PODMAN: &[Row] = &[
     row("sandbox/chosen-by-the-engine-only", Test::Code(chosen)),
 ];
 
-pub const DOCKER: &[Row] = &[Row { tags: &["docker"], ..row("docker/gvisor", Test::Code(by_docker)) }];
+pub const DOCKER: &[Row] =
+    &[Row { tags: &["docker"], ..row("docker/gvisor", Test::Code(by_docker)) }];
 
-pub const CONTAINERD: &[Row] = &[Row { tags: &["ctr"], ..row("ctr/gvisor", Test::Code(by_containerd)) }];
+pub const CONTAINERD: &[Row] =
+    &[Row { tags: &["ctr"], ..row("ctr/gvisor", Test::Code(by_containerd)) }];
 
 /// A configuration whose first runtime is gVisor's; the usual one for the next case.
 fn with_runsc<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
@@ -49,7 +51,11 @@ fn bundle(line: &'static [&'static str]) -> Result<String> {
 /// Whether gVisor works in this machine.
 fn works(folder: &str) -> Result<()> {
     let run = runsc(RUNSC, &["run", "--bundle", folder, &fresh_id()])?;
-    if run.ok() { Ok(()) } else { Err(Skip(format!("runsc does not run here: {}", run.said())).into()) }
+    if run.ok() {
+        Ok(())
+    } else {
+        Err(Skip(format!("runsc does not run here: {}", run.said())).into())
+    }
 }
 
 fn bare(lab: &mut Lab, _: Runtime) -> Result<String> {
@@ -100,7 +106,10 @@ fn living(folder: &str) -> Result<String> {
         command::run(&["bash", "-c", &create])?;
         let start = runsc(WRAPPER, &["start", &id])?.must().context("start");
         let entry = entry(&id)?;
-        if entry["sandbox"] != true || entry["policy"] != "baseline" || entry["rules"] != serde_json::json!([]) {
+        if entry["sandbox"] != true
+            || entry["policy"] != "baseline"
+            || entry["rules"] != serde_json::json!([])
+        {
             bail!("the entry does not say that it is a sandbox: {entry}");
         }
         match start.and_then(|_| runsc(WRAPPER, &["exec", &id, "id"])?.must().context("exec")) {
@@ -118,14 +127,18 @@ fn living(folder: &str) -> Result<String> {
 /// What a level refuses it refuses here too.
 fn refused(lab: &mut Lab, _: Runtime) -> Result<String> {
     lab.only_with_lockc()?;
-    let bundle = Bundle::new(&["true"]).set("/linux/sysctl", serde_json::json!({"kernel.msgmax": "65536"}));
+    let bundle =
+        Bundle::new(&["true"]).set("/linux/sysctl", serde_json::json!({"kernel.msgmax": "65536"}));
     let folder = bundle.write(By::Lockc("baseline"))?.display().to_string();
     with_runsc(|| {
         let run = runsc(WRAPPER, &["run", "--bundle", &folder, &fresh_id()])?;
         command::shows(&run, &["sysctls: kernel.msgmax", "level baseline"])?;
         // What starts something in a way of runsc's own is not known to be judged.
         command::shows(&runsc(WRAPPER, &["do", "true"])?, &["unknown subcommand"])?;
-        command::shows(&command::run(&[WRAPPER, "--platform", "ptrace", "run", "-b", &folder, "x"])?, &["sysctls: "])
+        command::shows(
+            &command::run(&[WRAPPER, "--platform", "ptrace", "run", "-b", &folder, "x"])?,
+            &["sysctls: "],
+        )
     })
 }
 
@@ -152,10 +165,15 @@ fn by_podman(lab: &mut Lab, _: Runtime) -> Result<String> {
         if entry["sandbox"] != true || entry["policy"] != "baseline" {
             bail!("{entry}");
         }
-        let inside =
-            command::run(&[&["podman"], &words[..], &["exec", &c.name, "cat", "/proc/version"]].concat())?.must()?;
-        let privileged =
-            [&["podman"], &words[..], &["run", "--rm", "--network", "none", "--privileged", IMAGE, "true"]];
+        let inside = command::run(
+            &[&["podman"], &words[..], &["exec", &c.name, "cat", "/proc/version"]].concat(),
+        )?
+        .must()?;
+        let privileged = [
+            &["podman"],
+            &words[..],
+            &["run", "--rm", "--network", "none", "--privileged", IMAGE, "true"],
+        ];
         command::shows(&command::run(&privileged.concat())?, &["--privileged gives"])?;
         Ok(inside)
     })
@@ -182,7 +200,10 @@ fn by_docker(lab: &mut Lab, _: Runtime) -> Result<String> {
         if inside != plain.stdout.trim_end() {
             bail!("not the kernel that it is without lockc: {inside}, {}", plain.stdout);
         }
-        let c = docker.background(&lockc, &["--label", "org.lockc.policy=offline", docker::IMAGE, "sleep", "1000"])?;
+        let c = docker.background(
+            &lockc,
+            &["--label", "org.lockc.policy=offline", docker::IMAGE, "sleep", "1000"],
+        )?;
         is_sandbox(&c.inspect("{{.Id}}")?, "offline")?;
         c.exec(&VERSION)?.must().context("exec")?;
         let root = docker.run(&lockc, &["-v", "/:/host", docker::IMAGE, "true"])?;
@@ -202,7 +223,8 @@ fn by_docker(lab: &mut Lab, _: Runtime) -> Result<String> {
 fn by_containerd(lab: &mut Lab, _: Runtime) -> Result<String> {
     lab.containerd()?;
     let version = |c: &ctr::Background| {
-        command::run(&["ctr", "task", "exec", "--exec-id", "e1", &c.0, "cat", "/proc/version"])?.must()
+        command::run(&["ctr", "task", "exec", "--exec-id", "e1", &c.0, "cat", "/proc/version"])?
+            .must()
     };
     let (c, run) = ctr::background(containerd::GVISOR, &[])?;
     if !run.ok() {
@@ -211,7 +233,10 @@ fn by_containerd(lab: &mut Lab, _: Runtime) -> Result<String> {
     let plain = version(&c)?;
     lab.only_with_lockc()?;
     with_runsc(|| {
-        let (c, run) = ctr::background(containerd::LOCKC_GVISOR, &["--annotation", "org.lockc.policy=offline"])?;
+        let (c, run) = ctr::background(
+            containerd::LOCKC_GVISOR,
+            &["--annotation", "org.lockc.policy=offline"],
+        )?;
         run.must()?;
         is_sandbox(&c.0, "offline")?;
         let inside = version(&c)?;
@@ -243,6 +268,9 @@ fn chosen(lab: &mut Lab, _: Runtime) -> Result<String> {
             ])
         };
         by("/usr/bin/crun")?.must().context("the second of `runtimes`")?;
-        command::shows(&by("/usr/local/bin/lockc-probe")?, &["not a runtime of the configuration", "`runtimes`"])
+        command::shows(
+            &by("/usr/local/bin/lockc-probe")?,
+            &["not a runtime of the configuration", "`runtimes`"],
+        )
     })
 }

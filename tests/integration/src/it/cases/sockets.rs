@@ -42,7 +42,10 @@ pub const ROWS: &[Row] = &[
     row("sockets/abstract-dgram", abstr(&["connect", "dgram", "@lockc-it-dgram"])),
     row("sockets/abstract-sendto", abstr(&["sendto", "@lockc-it-dgram"])),
     row("sockets/thread", path(&["thread", "connect", "stream", "/socks/stream.sock"])),
-    row("sockets/double-fork", path(&["double-fork", "setsid", "connect", "stream", "/socks/stream.sock"])),
+    row(
+        "sockets/double-fork",
+        path(&["double-fork", "setsid", "connect", "stream", "/socks/stream.sock"]),
+    ),
     row("sockets/chroot", path(&["chroot", "/socks", "connect", "stream", "/notes.txt"])),
     both("sockets/own-stream", own(&["/probe", "self-connect", "stream", "/tmp/s"])),
     row("sockets/own-seqpacket", own(&["/probe", "self-connect", "seqpacket", "/tmp/s"])),
@@ -51,11 +54,27 @@ pub const ROWS: &[Row] = &[
     row("sockets/own-socketpair", own(&["/probe", "socketpair"])),
     row(
         "sockets/own-other-process",
-        own(&["sh", "-c", "/probe serve stream /tmp/o & sleep 1; /probe connect stream /tmp/o && kill %1"]),
+        own(&[
+            "sh",
+            "-c",
+            "/probe serve stream /tmp/o & sleep 1; /probe connect stream /tmp/o && kill %1",
+        ]),
     ),
     row("network/inet", own(&["/probe", "socket", "inet"])),
-    row("network/offline-inet", denied(&["socket", "inet"], same, "offline", EAFNOSUPPORT, "network")),
-    row("network/offline-inet6", denied(&["socket", "inet6"], same, "offline", EAFNOSUPPORT, "network")),
-    row("network/offline-netlink", denied(&["socket", "netlink"], same, "offline", EAFNOSUPPORT, "network")),
-    row("network/offline-packet", denied(&["socket", "packet"], same, "offline", EAFNOSUPPORT, "network")),
+    row(
+        "network/offline-inet",
+        denied(&["socket", "inet"], same, "offline", EAFNOSUPPORT, "network"),
+    ),
+    row(
+        "network/offline-inet6",
+        denied(&["socket", "inet6"], same, "offline", EAFNOSUPPORT, "network"),
+    ),
+    row(
+        "network/offline-netlink",
+        denied(&["socket", "netlink"], same, "offline", EAFNOSUPPORT, "network"),
+    ),
+    row(
+        "network/offline-packet",
+        denied(&["socket", "packet"], same, "offline", EAFNOSUPPORT, "network"),
+    ),
 ];

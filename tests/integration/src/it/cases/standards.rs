@@ -21,11 +21,17 @@ pub const BARE: &[Row] = &[
     ),
     row(
         "standards/read-only-paths",
-        refused(|b| b.set("/linux/readonlyPaths", json!(["/proc/bus"])), "proc-mount: /proc/fs, /proc/irq, /proc/sys"),
+        refused(
+            |b| b.set("/linux/readonlyPaths", json!(["/proc/bus"])),
+            "proc-mount: /proc/fs, /proc/irq, /proc/sys",
+        ),
     ),
     row(
         "standards/seccomp-that-allows-everything",
-        refused(|b| b.set("/linux/seccomp", json!({"defaultAction": "SCMP_ACT_ALLOW"})), "seccomp: "),
+        refused(
+            |b| b.set("/linux/seccomp", json!({"defaultAction": "SCMP_ACT_ALLOW"})),
+            "seccomp: ",
+        ),
     ),
     row(
         "standards/seccomp-missing-under-restricted",
@@ -38,11 +44,16 @@ pub const BARE: &[Row] = &[
     row("standards/seccomp-missing", works(&["true"], |b| b.set("/linux/seccomp", json!(null)))),
     row(
         "standards/sysctl",
-        refused(|b| b.set("/linux/sysctl", json!({"kernel.msgmax": "65536"})), "sysctls: kernel.msgmax"),
+        refused(
+            |b| b.set("/linux/sysctl", json!({"kernel.msgmax": "65536"})),
+            "sysctls: kernel.msgmax",
+        ),
     ),
     row(
         "standards/safe-sysctl",
-        works(&["true"], |b| b.set("/linux/sysctl", json!({"net.ipv4.ip_unprivileged_port_start": "0"}))),
+        works(&["true"], |b| {
+            b.set("/linux/sysctl", json!({"net.ipv4.ip_unprivileged_port_start": "0"}))
+        }),
     ),
     row(
         "standards/rootfs-propagation",
@@ -85,7 +96,11 @@ fn hook(lab: &Lab, mode: &str, runs: bool) -> Result<String> {
 /// A hook whose program the container could change.
 fn hook_inside(lab: &Lab) -> Result<String> {
     let path = format!("{}/probe", crate::bundle::common_rootfs()?);
-    outcome(lab, &Bundle::new(&["true"]).set("/hooks", json!({"poststop": [{"path": path}]})), false)
+    outcome(
+        lab,
+        &Bundle::new(&["true"]).set("/hooks", json!({"poststop": [{"path": path}]})),
+        false,
+    )
 }
 
 fn outcome(lab: &Lab, bundle: &Bundle, runs: bool) -> Result<String> {

@@ -17,7 +17,12 @@ pub const ROWS: &[Row] = &[
     row(
         "storage/overlay2",
         Test::Code(|lab, runtime| {
-            rootfs(lab, runtime, "overlay2", "mount -t overlay -o lowerdir=$C,upperdir=u,workdir=w o m")
+            rootfs(
+                lab,
+                runtime,
+                "overlay2",
+                "mount -t overlay -o lowerdir=$C,upperdir=u,workdir=w o m",
+            )
         }),
     ),
     row(
@@ -34,7 +39,12 @@ pub const ROWS: &[Row] = &[
     both(
         "storage/fuse-overlayfs",
         Test::Code(|lab, runtime| {
-            rootfs(lab, runtime, "fuse-overlayfs", "fuse-overlayfs -o lowerdir=$C,upperdir=u,workdir=w m")
+            rootfs(
+                lab,
+                runtime,
+                "fuse-overlayfs",
+                "fuse-overlayfs -o lowerdir=$C,upperdir=u,workdir=w m",
+            )
         }),
     ),
     row(
@@ -56,7 +66,12 @@ pub const ROWS: &[Row] = &[
     row(
         "storage/idmapped",
         Test::Code(|lab, runtime| {
-            rootfs(lab, runtime, "idmapped", "cp -a $C/. t/; mount --bind -o X-mount.idmap=b:0:0:65536 t m")
+            rootfs(
+                lab,
+                runtime,
+                "idmapped",
+                "cp -a $C/. t/; mount --bind -o X-mount.idmap=b:0:0:65536 t m",
+            )
         }),
     ),
     row("storage/idmapped-volume", Test::Code(idmapped_volume)),
@@ -90,8 +105,9 @@ fn rootfs(lab: &Lab, runtime: Runtime, name: &str, make: &str) -> Result<String>
         bundle
     };
     let work = on(Bundle::new(&["sh", "-c", WORK]));
-    let before =
-        launch::run(By::Plain(runtime), &work)?.must().context("proves nothing: it fails without lockc too")?;
+    let before = launch::run(By::Plain(runtime), &work)?
+        .must()
+        .context("proves nothing: it fails without lockc too")?;
     if lab.plain {
         return Ok(before);
     }
@@ -101,9 +117,10 @@ fn rootfs(lab: &Lab, runtime: Runtime, name: &str, make: &str) -> Result<String>
         bail!("BROKEN under baseline: {}; events {}", under.said(), Value::from(lab.events()?));
     }
     // And it confines there as anywhere.
-    for (rule, mut bundle) in
-        [("sysfs", on(Bundle::probe(&["list", "/sys/fs/ext4"]))), ("files", on(Bundle::probe(&["read", "fd:3/key"])))]
-    {
+    for (rule, mut bundle) in [
+        ("sysfs", on(Bundle::probe(&["list", "/sys/fs/ext4"]))),
+        ("files", on(Bundle::probe(&["read", "fd:3/key"]))),
+    ] {
         bundle.leak = (rule == "files").then(|| SECRETS.to_owned());
         denied(lab, &bundle, rule)?;
     }
@@ -122,7 +139,8 @@ fn denied(lab: &Lab, bundle: &Bundle, rule: &str) -> Result<()> {
 fn idmapped_volume(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     let make = "echo theirs > t/f; mount --bind -o X-mount.idmap=b:0:100000:65536 t m";
     let volume = prepare("idmapped-volume", make)?;
-    let work = "set -e; cat /v/f; stat -c %u /v/f; echo new > /v/g 2> /dev/null || echo not mine; ls /v";
+    let work =
+        "set -e; cat /v/f; stat -c %u /v/f; echo new > /v/g 2> /dev/null || echo not mine; ls /v";
     let bundle = Bundle::new(&["sh", "-c", work]).bind(&volume, "/v");
     let before = launch::run(By::Plain(runtime), &bundle)?.must()?;
     if !before.contains("100000") {
@@ -137,12 +155,16 @@ fn idmapped_volume(lab: &mut Lab, runtime: Runtime) -> Result<String> {
 
 /// Prepares a shared folder, starts a container with it as a volume with those options, then lets the host mount into it.
 fn mounted_later(by: By, option: &str) -> Result<(Running, String)> {
-    let volume =
-        prepare("propagation", "mount --bind m m; mount --make-shared m; mkdir m/disk m/folder; echo kept > t/note")?;
+    let volume = prepare(
+        "propagation",
+        "mount --bind m m; mount --make-shared m; mkdir m/disk m/folder; echo kept > t/note",
+    )?;
     let mount = json!({"destination": "/v", "type": "bind", "source": volume, "options": ["rbind", option]});
     let running = Running::start(
         by,
-        &Bundle::new(&["sleep", "1000"]).mount(mount).set("/linux/rootfsPropagation", "rslave".into()),
+        &Bundle::new(&["sleep", "1000"])
+            .mount(mount)
+            .set("/linux/rootfsPropagation", "rslave".into()),
     )?;
     command::sh(&format!(
         "cd {volume} && mount -t tmpfs disk disk && echo later > disk/f && mkdir disk/inner && mount -t tmpfs inner disk/inner && mount --bind ../t folder"
@@ -155,7 +177,10 @@ const READ: &str = "cat /v/disk/f; echo x > /v/disk/g; touch -d 2001-01-01 /v/di
 
 fn propagation(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     let (plain, _) = mounted_later(By::Plain(runtime), "rslave")?;
-    let before = plain.exec(&["sh", "-ec", READ])?.must().context("proves nothing: not mounted in plain containers")?;
+    let before = plain
+        .exec(&["sh", "-ec", READ])?
+        .must()
+        .context("proves nothing: not mounted in plain containers")?;
     drop(plain);
     if lab.plain {
         return Ok(before);
@@ -184,7 +209,8 @@ fn no_propagation(lab: &mut Lab, _: Runtime) -> Result<String> {
     if run.stdout.contains('f') || run.stdout.contains("note") {
         bail!("it propagates all the same: {}", run.said());
     }
-    fs::metadata(format!("{volume}/disk/f")).context("proves nothing: the host did not mount it")?;
+    fs::metadata(format!("{volume}/disk/f"))
+        .context("proves nothing: the host did not mount it")?;
     Ok("stays as it was".into())
 }
 
@@ -203,8 +229,8 @@ fn subvolume(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     let number = command::sh(&make)?.trim().to_owned();
     let by = super::by_of(lab, runtime, "escape-baseline");
     let remove = |name: &str| {
-        let bundle =
-            Bundle::probe(&["remove-subvolume", "/mnt/x", name]).bind(&format!("{place}/top/volume"), "/mnt/x");
+        let bundle = Bundle::probe(&["remove-subvolume", "/mnt/x", name])
+            .bind(&format!("{place}/top/volume"), "/mnt/x");
         launch::attempt(by, &bundle)
     };
     let result = match (lab.plain, remove("own")?.into_result(), remove(&number)?.into_result()) {

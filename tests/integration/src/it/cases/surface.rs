@@ -27,26 +27,53 @@ pub const ROWS: &[Row] = &[
     row("surface/bpf-thread", kernel(&["thread", "bpf"])),
     row("surface/perf", kernel(&["perf"])),
     row("surface/clock", denied(&["set-clock"], clock, "test", EPERM, "kernel")),
-    row("surface/user-namespace", denied(&["unshare", "user", "list", "/"], same, "baseline", EPERM, "user-namespace")),
+    row(
+        "surface/user-namespace",
+        denied(&["unshare", "user", "list", "/"], same, "baseline", EPERM, "user-namespace"),
+    ),
     row(
         "surface/user-namespace-double-fork",
-        denied(&["double-fork", "unshare", "user", "list", "/"], same, "baseline", EPERM, "user-namespace"),
+        denied(
+            &["double-fork", "unshare", "user", "list", "/"],
+            same,
+            "baseline",
+            EPERM,
+            "user-namespace",
+        ),
     ),
-    row("surface/request-key", denied(&["request-key", "user", "it:chosen"], same, "baseline", ENOKEY, "keyring")),
-    row("surface/request-key-offline", denied(&["request-key", "user", "it:off"], same, "offline", ENOKEY, "keyring")),
+    row(
+        "surface/request-key",
+        denied(&["request-key", "user", "it:chosen"], same, "baseline", ENOKEY, "keyring"),
+    ),
+    row(
+        "surface/request-key-offline",
+        denied(&["request-key", "user", "it:off"], same, "offline", ENOKEY, "keyring"),
+    ),
     row(
         "surface/request-key-thread",
         denied(&["thread", "request-key", "user", "it:t"], same, "baseline", ENOKEY, "keyring"),
     ),
     row("surface/io-uring", works(&["/probe", "io-uring"], same)),
     row("surface/restricted-io-uring", denied(&["io-uring"], same, "tight", EPERM, "io-uring")),
-    row("surface/personality", denied(&["uring-xattr", "personality", "/probe"], admin, "test", EPERM, "capability")),
+    row(
+        "surface/personality",
+        denied(&["uring-xattr", "personality", "/probe"], admin, "test", EPERM, "capability"),
+    ),
     // A policy without the rule that names the denial is no way around the others.
-    row("surface/worker", denied(&["uring-xattr", "worker", "/probe"], admin, "test", EPERM, "mount")),
+    row(
+        "surface/worker",
+        denied(&["uring-xattr", "worker", "/probe"], admin, "test", EPERM, "mount"),
+    ),
     row("surface/fsuid", denied(&["regain-fsuid", "1000"], same, "tight", EPERM, "privilege")),
     row("surface/packet", works(&["/probe", "socket", "packet"], same)),
-    row("surface/restricted-packet", denied(&["socket", "packet"], same, "tight", EACCES, "raw-socket")),
-    row("surface/restricted-root", denied(&["regain-root", "1000"], same, "tight", EPERM, "privilege")),
+    row(
+        "surface/restricted-packet",
+        denied(&["socket", "packet"], same, "tight", EACCES, "raw-socket"),
+    ),
+    row(
+        "surface/restricted-root",
+        denied(&["regain-root", "1000"], same, "tight", EPERM, "privilege"),
+    ),
     row("surface/root", works(&["/probe", "regain-root", "1000"], same)),
     row("surface/capability-by-changed-bundle", Test::Code(changed_bundle)),
 ];

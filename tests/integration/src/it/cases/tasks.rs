@@ -47,29 +47,59 @@ pub const ROWS: &[Row] = &[
     both("tasks/double-fork", by(&["double-fork", "list", "/sys/fs/ext4"])),
     row("tasks/setsid", by(&["setsid", "list", "/sys/fs/ext4"])),
     row("tasks/thread", by(&["thread", "list", "/sys/fs/ext4"])),
-    row("tasks/thread-in-double-fork", by(&["double-fork", "setsid", "thread", "list", "/sys/fs/ext4"])),
+    row(
+        "tasks/thread-in-double-fork",
+        by(&["double-fork", "setsid", "thread", "list", "/sys/fs/ext4"]),
+    ),
     row("tasks/vfork", by(&["vfork", "list", "/sys/fs/ext4"])),
     row("tasks/posix-spawn", by(&["spawn", "list", "/sys/fs/ext4"])),
     row("tasks/clone-files", by(&["clone-files", "list", "/sys/fs/ext4"])),
     row("tasks/clone-parent", by(&["fork", "clone-parent", "list", "/sys/fs/ext4"])),
     row("tasks/exec-by-thread", by(&["thread-exec", "list", "/sys/fs/ext4"])),
-    row("tasks/unshare-user", denied(&["unshare", "user", "list", "/sys/fs/ext4"], same, "nesting", EACCES, "sysfs")),
+    row(
+        "tasks/unshare-user",
+        denied(&["unshare", "user", "list", "/sys/fs/ext4"], same, "nesting", EACCES, "sysfs"),
+    ),
     row(
         "tasks/unshare-pid",
-        denied(&["unshare", "user,pid", "fork", "list", "/sys/fs/ext4"], same, "nesting", EACCES, "sysfs"),
+        denied(
+            &["unshare", "user,pid", "fork", "list", "/sys/fs/ext4"],
+            same,
+            "nesting",
+            EACCES,
+            "sysfs",
+        ),
     ),
     // A browser's own sandbox works by one setting, which opens nothing outside of its namespaces.
-    row("tasks/no-browser-sandbox", denied(&["browser-sandbox"], same, "baseline", EPERM, "user-namespace")),
+    row(
+        "tasks/no-browser-sandbox",
+        denied(&["browser-sandbox"], same, "baseline", EPERM, "user-namespace"),
+    ),
     row("tasks/browser-sandbox", sandboxed(&["/probe", "browser-sandbox"], "nesting")),
-    row("tasks/browser-sandbox-restricted", sandboxed(&["/probe", "browser-sandbox"], "tight-nesting")),
-    row("tasks/sandbox-clock", sandboxed(&["/probe", "in-sandbox", "expect-fail", "1", "set-clock"], "nesting")),
-    row("tasks/sandbox-nice", sandboxed(&["/probe", "in-sandbox", "expect-fail", "13", "hurry"], "nesting")),
-    row("tasks/sandbox-sysfs", in_sandbox(&["in-sandbox", "list", "/sys/fs/ext4"], EACCES, "sysfs")),
+    row(
+        "tasks/browser-sandbox-restricted",
+        sandboxed(&["/probe", "browser-sandbox"], "tight-nesting"),
+    ),
+    row(
+        "tasks/sandbox-clock",
+        sandboxed(&["/probe", "in-sandbox", "expect-fail", "1", "set-clock"], "nesting"),
+    ),
+    row(
+        "tasks/sandbox-nice",
+        sandboxed(&["/probe", "in-sandbox", "expect-fail", "13", "hurry"], "nesting"),
+    ),
+    row(
+        "tasks/sandbox-sysfs",
+        in_sandbox(&["in-sandbox", "list", "/sys/fs/ext4"], EACCES, "sysfs"),
+    ),
     row(
         "tasks/sandbox-mount",
         in_sandbox(&["in-sandbox", "unshare", "mnt", "mount", "tmpfs", "/mnt/a"], EPERM, "mount"),
     ),
-    row("tasks/sandbox-bind", in_sandbox(&["in-sandbox", "unshare", "mnt", "bind", "/etc", "/mnt/a"], EPERM, "mount")),
+    row(
+        "tasks/sandbox-bind",
+        in_sandbox(&["in-sandbox", "unshare", "mnt", "bind", "/etc", "/mnt/a"], EPERM, "mount"),
+    ),
     row(
         "tasks/sandbox-open-tree",
         in_sandbox(&["in-sandbox", "unshare", "mnt", "open-tree", "/etc", "."], EPERM, "mount"),
@@ -92,8 +122,14 @@ pub const ROWS: &[Row] = &[
     both("tasks/ptrace-host", on_host(&["ptrace", "{victim}"])),
     row("tasks/vm-read-host", on_host(&["vm-read", "{victim}"])),
     row("tasks/pidfd-getfd-host", on_host(&["pidfd-getfd", "{victim}", "0"])),
-    row("tasks/setns-host", denied(&["setns", "{victim}", "mnt"], host_pids, "test", EACCES, "process")),
-    row("tasks/environ-host", denied(&["read", "/proc/{victim}/environ"], host_pids, "test", EACCES, "process")),
+    row(
+        "tasks/setns-host",
+        denied(&["setns", "{victim}", "mnt"], host_pids, "test", EACCES, "process"),
+    ),
+    row(
+        "tasks/environ-host",
+        denied(&["read", "/proc/{victim}/environ"], host_pids, "test", EACCES, "process"),
+    ),
     row("tasks/kill-host", on_host(&["kill", "{victim}", "0"])),
     row("tasks/kill-host-pidfd", on_host(&["pidfd-kill", "{victim}", "0"])),
     row("tasks/prlimit-host", changed(&["prlimit", "{victim}"])),
@@ -101,20 +137,33 @@ pub const ROWS: &[Row] = &[
     row("tasks/nice-host", changed(&["nice", "{victim}"])),
     row("tasks/ionice-host", changed(&["ionice", "{victim}"])),
     row("tasks/owner-self", works(&["/probe", "set-owner", "self", "fcntl"], same)),
-    row("tasks/owner-group", works(&["/probe", "setsid", "set-owner", "self", "fcntl-group"], same)),
+    row(
+        "tasks/owner-group",
+        works(&["/probe", "setsid", "set-owner", "self", "fcntl-group"], same),
+    ),
     // In a PID namespace of its own every number is that of a task in it.
     row("tasks/owner-extended-self", works(&["/probe", "set-owner", "self", "fcntl-ex"], same)),
     row("tasks/owner-ioctl-self", works(&["/probe", "set-owner", "self", "ioctl"], same)),
     row("tasks/own-files", works(&["sh", "-c", OWN_FILES], same)),
-    row("tasks/host-pids", Test::Works(Works { args: &["sh", "-c", OWN_FILES], give: host_pids, policy: "test" })),
+    row(
+        "tasks/host-pids",
+        Test::Works(Works { args: &["sh", "-c", OWN_FILES], give: host_pids, policy: "test" }),
+    ),
     row(
         "tasks/owner-self-host-pids",
-        Test::Works(Works { args: &["/probe", "set-owner", "self", "fcntl"], give: host_pids, policy: "test" }),
+        Test::Works(Works {
+            args: &["/probe", "set-owner", "self", "fcntl"],
+            give: host_pids,
+            policy: "test",
+        }),
     ),
     row("tasks/shared-pids", Test::Code(shared_pids)),
     row("tasks/kill-thread", on_host(&["thread", "kill", "{victim}", "0"])),
     row("tasks/ptrace-own", works(&["/probe", "own-child"], same)),
-    row("tasks/many-at-once", works(&["sh", "-c", "for i in $(seq 60); do sleep 2 & done; wait"], same)),
+    row(
+        "tasks/many-at-once",
+        works(&["sh", "-c", "for i in $(seq 60); do sleep 2 & done; wait"], same),
+    ),
 ];
 
 /// A task's own entries in procfs, those of another task of the container, and ps and top.
@@ -153,15 +202,20 @@ fn shared_pids(lab: &mut Lab, _: Runtime) -> Result<String> {
         ("offline", "baseline", true),
         ("baseline", "offline", false),
     ];
-    let user = |bundle: Bundle, policy: &str| if policy == "restricted" { bundle.user(1000) } else { bundle };
+    let user = |bundle: Bundle, policy: &str| {
+        if policy == "restricted" { bundle.user(1000) } else { bundle }
+    };
     for (theirs, own, may) in pairs {
         // Equal users and capabilities, so that the kernel itself lets the second trace the first.
-        let as_user =
-            |bundle: Bundle| if [theirs, own].contains(&"restricted") { user(bundle, "restricted") } else { bundle };
+        let as_user = |bundle: Bundle| {
+            if [theirs, own].contains(&"restricted") { user(bundle, "restricted") } else { bundle }
+        };
         let first = Running::start(By::Lockc(theirs), &as_user(Bundle::new(&["sleep", "1000"])))
             .with_context(|| format!("{theirs} does not start"))?;
         let path = format!("/proc/{}/ns/pid", first.pid);
-        let attempt = |args: &[&str]| launch::attempt(By::Lockc(own), &as_user(Bundle::probe(args)).join("pid", &path));
+        let attempt = |args: &[&str]| {
+            launch::attempt(By::Lockc(own), &as_user(Bundle::probe(args)).join("pid", &path))
+        };
         for args in ACTS {
             lab.forget_events()?;
             let done = attempt(args)?;
@@ -169,7 +223,8 @@ fn shared_pids(lab: &mut Lab, _: Runtime) -> Result<String> {
                 bail!("{args:?} by {own} at {theirs}: {done:?}");
             }
             if !may {
-                lab.expect_event("process").with_context(|| format!("{args:?} by {own} at {theirs}"))?;
+                lab.expect_event("process")
+                    .with_context(|| format!("{args:?} by {own} at {theirs}"))?;
             }
         }
         // The numbers of its descriptors are shown to the same user, as the task itself is: the kernel
@@ -246,8 +301,11 @@ fn reused_by_container(lab: &mut Lab, runtime: Runtime) -> Result<String> {
 /// A mount namespace of a directory, which Linux 7 makes in one call and asks for no right to mount: the directory is not
 /// what the container was granted, and mounting stays denied.
 fn tree_namespace(lab: &mut Lab, runtime: Runtime) -> Result<String> {
-    let tries = |next: &[&str]| Bundle::probe(&[&["unshare", "user", "open-tree-namespace", "/etc"], next].concat());
-    for (next, errno, rule) in [(&["list", "/"][..], EACCES, "files"), (&["fsmount", "tmpfs", "."][..], EPERM, "mount")]
+    let tries = |next: &[&str]| {
+        Bundle::probe(&[&["unshare", "user", "open-tree-namespace", "/etc"], next].concat())
+    };
+    for (next, errno, rule) in
+        [(&["list", "/"][..], EACCES, "files"), (&["fsmount", "tmpfs", "."][..], EPERM, "mount")]
     {
         let bundle = tries(next).user(1000);
         let plain = launch::attempt(By::Plain(runtime), &bundle)?;

@@ -25,7 +25,8 @@ impl Tier {
         match self {
             Self::All => true,
             Self::Gate => {
-                !THOROUGH.contains(&case.name.as_str()) && (case.part != Part::Btrfs || case.tags.contains(&"smoke"))
+                !THOROUGH.contains(&case.name.as_str())
+                    && (case.part != Part::Btrfs || case.tags.contains(&"smoke"))
             }
             Self::Smoke => match case.part {
                 Part::Bare => {
@@ -34,7 +35,11 @@ impl Tier {
                         && !SAME_ON_EVERY_KERNEL.iter().any(|name| case.name.starts_with(name))
                 }
                 Part::Escape => ESCAPES_ON_EVERY_KERNEL.contains(&case.name.as_str()),
-                _ => case.tags.contains(&"smoke") && Self::Gate.has(case) && !SLOW.contains(&case.name.as_str()),
+                _ => {
+                    case.tags.contains(&"smoke")
+                        && Self::Gate.has(case)
+                        && !SLOW.contains(&case.name.as_str())
+                }
             },
         }
     }
@@ -356,7 +361,9 @@ mod tests {
     fn every_part_has_smoke_cases_and_the_gate_runs_much_of_each() {
         let cases = cases::all();
         for part in Part::value_variants() {
-            let count = |tier: Tier| cases.iter().filter(|case| case.part == *part && tier.has(case)).count();
+            let count = |tier: Tier| {
+                cases.iter().filter(|case| case.part == *part && tier.has(case)).count()
+            };
             assert!(count(Tier::Smoke) >= 4, "{part:?}");
             assert!(3 * count(Tier::Gate) >= count(Tier::All), "{part:?}");
         }

@@ -51,7 +51,9 @@ fn alike(lab: &Lab, runtime: Runtime, run: impl Fn(By) -> Result<Run>) -> Result
 /// A shell line with the runtime's command as `"$@"`.
 fn shell(by: By, line: &str, rest: &[&str], input: &str) -> Result<Run> {
     // The machine's shell ignores SIGINT; what runc makes of that is not always the same.
-    let mut words = ["env", "--default-signal=INT,QUIT", "bash", "-c", line, "bash"].map(str::to_owned).to_vec();
+    let mut words = ["env", "--default-signal=INT,QUIT", "bash", "-c", line, "bash"]
+        .map(str::to_owned)
+        .to_vec();
     words.extend(by.words());
     words.extend(rest.iter().map(|word| (*word).to_owned()));
     command::run_for(120, &words, input)
@@ -68,7 +70,11 @@ fn pipes(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     let exec = |by: By, line: &str, rest: &[&str], input: &str| {
         let running = Running::start(by, &Bundle::new(&["sleep", "1000"]))?;
         let run = shell(by, line, &[&["exec"], rest, &[&running.id]].concat(), input)?;
-        if run.stdout.starts_with("read") { Ok(run) } else { bail!("{by:?} {line} {rest:?}: {}", run.said()) }
+        if run.stdout.starts_with("read") {
+            Ok(run)
+        } else {
+            bail!("{by:?} {line} {rest:?}: {}", run.said())
+        }
     };
     let mut said = Vec::new();
     for (line, rest, input) in [
@@ -79,10 +85,12 @@ fn pipes(lab: &mut Lab, runtime: Runtime) -> Result<String> {
         said.push(alike(lab, runtime, |by| exec(by, line, rest, input))?);
     }
     if runtime == Runtime::Crun {
-        let folder = Bundle::new(&["sh", "-c", script]).write(By::Plain(runtime))?.display().to_string();
+        let folder =
+            Bundle::new(&["sh", "-c", script]).write(By::Plain(runtime))?.display().to_string();
         let run = |by: By| {
             let line = "exec \"$@\" --config <(cat $0/config.json) $1";
-            let line = line.replace("$0", &folder).replace(" $1", &format!(" {}", launch::fresh_id()));
+            let line =
+                line.replace("$0", &folder).replace(" $1", &format!(" {}", launch::fresh_id()));
             let run = shell(by, &line, &["run", "--bundle", &folder], "")?;
             if run.stdout.starts_with("read") { Ok(run) } else { bail!("{by:?}: {}", run.said()) }
         };
@@ -109,8 +117,9 @@ fn no_such(lab: &mut Lab, runtime: Runtime) -> Result<String> {
 /// A container of the bare runtime's: under a policy that confines nothing, and under no other.
 fn bare(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     let running = Running::start(By::Plain(runtime), &Bundle::new(&["sleep", "1000"]))?;
-    let said =
-        alike(lab, runtime, |by| shell(by, "exec \"$@\"", &["exec", &running.id, "sh", "-c", "echo in; exit 7"], ""))?;
+    let said = alike(lab, runtime, |by| {
+        shell(by, "exec \"$@\"", &["exec", &running.id, "sh", "-c", "echo in; exit 7"], "")
+    })?;
     if lab.plain {
         return Ok(said);
     }
@@ -191,12 +200,17 @@ fn refused_delete(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     let plain = Running::start(By::Plain(runtime), &Bundle::new(&["sleep", "1000"]))?;
     let (refused, as_ever) = (running.call(&["delete"], &[])?, plain.call(&["delete"], &[])?);
     if refused.status != as_ever.status || refused.ok() {
-        bail!("delete of a running container: status {} instead of {}", refused.status, as_ever.status);
+        bail!(
+            "delete of a running container: status {} instead of {}",
+            refused.status,
+            as_ever.status
+        );
     }
     if entry(&running.id)?["deleting"] != json!(false) {
         bail!("marked though the runtime refused: {}", entry(&running.id)?);
     }
-    let folder = Bundle::new(&["sleep", "1000"]).write(By::Lockc("privileged"))?.display().to_string();
+    let folder =
+        Bundle::new(&["sleep", "1000"]).write(By::Lockc("privileged"))?.display().to_string();
     let create = ["create", "--bundle", &folder, &running.id];
     let again = shell(By::Lockc("privileged"), "exec \"$@\"", &create, "")?;
     if again.ok() || !again.stderr.contains("already exists") {
@@ -220,7 +234,8 @@ fn refused_delete(lab: &mut Lab, runtime: Runtime) -> Result<String> {
 
 /// What `lockc status` has of a container.
 fn entry(id: &str) -> Result<Value> {
-    let status: Value = serde_json::from_str(&command::run(&["lockc", "status", "--json"])?.must()?)?;
+    let status: Value =
+        serde_json::from_str(&command::run(&["lockc", "status", "--json"])?.must()?)?;
     let containers = status["containers"].as_array().context("no containers in status")?;
     Ok(containers.iter().find(|entry| entry["id"] == *id).cloned().unwrap_or_default())
 }

@@ -4,8 +4,9 @@
 use std::collections::HashMap;
 
 use super::proto::{
-    ContainerConfig, ContainerMetadata, Image, Int64Value, Linux, Mount, NamespaceOption, PodConfig, PodLinux,
-    PodMetadata, PodSecurity, Resources, Security, SecurityProfile, mode, profile,
+    ContainerConfig, ContainerMetadata, Image, Int64Value, Linux, Mount, NamespaceOption,
+    PodConfig, PodLinux, PodMetadata, PodSecurity, Resources, Security, SecurityProfile, mode,
+    profile,
 };
 use crate::containerd::IMAGE;
 use crate::launch::fresh_id;
@@ -24,7 +25,8 @@ const MASKED: [&str; 11] = [
     "/sys/firmware",
     "/sys/devices/virtual/powercap",
 ];
-const READ_ONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
+const READ_ONLY: [&str; 5] =
+    ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
 
 fn owned(words: &[&str]) -> Vec<String> {
     words.iter().map(|word| (*word).to_owned()).collect()
@@ -42,7 +44,9 @@ pub fn pod(namespace: &str) -> PodConfig {
     PodConfig {
         hostname: name.clone(),
         log_directory: format!("/var/log/pods/{name}"),
-        labels: labels.map(|(key, value)| (format!("io.kubernetes.pod.{key}"), value.to_owned())).into(),
+        labels: labels
+            .map(|(key, value)| (format!("io.kubernetes.pod.{key}"), value.to_owned()))
+            .into(),
         annotations: HashMap::new(),
         linux: Some(PodLinux {
             cgroup_parent: format!("/kubepods/{name}"),
@@ -109,7 +113,10 @@ impl PodConfig {
 
     /// kubelet's directory of the pod.
     pub fn folder(&self) -> String {
-        format!("/var/lib/kubelet/pods/{}", self.metadata.as_ref().map_or("", |metadata| &metadata.uid))
+        format!(
+            "/var/lib/kubelet/pods/{}",
+            self.metadata.as_ref().map_or("", |metadata| &metadata.uid)
+        )
     }
 }
 
@@ -154,11 +161,15 @@ impl ContainerConfig {
     }
 
     pub fn add_capability(self, name: &str) -> Self {
-        self.security(|security| security.capabilities.get_or_insert_default().add.push(name.into()))
+        self.security(|security| {
+            security.capabilities.get_or_insert_default().add.push(name.into())
+        })
     }
 
     pub fn drop_capabilities(self) -> Self {
-        self.security(|security| security.capabilities.get_or_insert_default().drop.push("ALL".into()))
+        self.security(|security| {
+            security.capabilities.get_or_insert_default().drop.push("ALL".into())
+        })
     }
 
     /// `seccompProfile: RuntimeDefault`
@@ -168,7 +179,10 @@ impl ContainerConfig {
 
     /// Everything that the Pod Security Standards' restricted asks for.
     pub fn hardened(self) -> Self {
-        self.user(1000).drop_capabilities().seccomp_default().security(|security| security.no_new_privs = true)
+        self.user(1000)
+            .drop_capabilities()
+            .seccomp_default()
+            .security(|security| security.no_new_privs = true)
     }
 
     /// `procMount: Unmasked`
@@ -181,7 +195,8 @@ impl ContainerConfig {
 
     /// A volume of the host's.
     pub fn volume(mut self, host: &str, path: &str, readonly: bool) -> Self {
-        let mount = Mount { container_path: path.into(), host_path: host.into(), readonly, propagation: 0 };
+        let mount =
+            Mount { container_path: path.into(), host_path: host.into(), readonly, propagation: 0 };
         self.mounts.push(mount);
         self
     }

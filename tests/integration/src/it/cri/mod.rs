@@ -40,11 +40,16 @@ pub struct Cri {
 
 impl Cri {
     pub fn connect() -> Result<Rc<Self>> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no tokio runtime")?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .context("no tokio runtime")?;
         let channel = runtime
-            .block_on(Endpoint::from_static("http://localhost").connect_with_connector(tower::service_fn(
-                |_: Uri| async { tokio::net::UnixStream::connect(SOCKET).await.map(TokioIo::new) },
-            )))
+            .block_on(Endpoint::from_static("http://localhost").connect_with_connector(
+                tower::service_fn(|_: Uri| async {
+                    tokio::net::UnixStream::connect(SOCKET).await.map(TokioIo::new)
+                }),
+            ))
             .with_context(|| format!("cannot connect to {SOCKET}"))?;
         Ok(Rc::new(Self { runtime, channel }))
     }
@@ -55,7 +60,8 @@ impl Cri {
         A: Message + 'static,
         B: Message + Default + 'static,
     {
-        let path = PathAndQuery::try_from(format!("/runtime.v1.RuntimeService/{method}")).context("not a path")?;
+        let path = PathAndQuery::try_from(format!("/runtime.v1.RuntimeService/{method}"))
+            .context("not a path")?;
         let mut request = tonic::Request::new(request);
         request.set_timeout(LIMIT);
         let answer = self.runtime.block_on(async {
@@ -83,8 +89,9 @@ impl Pod {
         // The plugin lists links of a namespace that something else changes meanwhile, and gives up
         // (vishvananda/netlink, ErrDumpInterrupted).
         for _ in 0..3 {
-            if made.as_ref().is_err_and(|error| format!("{error:#}").contains("failed (add): interrupted system call"))
-            {
+            if made.as_ref().is_err_and(|error| {
+                format!("{error:#}").contains("failed (add): interrupted system call")
+            }) {
                 made = cri.call("RunPodSandbox", request.clone());
             }
         }
@@ -157,20 +164,31 @@ impl Container {
         };
         let answer: proto::ExecSyncAnswer = self.cri.call("ExecSync", request)?;
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
-        Ok(Run { status: answer.exit_code, stdout: text(&answer.stdout), stderr: text(&answer.stderr) })
+        Ok(Run {
+            status: answer.exit_code,
+            stdout: text(&answer.stdout),
+            stderr: text(&answer.stderr),
+        })
     }
 
     /// `Exec` with a terminal or without.
     pub fn exec_stream(&self, cmd: &[&str], tty: bool) -> Result<stream::Stream> {
         let cmd = cmd.iter().map(|word| (*word).to_owned()).collect();
-        let request = proto::Exec { id: self.id.clone(), cmd, tty, stdin: true, stdout: true, stderr: !tty };
+        let request =
+            proto::Exec { id: self.id.clone(), cmd, tty, stdin: true, stdout: true, stderr: !tty };
         let proto::Url { url } = self.cri.call("Exec", request)?;
         stream::Stream::connect(&url)
     }
 
     /// `Attach` to a container that has a terminal.
     pub fn attach(&self) -> Result<stream::Stream> {
-        let request = proto::Attach { id: self.id.clone(), stdin: true, tty: true, stdout: true, stderr: false };
+        let request = proto::Attach {
+            id: self.id.clone(),
+            stdin: true,
+            tty: true,
+            stdout: true,
+            stderr: false,
+        };
         let proto::Url { url } = self.cri.call("Attach", request)?;
         stream::Stream::connect(&url)
     }
@@ -196,12 +214,14 @@ impl Container {
 
     /// What it wrote so far, from the log file: TIME STREAM FLAG TEXT.
     pub fn logs(&self) -> Result<Run> {
-        let text = std::fs::read_to_string(&self.log).with_context(|| format!("no log {}", self.log.display()))?;
+        let text = std::fs::read_to_string(&self.log)
+            .with_context(|| format!("no log {}", self.log.display()))?;
         let of = |stream: &str| {
             let lines = text.lines().filter_map(|line| {
                 let mut words = line.splitn(4, ' ');
                 words.next()?;
-                (words.next()? == stream && words.next().is_some()).then(|| words.next().unwrap_or(""))
+                (words.next()? == stream && words.next().is_some())
+                    .then(|| words.next().unwrap_or(""))
             });
             lines.collect::<Vec<_>>().join("\n")
         };

@@ -26,14 +26,16 @@ pub struct Stream {
 impl Stream {
     /// Connects to the address that the engine gave.
     pub fn connect(url: &str) -> Result<Self> {
-        let place = url.strip_prefix("http://").with_context(|| format!("not an address: {url}"))?;
+        let place =
+            url.strip_prefix("http://").with_context(|| format!("not an address: {url}"))?;
         let (host, _) = place.split_once('/').with_context(|| format!("not an address: {url}"))?;
-        let stream = TcpStream::connect(host).with_context(|| format!("cannot connect to {host}"))?;
+        let stream =
+            TcpStream::connect(host).with_context(|| format!("cannot connect to {host}"))?;
         stream.set_read_timeout(Some(LIMIT)).context("no time limit")?;
         let uri = format!("ws://{place}").parse().context("not an address")?;
         let request = ClientRequestBuilder::new(uri).with_sub_protocol("v4.channel.k8s.io");
-        let (socket, _) =
-            tungstenite::client(request, stream).map_err(|error| anyhow!("{url}: no websocket: {error}"))?;
+        let (socket, _) = tungstenite::client(request, stream)
+            .map_err(|error| anyhow!("{url}: no websocket: {error}"))?;
         Ok(Self { socket, text: String::new(), end: None })
     }
 
@@ -58,13 +60,18 @@ impl Stream {
     /// Reads to the end: the program's exit code.
     pub fn exit_code(&mut self) -> Result<i32> {
         while self.end.is_none() && self.read()? {}
-        let end = self.end.as_ref().with_context(|| format!("no status at the end; so far {:?}", self.text))?;
+        let end = self
+            .end
+            .as_ref()
+            .with_context(|| format!("no status at the end; so far {:?}", self.text))?;
         if end["status"] == "Success" {
             return Ok(0);
         }
         let causes = end["details"]["causes"].as_array().map(Vec::as_slice).unwrap_or_default();
-        let code =
-            causes.iter().find(|cause| cause["reason"] == "ExitCode").and_then(|cause| cause["message"].as_str());
+        let code = causes
+            .iter()
+            .find(|cause| cause["reason"] == "ExitCode")
+            .and_then(|cause| cause["message"].as_str());
         code.and_then(|code| code.parse().ok()).with_context(|| format!("no exit code: {end}"))
     }
 
@@ -73,7 +80,8 @@ impl Stream {
         let bytes = match self.socket.read() {
             Ok(Message::Binary(bytes)) => bytes.to_vec(),
             Ok(Message::Text(text)) => text.as_bytes().to_vec(),
-            Ok(Message::Close(_)) | Err(tungstenite::Error::ConnectionClosed | tungstenite::Error::AlreadyClosed) => {
+            Ok(Message::Close(_))
+            | Err(tungstenite::Error::ConnectionClosed | tungstenite::Error::AlreadyClosed) => {
                 return Ok(false);
             }
             Ok(_) => return Ok(true),

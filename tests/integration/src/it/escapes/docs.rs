@@ -64,7 +64,8 @@ pub fn markdown() -> String {
     }
     text.push_str(SECOND_HEAD);
     for row in SECOND {
-        let _ = writeln!(text, "| {} | {} | {} | {} |", row.call, row.reaches, row.decision, row.tried);
+        let _ =
+            writeln!(text, "| {} | {} | {} | {} |", row.call, row.reaches, row.decision, row.tried);
     }
     text
 }
@@ -76,7 +77,10 @@ mod tests {
     #[test]
     fn the_page_in_the_tree_is_fresh() {
         let page = include_str!("../../../../../docs/escapes.md");
-        assert!(page == markdown(), "docs/escapes.md is not what the table says: run `cargo xtask docs`");
+        assert!(
+            page == markdown(),
+            "docs/escapes.md is not what the table says: run `cargo xtask docs`"
+        );
     }
 
     #[test]

@@ -29,8 +29,11 @@ pub enum Stopped {
 }
 
 /// A level, the policy that extends it and admits everything, and the word before the cell.
-const LEVELS: [(&str, &str); 3] =
-    [("baseline", "escape-baseline"), ("restricted", "escape-restricted"), ("offline", "escape-offline")];
+const LEVELS: [(&str, &str); 3] = [
+    ("baseline", "escape-baseline"),
+    ("restricted", "escape-restricted"),
+    ("offline", "escape-offline"),
+];
 
 /// A way out that is known.
 #[derive(Clone, Copy, Debug)]
@@ -100,14 +103,21 @@ pub fn run(lab: &Lab, technique: &Technique) -> Result<String> {
     Ok(row.join(" | "))
 }
 
-fn cell(lab: &Lab, technique: &Technique, bundle: &Bundle, level: &'static str, open: &'static str) -> Result<String> {
+fn cell(
+    lab: &Lab,
+    technique: &Technique,
+    bundle: &Bundle,
+    level: &'static str,
+    open: &'static str,
+) -> Result<String> {
     lab.forget_events()?;
     let start = launch::run(By::Lockc(level), bundle)?;
     let (mut text, under) = match launch::outcome(bundle, &start) {
         // Once more without what engines hide and refuse, which would be in the way before lockc is.
         Ok(_) => (String::new(), launch::attempt(By::Lockc(open), bundle)?),
         Err(_) => {
-            let controls = refused_by(&start.stderr).with_context(|| format!("{level}: {}", start.said()))?;
+            let controls =
+                refused_by(&start.stderr).with_context(|| format!("{level}: {}", start.said()))?;
             if level == "baseline" && !controls.contains(&technique.control) {
                 bail!("{level}: refused by {controls:?} and not by {:?}", technique.control);
             }
@@ -120,8 +130,10 @@ fn cell(lab: &Lab, technique: &Technique, bundle: &Bundle, level: &'static str, 
     match (under.ok, technique.stopped_by(level)) {
         (true, false) => text.push_str("works"),
         (false, true) => {
-            let rules: Vec<&str> = [technique.rule].into_iter().chain(earlier(level, technique.rule)).collect();
-            lab.expect_event_of(&rules).with_context(|| format!("{level}: {} ({})", under.detail, under.errno))?;
+            let rules: Vec<&str> =
+                [technique.rule].into_iter().chain(earlier(level, technique.rule)).collect();
+            lab.expect_event_of(&rules)
+                .with_context(|| format!("{level}: {} ({})", under.detail, under.errno))?;
             text.push_str("denied ");
             text.push_str(technique.rule);
         }
@@ -153,9 +165,11 @@ fn refused_by(stderr: &str) -> Result<Vec<&'static str>> {
         "run-as-root",
     ];
     // The first is told, the others are listed: `…; 2 further reasons (CONTROL, CONTROL): see …`.
-    let further = stderr.split_once(" further reason").and_then(|(_, rest)| rest.split(['(', ')']).nth(1));
+    let further =
+        stderr.split_once(" further reason").and_then(|(_, rest)| rest.split(['(', ')']).nth(1));
     let further: Vec<&str> = further.unwrap_or_default().split(", ").collect();
-    let is_named = |control: &&str| stderr.contains(&format!("{control}: ")) || further.contains(control);
+    let is_named =
+        |control: &&str| stderr.contains(&format!("{control}: ")) || further.contains(control);
     let named: Vec<_> = CONTROLS.into_iter().filter(is_named).collect();
     if named.is_empty() { bail!("neither an attempt nor a refusal") } else { Ok(named) }
 }

@@ -84,7 +84,11 @@ pub const TECHNIQUES: &[Technique] = &[
     leak("leaked-directory-chroot", "chroot(2)", &["chroot", "/proc/self/fd/3/", "list", "/"]),
     leak("leaked-directory-thread", "clone(2)", &["thread", "read", "fd:3/key"]),
     leak("leaked-directory-vfork", "vfork(2)", &["vfork", "read", "fd:3/key"]),
-    leak("leaked-directory-orphan", "fork(2), setsid(2)", &["double-fork", "setsid", "read", "fd:3/key"]),
+    leak(
+        "leaked-directory-orphan",
+        "fork(2), setsid(2)",
+        &["double-fork", "setsid", "read", "fd:3/key"],
+    ),
     leak("stat", "stat(2)", &["stat", "/proc/self/fd/3/key"]),
     leak("readlink", "readlink(2)", &["readlink", "/proc/self/fd/3/link"]),
     leak("mkdir", "mkdir(2)", &["mkdir", "/proc/self/fd/3/escape"]),
@@ -115,7 +119,11 @@ pub const TECHNIQUES: &[Technique] = &[
     socket("received-file", &["receive", "/socks/gives-file"]),
     socket("received-folder", &["receive", "/socks/gives-folder"]),
     proc("core-pattern", "core(5)", &["write", "/proc/sys/kernel/core_pattern", "core"]),
-    proc("modprobe-path", "proc_sys_kernel(5)", &["write", "/proc/sys/kernel/modprobe", "/sbin/modprobe"]),
+    proc(
+        "modprobe-path",
+        "proc_sys_kernel(5)",
+        &["write", "/proc/sys/kernel/modprobe", "/sbin/modprobe"],
+    ),
     proc("sysrq-trigger", "proc_sysrq-trigger(5)", &["write", "/proc/sysrq-trigger", "h"]),
     proc("drop-caches", "proc_sys_vm(5)", &["write", "/proc/sys/vm/drop_caches", "1"]),
     proc("kallsyms", "proc_kallsyms(5)", &["read", "/proc/kallsyms"]),
@@ -127,14 +135,22 @@ pub const TECHNIQUES: &[Technique] = &[
     proc("interrupt-stat", "stat(2)", &["stat", "/proc/irq/0"]),
     sys("disk-statistics", "sysfs(5)", &["list", "/sys/fs/ext4"]),
     sys("uevent-write", "udev(7)", &["write", "/sys/block/vda/uevent", "change"]),
-    sys("vmcoreinfo", "kernel ABI/testing/sysfs-kernel-vmcoreinfo", &["read", "/sys/kernel/vmcoreinfo"]),
+    sys(
+        "vmcoreinfo",
+        "kernel ABI/testing/sysfs-kernel-vmcoreinfo",
+        &["read", "/sys/kernel/vmcoreinfo"],
+    ),
     sys("firmware", "kernel ABI/testing/sysfs-firmware-*", &["list", "/sys/firmware"]),
     sys(
         "huge-pages-write",
         "kernel admin-guide/mm/transhuge",
         &["write", "/sys/kernel/mm/transparent_hugepage/enabled", "madvise"],
     ),
-    sys("sysfs-relative", "path_resolution(7)", &["list", "/sys/devices/system/cpu/../../../fs/ext4"]),
+    sys(
+        "sysfs-relative",
+        "path_resolution(7)",
+        &["list", "/sys/devices/system/cpu/../../../fs/ext4"],
+    ),
     sys("sysfs-storm", "fork(2)", &["forks", "300", "list", "/sys/fs/ext4"]),
     sys("disk-link", "readlink(2)", &["readlink", "/sys/class/block/vda"]),
     sys("module-stat", "stat(2)", &["stat", "/sys/module/printk"]),
@@ -148,13 +164,43 @@ pub const TECHNIQUES: &[Technique] = &[
     ),
     technique("quota-sync", "quotactl(2)", &["quota-sync"], same, "kernel"),
     technique("user-keyring", "keyrings(7)", &["user-keyring"], same, "keyring"),
-    technique("persistent-keyring", "persistent-keyring(7)", &["persistent-keyring", "0"], same, "keyring"),
-    technique("request-key", "request_key(2)", &["request-key", "user", "it:chosen"], same, "keyring"),
-    technique("mknod-disk", "mknod(2), debugfs(8)", &["mknod", "/tmp/disk", "b", "254", "0"], same, "device"),
+    technique(
+        "persistent-keyring",
+        "persistent-keyring(7)",
+        &["persistent-keyring", "0"],
+        same,
+        "keyring",
+    ),
+    technique(
+        "request-key",
+        "request_key(2)",
+        &["request-key", "user", "it:chosen"],
+        same,
+        "keyring",
+    ),
+    technique(
+        "mknod-disk",
+        "mknod(2), debugfs(8)",
+        &["mknod", "/tmp/disk", "b", "254", "0"],
+        same,
+        "device",
+    ),
     technique("mknod-mem", "mem(4)", &["mknod", "/tmp/mem", "c", "1", "1"], same, "device"),
-    technique("mknod-console", "console(4)", &["mknod", "/tmp/console", "c", "5", "1"], same, "device"),
+    technique(
+        "mknod-console",
+        "console(4)",
+        &["mknod", "/tmp/console", "c", "5", "1"],
+        same,
+        "device",
+    ),
     only("io-uring", "io_uring(7)", &["io-uring"], "io-uring", Stopped::Restricted),
-    only("regain-root", "setresuid(2), PR_SET_KEEPCAPS", &["regain-root", "1000"], "privilege", Stopped::Restricted),
+    only(
+        "regain-root",
+        "setresuid(2), PR_SET_KEEPCAPS",
+        &["regain-root", "1000"],
+        "privilege",
+        Stopped::Restricted,
+    ),
     Technique {
         give: ordinary_user,
         ..only(
@@ -167,7 +213,13 @@ pub const TECHNIQUES: &[Technique] = &[
     },
     Technique {
         give: ordinary_user,
-        ..only("set-gid", "credentials(7)", &["exec", "/setgid", "is-root-group"], "privilege", Stopped::Restricted)
+        ..only(
+            "set-gid",
+            "credentials(7)",
+            &["exec", "/setgid", "is-root-group"],
+            "privilege",
+            Stopped::Restricted,
+        )
     },
     Technique {
         give: ordinary_user,
@@ -183,10 +235,28 @@ pub const TECHNIQUES: &[Technique] = &[
     only("inet6", "ipv6(7)", &["socket", "inet6"], "network", Stopped::Offline),
     Technique {
         give: udp_left_open,
-        ..only("inherited-inet", "socket(7), SOCK_CLOEXEC missing", &["inherited"], "network", Stopped::Offline)
+        ..only(
+            "inherited-inet",
+            "socket(7), SOCK_CLOEXEC missing",
+            &["inherited"],
+            "network",
+            Stopped::Offline,
+        )
     },
     technique("vsock", "vsock(7)", &["socket", "vsock"], same, "socket-family"),
-    technique("device-events", "netlink(7), NETLINK_KOBJECT_UEVENT", &["uevents", "join"], same, "socket-family"),
-    technique("task-events", "netlink(7), NETLINK_CONNECTOR", &["family", "16", "3", "11"], same, "socket-family"),
+    technique(
+        "device-events",
+        "netlink(7), NETLINK_KOBJECT_UEVENT",
+        &["uevents", "join"],
+        same,
+        "socket-family",
+    ),
+    technique(
+        "task-events",
+        "netlink(7), NETLINK_CONNECTOR",
+        &["family", "16", "3", "11"],
+        same,
+        "socket-family",
+    ),
     only("netlink", "netlink(7)", &["socket", "netlink"], "network", Stopped::Offline),
 ];

@@ -92,7 +92,12 @@ const fn host_procfs(name: &'static str, reference: &'static str, args: Args) ->
 }
 
 /// What no capability gives a container while the rule `kernel` holds.
-const fn kernel(name: &'static str, reference: &'static str, args: Args, give: fn(Bundle) -> Bundle) -> Technique {
+const fn kernel(
+    name: &'static str,
+    reference: &'static str,
+    args: Args,
+    give: fn(Bundle) -> Bundle,
+) -> Technique {
     technique(name, reference, args, give, "capabilities", "kernel")
 }
 
@@ -101,7 +106,14 @@ const fn task(name: &'static str, reference: &'static str, args: Args) -> Techni
 }
 
 const fn rebound(name: &'static str, args: Args, rule: &'static str) -> Technique {
-    technique(name, "CVE-2025-31133, CVE-2025-52565, CVE-2025-52881", args, bound, "host-mounts", rule)
+    technique(
+        name,
+        "CVE-2025-31133, CVE-2025-52565, CVE-2025-52881",
+        args,
+        bound,
+        "host-mounts",
+        rule,
+    )
 }
 
 pub const TECHNIQUES: &[Technique] = &[
@@ -143,7 +155,11 @@ pub const TECHNIQUES: &[Technique] = &[
     task("owner-thread", "clone(2)", &["thread", "set-owner", "{victim}", "ioctl-group"]),
     ipc("ipc-list", "proc_sysvipc(5)", &["read", "/proc/sysvipc/shm"]),
     ipc("ipc-limits", "sysvipc(7)", &["write", "/proc/sys/kernel/shm_rmid_forced", "0"]),
-    host_procfs("oom-score", "proc_pid_oom_score_adj(5)", &["write", "/proc/{victim}/oom_score_adj", "7"]),
+    host_procfs(
+        "oom-score",
+        "proc_pid_oom_score_adj(5)",
+        &["write", "/proc/{victim}/oom_score_adj", "7"],
+    ),
     host_procfs("core-filter", "core(5)", &["write", "/proc/{victim}/coredump_filter", "0"]),
     host_procfs("proc-net", "proc_pid_net(5)", &["read", "/proc/1/net/unix"]),
     host_procfs("proc-task-net", "proc_pid_net(5)", &["read", "/proc/1/task/1/net/unix"]),
@@ -158,7 +174,14 @@ pub const TECHNIQUES: &[Technique] = &[
         "capabilities",
         "capability",
     ),
-    technique("shocker", "open_by_handle_at(2), shocker", &["handle", "/data", "2"], search, "capabilities", "files"),
+    technique(
+        "shocker",
+        "open_by_handle_at(2), shocker",
+        &["handle", "/data", "2"],
+        search,
+        "capabilities",
+        "files",
+    ),
     technique("clock", "clock_settime(2)", &["set-clock"], clock, "capabilities", "kernel"),
     kernel("adjust-clock", "adjtimex(2)", &["adjust-clock"], clock),
     kernel("load-module", "init_module(2)", &["load-module"], module),
@@ -193,7 +216,11 @@ pub const TECHNIQUES: &[Technique] = &[
     ),
     rebound("rebound-kallsyms", &["read", "/hostproc/kallsyms"], "procfs"),
     rebound("rebound-sysrq", &["write", "/hostproc/sysrq-trigger", "h"], "procfs"),
-    rebound("rebound-core-pattern", &["write", "/hostproc/sys/kernel/core_pattern", "core"], "procfs"),
+    rebound(
+        "rebound-core-pattern",
+        &["write", "/hostproc/sys/kernel/core_pattern", "core"],
+        "procfs",
+    ),
     rebound("rebound-sysfs", &["list", "/hostsys/fs/ext4"], "sysfs"),
     technique(
         "rebound-environ",
@@ -203,8 +230,36 @@ pub const TECHNIQUES: &[Technique] = &[
         "host-mounts",
         "process",
     ),
-    technique("pins-list", "bpf(2), BPF_OBJ_PIN", &["list", "/hostbpf/lockc"], pins, "host-mounts", "files"),
-    technique("pins-mode", "chmod(2)", &["chmod", "/hostbpf/lockc", "700"], pins, "host-mounts", "files"),
-    technique("pins-stat", "stat(2)", &["stat", "/hostbpf/lockc/maps/containers"], pins, "host-mounts", "files"),
-    technique("pins-rename", "rename(2)", &["rename", "/hostbpf/lockc"], pins, "host-mounts", "files"),
+    technique(
+        "pins-list",
+        "bpf(2), BPF_OBJ_PIN",
+        &["list", "/hostbpf/lockc"],
+        pins,
+        "host-mounts",
+        "files",
+    ),
+    technique(
+        "pins-mode",
+        "chmod(2)",
+        &["chmod", "/hostbpf/lockc", "700"],
+        pins,
+        "host-mounts",
+        "files",
+    ),
+    technique(
+        "pins-stat",
+        "stat(2)",
+        &["stat", "/hostbpf/lockc/maps/containers"],
+        pins,
+        "host-mounts",
+        "files",
+    ),
+    technique(
+        "pins-rename",
+        "rename(2)",
+        &["rename", "/hostbpf/lockc"],
+        pins,
+        "host-mounts",
+        "files",
+    ),
 ];

@@ -11,7 +11,12 @@ pub struct Second {
     pub tried: &'static str,
 }
 
-const fn second(call: &'static str, reaches: &'static str, decision: &'static str, tried: &'static str) -> Second {
+const fn second(
+    call: &'static str,
+    reaches: &'static str,
+    decision: &'static str,
+    tried: &'static str,
+) -> Second {
     Second { call, reaches, decision, tried }
 }
 

@@ -31,7 +31,11 @@ const PROXY: &str = "127.0.0.1:8001";
 fn spawn(name: &str, options: &[String]) -> Result<u32> {
     let log = fs::File::create(format!("{FOLDER}/{name}.log")).context("cannot write a log")?;
     let mut command = Command::new(format!("./{name}"));
-    command.args(options).stdin(Stdio::null()).stdout(log.try_clone().context("cannot share a log")?).stderr(log);
+    command
+        .args(options)
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().context("cannot share a log")?)
+        .stderr(log);
     let mut child = command.spawn().with_context(|| format!("cannot start {name}"))?;
     let id = child.id();
     // Somebody has to wait for it when it ends.
@@ -54,7 +58,11 @@ pub fn kubectl_with(words: &[&str], input: &str) -> Result<Run> {
     all.extend(words);
     let mut run = command::run_for(600, &all, input)?;
     for _ in 0..8 {
-        if run.ok() || !run.stderr.contains("Unable to connect to the server: net/http: TLS handshake timeout") {
+        if run.ok()
+            || !run
+                .stderr
+                .contains("Unable to connect to the server: net/http: TLS handshake timeout")
+        {
             break;
         }
         run = command::run_for(600, &all, input)?;
@@ -115,7 +123,8 @@ const CLIENTS: [&str; 3] = ["kube-scheduler", "kube-controller", "kubelet"];
 /// keep an emulated one from its own first requests, for which it has ten seconds. One that gives up is started again, as a kubelet would.
 pub fn server() -> Result<String> {
     let signal = |name: &str, client: &str| {
-        sh(&format!(r"pkill -{name} -f '^\./{client}' && echo sent || true")).map(|said| said == "sent")
+        sh(&format!(r"pkill -{name} -f '^\./{client}' && echo sent || true"))
+            .map(|said| said == "sent")
     };
     for client in CLIENTS {
         signal("STOP", client)?;
@@ -127,7 +136,9 @@ pub fn server() -> Result<String> {
     for client in CLIENTS {
         if signal("CONT", client)? && served.is_ok() {
             thread::sleep(Duration::from_secs(2));
-            until(300, "the API server has time", || Ok(kubectl(&["get", "--raw", "/readyz"])?.ok()))?;
+            until(300, "the API server has time", || {
+                Ok(kubectl(&["get", "--raw", "/readyz"])?.ok())
+            })?;
         }
     }
     served
@@ -163,7 +174,8 @@ fn serve() -> Result<String> {
             bail!("it ended");
         }
         // A kubectl for each look would take the time from it.
-        Ok(TcpStream::connect((ADDRESS, 443)).is_ok() && kubectl(&["get", "--raw", "/readyz"])?.ok())
+        Ok(TcpStream::connect((ADDRESS, 443)).is_ok()
+            && kubectl(&["get", "--raw", "/readyz"])?.ok())
     });
     ready.with_context(|| log_of("kube-apiserver"))?;
     kubectl(&["version", "--short"])?.must()
@@ -196,7 +208,14 @@ pub fn node() -> Result<String> {
         ],
     )?;
     spawn("kube-scheduler", &[kubeconfig(), "--leader-elect=false".into()])?;
-    spawn("kubectl", &["proxy".into(), kubeconfig(), format!("--port={}", PROXY.rsplit(':').next().unwrap_or(""))])?;
+    spawn(
+        "kubectl",
+        &[
+            "proxy".into(),
+            kubeconfig(),
+            format!("--port={}", PROXY.rsplit(':').next().unwrap_or("")),
+        ],
+    )?;
     fs::create_dir_all(STATIC_PODS).context("cannot create a folder")?;
     let config = json!({
         "apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration",
@@ -207,7 +226,8 @@ pub fn node() -> Result<String> {
         // The machine is small, and its disk fuller than a node's.
         "evictionHard": {"memory.available": "1Mi"}, "imageGCHighThresholdPercent": 100,
     });
-    fs::write(format!("{FOLDER}/kubelet.json"), config.to_string()).context("cannot write the configuration")?;
+    fs::write(format!("{FOLDER}/kubelet.json"), config.to_string())
+        .context("cannot write the configuration")?;
     spawn(
         "kubelet",
         &[

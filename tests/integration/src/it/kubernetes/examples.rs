@@ -17,7 +17,12 @@ const FOLDER: &str = "packaging/kubernetes/examples";
 fn files() -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for level in fs::read_dir(FOLDER).with_context(|| format!("no {FOLDER}"))?.flatten() {
-        found.extend(fs::read_dir(level.path()).context("cannot list the examples")?.flatten().map(|file| file.path()));
+        found.extend(
+            fs::read_dir(level.path())
+                .context("cannot list the examples")?
+                .flatten()
+                .map(|file| file.path()),
+        );
     }
     found.sort();
     Ok(found)
@@ -42,12 +47,17 @@ fn of(file: &Path, starts: bool) -> Result<(Vec<Value>, String)> {
     let objects = objects(&file.display().to_string())?;
     let (namespace, pods) = objects.split_first().context("an empty example")?;
     for pod in pods {
-        let run = command::run_with_input(&["lockc", "explain", "-f", "-"], &format!("{namespace}\n---\n{pod}\n"))?;
+        let run = command::run_with_input(
+            &["lockc", "explain", "-f", "-"],
+            &format!("{namespace}\n---\n{pod}\n"),
+        )?;
         if run.status != if starts { 0 } else { 3 } {
             bail!("lockc explain -f, status {}, of {pod}: {}", run.status, run.said());
         }
     }
-    let level = namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"].as_str().context("no label")?;
+    let level = namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"]
+        .as_str()
+        .context("no label")?;
     pods::create(namespace)?;
     known(namespace["metadata"]["name"].as_str().context("no name")?, Some(level))?;
     Ok((pods.iter().map(as_it_is_here).collect(), level.to_owned()))
@@ -75,7 +85,11 @@ pub fn run() -> Result<String> {
     each(true, |pod, level| {
         let asked = pod["metadata"]["annotations"]["org.lockc.policy"].as_str();
         pods::start(pod)?;
-        pods::expect(pod, asked.unwrap_or(level), if asked.is_some() { "annotation" } else { "enforce" })?;
+        pods::expect(
+            pod,
+            asked.unwrap_or(level),
+            if asked.is_some() { "annotation" } else { "enforce" },
+        )?;
         pods::delete(pod)
     })
 }

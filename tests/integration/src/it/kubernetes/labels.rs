@@ -89,7 +89,8 @@ pub fn handlers() -> Result<String> {
 /// Gives the kubelet a pod without the API server; waits until containerd has made the sandbox.
 fn static_pod(pod: &Value) -> Result<()> {
     let name = pod["metadata"]["name"].as_str().context("no name")?;
-    fs::write(format!("{STATIC_PODS}/{name}.json"), pod.to_string()).context("cannot write a static pod")
+    fs::write(format!("{STATIC_PODS}/{name}.json"), pod.to_string())
+        .context("cannot write a static pod")
 }
 
 /// Waits until a static pod's container runs: that of its sandbox, too.
@@ -97,8 +98,10 @@ fn static_level(pod: &Value, level: &str, origin: &str) -> Result<String> {
     static_pod(pod)?;
     let name = pod["metadata"]["name"].as_str().context("no name")?;
     let main = || pods::in_containerd(name, Some("main"));
-    until(150, "its container runs", || Ok(main()?.iter().any(|id| pods::runs(id).unwrap_or(false))))
-        .with_context(|| sh(&format!("tail -n 5 {KUBELET_LOG}")).unwrap_or_default())?;
+    until(150, "its container runs", || {
+        Ok(main()?.iter().any(|id| pods::runs(id).unwrap_or(false)))
+    })
+    .with_context(|| sh(&format!("tail -n 5 {KUBELET_LOG}")).unwrap_or_default())?;
     expect(pod, level, origin)
 }
 
@@ -110,7 +113,10 @@ pub fn server_gone() -> Result<String> {
     let found = static_level(&hardened(TEAM, "static", "lockc"), "restricted", LABEL)?;
     let took = start.elapsed();
     static_pod(&pod(TEAM, "static-root", "lockc"))?;
-    let told = || Ok(sh(&format!("grep -c 'lockc: refused by level restricted' {KUBELET_LOG} || true"))? != "0");
+    let told = || {
+        Ok(sh(&format!("grep -c 'lockc: refused by level restricted' {KUBELET_LOG} || true"))?
+            != "0")
+    };
     until(150, "root is refused, and the kubelet's log says so", told)?;
     if took > Duration::from_secs(90) || cached()? != before {
         bail!("after {took:?}: {}", cached()?);

@@ -23,13 +23,17 @@ pub fn images() -> Result<String> {
     let pause = dump.lines().find_map(|line| {
         let (key, value) = line.split_once('=')?;
         let name = value.trim().trim_matches(['"', '\'']);
-        (["sandbox_image", "sandbox"].contains(&key.trim()) && name.contains('/')).then(|| name.to_owned())
+        (["sandbox_image", "sandbox"].contains(&key.trim()) && name.contains('/'))
+            .then(|| name.to_owned())
     });
     containerd::network()?;
     containerd::import(&pause.context("containerd names no image for sandboxes")?)?;
     // What the examples ask for, as far as this machine has it.
     for name in ["busybox", "nginx"] {
-        sh(&format!("ctr -n k8s.io images tag {} docker.io/library/{name}:latest", containerd::IMAGE))?;
+        sh(&format!(
+            "ctr -n k8s.io images tag {} docker.io/library/{name}:latest",
+            containerd::IMAGE
+        ))?;
     }
     Ok("of sandboxes, and of pods".into())
 }
@@ -41,8 +45,9 @@ pub fn prepare() -> Result<String> {
         "mkdir -p /run/bin && ln -sf $PWD/kubectl $PWD/helm /run/bin/ && sed -i /^kubeVersion:/d {CHART}/Chart.yaml && rm {CHART}/{TEMPLATE}"
     ))?;
     let all = objects(MANIFESTS)?;
-    let policies =
-        |object: &&Value| object["kind"].as_str().is_some_and(|kind| kind.starts_with("ValidatingAdmission"));
+    let policies = |object: &&Value| {
+        object["kind"].as_str().is_some_and(|kind| kind.starts_with("ValidatingAdmission"))
+    };
     if all.iter().filter(policies).count() != 2 {
         bail!("the chart has other admission policies than are known here");
     }
@@ -78,7 +83,9 @@ pub fn install() -> Result<String> {
 }
 
 pub fn install_again() -> Result<String> {
-    let look = || sh("stat -c '%i %y' /etc/containerd/config.toml; systemctl show -p ExecMainPID containerd");
+    let look = || {
+        sh("stat -c '%i %y' /etc/containerd/config.toml; systemctl show -p ExecMainPID containerd")
+    };
     let before = look()?;
     let running = pods::in_containerd("lockc", Some("sync"))?;
     kubectl(&["-n", "lockc-system", "rollout", "restart", "daemonset/lockc"])?.must()?;
@@ -89,7 +96,11 @@ pub fn install_again() -> Result<String> {
         bail!("no other pod came");
     }
     let after = look()?;
-    if before == after { Ok(after) } else { bail!("containerd was touched again: {before}, then {after}") }
+    if before == after {
+        Ok(after)
+    } else {
+        bail!("containerd was touched again: {before}, then {after}")
+    }
 }
 
 /// What the chart put on the node is what the package puts there, but for the place of the programs.
@@ -102,14 +113,20 @@ pub fn same_state() -> Result<String> {
     }
     sh("cmp /run/package/etc/lockc/lockc.toml /etc/lockc/lockc.toml")?;
     let unit = sh("find /run/package -name lockc.service")?;
-    sh(&format!("sed s,/usr/bin/lockc,/usr/local/bin/lockc, {unit} | cmp - /etc/systemd/system/lockc.service"))?;
-    sh("systemctl daemon-reload && systemctl is-enabled lockc && systemctl start lockc && systemctl is-active lockc")?;
+    sh(&format!(
+        "sed s,/usr/bin/lockc,/usr/local/bin/lockc, {unit} | cmp - /etc/systemd/system/lockc.service"
+    ))?;
+    sh(
+        "systemctl daemon-reload && systemctl is-enabled lockc && systemctl start lockc && systemctl is-active lockc",
+    )?;
     let status = status()?;
     if status["version"] != status["own_version"] || status["enforcing"] != true {
         bail!("other programs are loaded: {status}");
     }
     // The same command for containerd, by a different path.
-    let again = sh("lockc install containerd --level baseline --level restricted --level offline --dry-run --json")?;
+    let again = sh(
+        "lockc install containerd --level baseline --level restricted --level offline --dry-run --json",
+    )?;
     let again: Value = serde_json::from_str(&again).context("no JSON")?;
     if again["changed"] != false {
         bail!("`lockc install containerd` of the package would change {again}");
@@ -123,7 +140,9 @@ pub fn quickstart() -> Result<String> {
 }
 
 fn taken_away() -> Result<()> {
-    until(90, "containerd is back without the handler", || Ok(!handlers()? && sh("ctr version").is_ok()))?;
+    until(90, "containerd is back without the handler", || {
+        Ok(!handlers()? && sh("ctr version").is_ok())
+    })?;
     for path in ["/var/lib/lockc/namespaces.json", "/etc/lockc/lockc.d/50-kubernetes.toml"] {
         if Path::new(path).exists() {
             bail!("{path} of the cluster's is still there: {}", chart_pod());

@@ -29,8 +29,7 @@ pub fn pod(namespace: &str, name: &str, class: &str) -> Value {
 /// One that restricted admits.
 pub fn hardened(namespace: &str, name: &str, class: &str) -> Value {
     let mut pod = pod(namespace, name, class);
-    pod["spec"]["securityContext"] =
-        json!({"runAsNonRoot": true, "runAsUser": 1000, "seccompProfile": {"type": "RuntimeDefault"}});
+    pod["spec"]["securityContext"] = json!({"runAsNonRoot": true, "runAsUser": 1000, "seccompProfile": {"type": "RuntimeDefault"}});
     pod["spec"]["containers"][0]["securityContext"] =
         json!({"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}});
     pod
@@ -38,7 +37,10 @@ pub fn hardened(namespace: &str, name: &str, class: &str) -> Value {
 
 fn names(pod: &Value) -> Result<(&str, &str)> {
     let meta = &pod["metadata"];
-    Ok((meta["namespace"].as_str().context("no namespace")?, meta["name"].as_str().context("no name")?))
+    Ok((
+        meta["namespace"].as_str().context("no namespace")?,
+        meta["name"].as_str().context("no name")?,
+    ))
 }
 
 /// Creates an object; of a pod's namespace the controllers may still have to make the service account.
@@ -49,7 +51,10 @@ pub fn create(object: &Value) -> Result<()> {
         let words = ["apply", "--validate=false", "--openapi-patch=false", "-f", "-"];
         let run = kubectl_with(&words, &object.to_string())?;
         last.replace(run.said());
-        if !run.ok() && !run.said().contains("service account") && !run.said().contains("serviceaccount") {
+        if !run.ok()
+            && !run.said().contains("service account")
+            && !run.said().contains("serviceaccount")
+        {
             bail!("{}", run.said());
         }
         Ok(run.ok())
@@ -75,20 +80,30 @@ pub fn running(pod: &Value) -> Result<String> {
     wait(START, "its containers run", || {
         last.replace(get(&format!("/api/v1/namespaces/{namespace}/pods/{name}"))?);
         let found = last.borrow();
-        let containers = found["status"]["containerStatuses"].as_array().map(Vec::as_slice).unwrap_or_default();
-        Ok(!containers.is_empty() && containers.iter().all(|one| !one["state"]["running"].is_null()))
+        let containers =
+            found["status"]["containerStatuses"].as_array().map(Vec::as_slice).unwrap_or_default();
+        Ok(!containers.is_empty()
+            && containers.iter().all(|one| !one["state"]["running"].is_null()))
     })
     .with_context(|| events(namespace, name).unwrap_or_default().join("\n"))?;
     let found = last.take();
-    let id = found["status"]["containerStatuses"][0]["containerID"].as_str().and_then(|id| id.split("//").nth(1));
+    let id = found["status"]["containerStatuses"][0]["containerID"]
+        .as_str()
+        .and_then(|id| id.split("//").nth(1));
     Ok(id.with_context(|| format!("no id: {found}"))?.to_owned())
 }
 
 /// What happened to a pod, as `kubectl describe` shows it to its owner.
 fn events(namespace: &str, name: &str) -> Result<Vec<String>> {
-    let found = get(&format!("/api/v1/namespaces/{namespace}/events?fieldSelector=involvedObject.name%3D{name}"))?;
+    let found = get(&format!(
+        "/api/v1/namespaces/{namespace}/events?fieldSelector=involvedObject.name%3D{name}"
+    ))?;
     let text = |event: &Value| {
-        format!("{}: {}", event["reason"].as_str().unwrap_or(""), event["message"].as_str().unwrap_or(""))
+        format!(
+            "{}: {}",
+            event["reason"].as_str().unwrap_or(""),
+            event["message"].as_str().unwrap_or("")
+        )
     };
     Ok(found["items"].as_array().into_iter().flatten().map(text).collect())
 }
@@ -109,7 +124,9 @@ pub fn refused(pod: &Value, says: &str) -> Result<String> {
         if events.iter().any(|event| event.starts_with("Started: ")) {
             bail!("it was started");
         }
-        told.replace(events.into_iter().find(|event| event.contains("lockc: ") && event.contains(says)));
+        told.replace(
+            events.into_iter().find(|event| event.contains("lockc: ") && event.contains(says)),
+        );
         Ok(told.borrow().is_some())
     });
     found.with_context(|| events(namespace, name).unwrap_or_default().join("\n"))?;
@@ -119,7 +136,17 @@ pub fn refused(pod: &Value, says: &str) -> Result<String> {
 
 pub fn delete(pod: &Value) -> Result<()> {
     let (namespace, name) = names(pod)?;
-    kubectl(&["-n", namespace, "delete", "pod", name, "--wait=false", "--grace-period=0", "--force"])?.must()?;
+    kubectl(&[
+        "-n",
+        namespace,
+        "delete",
+        "pod",
+        name,
+        "--wait=false",
+        "--grace-period=0",
+        "--force",
+    ])?
+    .must()?;
     Ok(())
 }
 
@@ -133,7 +160,10 @@ fn level(container: &str) -> Result<(String, String)> {
     let status = status()?;
     let containers = status["containers"].as_array().map(Vec::as_slice).unwrap_or_default();
     let of = |entry: &&Value| entry["id"].as_str().is_some_and(|id| container.starts_with(id));
-    let found = containers.iter().find(of).with_context(|| format!("{container} is not registered: {status}"))?;
+    let found = containers
+        .iter()
+        .find(of)
+        .with_context(|| format!("{container} is not registered: {status}"))?;
     let word = |key: &str| found[key].as_str().unwrap_or("?").to_owned();
     Ok((word("level"), word("origin")))
 }

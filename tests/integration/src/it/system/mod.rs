@@ -33,14 +33,18 @@ pub const fn step(name: &'static str, code: fn() -> Result<String>) -> Step {
 
 /// Every case, in their order, those of Kubernetes too. The third stage boots without BPF among the LSMs.
 pub fn steps() -> impl Iterator<Item = &'static Step> {
-    [install::STEPS, reboot::STEPS, without_bpf::STEPS, remove::STEPS, kubernetes::STEPS].into_iter().flatten()
+    [install::STEPS, reboot::STEPS, without_bpf::STEPS, remove::STEPS, kubernetes::STEPS]
+        .into_iter()
+        .flatten()
 }
 
 /// The package of that kind: of this version, or of a higher one.
 pub fn package(ending: &str, higher: bool) -> Result<PathBuf> {
-    let mut entries =
-        fs::read_dir(if higher { "./higher" } else { "." }).context("cannot list the packages")?.flatten();
-    let found = entries.find(|entry| entry.path().extension().is_some_and(|extension| extension == ending));
+    let mut entries = fs::read_dir(if higher { "./higher" } else { "." })
+        .context("cannot list the packages")?
+        .flatten();
+    let found =
+        entries.find(|entry| entry.path().extension().is_some_and(|extension| extension == ending));
     found.map(|entry| entry.path()).with_context(|| format!("no package *.{ending}"))
 }
 
@@ -68,7 +72,9 @@ fn tasks_of(id: &str) -> Result<i64> {
     let status = status()?;
     let containers = status["containers"].as_array().map(Vec::as_slice).unwrap_or_default();
     let found = containers.iter().find(|entry| id.starts_with(entry["id"].as_str().unwrap_or("?")));
-    found.and_then(|entry| entry["tasks"].as_i64()).with_context(|| format!("{id} is not registered: {status}"))
+    found
+        .and_then(|entry| entry["tasks"].as_i64())
+        .with_context(|| format!("{id} is not registered: {status}"))
 }
 
 /// Waits until `done`, for at most `seconds`.
@@ -106,7 +112,11 @@ mod keeper {
 
     /// How often it began, and how many attempts were denied; an error if one was not.
     pub fn log() -> Result<(usize, usize)> {
-        let text = if Path::new(LOG).exists() { fs::read_to_string(LOG).context("no log")? } else { String::new() };
+        let text = if Path::new(LOG).exists() {
+            fs::read_to_string(LOG).context("no log")?
+        } else {
+            String::new()
+        };
         if let Some(at) = text.lines().position(|line| line == "LEAK") {
             bail!("attempt {at} of the container got through");
         }
@@ -123,7 +133,8 @@ mod tests {
     fn names_tell_the_stage_and_are_unique() {
         let names: Vec<&str> = steps().map(|step| step.name).collect();
         for name in &names {
-            let stage = name.starts_with("system/") && ["1-", "2-", "3-", "4-"].contains(&&name[7..9]);
+            let stage =
+                name.starts_with("system/") && ["1-", "2-", "3-", "4-"].contains(&&name[7..9]);
             assert!(stage || name.starts_with("kubernetes/"), "{name}");
             assert_eq!(names.iter().filter(|other| *other == name).count(), 1, "{name}");
         }

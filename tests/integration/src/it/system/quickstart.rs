@@ -27,7 +27,8 @@ pub fn run(page: &str, headings: &[&str]) -> Result<String> {
 
 /// With these assignments before the commands.
 pub fn run_in(environment: &str, page: &str, headings: &[&str]) -> Result<String> {
-    let commands: Vec<Command<'_>> = headings.iter().flat_map(|heading| commands(page, heading)).collect();
+    let commands: Vec<Command<'_>> =
+        headings.iter().flat_map(|heading| commands(page, heading)).collect();
     for Command { text, fails, says } in &commands {
         let run = command::run_for(600, &["bash", "-c", &format!("{environment}\n{text}")], "")?;
         let said = run.said();
@@ -79,10 +80,12 @@ mod tests {
 
     #[test]
     fn comments_say_what_is_expected() {
-        let page =
-            "# T\n\n## A\n\n```sh\nls /   # shows: etc\n```\n\n## B\n\n```sh\nfalse   # fails: \ntrue  # a word\n```\n";
+        let page = "# T\n\n## A\n\n```sh\nls /   # shows: etc\n```\n\n## B\n\n```sh\nfalse   # fails: \ntrue  # a word\n```\n";
         assert_eq!(commands(page, "A"), [Command { text: "ls /", fails: false, says: "etc" }]);
-        let b = [Command { text: "false", fails: true, says: "" }, Command { text: "true", fails: false, says: "" }];
+        let b = [
+            Command { text: "false", fails: true, says: "" },
+            Command { text: "true", fails: false, says: "" },
+        ];
         assert_eq!(commands(page, "B"), b);
         assert_eq!(commands(page, "C"), []);
     }

@@ -7,9 +7,15 @@ use super::{Step, keeper, package, quickstart, sh, status, step, tasks_of, until
 pub const STEPS: &[Step] = &[
     step("system/2-reboot/before-the-engines", before_the_engines),
     step("system/2-reboot/container-came-back-confined", came_back),
-    step("system/2-reboot/quickstart-docker", || quickstart::run(quickstart::DOCKER, &["After a reboot"])),
-    step("system/2-reboot/quickstart-containerd", || quickstart::run(quickstart::CONTAINERD, &["After a reboot"])),
-    step("system/2-reboot/quickstart-podman", || quickstart::run(quickstart::PODMAN, &["After a reboot"])),
+    step("system/2-reboot/quickstart-docker", || {
+        quickstart::run(quickstart::DOCKER, &["After a reboot"])
+    }),
+    step("system/2-reboot/quickstart-containerd", || {
+        quickstart::run(quickstart::CONTAINERD, &["After a reboot"])
+    }),
+    step("system/2-reboot/quickstart-podman", || {
+        quickstart::run(quickstart::PODMAN, &["After a reboot"])
+    }),
     step("system/2-reboot/upgrade", upgrade),
     step("system/2-reboot/stop-detaches-nothing", stop),
 ];
@@ -28,7 +34,10 @@ fn before_the_engines() -> Result<String> {
     for engine in ["containerd", "docker"] {
         let started = moment(engine, "ExecMainStartTimestampMonotonic")?;
         if started < loaded {
-            bail!("{engine} was started {} ms before the programs were loaded", (loaded - started) / 1000);
+            bail!(
+                "{engine} was started {} ms before the programs were loaded",
+                (loaded - started) / 1000
+            );
         }
     }
     let status = status()?;

@@ -9,7 +9,9 @@ use crate::command;
 
 pub const STEPS: &[Step] = &[
     step("system/4-remove/bpf-is-back", back),
-    step("system/4-remove/quickstart-containerd", || quickstart::run(quickstart::CONTAINERD, &["Remove"])),
+    step("system/4-remove/quickstart-containerd", || {
+        quickstart::run(quickstart::CONTAINERD, &["Remove"])
+    }),
     step("system/4-remove/quickstart-podman", || quickstart::run(quickstart::PODMAN, &["Remove"])),
     step("system/4-remove/package-with-a-container-running", removed),
     step("system/4-remove/installed-again", installed_again),
@@ -42,12 +44,16 @@ fn removed() -> Result<String> {
     fails("docker exec keeper ls /sys/fs/ext4", "Permission denied")?;
     sh("docker exec keeper true && docker rm -f keeper")?;
     let journal = sh("journalctl -b --no-pager -o cat -u docker -u containerd")?;
-    if let Some(line) = journal.lines().find(|line| line.contains("lockc-runc-wrapper: no such file")) {
+    if let Some(line) =
+        journal.lines().find(|line| line.contains("lockc-runc-wrapper: no such file"))
+    {
         bail!("the engine missed the wrapper: {line}");
     }
     // As the next boot does.
     sh("systemd-tmpfiles --boot --remove lockc-removed.conf")?;
-    if Path::new("/usr/bin/lockc-runc-wrapper").exists() || Path::new("/etc/tmpfiles.d/lockc-removed.conf").exists() {
+    if Path::new("/usr/bin/lockc-runc-wrapper").exists()
+        || Path::new("/etc/tmpfiles.d/lockc-removed.conf").exists()
+    {
         bail!("the wrapper is still there after a boot");
     }
     Ok("Docker starts its own, what ran was confined to its end".into())
@@ -66,15 +72,29 @@ fn installed_again() -> Result<String> {
 }
 
 fn nothing_stays() -> Result<String> {
-    for path in ["/usr/bin/lockc", "/usr/bin/lockc-runc-wrapper", "/etc/lockc", "/var/lib/lockc", "/sys/fs/bpf/lockc"] {
+    for path in [
+        "/usr/bin/lockc",
+        "/usr/bin/lockc-runc-wrapper",
+        "/etc/lockc",
+        "/var/lib/lockc",
+        "/sys/fs/bpf/lockc",
+    ] {
         if Path::new(path).exists() {
             bail!("{path} is still there");
         }
     }
-    let named =
-        command::run(&["grep", "-rl", "lockc", "/etc/docker", "/etc/containerd", "/etc/containers", "/etc/systemd"])?;
+    let named = command::run(&[
+        "grep",
+        "-rl",
+        "lockc",
+        "/etc/docker",
+        "/etc/containerd",
+        "/etc/containers",
+        "/etc/systemd",
+    ])?;
     // Copies of what was there before are kept.
-    let left: Vec<&str> = named.stdout.lines().filter(|path| !path.contains("before-lockc")).collect();
+    let left: Vec<&str> =
+        named.stdout.lines().filter(|path| !path.contains("before-lockc")).collect();
     if left.is_empty() { Ok("gone".into()) } else { bail!("lockc is still named in {left:?}") }
 }
 

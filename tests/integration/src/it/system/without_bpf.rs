@@ -33,7 +33,8 @@ fn nothing_starts() -> Result<String> {
     if running != "false" {
         bail!("the container with a restart policy runs");
     }
-    let said = command::run(&["docker", "run", "--rm", "--runtime", "lockc", "debian", "true"])?.said();
+    let said =
+        command::run(&["docker", "run", "--rm", "--runtime", "lockc", "debian", "true"])?.said();
     Ok(said)
 }
 

@@ -50,8 +50,11 @@ fn mounts() -> String {
 fn prepare(dockerfile: &str) -> Result<()> {
     let _ = fs::remove_dir_all(FOLDER);
     fs::create_dir_all(FOLDER).context("cannot create a folder")?;
-    fs::write(format!("{FOLDER}/a.c"), "#include <stdio.h>\nint main(void) { puts(\"built\"); return 0; }\n")
-        .context("cannot write a source")?;
+    fs::write(
+        format!("{FOLDER}/a.c"),
+        "#include <stdio.h>\nint main(void) { puts(\"built\"); return 0; }\n",
+    )
+    .context("cannot write a source")?;
     fs::write(format!("{FOLDER}/Dockerfile"), dockerfile).context("cannot write a Dockerfile")
 }
 
@@ -105,8 +108,11 @@ fn buildkit(way: &Way) -> Result<String> {
         "--secret",
         "id=s,env=SECRET",
     ];
-    let built =
-        command::run_for(300, &[&words[..], &["--build-arg", "WHO=me", "-t", "lockc-built-kit", FOLDER]].concat(), "")?;
+    let built = command::run_for(
+        300,
+        &[&words[..], &["--build-arg", "WHO=me", "-t", "lockc-built-kit", FOLDER]].concat(),
+        "",
+    )?;
     if !built.ok() {
         bail!("docker build: {}", built.said());
     }

@@ -21,7 +21,8 @@ pub fn prove(lab: &mut Lab, workload: &Workload) -> Result<String> {
 }
 
 fn levels(lab: &Lab, sessions: &mut Sessions, workload: &Workload) -> Result<String> {
-    let before = once(sessions, Way::PLAIN, workload).context("proves nothing: it fails without lockc too")?;
+    let before = once(sessions, Way::PLAIN, workload)
+        .context("proves nothing: it fails without lockc too")?;
     if lab.plain {
         return Ok(format!("works without lockc: {before}"));
     }
@@ -63,7 +64,11 @@ fn once(sessions: &mut Sessions, way: Way, workload: &Workload) -> Result<String
                 bail!("status {}: {}", run.status, run.said());
             }
             if !run.stdout.contains(expected) {
-                bail!("{:?} does not contain {expected:?}; standard error: {}", run.stdout, run.stderr);
+                bail!(
+                    "{:?} does not contain {expected:?}; standard error: {}",
+                    run.stdout,
+                    run.stderr
+                );
             }
             Ok(run.stdout)
         }
@@ -74,10 +79,15 @@ fn once(sessions: &mut Sessions, way: Way, workload: &Workload) -> Result<String
 fn on_the_way(events: &[Value]) -> String {
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     for event in events {
-        let [rule, comm, detail] = ["rule", "comm", "detail"].map(|key| event[key].as_str().unwrap_or("?"));
+        let [rule, comm, detail] =
+            ["rule", "comm", "detail"].map(|key| event[key].as_str().unwrap_or("?"));
         let what = format!("{rule} {comm} {detail}");
         *counts.entry(what).or_default() += 1;
     }
     let list: Vec<String> = counts.iter().map(|(what, count)| format!("{what} x{count}")).collect();
-    if list.is_empty() { String::new() } else { format!(" (denied on the way: {})", list.join(", ")) }
+    if list.is_empty() {
+        String::new()
+    } else {
+        format!(" (denied on the way: {})", list.join(", "))
+    }
 }

@@ -31,7 +31,11 @@ pub fn markdown() -> String {
             _ => row.needs,
         };
         // Writing to a string cannot fail.
-        let _ = writeln!(text, "| {}{star} | {} | {needs} | works | {restricted} |", row.name, row.title);
+        let _ = writeln!(
+            text,
+            "| {}{star} | {} | {needs} | works | {restricted} |",
+            row.name, row.title
+        );
     }
     text.push_str("\n## Exceptions\n\nWhat needs a policy of the administrator's, or is denied on the way without being missed:\n\n");
     for row in ALL.iter().filter(|row| !row.exception.is_empty()) {
@@ -47,7 +51,10 @@ mod tests {
     #[test]
     fn the_page_in_the_tree_is_fresh() {
         let page = include_str!("../../../../../docs/workloads.md");
-        assert!(page == markdown(), "docs/workloads.md is not what the rows say: run `cargo xtask docs`");
+        assert!(
+            page == markdown(),
+            "docs/workloads.md is not what the rows say: run `cargo xtask docs`"
+        );
     }
 
     #[test]
@@ -60,7 +67,9 @@ mod tests {
     fn cells_do_not_break_the_table() {
         for row in ALL.iter() {
             assert!(
-                ![row.title, row.needs, row.exception].iter().any(|cell| cell.contains(['|', '\n'])),
+                ![row.title, row.needs, row.exception]
+                    .iter()
+                    .any(|cell| cell.contains(['|', '\n'])),
                 "{}",
                 row.name
             );

@@ -42,7 +42,8 @@ fn lifecycle(way: &Way) -> Result<String> {
     let paused = c.inspect("{{.State.Status}}")?;
     docker(&["unpause", &c.name])?;
     let kept = c.exec(&["redis-cli", "get", "a"])?.must()?;
-    let top = docker(&["top", &c.name])?.lines().filter(|line| line.contains("redis-server")).count();
+    let top =
+        docker(&["top", &c.name])?.lines().filter(|line| line.contains("redis-server")).count();
     let stats = docker(&["stats", "--no-stream", "--format", "{{.MemUsage}}", &c.name])?;
     docker(&["update", "--memory", "128m", "--memory-swap", "128m", "--cpus", "0.5", &c.name])?;
     let limits = c.exec(&["cat", "/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/cpu.max"])?.must()?;
@@ -54,24 +55,44 @@ fn lifecycle(way: &Way) -> Result<String> {
     let starts = logs.matches("Ready to accept connections").count();
     let ends = logs.matches("ready to exit").count();
     let total = stats.split('/').nth(1).unwrap_or("").trim();
-    Ok(format!("{paused}, {kept}, {top} in top, of {total}, {limits:?}, status {status}, {starts} starts, {ends} ends"))
+    Ok(format!(
+        "{paused}, {kept}, {top} in top, of {total}, {limits:?}, status {status}, {starts} starts, {ends} ends"
+    ))
 }
 
 fn health(way: &Way) -> Result<String> {
-    let check = ["--health-cmd", "redis-cli ping | grep PONG", "--health-interval", "1s", "--health-timeout", "30s"];
-    let c = way.background(&[&check[..], &[IMAGE, "redis-server", "--save", "", "--dir", "/tmp"]].concat())?;
+    let check = [
+        "--health-cmd",
+        "redis-cli ping | grep PONG",
+        "--health-interval",
+        "1s",
+        "--health-timeout",
+        "30s",
+    ];
+    let c = way.background(
+        &[&check[..], &[IMAGE, "redis-server", "--save", "", "--dir", "/tmp"]].concat(),
+    )?;
     command::patiently("healthy", || Ok(c.inspect("{{.State.Health.Status}}")? == "healthy"))?;
     c.inspect("{{(index .State.Health.Log 0).Output}}")
 }
 
 fn exec_and_attach(way: &Way) -> Result<String> {
-    let c =
-        way.background(&["-i", IMAGE, "bash", "-c", "while read -r line; do echo \"read $line\"; done; sleep 1000"])?;
+    let c = way.background(&[
+        "-i",
+        IMAGE,
+        "bash",
+        "-c",
+        "while read -r line; do echo \"read $line\"; done; sleep 1000",
+    ])?;
     let line = format!("docker exec -it {} sh -c 'tty; head -n 1 > /dev/null'", c.name);
-    let tty = command::run_with_input(&["script", "-qec", &line, "/dev/null"], "typed\n")?.must()?;
-    // `script` may echo the end of its input before the program speaks.
     let tty =
-        tty.lines().find_map(|line| line.split_once("/dev/pts")).map_or("none", |(_, rest)| rest.trim()).to_owned();
+        command::run_with_input(&["script", "-qec", &line, "/dev/null"], "typed\n")?.must()?;
+    // `script` may echo the end of its input before the program speaks.
+    let tty = tty
+        .lines()
+        .find_map(|line| line.split_once("/dev/pts"))
+        .map_or("none", |(_, rest)| rest.trim())
+        .to_owned();
     let user = command::run(&[
         "docker",
         "exec",
@@ -94,7 +115,10 @@ fn exec_and_attach(way: &Way) -> Result<String> {
     // Docker now and then drops what an attached client says or hears in its last moment, with every runtime: the log is
     // looked at, and one of the attempts must arrive.
     command::patiently("an attached client's line", || {
-        command::run_with_input(&["timeout", "-s", "KILL", "10", "docker", "attach", &c.name], "attached\n")?;
+        command::run_with_input(
+            &["timeout", "-s", "KILL", "10", "docker", "attach", &c.name],
+            "attached\n",
+        )?;
         Ok(docker(&["logs", &c.name])?.contains("read attached"))
     })?;
     Ok(format!("{tty}, {user:?}, {status}, {missing}"))
@@ -111,8 +135,11 @@ fn init(way: &Way) -> Result<String> {
 }
 
 fn restart_policy(way: &Way) -> Result<String> {
-    let c = way.background(&["--restart", "on-failure:2", IMAGE, "sh", "-c", "echo run; exit 3"])?;
-    command::patiently("two restarts", || Ok(c.inspect("{{.State.Status}} {{.RestartCount}}")? == "exited 2"))?;
+    let c =
+        way.background(&["--restart", "on-failure:2", IMAGE, "sh", "-c", "echo run; exit 3"])?;
+    command::patiently("two restarts", || {
+        Ok(c.inspect("{{.State.Status}} {{.RestartCount}}")? == "exited 2")
+    })?;
     Ok(format!("{} runs", docker(&["logs", &c.name])?.matches("run").count()))
 }
 
@@ -143,7 +170,8 @@ fn limits(way: &Way) -> Result<String> {
 }
 
 fn log_drivers(way: &Way) -> Result<String> {
-    let c = way.background(&["--log-driver", "local", IMAGE, "sh", "-c", "echo out; echo err >&2"])?;
+    let c =
+        way.background(&["--log-driver", "local", IMAGE, "sh", "-c", "echo out; echo err >&2"])?;
     docker(&["wait", &c.name])?;
     let local = command::run(&["docker", "logs", &c.name])?.said();
     let none = way.says(&["--log-driver", "none", IMAGE, "echo", "not kept"])?;
@@ -171,7 +199,11 @@ fn checkpoint(way: &Way) -> Result<String> {
     command::patiently("a count", || Ok(c.exec(&["test", "-s", "/tmp/n"])?.ok()))?;
     let made = command::run(&["docker", "checkpoint", "create", &c.name, "one"])?;
     if !made.ok() && way.runtime() == Way::PLAIN.runtime() {
-        return Err(crate::cases::Skip(format!("criu cannot dump it, without lockc too: {}", made.said())).into());
+        return Err(crate::cases::Skip(format!(
+            "criu cannot dump it, without lockc too: {}",
+            made.said()
+        ))
+        .into());
     }
     made.must().context("criu dumps it")?;
     let stopped = c.inspect("{{.State.Status}}")?;
@@ -179,7 +211,9 @@ fn checkpoint(way: &Way) -> Result<String> {
     // The one thing that must not be alike: said in docs/workloads.md.
     match (way.runtime() == Way::PLAIN.runtime(), again.ok()) {
         (true, true) => {}
-        (true, false) => bail!("without lockc it does not start from its checkpoint: {}", again.said()),
+        (true, false) => {
+            bail!("without lockc it does not start from its checkpoint: {}", again.said())
+        }
         (false, true) => bail!("lockc lets a restored container run, which it cannot confine"),
         (false, false) if again.said().contains("never become confined") => {}
         (false, false) => bail!("not started, but not for lockc's reason: {}", again.said()),

@@ -104,5 +104,14 @@ const fn engine(
 
 /// Every row, in the order in which they run.
 pub static ALL: LazyLock<Vec<Workload>> = LazyLock::new(|| {
-    [programs::ROWS, system::ROWS, servers::ROWS, engine::ROWS, volumes::ROWS, network::ROWS, builds::ROWS].concat()
+    [
+        programs::ROWS,
+        system::ROWS,
+        servers::ROWS,
+        engine::ROWS,
+        volumes::ROWS,
+        network::ROWS,
+        builds::ROWS,
+    ]
+    .concat()
 });

@@ -12,22 +12,33 @@ use crate::command;
 use crate::launch::fresh_id;
 
 pub const ROWS: &[Workload] = &[
-    engine("published-port", "a port published to the host, and the container's own address", "busybox", published)
-        .smoke(),
+    engine(
+        "published-port",
+        "a port published to the host, and the container's own address",
+        "busybox",
+        published,
+    )
+    .smoke(),
     engine(
         "named-network",
         "two containers of a user-defined network talk by name; a key login by ssh",
         "openssh-server, redis-server",
         named,
     ),
-    engine("sidecar", "containers that share network, IPC and process namespaces", "redis-server, procps", sidecar),
+    engine(
+        "sidecar",
+        "containers that share network, IPC and process namespaces",
+        "redis-server, procps",
+        sidecar,
+    ),
     engine("internal-network", "an internal network and an alias", "busybox, curl", internal),
 ];
 
 /// A page by HTTP from the host.
 fn get(address: &str) -> Result<String> {
     let address = address.parse().with_context(|| format!("{address} is no address"))?;
-    let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(10)).context("cannot connect")?;
+    let mut stream =
+        TcpStream::connect_timeout(&address, Duration::from_secs(10)).context("cannot connect")?;
     stream.set_read_timeout(Some(Duration::from_secs(20))).context("cannot set a time limit")?;
     stream.write_all(b"GET /page HTTP/1.0\r\n\r\n").context("cannot ask")?;
     let mut text = String::new();
@@ -35,14 +46,21 @@ fn get(address: &str) -> Result<String> {
     Ok(text.lines().last().unwrap_or("").to_owned())
 }
 
-const HTTPD: &str = "mkdir /tmp/www; echo the page > /tmp/www/page; exec busybox httpd -f -p 8080 -h /tmp/www";
+const HTTPD: &str =
+    "mkdir /tmp/www; echo the page > /tmp/www/page; exec busybox httpd -f -p 8080 -h /tmp/www";
 
 fn published(way: &Way) -> Result<String> {
     let c = way.background(&["-p", "127.0.0.1:18080:8080", IMAGE, "sh", "-c", HTTPD])?;
-    command::patiently("a page", || Ok(get("127.0.0.1:18080").is_ok_and(|page| page == "the page")))?;
+    command::patiently("a page", || {
+        Ok(get("127.0.0.1:18080").is_ok_and(|page| page == "the page"))
+    })?;
     let address = c.inspect("{{.NetworkSettings.Networks.bridge.IPAddress}}")?;
     let direct = get(&format!("{address}:8080"))?;
-    Ok(format!("{}, {direct} by its address, {}", get("127.0.0.1:18080")?, docker(&["port", &c.name])?))
+    Ok(format!(
+        "{}, {direct} by its address, {}",
+        get("127.0.0.1:18080")?,
+        docker(&["port", &c.name])?
+    ))
 }
 
 /// A network that is removed when it is dropped.
@@ -77,7 +95,18 @@ fn named(way: &Way) -> Result<String> {
     let result = (|| {
         let _server = way.named(
             &name,
-            &["--network", &network.0, "--network-alias", "store", "-v", &keys, IMAGE, "sh", "-c", server],
+            &[
+                "--network",
+                &network.0,
+                "--network-alias",
+                "store",
+                "-v",
+                &keys,
+                IMAGE,
+                "sh",
+                "-c",
+                server,
+            ],
         )?;
         let client = format!(
             "for n in $(seq 100); do redis-cli -h store ping > /dev/null 2>&1 && break; sleep 0.3; done; redis-cli -h {name} set a by-name; \

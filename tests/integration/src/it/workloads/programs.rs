@@ -46,8 +46,20 @@ pub const ROWS: &[Workload] = &[
         include_str!("scripts/python-processes.sh"),
         "by a pipe",
     ),
-    script("ruby", "threads, fork, socket pairs", "ruby", include_str!("scripts/ruby.sh"), "from a child"),
-    script("perl", "fork, signals, locks, System V shared memory", "perl", include_str!("scripts/perl.sh"), "written"),
+    script(
+        "ruby",
+        "threads, fork, socket pairs",
+        "ruby",
+        include_str!("scripts/ruby.sh"),
+        "from a child",
+    ),
+    script(
+        "perl",
+        "fork, signals, locks, System V shared memory",
+        "perl",
+        include_str!("scripts/perl.sh"),
+        "written",
+    ),
     script(
         "compile",
         "gcc and make: shared and static programs",
@@ -55,7 +67,13 @@ pub const ROWS: &[Workload] = &[
         include_str!("scripts/compile.sh"),
         "answer 42",
     ),
-    script("git", "commits, merge, clone by its daemon, gc, fsck", "git", include_str!("scripts/git.sh"), "merge"),
+    script(
+        "git",
+        "commits, merge, clone by its daemon, gc, fsck",
+        "git",
+        include_str!("scripts/git.sh"),
+        "merge",
+    ),
     script(
         "memory-map",
         "a database mapped into memory, four writers",

@@ -40,9 +40,9 @@ impl Sessions {
     pub fn run(&mut self, way: Way, script: &str) -> Result<Run> {
         let session = match self.0.entry(way) {
             Entry::Occupied(session) => session.into_mut(),
-            Entry::Vacant(place) => {
-                place.insert(Session::start(way).with_context(|| format!("the container for {}", way.name))?)
-            }
+            Entry::Vacant(place) => place.insert(
+                Session::start(way).with_context(|| format!("the container for {}", way.name))?,
+            ),
         };
         let result = session.run(script);
         if result.is_err() {
@@ -63,7 +63,8 @@ struct Session {
 
 impl Session {
     fn start(way: Way) -> Result<Self> {
-        let container = way.background(&["--memory", MEMORY, "--cpus", "1", "--init", IMAGE, "sleep", "100000"])?;
+        let container = way
+            .background(&["--memory", MEMORY, "--cpus", "1", "--init", IMAGE, "sleep", "100000"])?;
         let mut shell = Command::new("docker")
             .args(["exec", "-i", &container.name, "bash", "--norc"])
             .stdin(Stdio::piped())
@@ -91,10 +92,16 @@ impl Session {
              timeout -k 5 {LIMIT} bash $f/script < /dev/null > $f/out 2> $f/err; s=$?\n\
              cat $f/out; echo; echo {MARK}; cat $f/err; echo; echo {MARK} $s\n"
         );
-        self.input.write_all(text.as_bytes()).and_then(|()| self.input.flush()).context("docker exec ended")?;
+        self.input
+            .write_all(text.as_bytes())
+            .and_then(|()| self.input.flush())
+            .context("docker exec ended")?;
         let stdout = self.part()?.0;
         let (stderr, status) = self.part()?;
-        let status = status.trim().parse().with_context(|| format!("the shell said {status:?} for a status"))?;
+        let status = status
+            .trim()
+            .parse()
+            .with_context(|| format!("the shell said {status:?} for a status"))?;
         if status == 124 {
             bail!("did not end within {LIMIT} s; so far: {stdout} {stderr}");
         }
@@ -105,10 +112,9 @@ impl Session {
     fn part(&mut self) -> Result<(String, String)> {
         let mut text = String::new();
         loop {
-            let line = self
-                .lines
-                .recv_timeout(Duration::from_secs(LIMIT + 60))
-                .map_err(|_| anyhow!("the shell in the container ended or hangs; so far: {text}"))?;
+            let line = self.lines.recv_timeout(Duration::from_secs(LIMIT + 60)).map_err(|_| {
+                anyhow!("the shell in the container ended or hangs; so far: {text}")
+            })?;
             match line.strip_prefix(MARK) {
                 Some(rest) => return Ok((text.trim().to_owned(), rest.to_owned())),
                 None => text.push_str(&line),

@@ -20,7 +20,8 @@ pub const ROWS: &[Workload] = &[
     engine("read-only", "a read-only root with tmpfs: nginx", "nginx", read_only),
     engine("host-folder", "a folder of /home: files made, built, renamed", "gcc", host_folder)
         .baseline_only("restricted admits no folder of the host"),
-    engine("volumes-from", "the volumes of another container", "", volumes_from).baseline_only(ENGINE),
+    engine("volumes-from", "the volumes of another container", "", volumes_from)
+        .baseline_only(ENGINE),
 ];
 
 /// A volume that is removed when it is dropped.
@@ -50,9 +51,12 @@ impl Drop for Volume {
 
 fn copy(way: &Way) -> Result<String> {
     let c = way.background(&[IMAGE, "sleep", "1000"])?;
-    command::sh("rm -rf /tmp/cp && mkdir -p /tmp/cp/in/d && echo copied > /tmp/cp/in/d/f && ln -s f /tmp/cp/in/d/l")?;
+    command::sh(
+        "rm -rf /tmp/cp && mkdir -p /tmp/cp/in/d && echo copied > /tmp/cp/in/d/f && ln -s f /tmp/cp/in/d/l",
+    )?;
     docker(&["cp", "/tmp/cp/in", &format!("{}:/tmp/in", c.name)])?;
-    c.exec(&["sh", "-ec", "cat /tmp/in/d/l; cp -r /tmp/in /tmp/out; echo more > /tmp/out/g"])?.must()?;
+    c.exec(&["sh", "-ec", "cat /tmp/in/d/l; cp -r /tmp/in /tmp/out; echo more > /tmp/out/g"])?
+        .must()?;
     docker(&["cp", &format!("{}:/tmp/out", c.name), "/tmp/cp/out"])?;
     let back = command::sh("cd /tmp/cp/out && find . | sort && cat d/f g")?;
     let diff = docker(&["diff", &c.name])?.lines().filter(|line| line.contains("/tmp/out")).count();
@@ -70,7 +74,8 @@ fn volume(way: &Way) -> Result<String> {
     let kept = way.says(&["-v", &format!("{}:ro", v.at("/data")), IMAGE, "sh", "-ec", read])?;
     // Docker fills an empty volume from the image's folder.
     let filled = Volume::new()?;
-    let files = way.says(&["-v", &filled.at("/etc/skel"), IMAGE, "sh", "-ec", "ls -A /etc/skel | wc -l"])?;
+    let files =
+        way.says(&["-v", &filled.at("/etc/skel"), IMAGE, "sh", "-ec", "ls -A /etc/skel | wc -l"])?;
     Ok(format!("{kept:?}, {files} from the image"))
 }
 
@@ -146,14 +151,23 @@ fn host_folder(way: &Way) -> Result<String> {
         "-c",
         "/p/built/a; echo ran $?; touch /p/x 2> /dev/null || echo read-only",
     ])?;
-    command::sh("stat -c '%u %a' /home/user/project/built").map(|owner| format!("{}, {owner}", read.stdout))
+    command::sh("stat -c '%u %a' /home/user/project/built")
+        .map(|owner| format!("{}, {owner}", read.stdout))
 }
 
 fn volumes_from(way: &Way) -> Result<String> {
     let v = Volume::new()?;
-    let first =
-        way.background(&["-v", &v.at("/data"), IMAGE, "sh", "-c", "echo of the first > /data/f; sleep 1000"])?;
+    let first = way.background(&[
+        "-v",
+        &v.at("/data"),
+        IMAGE,
+        "sh",
+        "-c",
+        "echo of the first > /data/f; sleep 1000",
+    ])?;
     command::patiently("a file", || Ok(first.exec(&["test", "-s", "/data/f"])?.ok()))?;
-    let text = way.says(&["--volumes-from", &first.name, IMAGE, "cat", "/data/f"]).context("--volumes-from")?;
+    let text = way
+        .says(&["--volumes-from", &first.name, IMAGE, "cat", "/data/f"])
+        .context("--volumes-from")?;
     if text.is_empty() { bail!("an empty file") } else { Ok(text) }
 }

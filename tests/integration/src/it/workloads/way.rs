@@ -22,14 +22,23 @@ impl Way {
     pub const PLAIN: Self = Self { name: "plain", runtime: "runc", hardened: false };
     /// Without lockc, with what `restricted` wants: tells a test's fault from lockc's.
     pub const HARDENED: Self = Self { name: "plain-hardened", runtime: "runc", hardened: true };
-    pub const BASELINE: Self = Self { name: "baseline", runtime: "lockc-baseline", hardened: false };
-    pub const RESTRICTED: Self = Self { name: "restricted", runtime: "lockc-restricted", hardened: true };
+    pub const BASELINE: Self =
+        Self { name: "baseline", runtime: "lockc-baseline", hardened: false };
+    pub const RESTRICTED: Self =
+        Self { name: "restricted", runtime: "lockc-restricted", hardened: true };
 
     /// Options of `docker run` and `docker create`.
     pub fn options(&self) -> Vec<&'static str> {
         let mut words = vec!["--runtime", self.runtime];
         if self.hardened {
-            words.extend(["--user", "1000:1000", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"]);
+            words.extend([
+                "--user",
+                "1000:1000",
+                "--cap-drop",
+                "ALL",
+                "--security-opt",
+                "no-new-privileges",
+            ]);
             words.extend(["-e", "HOME=/tmp"]);
         }
         words
@@ -77,5 +86,7 @@ impl Way {
 
 /// `docker WORDS` that must succeed.
 pub fn docker(words: &[&str]) -> Result<String> {
-    command::run(&[&["docker"], words].concat())?.must().with_context(|| format!("docker {}", words.join(" ")))
+    command::run(&[&["docker"], words].concat())?
+        .must()
+        .with_context(|| format!("docker {}", words.join(" ")))
 }

@@ -50,8 +50,11 @@ impl Asked<'_> {
         let kind = if file.ends_with("shm") { "ipc" } else { "network" };
         let is_there = namespaces.iter().any(|namespace| namespace.kind == kind);
         let asked = namespaces.iter().filter(move |namespace| !is_there || namespace.kind == kind);
-        let parts = asked.filter_map(|asked| asked.path.to_str()?.strip_prefix("/proc/")?.split_once("/ns/"));
-        let exact = parts.filter(|(task, file)| !file.contains('/') && task.bytes().all(|byte| byte.is_ascii_digit()));
+        let parts = asked
+            .filter_map(|asked| asked.path.to_str()?.strip_prefix("/proc/")?.split_once("/ns/"));
+        let exact = parts.filter(|(task, file)| {
+            !file.contains('/') && task.bytes().all(|byte| byte.is_ascii_digit())
+        });
         exact.map(|(task, _)| task)
     }
 
@@ -59,13 +62,16 @@ impl Asked<'_> {
     /// container joins.
     fn shares(&self, file: &str) -> bool {
         let namespaces = &self.request.spec.linux.namespaces;
-        let of = |kind: &'static str| namespaces.iter().filter(move |namespace| namespace.kind == kind);
+        let of =
+            |kind: &'static str| namespaces.iter().filter(move |namespace| namespace.kind == kind);
         // A pod with the host's network has none here: then its containers share their sandbox's
         // files all the same.
         let network = of("network").all(|namespace| !namespace.path.as_os_str().is_empty());
         let ipc = of("ipc").any(|namespace| !namespace.path.as_os_str().is_empty());
         match file {
-            "resolv.conf" | "hosts" | "hostname" => network && self.destination() == Path::new("/etc").join(file),
+            "resolv.conf" | "hosts" | "hostname" => {
+                network && self.destination() == Path::new("/etc").join(file)
+            }
             "shm" => ipc && self.destination() == Path::new("/dev/shm"),
             _ => false,
         }

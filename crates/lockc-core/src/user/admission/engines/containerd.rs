@@ -28,12 +28,16 @@ impl Layout for Containerd {
         let files = |is: bool| is.then_some(Belongs::Files);
         match rest {
             // Caches and other stages of a build, where dockerd keeps its images with containerd.
-            [plugin, "snapshots", _, "fs", ..] if plugin.starts_with("io.containerd.snapshotter.") => {
+            [plugin, "snapshots", _, "fs", ..]
+                if plugin.starts_with("io.containerd.snapshotter.") =>
+            {
                 docker::is_step(asked.request.bundle).then_some(Belongs::Step)
             }
             _ if asked.request.engine == Some(Engine::Docker) => None,
             [plugin, "sandboxes", owner, file] if is_cri(plugin) => asked.of_namespace(owner, file),
-            [plugin, "containers", owner, "volumes", _, ..] if is_cri(plugin) => files(*owner == asked.id()),
+            [plugin, "containers", owner, "volumes", _, ..] if is_cri(plugin) => {
+                files(*owner == asked.id())
+            }
             // An image as a volume (containerd 2.1, internal/cri/server/container_image_mount.go).
             [plugin, "image-volumes", pod, _, ..] if is_cri(plugin) => {
                 let annotations = &asked.request.spec.annotations;
@@ -51,7 +55,8 @@ impl Layout for Containerd {
         let request = asked.request;
         let root = || Some(request.bundle.join(&request.spec.root.as_ref()?.path));
         let is_direct = |root: &Path| !root.components().any(|part| part == Component::ParentDir);
-        let is_mounted = || root().is_some_and(|root| is_direct(&root) && root.starts_with(request.bundle));
+        let is_mounted =
+            || root().is_some_and(|root| is_direct(&root) && root.starts_with(request.bundle));
         matches!(rest, [first, _, ..] if first.starts_with("io.containerd.snapshotter."))
             && (request.engine == Some(Engine::Docker) || is_mounted())
     }

@@ -9,7 +9,8 @@ use super::{Asked, Belongs, Layout, ROOTFS_PARENTS, below, is_read_only};
 use crate::user::config::Engine;
 
 /// Data roots of the packages: Docker's own, and Canonical's snap; and what is gone after a boot.
-pub(super) const DIRS: [&str; 3] = ["/var/lib/docker", "/var/snap/docker/common/var-lib-docker", EXEC_ROOT];
+pub(super) const DIRS: [&str; 3] =
+    ["/var/lib/docker", "/var/snap/docker/common/var-lib-docker", EXEC_ROOT];
 
 /// Where dockerd has a directory for each plugin, for the plugin's socket (`exec-root`).
 const EXEC_ROOT: &str = "/run/docker";
@@ -30,7 +31,9 @@ impl Layout for Docker {
         let builds = is_build(dir, asked.request.bundle);
         let files = |is: bool| is.then_some(Belongs::Files);
         match *rest {
-            ["containers", owner, file @ ("resolv.conf" | "hosts" | "hostname")] => asked.of_namespace(owner, file),
+            ["containers", owner, file @ ("resolv.conf" | "hosts" | "hostname")] => {
+                asked.of_namespace(owner, file)
+            }
             ["containers", owner, "mounts", "shm"] => asked.of_namespace(owner, "shm"),
             ["containers", owner, "mounts", _, ..] => files(own(owner)),
             ["volumes", _, "_data", ..] => Some(Belongs::Volume),
@@ -41,18 +44,25 @@ impl Layout for Docker {
             ["buildkit", "executor", owner, ..] => files(own(owner)),
             // Caches, and what a step mounts of another stage, are snapshots. Nobody but BuildKit
             // chooses which.
-            [driver, _, "diff" | "merged", ..] if builds && ROOTFS_PARENTS.contains(driver) => Some(Belongs::Step),
-            [_, _, _, ..] if builds && layer_of(rest).is_some_and(|layer| layer.depth == 3) => Some(Belongs::Step),
+            [driver, _, "diff" | "merged", ..] if builds && ROOTFS_PARENTS.contains(driver) => {
+                Some(Belongs::Step)
+            }
+            [_, _, _, ..] if builds && layer_of(rest).is_some_and(|layer| layer.depth == 3) => {
+                Some(Belongs::Step)
+            }
             // A managed plugin's socket, and what it mounts for others (moby 28,
             // plugin/v2/plugin_linux.go).
             ["plugins", owner] => files(own(owner) && dir == Path::new(EXEC_ROOT)),
-            ["plugins", owner, "propagated-mount", ..] => files(own(owner) && is_plugin(asked.request.bundle)),
+            ["plugins", owner, "propagated-mount", ..] => {
+                files(own(owner) && is_plugin(asked.request.bundle))
+            }
             ["tmp", name, ..] if name.starts_with("buildkit-") => builds.then_some(Belongs::Step),
             _ => {
                 let Layer { driver, name, depth } = layer_of(rest)?;
                 // Overlays are mounted below the layer's directory.
                 let whole = depth == 3 || matches!(rest[depth..], ["merged", ..] | []);
-                let image = whole && is_read_only(asked) && is_image_mount(dir, driver, name, asked);
+                let image =
+                    whole && is_read_only(asked) && is_image_mount(dir, driver, name, asked);
                 image.then_some(Belongs::Image)
             }
         }
@@ -67,7 +77,10 @@ impl Layout for Docker {
             // Which layer a container has, dockerd writes down; with containerd's snapshotters it does
             // not.
             let record = layers(dir, layer.driver).join(asked.id()).join("mount-id");
-            asked.facts.read(&record).is_none_or(|found| found.trim_ascii() == layer.name.as_bytes())
+            asked
+                .facts
+                .read(&record)
+                .is_none_or(|found| found.trim_ascii() == layer.name.as_bytes())
         })
     }
 }
@@ -88,9 +101,13 @@ fn layer_of<'a>(rest: &[&'a str]) -> Option<Layer<'a>> {
         [driver @ "btrfs", "subvolumes", name, ..]
         | [driver @ "vfs", "dir", name, ..]
         | [driver @ "zfs", "graph", name, ..]
-        | [driver @ ("devicemapper" | "aufs"), "mnt", name, ..] => Some(Layer { driver, name, depth: 3 }),
+        | [driver @ ("devicemapper" | "aufs"), "mnt", name, ..] => {
+            Some(Layer { driver, name, depth: 3 })
+        }
         ["btrfs" | "vfs" | "zfs" | "devicemapper" | "aufs", ..] => None,
-        [driver, name, ..] if ROOTFS_PARENTS.contains(&driver) => Some(Layer { driver, name, depth: 2 }),
+        [driver, name, ..] if ROOTFS_PARENTS.contains(&driver) => {
+            Some(Layer { driver, name, depth: 2 })
+        }
         _ => None,
     }
 }
@@ -113,13 +130,23 @@ fn layers(dir: &Path, driver: &str) -> PathBuf {
 /// the container's id and the image (moby 28, daemon/volumes.go).
 fn is_image_mount(dir: &Path, driver: &str, layer: &str, asked: &Asked<'_>) -> bool {
     let prefix = format!("{}-", asked.id());
-    let named =
-        |path: &PathBuf| path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(prefix.as_bytes()));
-    let mut open: Vec<(PathBuf, u32)> =
-        asked.facts.entries(&layers(dir, driver)).into_iter().filter(named).map(|path| (path, 0)).collect();
+    let named = |path: &PathBuf| {
+        path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(prefix.as_bytes()))
+    };
+    let mut open: Vec<(PathBuf, u32)> = asked
+        .facts
+        .entries(&layers(dir, driver))
+        .into_iter()
+        .filter(named)
+        .map(|path| (path, 0))
+        .collect();
     // An image's name may have slashes, and so be several directories.
     while let Some((path, depth)) = open.pop() {
-        if asked.facts.read(&path.join("mount-id")).is_some_and(|found| found.trim_ascii() == layer.as_bytes()) {
+        if asked
+            .facts
+            .read(&path.join("mount-id"))
+            .is_some_and(|found| found.trim_ascii() == layer.as_bytes())
+        {
             return true;
         }
         if depth < 8 {
@@ -144,9 +171,15 @@ pub(crate) fn is_plugin(bundle: &Path) -> bool {
 /// (moby 28, cmd/dockerd/daemon.go).
 fn is_in_namespace(bundle: &Path, namespace: &str) -> bool {
     let Some(folder) = bundle.parent() else { return false };
-    let name = folder.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_prefix(namespace));
-    let is_tasks = folder.parent().is_some_and(|tasks| tasks.ends_with("io.containerd.runtime.v2.task"));
-    is_tasks && name.is_some_and(|rest| rest.is_empty() || rest.strip_prefix('-').is_some_and(are_numbers))
+    let name = folder
+        .file_name()
+        .and_then(|name| name.to_str())
+        .and_then(|name| name.strip_prefix(namespace));
+    let is_tasks =
+        folder.parent().is_some_and(|tasks| tasks.ends_with("io.containerd.runtime.v2.task"));
+    is_tasks
+        && name
+            .is_some_and(|rest| rest.is_empty() || rest.strip_prefix('-').is_some_and(are_numbers))
 }
 
 /// `UID.GID`.
@@ -162,7 +195,8 @@ pub(super) fn is_step(bundle: &Path) -> bool {
 
 /// Whether BuildKit in dockerd keeps its steps' bundles there.
 pub(super) fn is_build(dir: &Path, bundle: &Path) -> bool {
-    below(bundle, dir).is_some_and(|rest| matches!(remapped(dir, &rest).1, ["buildkit", "executor", _]))
+    below(bundle, dir)
+        .is_some_and(|rest| matches!(remapped(dir, &rest).1, ["buildkit", "executor", _]))
 }
 
 pub(super) fn is_build_agent(dir: &Path, source: &Path, bundle: &Path) -> bool {
@@ -176,7 +210,10 @@ pub(super) fn is_build_agent(dir: &Path, source: &Path, bundle: &Path) -> bool {
 fn is_buildkits(file: &str, destination: &Path) -> bool {
     match file {
         "resolv.conf" | "resolv-host.conf" => destination == Path::new("/etc/resolv.conf"),
-        _ => (file == "hosts" || file.starts_with("hosts.")) && destination == Path::new("/etc/hosts"),
+        _ => {
+            (file == "hosts" || file.starts_with("hosts."))
+                && destination == Path::new("/etc/hosts")
+        }
     }
 }
 
@@ -184,8 +221,10 @@ fn is_buildkits(file: &str, destination: &Path) -> bool {
 /// configuration.
 pub(super) fn data_roots() -> Vec<PathBuf> {
     let pid = |file: &&str| fs::read_to_string(file).ok()?.trim().parse::<u32>().ok();
-    let arguments =
-        PID_FILES.iter().find_map(pid).map(|pid| fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default());
+    let arguments = PID_FILES
+        .iter()
+        .find_map(pid)
+        .map(|pid| fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default());
     let (mut roots, config) = arguments.as_deref().map(told).unwrap_or_default();
     roots.extend(data_root(config.as_deref().unwrap_or(Path::new(CONFIG))));
     roots
@@ -193,12 +232,16 @@ pub(super) fn data_roots() -> Vec<PathBuf> {
 
 /// The data roots and the configuration file that a dockerd's arguments name.
 fn told(arguments: &[u8]) -> (Vec<PathBuf>, Option<PathBuf>) {
-    let arguments: Vec<&str> =
-        arguments.split(|byte| *byte == 0).map(|argument| str::from_utf8(argument).unwrap_or("")).collect();
+    let arguments: Vec<&str> = arguments
+        .split(|byte| *byte == 0)
+        .map(|argument| str::from_utf8(argument).unwrap_or(""))
+        .collect();
     let (mut roots, mut config) = (Vec::new(), None);
-    let is_dockerd = arguments.first().is_some_and(|program| Path::new(program).ends_with("dockerd"));
+    let is_dockerd =
+        arguments.first().is_some_and(|program| Path::new(program).ends_with("dockerd"));
     for (at, argument) in arguments.iter().enumerate().filter(|_| is_dockerd) {
-        let (option, value) = argument.split_once('=').unwrap_or((argument, arguments.get(at + 1).unwrap_or(&"")));
+        let (option, value) =
+            argument.split_once('=').unwrap_or((argument, arguments.get(at + 1).unwrap_or(&"")));
         let path = Path::new(value);
         match option {
             "--data-root" | "--graph" | "-g" if is_root(path) => roots.push(path.to_owned()),
@@ -228,9 +271,12 @@ mod tests {
     #[test]
     fn a_layer_is_where_its_driver_mounts_it() {
         let of = |path: &str| {
-            layer_of(&path.split('/').collect::<Vec<_>>()).map(|layer| (layer.name.to_owned(), layer.depth))
+            layer_of(&path.split('/').collect::<Vec<_>>())
+                .map(|layer| (layer.name.to_owned(), layer.depth))
         };
-        for path in ["btrfs/subvolumes/l1", "vfs/dir/l1/bin", "zfs/graph/l1", "devicemapper/mnt/l1/rootfs"] {
+        for path in
+            ["btrfs/subvolumes/l1", "vfs/dir/l1/bin", "zfs/graph/l1", "devicemapper/mnt/l1/rootfs"]
+        {
             assert_eq!(of(path), Some(("l1".into(), 3)), "{path}");
         }
         assert_eq!(of("overlay2/l1/merged"), Some(("l1".into(), 2)));
@@ -242,11 +288,20 @@ mod tests {
     #[test]
     fn dockerds_arguments_name_its_data_root() {
         let of = |arguments: &[&str]| told(arguments.join("\0").as_bytes());
-        let (roots, config) = of(&["/usr/bin/dockerd", "--data-root", "/data/docker", "--config-file=/opt/d.json"]);
+        let (roots, config) =
+            of(&["/usr/bin/dockerd", "--data-root", "/data/docker", "--config-file=/opt/d.json"]);
         assert_eq!(roots, [Path::new("/data/docker")]);
         assert_eq!(config.as_deref(), Some(Path::new("/opt/d.json")));
-        assert_eq!(of(&["dockerd", "--data-root=/a", "-g", "/b"]).0, [Path::new("/a"), Path::new("/b")]);
-        for other in [&["sh", "--data-root=/a"][..], &["dockerd", "--data-root"], &["dockerd", "--data-root=/"], &[]] {
+        assert_eq!(
+            of(&["dockerd", "--data-root=/a", "-g", "/b"]).0,
+            [Path::new("/a"), Path::new("/b")]
+        );
+        for other in [
+            &["sh", "--data-root=/a"][..],
+            &["dockerd", "--data-root"],
+            &["dockerd", "--data-root=/"],
+            &[],
+        ] {
             assert_eq!(of(other), (Vec::new(), None), "{other:?}");
         }
     }

@@ -34,9 +34,11 @@ impl Layout for Kubelet {
 fn is_pod(dir: &Path, uid: &str, asked: &Asked<'_>) -> bool {
     let spec = asked.request.spec;
     let has_no_other = || {
-        spec.mounts.iter().filter(|mount| mount.is_bind()).all(|mount| match below(&mount.source, dir).as_deref() {
-            Some(["pods", other, ..]) => *other == uid,
-            _ => true,
+        spec.mounts.iter().filter(|mount| mount.is_bind()).all(|mount| {
+            match below(&mount.source, dir).as_deref() {
+                Some(["pods", other, ..]) => *other == uid,
+                _ => true,
+            }
         })
     };
     let annotated = spec.annotations.get("io.kubernetes.cri.sandbox-uid");

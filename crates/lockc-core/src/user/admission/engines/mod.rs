@@ -43,11 +43,22 @@ const INITS: [&str; 11] = [
 ];
 
 /// Where they put them.
-const INIT_PLACES: [&str; 5] = ["/sbin/docker-init", "/dev/init", "/run/podman-init", "/sbin/tini", "/catatonit"];
+const INIT_PLACES: [&str; 5] =
+    ["/sbin/docker-init", "/dev/init", "/run/podman-init", "/sbin/tini", "/catatonit"];
 
 /// Directories in which root file systems of containers are, below an engine's own.
-const ROOTFS_PARENTS: [&str; 10] =
-    ["overlay2", "overlay", "fuse-overlayfs", "vfs", "btrfs", "zfs", "devicemapper", "rootfs", "buildkit", "aufs"];
+const ROOTFS_PARENTS: [&str; 10] = [
+    "overlay2",
+    "overlay",
+    "fuse-overlayfs",
+    "vfs",
+    "btrfs",
+    "zfs",
+    "devicemapper",
+    "rootfs",
+    "buildkit",
+    "aufs",
+];
 
 /// What something in an engine's directory is to the container that is judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,7 +117,9 @@ impl<L: Layout> Kept<L> {
     }
 
     fn is_rootfs(&self, path: &Path, asked: &Asked<'_>) -> bool {
-        let is_rootfs = |dir: &PathBuf| below(path, dir).is_some_and(|rest| self.layout.is_rootfs(dir, &rest, asked));
+        let is_rootfs = |dir: &PathBuf| {
+            below(path, dir).is_some_and(|rest| self.layout.is_rootfs(dir, &rest, asked))
+        };
         Self::may_be(asked.request) && self.dirs.iter().any(is_rootfs)
     }
 }
@@ -136,7 +149,9 @@ impl Default for Engines {
             containerd: Kept::at(&containerd::DIRS, containerd::Containerd),
             kubelet: Kept::at(&kubelet::DIRS, kubelet::Kubelet),
             nerdctl: Kept::at(&nerdctl::DIRS, nerdctl::Nerdctl),
-            other: ["/var/lib/containers", "/var/lib/crio", "/var/lib/cni"].map(PathBuf::from).to_vec(),
+            other: ["/var/lib/containers", "/var/lib/crio", "/var/lib/cni"]
+                .map(PathBuf::from)
+                .to_vec(),
         }
     }
 }
@@ -167,7 +182,10 @@ impl Engines {
         match parts.as_slice() {
             [root @ .., containers, _, userdata]
                 if userdata.as_os_str() == "userdata"
-                    && containers.as_os_str().to_str().is_some_and(|name| name.ends_with("-containers"))
+                    && containers
+                        .as_os_str()
+                        .to_str()
+                        .is_some_and(|name| name.ends_with("-containers"))
                     && root.len() >= 3 =>
             {
                 let root: PathBuf = root.iter().collect();
@@ -179,7 +197,9 @@ impl Engines {
                 }
                 self.storage.dirs.push(root);
             }
-            [state @ .., task, _, _] if task.as_os_str() == "io.containerd.runtime.v2.task" && state.len() >= 3 => {
+            [state @ .., task, _, _]
+                if task.as_os_str() == "io.containerd.runtime.v2.task" && state.len() >= 3 =>
+            {
                 self.containerd.dirs.push(state.iter().collect());
             }
             _ => {}
@@ -198,7 +218,8 @@ impl Engines {
     #[must_use]
     pub fn resolved(mut self, facts: &dyn Facts) -> Self {
         for dirs in self.all_dirs() {
-            let targets: Vec<_> = dirs.iter().filter_map(|dir| facts.canonicalize(dir).ok()).collect();
+            let targets: Vec<_> =
+                dirs.iter().filter_map(|dir| facts.canonicalize(dir).ok()).collect();
             for target in targets {
                 if !dirs.contains(&target) {
                     dirs.push(target);
@@ -226,8 +247,13 @@ impl Engines {
 
     /// Every directory that holds state of an engine.
     pub fn dirs(&self) -> Vec<PathBuf> {
-        let all =
-            [&self.docker.dirs, &self.storage.dirs, &self.containerd.dirs, &self.kubelet.dirs, &self.nerdctl.dirs];
+        let all = [
+            &self.docker.dirs,
+            &self.storage.dirs,
+            &self.containerd.dirs,
+            &self.kubelet.dirs,
+            &self.nerdctl.dirs,
+        ];
         all.into_iter().flatten().chain(&self.other).cloned().collect()
     }
 
@@ -272,9 +298,12 @@ impl Engines {
     pub(super) fn devices(&self, request: &Request<'_>, facts: &dyn Facts) -> Vec<PathBuf> {
         let asked = Asked { request, mount: None, facts };
         match request.engine {
-            Some(Engine::Cri | Engine::Crio) => {
-                self.kubelet.dirs.iter().flat_map(|dir| kubelet::block_volumes(dir, &asked)).collect()
-            }
+            Some(Engine::Cri | Engine::Crio) => self
+                .kubelet
+                .dirs
+                .iter()
+                .flat_map(|dir| kubelet::block_volumes(dir, &asked))
+                .collect(),
             _ => Vec::new(),
         }
     }
@@ -302,11 +331,14 @@ impl Engines {
 /// The directory that would be an engine's data root if `path` is what its form says: where an
 /// administrator moved it, lockc has to be told.
 pub(super) fn assumed_root(path: &Path, id: &str) -> Option<PathBuf> {
-    let parts: Vec<&str> = path.components().map(|part| part.as_os_str().to_str().unwrap_or("")).collect();
+    let parts: Vec<&str> =
+        path.components().map(|part| part.as_os_str().to_str().unwrap_or("")).collect();
     let fits = |rest: &[&str]| match rest {
         ["containers", owner, file, ..] => *owner == id && *file != "_data",
         [plugin, "sandboxes" | "containers", _, _, ..] => plugin.starts_with("io.containerd."),
-        ["pods", _, "volumes" | "etc-hosts" | "containers", ..] | ["volumes", _, "_data", ..] => true,
+        ["pods", _, "volumes" | "etc-hosts" | "containers", ..] | ["volumes", _, "_data", ..] => {
+            true
+        }
         [containers, _, "userdata", ..] => containers.ends_with("-containers"),
         _ => false,
     };
@@ -317,7 +349,9 @@ pub(super) fn assumed_root(path: &Path, id: &str) -> Option<PathBuf> {
 
 /// Whether what is granted stays unchanged by the container.
 fn is_read_only(asked: &Asked<'_>) -> bool {
-    asked.mount.is_some_and(|mount| mount.options.iter().any(|option| option == "ro" || option == "rro"))
+    asked
+        .mount
+        .is_some_and(|mount| mount.options.iter().any(|option| option == "ro" || option == "rro"))
 }
 
 /// The components of `path` below `dir`; nothing if it is elsewhere, or not in plain UTF-8
@@ -349,7 +383,11 @@ mod tests {
             ("/containers/c1/hosts", None),
             ("/srv/data", None),
         ] {
-            assert_eq!(assumed_root(Path::new(path), "c1").as_deref(), root.map(Path::new), "{path}");
+            assert_eq!(
+                assumed_root(Path::new(path), "c1").as_deref(),
+                root.map(Path::new),
+                "{path}"
+            );
         }
     }
 
@@ -358,9 +396,11 @@ mod tests {
         let engines = |bundle: &str| Engines::default().with_bundle(Path::new(bundle)).dirs();
         let storage = PathBuf::from("/srv/storage");
         assert!(engines("/srv/storage/overlay-containers/c1/userdata").contains(&storage));
-        for bundle in
-            ["/srv/storage/overlay/c1/userdata", "/srv/storage/overlay-containers/c1", "/x-containers/c1/userdata"]
-        {
+        for bundle in [
+            "/srv/storage/overlay/c1/userdata",
+            "/srv/storage/overlay-containers/c1",
+            "/x-containers/c1/userdata",
+        ] {
             assert_eq!(engines(bundle), Engines::default().dirs(), "{bundle}");
         }
     }

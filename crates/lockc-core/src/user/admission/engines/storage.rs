@@ -57,10 +57,14 @@ impl Layout for Storage {
             [driver, _, ..] if ROOTFS_PARENTS.contains(driver) => {
                 // Which layer a step of a build has, nobody but buildah chooses; and who calls a
                 // runtime without an engine is the host's root.
-                let is_chosen = asked.request.engine.is_some() && !is_buildahs(asked.request.bundle);
-                !is_chosen || layer_of(rest).is_some_and(|layer| is_layer(dir, driver, layer, asked))
+                let is_chosen =
+                    asked.request.engine.is_some() && !is_buildahs(asked.request.bundle);
+                !is_chosen
+                    || layer_of(rest).is_some_and(|layer| is_layer(dir, driver, layer, asked))
             }
-            [containers, owner, "rootfs", "merge"] => containers.ends_with("-containers") && *owner == asked.id(),
+            [containers, owner, "rootfs", "merge"] => {
+                containers.ends_with("-containers") && *owner == asked.id()
+            }
             _ => false,
         }
     }
@@ -94,7 +98,9 @@ struct Metadata {
 
 /// What the storage has written down of this container, in one of these directories.
 fn record(lists: impl Iterator<Item = PathBuf>, asked: &Asked<'_>) -> Option<Container> {
-    let mut files = lists.flat_map(|list| ["containers.json", "volatile-containers.json"].map(|name| list.join(name)));
+    let mut files = lists.flat_map(|list| {
+        ["containers.json", "volatile-containers.json"].map(|name| list.join(name))
+    });
     files.find_map(|file| {
         let containers: Vec<Container> = serde_json::from_slice(&asked.facts.read(&file)?).ok()?;
         containers.into_iter().find(|container| container.id == asked.id())
@@ -104,14 +110,18 @@ fn record(lists: impl Iterator<Item = PathBuf>, asked: &Asked<'_>) -> Option<Con
 /// Whether nobody but the host's root writes in a directory.
 fn is_roots(directory: &Path, asked: &Asked<'_>) -> bool {
     let directory = asked.facts.canonicalize(directory);
-    directory.and_then(|directory| asked.facts.others_may_change(&directory)).is_ok_and(|others| !others)
+    directory
+        .and_then(|directory| asked.facts.others_may_change(&directory))
+        .is_ok_and(|others| !others)
 }
 
 /// Whether `layer` is the one of this container: Podman's user can name any other (`--rootfs`). The
 /// list is beside the storage, or beside the bundle where nothing outlives a reboot.
 fn is_layer(dir: &Path, driver: &str, layer: &str, asked: &Asked<'_>) -> bool {
-    let beside_bundle = asked.request.bundle.ancestors().nth(2).filter(|list| is_roots(list, asked));
-    let lists = std::iter::once(dir.join(format!("{driver}-containers"))).chain(beside_bundle.map(Path::to_owned));
+    let beside_bundle =
+        asked.request.bundle.ancestors().nth(2).filter(|list| is_roots(list, asked));
+    let lists = std::iter::once(dir.join(format!("{driver}-containers")))
+        .chain(beside_bundle.map(Path::to_owned));
     record(lists, asked).is_some_and(|container| container.layer == layer)
 }
 
@@ -121,15 +131,20 @@ pub(super) fn is_in_pod(pod: &str, asked: &Asked<'_>) -> bool {
     let root = asked.request.spec.root.as_ref().and_then(|root| root.path.ancestors().nth(2));
     let list = root.map(|driver| PathBuf::from(format!("{}-containers", driver.display())));
     let container = record(list.filter(|list| is_roots(list, asked)).into_iter(), asked);
-    let metadata = container.and_then(|container| serde_json::from_str::<Metadata>(&container.metadata).ok());
+    let metadata =
+        container.and_then(|container| serde_json::from_str::<Metadata>(&container.metadata).ok());
     metadata.is_some_and(|metadata| metadata.pod == pod)
 }
 
 /// Whether `layer` is an image's, not a container's.
 fn is_image(dir: &Path, driver: &str, layer: &str, asked: &Asked<'_>) -> bool {
-    let Some(text) = asked.facts.read(&dir.join(format!("{driver}-images/images.json"))) else { return false };
+    let Some(text) = asked.facts.read(&dir.join(format!("{driver}-images/images.json"))) else {
+        return false;
+    };
     let images: Vec<Image> = serde_json::from_slice(&text).unwrap_or_default();
-    images.iter().any(|image| image.layer == layer || image.mapped_layers.iter().any(|mapped| mapped == layer))
+    images.iter().any(|image| {
+        image.layer == layer || image.mapped_layers.iter().any(|mapped| mapped == layer)
+    })
 }
 
 /// Whether a layer of an overlay is the empty directory that Podman 5.6 and later put below the
@@ -142,7 +157,9 @@ pub(crate) fn is_infra_layer(layer: &Path) -> bool {
 /// cannot reach (libpod 5.4, container_internal_linux.go); a name that says nothing by itself.
 pub(super) fn is_intermediate(path: &Path) -> bool {
     let name = path.strip_prefix("/var/tmp").ok().and_then(|rest| rest.components().next());
-    name.is_some_and(|name| name.as_os_str().as_encoded_bytes().starts_with(b"intermediate-mountpoint-"))
+    name.is_some_and(|name| {
+        name.as_os_str().as_encoded_bytes().starts_with(b"intermediate-mountpoint-")
+    })
 }
 
 /// Whether `path` is in the directory that buildah makes for one step of a build, which is its
@@ -159,8 +176,9 @@ pub(crate) fn is_buildahs(bundle: &Path) -> bool {
         Component::Normal(name) => name.to_str(),
         _ => None,
     });
-    name.and_then(|name| name.strip_prefix("buildah"))
-        .is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
+    name.and_then(|name| name.strip_prefix("buildah")).is_some_and(|number| {
+        !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
+    })
 }
 
 #[cfg(test)]
@@ -170,7 +188,9 @@ mod tests {
     #[test]
     fn buildahs_bundles_are_known_by_their_name() {
         assert!(is_buildahs(Path::new("/var/tmp/buildah1234567")));
-        for other in ["/var/tmp/buildah", "/var/tmp/buildahx1", "/var/tmp/xbuildah1", "/buildah1/x", "/"] {
+        for other in
+            ["/var/tmp/buildah", "/var/tmp/buildahx1", "/var/tmp/xbuildah1", "/buildah1/x", "/"]
+        {
             assert!(!is_buildahs(Path::new(other)), "{other}");
         }
     }

@@ -45,7 +45,8 @@ fn mounts_and_sockets() {
 
 #[test]
 fn devices() {
-    let device = |minor: u32| json!([{ "path": "/dev/any", "type": "c", "major": 10, "minor": minor }]);
+    let device =
+        |minor: u32| json!([{ "path": "/dev/any", "type": "c", "major": 10, "minor": minor }]);
     let rule = |minor: i64| json!({ "devices": [{ "allow": true, "type": "c", "major": 10, "minor": minor, "access": "rw" }] });
     let with = |key: &str, value: Value| {
         let mut spec = spec();
@@ -60,7 +61,8 @@ fn devices() {
 
 #[test]
 fn capabilities_and_sysctls() {
-    let having = |names: &[&str]| refused(&with("/process/capabilities", json!({ "bounding": names })));
+    let having =
+        |names: &[&str]| refused(&with("/process/capabilities", json!({ "bounding": names })));
     assert!(having(&["CAP_CHOWN", "CAP_NET_ADMIN", "CAP_NET_BIND_SERVICE"]).is_empty());
     assert_eq!(having(&["CAP_SYS_ADMIN", "CAP_NET_ADMIN"]), ["capabilities"]);
     let setting = |name: &str| {
@@ -85,8 +87,14 @@ fn a_policy_that_adds_is_looser_than_one_that_does_not() {
     let named = |name| policy::named(&config, name, "a test").unwrap();
     let (more, still_more) = (named("more"), named("still-more"));
     assert!(more.at_least_as_strict_as(&still_more) && !still_more.at_least_as_strict_as(&more));
-    assert!(!more.at_least_as_strict_as(&named("baseline")) && !more.at_least_as_strict_as(&named("restricted")));
-    assert!(named("restricted").at_least_as_strict_as(&more) && more.at_least_as_strict_as(&named("privileged")));
+    assert!(
+        !more.at_least_as_strict_as(&named("baseline"))
+            && !more.at_least_as_strict_as(&named("restricted"))
+    );
+    assert!(
+        named("restricted").at_least_as_strict_as(&more)
+            && more.at_least_as_strict_as(&named("privileged"))
+    );
     assert_eq!(registered(&config, "more", Level::Restricted, "x").more, more.more);
 }
 
@@ -101,7 +109,10 @@ fn values_that_cannot_be_meant_are_errors() {
     ] {
         let text = format!("[policies.x]\nextends = 'baseline'\n{line}\n");
         let error = Config::parse(&text, Path::new("lockc.toml")).unwrap_err().to_string();
-        assert!(error.contains(problem) || line.starts_with("socket") && error.contains("line 3"), "{line}: {error}");
+        assert!(
+            error.contains(problem) || line.starts_with("socket") && error.contains("line 3"),
+            "{line}: {error}"
+        );
     }
 }
 
@@ -115,15 +126,27 @@ fn what_may_be_read_need_not_be_hidden_and_the_rest_must() {
     .unwrap();
     let seen = |name: &str, masked: &[&str]| {
         let policy = policy::named(&config, name, "a test").unwrap();
-        let judged = judge_with(&with("/linux/maskedPaths", json!(masked)), &policy, &config, &Fake::default());
+        let judged = judge_with(
+            &with("/linux/maskedPaths", json!(masked)),
+            &policy,
+            &config,
+            &Fake::default(),
+        );
         judged.err().map(|violations| violations[0].what.clone())
     };
     let but = |shown: &[&str]| -> Vec<&str> {
         kernel_files::MASKED.into_iter().filter(|masked| !shown.contains(masked)).collect()
     };
     assert_eq!(seen("x", &but(&["/sys/firmware", "/proc/keys"])), None);
-    assert_eq!(seen("x", &but(&["/sys/firmware", "/proc/kcore"])).unwrap(), "/proc/kcore not hidden");
-    assert_eq!(seen("y", &but(&["/sys/firmware"])).unwrap(), "/sys/firmware not hidden", "nothing else denies it");
+    assert_eq!(
+        seen("x", &but(&["/sys/firmware", "/proc/kcore"])).unwrap(),
+        "/proc/kcore not hidden"
+    );
+    assert_eq!(
+        seen("y", &but(&["/sys/firmware"])).unwrap(),
+        "/sys/firmware not hidden",
+        "nothing else denies it"
+    );
 }
 
 #[test]
@@ -132,8 +155,10 @@ fn a_mount_that_audit_lets_pass_is_none_of_lockcs_own_files() {
     policy.mode = Mode::Audit;
     let judged = |source: &str, options: &[&str], caps: &[&str]| {
         let mut spec = with("/process/capabilities", json!({ "bounding": caps }));
-        spec["mounts"] = json!([{ "destination": "/x", "type": "bind", "source": source, "options": options }]);
-        judge_with(&spec, &policy, &Config::default(), &Fake::default()).map(|given| given.reported.len())
+        spec["mounts"] =
+            json!([{ "destination": "/x", "type": "bind", "source": source, "options": options }]);
+        judge_with(&spec, &policy, &Config::default(), &Fake::default())
+            .map(|given| given.reported.len())
     };
     assert_eq!(judged("/var/lib", &["rbind"], &[]).unwrap(), 1);
     assert_eq!(judged("/etc", &["bind", "ro"], &[]).unwrap(), 1);

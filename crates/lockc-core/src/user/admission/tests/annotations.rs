@@ -9,7 +9,8 @@ use crate::user::{
 
 /// What `runc features` (1.3.4) and `crun features` (1.21) call unsafe.
 const RUNC: &str = r#"["bundle", "org.systemd.property.", "org.criu.config"]"#;
-const CRUN: &str = r#"["module.wasm.image/variant", "io.kubernetes.cri.container-type", "run.oci.", "org.criu."]"#;
+const CRUN: &str =
+    r#"["module.wasm.image/variant", "io.kubernetes.cri.container-type", "run.oci.", "org.criu."]"#;
 
 struct Asked {
     engine: Option<Engine>,
@@ -18,8 +19,12 @@ struct Asked {
     kernel_side: KernelSide,
 }
 
-const PLAIN: Asked =
-    Asked { engine: None, sandbox: false, runtime: "/usr/bin/runc", kernel_side: KernelSide::Confines };
+const PLAIN: Asked = Asked {
+    engine: None,
+    sandbox: false,
+    runtime: "/usr/bin/runc",
+    kernel_side: KernelSide::Confines,
+};
 
 fn refusals(asked: &Asked, key: &str, value: &str) -> Vec<String> {
     let mut spec = bind("/var/lib/kubelet/pods/p1/volumes/kubernetes.io~empty-dir/v", "/v");
@@ -30,13 +35,19 @@ fn refusals(asked: &Asked, key: &str, value: &str) -> Vec<String> {
 fn refusals_of(asked: &Asked, spec: &Value) -> Vec<String> {
     let spec = Spec::parse(spec.to_string().as_bytes(), Path::new("config.json")).unwrap();
     let (engine, sandbox) = (asked.engine, asked.sandbox);
-    let request = Request { id: ID, bundle: Path::new("/b"), spec: &spec, restore: false, engine, sandbox };
+    let request =
+        Request { id: ID, bundle: Path::new("/b"), spec: &spec, restore: false, engine, sandbox };
     let policy = Policy::of_level(Level::Baseline, "a test");
-    let circumstances = Circumstances { runtime: Some(Path::new(asked.runtime)), kernel_side: asked.kernel_side };
+    let circumstances =
+        Circumstances { runtime: Some(Path::new(asked.runtime)), kernel_side: asked.kernel_side };
     let (config, engines) = (Config::default(), Engines::default());
-    let judged = admit_under(&request, &policy, &config, &engines, &Fake::default(), &circumstances);
+    let judged =
+        admit_under(&request, &policy, &config, &engines, &Fake::default(), &circumstances);
     let found = judged.err().into_iter().flatten();
-    found.filter(|found| found.control == Control::RuntimeHandlers).map(|found| found.what).collect()
+    found
+        .filter(|found| found.control == Control::RuntimeHandlers)
+        .map(|found| found.what)
+        .collect()
 }
 
 #[test]
@@ -145,12 +156,17 @@ fn gvisors_shim_tells_of_a_pods_volumes() {
 
 #[test]
 fn only_the_engine_of_pods_joins_a_container_to_a_running_sandbox() {
-    for (key, engine) in
-        [("io.kubernetes.cri.container-type", Engine::Cri), ("io.kubernetes.cri-o.ContainerType", Engine::Crio)]
-    {
+    for (key, engine) in [
+        ("io.kubernetes.cri.container-type", Engine::Cri),
+        ("io.kubernetes.cri-o.ContainerType", Engine::Crio),
+    ] {
         for asking in [None, Some(Engine::Docker), Some(Engine::Podman), Some(engine)] {
             let asked = Asked { engine: asking, runtime: "/x/runsc", ..PLAIN };
-            assert_eq!(refusals(&asked, key, "container").is_empty(), asking == Some(engine), "{key} {asking:?}");
+            assert_eq!(
+                refusals(&asked, key, "container").is_empty(),
+                asking == Some(engine),
+                "{key} {asking:?}"
+            );
             assert!(refusals(&Asked { runtime: "/x/runc", ..asked }, key, "container").is_empty());
         }
     }
@@ -158,18 +174,29 @@ fn only_the_engine_of_pods_joins_a_container_to_a_running_sandbox() {
 
 #[test]
 fn a_runtime_that_chooses_a_handler_by_its_name_is_refused() {
-    for (runtime, refused) in
-        [("/usr/bin/krun", true), ("/usr/bin/crun-wasm", true), ("/usr/bin/crun", false), ("/opt/crun-1.21", false)]
-    {
+    for (runtime, refused) in [
+        ("/usr/bin/krun", true),
+        ("/usr/bin/crun-wasm", true),
+        ("/usr/bin/crun", false),
+        ("/opt/crun-1.21", false),
+    ] {
         let found = refusals_of(&Asked { runtime, ..PLAIN }, &spec());
         assert_eq!(found.len(), usize::from(refused), "{runtime}: {found:?}");
     }
     // An administrator who calls it a sandbox says that it has a kernel of its own.
     let parsed = Spec::parse(spec().to_string().as_bytes(), Path::new("x")).unwrap();
-    let request =
-        Request { id: ID, bundle: Path::new("/b"), spec: &parsed, restore: false, engine: None, sandbox: false };
+    let request = Request {
+        id: ID,
+        bundle: Path::new("/b"),
+        spec: &parsed,
+        restore: false,
+        engine: None,
+        sandbox: false,
+    };
     let config = Config { sandbox_runtimes: vec!["/usr/bin/krun".into()], ..Config::default() };
-    let circumstances = Circumstances { runtime: Some(Path::new("/usr/bin/krun")), ..Circumstances::default() };
+    let circumstances =
+        Circumstances { runtime: Some(Path::new("/usr/bin/krun")), ..Circumstances::default() };
     let policy = Policy::of_level(Level::Baseline, "a test");
-    admit_under(&request, &policy, &config, &Engines::default(), &Fake::default(), &circumstances).unwrap();
+    admit_under(&request, &policy, &config, &Engines::default(), &Fake::default(), &circumstances)
+        .unwrap();
 }

@@ -9,8 +9,14 @@ fn refused_to(bundle: &str, source: &str, destination: &str, facts: &Fake) -> Ve
     let mut spec = bind(source, destination);
     spec["root"]["path"] = "rootfs".into();
     let spec = Spec::parse(spec.to_string().as_bytes(), Path::new("x")).unwrap();
-    let request =
-        Request { id: ID, bundle: Path::new(bundle), spec: &spec, restore: false, engine: None, sandbox: false };
+    let request = Request {
+        id: ID,
+        bundle: Path::new(bundle),
+        spec: &spec,
+        restore: false,
+        engine: None,
+        sandbox: false,
+    };
     let policy = Policy::of_level(Level::Baseline, "x");
     let judged = admit(&request, &policy, &Config::default(), &Engines::default(), facts);
     judged.err().into_iter().flatten().map(|violation| violation.control.name()).collect()
@@ -31,7 +37,12 @@ fn a_step_is_given_what_buildkit_chose() {
         (agent, "/run/buildkit/ssh_agent.0"),
     ] {
         assert!(refused_to(STEP, source, destination, &fake).is_empty(), "{source}");
-        let other = refused_to("/run/containerd/io.containerd.runtime.v2.task/moby/c1", source, destination, &fake);
+        let other = refused_to(
+            "/run/containerd/io.containerd.runtime.v2.task/moby/c1",
+            source,
+            destination,
+            &fake,
+        );
         assert!(other == ["host-mounts"] || other == ["host-sockets"], "{source}: {other:?}");
     }
 }
@@ -48,7 +59,11 @@ fn the_files_that_name_hosts_are_any_steps_at_their_places() {
         ("c2/rootfs/etc/shadow", "/etc/hosts", false),
     ] {
         let source = format!("/var/lib/docker/buildkit/executor/{file}");
-        assert_eq!(refused_to(STEP, &source, destination, &Fake::default()).is_empty(), admitted, "{file}");
+        assert_eq!(
+            refused_to(STEP, &source, destination, &Fake::default()).is_empty(),
+            admitted,
+            "{file}"
+        );
     }
 }
 
@@ -56,9 +71,12 @@ fn the_files_that_name_hosts_are_any_steps_at_their_places() {
 fn a_step_is_given_nothing_else_of_the_host() {
     let mut fake = Fake::default();
     fake.mount("8:1", "/etc", "/var/lib/docker/tmp/buildkit-mount8");
-    for source in
-        ["/etc", "/var/lib/docker/tmp/x", "/var/lib/docker/containers/c2", "/var/lib/docker/tmp/buildkit-mount8"]
-    {
+    for source in [
+        "/etc",
+        "/var/lib/docker/tmp/x",
+        "/var/lib/docker/containers/c2",
+        "/var/lib/docker/tmp/buildkit-mount8",
+    ] {
         assert_eq!(refused_to(STEP, source, "/x", &fake), ["host-mounts"], "{source}");
     }
     let executor = "/var/lib/docker/buildkit/executor";

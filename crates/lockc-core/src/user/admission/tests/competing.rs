@@ -17,10 +17,18 @@ fn findings(
     kernel_side: KernelSide,
 ) -> Vec<Control> {
     let spec = Spec::parse(spec.to_string().as_bytes(), Path::new("config.json")).unwrap();
-    let request = Request { id: LONG, bundle: Path::new("/b"), spec: &spec, restore: false, engine, sandbox };
+    let request =
+        Request { id: LONG, bundle: Path::new("/b"), spec: &spec, restore: false, engine, sandbox };
     let policy = Policy::of_level(Level::Baseline, "a test");
     let circumstances = Circumstances { runtime: None, kernel_side };
-    let judged = admit_under(&request, &policy, &Config::default(), &Engines::default(), facts, &circumstances);
+    let judged = admit_under(
+        &request,
+        &policy,
+        &Config::default(),
+        &Engines::default(),
+        facts,
+        &circumstances,
+    );
     judged.err().into_iter().flatten().map(|violation| violation.control).collect()
 }
 
@@ -29,7 +37,9 @@ fn passes(engine: Option<Engine>, path: &str) -> bool {
     let mut spec = spec();
     spec["linux"]["cgroupsPath"] = json!(path.replace("ID", LONG));
     let facts = Fake {
-        used_cgroups: ["/system.slice/ssh.service", "/docker/other", "/init", "/x"].map(PathBuf::from).to_vec(),
+        used_cgroups: ["/system.slice/ssh.service", "/docker/other", "/init", "/x"]
+            .map(PathBuf::from)
+            .to_vec(),
         own_cgroup: "/system.slice/web.service/supervisor".into(),
         ..Fake::default()
     };
@@ -56,7 +66,10 @@ fn the_cgroups_that_engines_choose_pass() {
         (Crio, "/kubepods/burstable/pod1/crio-ID"),
         (Crio, "kubepods-burstable-pod1.slice:crio:ID"),
         (Podman, "/libpod_parent/libpod-ID"),
-        (Podman, "/libpod_parent/10724adba9ab6cb2d103b46f9d3771301c07b3886da6839fef98e008fef4d9ab/libpod-ID"),
+        (
+            Podman,
+            "/libpod_parent/10724adba9ab6cb2d103b46f9d3771301c07b3886da6839fef98e008fef4d9ab/libpod-ID",
+        ),
         (Podman, "machine.slice:libpod:ID"),
         (Podman, "/system.slice/web.service/libpod-payload-ID"),
     ] {
@@ -106,12 +119,21 @@ fn cgroups_of_others_are_refused() {
 /// `ctr run IMAGE ssh.service` with a cgroup of that name.
 #[test]
 fn a_container_that_is_called_after_a_service_is_not_that_service() {
-    for (id, path) in [("ssh.service", "/system.slice/ssh.service"), ("user.slice", "/user.slice"), ("x", "x")] {
+    for (id, path) in
+        [("ssh.service", "/system.slice/ssh.service"), ("user.slice", "/user.slice"), ("x", "x")]
+    {
         let mut spec = spec();
         spec["linux"]["cgroupsPath"] = json!(path);
         let spec = Spec::parse(spec.to_string().as_bytes(), Path::new("config.json")).unwrap();
         let engine = Some(Engine::Containerd);
-        let request = Request { id, bundle: Path::new("/b"), spec: &spec, restore: false, engine, sandbox: false };
+        let request = Request {
+            id,
+            bundle: Path::new("/b"),
+            spec: &spec,
+            restore: false,
+            engine,
+            sandbox: false,
+        };
         let facts = Fake {
             own_cgroup: "/system.slice/containerd.service".into(),
             used_cgroups: vec!["/system.slice/x".into()],
@@ -126,8 +148,12 @@ fn a_container_that_is_called_after_a_service_is_not_that_service() {
 #[test]
 fn a_rootless_engine_works_below_its_users_service() {
     let mut spec = spec();
-    spec["linux"]["cgroupsPath"] = json!(format!("/user.slice/user-1000.slice/user@1000.service/x/libpod-{LONG}"));
-    let facts = Fake { own_cgroup: "/user.slice/user-1000.slice/user@1000.service/x/y".into(), ..Fake::default() };
+    spec["linux"]["cgroupsPath"] =
+        json!(format!("/user.slice/user-1000.slice/user@1000.service/x/libpod-{LONG}"));
+    let facts = Fake {
+        own_cgroup: "/user.slice/user-1000.slice/user@1000.service/x/y".into(),
+        ..Fake::default()
+    };
     let found = |side| findings(&spec, Some(Engine::Crio), false, &facts, side);
     assert!(found(KernelSide::Rootless).is_empty());
     assert_eq!(found(KernelSide::Confines), [Control::Resources]);
@@ -162,7 +188,9 @@ fn nobody_is_spared_by_the_oom_killer_beyond_what_engines_do() {
 #[test]
 fn a_label_that_the_engine_would_have_given_is_missed() {
     let facts = || Fake { selinux: true, ..Fake::default() };
-    let found = |spec: &Value, engine, sandbox| findings(spec, engine, sandbox, &facts(), KernelSide::Confines);
+    let found = |spec: &Value, engine, sandbox| {
+        findings(spec, engine, sandbox, &facts(), KernelSide::Confines)
+    };
     for engine in [Engine::Podman, Engine::Crio, Engine::Docker, Engine::Cri] {
         assert_eq!(found(&spec(), Some(engine), false), [Control::SeLinux], "{engine:?}");
     }
@@ -180,7 +208,9 @@ fn a_label_that_the_engine_would_have_given_is_missed() {
 
 #[test]
 fn unconfined_in_every_spelling() {
-    for profile in ["unconfined", ":root:unconfined", ":ns://unconfined", "docker-default//&unconfined"] {
+    for profile in
+        ["unconfined", ":root:unconfined", ":ns://unconfined", "docker-default//&unconfined"]
+    {
         let mut spec = spec();
         spec["process"]["apparmorProfile"] = json!(profile);
         assert_eq!(refused(&spec), ["apparmor"], "{profile}");

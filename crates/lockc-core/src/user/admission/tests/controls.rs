@@ -15,9 +15,17 @@ fn by_engine(path: &str, value: Value, level: Level, engine: Option<Engine>) -> 
     let place = if parent.is_empty() { &mut spec } else { spec.pointer_mut(parent).unwrap() };
     place[key] = value;
     let spec = Spec::parse(spec.to_string().as_bytes(), Path::new("config.json")).unwrap();
-    let request = Request { id: ID, bundle: Path::new("/b"), spec: &spec, restore: false, engine, sandbox: false };
+    let request = Request {
+        id: ID,
+        bundle: Path::new("/b"),
+        spec: &spec,
+        restore: false,
+        engine,
+        sandbox: false,
+    };
     let policy = Policy::of_level(level, "a test");
-    let judged = admit(&request, &policy, &Config::default(), &Engines::default(), &Fake::default());
+    let judged =
+        admit(&request, &policy, &Config::default(), &Engines::default(), &Fake::default());
     judged.err().into_iter().flatten().map(|violation| violation.control.name()).collect()
 }
 
@@ -55,7 +63,14 @@ fn app_armor() {
 fn containerds_missing_profile_means_unconfined() {
     let controls = |apparmor, engine, sandbox, level| {
         let spec = Spec::parse(spec().to_string().as_bytes(), Path::new("config.json")).unwrap();
-        let request = Request { id: ID, bundle: Path::new("/b"), spec: &spec, restore: false, engine, sandbox };
+        let request = Request {
+            id: ID,
+            bundle: Path::new("/b"),
+            spec: &spec,
+            restore: false,
+            engine,
+            sandbox,
+        };
         let facts = Fake { apparmor, ..Fake::default() };
         let policy = Policy::of_level(level, "a test");
         let judged = admit(&request, &policy, &Config::default(), &Engines::default(), &facts);
@@ -70,7 +85,10 @@ fn containerds_missing_profile_means_unconfined() {
         (true, Some(Engine::Containerd), false, Level::Baseline),
         (true, None, false, Level::Restricted),
     ] {
-        assert!(controls(apparmor, engine, sandbox, level).is_empty(), "{apparmor} {engine:?} {sandbox} {level:?}");
+        assert!(
+            controls(apparmor, engine, sandbox, level).is_empty(),
+            "{apparmor} {engine:?} {sandbox} {level:?}"
+        );
     }
 }
 
@@ -120,8 +138,7 @@ fn seccomp() {
     }
     let agent = json!({ "defaultAction": "SCMP_ACT_ERRNO", "listenerPath": "/run/agent.sock" });
     refused_everywhere(path, &agent, "seccomp");
-    let some =
-        json!({ "defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{ "names": ["bpf"], "action": "SCMP_ACT_KILL" }] });
+    let some = json!({ "defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{ "names": ["bpf"], "action": "SCMP_ACT_KILL" }] });
     admitted_everywhere(path, &some);
     // Undefined is allowed at baseline, unless the engine has a profile of its own that somebody left out.
     for (engine, baseline) in [
@@ -132,8 +149,16 @@ fn seccomp() {
         (Some(Engine::Docker), false),
         (Some(Engine::Podman), false),
     ] {
-        assert_eq!(by_engine(path, json!(null), Level::Baseline, engine).is_empty(), baseline, "{engine:?}");
-        assert_eq!(by_engine(path, json!(null), Level::Restricted, engine), ["seccomp"], "{engine:?}");
+        assert_eq!(
+            by_engine(path, json!(null), Level::Baseline, engine).is_empty(),
+            baseline,
+            "{engine:?}"
+        );
+        assert_eq!(
+            by_engine(path, json!(null), Level::Restricted, engine),
+            ["seccomp"],
+            "{engine:?}"
+        );
         assert!(by_engine(path, json!(null), Level::Privileged, engine).is_empty());
     }
 }
@@ -151,7 +176,9 @@ fn sysctls() {
     ] {
         refused_everywhere(path, &json!({ name: "1" }), "sysctls");
     }
-    for name in ["net.ipv4.ping_group_range", "net/ipv4/ip_unprivileged_port_start", "net.ipv4.tcp_rmem"] {
+    for name in
+        ["net.ipv4.ping_group_range", "net/ipv4/ip_unprivileged_port_start", "net.ipv4.tcp_rmem"]
+    {
         admitted_everywhere(path, &json!({ name: "1" }));
     }
 }
@@ -228,9 +255,12 @@ fn resources_that_others_feel() {
 
 #[test]
 fn properties_of_the_systemd_unit() {
-    refused_everywhere("/annotations", &json!({ "org.systemd.property.DeviceAllow": "x" }), "runtime-handlers");
-    let podman =
-        json!({ "org.systemd.property.KillSignal": "37", "org.systemd.property.TimeoutStopUSec": "uint64 10000000" });
+    refused_everywhere(
+        "/annotations",
+        &json!({ "org.systemd.property.DeviceAllow": "x" }),
+        "runtime-handlers",
+    );
+    let podman = json!({ "org.systemd.property.KillSignal": "37", "org.systemd.property.TimeoutStopUSec": "uint64 10000000" });
     admitted_everywhere("/annotations", &podman);
 }
 
@@ -238,8 +268,7 @@ fn properties_of_the_systemd_unit() {
 fn a_user_that_is_the_hosts_root() {
     let mut spec = spec();
     spec["linux"]["namespaces"].as_array_mut().unwrap().push(json!({ "type": "user" }));
-    spec["linux"]["uidMappings"] =
-        json!([{ "containerID": 1, "hostID": 0, "size": 1 }, { "containerID": 990, "hostID": 100_000, "size": 20 }]);
+    spec["linux"]["uidMappings"] = json!([{ "containerID": 1, "hostID": 0, "size": 1 }, { "containerID": 990, "hostID": 100_000, "size": 20 }]);
     judge(&spec, Level::Restricted).unwrap();
     spec["process"]["user"]["uid"] = 1.into();
     let violations = judge(&spec, Level::Restricted).unwrap_err();
@@ -252,8 +281,14 @@ fn a_joining_process_is_judged_alike() {
     let policy = Policy::of_level(Level::Baseline, "a test");
     for (text, control) in [
         (json!({ "apparmorProfile": "unconfined", "user": { "uid": 1 } }), Control::AppArmor),
-        (json!({ "selinuxLabel": "system_u:system_r:spc_t:s0", "user": { "uid": 1 } }), Control::SeLinux),
-        (json!({ "scheduler": { "policy": "SCHED_RR" }, "user": { "uid": 1 } }), Control::Resources),
+        (
+            json!({ "selinuxLabel": "system_u:system_r:spc_t:s0", "user": { "uid": 1 } }),
+            Control::SeLinux,
+        ),
+        (
+            json!({ "scheduler": { "policy": "SCHED_RR" }, "user": { "uid": 1 } }),
+            Control::Resources,
+        ),
     ] {
         let process: Process = serde_json::from_value(text).unwrap();
         assert_eq!(admit_process(&process, &policy).unwrap_err()[0].control, control);
@@ -269,7 +304,14 @@ fn a_pods_sandbox_needs_no_masks_and_keeps_its_engines_capabilities() {
     }
     let parsed = Spec::parse(spec.to_string().as_bytes(), Path::new("config.json")).unwrap();
     let judged = |sandbox| {
-        let request = Request { id: ID, bundle: Path::new("/b"), spec: &parsed, restore: false, engine: None, sandbox };
+        let request = Request {
+            id: ID,
+            bundle: Path::new("/b"),
+            spec: &parsed,
+            restore: false,
+            engine: None,
+            sandbox,
+        };
         let policy = Policy::of_level(Level::Restricted, "a test");
         admit(&request, &policy, &Config::default(), &Engines::default(), &Fake::default())
     };
@@ -281,9 +323,9 @@ fn a_pods_sandbox_needs_no_masks_and_keeps_its_engines_capabilities() {
 fn raw_block_volumes_of_a_pod_are_its_devices() {
     let log = json!({ "destination": "/dev/termination-log", "type": "bind", "source": "/var/lib/kubelet/pods/u1/containers/c/0", "options": ["bind"] });
     let mut spec = with("/mounts", json!([log]));
-    spec["linux"]["devices"] = json!([{ "path": "/dev/xvda", "type": "b", "major": 7, "minor": 3 }]);
-    spec["linux"]["resources"] =
-        json!({ "devices": [{ "allow": true, "type": "b", "major": 7, "minor": 3, "access": "rwm" }] });
+    spec["linux"]["devices"] =
+        json!([{ "path": "/dev/xvda", "type": "b", "major": 7, "minor": 3 }]);
+    spec["linux"]["resources"] = json!({ "devices": [{ "allow": true, "type": "b", "major": 7, "minor": 3, "access": "rwm" }] });
     let policy = Policy::of_level(Level::Restricted, "x");
     let mut fake = Fake::default();
     let refused = |engine, fake: &Fake| judge_as(engine, &spec, &policy, fake).is_err();

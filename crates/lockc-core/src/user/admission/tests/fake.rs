@@ -38,9 +38,14 @@ impl Default for Fake {
             absent: Vec::new(),
             own_cgroup: "/".into(),
         };
-        for (device, point) in
-            [("8:1", "/"), ("0:20", "/proc"), ("0:21", "/sys"), ("0:5", "/dev"), ("0:22", "/run"), ("0:23", "/dev/shm")]
-        {
+        for (device, point) in [
+            ("8:1", "/"),
+            ("0:20", "/proc"),
+            ("0:21", "/sys"),
+            ("0:5", "/dev"),
+            ("0:22", "/run"),
+            ("0:23", "/dev/shm"),
+        ] {
             fake.mount(device, "/", point);
         }
         fake.link("/var/run", "/run");
@@ -84,7 +89,10 @@ impl Facts for Fake {
     }
 
     fn entries(&self, directory: &Path) -> Vec<PathBuf> {
-        let below = self.texts.keys().filter_map(|path| path.strip_prefix(directory).ok()?.components().next());
+        let below = self
+            .texts
+            .keys()
+            .filter_map(|path| path.strip_prefix(directory).ok()?.components().next());
         let names: std::collections::BTreeSet<_> = below.collect();
         names.into_iter().map(|name| directory.join(name)).collect()
     }

@@ -11,14 +11,28 @@ fn hook(hook: Value) -> Vec<&'static str> {
 #[test]
 fn what_engines_and_devices_vendors_set_passes() {
     for (path, args) in [
-        ("/proc/235/exe", &["libnetwork-setkey", "-exec-root=/var/run/docker", "c1", "61347185d6b3"][..]),
+        (
+            "/proc/235/exe",
+            &["libnetwork-setkey", "-exec-root=/var/run/docker", "c1", "61347185d6b3"][..],
+        ),
         ("/usr/bin/nvidia-container-runtime-hook", &["nvidia-container-runtime-hook", "prestart"]),
         (
             "/usr/bin/nvidia-cdi-hook",
-            &["nvidia-cdi-hook", "create-symlinks", "--link", "libcuda.so.1::/usr/lib/x86_64-linux-gnu/libcuda.so"],
+            &[
+                "nvidia-cdi-hook",
+                "create-symlinks",
+                "--link",
+                "libcuda.so.1::/usr/lib/x86_64-linux-gnu/libcuda.so",
+            ],
         ),
-        ("/usr/bin/nvidia-cdi-hook", &["nvidia-cdi-hook", "update-ldcache", "--folder", "/usr/lib/x86_64-linux-gnu"]),
-        ("/usr/bin/nerdctl", &["nerdctl", "--data-root=/var/lib/nerdctl/1", "internal", "oci-hook", "createRuntime"]),
+        (
+            "/usr/bin/nvidia-cdi-hook",
+            &["nvidia-cdi-hook", "update-ldcache", "--folder", "/usr/lib/x86_64-linux-gnu"],
+        ),
+        (
+            "/usr/bin/nerdctl",
+            &["nerdctl", "--data-root=/var/lib/nerdctl/1", "internal", "oci-hook", "createRuntime"],
+        ),
         ("/bin/sh", &["sh", "/usr/libexec/oci/hooks.d/own"]),
         ("/usr/bin/python3.13", &["python3", "/usr/libexec/own.py", "--node", "x"]),
         ("/bin/busybox", &["busybox", "sh", "/usr/libexec/own"]),
@@ -27,7 +41,8 @@ fn what_engines_and_devices_vendors_set_passes() {
     ] {
         assert!(hook(json!({ "path": path, "args": args })).is_empty(), "{path} {args:?}");
     }
-    let env = ["PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/home/u", "XDG_RUNTIME_DIR=/run/user/1000"];
+    let env =
+        ["PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/home/u", "XDG_RUNTIME_DIR=/run/user/1000"];
     assert!(hook(json!({ "path": "/usr/bin/own", "env": env })).is_empty());
 }
 
@@ -57,7 +72,12 @@ fn arguments_that_others_decide_about_are_refused() {
     ] {
         assert_eq!(hook(json!({ "path": path, "args": args })), ["hooks"], "{path} {args:?}");
     }
-    for env in ["LD_PRELOAD=/home/u/x.so", "PATH=/usr/bin:/srv/data/bin", "BASH_ENV=/home/u/x", "PYTHONPATH=/home/u"] {
+    for env in [
+        "LD_PRELOAD=/home/u/x.so",
+        "PATH=/usr/bin:/srv/data/bin",
+        "BASH_ENV=/home/u/x",
+        "PYTHONPATH=/home/u",
+    ] {
         assert_eq!(hook(json!({ "path": "/usr/bin/own", "env": [env] })), ["hooks"], "{env}");
     }
 }

@@ -53,14 +53,27 @@ fn with(path: &str, value: Value) -> Value {
 }
 
 fn bind(source: &str, destination: &str) -> Value {
-    with("/mounts", json!([{ "destination": destination, "type": "bind", "source": source, "options": ["rbind"] }]))
+    with(
+        "/mounts",
+        json!([{ "destination": destination, "type": "bind", "source": source, "options": ["rbind"] }]),
+    )
 }
 
-fn judge_with(spec: &Value, policy: &Policy, config: &Config, facts: &Fake) -> Result<Given, Vec<Violation>> {
+fn judge_with(
+    spec: &Value,
+    policy: &Policy,
+    config: &Config,
+    facts: &Fake,
+) -> Result<Given, Vec<Violation>> {
     admit_of(None, spec, policy, config, facts)
 }
 
-fn judge_as(engine: Engine, spec: &Value, policy: &Policy, facts: &Fake) -> Result<Given, Vec<Violation>> {
+fn judge_as(
+    engine: Engine,
+    spec: &Value,
+    policy: &Policy,
+    facts: &Fake,
+) -> Result<Given, Vec<Violation>> {
     admit_of(Some(engine), spec, policy, &Config::default(), facts)
 }
 
@@ -72,7 +85,14 @@ fn admit_of(
     facts: &Fake,
 ) -> Result<Given, Vec<Violation>> {
     let spec = Spec::parse(spec.to_string().as_bytes(), Path::new("config.json")).unwrap();
-    let request = Request { id: ID, bundle: Path::new("/b"), spec: &spec, restore: false, engine, sandbox: false };
+    let request = Request {
+        id: ID,
+        bundle: Path::new("/b"),
+        spec: &spec,
+        restore: false,
+        engine,
+        sandbox: false,
+    };
     let engines = Engines::default().with_dirs(&config.engine_dirs);
     admit(&request, policy, config, &engines, facts)
 }
@@ -84,7 +104,12 @@ fn judge(spec: &Value, level: Level) -> Result<Given, Vec<Violation>> {
 /// The controls that refuse, at baseline; the same must pass under privileged.
 fn refused(spec: &Value) -> Vec<&'static str> {
     judge(spec, Level::Privileged).unwrap();
-    judge(spec, Level::Baseline).err().into_iter().flatten().map(|violation| violation.control.name()).collect()
+    judge(spec, Level::Baseline)
+        .err()
+        .into_iter()
+        .flatten()
+        .map(|violation| violation.control.name())
+        .collect()
 }
 
 fn bind_refused(source: &str) -> bool {
@@ -141,7 +166,10 @@ fn who_manages_its_own_cgroup() {
     assert!(manages(&with_cgroups(std::slice::from_ref(&new), &["nosuid"])));
     assert!(!manages(&with_cgroups(std::slice::from_ref(&new), &["ro"])));
     assert!(!manages(&with_cgroups(&[], &["rw"])));
-    assert!(!manages(&with_cgroups(&[json!({ "type": "cgroup", "path": "/proc/77/ns/cgroup" })], &["rw"])));
+    assert!(!manages(&with_cgroups(
+        &[json!({ "type": "cgroup", "path": "/proc/77/ns/cgroup" })],
+        &["rw"]
+    )));
     for (pointer, value) in [
         ("/linux/cgroupsPath", json!("")),
         ("/linux/namespaces/0", json!({ "type": "pid", "path": "/proc/77/ns/pid" })),
@@ -157,7 +185,11 @@ fn namespaces_of_the_host_are_refused() {
     for (at, kind) in ["pid", "ipc", "network", "uts"].iter().enumerate() {
         let mut namespaces = spec()["linux"]["namespaces"].as_array().unwrap().clone();
         namespaces.remove(at);
-        assert_eq!(refused(&with("/linux/namespaces", json!(namespaces))), ["host-namespaces"], "{kind} is left out");
+        assert_eq!(
+            refused(&with("/linux/namespaces", json!(namespaces))),
+            ["host-namespaces"],
+            "{kind} is left out"
+        );
     }
     for (path, allowed) in [
         ("/proc/77/ns/net", true),
@@ -179,9 +211,16 @@ fn capabilities_beyond_the_default_set_are_refused() {
         ("inheritable", "SYS_MODULE"),
         ("ambient", "CAP_NEW_ONE"),
     ] {
-        assert_eq!(refused(&with("/process/capabilities", json!({ set: [name] }))), ["capabilities"], "{name}");
+        assert_eq!(
+            refused(&with("/process/capabilities", json!({ set: [name] }))),
+            ["capabilities"],
+            "{name}"
+        );
     }
-    let default = with("/process/capabilities", json!({ "effective": ["CAP_NET_RAW", "CAP_MKNOD", "CAP_SETUID"] }));
+    let default = with(
+        "/process/capabilities",
+        json!({ "effective": ["CAP_NET_RAW", "CAP_MKNOD", "CAP_SETUID"] }),
+    );
     assert!(refused(&default).is_empty());
     let violations = judge(&default, Level::Restricted).unwrap_err();
     assert_eq!(violations[0].what, "NET_RAW, MKNOD, SETUID");
@@ -191,7 +230,8 @@ fn capabilities_beyond_the_default_set_are_refused() {
 fn devices_of_the_host_are_refused() {
     let device = |kind: &str, major: i64, minor: i64| {
         let mut spec = spec();
-        spec["linux"]["devices"] = json!([{ "path": "/dev/x", "type": kind, "major": major, "minor": minor }]);
+        spec["linux"]["devices"] =
+            json!([{ "path": "/dev/x", "type": kind, "major": major, "minor": minor }]);
         spec
     };
     assert!(refused(&device("c", 1, 3)).is_empty());
@@ -222,7 +262,8 @@ fn devices_of_the_host_are_refused() {
     let mut fake = Fake::default();
     fake.kinds.insert("/home/u/sda".into(), Kind::Block(8, 0));
     let policy = Policy::of_level(Level::Baseline, "x");
-    let violations = judge_with(&bind("/home/u/sda", "/x"), &policy, &Config::default(), &fake).unwrap_err();
+    let violations =
+        judge_with(&bind("/home/u/sda", "/x"), &policy, &Config::default(), &fake).unwrap_err();
     assert_eq!(violations[0].control, Control::Devices);
 }
 
@@ -232,29 +273,45 @@ fn uid_0_is_refused_by_restricted_alone() {
     assert!(judge(&root, Level::Baseline).is_ok());
     let violations = judge(&root, Level::Restricted).unwrap_err();
     assert_eq!(violations[0].control, Control::RunAsRoot);
-    assert_eq!(judge(&with("/process", Value::Null), Level::Restricted).unwrap_err()[0].control, Control::RunAsRoot);
+    assert_eq!(
+        judge(&with("/process", Value::Null), Level::Restricted).unwrap_err()[0].control,
+        Control::RunAsRoot
+    );
 }
 
 #[test]
 fn annotations_that_take_the_workload_out_of_the_container_are_refused() {
-    for key in ["run.oci.handler", "module.wasm.image/variant", "run.oci.hooks.stdout", "run.oci.handler.c1"] {
+    for key in [
+        "run.oci.handler",
+        "module.wasm.image/variant",
+        "run.oci.hooks.stdout",
+        "run.oci.handler.c1",
+    ] {
         let mut spec = spec();
         spec["annotations"] = json!({ key: "x" });
         assert_eq!(refused(&spec), ["runtime-handlers"], "{key}");
     }
     let mut spec = spec();
-    spec["annotations"] = json!({ "run.ocix.handler": "x", "org.systemd.property.KillSignal": "15" });
+    spec["annotations"] =
+        json!({ "run.ocix.handler": "x", "org.systemd.property.KillSignal": "15" });
     assert!(refused(&spec).is_empty());
 }
 
 #[test]
 fn restoring_is_refused_below_privileged() {
     let parsed = Spec::parse(spec().to_string().as_bytes(), Path::new("x")).unwrap();
-    let request =
-        Request { id: ID, bundle: Path::new("/b"), spec: &parsed, restore: true, engine: None, sandbox: false };
+    let request = Request {
+        id: ID,
+        bundle: Path::new("/b"),
+        spec: &parsed,
+        restore: true,
+        engine: None,
+        sandbox: false,
+    };
     for level in Level::ALL {
         let policy = Policy::of_level(level, "x");
-        let result = admit(&request, &policy, &Config::default(), &Engines::default(), &Fake::default());
+        let result =
+            admit(&request, &policy, &Config::default(), &Engines::default(), &Fake::default());
         assert_eq!(result.is_ok(), level == Level::Privileged);
     }
 }
@@ -281,7 +338,11 @@ fn every_violation_is_told_at_once_with_policy_and_remedy() {
     assert_eq!(violations.len(), 6);
     for violation in &violations {
         let text = violation.to_string();
-        assert!(text.contains("refused by level baseline (from the default)") && text.contains("admits"), "{text}");
+        assert!(
+            text.contains("refused by level baseline (from the default)")
+                && text.contains("admits"),
+            "{text}"
+        );
     }
 }
 

@@ -41,7 +41,11 @@ fn configured_directories_are_given_component_by_component() {
     for source in ["/home/u/data", "/srv/a/b", "/media/x", "/mnt/x", "/var/data"] {
         assert!(!bind_refused(source), "{source}");
         let violations = judge(&bind(source, "/x"), Level::Restricted).unwrap_err();
-        assert_eq!(violations[0].control, Control::HostMounts, "restricted takes only the engine's own");
+        assert_eq!(
+            violations[0].control,
+            Control::HostMounts,
+            "restricted takes only the engine's own"
+        );
     }
     for source in [
         "/homes",
@@ -65,7 +69,9 @@ fn links_into_the_host_are_followed() {
     let mut fake = Fake::default();
     fake.link("/home/u/link", "/etc");
     let policy = Policy::of_level(Level::Baseline, "x");
-    let violations = judge_with(&bind("/home/u/link/passwd", "/x"), &policy, &Config::default(), &fake).unwrap_err();
+    let violations =
+        judge_with(&bind("/home/u/link/passwd", "/x"), &policy, &Config::default(), &fake)
+            .unwrap_err();
     assert!(violations[0].what.contains("/etc/passwd"), "{}", violations[0]);
 }
 
@@ -78,9 +84,17 @@ fn bind_mounts_of_the_host_are_recognised_under_other_paths() {
     fake.mount("8:2", "/", "/media/disk");
     let policy = Policy::of_level(Level::Baseline, "x");
     let judge = |source: &str| judge_with(&bind(source, "/x"), &policy, &Config::default(), &fake);
-    for source in
-        ["/mnt/host", "/mnt/host/etc", "/srv/e", "/srv/e/ssh", "/mnt", "/srv", "/home", "/home/chroot", "/mnt/host/var"]
-    {
+    for source in [
+        "/mnt/host",
+        "/mnt/host/etc",
+        "/srv/e",
+        "/srv/e/ssh",
+        "/mnt",
+        "/srv",
+        "/home",
+        "/home/chroot",
+        "/mnt/host/var",
+    ] {
         assert!(judge(source).is_err(), "{source}");
     }
     for source in ["/media/disk", "/media", "/home/u/data", "/mnt/other", "/mnt/host/home/u/data"] {
@@ -95,8 +109,10 @@ fn bind_mounts_of_the_host_are_recognised_under_other_paths() {
 
 #[test]
 fn the_administrator_may_name_parts_of_the_host() {
-    let config =
-        |paths: &[&str]| Config { allowed_mounts: paths.iter().map(PathBuf::from).collect(), ..Config::default() };
+    let config = |paths: &[&str]| Config {
+        allowed_mounts: paths.iter().map(PathBuf::from).collect(),
+        ..Config::default()
+    };
     let policy = Policy::of_level(Level::Baseline, "x");
     let ok = |paths: &[&str], source: &str, fake: &Fake| {
         judge_with(&bind(source, "/x"), &policy, &config(paths), fake).is_ok()
@@ -116,7 +132,9 @@ fn the_administrator_may_name_parts_of_the_host() {
     fake.link("/srv/tenant", "/etc");
     assert!(!ok(&["/srv/tenant"], "/etc/shadow", &fake), "a link that somebody else may have made");
     let restricted = Policy::of_level(Level::Restricted, "x");
-    assert!(judge_with(&bind("/etc/ssl", "/x"), &restricted, &config(&["/etc/ssl"]), &fake).is_err());
+    assert!(
+        judge_with(&bind("/etc/ssl", "/x"), &restricted, &config(&["/etc/ssl"]), &fake).is_err()
+    );
 }
 
 #[test]
@@ -129,7 +147,10 @@ fn the_engines_own_files_are_given_at_every_level() {
         ("/run/containers/storage/overlay-containers/c1/userdata/hosts", "/etc/hosts"),
         ("/var/run/containers/storage/overlay-containers/c1/userdata/hosts", "/etc/hosts"),
         ("/var/lib/containers/storage/volumes/v/_data", "/data"),
-        ("/var/lib/containerd/io.containerd.grpc.v1.cri/sandboxes/c1/resolv.conf", "/etc/resolv.conf"),
+        (
+            "/var/lib/containerd/io.containerd.grpc.v1.cri/sandboxes/c1/resolv.conf",
+            "/etc/resolv.conf",
+        ),
         ("/var/lib/containerd/io.containerd.grpc.v1.cri/containers/c1/volumes/abc", "/data"),
         (
             "/var/lib/kubelet/pods/u1/volumes/kubernetes.io~projected/token",
@@ -140,7 +161,8 @@ fn the_engines_own_files_are_given_at_every_level() {
         ("/var/lib/nerdctl/1935db59/volumes/default/v/_data", "/data"),
     ] {
         for level in [Level::Baseline, Level::Restricted, Level::Offline] {
-            judge(&bind(source, destination), level).unwrap_or_else(|found| panic!("{source}: {}", found[0]));
+            judge(&bind(source, destination), level)
+                .unwrap_or_else(|found| panic!("{source}: {}", found[0]));
         }
     }
     let mut fake = Fake::default();
@@ -155,13 +177,15 @@ fn the_engines_init_is_given_read_only_and_may_be_a_link() {
     fake.link("/usr/bin/docker-init", "/usr/lib/other/tini");
     let policy = Policy::of_level(Level::Restricted, "x");
     let judge = |source: &str, destination: &str, option: &str| {
-        let mount =
-            json!([{ "destination": destination, "type": "bind", "source": source, "options": ["bind", option] }]);
+        let mount = json!([{ "destination": destination, "type": "bind", "source": source, "options": ["bind", option] }]);
         judge_with(&with("/mounts", mount), &policy, &Config::default(), &fake).is_ok()
     };
     assert!(judge("/usr/bin/docker-init", "/sbin/docker-init", "ro"));
     assert!(judge("/usr/libexec/podman/catatonit", "/run/podman-init", "ro"));
-    assert!(!judge("/usr/bin/docker-init", "/sbin/docker-init", "rw"), "dockerd itself executes it");
+    assert!(
+        !judge("/usr/bin/docker-init", "/sbin/docker-init", "rw"),
+        "dockerd itself executes it"
+    );
     assert!(!judge("/usr/bin/docker-init", "/bin/sh", "ro"));
 }
 
@@ -186,7 +210,11 @@ fn another_containers_files_are_the_hosts() {
     let token = bind("/var/lib/kubelet/pods/u1/volumes/kubernetes.io~projected/token", "/x");
     let policy = Policy::of_level(Level::Restricted, "x");
     for engine in [Engine::Docker, Engine::Podman, Engine::Containerd] {
-        assert!(judge_as(engine, &token, &policy, &Fake::default()).is_err(), "no pod's: {}", engine.name());
+        assert!(
+            judge_as(engine, &token, &policy, &Fake::default()).is_err(),
+            "no pod's: {}",
+            engine.name()
+        );
     }
     assert!(judge_as(Engine::Cri, &token, &policy, &Fake::default()).is_ok());
     let two_pods = with(
@@ -204,14 +232,40 @@ fn an_engines_directory_may_be_elsewhere() {
     let config = Config { engine_dirs: vec!["/data/docker".into()], ..Config::default() };
     let policy = Policy::of_level(Level::Restricted, "x");
     let fake = Fake::default();
-    assert!(judge_with(&bind("/data/docker/volumes/v/_data", "/x"), &policy, &config, &fake).is_ok());
-    assert!(judge_with(&bind("/data/docker", "/x"), &Policy::of_level(Level::Baseline, "x"), &config, &fake).is_err());
+    assert!(
+        judge_with(&bind("/data/docker/volumes/v/_data", "/x"), &policy, &config, &fake).is_ok()
+    );
+    assert!(
+        judge_with(
+            &bind("/data/docker", "/x"),
+            &Policy::of_level(Level::Baseline, "x"),
+            &config,
+            &fake
+        )
+        .is_err()
+    );
     let mut fake = Fake::default();
     fake.link("/var/lib/docker", "/big/docker");
-    assert!(judge_with(&bind("/var/lib/docker/volumes/v/_data", "/x"), &policy, &Config::default(), &fake).is_ok());
+    assert!(
+        judge_with(
+            &bind("/var/lib/docker/volumes/v/_data", "/x"),
+            &policy,
+            &Config::default(),
+            &fake
+        )
+        .is_ok()
+    );
     let mut fake = Fake::default();
     fake.mount("8:3", "/docker", "/var/lib/docker");
-    assert!(judge_with(&bind("/var/lib/docker/volumes/v/_data", "/x"), &policy, &Config::default(), &fake).is_ok());
+    assert!(
+        judge_with(
+            &bind("/var/lib/docker/volumes/v/_data", "/x"),
+            &policy,
+            &Config::default(),
+            &fake
+        )
+        .is_ok()
+    );
 }
 
 #[test]
@@ -222,15 +276,18 @@ fn sockets_of_the_host_are_refused_unless_they_are_named() {
     }
     let policy = Policy::of_level(Level::Baseline, "x");
     for source in ["/var/run/docker.sock", "/run/docker.sock", "/home/u/renamed"] {
-        let violations = judge_with(&bind(source, "/s"), &policy, &Config::default(), &fake).unwrap_err();
+        let violations =
+            judge_with(&bind(source, "/s"), &policy, &Config::default(), &fake).unwrap_err();
         assert_eq!(violations[0].control, Control::HostSockets);
         assert!(violations[0].remedy.contains("allowed_sockets"));
     }
-    let config = Config { allowed_sockets: vec!["/var/run/docker.sock".into()], ..Config::default() };
+    let config =
+        Config { allowed_sockets: vec!["/var/run/docker.sock".into()], ..Config::default() };
     let given = judge_with(&bind("/run/docker.sock", "/s"), &policy, &config, &fake).unwrap();
     assert_eq!(given.sockets[0].path, Path::new("/run/docker.sock"));
     let policy = policy.admitting(Control::HostSockets);
-    let given = judge_with(&bind("/home/u/renamed", "/s"), &policy, &Config::default(), &fake).unwrap();
+    let given =
+        judge_with(&bind("/home/u/renamed", "/s"), &policy, &Config::default(), &fake).unwrap();
     assert_eq!(given.sockets.len(), 1);
 }
 
@@ -256,7 +313,8 @@ fn named_sockets_are_granted_with_a_directory_around_them() {
 #[test]
 fn only_harmless_file_systems_are_mounted() {
     let mount = |kind: &str| {
-        let mut spec = with("/mounts", json!([{ "destination": "/m", "type": kind, "source": "x" }]));
+        let mut spec =
+            with("/mounts", json!([{ "destination": "/m", "type": kind, "source": "x" }]));
         spec["linux"]["namespaces"].as_array_mut().unwrap().push(json!({ "type": "cgroup" }));
         spec
     };
@@ -266,8 +324,10 @@ fn only_harmless_file_systems_are_mounted() {
     for kind in ["ext4", "overlay", "nfs", "debugfs", "bpf", "", "none", "devtmpfs", "securityfs"] {
         assert_eq!(refused(&mount(kind)), ["mount-types"], "{kind}");
     }
-    let disguised =
-        with("/mounts", json!([{ "destination": "/m", "type": "tmpfs", "source": "/etc", "options": ["bind"] }]));
+    let disguised = with(
+        "/mounts",
+        json!([{ "destination": "/m", "type": "tmpfs", "source": "/etc", "options": ["bind"] }]),
+    );
     assert_eq!(refused(&disguised), ["host-mounts"]);
 }
 
@@ -302,23 +362,37 @@ fn the_root_file_system_is_not_the_hosts() {
     for path in ["/usr", "/tmp/b/rootfs", "/home/u"] {
         let policy = Policy::of_level(Level::Baseline, "x");
         let chosen = with("/root/path", json!(path));
-        assert!(judge_as(Engine::Podman, &chosen, &policy, &Fake::default()).is_err(), "podman --rootfs {path}");
+        assert!(
+            judge_as(Engine::Podman, &chosen, &policy, &Fake::default()).is_err(),
+            "podman --rootfs {path}"
+        );
     }
     assert_eq!(refused(&with("/root", Value::Null)), ["rootfs"]);
     assert_eq!(root("/missing/rootfs"), ["rootfs"]);
     let mut fake = Fake::default();
     fake.mount("8:1", "/", "/b/rootfs");
     let policy = Policy::of_level(Level::Baseline, "x");
-    assert!(judge_with(&spec(), &policy, &Config::default(), &fake).is_err(), "the host's root bound to the bundle");
+    assert!(
+        judge_with(&spec(), &policy, &Config::default(), &fake).is_err(),
+        "the host's root bound to the bundle"
+    );
 }
 
 #[test]
 fn containerds_bundle_holds_the_root_file_system() {
-    let spec = Spec::parse(with("/root/path", json!("rootfs")).to_string().as_bytes(), Path::new("x")).unwrap();
+    let spec =
+        Spec::parse(with("/root/path", json!("rootfs")).to_string().as_bytes(), Path::new("x"))
+            .unwrap();
     let policy = Policy::of_level(Level::Baseline, "x");
     let judge = |bundle: &str| {
-        let request =
-            Request { id: ID, bundle: Path::new(bundle), spec: &spec, restore: false, engine: None, sandbox: false };
+        let request = Request {
+            id: ID,
+            bundle: Path::new(bundle),
+            spec: &spec,
+            restore: false,
+            engine: None,
+            sandbox: false,
+        };
         admit(&request, &policy, &Config::default(), &Engines::default(), &Fake::default())
     };
     assert!(judge("/run/containerd/io.containerd.runtime.v2.task/moby/c1").is_ok());
@@ -337,12 +411,17 @@ proptest! {
 
 #[test]
 fn conmons_socket_for_notifications_is_given_with_its_directory_and_no_other() {
-    let folder = |owner: &str| format!("/var/lib/containers/storage/overlay-containers/{owner}/userdata/notify");
+    let folder = |owner: &str| {
+        format!("/var/lib/containers/storage/overlay-containers/{owner}/userdata/notify")
+    };
     let policy = Policy::of_level(Level::Baseline, "x");
     let given = |spec: &Value, facts: &Fake| judge_with(spec, &policy, &Config::default(), facts);
     let socket = PathBuf::from(folder(ID)).join("notify.sock");
     let mut fake = Fake::default();
-    assert!(given(&bind(&folder(ID), "/run/notify"), &fake).unwrap().sockets.is_empty(), "no socket");
+    assert!(
+        given(&bind(&folder(ID), "/run/notify"), &fake).unwrap().sockets.is_empty(),
+        "no socket"
+    );
     fake.kinds.insert(socket.clone(), Kind::Socket);
     assert_eq!(given(&bind(&folder(ID), "/run/notify"), &fake).unwrap().sockets[0].path, socket);
     assert!(given(&bind(&folder(ID), "/elsewhere"), &fake).unwrap().sockets.is_empty());
@@ -365,11 +444,20 @@ fn an_overlay_of_podmans_own_empty_directory_is_a_root_and_of_no_other() {
         let own = Path::new(root).parent().unwrap().display().to_string();
         let options = match lower {
             [] => "rw".into(),
-            lower => format!("rw,lowerdir={},upperdir={own}/upper,workdir={own}/work", lower.join(":")),
+            lower => {
+                format!("rw,lowerdir={},upperdir={own}/upper,workdir={own}/work", lower.join(":"))
+            }
         };
         host.mount_new("overlay", "overlay", &options, root);
         let spec = Spec::parse(spec.to_string().as_bytes(), Path::new("config.json")).unwrap();
-        let request = Request { id: ID, bundle: &bundle, spec: &spec, restore: false, engine: None, sandbox: false };
+        let request = Request {
+            id: ID,
+            bundle: &bundle,
+            spec: &spec,
+            restore: false,
+            engine: None,
+            sandbox: false,
+        };
         let policy = Policy::of_level(Level::Baseline, "a test");
         admit(&request, &policy, &Config::default(), &Engines::default(), &host).is_ok()
     };

@@ -78,23 +78,36 @@ fn mounts() -> impl Strategy<Value = Value> {
 /// A container: an ordinary one with some of its parts changed.
 fn container() -> impl Strategy<Value = Value> {
     let part = |pointer: &'static str, values: Vec<Value>| {
-        prop::option::weighted(0.3, prop::sample::select(values)).prop_map(move |value| (pointer, value))
+        prop::option::weighted(0.3, prop::sample::select(values))
+            .prop_map(move |value| (pointer, value))
     };
     let parts = (
         part("/process/user", vec![json!({ "uid": 0 }), json!({ "uid": 5 })]),
         part(
             "/process/capabilities",
-            vec![json!({ "bounding": ["CAP_SYS_ADMIN"] }), json!({ "effective": ["CAP_CHOWN", "NET_ADMIN"] })],
+            vec![
+                json!({ "bounding": ["CAP_SYS_ADMIN"] }),
+                json!({ "effective": ["CAP_CHOWN", "NET_ADMIN"] }),
+            ],
         ),
         part("/linux/maskedPaths", vec![json!([]), json!(["/proc/acpi", "/proc/kcore"])]),
         part("/linux/readonlyPaths", vec![json!([])]),
         part("/linux/seccomp", vec![json!(null), json!({ "defaultAction": "SCMP_ACT_ALLOW" })]),
         part("/linux/namespaces", vec![json!([{ "type": "mount" }]), json!([])]),
-        part("/linux/sysctl", vec![json!({ "kernel.msgmax": "1" }), json!({ "net.core.somaxconn": "1" })]),
+        part(
+            "/linux/sysctl",
+            vec![json!({ "kernel.msgmax": "1" }), json!({ "net.core.somaxconn": "1" })],
+        ),
         part("/linux/rootfsPropagation", vec![json!("rshared"), json!("rslave")]),
-        part("/linux/devices", vec![json!([{ "path": "/dev/f", "type": "c", "major": 10, "minor": 229 }])]),
+        part(
+            "/linux/devices",
+            vec![json!([{ "path": "/dev/f", "type": "c", "major": 10, "minor": 229 }])],
+        ),
         part("/process/scheduler", vec![json!({ "policy": "SCHED_FIFO", "priority": 1 })]),
-        part("/root", vec![json!({ "path": "/etc" }), json!(null), json!({ "path": "/missing/r" })]),
+        part(
+            "/root",
+            vec![json!({ "path": "/etc" }), json!(null), json!({ "path": "/missing/r" })],
+        ),
         part("/process/apparmorProfile", vec![json!("unconfined")]),
     );
     (parts, mounts()).prop_map(|((a, b, c, d, e, f, g, h, i, j, k, l), mounts)| {

@@ -13,7 +13,8 @@ fn an_overlay_that_the_runtime_mounts_is_of_the_engines_own_directories() {
     let storage = "/var/lib/containers/storage";
     fake.link(&format!("{storage}/volumes/v/_data/link"), "/etc");
     let judge_at = |level: Level, options: &[&str]| {
-        let options: Vec<String> = options.iter().map(|option| option.replace('@', storage)).collect();
+        let options: Vec<String> =
+            options.iter().map(|option| option.replace('@', storage)).collect();
         let mount = json!([{ "destination": "/d", "type": "overlay", "source": "overlay", "options": options }]);
         judge_as(Engine::Podman, &with("/mounts", mount), &Policy::of_level(level, "x"), &fake)
     };
@@ -24,7 +25,10 @@ fn an_overlay_that_the_runtime_mounts_is_of_the_engines_own_directories() {
     ];
     let of = |lower: &str| judge(&[&format!("lowerdir={lower}"), own[0], own[1], "private"]);
     assert!(of("@/volumes/v/_data"), "-v v:/d:O");
-    assert!(of("@/overlay/img/merged") && of("@/overlay/mapped/merged"), "--mount type=image,rw=true");
+    assert!(
+        of("@/overlay/img/merged") && of("@/overlay/mapped/merged"),
+        "--mount type=image,rw=true"
+    );
     for lower in [
         "/etc",
         "/srv/data",
@@ -64,7 +68,11 @@ fn an_overlay_that_the_runtime_mounts_is_of_the_engines_own_directories() {
     }
     for (upper, work) in [("/srv/u", "/srv/w"), ("@/volumes/v/_data/in", "@/volumes/v/_data/in2")] {
         let words = [format!("upperdir={upper}"), format!("workdir={work}")];
-        assert_eq!(parts(&["lowerdir=/srv/data", &words[0], &words[1]]), None, "the runtime changes them at once");
+        assert_eq!(
+            parts(&["lowerdir=/srv/data", &words[0], &words[1]]),
+            None,
+            "the runtime changes them at once"
+        );
     }
 }
 
@@ -75,11 +83,13 @@ fn an_overlay_that_was_mounted_before_is_asked_for_its_layers() {
         let mut fake = Fake::default();
         fake.mount_new("overlay", "overlay", options, volume);
         let policy = Policy::of_level(Level::Baseline, "x");
-        let given = judge_as(Engine::Docker, &bind(&format!("{volume}/in"), "/x"), &policy, &fake).unwrap();
+        let given =
+            judge_as(Engine::Docker, &bind(&format!("{volume}/in"), "/x"), &policy, &fake).unwrap();
         let told = |layer: &Layer| (layer.part, layer.opened.path.display().to_string());
         given.layers.iter().map(told).collect::<Vec<_>>()
     };
-    let whole = |moving: &str| vec![(Part::Lower, moving.to_owned()), (Part::Whole, volume.to_owned())];
+    let whole =
+        |moving: &str| vec![(Part::Lower, moving.to_owned()), (Part::Whole, volume.to_owned())];
     assert_eq!(judge("ro,lowerdir=/srv/a"), whole("/srv/a"));
     for layer in ["/var/lib/docker/volumes/a/_data", "/var/lib/docker/volumes/a/_data/sub"] {
         assert_eq!(judge(&format!("ro,lowerdir={layer}")), whole(layer));

@@ -8,11 +8,15 @@ fn admitting_mounts() -> Policy {
 }
 
 fn mounted(source: &str, options: &[&str], policy: &Policy, facts: &Fake) -> bool {
-    let mount = json!([{ "destination": "/x", "type": "bind", "source": source, "options": options }]);
+    let mount =
+        json!([{ "destination": "/x", "type": "bind", "source": source, "options": options }]);
     match judge_with(&with("/mounts", mount), policy, &Config::default(), facts) {
         Ok(_) => true,
         Err(violations) => {
-            assert!(violations.iter().all(|violation| violation.control == Control::OwnFiles), "{violations:?}");
+            assert!(
+                violations.iter().all(|violation| violation.control == Control::OwnFiles),
+                "{violations:?}"
+            );
             assert!(violations[0].remedy.contains("level privileged"));
             false
         }
@@ -23,19 +27,33 @@ fn mounted(source: &str, options: &[&str], policy: &Policy, facts: &Fake) -> boo
 fn no_policy_below_privileged_lets_a_container_change_lockc() {
     let policy = admitting_mounts();
     let fake = Fake::default();
-    for source in ["/", "/etc", "/etc/lockc", "/etc/lockc/lockc.toml", "/usr", "/usr/local/bin", "/etc/../etc/lockc"] {
+    for source in [
+        "/",
+        "/etc",
+        "/etc/lockc",
+        "/etc/lockc/lockc.toml",
+        "/usr",
+        "/usr/local/bin",
+        "/etc/../etc/lockc",
+    ] {
         assert!(!mounted(source, &["rbind"], &policy, &fake), "{source}");
         assert!(!mounted(source, &["bind", "rw"], &policy, &fake), "{source}");
         assert!(mounted(source, &["rbind", "ro"], &policy, &fake), "{source} read-only");
     }
-    for source in ["/usr/bin", "/usr/lib/x", "/usr/share", "/opt/cni/bin", "/opt", "/var/lib/kubelet/plugins"] {
-        assert!(!mounted(source, &["rbind"], &policy, &fake), "{source}: programs of the host's root");
+    for source in
+        ["/usr/bin", "/usr/lib/x", "/usr/share", "/opt/cni/bin", "/opt", "/var/lib/kubelet/plugins"]
+    {
+        assert!(
+            !mounted(source, &["rbind"], &policy, &fake),
+            "{source}: programs of the host's root"
+        );
         assert!(mounted(source, &["rbind", "ro"], &policy, &fake), "{source} read-only");
     }
     for source in ["/usr/share/doc", "/etc/lockcX", "/srv", "/var/lib/x", "/opt/app"] {
         assert!(mounted(source, &["rbind"], &policy, &fake), "{source}");
     }
-    let writes = json!([{ "destination": "/x", "type": "bind", "source": "/", "options": ["rbind"] }]);
+    let writes =
+        json!([{ "destination": "/x", "type": "bind", "source": "/", "options": ["rbind"] }]);
     assert!(judge(&with("/mounts", writes), Level::Privileged).is_ok());
 }
 
@@ -63,7 +81,10 @@ fn read_only_is_worth_nothing_where_mounts_are_allowed() {
 fn root_of_a_joined_user_namespace_is_looked_up() {
     let joins = |path: &str| {
         let mut spec = spec();
-        spec["linux"]["namespaces"].as_array_mut().unwrap().push(json!({ "type": "user", "path": path }));
+        spec["linux"]["namespaces"]
+            .as_array_mut()
+            .unwrap()
+            .push(json!({ "type": "user", "path": path }));
         spec
     };
     for level in [Level::Baseline, Level::Restricted] {

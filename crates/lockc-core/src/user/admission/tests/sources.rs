@@ -39,8 +39,16 @@ fn a_volume_is_judged_by_its_file_system() {
         for kind in ["tmpfs", "nfs", "nfs4", "cifs", "ceph"] {
             assert_eq!(judged(kind, "server:/x", "rw", level), Ok(()), "{kind}");
         }
-        assert_eq!(judged("ext4", "/dev/sdb", "rw", level), Ok(()), "a device that the policy names");
-        assert!(judged("btrfs", "/dev/sdc", "rw", level).unwrap_err().contains("/dev/sdc, a device of the host"));
+        assert_eq!(
+            judged("ext4", "/dev/sdb", "rw", level),
+            Ok(()),
+            "a device that the policy names"
+        );
+        assert!(
+            judged("btrfs", "/dev/sdc", "rw", level)
+                .unwrap_err()
+                .contains("/dev/sdc, a device of the host")
+        );
         for kind in [
             "proc",
             "sysfs",
@@ -76,8 +84,13 @@ fn a_volume_is_judged_by_its_file_system() {
             assert!(layers(options).is_err(), "{options}");
         }
         let volumes = |options: &str| options.replace('@', "/var/lib/docker/volumes/");
-        assert_eq!(layers(&volumes("rw,lowerdir=@a/_data,upperdir=@b/_data,workdir=@c/_data")), Ok(()));
-        for options in ["rw,lowerdir=/srv/a:@a/_data", "rw,lowerdir=/srv/a,upperdir=/srv/u,workdir=/srv/w"] {
+        assert_eq!(
+            layers(&volumes("rw,lowerdir=@a/_data,upperdir=@b/_data,workdir=@c/_data")),
+            Ok(())
+        );
+        for options in
+            ["rw,lowerdir=/srv/a:@a/_data", "rw,lowerdir=/srv/a,upperdir=/srv/u,workdir=/srv/w"]
+        {
             assert_eq!(layers(&volumes(options)).is_ok(), level == Level::Baseline, "{options}");
         }
     }
@@ -90,12 +103,16 @@ fn a_directory_with_a_part_that_the_host_mounts_in_etc_is_the_hosts() {
         let mut fake = Fake::default();
         fake.mount("8:1", "/srv/persistent/ssh", point);
         ["/srv/persistent", "/srv", "/srv/persistent/ssh", "/srv/persistent/ssh/keys", "/srv/other"]
-            .map(|source| judge_with(&bind(source, "/x"), &policy, &Config::default(), &fake).is_ok())
+            .map(|source| {
+                judge_with(&bind(source, "/x"), &policy, &Config::default(), &fake).is_ok()
+            })
     };
     for point in ["/etc/ssh", "/run/ssh", "/boot/x", "/var/run/ssh"] {
         assert_eq!(judged(point), [false, false, false, false, true], "{point}");
     }
-    for point in ["/mnt/ssh", "/home/u/ssh", "/var/lib/docker/volumes/v/_data", "/run/docker/plugins/p/x"] {
+    for point in
+        ["/mnt/ssh", "/home/u/ssh", "/var/lib/docker/volumes/v/_data", "/run/docker/plugins/p/x"]
+    {
         assert_eq!(judged(point), [true; 5], "{point}");
     }
     // That it is in an allowed directory does not matter.
@@ -110,7 +127,9 @@ fn a_directory_with_a_part_that_the_host_mounts_in_etc_is_the_hosts() {
 fn what_is_mounted_below_a_volume_is_judged_too() {
     let volume = "/var/lib/docker/volumes/v/_data";
     let policy = Policy::of_level(Level::Baseline, "x");
-    for (device, root, admitted) in [("8:1", "/", false), ("8:1", "/srv/x", true), ("0:20", "/", false)] {
+    for (device, root, admitted) in
+        [("8:1", "/", false), ("8:1", "/srv/x", true), ("0:20", "/", false)]
+    {
         let mut fake = Fake::default();
         fake.mount("8:1", "/srv/jail", volume);
         fake.mount(device, root, &format!("{volume}/h"));
@@ -181,7 +200,11 @@ fn a_pods_volume_may_be_another_pods_too_and_its_secrets_not() {
     ] {
         let mut fake = Fake::default();
         fake.mount("8:1", root, volume);
-        assert_eq!(judge_as(Engine::Cri, &bind(volume, "/x"), &policy, &fake).is_ok(), admitted, "{root}");
+        assert_eq!(
+            judge_as(Engine::Cri, &bind(volume, "/x"), &policy, &fake).is_ok(),
+            admitted,
+            "{root}"
+        );
     }
     // A part of such a volume.
     let mut fake = Fake::default();
@@ -199,7 +222,11 @@ fn a_pods_volume_may_be_another_pods_too_and_its_secrets_not() {
         fake.mount("0:90", "/", "/mnt/disks/x");
         fake.mount("0:90", "/", &local);
         fake.mounts.iter_mut().for_each(|mount| mount.kind = kind.into());
-        assert_eq!(judge_as(Engine::Cri, &bind(&local, "/x"), &policy, &fake).is_ok(), admitted, "{kind}");
+        assert_eq!(
+            judge_as(Engine::Cri, &bind(&local, "/x"), &policy, &fake).is_ok(),
+            admitted,
+            "{kind}"
+        );
     }
 }
 
@@ -220,12 +247,15 @@ fn directories_that_engines_mount_within_their_own_state_are_theirs() {
         fake.mount("8:1", root, rootfs);
         judge_as(Engine::Containerd, &with("/root/path", json!(rootfs)), &policy, &fake).is_ok()
     };
-    let spec = Spec::parse(with("/root/path", json!("rootfs")).to_string().as_bytes(), Path::new("x")).unwrap();
+    let spec =
+        Spec::parse(with("/root/path", json!("rootfs")).to_string().as_bytes(), Path::new("x"))
+            .unwrap();
     let native = |root: &str| {
         let mut fake = Fake::default();
         fake.mount("8:1", root, rootfs);
         let bundle = Path::new(rootfs).parent().unwrap();
-        let request = Request { id: ID, bundle, spec: &spec, restore: false, engine: None, sandbox: false };
+        let request =
+            Request { id: ID, bundle, spec: &spec, restore: false, engine: None, sandbox: false };
         admit(&request, &policy, &Config::default(), &Engines::default(), &fake).is_ok()
     };
     assert!(native("/var/lib/containerd/io.containerd.snapshotter.v1.native/snapshots/7"));
@@ -247,7 +277,9 @@ fn what_podman_mounts_once_more_for_a_user_namespace_is_known_by_its_other_name(
         let mut fake = Fake::default();
         let list = "/var/lib/containers/storage/overlay-containers/containers.json";
         fake.texts.insert(list.into(), br#"[{"id":"c1","layer":"x"}]"#.to_vec());
-        for (device, point) in [("0:90", merged), (device, again), ("0:91", shm), ("0:91", &*format!("{again}/1"))] {
+        for (device, point) in
+            [("0:90", merged), (device, again), ("0:91", shm), ("0:91", &*format!("{again}/1"))]
+        {
             fake.mount(device, if device == "8:1" { root } else { "/" }, point);
         }
         fake.mounts.iter_mut().for_each(|mount| mount.kind = "tmpfs".into());
@@ -279,13 +311,22 @@ fn what_an_engine_mounts_is_its_own_where_the_hosts_root_is_mounted_once_more() 
             mirror.point = Path::new(at).join(&volume[1..]);
             fake.mounts.push(mirror);
         }
-        judge_as(Engine::Docker, &bind(volume, "/x"), &Policy::of_level(Level::Baseline, "x"), &fake).is_ok()
+        judge_as(
+            Engine::Docker,
+            &bind(volume, "/x"),
+            &Policy::of_level(Level::Baseline, "x"),
+            &fake,
+        )
+        .is_ok()
     };
     // Another container's volume may be the host's root.
     for jail in ["/srv/jail/h", "/var/lib/docker/volumes/w/_data"] {
         for mirrored in [false, true] {
             assert!(judge("tmpfs", jail, mirrored), "{jail} {mirrored}");
-            assert!(!judge("overlay", jail, mirrored) && !judge("hugetlbfs", jail, mirrored), "{jail} {mirrored}");
+            assert!(
+                !judge("overlay", jail, mirrored) && !judge("hugetlbfs", jail, mirrored),
+                "{jail} {mirrored}"
+            );
         }
     }
 }

@@ -43,13 +43,22 @@ const VOLUMES: &[(Place, &str)] = &[
     (at("memory", "empty-dir", Always), "on -t tmpfs tmpfs"),
     (at("secret", "secret", Always), "on -t tmpfs tmpfs"),
     (at("config-map", "configmap", Always), ""),
-    (at("csi-btrfs", "csi", Always), "truncate -s 64M $v.img; mkfs.btrfs -q --mixed $v.img; on -o loop $v.img"),
+    (
+        at("csi-btrfs", "csi", Always),
+        "truncate -s 64M $v.img; mkfs.btrfs -q --mixed $v.img; on -o loop $v.img",
+    ),
     (
         at("csi-erofs", "csi", Always),
         "mkfs.erofs --quiet $v.img /srv/table/plain/sub > /dev/null; on -t erofs -o loop,ro $v.img",
     ),
-    (at("csi-fuse", "csi", Always), "fuse-overlayfs -o allow_other,lowerdir=/srv/table/plain/sub $v"),
-    (at("csi-overlay", "csi", Always), "on -t overlay -o lowerdir=/srv/table/plain/sub:/home/user/data overlay"),
+    (
+        at("csi-fuse", "csi", Always),
+        "fuse-overlayfs -o allow_other,lowerdir=/srv/table/plain/sub $v",
+    ),
+    (
+        at("csi-overlay", "csi", Always),
+        "on -t overlay -o lowerdir=/srv/table/plain/sub:/home/user/data overlay",
+    ),
     (at("csi-ramfs", "csi", Always), "on -t ramfs ramfs"),
     (at("csi-directory", "csi", Always), "on --bind /srv/table/plain/sub"),
     (at("csi-tmpfs-below", "csi", Always), "mkdir -p $v/d; mount -t tmpfs tmpfs $v/d"),
@@ -91,7 +100,9 @@ fn pods(lab: &mut Lab, level: Level, made: fn(&Pod) -> Result<Made>) -> Result<S
     let config = |words: &[&str], cells: &Cells<String>| {
         let config = container(words);
         let config = if level == Restricted { config.hardened() } else { config };
-        cells.0.iter().fold(config, |config, (name, path)| config.volume(path, &super::destination(name), false))
+        cells.0.iter().fold(config, |config, (name, path)| {
+            config.volume(path, &super::destination(name), false)
+        })
     };
     let mut said = String::new();
     let namespace = if level == Restricted { "tight" } else { "default" };
@@ -104,7 +115,8 @@ fn pods(lab: &mut Lab, level: Level, made: fn(&Pod) -> Result<Made>) -> Result<S
             started.context("proves nothing: it fails without lockc too")?;
         } else {
             let message = refusal(started, &["host-mounts: "])?;
-            said = refused.are_refused(&Run { status: 1, stdout: String::new(), stderr: message })?;
+            said =
+                refused.are_refused(&Run { status: 1, stdout: String::new(), stderr: message })?;
         }
         let granted = Cells::of(made, level, true);
         if !granted.0.is_empty() {
@@ -143,14 +155,19 @@ fn by_ctr(lab: &mut Lab, level: Level) -> Result<String> {
     };
     let made: Made = places().enumerate().map(cell).collect();
     let refused = Cells::of(made.clone(), level, false);
-    run("/usr/sbin/runc", &refused, &["true"])?.must().context("proves nothing: it fails without lockc too")?;
+    run("/usr/sbin/runc", &refused, &["true"])?
+        .must()
+        .context("proves nothing: it fails without lockc too")?;
     if lab.plain {
         return Ok("starts without lockc".into());
     }
     let mut said = refused.are_refused(&run(binary, &refused, &["true"])?)?;
     let granted = Cells::of(made, level, true);
     if !granted.0.is_empty() {
-        said += &format!(", {}", granted.are_there(&run(binary, &granted, &["sh", "-c", LIST])?.must()?)?);
+        said += &format!(
+            ", {}",
+            granted.are_there(&run(binary, &granted, &["sh", "-c", LIST])?.must()?)?
+        );
     }
     Ok(said)
 }
@@ -164,16 +181,22 @@ fn of_another_pod(lab: &mut Lab) -> Result<String> {
     let shm = command::sh(&format!("ls -d /run/containerd/*/sandboxes/{}/shm", other.id))?;
     command::sh(&format!("echo of-another > {shm}/f"))?;
     let config = container(&["sh", "-c", "cat /dev/shm/f"]);
-    let claims = |config: ContainerConfig| config.annotation("io.kubernetes.cri.sandbox-id", &other.id);
+    let claims =
+        |config: ContainerConfig| config.annotation("io.kubernetes.cri.sandbox-id", &other.id);
     let asks = claims(config.clone()).volume(&shm, "/dev/shm", false);
     let plain = Pod::run(&cri, "runc", pod("default"))?.finish(&asks)?.must()?;
     anyhow::ensure!(plain.contains("of-another"), "proves nothing: {plain}");
     if lab.plain {
         return Ok(plain);
     }
-    let mine = Pod::run(&cri, handler, pod("default").annotation("io.kubernetes.cri.sandbox-id", &other.id))?;
+    let mine = Pod::run(
+        &cri,
+        handler,
+        pod("default").annotation("io.kubernetes.cri.sandbox-id", &other.id),
+    )?;
     let said = refusal(mine.start(&asks), &["host-mounts: ", "at /dev/shm"])?;
     // Its own sandbox's is mounted all the same.
-    mine.finish(&claims(container(&["sh", "-c", "echo x > /dev/shm/g && ! cat /dev/shm/f"])))?.must()?;
+    mine.finish(&claims(container(&["sh", "-c", "echo x > /dev/shm/g && ! cat /dev/shm/f"])))?
+        .must()?;
     Ok(said)
 }

@@ -2,7 +2,10 @@
 
 use anyhow::{Context, Result};
 
-use super::{Always, AtBaseline, Baseline, Cells, Granted, LIST, Level, Never, Restricted, destination, places};
+use super::{
+    Always, AtBaseline, Baseline, Cells, Granted, LIST, Level, Never, Restricted, destination,
+    places,
+};
 use crate::cases::{Row, Test, row};
 use crate::command;
 use crate::docker::{Background, IMAGE};
@@ -50,12 +53,24 @@ const CELLS: &[(&str, How, Granted)] = &[
     // Volumes on file systems that are mounted nowhere else.
     ("tmpfs", Volume("tmpfs", "tmpfs", "size=1m"), Always),
     ("ramfs", Volume("ramfs", "ramfs", ""), Always),
-    ("overlay-of-volumes", Volume("overlay", "overlay", "lowerdir=VOLUMES/va/_data:VOLUMES/vb/_data"), Always),
-    ("overlay-of-granted", Volume("overlay", "overlay", "lowerdir=/srv/table/plain/sub:/home/user/data"), AtBaseline),
+    (
+        "overlay-of-volumes",
+        Volume("overlay", "overlay", "lowerdir=VOLUMES/va/_data:VOLUMES/vb/_data"),
+        Always,
+    ),
+    (
+        "overlay-of-granted",
+        Volume("overlay", "overlay", "lowerdir=/srv/table/plain/sub:/home/user/data"),
+        AtBaseline,
+    ),
     ("overlay-etc", Volume("overlay", "overlay", "lowerdir=/etc:/root"), Never),
     (
         "overlay-upper-etc",
-        Volume("overlay", "overlay", "lowerdir=/boot,upperdir=/srv/sources/upper,workdir=/srv/sources/work"),
+        Volume(
+            "overlay",
+            "overlay",
+            "lowerdir=/boot,upperdir=/srv/sources/upper,workdir=/srv/sources/work",
+        ),
         Never,
     ),
     ("overlay-of-other", Volume("overlay", "overlay", "lowerdir=MERGED:/boot"), Never),
@@ -116,13 +131,19 @@ fn own(lab: &mut Lab) -> Result<Made> {
     for (name, how, granted) in CELLS {
         let mounts = match how {
             // Some kernels of the machines lack a few.
-            Volume(kind, ..) if *kind != "none" && !known.lines().any(|line| line.ends_with(&format!("\t{kind}"))) => {
+            Volume(kind, ..)
+                if *kind != "none"
+                    && !known.lines().any(|line| line.ends_with(&format!("\t{kind}"))) =>
+            {
                 continue;
             }
             Volume(kind, device, options) => local(name, kind, &place(device), &place(options)),
             Bind(source, options) => bind(&place(source), &destination(name), options),
             Subpath(volume, path) => {
-                vec!["--mount".into(), format!("type=volume,source={volume},target=/c/{name},volume-subpath={path}")]
+                vec![
+                    "--mount".into(),
+                    format!("type=volume,source={volume},target=/c/{name},volume-subpath={path}"),
+                ]
             }
         };
         cells.push(((*name).to_owned(), *granted, mounts));
@@ -135,7 +156,11 @@ fn binds(_: &mut Lab) -> Result<Made> {
     super::make()?;
     let cell = |(n, (place, _)): (usize, (&super::Place, bool))| {
         let options = if n % 2 == 0 { "ro" } else { "rw" };
-        (place.name.to_owned(), place.granted, bind(place.path, &format!("/c/{}", place.name), options))
+        (
+            place.name.to_owned(),
+            place.granted,
+            bind(place.path, &format!("/c/{}", place.name), options),
+        )
     };
     Ok(Made { cells: places().enumerate().map(cell).collect(), _other: None })
 }
@@ -149,7 +174,10 @@ fn volumes(_: &mut Lab) -> Result<Made> {
         let options = if place.name.ends_with("-below") { "rbind" } else { "bind" };
         (place.name.to_owned(), place.granted, local(place.name, "none", place.path, options))
     };
-    Ok(Made { cells: places().filter(|(_, is_directory)| *is_directory).map(cell).collect(), _other: None })
+    Ok(Made {
+        cells: places().filter(|(_, is_directory)| *is_directory).map(cell).collect(),
+        _other: None,
+    })
 }
 
 fn bind(source: &str, at: &str, options: &str) -> Vec<String> {
@@ -166,13 +194,23 @@ fn local(name: &str, kind: &str, device: &str, options: &str) -> Vec<String> {
     vec!["--mount".into(), mount]
 }
 
-fn words<'a>(level: Level, cells: &'a Cells<Vec<String>>, last: &[&'a str]) -> (&'static str, Vec<&'a str>) {
+fn words<'a>(
+    level: Level,
+    cells: &'a Cells<Vec<String>>,
+    last: &[&'a str],
+) -> (&'static str, Vec<&'a str>) {
     let user: &[&str] = match level {
         Baseline => &[],
         Restricted => &["--user", "1000", "--cap-drop", "ALL"],
     };
     let mounts = cells.0.iter().flat_map(|(_, mounts)| mounts.iter().map(String::as_str));
-    let words = user.iter().copied().chain(mounts).chain(std::iter::once(IMAGE)).chain(last.iter().copied()).collect();
+    let words = user
+        .iter()
+        .copied()
+        .chain(mounts)
+        .chain(std::iter::once(IMAGE))
+        .chain(last.iter().copied())
+        .collect();
     (if level == Baseline { "lockc" } else { "lockc-restricted" }, words)
 }
 
@@ -227,16 +265,22 @@ fn of_a_third(lab: &mut Lab, _: Runtime) -> Result<String> {
     let hosts = third.inspect("{{.HostsPath}}")?;
     let run = |runtime: &str, more: &[&str]| {
         let join = ["--ipc", joined.as_str(), "--network", joined.as_str()];
-        docker.run_in(runtime, &[&join, more, &[IMAGE, "sh", "-c", "cat /dev/shm/whose /etc/hosts"]].concat())
+        docker.run_in(
+            runtime,
+            &[&join, more, &[IMAGE, "sh", "-c", "cat /dev/shm/whose /etc/hosts"]].concat(),
+        )
     };
     let own = run(runtime, &[])?.must().context("joins the namespaces")?;
     anyhow::ensure!(own.contains(&mine.name), "{own}");
     let mut said = String::new();
-    for (source, destination) in [(hosts.replace("/hosts", "/mounts/shm"), "/dev/shm"), (hosts.clone(), "/etc/hosts")] {
+    for (source, destination) in
+        [(hosts.replace("/hosts", "/mounts/shm"), "/dev/shm"), (hosts.clone(), "/etc/hosts")]
+    {
         let volume = format!("{source}:{destination}");
         run("", &["-v", &volume])?.must().with_context(|| format!("proves nothing: {volume}"))?;
         if !plain {
-            said = command::shows(&run(runtime, &["-v", &volume])?, &["host-mounts: ", destination])?;
+            said =
+                command::shows(&run(runtime, &["-v", &volume])?, &["host-mounts: ", destination])?;
         }
     }
     Ok(said)

@@ -118,7 +118,10 @@ on jail/here --bind /; on showing/here -t proc proc
 t=/var/lib/kubelet/pods/1-2/volumes/kubernetes.io~secret/s; mkdir -p $t; mountpoint -q $t || mount -t tmpfs tmpfs $t"#;
 
 fn make() -> Result<()> {
-    command::run(&["bash", "-c", MAKE])?.must().map(drop).context("cannot make what is to be mounted")
+    command::run(&["bash", "-c", MAKE])?
+        .must()
+        .map(drop)
+        .context("cannot make what is to be mounted")
 }
 
 /// Of [`PLACES`], those that this kernel can have, and whether each is a directory.
@@ -136,7 +139,11 @@ struct Cells<T>(Vec<(String, T)>);
 
 impl<T> Cells<T> {
     /// Those with this verdict.
-    fn of(all: impl IntoIterator<Item = (String, Granted, T)>, level: Level, granted: bool) -> Self {
+    fn of(
+        all: impl IntoIterator<Item = (String, Granted, T)>,
+        level: Level,
+        granted: bool,
+    ) -> Self {
         let wanted = all.into_iter().filter(|(_, verdict, _)| verdict.at(level) == granted);
         Self(wanted.map(|(name, _, how)| (name, how)).collect())
     }
@@ -149,9 +156,12 @@ impl<T> Cells<T> {
         // An engine shows the first reason; lockc keeps all of them.
         let all = command::with_all_reasons(&run.stderr);
         let named = |name: &str| {
-            [" ", "\"", ":", ";"].iter().any(|end| all.contains(&format!("at {}{end}", destination(name))))
+            [" ", "\"", ":", ";"]
+                .iter()
+                .any(|end| all.contains(&format!("at {}{end}", destination(name))))
         };
-        let missing: Vec<_> = self.0.iter().map(|(name, _)| name.as_str()).filter(|name| !named(name)).collect();
+        let missing: Vec<_> =
+            self.0.iter().map(|(name, _)| name.as_str()).filter(|name| !named(name)).collect();
         match missing.is_empty() {
             true => Ok(format!("{} mounts refused", self.0.len())),
             false => bail!("NOT REFUSED: {}; {}; {all}", missing.join(", "), run.stderr),
@@ -168,5 +178,4 @@ impl<T> Cells<T> {
 }
 
 /// Opens every mount of the table.
-const LIST: &str =
-    "for d in /c/*; do if [ -d $d ]; then ls $d; else head -c 1 $d; fi > /dev/null || exit 1; echo $d; done";
+const LIST: &str = "for d in /c/*; do if [ -d $d ]; then ls $d; else head -c 1 $d; fi > /dev/null || exit 1; echo $d; done";

@@ -31,7 +31,11 @@ type Made = Vec<(String, Granted, String)>;
 fn binds() -> Result<Made> {
     let cell = |(n, (place, _)): (usize, (&super::Place, bool))| {
         let options = if n % 2 == 0 { "ro" } else { "rw" };
-        (place.name.to_owned(), place.granted, format!("{}:/c/{}:{options}", place.path, place.name))
+        (
+            place.name.to_owned(),
+            place.granted,
+            format!("{}:/c/{}:{options}", place.path, place.name),
+        )
     };
     Ok(places().enumerate().map(cell).collect())
 }
@@ -44,7 +48,9 @@ fn overlays() -> Result<Made> {
         let granted = if place.name.ends_with("-below") { AtBaseline } else { place.granted };
         (place.name.to_owned(), granted, format!("{}:/c/{}:O", place.path, place.name))
     };
-    let can = |(place, is_directory): &(&super::Place, bool)| *is_directory && !upper.contains(&place.name);
+    let can = |(place, is_directory): &(&super::Place, bool)| {
+        *is_directory && !upper.contains(&place.name)
+    };
     Ok(places().filter(can).map(cell).collect())
 }
 
@@ -81,13 +87,22 @@ fn volumes() -> Result<Made> {
     });
     command::sh(&std::iter::once(loop_device.to_owned()).chain(make).collect::<String>())?;
     let known = std::fs::read_to_string("/proc/filesystems")?;
-    let is_known = |kind: &str| kind == "none" || known.lines().any(|line| line.ends_with(&format!("\t{kind}")));
+    let is_known = |kind: &str| {
+        kind == "none" || known.lines().any(|line| line.ends_with(&format!("\t{kind}")))
+    };
     let cells = VOLUMES.iter().filter(|(_, kind, ..)| is_known(kind));
-    Ok(cells.map(|(name, .., granted)| ((*name).to_owned(), *granted, format!("t-{name}:/c/{name}"))).collect())
+    Ok(cells
+        .map(|(name, .., granted)| ((*name).to_owned(), *granted, format!("t-{name}:/c/{name}")))
+        .collect())
 }
 
 /// What is refused of one container, and what is granted of another, with so many mounts at once.
-fn table(lab: &mut Lab, level: Level, made: fn() -> Result<Made>, at_once: usize) -> Result<String> {
+fn table(
+    lab: &mut Lab,
+    level: Level,
+    made: fn() -> Result<Made>,
+    at_once: usize,
+) -> Result<String> {
     let plain = lab.plain;
     let podman = lab.podman()?;
     super::make()?;
@@ -98,14 +113,25 @@ fn table(lab: &mut Lab, level: Level, made: fn() -> Result<Made>, at_once: usize
     let runtime = if level == Baseline { "lockc-baseline" } else { "lockc-restricted" };
     let words = |cells: &Cells<String>, last: &[&str]| -> Vec<String> {
         let mounts = cells.0.iter().flat_map(|(_, volume)| ["-v", volume.as_str()]);
-        user.iter().copied().chain(mounts).chain([IMAGE]).chain(last.iter().copied()).map(str::to_owned).collect()
+        user.iter()
+            .copied()
+            .chain(mounts)
+            .chain([IMAGE])
+            .chain(last.iter().copied())
+            .map(str::to_owned)
+            .collect()
     };
     let run = |runtime: &str, words: &[String]| {
         let run = podman.run(runtime, &words.iter().map(String::as_str).collect::<Vec<_>>());
         // conmon has Podman clean up once more: the next container's volumes would be taken away.
         let over = "! pgrep -f 'podman.* container [c]leanup' > /dev/null && ! grep -q storage/volumes /proc/mounts";
-        command::patiently("Podman's cleaning up", || Ok(command::run(&["bash", "-c", over])?.ok()))
-            .with_context(|| command::sh("pgrep -af podman; grep storage/volumes /proc/mounts").unwrap_or_default())?;
+        command::patiently(
+            "Podman's cleaning up",
+            || Ok(command::run(&["bash", "-c", over])?.ok()),
+        )
+        .with_context(|| {
+            command::sh("pgrep -af podman; grep storage/volumes /proc/mounts").unwrap_or_default()
+        })?;
         run
     };
     let made = made()?;
@@ -140,9 +166,13 @@ fn rootfs(lab: &mut Lab, _: crate::launch::Runtime) -> Result<String> {
     for root in ["/usr", &others] {
         for root in [root.to_owned(), format!("{root}:O")] {
             let options = ["--rootfs", &root, "/bin/true"];
-            podman.run("crun", &options)?.must().with_context(|| format!("proves nothing: {root}"))?;
+            podman
+                .run("crun", &options)?
+                .must()
+                .with_context(|| format!("proves nothing: {root}"))?;
             for runtime in if plain { &[][..] } else { &["lockc-baseline", "lockc-restricted"] } {
-                said = command::shows(&podman.run(runtime, &options)?, &["rootfs: "]).with_context(|| root.clone())?;
+                said = command::shows(&podman.run(runtime, &options)?, &["rootfs: "])
+                    .with_context(|| root.clone())?;
             }
         }
     }
@@ -158,11 +188,16 @@ fn overlay(lab: &mut Lab, _: crate::launch::Runtime) -> Result<String> {
     let plain = lab.plain;
     let podman = lab.podman()?;
     command::sh("podman volume exists ov || podman volume create ov")?;
-    for (runtime, options) in
-        [("lockc-baseline", &[][..]), ("lockc-restricted", &["--user", "1000", "--cap-drop", "ALL"])]
-    {
+    for (runtime, options) in [
+        ("lockc-baseline", &[][..]),
+        ("lockc-restricted", &["--user", "1000", "--cap-drop", "ALL"]),
+    ] {
         let runtime = if plain { "crun" } else { runtime };
-        let words = [options, &["-v", "ov:/d:O", "--tmpfs", "/t", IMAGE, "sh", "-c", "ls /d; echo x > /t/f"]].concat();
+        let words = [
+            options,
+            &["-v", "ov:/d:O", "--tmpfs", "/t", IMAGE, "sh", "-c", "ls /d; echo x > /t/f"],
+        ]
+        .concat();
         podman.run(runtime, &words)?.must().with_context(|| runtime.to_owned())?;
     }
     Ok("changes go to the container's own directory".into())
@@ -174,7 +209,8 @@ fn image(lab: &mut Lab, _: crate::launch::Runtime) -> Result<String> {
     let mut said = String::new();
     for more in ["", ",rw=true"] {
         let mount = format!("type=image,source={IMAGE},destination=/img{more}");
-        said = podman.run(runtime, &["--mount", &mount, IMAGE, "ls", "/img/bin/busybox"])?.must()?;
+        said =
+            podman.run(runtime, &["--mount", &mount, IMAGE, "ls", "/img/bin/busybox"])?.must()?;
     }
     Ok(said)
 }
@@ -188,7 +224,9 @@ fn build(lab: &mut Lab, _: crate::launch::Runtime) -> Result<String> {
          RUN --mount=type=cache,target=/c touch /c/x\nRUN --mount=type=secret,id=s cat /run/secrets/s\n\
          RUN --mount=type=tmpfs,target=/t touch /t/x\nUSER 1000\nRUN id -u\n"
     );
-    command::sh("mkdir -p /srv/sources/ctx && echo hi > /srv/sources/ctx/f && echo s3 > /srv/sources/secret")?;
+    command::sh(
+        "mkdir -p /srv/sources/ctx && echo hi > /srv/sources/ctx/f && echo s3 > /srv/sources/secret",
+    )?;
     std::fs::write("/srv/sources/ctx/Dockerfile", file)?;
     let build = || {
         let line = format!(
@@ -221,7 +259,10 @@ fn of_a_third(lab: &mut Lab, _: crate::launch::Runtime) -> Result<String> {
     let joined = format!("container:{}", mine.name);
     let run = |runtime: &str, more: &[&str]| {
         let join = ["--ipc", joined.as_str(), "--network", joined.as_str()];
-        podman.run(runtime, &[&join, more, &[IMAGE, "sh", "-c", "cat /dev/shm/whose /etc/hosts"]].concat())
+        podman.run(
+            runtime,
+            &[&join, more, &[IMAGE, "sh", "-c", "cat /dev/shm/whose /etc/hosts"]].concat(),
+        )
     };
     let own = run(runtime, &[])?.must().context("joins the namespaces")?;
     anyhow::ensure!(own.contains(&mine.name), "{own}");
@@ -229,11 +270,15 @@ fn of_a_third(lab: &mut Lab, _: crate::launch::Runtime) -> Result<String> {
     for (path, destination) in [("shm", "/dev/shm"), ("hosts", "/etc/hosts")] {
         let find = "for d in /var/lib/containers/storage /run/containers/storage; do \
                     ls -d $d/overlay-containers/$0/userdata/$1 2> /dev/null; done | head -n 1";
-        let source = command::run(&["bash", "-c", find, &third.inspect("{{.Id}}")?, path])?.must()?;
+        let source =
+            command::run(&["bash", "-c", find, &third.inspect("{{.Id}}")?, path])?.must()?;
         let volume = format!("{source}:{destination}");
-        run("crun", &["-v", &volume])?.must().with_context(|| format!("proves nothing: {volume}"))?;
+        run("crun", &["-v", &volume])?
+            .must()
+            .with_context(|| format!("proves nothing: {volume}"))?;
         if !plain {
-            said = command::shows(&run(runtime, &["-v", &volume])?, &["host-mounts: ", destination])?;
+            said =
+                command::shows(&run(runtime, &["-v", &volume])?, &["host-mounts: ", destination])?;
         }
     }
     Ok(said)
