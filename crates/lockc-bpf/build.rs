@@ -1,7 +1,8 @@
 //! Builds the LSM programs with whichever toolchain can: see `README.md`, "Building".
 //!
-//! The BPF target needs `core` built from source, and so a toolchain with `rust-src` and unstable flags: rustup's nightly
-//! with that component, or Debian's `rustc-web`, `cargo-web` and `rust-web-src` beside rustup.
+//! The BPF target needs `core` built from source, and so a toolchain with `rust-src` and unstable
+//! flags: rustup's nightly with that component, or Debian's `rustc-web`, `cargo-web` and
+//! `rust-web-src` beside rustup.
 
 use std::{
     env, fs,

@@ -1,4 +1,5 @@
-//! Debian packages of the host: what is missing, and how to install it without touching the host's own sources.
+//! Debian packages of the host: what is missing, and how to install it without touching the host's
+//! own sources.
 
 use std::path::Path;
 use std::process::Command;
@@ -14,7 +15,10 @@ pub fn missing<'a>(packages: &[&'a str]) -> Result<Vec<&'a str>> {
         .args(["-W", "-f", "${Package} ${db:Status-Status}\n"])
         .args(packages)
         .output()
-        .context("cannot run dpkg-query: this set-up is for Debian and its relatives; on another system install the tools by hand")?;
+        .context(
+            "cannot run dpkg-query: this set-up is for Debian and its relatives; on another \
+             system install the tools by hand",
+        )?;
     let text = String::from_utf8_lossy(&output.stdout);
     let installed: Vec<&str> =
         text.lines().filter_map(|line| line.strip_suffix(" installed")).collect();
@@ -39,7 +43,8 @@ fn apt_get() -> Command {
     command
 }
 
-/// Installs `packages`; where the release's own do not fit together with what is there, from its backports.
+/// Installs `packages`; where the release's own do not fit together with what is there, from its
+/// backports.
 pub fn install(packages: &[&str], logs: &Path) -> Result<()> {
     ui::quiet(apt_get().arg("update"), &logs.join("apt-update.log"))?;
     let mut failed = Vec::new();
@@ -59,7 +64,8 @@ pub fn install(packages: &[&str], logs: &Path) -> Result<()> {
         let log = logs.join(format!("apt-{package}.log"));
         let first = ui::tail(&log, 2000);
         eprintln!(
-            "     {package} does not install from the release (a newer part of it is there already?); trying its backports"
+            "     {package} does not install from the release (a newer part of it is there \
+             already?); trying its backports"
         );
         from_backports(package, logs).with_context(|| {
             format!("{package} installs neither from the release:\n{first}\nnor from its backports")
@@ -174,6 +180,7 @@ fn find_mirror() -> Result<String> {
         }
     }
     bail!(
-        "apt on this machine has no Debian source to take kernels and guests from: set LOCKC_DEBIAN_MIRROR to a Debian mirror"
+        "apt on this machine has no Debian source to take kernels and guests from: set \
+         LOCKC_DEBIAN_MIRROR to a Debian mirror"
     )
 }

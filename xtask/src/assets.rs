@@ -1,7 +1,9 @@
-//! Kernels and disk images of the virtual machines, made once from Debian's packages and cached outside of the tree.
+//! Kernels and disk images of the virtual machines, made once from Debian's packages and cached
+//! outside of the tree.
 //!
-//! Every asset's name carries a stamp, the hash of what it is made from (scripts, packages, inputs): a change makes
-//! a new one, and one that nothing has used for a day is removed. Steps write to a scratch name and rename, so an interrupted run leaves nothing.
+//! Every asset's name carries a stamp, the hash of what it is made from (scripts, packages,
+//! inputs): a change makes a new one, and one that nothing has used for a day is removed. Steps
+//! write to a scratch name and rename, so an interrupted run leaves nothing.
 
 use std::collections::VecDeque;
 use std::fs::{self, File};
@@ -28,17 +30,21 @@ const WORKLOAD_SOURCES: [(&str, &str); 2] = [
 ];
 
 /// What a guest has beyond Debian's minimum.
-const GUEST_PACKAGES: &str = "docker.io,docker-cli,containerd,runc,crun,iproute2,iptables,procps,busybox-static,\
-    kmod,bpftool,strace,ca-certificates,apparmor,jq,criu,docker-buildx,btrfs-progs,erofs-utils,fuse-overlayfs,\
-    podman,netavark,catatonit,uidmap,containernetworking-plugins,runsc,systemd-sysv,dbus,rpm";
+const GUEST_PACKAGES: &str = "docker.io,docker-cli,containerd,runc,crun,iproute2,iptables,procps,\
+                              busybox-static,kmod,bpftool,strace,ca-certificates,apparmor,jq,criu,\
+                              docker-buildx,btrfs-progs,erofs-utils,fuse-overlayfs,podman,\
+                              netavark,catatonit,uidmap,containernetworking-plugins,runsc,\
+                              systemd-sysv,dbus,rpm";
 
 /// What the workloads' image has; Debian's suite of it, whatever kernel and engine run it.
 const WORKLOAD_SUITE: &str = "trixie";
-const WORKLOAD_PACKAGES: &str = "acl,apache2,apt-utils,attr,busybox,ca-certificates,chromium-headless-shell,cron,curl,dbus-bin,\
-    dbus-daemon,gcc,gdb,git,gnupg,golang-go,haproxy,inotify-tools,iproute2,iputils-ping,jq,libc6-dev,libcap2-bin,\
-    libeclipse-jdt-core-compiler-batch-java,lsof,make,nginx,nodejs,openjdk-21-jre-headless,openssh-client,openssh-server,\
-    openssl,perl,php-cli,postgresql-17,procps,prometheus-node-exporter,psmisc,python3-pip,python3-setuptools,python3-venv,\
-    python3-wheel,redis-server,rsync,rsyslog,ruby,socat,sqlite3,strace,sudo,supervisor,tini,tmux,util-linux-extra,xz-utils";
+const WORKLOAD_PACKAGES: &str = "acl,apache2,apt-utils,attr,busybox,ca-certificates,chromium-headless-shell,cron,curl,\
+     dbus-bin,dbus-daemon,gcc,gdb,git,gnupg,golang-go,haproxy,inotify-tools,iproute2,iputils-ping,\
+     jq,libc6-dev,libcap2-bin,libeclipse-jdt-core-compiler-batch-java,lsof,make,nginx,nodejs,\
+     openjdk-21-jre-headless,openssh-client,openssh-server,openssl,perl,php-cli,postgresql-17,\
+     procps,prometheus-node-exporter,psmisc,python3-pip,python3-setuptools,python3-venv,\
+     python3-wheel,redis-server,rsync,rsyslog,ruby,socat,sqlite3,strace,sudo,supervisor,tini,tmux,\
+     util-linux-extra,xz-utils";
 
 /// A kernel that lockc is tested on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,8 +63,8 @@ pub struct Kernel {
 
 /// The kernels, oldest first. A guest may be newer than its kernel: 6.1 runs with trixie's engines.
 ///
-/// What depends on the kernel runs on each. An engine runs with one of its versions, so that the gate
-/// keeps its time; `--kernel` or `--everything` run the other too.
+/// What depends on the kernel runs on each. An engine runs with one of its versions, so that the
+/// gate keeps its time; `--kernel` or `--everything` run the other too.
 pub const KERNELS: [Kernel; 3] = [
     Kernel {
         name: "6.1",

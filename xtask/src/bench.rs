@@ -1,7 +1,8 @@
 //! `cargo xtask bench`: what lockc costs, in instructions, counted in a virtual machine.
 //!
-//! QEMU advances the machine's clock by one nanosecond an instruction (`-icount shift=0`), so that the time that an operation
-//! takes is the number of instructions that ran meanwhile. Most numbers are the same in every boot; forks vary by some 3 %.
+//! QEMU advances the machine's clock by one nanosecond an instruction (`-icount shift=0`), so that
+//! the time that an operation takes is the number of instructions that ran meanwhile. Most numbers
+//! are the same in every boot; forks vary by some 3 %.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -98,7 +99,8 @@ fn measure(kernel: Kernel, programs: &std::path::Path, count: u32) -> Result<Rep
     read(&done.out.path().join("bench.json"))
 }
 
-/// A row an operation: instructions without lockc, then what is added to it; with `before`, how each number changed.
+/// A row an operation: instructions without lockc, then what is added to it; with `before`, how
+/// each number changed.
 fn table(report: &Report, before: Option<&Report>) -> String {
     let names: BTreeSet<&String> =
         report.values().flat_map(|measured| measured.costs.keys()).collect();

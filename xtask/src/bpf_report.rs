@@ -10,7 +10,8 @@ use crate::assets::{KERNELS, Kernel};
 use crate::vm::Vm;
 use crate::{build, setup};
 
-/// The verifier gives up after this many (`BPF_COMPLEXITY_LIMIT_INSNS`, include/linux/bpf_verifier.h).
+/// The verifier gives up after this many (`BPF_COMPLEXITY_LIMIT_INSNS`,
+/// include/linux/bpf_verifier.h).
 const LIMIT: u32 = 1_000_000;
 
 #[derive(clap::Args)]

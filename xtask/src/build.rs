@@ -1,4 +1,5 @@
-//! Builds what goes into a guest: lockc itself, the test program, and the probe that runs inside of containers.
+//! Builds what goes into a guest: lockc itself, the test program, and the probe that runs inside of
+//! containers.
 
 use std::ffi::OsString;
 use std::fs;
@@ -49,10 +50,12 @@ impl Arch {
     }
 }
 
-/// The packages of what is released: always built together and alone, so that guests test the very bytes.
+/// The packages of what is released: always built together and alone, so that guests test the very
+/// bytes.
 pub const RELEASED: [&str; 2] = ["lockc-bpf", "lockc-runc-wrapper"];
 
-/// The program for Kubernetes' nodes: a build of its own, so that the others carry nothing of a client for a cluster.
+/// The program for Kubernetes' nodes: a build of its own, so that the others carry nothing of a
+/// client for a cluster.
 pub const NODE: &str = "lockc-node";
 
 /// Cargo in the workspace, with the programs of `cargo install` in reach.
@@ -124,17 +127,19 @@ pub fn guest_programs() -> Result<PathBuf> {
     })
 }
 
-/// Builds the programs of `packages` ([`NODE`] alone, or others) of the tree `source` as they are released, and returns their folder.
+/// Builds the programs of `packages` ([`NODE`] alone, or others) of the tree `source` as they are
+/// released, and returns their folder.
 ///
-/// They are static: one build for every distribution and for containers without a C library. Nothing in them tells where they
-/// were built.
+/// They are static: one build for every distribution and for containers without a C library.
+/// Nothing in them tells where they were built.
 pub fn programs(source: &Path, packages: &[&str], arch: Arch) -> Result<PathBuf> {
     let target = target()?.join("static");
     let cargo_home =
         setup::cargo_bin().and_then(|bin| bin.parent().map(Path::to_path_buf)).unwrap_or_default();
     let flags = [
         "-Ctarget-feature=+crt-static".to_owned(),
-        // The tree's own paths are relative to it; flags that name it would compile every library anew for another tree.
+        // The tree's own paths are relative to it; flags that name it would compile every library
+        // anew for another tree.
         format!("--remap-path-prefix={}=/cargo", cargo_home.display()),
         format!("--remap-path-prefix={}=/target", target.display()),
     ];

@@ -1,9 +1,10 @@
-//! `cargo xtask conformance`: a runtime's own test suite, with the bare runtime and through lockc's wrapper at the privileged
-//! level, which refuses nothing; what differs is lockc's doing.
+//! `cargo xtask conformance`: a runtime's own test suite, with the bare runtime and through lockc's
+//! wrapper at the privileged level, which refuses nothing; what differs is lockc's doing.
 //!
-//! Each of the suites writes TAP, by which its tests are compared. The whole suite runs through the wrapper; with the bare runtime
-//! what did not pass, which halves the time. Tests that differ run once more, bare and wrapped: an emulated machine is slow, and
-//! some tests wait for a fixed time only.
+//! Each of the suites writes TAP, by which its tests are compared. The whole suite runs through the
+//! wrapper; with the bare runtime what did not pass, which halves the time. Tests that differ run
+//! once more, bare and wrapped: an emulated machine is slow, and some tests wait for a fixed time
+//! only.
 
 mod results;
 mod suite;
@@ -73,7 +74,8 @@ pub struct Args {
     /// Seconds until a machine is stopped
     #[arg(long, default_value_t = 10_800)]
     timeout: u64,
-    /// Run the whole suite with the bare runtime too, not only what did not pass through the wrapper
+    /// Run the whole suite with the bare runtime too, not only what did not pass through the
+    /// wrapper
     #[arg(long)]
     whole: bool,
     /// Use lockc's programs as they were built last time
@@ -84,7 +86,8 @@ pub struct Args {
     logs: Option<PathBuf>,
 }
 
-/// Tests that lockc makes fail on purpose, by their names, and why: `docs/architecture.md`, "Differences that are meant".
+/// Tests that lockc makes fail on purpose, by their names, and why: `docs/architecture.md`,
+/// "Differences that are meant".
 const MEANT: &[(&str, &str)] =
     &[("runc foo -h", "lockc refuses subcommands that it does not know")];
 
@@ -92,7 +95,8 @@ fn reason(difference: &Difference) -> Option<&'static str> {
     MEANT.iter().find(|(name, _)| difference.test.name == *name).map(|(_, reason)| *reason)
 }
 
-/// Runs the suite through the wrapper and with the bare runtime; true if no test differs but those that are meant to.
+/// Runs the suite through the wrapper and with the bare runtime; true if no test differs but those
+/// that are meant to.
 pub fn run(args: &Args) -> Result<bool> {
     let kernel = Kernel::named(&args.kernel)?;
     let made = ["runc", "crun"].into_iter().find(|name| args.suite == Path::new(name));
@@ -163,8 +167,8 @@ pub fn run(args: &Args) -> Result<bool> {
         .for_each(|difference| println!("differed once, but not a second time: {difference}"));
     real.iter().for_each(|difference| println!("{difference}"));
     println!(
-        "{} tests: {} passed through the wrapper, {} failed, {} were left out; of {} that ran with the bare runtime {} passed; \
-         {} differ, {} more are meant to; output in {}",
+        "{} tests: {} passed through the wrapper, {} failed, {} were left out; of {} that ran \
+         with the bare runtime {} passed; {} differ, {} more are meant to; output in {}",
         wrapped.len(),
         wrapped.count(Outcome::Passed),
         wrapped.count(Outcome::Failed),
@@ -228,7 +232,8 @@ impl Job<'_> {
                 results.cut_short = true;
             }
             Ok(_) if results.len() == 0 => bail!(
-                "the suite ran no test; what it printed is in {}, what DIR must contain in `cargo xtask conformance --help`",
+                "the suite ran no test; what it printed is in {}, what DIR must contain in `cargo \
+                 xtask conformance --help`",
                 path.display()
             ),
             Ok(_) => {}
@@ -243,14 +248,16 @@ fn command(runtime: &Path, wrapped: bool, script: &str) -> String {
     let real = suite::quoted(&runtime.display().to_string());
     let set_up = if wrapped {
         format!(
-            "./lockc load || exit 1; mkdir -p /etc/lockc; echo \"runtimes = ['\"{real}\"']\" > /etc/lockc/lockc.toml; \
-             chmod 600 /etc/lockc/lockc.toml; exec_line=\"$PWD/lockc-runc-wrapper --lockc-policy privileged\"; "
+            "./lockc load || exit 1; mkdir -p /etc/lockc; echo \"runtimes = ['\"{real}\"']\" > \
+             /etc/lockc/lockc.toml; chmod 600 /etc/lockc/lockc.toml; \
+             exec_line=\"$PWD/lockc-runc-wrapper --lockc-policy privileged\"; "
         )
     } else {
         format!("exec_line={real}; ")
     };
     format!(
         "{set_up}cd suite; [ ! -d root ] || {{ cp -a root/. / && rm -r root && ldconfig; }}; \
-         printf '#!/bin/sh\\nexec %s \"$@\"\\n' \"$exec_line\" > runtime; chmod 755 runtime; ln -sf runtime runc; {script}; exit 0"
+         printf '#!/bin/sh\\nexec %s \"$@\"\\n' \"$exec_line\" > runtime; chmod 755 runtime; ln \
+         -sf runtime runc; {script}; exit 0"
     )
 }

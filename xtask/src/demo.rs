@@ -13,7 +13,8 @@ use crate::{build, setup};
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// Run on this host instead of in a virtual machine: needs root, Docker, and BPF among the active LSMs
+    /// Run on this host instead of in a virtual machine: needs root, Docker, and BPF among the
+    /// active LSMs
     #[arg(long)]
     here: bool,
     /// Which kernel to boot: 6.1, 6.12 or 7.2
@@ -35,7 +36,8 @@ pub fn run(args: &Args) -> Result<bool> {
         return Ok(status.success());
     }
     eprintln!(
-        "  .. booting a virtual machine with kernel {} and Docker (emulated: the demo takes about two minutes)",
+        "  .. booting a virtual machine with kernel {} and Docker (emulated: the demo takes about \
+         two minutes)",
         kernel.name
     );
     let machine = Vm {

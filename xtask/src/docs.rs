@@ -1,4 +1,5 @@
-//! `cargo xtask docs`: pages that are written from tables in the code, so that they cannot say anything else.
+//! `cargo xtask docs`: pages that are written from tables in the code, so that they cannot say
+//! anything else.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -45,9 +46,12 @@ const HOOKS: &str = "# LSM hooks
 
 <!-- Written by `cargo xtask docs` from crates/lockc-core/src/hooks.rs; do not edit. -->
 
-Each hook has one program of the same name. On a kernel without a required hook nothing is attached, and so no container of the
-lockc runtime starts. Without an optional one the rest is attached; `lockc doctor` and `lockc status` say what is not enforced,
-and `require = [\"HOOK\"]` in `/etc/lockc/lockc.toml` makes `lockc load` fail instead. The kernel is the first release with the
+Each hook has one program of the same name. On a kernel without a required hook nothing is \
+                     attached, and so no container of the
+lockc runtime starts. Without an optional one the rest is attached; `lockc doctor` and `lockc \
+                     status` say what is not enforced,
+and `require = [\"HOOK\"]` in `/etc/lockc/lockc.toml` makes `lockc load` fail instead. The kernel \
+                     is the first release with the
 hook (and with the task storage that every program needs); lockc is tested on 6.1, 6.12 and 7.2.
 
 | hook | guards | kernel | without it |

@@ -1,5 +1,6 @@
-//! `cargo xtask fuzz`: libFuzzer on everything that reads what a tenant or an engine wrote. Without a sanitizer, since the
-//! code is safe Rust, and so with the stable toolchain; what it looks for are panics and broken promises.
+//! `cargo xtask fuzz`: libFuzzer on everything that reads what a tenant or an engine wrote. Without
+//! a sanitizer, since the code is safe Rust, and so with the stable toolchain; what it looks for
+//! are panics and broken promises.
 
 use std::fs;
 use std::path::PathBuf;

@@ -1,6 +1,7 @@
 //! `cargo xtask test`: everything that must hold before a change lands, cheapest first.
 //!
-//! A failing step does not hide the later ones; the summary and the very last line count all of them.
+//! A failing step does not hide the later ones; the summary and the very last line count all of
+//! them.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -16,14 +17,15 @@ use crate::{build, fuzz, setup, suite, ui};
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// Kernels to run the integration suite on, with every case, separated by commas; by default all of them, and what does
-    /// not depend on the kernel on one
+    /// Kernels to run the integration suite on, with every case, separated by commas; by default
+    /// all of them, and what does not depend on the kernel on one
     #[arg(long, value_delimiter = ',')]
     kernel: Vec<String>,
     /// Only the integration cases whose name or tag contains this; no lints, no unit tests
     #[arg(long)]
     filter: Option<String>,
-    /// Every case on every kernel, those too that usually run on one of them, whatever time it takes (hours)
+    /// Every case on every kernel, those too that usually run on one of them, whatever time it
+    /// takes (hours)
     #[arg(long)]
     everything: bool,
     /// Minutes after which no machine, and no case in one, is begun any more: what was left out
@@ -157,7 +159,8 @@ fn admission(everything: bool, report: &mut Report) {
     report.add("checks", NAME, outcome, Duration::ZERO);
 }
 
-/// The advisory database is a git repository that not every machine reaches: that is said, not hidden, and is no failure.
+/// The advisory database is a git repository that not every machine reaches: that is said, not
+/// hidden, and is no failure.
 fn advisories(report: &mut Report) {
     const NAME: &str = "cargo deny: advisories";
     let start = Instant::now();

@@ -1,5 +1,5 @@
-//! The chart: rendered by Helm, compared with the manifests beside it; and what its part of the suite works with, a real
-//! cluster's programs among it.
+//! The chart: rendered by Helm, compared with the manifests beside it; and what its part of the
+//! suite works with, a real cluster's programs among it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -22,10 +22,12 @@ pub struct Args {
     /// Write the manifests beside the chart instead of printing them
     #[arg(long)]
     write: bool,
-    /// Print nothing: say whether Helm accepts the chart and the manifests beside it are what it renders
+    /// Print nothing: say whether Helm accepts the chart and the manifests beside it are what it
+    /// renders
     #[arg(long, conflicts_with = "write")]
     check: bool,
-    /// With --check: let Kubernetes' own plugin judge by the chart's admission policy too, all that the unit tests ask of it
+    /// With --check: let Kubernetes' own plugin judge by the chart's admission policy too, all
+    /// that the unit tests ask of it
     #[arg(long, requires = "check")]
     admission: bool,
     /// More values, as for `helm template --values`
@@ -59,8 +61,8 @@ fn render(values: &[PathBuf]) -> Result<String> {
     ui::capture(&mut helm)
 }
 
-/// Values that the chart must refuse, with what it then says: a wrong name, a wrong type, no such level, and levels that any pod
-/// could name.
+/// Values that the chart must refuse, with what it then says: a wrong name, a wrong type, no such
+/// level, and levels that any pod could name.
 const REFUSED: [(&str, &str); 4] = [
     ("sync.rsync=5", "rsync"),
     ("sync.resync=often", "resync"),
@@ -91,7 +93,8 @@ pub fn check() -> Result<()> {
     }
 }
 
-/// The unit tests of what is for Kubernetes, with its own plugin for admission policies beside the tests' evaluator.
+/// The unit tests of what is for Kubernetes, with its own plugin for admission policies beside the
+/// tests' evaluator.
 pub fn judged() -> Result<Command> {
     let mut cargo = build::cargo();
     cargo.args([
@@ -108,7 +111,8 @@ pub fn judged() -> Result<Command> {
     Ok(cargo)
 }
 
-/// A folder with the test program, `packaging/kubernetes`, lockc's image and package, and a cluster's programs.
+/// A folder with the test program, `packaging/kubernetes`, lockc's image and package, and a
+/// cluster's programs.
 pub fn folder(programs: &Path) -> Result<PathBuf> {
     let folder = build::target()?.join("kubernetes");
     let _ = fs::remove_dir_all(&folder);

@@ -1,8 +1,11 @@
-//! Set-up, virtual machines, tests and the demo of lockc: everything a developer runs, `cargo xtask --help`.
+//! Set-up, virtual machines, tests and the demo of lockc: everything a developer runs, `cargo xtask
+//! --help`.
 //!
-//! One module per concern: [`setup`] installs, [`assets`] makes kernels and disk images, [`vm`] boots, [`build`]
-//! compiles what goes into a guest, [`gate`] is the whole test, [`suite`] its part in virtual machines ([`system`]: its packages, [`kubernetes`]: its chart), [`demo`] the demo, [`docs`]
-//! writes pages from tables, [`dist`] makes what is released, [`fuzz`] runs the fuzz targets, [`bpf_report`] asks the verifiers, [`bench`] counts instructions.
+//! One module per concern: [`setup`] installs, [`assets`] makes kernels and disk images, [`vm`]
+//! boots, [`build`] compiles what goes into a guest, [`gate`] is the whole test, [`suite`] its part
+//! in virtual machines ([`system`]: its packages, [`kubernetes`]: its chart), [`demo`] the demo,
+//! [`docs`] writes pages from tables, [`dist`] makes what is released, [`fuzz`] runs the fuzz
+//! targets, [`bpf_report`] asks the verifiers, [`bench`] counts instructions.
 
 mod apt;
 mod assets;
@@ -52,54 +55,52 @@ enum Command {
         #[arg(long)]
         build_only: bool,
     },
-    /// Run a command as root in a fresh virtual machine with lockc's programs in the working directory
-    #[command(after_help = "Examples:\n  cargo xtask vm --kernel 6.12 -- ./lockc doctor\n  \
-        cargo xtask vm --kernel 7.2 --no-build -- 'uname -r; docker --version'")]
+    /// Run a command as root in a fresh virtual machine with lockc's programs in the working
+    /// directory
+    #[command(after_help = "Examples:\n  cargo xtask vm --kernel 6.12 -- ./lockc doctor\n  cargo \
+                            xtask vm --kernel 7.2 --no-build -- 'uname -r; docker --version'")]
     Vm(vm::Args),
-    /// The whole gate: format, lints, licences, unit tests, then the integration suite on every kernel
+    /// The whole gate: format, lints, licences, unit tests, then the integration suite on every
+    /// kernel
     #[command(after_help = "Examples:\n  cargo xtask test\n  cargo xtask test --unit-only\n  \
-        cargo xtask test --kernel 6.12 --filter mounts\n  cargo xtask test --everything --json results.json\n\n\
-        Exit status: 0 when everything passed, 1 otherwise.")]
+                            cargo xtask test --kernel 6.12 --filter mounts\n  cargo xtask test \
+                            --everything --json results.json\n\nExit status: 0 when everything \
+                            passed, 1 otherwise.")]
     Test(gate::Args),
     /// Show what lockc stops: real Docker, with and without lockc, as a table
-    #[command(
-        after_help = "Examples:\n  cargo xtask demo\n  cargo xtask demo --here      (on this host: BPF LSM and Docker needed)"
-    )]
+    #[command(after_help = "Examples:\n  cargo xtask demo\n  cargo xtask demo --here      (on \
+                            this host: BPF LSM and Docker needed)")]
     Demo(demo::Args),
-    /// Print instruction counts and stack use of the LSM programs, as each kernel's verifier sees them
-    #[command(
-        after_help = "Examples:\n  cargo xtask bpf-report\n  cargo xtask bpf-report --kernel 6.12 --json\n\n\
-        Exit status: 0 when every kernel accepts every program, 1 otherwise."
-    )]
+    /// Print instruction counts and stack use of the LSM programs, as each kernel's verifier sees
+    /// them
+    #[command(after_help = "Examples:\n  cargo xtask bpf-report\n  cargo xtask bpf-report \
+                            --kernel 6.12 --json\n\nExit status: 0 when every kernel accepts \
+                            every program, 1 otherwise.")]
     BpfReport(bpf_report::Args),
-    /// Count the instructions that system calls take without lockc, with it on the host, and in containers
-    #[command(
-        after_help = "Examples:\n  cargo xtask bench --kernel 7.2\n  cargo xtask bench --json before.json\n  \
-        cargo xtask bench --compare before.json"
-    )]
+    /// Count the instructions that system calls take without lockc, with it on the host, and in
+    /// containers
+    #[command(after_help = "Examples:\n  cargo xtask bench --kernel 7.2\n  cargo xtask bench \
+                            --json before.json\n  cargo xtask bench --compare before.json")]
     Bench(bench::Args),
     /// Look for inputs that the parsers and the log writer do not stand
-    #[command(
-        after_help = "Examples:\n  cargo xtask fuzz\n  cargo xtask fuzz config_json --seconds 3600\n\n\
-        Exit status: 0 when nothing was found, 1 otherwise; the input that was found is named."
-    )]
+    #[command(after_help = "Examples:\n  cargo xtask fuzz\n  cargo xtask fuzz config_json \
+                            --seconds 3600\n\nExit status: 0 when nothing was found, 1 \
+                            otherwise; the input that was found is named.")]
     Fuzz(fuzz::Args),
     /// Run a runtime's own test suite bare and through the wrapper, and print the tests that differ
     #[command(after_help = conformance::HELP)]
     Conformance(conformance::Args),
-    /// Make what is released: packages, an archive, an image for Kubernetes' nodes, checksums, a bill of materials
-    #[command(
-        after_help = "Examples:\n  cargo xtask dist\n  cargo xtask dist --only deb,rpm --out /tmp/lockc\n  \
-        cargo xtask dist --check-reproducible\n\n\
-        Exit status: 0 when everything was made (and is reproducible, where asked), 1 otherwise."
-    )]
+    /// Make what is released: packages, an archive, an image for Kubernetes' nodes, checksums, a
+    /// bill of materials
+    #[command(after_help = "Examples:\n  cargo xtask dist\n  cargo xtask dist --only deb,rpm \
+                            --out /tmp/lockc\n  cargo xtask dist --check-reproducible\n\nExit \
+                            status: 0 when everything was made (and is reproducible, where \
+                            asked), 1 otherwise.")]
     Dist(dist::Args),
     /// Print the objects of the Helm chart with its own values, write them beside it, or check it
-    #[command(
-        after_help = "Examples:\n  cargo xtask chart\n  cargo xtask chart --check --admission\n  \
-        cargo xtask chart --write && git diff packaging/kubernetes\n  \
-        cargo xtask chart --values my-values.yaml"
-    )]
+    #[command(after_help = "Examples:\n  cargo xtask chart\n  cargo xtask chart --check \
+                            --admission\n  cargo xtask chart --write && git diff \
+                            packaging/kubernetes\n  cargo xtask chart --values my-values.yaml")]
     Chart(kubernetes::Args),
     /// Write the pages of docs/ that come from tables in the code
     #[command(after_help = "Examples:\n  cargo xtask docs && git diff docs")]

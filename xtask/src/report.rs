@@ -63,7 +63,8 @@ impl Report {
         self.count(None, |outcome| matches!(outcome, Outcome::Skipped(_)))
     }
 
-    /// The escape suite's matrix: a technique a row, the way it was run a column; by kernel where they differ.
+    /// The escape suite's matrix: a technique a row, the way it was run a column; by kernel where
+    /// they differ.
     fn print_matrix(&self) {
         let mut rows: BTreeMap<&str, BTreeMap<&str, Vec<&str>>> = BTreeMap::new();
         for case in &self.cases {

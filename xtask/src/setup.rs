@@ -45,7 +45,8 @@ const DEB: &str = "3.8.0";
 const GENERATE_RPM: &str = "0.21.1";
 const CYCLONEDX: &str = "0.5.7";
 
-/// Brings the machine to where everything else of xtask works; `vms` adds what virtual machines need.
+/// Brings the machine to where everything else of xtask works; `vms` adds what virtual machines
+/// need.
 pub fn run(vms: bool) -> Result<()> {
     let start = Instant::now();
     let logs = assets::cache()?.join("logs");
@@ -54,7 +55,8 @@ pub fn run(vms: bool) -> Result<()> {
     if vms {
         emulator::ensure()?;
     }
-    // Downloads and file systems on one side, compilers on the other: together they take little longer than either.
+    // Downloads and file systems on one side, compilers on the other: together they take little
+    // longer than either.
     std::thread::scope(|scope| {
         let machines = scope.spawn(|| if vms { assets::ensure_all() } else { Ok(()) });
         let tools = tools(own_nightly.is_some(), &logs);
@@ -112,7 +114,8 @@ pub fn installed(wanted: &[(&str, &str)], logs: &Path) -> Result<()> {
     }
     if !apt::is_root() {
         bail!(
-            "installing packages needs root. Run once:\n  sudo apt-get install --no-install-recommends {}",
+            "installing packages needs root. Run once:\n  sudo apt-get install \
+             --no-install-recommends {}",
             missing.join(" ")
         );
     }
@@ -176,7 +179,8 @@ fn tool_of_cargo(tool: &str, version: &str, why: &str, logs: &Path) -> Result<()
 fn cargo_install(name: &str, version: &str) -> Result<Command> {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(["install", name, "--version", version]);
-    // The tools have many libraries in common. A directory shared with the workspace would rebuild the workspace's own.
+    // The tools have many libraries in common. A directory shared with the workspace would rebuild
+    // the workspace's own.
     command.env("CARGO_TARGET_DIR", assets::cache()?.join("tools"));
     // Built in half the time; none of them works long.
     for (key, value) in

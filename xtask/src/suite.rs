@@ -68,7 +68,8 @@ impl Job {
     }
 }
 
-/// Runs the chosen cases on the chosen kernels; `everything`: all of them on each. After `end` no machine is begun.
+/// Runs the chosen cases on the chosen kernels; `everything`: all of them on each. After `end` no
+/// machine is begun.
 pub fn run(
     kernels: &[Kernel],
     filter: &str,
@@ -92,7 +93,8 @@ pub fn run(
             if expected.len() < all.len() {
                 let left = all.len() - expected.len();
                 report.note(format!(
-                    "kernel {}: {left} of {} {part} cases run with --everything, or on other kernels, only",
+                    "kernel {}: {left} of {} {part} cases run with --everything, or on other \
+                     kernels, only",
                     kernel.name,
                     all.len()
                 ));

@@ -1,4 +1,5 @@
-//! What the suite's part `system` works with: lockc's programs for tests, its packages, and a package of a higher version.
+//! What the suite's part `system` works with: lockc's programs for tests, its packages, and a
+//! package of a higher version.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,13 +10,15 @@ use crate::build::Arch;
 use crate::dist::{self, Kind};
 use crate::{build, ui};
 
-/// A folder with the test program, the packages of this tree, and one that is built from the same source as a later version.
+/// A folder with the test program, the packages of this tree, and one that is built from the same
+/// source as a later version.
 pub fn folder(programs: &Path) -> Result<PathBuf> {
     let folder = build::target()?.join("system");
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
     dist::make(&folder, None, &[Kind::Deb, Kind::Rpm], Arch::X86)?;
-    // Other bytes, other programs: an upgrade replaces what is attached. Elsewhere: pages name packages by a pattern.
+    // Other bytes, other programs: an upgrade replaces what is attached. Elsewhere: pages name
+    // packages by a pattern.
     dist::make(&folder.join("higher"), Some(&dist::next_version()?), &[Kind::Deb], Arch::X86)?;
     ui::capture(std::process::Command::new("cp").arg(programs.join("lockc-it")).arg(&folder))?;
     Ok(folder)

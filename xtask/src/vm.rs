@@ -1,7 +1,8 @@
 //! Boots a virtual machine, runs one command in it as root, hands its output over line by line.
 //!
-//! QEMU without KVM, so that it works wherever the tests run; one virtual CPU, because multi-threaded emulation dies
-//! now and then in early boot. An image is never written (a snapshot, or a disk above it), so machines may share it.
+//! QEMU without KVM, so that it works wherever the tests run; one virtual CPU, because
+//! multi-threaded emulation dies now and then in early boot. An image is never written (a snapshot,
+//! or a disk above it), so machines may share it.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -15,7 +16,8 @@ use anyhow::{Context, Result, bail};
 use crate::assets::{self, Kernel};
 use crate::{build, emulator, setup, ui};
 
-/// Written to the console by the guest's script; before it, a dead machine is QEMU's fault and not the command's.
+/// Written to the console by the guest's script; before it, a dead machine is QEMU's fault and not
+/// the command's.
 const UP: &str = "lockc-vm: up";
 const BOOT_ATTEMPTS: u32 = 3;
 
@@ -42,7 +44,8 @@ pub struct Args {
     /// With the workloads' disk as /dev/vdd
     #[arg(long)]
     workloads: bool,
-    /// With systemd as PID 1, on this disk: made if it isn't there, and what the machine writes stays on it
+    /// With systemd as PID 1, on this disk: made if it isn't there, and what the machine writes
+    /// stays on it
     #[arg(long, value_name = "FILE")]
     systemd: Option<PathBuf>,
     /// With a clock that advances by a nanosecond an instruction (slower)
@@ -87,10 +90,11 @@ pub struct Vm {
     pub append: String,
     /// Whether it gets the workloads' disk.
     pub workloads: bool,
-    /// With systemd as PID 1, on this disk, which keeps what the machine writes: the next boot is a reboot. Without it,
-    /// the guest's script is PID 1 and nothing is kept.
+    /// With systemd as PID 1, on this disk, which keeps what the machine writes: the next boot is
+    /// a reboot. Without it, the guest's script is PID 1 and nothing is kept.
     pub systemd: Option<PathBuf>,
-    /// Whether its clock advances by a nanosecond an instruction, whatever the time: for measurements that repeat.
+    /// Whether its clock advances by a nanosecond an instruction, whatever the time: for
+    /// measurements that repeat.
     pub counts_instructions: bool,
 }
 
@@ -143,7 +147,8 @@ impl Vm {
             let end = ui::tail(&at("console.log"), 1500);
             if attempt == BOOT_ATTEMPTS {
                 bail!(
-                    "kernel {} did not reach user space in {attempt} attempts; the console's end:\n{end}",
+                    "kernel {} did not reach user space in {attempt} attempts; the console's \
+                     end:\n{end}",
                     self.kernel.name
                 );
             }
@@ -250,8 +255,8 @@ impl Vm {
             .arg(folder.join("initrd.img"))
             .arg("-append")
             .arg(format!(
-                "console=ttyS0 quiet panic=-1 lsm=capability,landlock,yama,apparmor,bpf mitigations=off tsc=reliable \
-                 no_timer_check random.trust_cpu=on {} {}",
+                "console=ttyS0 quiet panic=-1 lsm=capability,landlock,yama,apparmor,bpf \
+                 mitigations=off tsc=reliable no_timer_check random.trust_cpu=on {} {}",
                 if self.systemd.is_some() { "lockc.systemd" } else { "" },
                 self.append
             ))

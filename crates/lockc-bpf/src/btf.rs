@@ -1,8 +1,8 @@
 //! Offsets of struct members, from the running kernel's BTF.
 //!
-//! aya-obj reads BTF too but keeps its members private. The format is that of Documentation/bpf/btf.rst and
-//! include/uapi/linux/btf.h (Linux 6.12). Only what a look-up by name needs is read; input that breaks the format is an
-//! error, never a panic.
+//! aya-obj reads BTF too but keeps its members private. The format is that of
+//! Documentation/bpf/btf.rst and include/uapi/linux/btf.h (Linux 6.12). Only what a look-up by name
+//! needs is read; input that breaks the format is an error, never a panic.
 
 use std::{collections::HashMap, path::Path};
 
@@ -45,7 +45,8 @@ pub enum BtfError {
     Malformed(usize),
     /// The kernel has no such struct or member.
     #[error(
-        "this kernel's BTF has no {of}.{members}: lockc does not know this kernel; nothing was loaded"
+        "this kernel's BTF has no {of}.{members}: lockc does not know this kernel; nothing was \
+         loaded"
     )]
     Missing {
         /// The struct.
@@ -204,7 +205,8 @@ impl<'a> Btf<'a> {
         Ok(None)
     }
 
-    /// Offset in bytes of a path of members (`root.mnt`) in a struct; `Ok(None)`: there is no such struct or member.
+    /// Offset in bytes of a path of members (`root.mnt`) in a struct; `Ok(None)`: there is no such
+    /// struct or member.
     pub fn offset(&self, of: &str, path: &str) -> Result<Option<u64>, BtfError> {
         let Some(id) = self.structs.get(of) else {
             return Ok(None);
@@ -225,7 +227,8 @@ impl<'a> Btf<'a> {
         self.structs.get(of).map(|id| Ok(self.get(*id)?.size_or_type.into())).transpose()
     }
 
-    /// Functions whose name begins with `prefix`: the rest of the name, and the number of parameters.
+    /// Functions whose name begins with `prefix`: the rest of the name, and the number of
+    /// parameters.
     pub fn functions(&self, prefix: &str) -> Result<HashMap<&'a str, usize>, BtfError> {
         let mut found = HashMap::new();
         for entry in self.types.iter().filter(|entry| entry.kind == KIND_FUNC) {
@@ -320,8 +323,8 @@ mod tests {
 
     use super::*;
 
-    /// struct inner { int x; /* 32 bits */ int y; }; struct outer { int a; union { struct inner u; int v; }; struct inner n; };
-    /// int outer(int a, int u);
+    /// struct inner { int x; /* 32 bits */ int y; }; struct outer { int a; union { struct inner u;
+    /// int v; }; struct inner n; }; int outer(int a, int u);
     fn sample() -> Vec<u8> {
         let strings = b"\0int\0inner\0x\0y\0outer\0a\0u\0v\0n\0";
         let at = |name: &str| {
@@ -369,7 +372,8 @@ mod tests {
         assert_eq!(btf.functions("in"), Ok(HashMap::new()));
     }
 
-    /// struct more { struct inner i; int v; }; of a module: its type is numbered after the kernel's, and so is its string.
+    /// struct more { struct inner i; int v; }; of a module: its type is numbered after the
+    /// kernel's, and so is its string.
     fn module(kernel: &[u8]) -> Vec<u8> {
         let base = Btf::parse(kernel).unwrap();
         let name = |name: &str| {

@@ -15,10 +15,9 @@ use serde_json::Value;
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Reads the configuration as the wrapper does; an error is said with file, line and remedy.
-    #[command(
-        after_help = "Examples:\n  lockc config check\n  lockc config check --json | jq .files\n  \
-                            lockc config check --file new.toml    another file, before it is installed"
-    )]
+    #[command(after_help = "Examples:\n  lockc config check\n  lockc config check --json | jq \
+                            .files\n  lockc config check --file new.toml    another file, before \
+                            it is installed")]
     Check {
         /// Another file, alone, whoever it belongs to.
         #[arg(long, value_name = "FILE")]

@@ -1,5 +1,6 @@
-//! What Docker tells of a container, for `lockc explain docker:NAME`: the runtime that it asks for, and the arguments that
-//! the administrator gave that runtime in daemon.json, do not stand in the bundle.
+//! What Docker tells of a container, for `lockc explain docker:NAME`: the runtime that it asks for,
+//! and the arguments that the administrator gave that runtime in daemon.json, do not stand in the
+//! bundle.
 
 use std::{collections::BTreeMap, path::PathBuf, process::Command};
 
@@ -92,8 +93,8 @@ fn option(args: Option<&[String]>, name: &str) -> Result<Option<String>> {
             && found != value
         {
             bail!(
-                "its runtime in Docker's daemon.json gives {name} twice, {found} and {value}: the wrapper refuses \
-                 that; remove one of them"
+                "its runtime in Docker's daemon.json gives {name} twice, {found} and {value}: the \
+                 wrapper refuses that; remove one of them"
             );
         }
         found = value.map(str::to_owned).or(found);

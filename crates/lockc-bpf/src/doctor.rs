@@ -108,8 +108,9 @@ fn kernel() -> Check {
 
 fn lsm() -> Check {
     let path = "/sys/kernel/security/lsm";
-    let remedy = "add `bpf` to the kernel's parameter lsm= (with GRUB: GRUB_CMDLINE_LINUX in /etc/default/grub, then \
-                  update-grub; with systemd-boot: the options line of the entry), keep the others, and reboot";
+    let remedy = "add `bpf` to the kernel's parameter lsm= (with GRUB: GRUB_CMDLINE_LINUX in \
+                  /etc/default/grub, then update-grub; with systemd-boot: the options line of the \
+                  entry), keep the others, and reboot";
     match fs::read_to_string(path) {
         Ok(active) => {
             let good = active.trim().split(',').any(|name| name == "bpf");
@@ -120,7 +121,8 @@ fn lsm() -> Check {
             State::Failed,
             format!("{path}: {error}"),
             format!(
-                "mount -t securityfs securityfs /sys/kernel/security; then, if `bpf` is not in {path}, {remedy}"
+                "mount -t securityfs securityfs /sys/kernel/security; then, if `bpf` is not in \
+                 {path}, {remedy}"
             ),
         ),
     }
@@ -132,15 +134,21 @@ fn kernel_btf() -> Check {
             None if attached_version().is_some_and(|meta| meta.layers_told == 0) => check(
                 "BTF",
                 State::Warning,
-                "overlays of the host's directories are refused: the programs were loaded before overlayfs was"
+                "overlays of the host's directories are refused: the programs were loaded before \
+                 overlayfs was"
                     .to_owned(),
                 "lockc load",
             ),
-            None => check("BTF", State::Ok, format!("{} kernel fields found", kernel.globals.len()), ""),
+            None => {
+                check("BTF", State::Ok, format!("{} kernel fields found", kernel.globals.len()), "")
+            }
             Some(why) => check(
                 "BTF",
                 State::Warning,
-                format!("overlays of the host's directories are refused, what they are made of is not known: {why}"),
+                format!(
+                    "overlays of the host's directories are refused, what they are made of is not \
+                     known: {why}"
+                ),
                 "modprobe overlay; lockc load",
             ),
         },
@@ -148,7 +156,8 @@ fn kernel_btf() -> Check {
             "BTF",
             State::Failed,
             error.to_string(),
-            "boot a distribution kernel (CONFIG_DEBUG_INFO_BTF=y); if it is one, report its release",
+            "boot a distribution kernel (CONFIG_DEBUG_INFO_BTF=y); if it is one, report its \
+             release",
         ),
     }
 }
@@ -280,7 +289,8 @@ fn objects() -> Check {
         None => check(
             "lockc's files",
             State::Ok,
-            "pins, configuration and programs are root's alone; pins and maps need CAP_BPF as well while lockc is loaded",
+            "pins, configuration and programs are root's alone; pins and maps need CAP_BPF as \
+             well while lockc is loaded",
             "",
         ),
         Some(path) => check(

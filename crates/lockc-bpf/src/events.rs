@@ -145,7 +145,8 @@ fn explain(event: &Event) -> Denial {
 /// `FMODE_WRITE`, include/linux/fs.h.
 const FMODE_WRITE: u64 = 2;
 
-/// The setting that would change it: for a file of procfs or sysfs that was to be read, the smaller one.
+/// The setting that would change it: for a file of procfs or sysfs that was to be read, the smaller
+/// one.
 fn remedy(event: &Event, hook: Option<Hook>, rule: Option<Rule>) -> String {
     let without = format!("without_rules = [{:?}]", rule.map_or("unknown", Rule::name));
     // The rules that a named family is let by.
@@ -160,19 +161,20 @@ fn remedy(event: &Event, hook: Option<Hook>, rule: Option<Rule>) -> String {
     }
     if rule == Some(Rule::UnixSocket) && hook == Some(Hook::InodeRename) {
         return format!(
-            "allowed_sockets grants sockets in that directory by their names, which only the host may change; a policy in \
-             lockc.toml with {without} allows it"
+            "allowed_sockets grants sockets in that directory by their names, which only the host \
+             may change; a policy in lockc.toml with {without} allows it"
         );
     }
     if rule == Some(Rule::UnixSocket) && !names(event).is_empty() {
         return format!(
-            "allowed_sockets in lockc.toml, or in a policy, with the socket's full path on the host (without links, `*` in the \
-             last name) allows it; so does a policy with {without}"
+            "allowed_sockets in lockc.toml, or in a policy, with the socket's full path on the \
+             host (without links, `*` in the last name) allows it; so does a policy with {without}"
         );
     }
     if rule == Some(Rule::UserNamespace) {
         return format!(
-            "a policy in lockc.toml with {without} allows it, and with it a browser's own sandbox; mounts stay denied"
+            "a policy in lockc.toml with {without} allows it, and with it a browser's own \
+             sandbox; mounts stay denied"
         );
     }
     let root = match rule {
@@ -188,7 +190,8 @@ fn remedy(event: &Event, hook: Option<Hook>, rule: Option<Rule>) -> String {
             _ => "to a hook of root's that may only read it",
         };
         return format!(
-            "a policy in lockc.toml with hook_mounts = true allows it {to_whom}, one with {without} everywhere"
+            "a policy in lockc.toml with hook_mounts = true allows it {to_whom}, one with \
+             {without} everywhere"
         );
     }
     let looks = matches!(hook, Some(Hook::FileOpen | Hook::InodeGetattr | Hook::InodeReadlink));
@@ -201,7 +204,8 @@ fn remedy(event: &Event, hook: Option<Hook>, rule: Option<Rule>) -> String {
         && names.iter().all(|name| name.len() < DETAIL_NAME_LEN - 1);
     if !whole {
         return format!(
-            "a policy in lockc.toml with its path, or a directory above it, in reads, or with {without} allows it"
+            "a policy in lockc.toml with its path, or a directory above it, in reads, or with \
+             {without} allows it"
         );
     }
     let path =
@@ -327,7 +331,8 @@ fn sentence(denial: &Denial) -> String {
     let detail =
         if denial.detail.is_empty() { String::new() } else { format!(": {}", denial.detail) };
     format!(
-        "lockc: {verb} {} to {} (pid {}) in container {id}{detail} [rule {}, policy {}{origin}, hook {}]; {}",
+        "lockc: {verb} {} to {} (pid {}) in container {id}{detail} [rule {}, policy {}{origin}, \
+         hook {}]; {}",
         denial.denies,
         denial.comm,
         denial.pid,

@@ -51,8 +51,8 @@ pub struct Target {
 }
 
 impl Target {
-    /// A bundle, a `config.json`, `docker:NAME`, `podman:NAME`, or the id (or the beginning of one) of a container that an
-    /// engine runs.
+    /// A bundle, a `config.json`, `docker:NAME`, `podman:NAME`, or the id (or the beginning of one)
+    /// of a container that an engine runs.
     ///
     /// # Errors
     ///
@@ -84,7 +84,10 @@ impl Target {
         match (found.pop(), found.is_empty()) {
             (Some(bundle), true) => {
                 let notes = container.foreign_runtime.map(|runtime| {
-                    format!("it runs under the runtime {runtime}, which is not lockc's: this is what lockc's would do")
+                    format!(
+                        "it runs under the runtime {runtime}, which is not lockc's: this is what \
+                         lockc's would do"
+                    )
                 });
                 let (argument, runtime) = (container.argument, container.runtime);
                 let notes = notes.into_iter().collect();
@@ -92,11 +95,13 @@ impl Target {
             }
             (None, _) if text.starts_with("docker:") => {
                 bail!(
-                    "{text} does not run, and Docker keeps the configuration of running containers only; start it first"
+                    "{text} does not run, and Docker keeps the configuration of running \
+                     containers only; start it first"
                 )
             }
             (None, _) => bail!(
-                "{text} is neither a bundle, a config.json, nor a container that runs; `lockc explain --help` has examples"
+                "{text} is neither a bundle, a config.json, nor a container that runs; `lockc \
+                 explain --help` has examples"
             ),
             (Some(_), false) => bail!("{text} stands for several containers; give more of the id"),
         }
@@ -112,7 +117,10 @@ impl Target {
         }
         let file = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
         let bundle = file.parent().filter(|_| file.is_file()).with_context(|| {
-            format!("podman:{name} has no config.json yet: Podman writes it when the container is first started")
+            format!(
+                "podman:{name} has no config.json yet: Podman writes it when the container is \
+                 first started"
+            )
         })?;
         Self::of_bundle(bundle)
     }
@@ -238,7 +246,8 @@ pub struct Explanation {
     pub notes: Vec<String>,
 }
 
-/// Explains a container under the policy that it runs under, or that would be chosen, or under another.
+/// Explains a container under the policy that it runs under, or that would be chosen, or under
+/// another.
 ///
 /// # Errors
 ///
@@ -274,13 +283,14 @@ pub fn explain(target: &Target, level: Option<&str>) -> Result<Explanation> {
         && is_own(&target.file)
     {
         notes.push(format!(
-            "a rootless engine does not start it: {CONFIG_PATH} says rootless = \"refuse\"; this is what holds for an \
-             engine that runs as root"
+            "a rootless engine does not start it: {CONFIG_PATH} says rootless = \"refuse\"; this \
+             is what holds for an engine that runs as root"
         ));
     }
     if let Some(problem) = strict::problem(&target.file) {
         notes.push(format!(
-            "its config.json is not of the OCI runtime specification's form, and was read as runtimes do: {problem}"
+            "its config.json is not of the OCI runtime specification's form, and was read as \
+             runtimes do: {problem}"
         ));
     }
     if !runs && let Some(refused) = Refused::find(Path::new(paths::REFUSED), id) {
@@ -309,13 +319,14 @@ fn is_sandbox(
     (entry.flags & ENTRY_SANDBOX != 0).then(|| Gap::Sandbox(made.unwrap_or("a sandbox")))
 }
 
-/// The registered containers; none where the maps cannot be read: an ordinary user may explain a bundle.
+/// The registered containers; none where the maps cannot be read: an ordinary user may explain a
+/// bundle.
 fn containers() -> Vec<Registered> {
     Registry::open().and_then(|registry| registry.containers()).unwrap_or_default()
 }
 
-/// The container of that id, if there is exactly one: the maps know it together with the runtime's state directory, which
-/// a bundle does not tell.
+/// The container of that id, if there is exactly one: the maps know it together with the runtime's
+/// state directory, which a bundle does not tell.
 fn find<'a>(containers: &'a [Registered], id: &str) -> Option<&'a Registered> {
     let mut found = containers.iter().filter(|container| {
         text(&container.entry.id) == id && container.entry.flags & ENTRY_DELETING == 0

@@ -1,4 +1,5 @@
-//! `lockc doctor` on the labels of a Kubernetes cluster's namespaces: how old what the node knows of them is.
+//! `lockc doctor` on the labels of a Kubernetes cluster's namespaces: how old what the node knows
+//! of them is.
 
 use std::{path::Path, time::Duration};
 
@@ -22,8 +23,8 @@ pub(crate) fn check() -> Option<Check> {
 }
 
 fn of(labels: &Labels, follow: Follow, now: Timestamp) -> Check {
-    let remedy = "see why `lockc-node sync` does not reach the API server (its pod's log); until then new pods start as the \
-                  labels were";
+    let remedy = "see why `lockc-node sync` does not reach the API server (its pod's log); until \
+                  then new pods start as the labels were";
     let known = format!("{} known", labels.namespaces.len());
     let (state, found) =
         match labels.synced.parse::<Timestamp>().map(|synced| now.duration_since(synced)) {

@@ -1,8 +1,9 @@
 //! Loading, attaching and pinning; and taking all of it away.
 //!
-//! `load` is the only moment at which a process of lockc is needed: programs, links and maps are pinned and stay when it
-//! exits. An upgrade attaches each new program before the old one is detached, so that there is no moment without; the
-//! maps, and with them labels and containers, stay.
+//! `load` is the only moment at which a process of lockc is needed: programs, links and maps are
+//! pinned and stay when it exits. An upgrade attaches each new program before the old one is
+//! detached, so that there is no moment without; the maps, and with them labels and containers,
+//! stay.
 
 use std::{
     fs, io,
@@ -58,8 +59,8 @@ pub fn text(bytes: &[u8]) -> String {
 ///
 /// # Errors
 ///
-/// Where a precondition is not met or the kernel refuses a program. What was attached before stays attached; nothing
-/// half-loaded stays behind.
+/// Where a precondition is not met or the kernel refuses a program. What was attached before stays
+/// attached; nothing half-loaded stays behind.
 pub fn load(force: bool) -> Result<Outcome> {
     doctor::require_for_load()?;
     ask_for_overlay();
@@ -68,8 +69,9 @@ pub fn load(force: bool) -> Result<Outcome> {
     if let Some(meta) = before {
         if meta.abi != ABI_VERSION {
             bail!(
-                "programs of ABI version {} are loaded and this release has {ABI_VERSION}; nothing was changed. Stop the \
-                 lockc containers, then run `lockc unload` and `lockc load`",
+                "programs of ABI version {} are loaded and this release has {ABI_VERSION}; \
+                 nothing was changed. Stop the lockc containers, then run `lockc unload` and \
+                 `lockc load`",
                 meta.abi
             );
         }
@@ -101,8 +103,8 @@ pub fn load(force: bool) -> Result<Outcome> {
     Ok(if before.is_some() { Outcome::Replaced } else { Outcome::Loaded })
 }
 
-/// Makes the kernel load overlayfs, as every engine does later: its layout is known from then on. The unit of lockc, which
-/// has not the capability, has systemd load it.
+/// Makes the kernel load overlayfs, as every engine does later: its layout is known from then on.
+/// The unit of lockc, which has not the capability, has systemd load it.
 fn ask_for_overlay() {
     let _ = rustix::mount::fsopen("overlay", rustix::mount::FsOpenFlags::FSOPEN_CLOEXEC);
 }
@@ -121,8 +123,9 @@ fn attach_all() -> Result<()> {
     check_hooks(&running.lacks)?;
     let kernel = Btf::from_sys_fs().context("reading the kernel's BTF")?;
     let release = release()?;
-    // Before 6.2 the helper gives up on contention (kernel/bpf/bpf_local_storage.c and its users, 6.1
-    // and 6.2). Of an unknown release that is assumed: it costs a look-up and loses nothing.
+    // Before 6.2 the helper gives up on contention (kernel/bpf/bpf_local_storage.c and its users,
+    // 6.1 and 6.2). Of an unknown release that is assumed: it costs a look-up and loses
+    // nothing.
     let storage_may_fail = u64::from(release.is_none_or(|release| release < (6, 2)));
     let follows_loops = u64::from(release.is_none_or(|release| release >= (6, 7)));
     let map_pins: Vec<(&str, PathBuf)> =
@@ -169,14 +172,15 @@ fn attach_all() -> Result<()> {
 fn check_hooks(lacks: &[&Program]) -> Result<()> {
     if let Some(program) = lacks.iter().find(|program| !program.is_optional()) {
         bail!(
-            "this kernel has no LSM hook {} ({}); nothing was attached; boot a kernel of {} or later",
+            "this kernel has no LSM hook {} ({}); nothing was attached; boot a kernel of {} or \
+             later",
             program.name,
             program.guards,
             program.since
         );
     }
-    // A configuration that cannot be read keeps every container from starting, but must not take the confinement of the
-    // running ones away.
+    // A configuration that cannot be read keeps every container from starting, but must not take
+    // the confinement of the running ones away.
     let wanted = match Config::load(Path::new(paths::CONFIG)) {
         Ok(config) => config.require,
         Err(error) => {
@@ -188,7 +192,8 @@ fn check_hooks(lacks: &[&Program]) -> Result<()> {
         lacks.iter().find(|program| wanted.iter().any(|name| name == program.name))
     {
         bail!(
-            "{} requires the LSM hook {} ({}), which this kernel lacks; nothing was attached; boot a kernel of {} or later",
+            "{} requires the LSM hook {} ({}), which this kernel lacks; nothing was attached; \
+             boot a kernel of {} or later",
             paths::CONFIG,
             program.name,
             program.guards,
@@ -234,8 +239,8 @@ fn fill_names(object: &mut Ebpf) -> Result<()> {
     Ok(())
 }
 
-/// Device and inode of the directory with the pins, as the kernel writes them (`MKDEV`, include/linux/kdev_t.h); a bpffs
-/// tells stat(2) the truth.
+/// Device and inode of the directory with the pins, as the kernel writes them (`MKDEV`,
+/// include/linux/kdev_t.h); a bpffs tells stat(2) the truth.
 fn pins() -> Result<(u64, u64)> {
     let metadata =
         fs::metadata(paths::PINS).with_context(|| format!("{} could not be read", paths::PINS))?;
@@ -295,8 +300,8 @@ fn release() -> Result<Option<(u32, u32)>> {
     }
 }
 
-/// Each program, map and link is a descriptor; the usual soft limit of 1024 would do, a service's may not. The failure
-/// shows only in what follows.
+/// Each program, map and link is a descriptor; the usual soft limit of 1024 would do, a service's
+/// may not. The failure shows only in what follows.
 fn raise_limits() {
     if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
         let _ = setrlimit(Resource::RLIMIT_NOFILE, soft.max(hard.min(4096)), hard);
@@ -310,7 +315,8 @@ pub fn attached_version() -> Option<Meta> {
     map.get(&0, 0).ok().filter(|meta| meta.abi != 0)
 }
 
-/// Programs whose link is not pinned, but for those whose hook the kernel lacked when the others were loaded.
+/// Programs whose link is not pinned, but for those whose hook the kernel lacked when the others
+/// were loaded.
 pub fn missing_links() -> Vec<&'static str> {
     let expected = |program: &&Program| {
         !program.is_optional() || attached_version().is_none_or(|loaded| loaded.has(program.hook))

@@ -13,8 +13,9 @@ use lockc_bpf::{
 };
 use lockc_core::user::error::told;
 
-const EXIT_CODES: &str = "Exit codes:\n  0  done; the answer is yes\n  1  an error, said on standard error\n  \
-                          2  the command line is wrong\n  3  status: not enforcing; doctor: a check failed; unload --if-idle: not idle";
+const EXIT_CODES: &str = "Exit codes:\n  0  done; the answer is yes\n  1  an error, said on \
+                          standard error\n  2  the command line is wrong\n  3  status: not \
+                          enforcing; doctor: a check failed; unload --if-idle: not idle";
 
 /// Confines containers in the kernel: loads lockc's LSM programs and shows what they do.
 #[derive(Debug, Parser)]
@@ -27,27 +28,27 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Attaches and pins the programs. Idempotent; replaces older ones without a gap.
-    #[command(
-        after_help = "Examples:\n  lockc load                           at boot, before the engines start\n  \
-                      lockc load --force                   replace even the same version\n  \
-                      lockc load --guard-runtimes          confine what runs around lockc, too\n  \
-                      lockc load --guard-runtimes=report   only report it"
-    )]
+    #[command(after_help = "Examples:\n  lockc load                           at boot, before \
+                            the engines start\n  lockc load --force                   replace \
+                            even the same version\n  lockc load --guard-runtimes          \
+                            confine what runs around lockc, too\n  lockc load \
+                            --guard-runtimes=report   only report it")]
     Load {
         /// Replaces programs of the same version too.
         #[arg(long)]
         force: bool,
-        /// Also confines containers that runc, crun or youki start without the wrapper, under the default policy; nothing is
-        /// refused before they start. `report`: only reports what would be denied. Without this option: neither.
+        /// Also confines containers that runc, crun or youki start without the wrapper, under the
+        /// default policy; nothing is refused before they start. `report`: only reports
+        /// what would be denied. Without this option: neither.
         #[arg(long, value_name = "MODE", num_args = 0..=1, require_equals = true, default_missing_value = "enforce")]
         guard_runtimes: Option<Guard>,
     },
     /// Detaches the programs and removes every pin. Running containers are no longer confined.
-    #[command(
-        after_help = "Examples:\n  lockc unload\n  lockc unload --if-idle    not while a container runs under lockc"
-    )]
+    #[command(after_help = "Examples:\n  lockc unload\n  lockc unload --if-idle    not while a \
+                            container runs under lockc")]
     Unload {
-        /// Leaves everything as it is, with exit code 3, while a registered container has a process.
+        /// Leaves everything as it is, with exit code 3, while a registered container has a
+        /// process.
         #[arg(long)]
         if_idle: bool,
     },
@@ -61,9 +62,8 @@ enum Command {
         json: bool,
     },
     /// Checks every precondition and names a remedy for what is missing.
-    #[command(
-        after_help = "Examples:\n  lockc doctor\n  lockc doctor --json | jq '.[] | select(.state == \"failed\")'"
-    )]
+    #[command(after_help = "Examples:\n  lockc doctor\n  lockc doctor --json | jq '.[] | \
+                            select(.state == \"failed\")'")]
     Doctor {
         /// For machines.
         #[arg(long)]
@@ -72,17 +72,16 @@ enum Command {
     /// The configuration: whether it can be used, what holds, its schema.
     #[command(subcommand)]
     Config(config::Command),
-    /// What would happen to a container: its policy and where that came from, what is refused, what the kernel denies, and
-    /// which settings would change it.
-    #[command(
-        after_help = "Examples:\n  lockc explain /run/bundle\n  lockc explain config.json --level restricted\n  \
-                            lockc explain docker:web\n  lockc explain 3f842b0c13dd --json | jq .starts\n  \
-                            lockc explain -f pod.yaml --config node/lockc.toml\n\n\
-                            Exit codes:\n  0  it would start\n  1  an error\n  3  it would be refused"
-    )]
+    /// What would happen to a container: its policy and where that came from, what is refused, what
+    /// the kernel denies, and which settings would change it.
+    #[command(after_help = "Examples:\n  lockc explain /run/bundle\n  lockc explain config.json \
+                            --level restricted\n  lockc explain docker:web\n  lockc explain \
+                            3f842b0c13dd --json | jq .starts\n  lockc explain -f pod.yaml \
+                            --config node/lockc.toml\n\nExit codes:\n  0  it would start\n  1  \
+                            an error\n  3  it would be refused")]
     Explain {
-        /// A bundle, a config.json, docker:NAME, podman:NAME, or the id of a container that runs or
-        /// was refused lately
+        /// A bundle, a config.json, docker:NAME, podman:NAME, or the id of a container that runs
+        /// or was refused lately
         #[arg(required_unless_present = "manifest")]
         target: Option<String>,
         /// A Kubernetes manifest instead; `-` is standard input
@@ -91,8 +90,8 @@ enum Command {
         /// Another configuration than /etc/lockc/lockc.toml, for a manifest
         #[arg(long, value_name = "FILE", requires = "manifest")]
         config: Option<PathBuf>,
-        /// Another list of a cluster's namespaces than /var/lib/lockc/namespaces.json, for a manifest; namespaces of the
-        /// manifest itself go before it
+        /// Another list of a cluster's namespaces than /var/lib/lockc/namespaces.json, for a
+        /// manifest; namespaces of the manifest itself go before it
         #[arg(long, value_name = "FILE", requires = "manifest")]
         namespaces: Option<PathBuf>,
         /// Another level or policy than the one that would be chosen
@@ -103,18 +102,16 @@ enum Command {
         json: bool,
     },
     /// The LSM programs: hook, stack, and what the verifier made of those that are loaded.
-    #[command(
-        after_help = "Examples:\n  lockc programs\n  lockc programs --json | jq '.[] | select(.attached | not)'"
-    )]
+    #[command(after_help = "Examples:\n  lockc programs\n  lockc programs --json | jq '.[] | \
+                            select(.attached | not)'")]
     Programs {
         /// For machines.
         #[arg(long)]
         json: bool,
     },
     /// Prints denials. Each is given to one reader only.
-    #[command(
-        after_help = "Examples:\n  lockc events              those that nobody has read yet\n  lockc events --follow --json"
-    )]
+    #[command(after_help = "Examples:\n  lockc events              those that nobody has read \
+                            yet\n  lockc events --follow --json")]
     Events {
         /// For machines: one object a line.
         #[arg(long)]
@@ -123,24 +120,24 @@ enum Command {
         #[arg(long, short)]
         follow: bool,
     },
-    /// Gives an engine the lockc runtime: edits its configuration, which the engine checks before it is replaced.
-    #[command(
-        after_help = "Examples:\n  lockc install docker --dry-run\n  lockc install docker --default --restart\n  \
-                            lockc install containerd --level restricted --level offline --restart\n  lockc install podman --json\n\n\
-                            Engines that pass a runtime no arguments are given a script for each level in /etc/lockc/runtimes.\n\
-                            The configuration's first state is kept beside it as FILE.before-lockc."
-    )]
+    /// Gives an engine the lockc runtime: edits its configuration, which the engine checks before
+    /// it is replaced.
+    #[command(after_help = "Examples:\n  lockc install docker --dry-run\n  lockc install docker \
+                            --default --restart\n  lockc install containerd --level restricted \
+                            --level offline --restart\n  lockc install podman --json\n\nEngines \
+                            that pass a runtime no arguments are given a script for each level \
+                            in /etc/lockc/runtimes.\nThe configuration's first state is kept \
+                            beside it as FILE.before-lockc.")]
     Install(install::Install),
-    /// Takes the lockc runtime from an engine again, and leaves the rest of its configuration as it is.
-    #[command(
-        after_help = "Examples:\n  lockc uninstall docker --dry-run\n  lockc uninstall containerd --restart"
-    )]
+    /// Takes the lockc runtime from an engine again, and leaves the rest of its configuration as it
+    /// is.
+    #[command(after_help = "Examples:\n  lockc uninstall docker --dry-run\n  lockc uninstall \
+                            containerd --restart")]
     Uninstall(install::Common),
     /// Prints the completions of a shell.
-    #[command(
-        after_help = "Examples:\n  lockc completions bash > /usr/share/bash-completion/completions/lockc\n  \
-                            lockc completions fish > /usr/share/fish/vendor_completions.d/lockc.fish"
-    )]
+    #[command(after_help = "Examples:\n  lockc completions bash > \
+                            /usr/share/bash-completion/completions/lockc\n  lockc completions \
+                            fish > /usr/share/fish/vendor_completions.d/lockc.fish")]
     Completions {
         /// Which shell.
         shell: clap_complete::Shell,
@@ -192,7 +189,8 @@ fn run(command: Command) -> Result<ExitCode> {
                 let running = running(&containers?);
                 if running > 0 {
                     println!(
-                        "lockc: {running} containers run under lockc; nothing was changed, they stay confined"
+                        "lockc: {running} containers run under lockc; nothing was changed, they \
+                         stay confined"
                     );
                     return Ok(ExitCode::from(3));
                 }

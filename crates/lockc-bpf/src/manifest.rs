@@ -1,7 +1,9 @@
-//! `lockc explain -f pod.yaml`: what would happen to the pods of a Kubernetes manifest, as a lint before there is a node.
+//! `lockc explain -f pod.yaml`: what would happen to the pods of a Kubernetes manifest, as a lint
+//! before there is a node.
 //!
-//! Each container becomes the `config.json` that containerd's CRI plugin would write, as far as a manifest tells, and goes
-//! through the resolver that the wrapper uses. What no runtime ever learns of is noted beside that.
+//! Each container becomes the `config.json` that containerd's CRI plugin would write, as far as a
+//! manifest tells, and goes through the resolver that the wrapper uses. What no runtime ever learns
+//! of is noted beside that.
 
 use std::{
     fs, io,
@@ -156,8 +158,8 @@ pub fn explain_file(
     explain(&text, &config, level).with_context(|| file.display().to_string())
 }
 
-/// Explains every container of every pod that the manifest describes, itself or as a template, as if the namespaces that it
-/// describes had been synced to the node.
+/// Explains every container of every pod that the manifest describes, itself or as a template, as
+/// if the namespaces that it describes had been synced to the node.
 ///
 /// # Errors
 ///
@@ -179,7 +181,8 @@ pub fn explain(text: &str, config: &Config, level: Option<&str>) -> Result<Vec<V
     }
     if verdicts.is_empty() {
         bail!(
-            "there is no pod in it; write a Pod, a workload with a template of one, or a List of them"
+            "there is no pod in it; write a Pod, a workload with a template of one, or a List of \
+             them"
         );
     }
     Ok(verdicts)

@@ -1,5 +1,5 @@
-//! The Pod Security Standards, control by control, as their own examples have them: what baseline and restricted refuse of a
-//! pod, and what they do not.
+//! The Pod Security Standards, control by control, as their own examples have them: what baseline
+//! and restricted refuse of a pod, and what they do not.
 
 use lockc_core::rules::Level;
 
@@ -189,11 +189,13 @@ kind: List
 items:
 - kind: Deployment
   metadata: {name: web, namespace: kube-system}
-  spec: {template: {metadata: {annotations: {org.lockc.policy: restricted}}, spec: {hostNetwork: true, containers: [{name: a}], initContainers: [{name: b}]}}}
+  spec: {template: {metadata: {annotations: {org.lockc.policy: restricted}}, spec: {hostNetwork: \
+                true, containers: [{name: a}], initContainers: [{name: b}]}}}
 ---
 kind: CronJob
 metadata: {name: night, namespace: other}
-spec: {jobTemplate: {spec: {template: {spec: {hostNetwork: true, containers: [{name: c, securityContext: null}]}}}}}
+spec: {jobTemplate: {spec: {template: {spec: {hostNetwork: true, containers: [{name: c, \
+                securityContext: null}]}}}}}
 ---
 kind: ConfigMap
 metadata: {name: x}
@@ -287,7 +289,8 @@ spec: {containers: [{name: c}]}
     assert_eq!(json[2]["starts"], true);
 }
 
-/// The wrapper admits both, as the Pod Security Standards do: kubelet maps the device for the pod, and the image is its own.
+/// The wrapper admits both, as the Pod Security Standards do: kubelet maps the device for the pod,
+/// and the image is its own.
 #[test]
 fn raw_block_volumes_and_image_volumes_are_judged_as_the_wrapper_judges_them() {
     let block = judged(

@@ -1,7 +1,8 @@
-//! Standard output that a reader may close (`lockc config show | head`): what is left is not printed, and the command
-//! ends with its own exit code.
+//! Standard output that a reader may close (`lockc config show | head`): what is left is not
+//! printed, and the command ends with its own exit code.
 //!
-//! The crate's `println!` takes the place of the standard library's, which panics then: every command prints through it.
+//! The crate's `println!` takes the place of the standard library's, which panics then: every
+//! command prints through it.
 
 use std::{
     fmt,

@@ -146,7 +146,8 @@ const IMAGE_VOLUMES: &str = "/run/containerd/io.containerd.grpc.v1.cri/image-vol
 /// Where kubelet keeps what is the pod's.
 const POD: &str = "/var/lib/kubelet/pods/pod";
 
-/// Kinds of volumes that the Pod Security Standards' restricted admits; images since Kubernetes 1.33.
+/// Kinds of volumes that the Pod Security Standards' restricted admits; images since Kubernetes
+/// 1.33.
 const VOLUMES: [&str; 9] = [
     "configMap",
     "csi",
@@ -286,8 +287,8 @@ impl Container {
         hosts.flatten().filter(|host| !host.is_empty())
     }
 
-    /// The device nodes of raw block volumes. Their numbers are not known here: they get ones that no
-    /// policy names, and that kubelet's nodes have.
+    /// The device nodes of raw block volumes. Their numbers are not known here: they get ones that
+    /// no policy names, and that kubelet's nodes have.
     pub(crate) fn block_devices(&self) -> impl Iterator<Item = Value> {
         self.volume_devices.iter().zip(0..).map(|(volume, number)| {
             json!({ "path": volume.device_path, "type": "b", "major": UNKNOWN_MAJOR, "minor": number })
@@ -327,8 +328,8 @@ impl SecurityContext {
         granted
     }
 
-    /// kubelet starts nothing as uid 0 with runAsNonRoot; without that and without a user it is the image that decides,
-    /// and most choose root.
+    /// kubelet starts nothing as uid 0 with runAsNonRoot; without that and without a user it is the
+    /// image that decides, and most choose root.
     pub(crate) fn uid(&self) -> u32 {
         match (self.run_as_user, self.run_as_non_root) {
             (Some(uid), _) => uid,

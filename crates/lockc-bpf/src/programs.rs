@@ -97,8 +97,8 @@ fn calls(insn: &bpf_insn) -> bool {
     insn.code == CALL && insn.src_reg() == PSEUDO_CALL
 }
 
-/// The deepest place of the stack frame that an instruction reaches: directly, or through a copy of the frame pointer
-/// that a constant is added to. In steps of 8 bytes.
+/// The deepest place of the stack frame that an instruction reaches: directly, or through a copy of
+/// the frame pointer that a constant is added to. In steps of 8 bytes.
 fn stack(code: &[bpf_insn]) -> u32 {
     let mut deepest = 0i32;
     for (at, insn) in code.iter().enumerate() {

@@ -29,7 +29,8 @@ pub struct Status {
     pub attached: Vec<&'static str>,
     /// Names of programs that are not attached.
     pub missing: Vec<&'static str>,
-    /// What the running kernel cannot enforce, because it lacks an optional hook: the hook, and what is lost.
+    /// What the running kernel cannot enforce, because it lacks an optional hook: the hook, and
+    /// what is lost.
     pub not_enforced: Vec<(&'static str, &'static str)>,
     /// Registered containers.
     pub containers: Vec<Container>,
@@ -39,7 +40,8 @@ pub struct Status {
     pub lost_events: u64,
 }
 
-/// The origin of the entry for containers that runtimes start without the wrapper: it stays, with tasks or without.
+/// The origin of the entry for containers that runtimes start without the wrapper: it stays, with
+/// tasks or without.
 const GUARD: &str = "--guard-runtimes";
 
 /// One registered container.
@@ -85,7 +87,8 @@ pub fn gather() -> Result<Status> {
         .is_err_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied)
     {
         bail!(
-            "{} is for root only, so that nothing can be told of what is loaded; run `lockc status` as root",
+            "{} is for root only, so that nothing can be told of what is loaded; run `lockc \
+             status` as root",
             paths::PINS
         );
     }
@@ -193,7 +196,8 @@ impl Status {
         }
         if !without.is_empty() {
             println!(
-                "without a process: {} (they ended, or have not started; their places are taken again within 10 minutes)",
+                "without a process: {} (they ended, or have not started; their places are taken \
+                 again within 10 minutes)",
                 without.len()
             );
         }

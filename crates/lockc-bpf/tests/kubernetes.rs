@@ -1,5 +1,6 @@
-//! `packaging/kubernetes`: the rendered chart has the form that Kubernetes' types have, its admission policy lets ask for a
-//! namespace's level at most, and the examples run or are refused as their names say.
+//! `packaging/kubernetes`: the rendered chart has the form that Kubernetes' types have, its
+//! admission policy lets ask for a namespace's level at most, and the examples run or are refused
+//! as their names say.
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
@@ -73,7 +74,8 @@ fn examples() -> Vec<std::path::PathBuf> {
     files.map(|file| file.unwrap().path()).collect()
 }
 
-/// The admission policy of the chart, evaluated by the order that Kubernetes has: variables, then validations.
+/// The admission policy of the chart, evaluated by the order that Kubernetes has: variables, then
+/// validations.
 struct Admission {
     policy: ValidatingAdmissionPolicy,
 }
@@ -147,7 +149,8 @@ impl Admission {
     }
 }
 
-/// The answer of Kubernetes' own plugin (`cargo xtask chart --check --admission` builds it): why it refuses the request.
+/// The answer of Kubernetes' own plugin (`cargo xtask chart --check --admission` builds it): why it
+/// refuses the request.
 fn ask(judge: &OsStr, namespace: &Value, old: Option<&Value>, object: &Value) -> Option<String> {
     let mut namespace = namespace.clone();
     // The API server labels each namespace with its name.
@@ -199,7 +202,8 @@ fn every_object_has_the_form_of_its_type() {
     assert!(std::panic::catch_unwind(|| check(&wrong)).is_err(), "a key that is no key is found");
 }
 
-/// What the node grants by the same label is what the admission policy lets through, for every level.
+/// What the node grants by the same label is what the admission policy lets through, for every
+/// level.
 #[test]
 fn no_pod_names_a_level_above_its_namespaces() {
     let admission = Admission::of(&chart());

@@ -1,7 +1,7 @@
 //! Types that cross from user space into the kernel through pinned maps.
 //!
-//! Every change of a layout or of a meaning raises [`ABI_VERSION`]: loader, wrapper and command refuse maps of another
-//! version instead of misreading them.
+//! Every change of a layout or of a meaning raises [`ABI_VERSION`]: loader, wrapper and command
+//! refuse maps of another version instead of misreading them.
 
 mod grants;
 mod hook;
@@ -14,13 +14,15 @@ pub use names::*;
 /// Version of everything in this module.
 pub const ABI_VERSION: u32 = 9;
 
-/// How many containers can be registered at a time; a slot is taken again once its container and tasks are gone.
+/// How many containers can be registered at a time; a slot is taken again once its container and
+/// tasks are gone.
 pub const MAX_CONTAINERS: u32 = 16_384;
 
 /// How many mount roots, superblocks, sockets and devices all containers together can be granted.
 pub const MAX_GRANTS: u32 = 1 << 20;
 
-/// Handle to a container: the slot of its entry and the generation that the entry had when the handle was made.
+/// Handle to a container: the slot of its entry and the generation that the entry had when the
+/// handle was made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[repr(C)]
 pub struct ContainerKey {
@@ -51,27 +53,31 @@ pub const LABEL_CONFINES: u32 = 8;
 /// layer next.
 pub const LABEL_ASKS_LAYER: u32 = 16;
 
-/// Answer of `fstatfs(2)` in [`STATE_GRANT`], `EALREADY`: it is granted. The file system itself was not asked.
+/// Answer of `fstatfs(2)` in [`STATE_GRANT`], `EALREADY`: it is granted. The file system itself was
+/// not asked.
 pub const ANSWER_GRANTED: i32 = 114;
-/// Answer of `fstatfs(2)` in [`STATE_GRANT`], `EXDEV`: it is the root directory of the wrapper itself, so that a grant
-/// would cover every file of the host.
+/// Answer of `fstatfs(2)` in [`STATE_GRANT`], `EXDEV`: it is the root directory of the wrapper
+/// itself, so that a grant would cover every file of the host.
 pub const ANSWER_OWN_ROOT: i32 = 18;
-/// Answer of `fstatfs(2)` in [`STATE_GRANT`], `ESTALE`: the overlayfs is made of something that was not granted.
+/// Answer of `fstatfs(2)` in [`STATE_GRANT`], `ESTALE`: the overlayfs is made of something that was
+/// not granted.
 pub const ANSWER_OTHER_LAYERS: i32 = 116;
-/// Answer of `fstatfs(2)` in [`STATE_GRANT`], `ENODATA`: the kernel does not tell what an overlayfs is made of.
+/// Answer of `fstatfs(2)` in [`STATE_GRANT`], `ENODATA`: the kernel does not tell what an overlayfs
+/// is made of.
 pub const ANSWER_LAYERS_UNTOLD: i32 = 61;
 
-/// Value of `tags`, whose key is an inode's address: what is known of the inode until the kernel frees it. No other object
-/// ever has the same tag.
+/// Value of `tags`, whose key is an inode's address: what is known of the inode until the kernel
+/// frees it. No other object ever has the same tag.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct ObjectTag {
     /// A number that was given out once; never 0.
     pub tag: u64,
-    /// In the root inode of a superblock that was mounted while a container was being set up: that container, to which
-    /// all of the superblock belongs. Generation 0: no container.
+    /// In the root inode of a superblock that was mounted while a container was being set up: that
+    /// container, to which all of the superblock belongs. Generation 0: no container.
     pub owner: ContainerKey,
-    /// In the root of a mount that the host made in a granted volume: the tag of that volume; otherwise 0.
+    /// In the root of a mount that the host made in a granted volume: the tag of that volume;
+    /// otherwise 0.
     pub above: u64,
     /// The container that was granted it last, as the root of a mount or as its whole superblock.
     /// Others' grants are in
@@ -87,8 +93,8 @@ pub struct ObjectTag {
 /// that no container may give a socket another name in it.
 pub const TAG_SOCKETS: u32 = 1;
 
-/// Inode and device number of a file, for people who read events. Nothing compares them: both are used again, are equal
-/// for different files of btrfs, and 0 on some file systems.
+/// Inode and device number of a file, for people who read events. Nothing compares them: both are
+/// used again, are equal for different files of btrfs, and 0 on some file systems.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[repr(C)]
 pub struct FileId {
@@ -110,12 +116,14 @@ pub struct TaskLabel {
     pub state: u32,
     /// `LABEL_*`.
     pub flags: u32,
-    /// Tag of the root directory of the runtime when it was executed: the host's, or that of the engine's own container.
+    /// Tag of the root directory of the runtime when it was executed: the host's, or that of the
+    /// engine's own container.
     pub base_root: u64,
-    /// Address of the runtime's mount namespace. That a task is in it only ever loosens what it may execute of the host's;
-    /// files of the container's are told by their tags.
+    /// Address of the runtime's mount namespace. That a task is in it only ever loosens what it
+    /// may execute of the host's; files of the container's are told by their tags.
     pub base_mnt_ns: u64,
-    /// Tags of what was standard input, output and error at the container's first exec; 0: not known.
+    /// Tags of what was standard input, output and error at the container's first exec; 0: not
+    /// known.
     pub stdio: [u64; 3],
     /// In [`STATE_GRANT`]: `GRANT_*` of what is granted next.
     pub grant: u32,
@@ -173,12 +181,14 @@ pub struct ContainerEntry {
     pub rules: u64,
     /// Capabilities that its tasks may use, as bits (include/uapi/linux/capability.h).
     pub capabilities: u64,
-    /// The kernel's number of the container's uid 0; another than 0 in a user namespace of its own.
+    /// The kernel's number of the container's uid 0; another than 0 in a user namespace of its
+    /// own.
     pub root_uid: u32,
-    /// What its policy lets it read beyond the table `names`: [`ReadKey::node`] of procfs' root directory, and the next
-    /// number for that of sysfs; 0: nothing.
+    /// What its policy lets it read beyond the table `names`: [`ReadKey::node`] of procfs' root
+    /// directory, and the next number for that of sysfs; 0: nothing.
     pub reads: u32,
-    /// Socket families and netlink protocols that its policy names, as bits of [`families`](crate::families).
+    /// Socket families and netlink protocols that its policy names, as bits of
+    /// [`families`](crate::families).
     pub families: u64,
     /// Tag of the root of the container's root file system; 0: not known yet.
     pub rootfs: u64,
@@ -267,8 +277,8 @@ pub const DETAIL_NAME_LEN: usize = 24;
 /// Bytes of the detail in an event.
 pub const DETAIL_LEN: usize = DETAIL_NAMES * DETAIL_NAME_LEN;
 
-/// Bit of [`Event::arg`] of `bprm_creds_for_exec`: the event is about a descriptor that was left open, whose number is in
-/// the lower half.
+/// Bit of [`Event::arg`] of `bprm_creds_for_exec`: the event is about a descriptor that was left
+/// open, whose number is in the lower half.
 pub const ARG_DESCRIPTOR: u64 = 1 << 32;
 
 /// One denial (or, in audit mode, what would have been one), as written into the ring buffer.
@@ -307,14 +317,16 @@ pub struct Event {
     pub origin: [u8; ORIGIN_LEN],
     /// Name of the task.
     pub comm: [u8; 16],
-    /// The file's name and those of its parents, nearest first: [`DETAIL_NAMES`] fields, each padded with zeros.
+    /// The file's name and those of its parents, nearest first: [`DETAIL_NAMES`] fields, each
+    /// padded with zeros.
     pub detail: [u8; DETAIL_LEN],
 }
 
 /// Cells of `errors`: one a hook; the last counts lost events.
 pub const ERROR_SITES: u32 = 128;
 
-/// Bytes of a container's id, policy and origin, which stand together in [`ContainerEntry`] and [`Event`].
+/// Bytes of a container's id, policy and origin, which stand together in [`ContainerEntry`] and
+/// [`Event`].
 pub const NAMES_LEN: usize = ID_LEN + POLICY_LEN + ORIGIN_LEN;
 
 const _: () = {

@@ -1,9 +1,11 @@
-//! Socket families and netlink protocols: which of them every container may use, and the names by which a policy adds
-//! others (`socket_families`). Kernel side, configuration, events and docs/sockets.md follow this table.
+//! Socket families and netlink protocols: which of them every container may use, and the names by
+//! which a policy adds others (`socket_families`). Kernel side, configuration, events and
+//! docs/sockets.md follow this table.
 //!
-//! Families that containers use every day are open. The rest is kernel code that nearly no container needs (AF_ALG,
-//! vsock, TIPC, RDS, …), most of it reachable without any privilege: a policy names it, or it is not there. "Not there"
-//! is what the errno says too, so that programs take the way they have for kernels without it.
+//! Families that containers use every day are open. The rest is kernel code that nearly no
+//! container needs (AF_ALG, vsock, TIPC, RDS, …), most of it reachable without any privilege: a
+//! policy names it, or it is not there. "Not there" is what the errno says too, so that programs
+//! take the way they have for kernels without it.
 
 /// include/linux/socket.h
 pub const AF_UNIX: u32 = 1;
@@ -15,7 +17,8 @@ pub const AF_INET6: u32 = 10;
 pub const AF_NETLINK: u32 = 16;
 /// See [`AF_UNIX`].
 pub const AF_PACKET: u32 = 17;
-/// Families have numbers below this one (`AF_MAX` is 46 in Linux 7.2); the bits above name netlink protocols.
+/// Families have numbers below this one (`AF_MAX` is 46 in Linux 7.2); the bits above name netlink
+/// protocols.
 pub const MAX_FAMILY: u32 = 48;
 
 /// include/uapi/linux/netlink.h
@@ -28,7 +31,8 @@ pub const UEVENT_BIT: u32 = 63;
 pub enum Access {
     /// Every container may use it, as far as no other rule forbids it.
     Open,
-    /// Only where a policy names it: the bit in [`ContainerEntry::families`](crate::abi::ContainerEntry::families).
+    /// Only where a policy names it: the bit in
+    /// [`ContainerEntry::families`](crate::abi::ContainerEntry::families).
     Named(u32),
     /// Never.
     Closed,
@@ -56,8 +60,8 @@ pub const fn family(family: u32) -> Access {
     }
 }
 
-/// Access to a protocol of netlink. Open are those that are confined to the network namespace, or that the kernel
-/// guards by a capability in the namespace's user namespace.
+/// Access to a protocol of netlink. Open are those that are confined to the network namespace, or
+/// that the kernel guards by a capability in the namespace's user namespace.
 #[inline(always)]
 pub const fn netlink(protocol: u32) -> Access {
     match protocol {

@@ -1,8 +1,9 @@
 //! Fields of kernel structs that the LSM programs follow.
 //!
-//! Their offsets differ between kernels (`task_struct.fs` is at 1816, 3040 and 3408 in 6.1, 6.12 and 7.2), so the loader
-//! reads them from the running kernel's BTF and sets them as read-only globals before the verifier sees the programs. A
-//! field that the kernel does not have is an error by name, never an offset of 0.
+//! Their offsets differ between kernels (`task_struct.fs` is at 1816, 3040 and 3408 in 6.1, 6.12
+//! and 7.2), so the loader reads them from the running kernel's BTF and sets them as read-only
+//! globals before the verifier sees the programs. A field that the kernel does not have is an error
+//! by name, never an offset of 0.
 
 /// One field: the global that gets its offset, and where it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,8 +12,8 @@ pub struct Field {
     pub global: &'static str,
     /// Name of the struct.
     pub of: &'static str,
-    /// Member, or members of members; unnamed structs and unions on the way are passed through. The first that the
-    /// kernel has is taken.
+    /// Member, or members of members; unnamed structs and unions on the way are passed through.
+    /// The first that the kernel has is taken.
     pub members: &'static [&'static str],
 }
 

@@ -9,7 +9,8 @@ pub struct Program {
     pub name: &'static str,
     /// Its number in events and error counters.
     pub hook: Hook,
-    /// First kernel release that has the hook and BPF task storage. Documentation: the loader probes BTF.
+    /// First kernel release that has the hook and BPF task storage. Documentation: the loader
+    /// probes BTF.
     pub since: &'static str,
     /// What it guards.
     pub guards: &'static str,

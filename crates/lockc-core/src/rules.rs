@@ -1,6 +1,7 @@
 //! Levels and rules: the one table that kernel side, commands and docs follow.
 
-/// A policy level, named after the Kubernetes Pod Security Standards; `Offline` is baseline without network.
+/// A policy level, named after the Kubernetes Pod Security Standards; `Offline` is baseline without
+/// network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u32)]
 pub enum Level {
@@ -58,7 +59,8 @@ impl Level {
     }
 }
 
-/// One thing that the kernel side denies to a confined container. The value is the rule's bit number.
+/// One thing that the kernel side denies to a confined container. The value is the rule's bit
+/// number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u32)]
 pub enum Rule {
@@ -74,13 +76,15 @@ pub enum Rule {
     UnixSocket = 4,
     /// Files that the container was not given, by the identity of the mount.
     Files = 5,
-    /// Tasks outside of the container: ptrace and all that asks for its access, signals, limits, scheduling.
+    /// Tasks outside of the container: ptrace and all that asks for its access, signals, limits,
+    /// scheduling.
     Process = 6,
     /// Every socket family but unix.
     Network = 7,
     /// New user namespaces.
     UserNamespace = 8,
-    /// The kernel itself: bpf(2), perf events, modules, kexec, what lockdown guards, the clock, quotas.
+    /// The kernel itself: bpf(2), perf events, modules, kexec, what lockdown guards, the clock,
+    /// quotas.
     Kernel = 9,
     /// Keys that the container did not create.
     Keyring = 10,
@@ -94,7 +98,8 @@ pub enum Rule {
     RawSocket = 14,
     /// Devices that are neither in every container nor in this one's specification.
     Device = 15,
-    /// Socket families and netlink protocols that containers do not need, and their policy does not name.
+    /// Socket families and netlink protocols that containers do not need, and their policy does not
+    /// name.
     SocketFamily = 16,
     /// With the host's IPC namespace: System V objects and POSIX message queues of the host.
     Ipc = 17,

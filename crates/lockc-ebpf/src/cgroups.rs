@@ -1,5 +1,5 @@
-//! cgroup file systems: a container reads its own view of them, and manages the cgroups below its own where its runtime
-//! lets it.
+//! cgroup file systems: a container reads its own view of them, and manages the cgroups below its
+//! own where its runtime lets it.
 //!
 //! | hook | what for |
 //! |---|---|
@@ -8,8 +8,9 @@
 //! | inode_setattr (by `pseudo`) | modes and owners below its own |
 //! | task_alloc (in `lifecycle`) | clone3(CLONE_INTO_CGROUP), which needs no more than a descriptor of a cgroup's directory |
 //!
-//! The container's own cgroup is the root of its cgroup namespace. Kernel objects are compared (`struct kernfs_node`), not
-//! paths: a descriptor or a mount of the host's leads to the same objects, and another cgroup is never among them.
+//! The container's own cgroup is the root of its cgroup namespace. Kernel objects are compared
+//! (`struct kernfs_node`), not paths: a descriptor or a mount of the host's leads to the same
+//! objects, and another cgroup is never among them.
 
 use lockc_core::{
     abi::{ENTRY_CGROUPS, Hook, NODE_CGROUP},
@@ -52,8 +53,8 @@ fn is_v2(sb: Obj) -> bool {
     load::<u64>(sb, &kernel::SB_MAGIC) == CGROUP2_SUPER_MAGIC
 }
 
-/// The `struct kernfs_node` of the current task's own cgroup; an error where that is the root of the hierarchy, which is
-/// nobody's to manage.
+/// The `struct kernfs_node` of the current task's own cgroup; an error where that is the root of
+/// the hierarchy, which is nobody's to manage.
 #[inline(always)]
 fn own_node() -> Result<u64, i32> {
     let namespace =
@@ -139,7 +140,8 @@ pub fn may_use(who: &Judged, mnt: Obj, dentry: u64, writes: bool) -> bool {
     }
 }
 
-/// Judges a change of the entries of a directory: a cgroup that is made or removed. Other file systems are allowed.
+/// Judges a change of the entries of a directory: a cgroup that is made or removed. Other file
+/// systems are allowed.
 #[inline(always)]
 pub fn judge_change(path: Obj, hook: Hook) -> i32 {
     let mnt = follow(path, &kernel::PATH_MNT);
@@ -157,8 +159,8 @@ pub fn judge_change(path: Obj, hook: Hook) -> i32 {
     if managed { 0 } else { verdict::deny(&who, Rule::Sysfs, hook, About::dentry(dentry), EACCES) }
 }
 
-/// Whether mode and owner of a cgroup's directory or file may be changed: below its own, as an init system does for the
-/// managers of its users.
+/// Whether mode and owner of a cgroup's directory or file may be changed: below its own, as an init
+/// system does for the managers of its users.
 #[inline(always)]
 pub fn may_change_attributes(who: &Judged, dentry: Obj) -> bool {
     manages(who) && is_v2(follow(dentry, &kernel::DENTRY_SB)) && place_below(dentry)

@@ -25,9 +25,9 @@ use crate::{
 const CAP_SYS_ADMIN: i32 = 21;
 const CAP_SETFCAP: i32 = 31;
 const CAP_BPF: i32 = 39;
-/// What only changes the kernel or tells about it, or takes the host down: SYS_MODULE, SYS_RAWIO, SYS_PACCT, SYS_BOOT,
-/// SYS_TIME, AUDIT_CONTROL, MAC_OVERRIDE, MAC_ADMIN, PERFMON, BPF. For most of what they allow there is no other hook:
-/// adjtimex, acct, ioperm, iopl, reboot.
+/// What only changes the kernel or tells about it, or takes the host down: SYS_MODULE, SYS_RAWIO,
+/// SYS_PACCT, SYS_BOOT, SYS_TIME, AUDIT_CONTROL, MAC_OVERRIDE, MAC_ADMIN, PERFMON, BPF. For most of
+/// what they allow there is no other hook: adjtimex, acct, ioperm, iopl, reboot.
 const KERNEL: u64 = 1 << 16
     | 1 << 17
     | 1 << 20
@@ -41,21 +41,26 @@ const KERNEL: u64 = 1 << 16
 /// `CAP_OPT_NOAUDIT`, include/linux/security.h (6.1): the caller only asks and fails silently.
 const CAP_OPT_NOAUDIT: u32 = 2;
 
-/// `PF_IO_WORKER`, include/linux/sched.h (5.12 to 7.2): a thread of io-wq or a polling thread of io_uring.
+/// `PF_IO_WORKER`, include/linux/sched.h (5.12 to 7.2): a thread of io-wq or a polling thread of
+/// io_uring.
 const PF_IO_WORKER: u32 = 0x10;
 
-/// Whether these credentials are the kernel's own, in which it acts in the current task's name for a moment: overlayfs
-/// with the mounter's to write its layers, the firmware loader and the upcalls of file systems with init's.
+/// Whether these credentials are the kernel's own, in which it acts in the current task's name for
+/// a moment: overlayfs with the mounter's to write its layers, the firmware loader and the upcalls
+/// of file systems with init's.
 ///
-/// They are in force instead of the task's, and are those of the initial user namespace with CAP_SYS_ADMIN. Credentials
-/// that are only asked about are never the kernel's: those of a file's opener (`file_ns_capable`) or of another task.
+/// They are in force instead of the task's, and are those of the initial user namespace with
+/// CAP_SYS_ADMIN. Credentials that are only asked about are never the kernel's: those of a file's
+/// opener (`file_ns_capable`) or of another task.
 ///
-/// What else is in force instead of the task's comes from a task of the container, and has CAP_SYS_ADMIN only where the
-/// container does. io_uring is the one place where such credentials do something: a personality that could be taken for
-/// the kernel's is denied ([`uring_override_creds`]), a polling thread that could bring some too ([`uring_sqpoll`]). A worker
-/// uses those that a request was made with; its thread has at least their capabilities, because nothing but exec, which ends
-/// the ring, gives a task more. So what the thread could have itself is the container's there. access(2), core dumps and
-/// cgroup.procs use credentials of a task's or an opener's, and nothing that they do asks for a capability of `capable`.
+/// What else is in force instead of the task's comes from a task of the container, and has
+/// CAP_SYS_ADMIN only where the container does. io_uring is the one place where such credentials do
+/// something: a personality that could be taken for the kernel's is denied
+/// ([`uring_override_creds`]), a polling thread that could bring some too ([`uring_sqpoll`]). A
+/// worker uses those that a request was made with; its thread has at least their capabilities,
+/// because nothing but exec, which ends the ring, gives a task more. So what the thread could have
+/// itself is the container's there. access(2), core dumps and cgroup.procs use credentials of a
+/// task's or an opener's, and nothing that they do asks for a capability of `capable`.
 #[inline(always)]
 pub fn are_kernels_own(cred: Obj) -> bool {
     let task = label::current();
@@ -92,8 +97,8 @@ fn within_reach(cred: Obj) -> u64 {
     load::<u64>(cred, &kernel::CRED_PERMITTED) | load::<u64>(cred, &kernel::CRED_BOUNDING)
 }
 
-/// The rule under which credentials that could be taken for the kernel's are refused: the first that the container has of
-/// those that do not judge the kernel itself.
+/// The rule under which credentials that could be taken for the kernel's are refused: the first
+/// that the container has of those that do not judge the kernel itself.
 #[inline(always)]
 fn borrowing(who: &Judged) -> Option<Rule> {
     [Rule::Capability, Rule::Mount, Rule::Kernel, Rule::Files, Rule::Keyring]
@@ -123,7 +128,8 @@ pub fn uring_override_creds(ctx: LsmContext) -> i32 {
     }
 }
 
-/// `int uring_sqpoll(void)`: the thread may be one that another thread of the process made with fewer capabilities.
+/// `int uring_sqpoll(void)`: the thread may be one that another thread of the process made with
+/// fewer capabilities.
 #[lsm(hook = "uring_sqpoll")]
 pub fn uring_sqpoll(ctx: LsmContext) -> i32 {
     let earlier: i32 = ctx.arg(0);
@@ -148,12 +154,13 @@ pub fn kernel_at_work() -> bool {
     are_kernels_own(follow(label::current(), &kernel::TASK_CRED))
 }
 
-/// `__FMODE_EXEC`, include/linux/fs.h: the kernel opens the file in order to execute it; open(2) cannot say so.
+/// `__FMODE_EXEC`, include/linux/fs.h: the kernel opens the file in order to execute it; open(2)
+/// cannot say so.
 const FMODE_EXEC: u32 = 0x20;
 
-/// Whether the kernel opens the interpreter of a binfmt_misc entry with the flag `F`, which it opened when the host's root
-/// registered it: for an exec, and with the credentials of that moment instead of the task's (fs/open.c,
-/// `file_clone_open`).
+/// Whether the kernel opens the interpreter of a binfmt_misc entry with the flag `F`, which it
+/// opened when the host's root registered it: for an exec, and with the credentials of that moment
+/// instead of the task's (fs/open.c, `file_clone_open`).
 #[inline(always)]
 pub fn is_interpreter(file: Obj) -> bool {
     if load::<u32>(file, &kernel::FILE_FLAGS) & FMODE_EXEC == 0 {
@@ -163,7 +170,8 @@ pub fn is_interpreter(file: Obj) -> bool {
     cred.addr() != follow(label::current(), &kernel::TASK_CRED).addr() && may_administer(cred)
 }
 
-/// Whether the current task has CAP_BPF, or CAP_SYS_ADMIN which implies it, in the initial user namespace.
+/// Whether the current task has CAP_BPF, or CAP_SYS_ADMIN which implies it, in the initial user
+/// namespace.
 #[inline(always)]
 pub fn has_bpf() -> bool {
     let cred = follow(label::current(), &kernel::TASK_CRED);
@@ -177,16 +185,17 @@ fn is_initial(user_ns: Obj) -> bool {
     !user_ns.is_null() && load::<i32>(user_ns, &kernel::USER_NS_LEVEL) == 0
 }
 
-/// Whether a user namespace lies below the container's own, which is the host's or one below that. A
-/// container that starts deeper (rootless in rootless) has its own one taken for nested.
+/// Whether a user namespace lies below the container's own, which is the host's or one below that.
+/// A container that starts deeper (rootless in rootless) has its own one taken for nested.
 #[inline(always)]
 fn is_nested(who: &Judged, user_ns: Obj) -> bool {
     let own = i32::from(who.entry.is_some_and(|entry| entry.root_uid != 0));
     !user_ns.is_null() && load::<i32>(user_ns, &kernel::USER_NS_LEVEL) > own
 }
 
-/// Whether the kernel asks for CAP_SYS_ADMIN in a user namespace that the container made, under a policy
-/// without the rule user-namespace: a browser's sandbox makes PID and network namespaces with it.
+/// Whether the kernel asks for CAP_SYS_ADMIN in a user namespace that the container made, under a
+/// policy without the rule user-namespace: a browser's sandbox makes PID and network namespaces
+/// with it.
 ///
 /// Both mount APIs ask for the capability in the user namespace of the task's mount namespace
 /// (fs/namespace.c, `may_mount`). Once that is a nested one too, the rule `mount` decides.
@@ -210,8 +219,8 @@ pub fn may_administer_in(who: &Judged, user_ns: Obj) -> bool {
                 && load::<u64>(cred, &kernel::CRED_EFFECTIVE) >> CAP_SYS_ADMIN & 1 != 0))
 }
 
-/// Whether the current task may do what the kernel asks CAP_SETFCAP over a file of that owner for. In a
-/// user namespace that the container made, only the caller's own files are surely mapped.
+/// Whether the current task may do what the kernel asks CAP_SETFCAP over a file of that owner for.
+/// In a user namespace that the container made, only the caller's own files are surely mapped.
 #[inline(always)]
 pub fn may_set_file_capabilities(who: &Judged, owner: u32) -> bool {
     let cred = follow(label::current(), &kernel::TASK_CRED);
@@ -224,8 +233,8 @@ pub fn may_set_file_capabilities(who: &Judged, owner: u32) -> bool {
     who.may_use(CAP_SETFCAP)
 }
 
-/// `int capable(const struct cred *cred, struct user_namespace *ns, int cap, unsigned int opts)`: asked only for what
-/// the credentials would allow, in any user namespace.
+/// `int capable(const struct cred *cred, struct user_namespace *ns, int cap, unsigned int opts)`:
+/// asked only for what the credentials would allow, in any user namespace.
 #[lsm(hook = "capable")]
 pub fn capable(ctx: LsmContext) -> i32 {
     let earlier: i32 = ctx.arg(4);
@@ -271,8 +280,8 @@ pub fn userns_create(ctx: LsmContext) -> i32 {
     verdict::refuse(ctx.arg(1), Rule::UserNamespace, Hook::UsernsCreate, 0, EPERM)
 }
 
-/// `int bprm_creds_from_file(struct linux_binprm *bprm, struct file *file)`: the new credentials are computed, the
-/// exec can still fail.
+/// `int bprm_creds_from_file(struct linux_binprm *bprm, struct file *file)`: the new credentials
+/// are computed, the exec can still fail.
 #[lsm(hook = "bprm_creds_from_file")]
 pub fn bprm_creds_from_file(ctx: LsmContext) -> i32 {
     let earlier: i32 = ctx.arg(2);
@@ -332,8 +341,8 @@ pub fn task_fix_setuid(ctx: LsmContext) -> i32 {
     verdict::deny(&who, Rule::Privilege, Hook::TaskFixSetuid, About::number(u64::from(root)), EPERM)
 }
 
-/// `int task_fix_setgid(struct cred *new, const struct cred *old, int flags)`: only a holder of CAP_SETGID gets a group that
-/// is none of its own.
+/// `int task_fix_setgid(struct cred *new, const struct cred *old, int flags)`: only a holder of
+/// CAP_SETGID gets a group that is none of its own.
 #[lsm(hook = "task_fix_setgid")]
 pub fn task_fix_setgid(ctx: LsmContext) -> i32 {
     let earlier: i32 = ctx.arg(3);
@@ -343,8 +352,8 @@ pub fn task_fix_setgid(ctx: LsmContext) -> i32 {
     let Some(who) = verdict::judged(Rule::Privilege) else {
         return 0;
     };
-    // Engines map users and groups alike (/etc/subuid, /etc/subgid); where they do not, a group that is not root's on the
-    // host is no gain.
+    // Engines map users and groups alike (/etc/subuid, /etc/subgid); where they do not, a group
+    // that is not root's on the host is no gain.
     let root = who.entry.map_or(0, |entry| entry.root_uid);
     let becomes_root = is_roots_group(Obj(ctx.arg::<*const u8>(0)), root);
     if !becomes_root || is_roots_group(Obj(ctx.arg::<*const u8>(1)), root) {

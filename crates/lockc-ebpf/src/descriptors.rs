@@ -1,4 +1,5 @@
-//! Descriptors that are open at the container's first exec, whoever opened them: each is judged once, there.
+//! Descriptors that are open at the container's first exec, whoever opened them: each is judged
+//! once, there.
 //!
 //! | hook | what for |
 //! |---|---|
@@ -34,8 +35,8 @@ use crate::{
 
 const HOOK: Hook = Hook::BprmCredsForExec;
 
-/// Words of the bitmaps of open descriptors that are looked at; a larger table stops the exec, and so does a descriptor
-/// above the first word that is left open.
+/// Words of the bitmaps of open descriptors that are looked at; a larger table stops the exec, and
+/// so does a descriptor above the first word that is left open.
 const MAX_WORDS: u64 = 16;
 
 /// include/uapi/linux/magic.h
@@ -43,8 +44,8 @@ const ANON_INODE_FS_MAGIC: u64 = 0x0904_1934;
 const TMPFS_MAGIC: u64 = 0x0102_1994;
 const HUGETLBFS_MAGIC: u64 = 0x9584_58f6;
 
-/// Anonymous files that show and change nothing of the host's (fs/eventfd.c, fs/eventpoll.c, fs/timerfd.c,
-/// fs/signalfd.c), by the first eight bytes of their names.
+/// Anonymous files that show and change nothing of the host's (fs/eventfd.c, fs/eventpoll.c,
+/// fs/timerfd.c, fs/signalfd.c), by the first eight bytes of their names.
 const HARMLESS: [[u8; 8]; 4] = [*b"[eventfd", *b"[eventpo", *b"[timerfd", *b"[signalf"];
 
 /// A verdict about a descriptor: it passes, or the rule (and one more) that stops it.
@@ -70,7 +71,8 @@ pub fn bprm_creds_for_exec(ctx: LsmContext) -> i32 {
     if earlier != 0 {
         return earlier;
     }
-    // SAFETY: null or a live cell of the storage, written only by this task and by user space before the exec.
+    // SAFETY: null or a live cell of the storage, written only by this task and by user space
+    // before the exec.
     let Some(label) = (unsafe { label::of(label::current()).as_mut() }) else {
         return 0;
     };
@@ -90,7 +92,8 @@ pub fn bprm_creds_for_exec(ctx: LsmContext) -> i32 {
     }
 }
 
-/// Judges every descriptor that the program will have, and tags the standard streams. `None`: all of them pass.
+/// Judges every descriptor that the program will have, and tags the standard streams. `None`: all
+/// of them pass.
 #[inline(always)]
 fn judge(who: &Judged, host: u64, stdio: &mut [u64; 3]) -> Option<(Rule, About)> {
     let mut found = Found { fd: 0, dentry: 0, host };
@@ -185,10 +188,10 @@ fn find(who: &Judged, stdio: &mut [u64; 3], found: &mut Found) -> Stopped {
     if left == 0 { PASSES } else { find_left_open(who, array, left, found) }
 }
 
-/// Judges the descriptors whose bits are set; `array` is the address of the table. The loop is either
-/// `bpf_loop`, or one round after the other, whichever the kernel's verifier follows in less time:
-/// the one costs it minutes on kernels that follow it to its end, the other is more than those that
-/// do not will follow at all.
+/// Judges the descriptors whose bits are set; `array` is the address of the table. The loop is
+/// either `bpf_loop`, or one round after the other, whichever the kernel's verifier follows in less
+/// time: the one costs it minutes on kernels that follow it to its end, the other is more than
+/// those that do not will follow at all.
 #[inline(always)]
 fn find_left_open(who: &Judged, array: u64, left: u64, found: &mut Found) -> Stopped {
     if kernel::offset(&kernel::FOLLOWS_LOOPS) == 0 {
@@ -319,7 +322,8 @@ fn judge_socket(who: &Judged, socket: u64) -> Result<Stopped, i32> {
 #[inline(always)]
 fn is_harmless(dentry: u64) -> Result<bool, i32> {
     let name: u64 = kernel::read(dentry, &kernel::DENTRY_NAME)?;
-    // SAFETY: the helper checks the address; a shorter name is followed by other bytes of the kernel's.
+    // SAFETY: the helper checks the address; a shorter name is followed by other bytes of the
+    // kernel's.
     let first = unsafe { bpf_probe_read_kernel::<u64>(name as *const u64) }?;
     Ok(HARMLESS.iter().any(|name| u64::from_ne_bytes(*name) == first))
 }

@@ -42,7 +42,8 @@ pub fn judge_open(who: &Judged, file: Obj, block: bool, device: u32) -> i32 {
     if !who.has(Rule::Device) || is_granted(who, block, device) {
         return 0;
     }
-    // A node that is bound by itself was given by the specification; so was a terminal as standard input.
+    // A node that is bound by itself was given by the specification; so was a terminal as standard
+    // input.
     let (dentry, mnt) =
         (follow(file, &kernel::FILE_PATH_DENTRY), follow(file, &kernel::FILE_PATH_MNT));
     let root = follow(mnt, &kernel::VFSMOUNT_ROOT);
@@ -52,7 +53,8 @@ pub fn judge_open(who: &Judged, file: Obj, block: bool, device: u32) -> i32 {
     verdict::deny(who, Rule::Device, Hook::FileOpen, files::about(file), EPERM)
 }
 
-/// Judges the making of a node; `device` is in the encoding of mknod(2) (include/linux/kdev_t.h, `new_decode_dev`).
+/// Judges the making of a node; `device` is in the encoding of mknod(2) (include/linux/kdev_t.h,
+/// `new_decode_dev`).
 #[inline(always)]
 pub fn judge_mknod(who: &Judged, dentry: u64, mode: u16, device: u32) -> i32 {
     let block = match mode & files::S_IFMT {

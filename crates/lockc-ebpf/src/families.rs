@@ -1,4 +1,5 @@
-//! Which sockets a confined task may create or receive: families, protocols of netlink, raw sockets.
+//! Which sockets a confined task may create or receive: families, protocols of netlink, raw
+//! sockets.
 //!
 //! | hook | what for |
 //! |---|---|
@@ -6,8 +7,9 @@
 //! | (file_receive) | the same for sockets that come over a unix socket, by pidfd_getfd or from a seccomp agent |
 //! | (socket_bind), (socket_setsockopt) | the groups of the host's device events |
 //!
-//! A family that is denied does not exist, as far as the caller can tell: PAM and libaudit treat EAFNOSUPPORT and
-//! EPROTONOSUPPORT as a kernel without audit, and every other errno as a failure of `su` and `useradd`.
+//! A family that is denied does not exist, as far as the caller can tell: PAM and libaudit treat
+//! EAFNOSUPPORT and EPROTONOSUPPORT as a kernel without audit, and every other errno as a failure
+//! of `su` and `useradd`.
 
 use aya_ebpf::helpers::bpf_probe_read_kernel;
 use lockc_core::{
@@ -62,7 +64,8 @@ pub fn refused(who: &Judged, family: u32, kind: u32, protocol: u32) -> Option<(R
         if !matches!(kind, SOCK_STREAM | SOCK_DGRAM) {
             return Some((Rule::Network, EACCES));
         }
-        // ICMP, TCP, UDP. Others have several addresses a socket (SCTP, MPTCP) or carry whole frames (L2TP).
+        // ICMP, TCP, UDP. Others have several addresses a socket (SCTP, MPTCP) or carry whole
+        // frames (L2TP).
         if !matches!(protocol, 0 | 1 | 6 | 17) {
             return Some((Rule::Network, EPROTONOSUPPORT));
         }
@@ -81,8 +84,9 @@ pub fn refused(who: &Judged, family: u32, kind: u32, protocol: u32) -> Option<(R
     None
 }
 
-/// Whether device events of the host are out of the container's reach. The kernel sends them to every network namespace
-/// that belongs to the initial user namespace (lib/kobject_uevent.c, `uevent_net_broadcast_untagged`).
+/// Whether device events of the host are out of the container's reach. The kernel sends them to
+/// every network namespace that belongs to the initial user namespace (lib/kobject_uevent.c,
+/// `uevent_net_broadcast_untagged`).
 #[inline(always)]
 fn hides_events(who: &Judged, family: u32, protocol: u32) -> bool {
     family == AF_NETLINK
@@ -91,8 +95,9 @@ fn hides_events(who: &Judged, family: u32, protocol: u32) -> bool {
         && named(who) >> UEVENT_BIT & 1 == 0
 }
 
-/// Denies joining the groups of device events; `sk` is a socket, `joins` says whether the call joins any. The socket itself
-/// is let: libudev in a container binds one without groups (systemd, `sd_device_monitor_new_full`).
+/// Denies joining the groups of device events; `sk` is a socket, `joins` says whether the call
+/// joins any. The socket itself is let: libudev in a container binds one without groups (systemd,
+/// `sd_device_monitor_new_full`).
 #[inline(always)]
 pub fn judge_events(who: &Judged, sk: Obj, hook: Hook, joins: impl FnOnce() -> bool) -> i32 {
     let (family, protocol): (u16, u16) =
@@ -150,8 +155,8 @@ pub fn judge_received(who: &Judged, file: Obj) -> i32 {
     0
 }
 
-/// The rule by which a socket that was left open at the container's first exec is denied; unix sockets are not for this
-/// function.
+/// The rule by which a socket that was left open at the container's first exec is denied; unix
+/// sockets are not for this function.
 #[inline(always)]
 pub fn left_open(who: &Judged, socket: u64) -> Result<Option<Rule>, i32> {
     let (sk, family, kind, protocol) = parts(socket)?;

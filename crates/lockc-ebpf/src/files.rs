@@ -6,9 +6,10 @@
 //! | file_open | every open but O_PATH: files, directories, devices, executables, reopened descriptors |
 //! | file_receive | descriptors that come over a socket or by pidfd_getfd |
 //!
-//! The mount decides, not the path: a leaked directory descriptor, a working directory, `/proc/1/root` or a symlink lead to
-//! a mount of the host whatever they are called. What needs no open file is in `paths` and `inodes`; what is open before
-//! the container's first instruction is in `descriptors`. Nothing is checked when an open file is used.
+//! The mount decides, not the path: a leaked directory descriptor, a working directory,
+//! `/proc/1/root` or a symlink lead to a mount of the host whatever they are called. What needs no
+//! open file is in `paths` and `inodes`; what is open before the container's first instruction is
+//! in `descriptors`. Nothing is checked when an open file is used.
 
 use aya_ebpf::{macros::lsm, programs::LsmContext};
 use lockc_core::{
@@ -40,8 +41,8 @@ pub const S_IFREG: u16 = 0o100_000;
 pub const S_IFIFO: u16 = 0o010_000;
 pub const S_IFSOCK: u16 = 0o140_000;
 
-/// `MNT_NS_INTERNAL`, fs/mount.h: `ERR_PTR(-EINVAL)`. Mounts of the kernel's own, which no path leads to: pipes, memfds,
-/// anonymous inodes, and the layers below an overlayfs.
+/// `MNT_NS_INTERNAL`, fs/mount.h: `ERR_PTR(-EINVAL)`. Mounts of the kernel's own, which no path
+/// leads to: pipes, memfds, anonymous inodes, and the layers below an overlayfs.
 pub const MNT_NS_INTERNAL: u64 = -22i64 as u64;
 
 /// `int file_open(struct file *file)`
@@ -121,7 +122,8 @@ impl Place {
     }
 }
 
-/// Judges a file by its mount; `stdio`: what the runtime left as standard input, output or error is allowed too.
+/// Judges a file by its mount; `stdio`: what the runtime left as standard input, output or error is
+/// allowed too.
 #[inline(always)]
 fn judge_file(who: &Judged, file: Obj, place: &Place, hook: Hook, stdio: bool) -> i32 {
     if is_granted(who, place, hook) || (stdio && is_stdio(follow(file, &kernel::FILE_PATH_DENTRY)))
@@ -138,7 +140,8 @@ pub fn is_granted(who: &Judged, place: &Place, hook: Hook) -> bool {
         return false;
     };
     let &Place { mnt, sb, magic } = place;
-    // Pinned maps and programs, lockc's among them: no container's, whatever somebody mounts into it.
+    // Pinned maps and programs, lockc's among them: no container's, whatever somebody mounts into
+    // it.
     if magic == pseudo::BPF_FS_MAGIC {
         return false;
     }
@@ -159,16 +162,17 @@ pub fn is_granted(who: &Judged, place: &Place, hook: Hook) -> bool {
     }
 }
 
-/// Whether a mount in the current task's own mount namespace is the container's although it was not granted. A function of
-/// its own: few mounts come this far.
+/// Whether a mount in the current task's own mount namespace is the container's although it was not
+/// granted. A function of its own: few mounts come this far.
 #[inline(never)]
 fn is_own_mount(who: &Judged, mnt: Obj, hook: Hook) -> bool {
     let Some(entry) = who.entry else {
         return false;
     };
     let magic = pseudo::magic(mnt);
-    // sysfs and cgroup have superblocks shared with the host; `pseudo` judges them by their own entries. Nobody said what
-    // a guarded container is granted; a policy may say that a runtime's hooks mount what they like.
+    // sysfs and cgroup have superblocks shared with the host; `pseudo` judges them by their own
+    // entries. Nobody said what a guarded container is granted; a policy may say that a
+    // runtime's hooks mount what they like.
     if pseudo::is_shared(magic) || entry.flags & (ENTRY_GUARD | ENTRY_HOOK_MOUNTS) != 0 {
         return true;
     }
@@ -198,8 +202,8 @@ fn is_visited(who: &Judged, mnt: Obj) -> bool {
     }
 }
 
-/// Whether the mount at an address, that of a descriptor which was left open, is one that the container was granted, as far
-/// as its tags tell.
+/// Whether the mount at an address, that of a descriptor which was left open, is one that the
+/// container was granted, as far as its tags tell.
 #[inline(always)]
 pub fn is_granted_at_launch(who: &Judged, mnt: u64) -> Result<bool, i32> {
     let Some(entry) = who.entry else {
@@ -255,7 +259,8 @@ pub fn is_superblock_granted(who: &Judged, sb: Obj, root: Obj) -> bool {
     object.owner == who.key || kind_of(who, object.tag) & GRANT_SUPERBLOCK != 0
 }
 
-/// Whether a file is what the runtime left as standard input, output or error at the container's first exec.
+/// Whether a file is what the runtime left as standard input, output or error at the container's
+/// first exec.
 #[inline(always)]
 pub fn is_stdio(dentry: Obj) -> bool {
     // SAFETY: null or a live cell of the storage.
@@ -269,8 +274,8 @@ pub fn is_stdio(dentry: Obj) -> bool {
 /// Mounts on mounts below a propagating volume that are looked through.
 const MAX_NESTED: usize = 4;
 
-/// Whether a mount came from the host into a volume that lets it (`rslave`, `rshared`) while the container ran. Its root
-/// remembers the volume, for the hooks that are not told the mount.
+/// Whether a mount came from the host into a volume that lets it (`rslave`, `rshared`) while the
+/// container ran. Its root remembers the volume, for the hooks that are not told the mount.
 #[inline(always)]
 fn is_propagated(who: &Judged, mnt: Obj, root: Obj) -> Result<bool, i32> {
     let vfsmount = kernel::offset(&kernel::MOUNT_VFSMOUNT) as u64;
@@ -339,9 +344,10 @@ pub fn own_mount_ns() -> u64 {
 pub const BTRFS_IOC_SNAP_DESTROY_V2: u32 = 0x5000_943f;
 const BTRFS_SUPER_MAGIC: u64 = 0x9123_683e;
 
-/// Denies deleting a btrfs subvolume by the call that takes its number, which may lie outside of every mount of the
-/// container's (fs/btrfs/ioctl.c, `btrfs_ioctl_snap_destroy`): with the mount option user_subvol_rm_allowed, the owner may.
-/// Deleting one by its name is another call, which stays within the directory that it is made on.
+/// Denies deleting a btrfs subvolume by the call that takes its number, which may lie outside of
+/// every mount of the container's (fs/btrfs/ioctl.c, `btrfs_ioctl_snap_destroy`): with the mount
+/// option user_subvol_rm_allowed, the owner may. Deleting one by its name is another call, which
+/// stays within the directory that it is made on.
 #[inline(always)]
 pub fn judge_subvolume(file: Obj, hook: Hook) -> i32 {
     let Some(who) = verdict::judged(Rule::Files) else {

@@ -32,7 +32,8 @@ pub fn sb_statfs(ctx: LsmContext) -> i32 {
     if earlier != 0 {
         return earlier;
     }
-    // SAFETY: null or a live cell of the storage, written only by this task and by user space while it waits.
+    // SAFETY: null or a live cell of the storage, written only by this task and by user space while
+    // it waits.
     let Some(label) = (unsafe { label::of(label::current()).as_mut() }) else {
         return 0;
     };
@@ -43,11 +44,13 @@ pub fn sb_statfs(ctx: LsmContext) -> i32 {
     if label.state == STATE_CONFINED {
         return judge_layer(label, Obj(ctx.arg::<*const u8>(0)));
     }
-    // Once: what the runtime asks later, from within the container's namespaces, must not move the base.
+    // Once: what the runtime asks later, from within the container's namespaces, must not move the
+    // base.
     if label.state != STATE_SETUP || label.flags & LABEL_HAS_BASE != 0 {
         return 0;
     }
-    // The wrapper makes sure that the label will be found and that its root is known, before it executes the runtime.
+    // The wrapper makes sure that the label will be found and that its root is known, before it
+    // executes the runtime.
     let (root, mnt_ns) = launch::place();
     label.base_root = tags::make_tag(root);
     label.base_mnt_ns = mnt_ns;
@@ -90,7 +93,8 @@ fn judge_layer(label: &mut TaskLabel, dentry: Obj) -> i32 {
     0
 }
 
-/// Grants a file to the container of the label; the wrapper holds it by a descriptor. Returns the answer, an errno.
+/// Grants a file to the container of the label; the wrapper holds it by a descriptor. Returns the
+/// answer, an errno.
 #[inline(always)]
 fn grant(label: &mut TaskLabel, dentry: Obj) -> i32 {
     let (kind, key) = (label.grant, label.key);
@@ -170,8 +174,8 @@ pub fn sb_kern_mount(ctx: LsmContext) -> i32 {
     let (key, sb) = (label.key, Obj(ctx.arg::<*const u8>(0)));
     // A container that may mount owns what it mounts.
     let owns = match label.state {
-        // An overlay of something that was not judged, whoever exchanged it, is not the container's; nor is the one from
-        // which runc executes itself.
+        // An overlay of something that was not judged, whoever exchanged it, is not the
+        // container's; nor is the one from which runc executes itself.
         STATE_SETUP => {
             !overlay::is(sb)
                 || !overlay::is_told()
@@ -216,8 +220,8 @@ fn is_instance(sb: Obj) -> bool {
     }
 }
 
-/// Makes a container the owner of a superblock. The mark goes away with the superblock, so that nothing is left behind by
-/// what a runtime mounts for itself at every exec.
+/// Makes a container the owner of a superblock. The mark goes away with the superblock, so that
+/// nothing is left behind by what a runtime mounts for itself at every exec.
 #[inline(always)]
 fn own(key: ContainerKey, sb: Obj) -> Result<(), i32> {
     let top = follow(sb, &kernel::SB_ROOT);

@@ -1,4 +1,5 @@
-//! What the kernel tells without a mount: the file's ancestors must lead to something that the container was given.
+//! What the kernel tells without a mount: the file's ancestors must lead to something that the
+//! container was given.
 //!
 //! | hook | what for |
 //! |---|---|
@@ -26,7 +27,8 @@ use crate::{
     verdict::{self, About, EACCES, Judged},
 };
 
-/// `SB_KERNMOUNT`, include/linux/fs.h: a file system that only the kernel mounts (memfds, pipes, sockets, …).
+/// `SB_KERNMOUNT`, include/linux/fs.h: a file system that only the kernel mounts (memfds, pipes,
+/// sockets, …).
 const SB_KERNMOUNT: u64 = 1 << 22;
 /// `ATTR_MODE`, `ATTR_UID`, `ATTR_GID`, include/linux/fs.h
 const ATTR_ACCESS: u32 = 7;
@@ -34,7 +36,8 @@ const ATTR_ACCESS: u32 = 7;
 const ATTR_SIZE: u32 = 1 << 3;
 /// `ATTR_ATIME`, `ATTR_MTIME`
 const ATTR_TIMES: u32 = 3 << 4;
-/// A file deeper than this in a volume (or in a root file system that shares its superblock) is denied.
+/// A file deeper than this in a volume (or in a root file system that shares its superblock) is
+/// denied.
 const MAX_DEPTH: u32 = 1024;
 
 #[inline(always)]
@@ -71,15 +74,16 @@ fn leads_to_visited(who: &Judged, dentry: Obj) -> bool {
     processes::visited(who).is_some_and(|other| leads_to_granted(&other, dentry))
 }
 
-/// Whether a file, or a directory above it, is the root of something that the container was granted.
+/// Whether a file, or a directory above it, is the root of something that the container was
+/// granted.
 #[inline(always)]
 pub fn leads_to_granted(who: &Judged, dentry: Obj) -> bool {
     leads_to(who, dentry, false, true)
 }
 
-/// The same without directories of the host with programs of its own: whether a file's content is the container's. What the
-/// runtime mounts is, once it is `attached` somewhere; until then it is the runtime's (runc executes itself from such an
-/// overlay).
+/// The same without directories of the host with programs of its own: whether a file's content is
+/// the container's. What the runtime mounts is, once it is `attached` somewhere; until then it is
+/// the runtime's (runc executes itself from such an overlay).
 #[inline(always)]
 pub fn is_containers(who: &Judged, dentry: Obj, attached: bool) -> bool {
     leads_to(who, dentry, true, attached)
@@ -139,8 +143,8 @@ extern "C" fn step(_: u64, way: &mut Way) -> Next {
     GO_ON
 }
 
-/// An argument, read by an instruction of its own: of two branches with different arguments the compiler would make one
-/// read at a computed place, which the verifier refuses.
+/// An argument, read by an instruction of its own: of two branches with different arguments the
+/// compiler would make one read at a computed place, which the verifier refuses.
 #[inline(always)]
 fn argument<const N: usize>(ctx: &LsmContext) -> Obj {
     let value: *const u8;
@@ -151,11 +155,12 @@ fn argument<const N: usize>(ctx: &LsmContext) -> Obj {
     Obj(value)
 }
 
-/// `int inode_setattr(struct dentry *dentry, struct iattr *attr)`; since 6.5 or so with an idmap before. The kernel
-/// calls no later program once one has denied.
+/// `int inode_setattr(struct dentry *dentry, struct iattr *attr)`; since 6.5 or so with an idmap
+/// before. The kernel calls no later program once one has denied.
 #[lsm(hook = "inode_setattr")]
 pub fn inode_setattr(ctx: LsmContext) -> i32 {
-    // The loader has written it before the verifier looks, which so follows only the way that this kernel takes.
+    // The loader has written it before the verifier looks, which so follows only the way that this
+    // kernel takes.
     let (dentry, attr) = if kernel::offset(&kernel::SETATTR_HAS_IDMAP) != 0 {
         (argument::<1>(&ctx), argument::<2>(&ctx))
     } else {
@@ -178,8 +183,8 @@ pub fn inode_setattr(ctx: LsmContext) -> i32 {
     }
 }
 
-/// `int inode_setxattr(struct mnt_idmap *idmap, struct dentry *dentry, const char *name, const void *value, size_t size,
-/// int flags)`
+/// `int inode_setxattr(struct mnt_idmap *idmap, struct dentry *dentry, const char *name, const void
+/// *value, size_t size, int flags)`
 #[lsm(hook = "inode_setxattr")]
 pub fn inode_setxattr(ctx: LsmContext) -> i32 {
     let verdict = attributes::check_set(Obj(ctx.arg(1)), ctx.arg(2));
@@ -219,7 +224,8 @@ pub fn inode_readlink(ctx: LsmContext) -> i32 {
     if verdict != 0 { verdict } else { judge(dentry, Hook::InodeReadlink) }
 }
 
-/// `int inode_set_acl(struct mnt_idmap *idmap, struct dentry *dentry, const char *acl_name, struct posix_acl *kacl)`
+/// `int inode_set_acl(struct mnt_idmap *idmap, struct dentry *dentry, const char *acl_name, struct
+/// posix_acl *kacl)`
 #[lsm(hook = "inode_set_acl")]
 pub fn inode_set_acl(ctx: LsmContext) -> i32 {
     judge(Obj(ctx.arg(1)), Hook::InodeSetAcl)

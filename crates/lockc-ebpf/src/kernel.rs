@@ -1,8 +1,8 @@
 //! Reading kernel structs: offsets come from the loader, see `lockc_core::fields`.
 //!
-//! Two ways: [`follow`] and [`load`] are plain loads, which the verifier accepts from a pointer whose type it knows and
-//! whose faults the kernel handles (they read 0); [`read`] asks a helper, costs about five times as much, and takes any
-//! address.
+//! Two ways: [`follow`] and [`load`] are plain loads, which the verifier accepts from a pointer
+//! whose type it knows and whose faults the kernel handles (they read 0); [`read`] asks a helper,
+//! costs about five times as much, and takes any address.
 
 use core::{arch::asm, ptr};
 
@@ -29,7 +29,8 @@ pub static FOLLOWS_LOOPS: u64 = 0;
 #[unsafe(no_mangle)]
 pub static SETATTR_HAS_IDMAP: u64 = 0;
 
-/// Set by the loader where another security module keeps labels in `security.*` attributes and decides about them.
+/// Set by the loader where another security module keeps labels in `security.*` attributes and
+/// decides about them.
 #[unsafe(no_mangle)]
 pub static HAS_LABELS: u64 = 0;
 
@@ -40,7 +41,8 @@ pub fn offset(global: &u64) -> usize {
     unsafe { ptr::read_volatile(global) as usize }
 }
 
-/// A kernel object. The verifier knows its type if it came from a hook's argument or from [`follow`].
+/// A kernel object. The verifier knows its type if it came from a hook's argument or from
+/// [`follow`].
 #[derive(Clone, Copy)]
 #[repr(transparent)]
 pub struct Obj(pub *const u8);
@@ -87,7 +89,8 @@ pub fn forget<T: Copy>(from: &T, to: &mut T) -> bool {
     unsafe { read_raw(ptr::from_mut(to).cast(), size, ptr::from_ref(from).cast()) == 0 }
 }
 
-/// Adds to a number in a map and returns what it was before. Rust has no atomic arithmetic for this target.
+/// Adds to a number in a map and returns what it was before. Rust has no atomic arithmetic for this
+/// target.
 ///
 /// # Safety
 ///

@@ -14,7 +14,8 @@ use crate::verdict::{self, EPERM};
 /// include/uapi/linux/capability.h
 pub const CAP_SYSLOG: i32 = 34;
 
-/// `dev_t` of /dev/kmsg: character device 1:11 (Documentation/admin-guide/devices.txt), as MKDEV of include/linux/kdev_t.h.
+/// `dev_t` of /dev/kmsg: character device 1:11 (Documentation/admin-guide/devices.txt), as MKDEV of
+/// include/linux/kdev_t.h.
 pub const DEV_KMSG: u32 = 1 << 20 | 11;
 
 /// `int syslog(int type)`

@@ -1,4 +1,5 @@
-//! Keyrings: root's keys are those of the host's root in every container without a user namespace of its own.
+//! Keyrings: root's keys are those of the host's root in every container without a user namespace
+//! of its own.
 //!
 //! | hook | what for |
 //! |---|---|
@@ -7,9 +8,9 @@
 //!
 //! The map knows a key by its address. An address that is used again belongs to the new creator,
 //! because key_alloc sees every key; a key that is not in the map belongs to no container, and is
-//! denied. Since 6.12 no hook tells that a key is freed. So each container has a number of places for
-//! its keys; a new key takes one that has none yet or whose key is gone, and where there is none the
-//! key is not made. No container's keys are forgotten for those of another.
+//! denied. Since 6.12 no hook tells that a key is freed. So each container has a number of places
+//! for its keys; a new key takes one that has none yet or whose key is gone, and where there is
+//! none the key is not made. No container's keys are forgotten for those of another.
 
 use aya_ebpf::{
     EbpfContext as _, bindings::BPF_NOEXIST, helpers::bpf_probe_read_kernel, macros::lsm,
@@ -29,7 +30,8 @@ use crate::{
     verdict::{self, About, EACCES, Judged},
 };
 
-/// include/uapi/asm-generic/errno.h: what a kernel without persistent keyrings returns, and what libkrb5 is ready for.
+/// include/uapi/asm-generic/errno.h: what a kernel without persistent keyrings returns, and what
+/// libkrb5 is ready for.
 const EOPNOTSUPP: i32 = 95;
 /// What the kernel returns when a user has too many keys.
 const EDQUOT: i32 = 122;
@@ -38,14 +40,16 @@ const EEXIST: i32 = 17;
 /// What request_key(2) returns where the host has no program to ask.
 const ENOKEY: i32 = 126;
 
-/// `KEY_ALLOC_UID_KEYRING`, include/linux/key.h (6.1): the keyring of a user, whoever makes the kernel create it.
+/// `KEY_ALLOC_UID_KEYRING`, include/linux/key.h (6.1): the keyring of a user, whoever makes the
+/// kernel create it.
 const UID_KEYRING: u64 = 0x10;
 
 /// `KEY_NEED_SEARCH`, include/linux/key.h (5.8 to 7.2).
 const KEY_NEED_SEARCH: u32 = 4;
 
-/// Whether a key is one that the kernel itself searches for in the task's name, to verify a signature: its own keyrings,
-/// whose names begin with a dot, and the certificates in them. Finding one tells no more than its number.
+/// Whether a key is one that the kernel itself searches for in the task's name, to verify a
+/// signature: its own keyrings, whose names begin with a dot, and the certificates in them. Finding
+/// one tells no more than its number.
 #[inline(always)]
 fn is_kernels_own(key: u64) -> bool {
     first(key, &kernel::KEY_DESCRIPTION) == Ok(*b".") || is_asymmetric(key)
@@ -65,9 +69,9 @@ fn first<const N: usize>(of: u64, field: &u64) -> Result<[u8; N], i32> {
     unsafe { bpf_probe_read_kernel(text as *const [u8; N]) }
 }
 
-/// Whether the kernel allocates the key to hand a request to a program in user space: to the host's `/sbin/request-key`
-/// as root, or to a cache of its own file systems. security/keys/request_key_auth.c (5.11 to 7.2): every upcall begins
-/// with a key of this type.
+/// Whether the kernel allocates the key to hand a request to a program in user space: to the host's
+/// `/sbin/request-key` as root, or to a cache of its own file systems.
+/// security/keys/request_key_auth.c (5.11 to 7.2): every upcall begins with a key of this type.
 #[inline(always)]
 fn is_upcall(key: u64) -> bool {
     const NAME: [u8; 16] = *b".request_key_aut";
@@ -92,8 +96,9 @@ pub fn key_alloc(ctx: LsmContext) -> i32 {
     };
     if label::is_confined(label) {
         let who = Judged::of(label.key);
-        // Where the kernel asks with credentials of its own (NFS id mapping, names of CIFS and AFS servers), the file
-        // system that the host mounted decides what is asked, not the container.
+        // Where the kernel asks with credentials of its own (NFS id mapping, names of CIFS and AFS
+        // servers), the file system that the host mounted decides what is asked, not the
+        // container.
         if is_upcall(address) && !creds::kernel_at_work() {
             if who.has(Rule::Keyring) && refuse_upcall(&who) != 0 {
                 return -ENOKEY;
@@ -187,9 +192,9 @@ extern "C" fn try_place(place: u64, search: &mut Search) -> Next {
     STOP
 }
 
-/// Whether a live key of the container has the place; where not, it has none afterwards. The kernel clears a key when it
-/// frees it (security/keys/gc.c): its count of users is 0 then, and what else uses the memory later has no pointer to that
-/// type there. Another key in it has passed key_alloc.
+/// Whether a live key of the container has the place; where not, it has none afterwards. The kernel
+/// clears a key when it frees it (security/keys/gc.c): its count of users is 0 then, and what else
+/// uses the memory later has no pointer to that type there. Another key in it has passed key_alloc.
 #[inline(always)]
 fn is_taken(at: &KeyPlace, key: ContainerKey) -> bool {
     // SAFETY: the value is copied at once.
@@ -224,8 +229,8 @@ pub fn key_permission(ctx: LsmContext) -> i32 {
     let Some(who) = verdict::judged(Rule::Keyring) else {
         return 0;
     };
-    // The reference is a pointer with a flag in its lowest bit, on which the verifier allows no arithmetic.
-    // SAFETY: the context is readable.
+    // The reference is a pointer with a flag in its lowest bit, on which the verifier allows no
+    // arithmetic. SAFETY: the context is readable.
     let Ok(reference) = (unsafe { bpf_probe_read_kernel::<u64>(ctx.as_ptr().cast()) }) else {
         verdict::error(Hook::KeyPermission);
         return verdict::deny(&who, Rule::Keyring, Hook::KeyPermission, About::NOTHING, EACCES);

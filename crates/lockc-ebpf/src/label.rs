@@ -22,7 +22,8 @@ pub fn current() -> Obj {
     Obj(unsafe { bpf_get_current_task_btf() } as *const u8)
 }
 
-/// Whether task storage may fail on contention. The copy in the shadow map is the one that counts then.
+/// Whether task storage may fail on contention. The copy in the shadow map is the one that counts
+/// then.
 #[inline(always)]
 fn may_fail() -> bool {
     offset(&STORAGE_MAY_FAIL) != 0

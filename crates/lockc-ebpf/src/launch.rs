@@ -6,9 +6,10 @@
 //! | bprm_committed_creds | that exec cannot fail any more: the task is confined |
 //! | mmap_file, file_mprotect | code of the container's in a task that is not confined yet |
 //!
-//! A task in setup has the host's rights. Whose a program is, its file decides: with the container's root directory or
-//! without, a file of the container's either confines the task or is not executed. CVE-2025-23266 is the reason for the
-//! mappings: a hook of the host's inherits `LD_PRELOAD` from the image.
+//! A task in setup has the host's rights. Whose a program is, its file decides: with the
+//! container's root directory or without, a file of the container's either confines the task or is
+//! not executed. CVE-2025-23266 is the reason for the mappings: a hook of the host's inherits
+//! `LD_PRELOAD` from the image.
 
 use aya_ebpf::{macros::lsm, programs::LsmContext};
 use lockc_core::{
@@ -33,7 +34,8 @@ use crate::{
 /// include/uapi/asm-generic/mman-common.h
 const PROT_EXEC: u64 = 4;
 
-/// Where the current task is: the inode of its root directory, and the address of its mount namespace.
+/// Where the current task is: the inode of its root directory, and the address of its mount
+/// namespace.
 #[inline(always)]
 pub fn place() -> (Obj, u64) {
     let task = label::current();
@@ -42,14 +44,16 @@ pub fn place() -> (Obj, u64) {
     (tags::inode(root), mnt_ns.addr())
 }
 
-/// `int bprm_check_security(struct linux_binprm *bprm)`: also for an exec that fails later, and for each interpreter.
+/// `int bprm_check_security(struct linux_binprm *bprm)`: also for an exec that fails later, and for
+/// each interpreter.
 #[lsm(hook = "bprm_check_security")]
 pub fn bprm_check_security(ctx: LsmContext) -> i32 {
     let earlier: i32 = ctx.arg(1);
     if earlier != 0 {
         return earlier;
     }
-    // SAFETY: null or a live cell of the storage, written only by this task and by user space before the exec.
+    // SAFETY: null or a live cell of the storage, written only by this task and by user space
+    // before the exec.
     let Some(label) = (unsafe { label::of(label::current()).as_mut() }) else {
         return 0;
     };
@@ -106,7 +110,8 @@ fn is_foreign(who: &Judged, file: Obj) -> bool {
         && !creds::is_interpreter(file)
 }
 
-/// Whether the content of a file is the container's: nothing that a task executes or maps with the host's root directory.
+/// Whether the content of a file is the container's: nothing that a task executes or maps with the
+/// host's root directory.
 #[inline(always)]
 fn is_containers(who: &Judged, file: Obj) -> bool {
     if !who.has(Rule::Files) {
@@ -116,7 +121,8 @@ fn is_containers(who: &Judged, file: Obj) -> bool {
     inodes::is_containers(who, follow(file, &kernel::FILE_PATH_DENTRY), attached)
 }
 
-/// `void bprm_committed_creds(struct linux_binprm *bprm)`: after the point of no return, so a failed exec changes nothing.
+/// `void bprm_committed_creds(struct linux_binprm *bprm)`: after the point of no return, so a
+/// failed exec changes nothing.
 #[lsm(hook = "bprm_committed_creds")]
 pub fn bprm_committed_creds(ctx: LsmContext) -> i32 {
     let task = label::current();
@@ -146,7 +152,8 @@ pub fn program(inode: Obj, sb: Obj) -> ProgramKey {
     }
 }
 
-/// Labels a process of the host's that executes a guarded runtime, as the wrapper would have labelled itself.
+/// Labels a process of the host's that executes a guarded runtime, as the wrapper would have
+/// labelled itself.
 #[inline(always)]
 fn guard(task: Obj, bprm: Obj) {
     let file = follow(bprm, &kernel::BPRM_FILE);
@@ -195,7 +202,8 @@ fn judge_code(file: Obj, hook: Hook) -> i32 {
     0
 }
 
-/// `int mmap_file(struct file *file, unsigned long reqprot, unsigned long prot, unsigned long flags)`
+/// `int mmap_file(struct file *file, unsigned long reqprot, unsigned long prot, unsigned long
+/// flags)`
 #[lsm(hook = "mmap_file")]
 pub fn mmap_file(ctx: LsmContext) -> i32 {
     let earlier: i32 = ctx.arg(4);

@@ -33,9 +33,9 @@ pub fn task_alloc(ctx: LsmContext) -> i32 {
             return verdict;
         }
     }
-    // While an upgrade replaces the programs, the old and the new one both run. Any other label that is there already is
-    // that of a task which had this address before (in `shadow`): it is replaced.
-    // SAFETY: as above.
+    // While an upgrade replaces the programs, the old and the new one both run. Any other label
+    // that is there already is that of a task which had this address before (in `shadow`): it
+    // is replaced. SAFETY: as above.
     let there = unsafe { label::of(child).as_ref() };
     if there.is_some_and(|there| {
         there.key == parent.key && there.state == parent.state && there.flags & LABEL_COUNTED != 0

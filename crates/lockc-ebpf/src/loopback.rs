@@ -1,8 +1,9 @@
-//! What a container without network may do with sockets of IPv4 all the same, where `offline_loopback` lets it: reach
-//! 127.0.0.0/8, and nothing else.
+//! What a container without network may do with sockets of IPv4 all the same, where
+//! `offline_loopback` lets it: reach 127.0.0.0/8, and nothing else.
 //!
-//! The address alone does not decide where a packet goes. A socket may be bound to a device, carry a source route, or name
-//! a device in a control message: what is known to change nothing of that is allowed, the rest is denied.
+//! The address alone does not decide where a packet goes. A socket may be bound to a device, carry
+//! a source route, or name a device in a control message: what is known to change nothing of that
+//! is allowed, the rest is denied.
 
 use aya_ebpf::helpers::bpf_probe_read_kernel;
 use lockc_core::{abi::ENTRY_LOOPBACK, families::AF_INET};
@@ -65,13 +66,15 @@ pub fn stays_inside(sk: u64, what: &Use) -> Result<bool, i32> {
             if u32::from(kernel::read::<u16>(address, &kernel::SOCKADDR_FAMILY)?) != AF_UNSPEC {
                 return names_loopback(address);
             }
-            // Takes the connection back. A datagram socket would hear everybody then, by a call that waits already.
+            // Takes the connection back. A datagram socket would hear everybody then, by a call
+            // that waits already.
             Ok(u32::from(kernel::read::<u16>(sk, &kernel::SOCK_TYPE)?) == SOCK_STREAM)
         }
         Use::Send(message) => {
             let name = kernel::load::<u64>(message, &kernel::MSG_NAME);
-            // The kernel does not ask again for the next message of a sendmmsg(2) if it has the same address, whatever
-            // its control messages are (net/socket.c, `____sys_sendmsg`).
+            // The kernel does not ask again for the next message of a sendmmsg(2) if it has the
+            // same address, whatever its control messages are (net/socket.c,
+            // `____sys_sendmsg`).
             if name != 0 && kernel::load::<u32>(message, &kernel::MSG_FLAGS) & MSG_BATCH != 0 {
                 return Ok(false);
             }
@@ -81,8 +84,8 @@ pub fn stays_inside(sk: u64, what: &Use) -> Result<bool, i32> {
     }
 }
 
-/// Whether a socket is of the task's own network namespace, and nothing but addresses decides where it sends: somebody
-/// else may have made it, and set its options before.
+/// Whether a socket is of the task's own network namespace, and nothing but addresses decides where
+/// it sends: somebody else may have made it, and set its options before.
 #[inline(always)]
 fn is_plain(sk: u64) -> Result<bool, i32> {
     let net = follow(follow(label::current(), &kernel::TASK_NSPROXY), &kernel::NSPROXY_NET).addr();
@@ -130,8 +133,8 @@ struct PacketInfo {
 /// Control messages of one message that are looked at; more are denied.
 const MAX_CONTROLS: usize = 6;
 
-/// Whether control messages leave a packet where its address sends it. They are in kernel memory by now (net/socket.c,
-/// `____sys_sendmsg`), for io_uring too.
+/// Whether control messages leave a packet where its address sends it. They are in kernel memory by
+/// now (net/socket.c, `____sys_sendmsg`), for io_uring too.
 #[inline(always)]
 fn controls_stay(message: Obj) -> Result<bool, i32> {
     const HEADER: u64 = size_of::<ControlHeader>() as u64;
@@ -183,8 +186,9 @@ const fn set(from: u32, numbers: &[u32]) -> u64 {
     bits
 }
 
-/// include/uapi/asm-generic/socket.h: addresses, buffers, time-outs, filters, time stamps. Not `SO_BINDTODEVICE` (25),
-/// `SO_MARK` (36), `SO_BINDTOIFINDEX` (62), `SO_DONTROUTE` (5), `SO_DEBUG` (1).
+/// include/uapi/asm-generic/socket.h: addresses, buffers, time-outs, filters, time stamps. Not
+/// `SO_BINDTODEVICE` (25), `SO_MARK` (36), `SO_BINDTOIFINDEX` (62), `SO_DONTROUTE` (5), `SO_DEBUG`
+/// (1).
 const SOCKET: [u64; 2] = [
     set(
         0,
@@ -195,12 +199,14 @@ const SOCKET: [u64; 2] = [
     ),
     set(64, &[64, 65, 66, 67, 68, 69, 70, 72, 73, 74, 76]),
 ];
-/// include/uapi/linux/in.h: type of service and time to live, what is told at receiving, path MTU, `IP_FREEBIND`,
-/// `IP_BIND_ADDRESS_NO_PORT`, `IP_MULTICAST_{TTL,LOOP}`, `IP_LOCAL_PORT_RANGE`. Not `IP_OPTIONS` (4), `IP_TRANSPARENT` (19),
-/// `IP_{IPSEC,XFRM}_POLICY`, memberships of groups (the kernel announces those), `IP_{UNICAST,MULTICAST}_IF`.
+/// include/uapi/linux/in.h: type of service and time to live, what is told at receiving, path MTU,
+/// `IP_FREEBIND`, `IP_BIND_ADDRESS_NO_PORT`, `IP_MULTICAST_{TTL,LOOP}`, `IP_LOCAL_PORT_RANGE`. Not
+/// `IP_OPTIONS` (4), `IP_TRANSPARENT` (19), `IP_{IPSEC,XFRM}_POLICY`, memberships of groups (the
+/// kernel announces those), `IP_{UNICAST,MULTICAST}_IF`.
 const IP: u64 =
     set(0, &[1, 2, 6, 7, 8, 10, 11, 12, 13, 15, 18, 20, 21, 23, 24, 25, 26, 33, 34, 51]);
-/// include/uapi/linux/tcp.h: all but `TCP_REPAIR*` (19 to 22, 29), `TCP_MD5SIG*` (14, 32), `TCP_ULP` (31), `TCP_AO_*` (38 on).
+/// include/uapi/linux/tcp.h: all but `TCP_REPAIR*` (19 to 22, 29), `TCP_MD5SIG*` (14, 32),
+/// `TCP_ULP` (31), `TCP_AO_*` (38 on).
 const TCP: u64 = set(
     0,
     &[

@@ -16,9 +16,11 @@ pub type Next = i64;
 pub const GO_ON: Next = 0;
 pub const STOP: Next = 1;
 
-/// Runs rounds, numbered from 0, until one says [`STOP`], at most `times`. False: the kernel refused.
+/// Runs rounds, numbered from 0, until one says [`STOP`], at most `times`. False: the kernel
+/// refused.
 #[inline(always)]
 pub fn rounds<S>(times: u32, round: extern "C" fn(u64, &mut S) -> Next, state: &mut S) -> bool {
-    // SAFETY: the kernel calls `round` with the pointer that it is given here, which outlives the call.
+    // SAFETY: the kernel calls `round` with the pointer that it is given here, which outlives the
+    // call.
     unsafe { bpf_loop(times, round as *mut c_void, core::ptr::from_mut(state).cast(), 0) >= 0 }
 }

@@ -23,8 +23,9 @@
 //! | `own` | bpf_map, (path_*) | lockc's own pins and maps, before the host's tasks too |
 //! | `keys` | key_alloc, key_permission | keys of others |
 //!
-//! Every hook honours an earlier denial, asks [`verdict::judged`] whether the current task is to be judged at all, and
-//! answers through [`verdict::deny`]. A task without a label is the host's and is let through.
+//! Every hook honours an earlier denial, asks [`verdict::judged`] whether the current task is to be
+//! judged at all, and answers through [`verdict::deny`]. A task without a label is the host's and
+//! is let through.
 #![no_std]
 #![no_main]
 #![feature(asm_experimental_arch)]
@@ -65,7 +66,8 @@ fn panic(_info: &core::panic::PanicInfo) -> ! {
     loop {}
 }
 
-// Apache-2.0 or GPL-2.0: loaded under the latter, because the kernel gives task storage and probe reads only to it.
+// Apache-2.0 or GPL-2.0: loaded under the latter, because the kernel gives task storage and probe
+// reads only to it.
 #[unsafe(link_section = "license")]
 #[unsafe(no_mangle)]
 static LICENSE: [u8; 4] = *b"GPL\0";

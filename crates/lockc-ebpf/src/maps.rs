@@ -1,4 +1,5 @@
-//! The maps. All are pinned by the loader and outlive the programs, so that an upgrade keeps labels and containers.
+//! The maps. All are pinned by the loader and outlive the programs, so that an upgrade keeps labels
+//! and containers.
 
 use core::{ffi::c_void, marker::PhantomData, ptr};
 
@@ -16,8 +17,9 @@ use lockc_core::abi::{
 
 const NO_PREALLOC: usize = BPF_F_NO_PREALLOC as usize;
 
-/// Local storage on a task or socket. aya-ebpf has no type for tasks, and its type for sockets serves only
-/// sock_addr programs. The order of the fields is what libbpf-style BTF map definitions want.
+/// Local storage on a task or socket. aya-ebpf has no type for tasks, and its type for sockets
+/// serves only sock_addr programs. The order of the fields is what libbpf-style BTF map definitions
+/// want.
 #[repr(C)]
 pub struct Storage<T, const TYPE: usize> {
     r#type: *const [i32; TYPE],
@@ -60,7 +62,8 @@ pub static TASK_LABELS: Storage<TaskLabel, TASK_STORAGE> = Storage::new();
 #[btf_map(name = "sock_labels")]
 pub static SOCK_LABELS: Storage<ContainerKey, SK_STORAGE> = Storage::new();
 
-/// Which object an inode is, by its address, from when something is granted until the inode is freed.
+/// Which object an inode is, by its address, from when something is granted until the inode is
+/// freed.
 #[btf_map(name = "tags")]
 pub static TAGS: HashMap<u64, ObjectTag, { MAX_GRANTS as usize }, NO_PREALLOC> = HashMap::new();
 
@@ -68,8 +71,8 @@ pub static TAGS: HashMap<u64, ObjectTag, { MAX_GRANTS as usize }, NO_PREALLOC> =
 #[btf_map(name = "sequence")]
 pub static SEQUENCE: Array<u64, 1> = Array::new();
 
-/// Labels once more, by the address of the task, for kernels whose task storage may fail on contention; a task that is
-/// in here is never taken for the host's. Removed in task_free.
+/// Labels once more, by the address of the task, for kernels whose task storage may fail on
+/// contention; a task that is in here is never taken for the host's. Removed in task_free.
 #[btf_map(name = "shadow")]
 pub static SHADOW: HashMap<u64, TaskLabel, { 1 << 18 }, NO_PREALLOC> = HashMap::new();
 
@@ -82,12 +85,14 @@ pub static KEYS: HashMap<u64, KeyOwner, { MAX_ALL_KEYS as usize }, NO_PREALLOC> 
 pub static KEY_PLACES: HashMap<KeyPlace, u64, { MAX_ALL_KEYS as usize }, NO_PREALLOC> =
     HashMap::new();
 
-/// Which container created a System V object in the host's IPC namespace, by its address until it is freed.
+/// Which container created a System V object in the host's IPC namespace, by its address until it
+/// is freed.
 #[btf_map(name = "ipc_owners")]
 pub static IPC_OWNERS: HashMap<u64, ContainerKey, { MAX_IPC_OBJECTS as usize }, NO_PREALLOC> =
     HashMap::new();
 
-/// Which container created a POSIX message queue in the host's IPC namespace, by the address of its dentry.
+/// Which container created a POSIX message queue in the host's IPC namespace, by the address of its
+/// dentry.
 #[btf_map(name = "queue_owners")]
 pub static QUEUE_OWNERS: HashMap<u64, ContainerKey, { MAX_QUEUES as usize }, NO_PREALLOC> =
     HashMap::new();

@@ -19,7 +19,8 @@ fn refuse(earlier: i32, hook: Hook, arg: u64) -> i32 {
     verdict::refuse(earlier, Rule::Mount, hook, arg, EPERM)
 }
 
-/// `int sb_mount(const char *dev_name, const struct path *path, const char *type, unsigned long flags, void *data)`
+/// `int sb_mount(const char *dev_name, const struct path *path, const char *type, unsigned long
+/// flags, void *data)`
 #[lsm(hook = "sb_mount")]
 pub fn sb_mount(ctx: LsmContext) -> i32 {
     refuse(ctx.arg(5), Hook::SbMount, ctx.arg(3))

@@ -1,7 +1,8 @@
 //! What an overlayfs is made of: directories, which the kernel looked up when it was mounted.
 //!
-//! The options of a mount name them by path, and a path may lead elsewhere by the time that somebody mounts. So the
-//! directories that the wrapper judged are granted by descriptor, and are compared with what the superblock holds.
+//! The options of a mount name them by path, and a path may lead elsewhere by the time that
+//! somebody mounts. So the directories that the wrapper judged are granted by descriptor, and are
+//! compared with what the superblock holds.
 
 use lockc_core::abi::{ContainerKey, GRANT_LOWER, GRANT_UPPER, GrantKey};
 
@@ -37,8 +38,9 @@ struct Layers {
     other: u64,
 }
 
-/// Whether an overlayfs is made of directories alone that the container was granted for it: the upper and the work
-/// directory to be changed, the others to be shown. False where the kernel does not tell.
+/// Whether an overlayfs is made of directories alone that the container was granted for it: the
+/// upper and the work directory to be changed, the others to be shown. False where the kernel does
+/// not tell.
 #[inline(never)]
 pub fn is_granted(key: &ContainerKey, sb: Obj) -> bool {
     let info = load::<u64>(sb, &kernel::SB_FS_INFO);

@@ -5,9 +5,10 @@
 //! | bpf_map | a descriptor of one of the maps, by its pin or by its id |
 //! | (path_unlink, path_rmdir, path_rename, path_link, path_symlink, path_mkdir, path_mknod, path_chmod, path_chown) | the pins, and the directories in which they are |
 //!
-//! File permissions make the pins root's. This is about uid 0 without capabilities, such as a service with a bounding set:
-//! on 6.12 BPF_OBJ_GET asks it for nothing but the file's mode, even where unprivileged bpf(2) is off. Containers do not come this far unless a policy takes
-//! the rule `files` or `kernel` away.
+//! File permissions make the pins root's. This is about uid 0 without capabilities, such as a
+//! service with a bounding set: on 6.12 BPF_OBJ_GET asks it for nothing but the file's mode, even
+//! where unprivileged bpf(2) is off. Containers do not come this far unless a policy takes the rule
+//! `files` or `kernel` away.
 
 use aya_ebpf::{macros::lsm, programs::LsmContext};
 
@@ -25,8 +26,8 @@ pub static PINS_DEV: u64 = 0;
 #[unsafe(no_mangle)]
 pub static PINS_INO: u64 = 0;
 
-/// Whether the current task may change what is lockc's: CAP_BPF in the initial user namespace, and no container but a
-/// privileged one.
+/// Whether the current task may change what is lockc's: CAP_BPF in the initial user namespace, and
+/// no container but a privileged one.
 #[inline(always)]
 fn may_change() -> bool {
     !verdict::confined().is_some_and(|who| !who.is_privileged()) && creds::has_bpf()
@@ -44,7 +45,8 @@ pub fn bpf_map(ctx: LsmContext) -> i32 {
     if unsafe { OWN_MAPS.get(id) }.is_some() && !may_change() { -EPERM } else { 0 }
 }
 
-/// Judges a change of the entry `dentry` in the directory of `path`, or (null) of what `path` names itself.
+/// Judges a change of the entry `dentry` in the directory of `path`, or (null) of what `path` names
+/// itself.
 #[inline(always)]
 pub fn judge(path: Obj, dentry: Obj) -> i32 {
     let directory = follow(path, &kernel::PATH_DENTRY);

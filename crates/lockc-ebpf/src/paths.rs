@@ -38,8 +38,8 @@ fn judge(path: *const u8, earlier: i32, hook: Hook) -> i32 {
     verdict::deny(&who, Rule::Files, hook, about, EACCES)
 }
 
-/// Judges a change of the entry `dentry` in a directory, or (null) of what the path names itself: lockc's pins before
-/// every task.
+/// Judges a change of the entry `dentry` in a directory, or (null) of what the path names itself:
+/// lockc's pins before every task.
 #[inline(always)]
 fn change(path: *const u8, dentry: *const u8, earlier: i32, hook: Hook) -> i32 {
     let verdict = judge(path, earlier, hook);
@@ -51,7 +51,8 @@ fn change(path: *const u8, dentry: *const u8, earlier: i32, hook: Hook) -> i32 {
     if verdict != 0 { verdict } else { own::judge(Obj(path), Obj(dentry)) }
 }
 
-/// `int path_mknod(const struct path *dir, struct dentry *dentry, umode_t mode, unsigned int dev)`: new regular files too.
+/// `int path_mknod(const struct path *dir, struct dentry *dentry, umode_t mode, unsigned int dev)`:
+/// new regular files too.
 #[lsm(hook = "path_mknod")]
 pub fn path_mknod(ctx: LsmContext) -> i32 {
     let verdict = change(ctx.arg(0), ctx.arg(1), ctx.arg(4), Hook::PathMknod);
@@ -119,15 +120,15 @@ pub fn path_notify(ctx: LsmContext) -> i32 {
     judge(ctx.arg(0), ctx.arg(3), Hook::PathNotify)
 }
 
-/// `int path_rename(const struct path *old_dir, struct dentry *old_dentry, const struct path *new_dir, struct dentry
-/// *new_dentry, unsigned int flags)`: the kernel wants both in one mount.
+/// `int path_rename(const struct path *old_dir, struct dentry *old_dentry, const struct path
+/// *new_dir, struct dentry *new_dentry, unsigned int flags)`: the kernel wants both in one mount.
 #[lsm(hook = "path_rename")]
 pub fn path_rename(ctx: LsmContext) -> i32 {
     change(ctx.arg(0), ctx.arg(1), ctx.arg(5), Hook::PathRename)
 }
 
-/// `int path_link(struct dentry *old_dentry, const struct path *new_dir, struct dentry *new_dentry)`: the kernel wants
-/// both in one mount.
+/// `int path_link(struct dentry *old_dentry, const struct path *new_dir, struct dentry
+/// *new_dentry)`: the kernel wants both in one mount.
 #[lsm(hook = "path_link")]
 pub fn path_link(ctx: LsmContext) -> i32 {
     change(ctx.arg(1), ctx.arg(0), ctx.arg(3), Hook::PathLink)

@@ -1,5 +1,6 @@
-//! Processes: a confined task reaches only confined tasks of its own container, or of a PID namespace that it shares.
-//! What it may take over in there (by ptrace and its like) is no task that may do more than itself.
+//! Processes: a confined task reaches only confined tasks of its own container, or of a PID
+//! namespace that it shares. What it may take over in there (by ptrace and its like) is no task
+//! that may do more than itself.
 //!
 //! | hook | what for |
 //! |---|---|
@@ -9,7 +10,8 @@
 //! | task_prlimit | reading the limits of other processes |
 //! | task_setrlimit, task_setscheduler, task_setnice, task_setioprio, task_movememory | what changes how a task runs |
 //!
-//! A task in setup is out of reach too: it holds the runtime's descriptors inside of the container's namespaces.
+//! A task in setup is out of reach too: it holds the runtime's descriptors inside of the
+//! container's namespaces.
 
 use aya_ebpf::{helpers::bpf_get_current_pid_tgid, macros::lsm, programs::LsmContext};
 use lockc_core::{
@@ -43,8 +45,8 @@ const PRLIMIT_READ_ONLY: u32 = 1;
 /// Bytes of `struct upid`: a number and a pointer (include/linux/pid.h; the same from 5.11 to 7.2).
 const UPID_SIZE: u64 = 16;
 
-/// The address of the PID namespace that a task is in; 0 for the host's, which makes nobody a neighbour, and where it
-/// cannot be read.
+/// The address of the PID namespace that a task is in; 0 for the host's, which makes nobody a
+/// neighbour, and where it cannot be read.
 #[inline(always)]
 fn pid_namespace(task: Obj) -> u64 {
     let Ok(pid) = kernel::read::<u64>(task.addr(), &kernel::TASK_THREAD_PID) else {
@@ -92,7 +94,8 @@ fn is_no_looser(who: &Judged, other: ContainerKey) -> bool {
 /// Flags of an entry that let a container do more.
 const LOOSENING: u32 = ENTRY_GUARD | ENTRY_SANDBOX;
 
-/// Flags of an entry whose container has something of the host's that is comparable only under the same policy.
+/// Flags of an entry whose container has something of the host's that is comparable only under the
+/// same policy.
 const GRANTS: u32 = ENTRY_POLICY_GRANTS | ENTRY_PROPAGATION;
 
 /// Whether another container is under the same policy.
@@ -123,7 +126,8 @@ fn reaches(who: &Judged, other: Obj, how: Reach) -> bool {
     if label.key == who.key {
         return true;
     }
-    // Another container: whoever runs them lets them share a PID namespace, as the containers of a pod do.
+    // Another container: whoever runs them lets them share a PID namespace, as the containers of a
+    // pod do.
     let own = pid_namespace(label::current());
     own != 0 && own == pid_namespace(other) && (how == Reach::Touch || is_no_looser(who, label.key))
 }
@@ -176,7 +180,8 @@ pub fn ptrace_access_check(ctx: LsmContext) -> i32 {
         return 0;
     };
     let mode: u32 = ctx.arg(1);
-    // Reading counts too: the kernel asks no more than that for the links in /proc/N/fd, which open what they lead to.
+    // Reading counts too: the kernel asks no more than that for the links in /proc/N/fd, which open
+    // what they lead to.
     let other = Obj(ctx.arg::<*const u8>(0));
     if reaches(&who, other, Reach::Become) {
         visit(&who, other);
@@ -194,7 +199,8 @@ pub fn ptrace_access_check(ctx: LsmContext) -> i32 {
     )
 }
 
-/// `int task_kill(struct task_struct *p, struct kernel_siginfo *info, int sig, const struct cred *cred)`
+/// `int task_kill(struct task_struct *p, struct kernel_siginfo *info, int sig, const struct cred
+/// *cred)`
 #[lsm(hook = "task_kill")]
 pub fn task_kill(ctx: LsmContext) -> i32 {
     let signal: i32 = ctx.arg(2);
@@ -232,8 +238,9 @@ pub fn task_movememory(ctx: LsmContext) -> i32 {
     judge(Obj(ctx.arg::<*const u8>(0)), ctx.arg(1), Hook::TaskMovememory, 0)
 }
 
-/// Judges who is to get the signals of a file. The kernel sends them later, in no task's name, so that only the number that
-/// is written tells: in a PID namespace of its own that is a task in it, in the host's it must be the caller.
+/// Judges who is to get the signals of a file. The kernel sends them later, in no task's name, so
+/// that only the number that is written tells: in a PID namespace of its own that is a task in it,
+/// in the host's it must be the caller.
 #[inline(always)]
 fn judge_owner(earlier: i32, hook: Hook, owner: Option<i32>) -> i32 {
     if earlier != 0 {
@@ -263,7 +270,8 @@ pub fn file_fcntl(ctx: LsmContext) -> i32 {
     }
 }
 
-/// Judges the ioctls of sockets that do what F_SETOWN does; the owner is in the caller's memory too.
+/// Judges the ioctls of sockets that do what F_SETOWN does; the owner is in the caller's memory
+/// too.
 #[inline(always)]
 fn judge_ioctl(file: *const u8, command: u32, earlier: i32, hook: Hook) -> i32 {
     if earlier != 0 {
@@ -288,9 +296,10 @@ pub fn file_ioctl_compat(ctx: LsmContext) -> i32 {
     judge_ioctl(ctx.arg(0), ctx.arg(1), ctx.arg(3), Hook::FileIoctlCompat)
 }
 
-/// `int task_prlimit(const struct cred *cred, const struct cred *tcred, unsigned int flags)`: the kernel tells the other's
-/// credentials and not the task. Whoever sets limits is judged in task_setrlimit; reading those of another process is denied
-/// in the host's PID namespace. Threads share their credentials unless one has changed them.
+/// `int task_prlimit(const struct cred *cred, const struct cred *tcred, unsigned int flags)`: the
+/// kernel tells the other's credentials and not the task. Whoever sets limits is judged in
+/// task_setrlimit; reading those of another process is denied in the host's PID namespace. Threads
+/// share their credentials unless one has changed them.
 #[lsm(hook = "task_prlimit")]
 pub fn task_prlimit(ctx: LsmContext) -> i32 {
     let earlier: i32 = ctx.arg(3);
@@ -306,8 +315,9 @@ pub fn task_prlimit(ctx: LsmContext) -> i32 {
     verdict::deny(&who, Rule::Process, Hook::TaskPrlimit, About::NOTHING, EPERM)
 }
 
-/// Whether the entries below a directory /proc/N are those of a task that this one may touch: one in its PID namespace, or
-/// (in the host's, or through a procfs that is not its own) one in its mount namespace.
+/// Whether the entries below a directory /proc/N are those of a task that this one may touch: one
+/// in its PID namespace, or (in the host's, or through a procfs that is not its own) one in its
+/// mount namespace.
 #[inline(always)]
 pub fn is_neighbours(directory: u64) -> Result<bool, i32> {
     let inode: u64 = kernel::read(directory, &kernel::DENTRY_INODE)?;

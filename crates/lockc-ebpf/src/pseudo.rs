@@ -1,4 +1,5 @@
-//! procfs, sysfs and cgroup files, by their own dentries inside of that file system, wherever and however it is mounted.
+//! procfs, sysfs and cgroup files, by their own dentries inside of that file system, wherever and
+//! however it is mounted.
 //!
 //! | hook | what for |
 //! |---|---|
@@ -7,11 +8,13 @@
 //! | inode_readlink (in `inodes`) | where a link leads |
 //! | inode_setattr (in `inodes`) | modes, owners and times, which are the host's |
 //!
-//! One table serves all of them: what may not be opened has no attributes and no link target either.
+//! One table serves all of them: what may not be opened has no attributes and no link target
+//! either.
 //!
-//! What may be read or written stands in the map `names`, which the loader fills from `lockc_core::user::names`: the
-//! entries of a directory by name, at most three levels deep. What a policy lets its containers read beyond it stands in
-//! the map `reads`, one set of names for all containers that may read the same. What is in neither is denied.
+//! What may be read or written stands in the map `names`, which the loader fills from
+//! `lockc_core::user::names`: the entries of a directory by name, at most three levels deep. What a
+//! policy lets its containers read beyond it stands in the map `reads`, one set of names for all
+//! containers that may read the same. What is in neither is denied.
 
 use aya_ebpf::helpers::{bpf_probe_read_kernel, generated::bpf_probe_read_kernel_str};
 use lockc_core::{
@@ -41,7 +44,8 @@ pub const BPF_FS_MAGIC: u64 = 0xcafe_4a11;
 /// include/linux/fs.h
 pub const FMODE_WRITE: u32 = 2;
 
-/// What is asked of a name: to be read, to be written, or (this) its attributes or the target of a link.
+/// What is asked of a name: to be read, to be written, or (this) its attributes or the target of a
+/// link.
 const LOOK: u32 = 1 << 31;
 
 /// Deeper files than this do not exist in procfs and sysfs; one that does is denied.
@@ -94,7 +98,8 @@ pub fn judge_attributes(dentry: Obj) -> i32 {
     }
 }
 
-/// Judges a look at the attributes of a file that a path leads to; allows those of other file systems.
+/// Judges a look at the attributes of a file that a path leads to; allows those of other file
+/// systems.
 #[inline(always)]
 pub fn judge_look(who: &Judged, place: &Place, dentry: Obj) -> i32 {
     let (rule, root) = match place.magic {
@@ -118,7 +123,8 @@ pub fn judge_look(who: &Judged, place: &Place, dentry: Obj) -> i32 {
     verdict::deny(who, rule, Hook::InodeGetattr, About::dentry(dentry.addr()), EACCES)
 }
 
-/// Judges reading the target of a link; allows those of other file systems. cgroup file systems have none.
+/// Judges reading the target of a link; allows those of other file systems. cgroup file systems
+/// have none.
 #[inline(always)]
 pub fn judge_link(dentry: Obj) -> i32 {
     let (rule, root) = match load::<u64>(follow(dentry, &kernel::DENTRY_SB), &kernel::SB_MAGIC) {
@@ -140,7 +146,8 @@ fn may_look(who: &Judged, dentry: u64, root: u32) -> bool {
     may(who, dentry, root, LOOK)
 }
 
-/// Whether names let what is asked of a file. What it calls are functions of their own, which share a program's stack.
+/// Whether names let what is asked of a file. What it calls are functions of their own, which share
+/// a program's stack.
 #[inline(always)]
 fn may(who: &Judged, dentry: u64, root: u32, need: u32) -> bool {
     let mut names = [0u64; READ_DEPTH];
@@ -188,8 +195,8 @@ pub fn judge(who: &Judged, file: Obj, place: &Place) -> i32 {
     if allowed { 0 } else { verdict::deny(who, rule, Hook::FileOpen, files::about(file), EACCES) }
 }
 
-/// The topmost dentries on the way to `dentry`, topmost first; 0 where there is none. Another result
-/// than 0: it could not be read, or is too deep.
+/// The topmost dentries on the way to `dentry`, topmost first; 0 where there is none. Another
+/// result than 0: it could not be read, or is too deep.
 #[inline(never)]
 fn top(dentry: u64, top: &mut [u64; READ_DEPTH]) -> i32 {
     let mut names = [0u64; READ_DEPTH];
@@ -232,7 +239,8 @@ fn look_up(key: &NameKey) -> NameRule {
     unsafe { NAMES.get(key) }.copied().unwrap_or_default()
 }
 
-/// Whether an entry of the table lets what is asked: a look at a directory on the way to something is let, too.
+/// Whether an entry of the table lets what is asked: a look at a directory on the way to something
+/// is let, too.
 #[inline(always)]
 fn lets(rule: NameRule, need: u32) -> bool {
     if need == LOOK { rule.flags != 0 || rule.node != 0 } else { rule.flags & need != 0 }
@@ -251,7 +259,8 @@ fn in_table(top: &[u64; READ_DEPTH], root: u32, need: u32) -> bool {
         // The root directory itself may be listed.
         return need != NAME_WRITE;
     }
-    // So may be looked at what that shows: `ls -l` does, and df, which looks at the mount points of engines' masks.
+    // So may be looked at what that shows: `ls -l` does, and df, which looks at the mount points of
+    // engines' masks.
     if top[1] == 0 && need == LOOK {
         return true;
     }
@@ -289,9 +298,10 @@ fn in_table(top: &[u64; READ_DEPTH], root: u32, need: u32) -> bool {
     if rule.flags == 0 { below(above, need) } else { lets(rule, need) }
 }
 
-/// Whether an entry below /proc/N may be opened: `top` begins with that directory. Most of what tells of a task's own
-/// (memory, descriptors, environment) is judged where the kernel asks for ptrace access. The rest may be read of every task
-/// in sight, as ps does, but for what tells of its namespaces; it is written only of tasks within reach.
+/// Whether an entry below /proc/N may be opened: `top` begins with that directory. Most of what
+/// tells of a task's own (memory, descriptors, environment) is judged where the kernel asks for
+/// ptrace access. The rest may be read of every task in sight, as ps does, but for what tells of
+/// its namespaces; it is written only of tasks within reach.
 #[inline(never)]
 fn in_task(top: &[u64; READ_DEPTH], writes: bool) -> bool {
     if !writes {
@@ -325,8 +335,8 @@ fn below_task(dentry: u64) -> Result<[u8; 4], i32> {
     unsafe { bpf_probe_read_kernel(name as *const [u8; 4]) }
 }
 
-/// Whether the policy of the container lets it read the file, or a directory above it; with `look`, also whether the
-/// file is a directory on the way to one.
+/// Whether the policy of the container lets it read the file, or a directory above it; with `look`,
+/// also whether the file is a directory on the way to one.
 #[inline(never)]
 fn in_reads(who: &Judged, top: &[u64; READ_DEPTH], root: u32, look: bool) -> bool {
     let Some(entry) = who.entry else {

@@ -1,4 +1,5 @@
-//! Sockets: a peer is known by the container that created its socket, never by a path or an abstract name.
+//! Sockets: a peer is known by the container that created its socket, never by a path or an
+//! abstract name.
 //!
 //! | hook | what for |
 //! |---|---|
@@ -207,7 +208,8 @@ pub fn socket_post_create(ctx: LsmContext) -> i32 {
     };
     let key = label.key;
     let sk = follow(Obj(ctx.arg::<*const u8>(0)), &kernel::SOCKET_SK);
-    // A socket without its mark would be taken for the host's, and the container's own peers could not reach it.
+    // A socket without its mark would be taken for the host's, and the container's own peers could
+    // not reach it.
     if sk.is_null() || label::mark_sock(sk, key).is_err() {
         verdict::error(Hook::SocketPostCreate);
         return -ENOMEM;
@@ -245,7 +247,8 @@ fn judge(other: Obj, hook: Hook) -> i32 {
         return verdict::deny(&who, Rule::UnixSocket, hook, About::NOTHING, EACCES);
     }
     if !label::of_sock(other).is_null() {
-        // Another container's, which this one can only reach through something that both were given.
+        // Another container's, which this one can only reach through something that both were
+        // given.
         return 0;
     }
     let dentry = kernel::read::<u64>(other.addr(), &kernel::UNIX_SOCK_DENTRY).unwrap_or(0);
@@ -365,9 +368,10 @@ pub fn inode_rename(ctx: LsmContext) -> i32 {
 /// `TCP_LISTEN`, include/net/tcp_states.h: unix sockets use the same numbers.
 const LISTENS: u8 = 10;
 
-/// The rule by which a socket that was left open at the container's first exec is denied; `socket` is the address of its
-/// `struct socket`. It was handed over on purpose unless the container could not have such a socket by itself, or it is
-/// connected to a named socket of the host's, to which the container could not connect.
+/// The rule by which a socket that was left open at the container's first exec is denied; `socket`
+/// is the address of its `struct socket`. It was handed over on purpose unless the container could
+/// not have such a socket by itself, or it is connected to a named socket of the host's, to which
+/// the container could not connect.
 #[inline(always)]
 pub fn left_open(who: &Judged, socket: u64) -> Result<Option<Rule>, i32> {
     let sk: u64 = kernel::read(socket, &kernel::SOCKET_SK)?;

@@ -21,8 +21,9 @@ use crate::{
     verdict::{self, EPERM},
 };
 
-/// `int bpf(int cmd, union bpf_attr *attr, unsigned int size)`; since 6.15 or so with `bool kernel` at the end, so that
-/// the earlier verdict is not where it was. The kernel calls no later program once one has denied.
+/// `int bpf(int cmd, union bpf_attr *attr, unsigned int size)`; since 6.15 or so with `bool kernel`
+/// at the end, so that the earlier verdict is not where it was. The kernel calls no later program
+/// once one has denied.
 #[lsm(hook = "bpf")]
 pub fn bpf(ctx: LsmContext) -> i32 {
     let command: i32 = ctx.arg(0);
@@ -90,8 +91,9 @@ pub fn quota_on(ctx: LsmContext) -> i32 {
     verdict::refuse(ctx.arg(1), Rule::Kernel, Hook::QuotaOn, 0, EPERM)
 }
 
-/// `int inode_init_security_anon(struct inode *inode, const struct qstr *name, const struct inode *context_inode)`:
-/// the only hook of io_uring_setup(2) that every kernel has (`uring_allowed` came with 6.15 or later).
+/// `int inode_init_security_anon(struct inode *inode, const struct qstr *name, const struct inode
+/// *context_inode)`: the only hook of io_uring_setup(2) that every kernel has (`uring_allowed` came
+/// with 6.15 or later).
 #[lsm(hook = "inode_init_security_anon")]
 pub fn inode_init_security_anon(ctx: LsmContext) -> i32 {
     let earlier: i32 = ctx.arg(3);

@@ -4,13 +4,15 @@
 //! |---|---|
 //! | inode_free_security | the kernel frees an inode: its tag goes with it |
 //!
-//! A tag is a number that is given out once. It belongs to an inode, which the map knows by its address for as long as the
-//! inode lives: whoever gets the address next has no tag. Inode and device numbers would not do: btrfs subvolumes share
-//! them, FUSE may number its root 0, and the device number of a superblock that is gone is the next one's.
+//! A tag is a number that is given out once. It belongs to an inode, which the map knows by its
+//! address for as long as the inode lives: whoever gets the address next has no tag. Inode and
+//! device numbers would not do: btrfs subvolumes share them, FUSE may number its root 0, and the
+//! device number of a superblock that is gone is the next one's.
 //!
-//! The storage that the kernel itself keeps with an inode (`BPF_MAP_TYPE_INODE_STORAGE`) would be the same without a hook.
-//! It wants a pointer whose type the verifier knows, and since 6.14 the path of a `struct file` is in a union, from which no
-//! such pointer comes (kernel/bpf/btf.c, `btf_struct_walk`).
+//! The storage that the kernel itself keeps with an inode (`BPF_MAP_TYPE_INODE_STORAGE`) would be
+//! the same without a hook. It wants a pointer whose type the verifier knows, and since 6.14 the
+//! path of a `struct file` is in a union, from which no such pointer comes (kernel/bpf/btf.c,
+//! `btf_struct_walk`).
 
 use core::ptr;
 
@@ -51,8 +53,9 @@ pub fn tag(inode: Obj) -> u64 {
     tag_at(inode.addr())
 }
 
-/// What is known of an inode, made if it is not there yet; null: the map is full. Somebody must hold the inode: a tag that
-/// is given while the kernel frees the inode would stay for the next one.
+/// What is known of an inode, made if it is not there yet; null: the map is full. Somebody must
+/// hold the inode: a tag that is given while the kernel frees the inode would stay for the next
+/// one.
 #[inline(always)]
 pub fn make(inode: Obj) -> *mut ObjectTag {
     make_at(inode.addr())
@@ -141,7 +144,8 @@ pub fn top(sb: Obj) -> Obj {
     inode(follow(sb, &kernel::SB_ROOT))
 }
 
-/// `void inode_free_security(struct inode *inode)`: nobody holds the inode any more (fs/inode.c, `__destroy_inode`).
+/// `void inode_free_security(struct inode *inode)`: nobody holds the inode any more (fs/inode.c,
+/// `__destroy_inode`).
 #[lsm(hook = "inode_free_security")]
 pub fn inode_free_security(ctx: LsmContext) -> i32 {
     let inode: u64 = ctx.arg(0);

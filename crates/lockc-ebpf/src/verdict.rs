@@ -28,7 +28,8 @@ pub const EACCES: i32 = 13;
 pub struct Judged {
     pub key: ContainerKey,
     pub mode: u32,
-    /// `None`: the label is stale (its container's entry is gone); everything that is judged is denied.
+    /// `None`: the label is stale (its container's entry is gone); everything that is judged is
+    /// denied.
     pub entry: Option<&'static ContainerEntry>,
 }
 
@@ -58,7 +59,8 @@ impl About {
 /// The entry that a key still names.
 #[inline(always)]
 pub fn entry(key: ContainerKey) -> Option<&'static ContainerEntry> {
-    // Slots are only written whole by user space; a torn read shows another generation or a stricter mask for a moment.
+    // Slots are only written whole by user space; a torn read shows another generation or a
+    // stricter mask for a moment.
     let entry = CONTAINERS.get(key.slot)?;
     // The lifetime of an array's cell is that of the map, which outlives the programs.
     (entry.generation == key.generation && key.generation != 0).then_some(entry)
@@ -115,7 +117,8 @@ impl Judged {
     }
 }
 
-/// Denies what a rule forbids altogether: most hooks are this and nothing else. `earlier` is another program's verdict.
+/// Denies what a rule forbids altogether: most hooks are this and nothing else. `earlier` is
+/// another program's verdict.
 #[inline(always)]
 pub fn refuse(earlier: i32, rule: Rule, hook: Hook, arg: u64, errno: i32) -> i32 {
     if earlier != 0 {
@@ -167,7 +170,8 @@ fn report(who: &Judged, rule: Rule, hook: Hook, about: About, errno: i32) {
         (*event).mode = who.mode;
         if let Some(entry) = who.entry {
             (*event).level = entry.level;
-            // The names stand in the same order in both, without a gap (asserted in `lockc_core::abi`).
+            // The names stand in the same order in both, without a gap (asserted in
+            // `lockc_core::abi`).
             words((&raw mut (*event).id).cast(), (&raw const entry.id).cast(), NAMES_LEN);
         }
         if let Ok(comm) = bpf_get_current_comm() {
@@ -194,12 +198,13 @@ fn report(who: &Judged, rule: Rule, hook: Hook, about: About, errno: i32) {
     slot.submit(0);
 }
 
-/// Writes zeros, or copies, by words: what the compiler makes of an assignment is a loop over bytes, which costs the
-/// verifier more than the rest of the program.
+/// Writes zeros, or copies, by words: what the compiler makes of an assignment is a loop over
+/// bytes, which costs the verifier more than the rest of the program.
 ///
 /// # Safety
 ///
-/// As [`ptr::copy_nonoverlapping`]; both aligned to 8, `from` may be null, `length` in bytes and a multiple of 8.
+/// As [`ptr::copy_nonoverlapping`]; both aligned to 8, `from` may be null, `length` in bytes and a
+/// multiple of 8.
 #[inline(always)]
 unsafe fn words(to: *mut u64, from: *const u64, length: usize) {
     for index in 0..length / 8 {
@@ -230,7 +235,8 @@ fn count_error(site: u32) {
 /// Other CPUs count in the same cell. Rust has no atomic arithmetic for this target.
 #[inline(always)]
 fn atomic_add(cell: *mut i64, change: i64) {
-    // SAFETY: the callers pass a cell of a map, aligned by its type; the verifier checks it once more.
+    // SAFETY: the callers pass a cell of a map, aligned by its type; the verifier checks it once
+    // more.
     unsafe {
         asm!("lock *(u64 *)({cell} + 0) += {change}", cell = in(reg) cell, change = in(reg) change)
     }

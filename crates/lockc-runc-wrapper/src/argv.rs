@@ -1,8 +1,9 @@
 //! What the engine asks for: the command line read into a small struct.
 //!
-//! runc reads its command line with Go's `flag` (one dash is as good as two, no clusters, flags may follow the id except
-//! for `exec`), crun with argp, youki with clap (clusters). The reading here accepts what any of them accepts, and
-//! refuses what they could take in different ways wherever it decides on which container is meant or how it is made.
+//! runc reads its command line with Go's `flag` (one dash is as good as two, no clusters, flags may
+//! follow the id except for `exec`), crun with argp, youki with clap (clusters). The reading here
+//! accepts what any of them accepts, and refuses what they could take in different ways wherever it
+//! decides on which container is meant or how it is made.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -138,8 +139,8 @@ impl std::fmt::Display for Unclear {
 
 impl std::error::Error for Unclear {}
 
-/// Reads the arguments after the program's name. What was read before an error is in the error's first part, so that
-/// the error reaches the engine's log.
+/// Reads the arguments after the program's name. What was read before an error is in the error's
+/// first part, so that the error reaches the engine's log.
 pub fn parse(args: &[OsString]) -> (Invocation, Result<(), Unclear>) {
     let mut invocation = Invocation { passed: args.to_vec(), ..Invocation::default() };
     let result = read(args, &mut invocation);
@@ -186,14 +187,14 @@ fn subcommand(name: &OsStr, rest: &[OsString], to: &mut Invocation) -> Result<()
         Some("mounts") => mounts(rest, to),
         Some(name) if PASSED.contains(&name) => Ok(()),
         _ => Err(Unclear(format!(
-            "unknown subcommand {name:?}: lockc cannot tell whether it starts a container, so it is not executed; call \
-             the runtime directly if you need it"
+            "unknown subcommand {name:?}: lockc cannot tell whether it starts a container, so it \
+             is not executed; call the runtime directly if you need it"
         ))),
     }
 }
 
-/// Reads up to the subcommand; its index, or none if the runtime will only print something. Indices of lockc's own
-/// arguments go into `own`.
+/// Reads up to the subcommand; its index, or none if the runtime will only print something. Indices
+/// of lockc's own arguments go into `own`.
 fn globals(
     args: &[OsString],
     to: &mut Invocation,
@@ -418,8 +419,8 @@ fn mounts(rest: &[OsString], to: &mut Invocation) -> Result<(), Unclear> {
     Ok(())
 }
 
-/// Neither a start nor a delete is refused: what cannot be read costs lockc a slot for some time, or the container's
-/// notifications.
+/// Neither a start nor a delete is refused: what cannot be read costs lockc a slot for some time,
+/// or the container's notifications.
 fn one_id(rest: &[OsString]) -> Option<String> {
     match Options::read(rest, &[DELETE], Order::Any) {
         Ok(options) if options.informs || options.has("regex") || options.words.len() != 1 => None,
@@ -439,8 +440,8 @@ fn text(id: &OsString) -> Result<String, Unclear> {
 pub fn unclear(arg: &OsStr, args: &[OsString]) -> Unclear {
     let before = if args.is_empty() { "" } else { " before the subcommand" };
     Unclear(format!(
-        "unknown option {arg:?}{before}: lockc cannot tell whether it takes a value, so the container is not started; \
-         write it as --option=value, or leave it out"
+        "unknown option {arg:?}{before}: lockc cannot tell whether it takes a value, so the \
+         container is not started; write it as --option=value, or leave it out"
     ))
 }
 

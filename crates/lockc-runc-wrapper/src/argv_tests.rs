@@ -132,9 +132,8 @@ fn every_spelling_of_the_bundle_is_read() {
 
 #[test]
 fn global_options_of_every_runtime_are_read() {
-    let invocation = ok(
-        "--debug --root=/r --log /l --log-format json --systemd-cgroup --rootless=auto --criu x create c",
-    );
+    let invocation = ok("--debug --root=/r --log /l --log-format json --systemd-cgroup \
+                         --rootless=auto --criu x create c");
     assert_eq!(
         (invocation.root.unwrap(), invocation.log.unwrap()),
         (PathBuf::from("/r"), "/l".into())
@@ -212,7 +211,8 @@ fn cri_o_calls_by_conmon_and_by_itself() {
     for conmon in ["", "--systemd-cgroup "] {
         for more in ["", "--no-pivot ", "--console-socket /run/s "] {
             let text = format!(
-                "{conmon}--root=/run/runc create --bundle {bundle} --pid-file {bundle}/pidfile {more}c1"
+                "{conmon}--root=/run/runc create --bundle {bundle} --pid-file {bundle}/pidfile \
+                 {more}c1"
             );
             let start = started(&text);
             assert_eq!(
@@ -224,13 +224,15 @@ fn cri_o_calls_by_conmon_and_by_itself() {
         }
     }
     let restored = format!(
-        "--root=/run/runc restore --bundle {bundle} --pid-file p --detach --image-path /i --work-path {bundle} \
-         --lsm-profile=selinux:a:b:c:d --lsm-mount-context=x --tcp-established c1"
+        "--root=/run/runc restore --bundle {bundle} --pid-file p --detach --image-path /i \
+         --work-path {bundle} --lsm-profile=selinux:a:b:c:d --lsm-mount-context=x \
+         --tcp-established c1"
     );
     assert!(started(&restored).restore);
     for text in [
         "--root=/run/runc exec --pid-file /tmp/pidfile1 --process /tmp/exec-process-1 --detach c1",
-        "--root=/run/runc exec --pid-file p --process /tmp/exec-process-1 --detach --console-socket /run/s c1",
+        "--root=/run/runc exec --pid-file p --process /tmp/exec-process-1 --detach \
+         --console-socket /run/s c1",
         "--root /run/runc exec --process /tmp/exec-process-1 c1",
     ] {
         let Call::Exec(exec) = ok(text).call else { panic!("{text}") };
@@ -286,8 +288,9 @@ fn what_acts_on_files_is_read_whatever_the_spelling() {
 
 #[test]
 fn options_of_exec_are_read() {
-    let Call::Exec(exec) =
-        ok("exec --apparmor a --process-label=l --no-new-privs=false --cgroup ../x -u 1 c ls --apparmor b").call
+    let Call::Exec(exec) = ok("exec --apparmor a --process-label=l --no-new-privs=false --cgroup \
+                               ../x -u 1 c ls --apparmor b")
+    .call
     else {
         panic!()
     };
@@ -305,7 +308,8 @@ fn options_of_exec_are_read() {
 fn runscs_own_spellings_are_read_and_what_is_not_known_is_refused() {
     for globals in [
         "-root /r -log /l -log-format json -debug -debug-log /d/ -platform systrap -network=none",
-        "--root=/r --log=/l --log-format=json --platform=ptrace --network none --ignore-cgroups --host-uds=none",
+        "--root=/r --log=/l --log-format=json --platform=ptrace --network none --ignore-cgroups \
+         --host-uds=none",
     ] {
         let invocation = ok(&format!("{globals} create -bundle /b -pid-file /p -user-log /u c1"));
         assert_eq!(invocation.root.as_deref(), Some(Path::new("/r")), "{globals}");

@@ -7,7 +7,8 @@
 //!   leaves a live container marked, and a second `create` of its id took its place.
 //! - *Marking before, and taking it back when the id is used again*: until then the entry is wrong,
 //!   and another container may get the slot.
-//! - *A watcher that stays behind*: the engine's next `create` of the same id may come before it acts.
+//! - *A watcher that stays behind*: the engine's next `create` of the same id may come before it
+//!   acts.
 //!
 //! | what happens | the entry |
 //! |---|---|

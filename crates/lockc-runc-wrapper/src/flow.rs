@@ -1,5 +1,5 @@
-//! The order of things between reading the command line and executing the runtime. Everything that touches the kernel
-//! side is behind [`Kernel`], so that the order is tested without one.
+//! The order of things between reading the command line and executing the runtime. Everything that
+//! touches the kernel side is behind [`Kernel`], so that the order is tested without one.
 
 use std::{
     ffi::OsString,
@@ -34,7 +34,8 @@ use crate::{
     words::{refused, report},
 };
 
-/// What the flow asks of the kernel side; each call opens the pinned maps anew, so that none stays open at exec.
+/// What the flow asks of the kernel side; each call opens the pinned maps anew, so that none stays
+/// open at exec.
 pub trait Kernel {
     /// Registers and labels this process.
     fn register(&self, new: &NewContainer, grants: Grants) -> Result<()>;
@@ -120,7 +121,8 @@ impl From<anyhow::Error> for Refusal {
 /// Decides, registers, and says what to execute.
 pub fn prepare(invocation: &Invocation, environment: &Environment<'_>) -> Result<Plan, Refusal> {
     let mut plan = match &invocation.call {
-        // Nothing about these starts a process in a container: they work whatever state lockc is in.
+        // Nothing about these starts a process in a container: they work whatever state lockc is
+        // in.
         Call::Other | Call::Help | Call::Version => tolerant(invocation, environment)?.0,
         Call::Checkpoint(_) | Call::Update(_) | Call::Mounts(_) => {
             let mut plan = tolerant(invocation, environment)?.0;
@@ -129,8 +131,8 @@ pub fn prepare(invocation: &Invocation, environment: &Environment<'_>) -> Result
         }
         Call::Begin(id) => {
             let plan = tolerant(invocation, environment)?.0;
-            // The runtime listens for the container's notifications on a socket that it makes now; unless that is the
-            // container's, the container may not reach it.
+            // The runtime listens for the container's notifications on a socket that it makes now;
+            // unless that is the container's, the container may not reach it.
             if let Some(id) =
                 id.as_ref().filter(|_| environment.notify && environment.standing == Standing::Root)
             {
@@ -162,8 +164,9 @@ pub fn prepare(invocation: &Invocation, environment: &Environment<'_>) -> Result
     Ok(plan)
 }
 
-/// The plan where a broken configuration must not be in the way of managing containers that exist. The caller tells of
-/// it where nobody parses stderr: engines read the output of `state` and `ps` together with it.
+/// The plan where a broken configuration must not be in the way of managing containers that exist.
+/// The caller tells of it where nobody parses stderr: engines read the output of `state` and `ps`
+/// together with it.
 fn tolerant(
     invocation: &Invocation,
     environment: &Environment<'_>,
@@ -183,7 +186,8 @@ fn strict(invocation: &Invocation, environment: &Environment<'_>) -> Result<(Con
     Ok((config, Plan::of(runtime)))
 }
 
-/// The programs of which one is executed. The engine's arguments choose among those of the configuration.
+/// The programs of which one is executed. The engine's arguments choose among those of the
+/// configuration.
 fn candidates(invocation: &Invocation, config: &Config) -> Result<Vec<PathBuf>> {
     match &invocation.runtime {
         None => Ok(config.runtimes.clone()),
@@ -191,8 +195,8 @@ fn candidates(invocation: &Invocation, config: &Config) -> Result<Vec<PathBuf>> 
             Ok(vec![runtime.clone()])
         }
         Some(runtime) => bail!(
-            "--lockc-runtime {0} is not a runtime of the configuration; nothing was executed: add {0:?} to `runtimes` in \
-             {CONFIG_PATH}",
+            "--lockc-runtime {0} is not a runtime of the configuration; nothing was executed: add \
+             {0:?} to `runtimes` in {CONFIG_PATH}",
             runtime.display()
         ),
     }
@@ -206,7 +210,8 @@ fn begin(
     let (config, mut plan) = strict(invocation, environment)?;
     reachable(&config, environment, "the container is not started")?;
     let bundle = absolute(start.bundle.as_deref().unwrap_or(Path::new("")), environment)?;
-    // runc only knows the bundle's config.json; crun resolves its option before it changes to the bundle.
+    // runc only knows the bundle's config.json; crun resolves its option before it changes to the
+    // bundle.
     let spec = match &start.config {
         Some(file) if file != Path::new("config.json") => {
             let file = absolute(file, environment)?;
@@ -263,8 +268,8 @@ fn begin(
     report(&given.reported, "the container is started", engines_log);
     if enforcement.gap == Some(Gap::Rootless) {
         log::warn(&format!(
-            "{} is admitted under {policy} and then NOT CONFINED by the wrapper, because {CONFIG_PATH} says rootless = \
-             \"admission\"",
+            "{} is admitted under {policy} and then NOT CONFINED by the wrapper, because \
+             {CONFIG_PATH} says rootless = \"admission\"",
             start.id
         ));
         return Ok(plan);
@@ -313,7 +318,8 @@ fn begin(
     Ok(plan)
 }
 
-/// Rootless engines start containers from where the pinned maps are out of reach, whatever else is in order.
+/// Rootless engines start containers from where the pinned maps are out of reach, whatever else is
+/// in order.
 fn reachable(
     config: &Config,
     environment: &Environment<'_>,
@@ -329,10 +335,11 @@ fn reachable(
     match config.rootless {
         Rootless::Admission => Ok(()),
         Rootless::Refuse => bail!(
-            "{consequence}: lockc's runtime was called by a rootless engine ({who}), from where the kernel side cannot be \
-             reached, so that nothing would confine it; run the engine as root; or give the rootless engine runc or crun \
-             themselves and confine what those start with `lockc load --guard-runtimes`; or have what lockc can judge \
-             without the kernel side: rootless = \"admission\" in {CONFIG_PATH}"
+            "{consequence}: lockc's runtime was called by a rootless engine ({who}), from where \
+             the kernel side cannot be reached, so that nothing would confine it; run the engine \
+             as root; or give the rootless engine runc or crun themselves and confine what those \
+             start with `lockc load --guard-runtimes`; or have what lockc can judge without the \
+             kernel side: rootless = \"admission\" in {CONFIG_PATH}"
         ),
     }
 }

@@ -122,7 +122,8 @@ fn recorded_containers_are_admitted_unless_they_ask_for_more() {
         [
             // hostNetwork pods: the recordings were made without CNI.
             ("containerd-1.7-cri/config-274.json", "host-namespaces host-namespaces"),
-            // The client that was recorded names no paths to be hidden, as kubelet does; so does procMount: Unmasked.
+            // The client that was recorded names no paths to be hidden, as kubelet does; so does
+            // procMount: Unmasked.
             ("containerd-1.7-cri/config-324.json", "proc-mount proc-mount"),
             ("containerd-2.1-cri/config-283.json", "host-namespaces host-namespaces"),
             ("containerd-2.1-cri/config-391.json", "proc-mount proc-mount"),
@@ -166,7 +167,8 @@ fn written(spec: &Spec, id: &str) -> BTreeMap<PathBuf, Vec<u8>> {
     texts
 }
 
-/// conmon has no log of the engine's: what CRI-O and Podman show is what stands on stderr (tests/program.rs).
+/// conmon has no log of the engine's: what CRI-O and Podman show is what stands on stderr
+/// (tests/program.rs).
 #[test]
 fn a_member_of_a_cri_o_pod_takes_its_sandboxs_policy_and_claims_nothing() {
     let storage = tempfile::tempdir().unwrap();

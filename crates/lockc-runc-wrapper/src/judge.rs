@@ -1,8 +1,9 @@
 //! Judging a container in a process of its own, which may be left behind.
 //!
-//! Admission and the opening of what is granted ask file systems, and one that does not answer (an NFS server that is gone, a
-//! FUSE daemon that hangs) blocks the asking process, maybe so that not even a signal ends it. The wrapper forks a child that
-//! asks. The child hands the opened descriptors to the wrapper, which asks no file system itself; when the child makes no
+//! Admission and the opening of what is granted ask file systems, and one that does not answer (an
+//! NFS server that is gone, a FUSE daemon that hangs) blocks the asking process, maybe so that not
+//! even a signal ends it. The wrapper forks a child that asks. The child hands the opened
+//! descriptors to the wrapper, which asks no file system itself; when the child makes no
 //! progress for [`PATIENCE`], the wrapper tells so and ends, and the engine goes on.
 //!
 //! | message | from | what for |
@@ -65,7 +66,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_millis(250);
 /// Descriptors in a message (`SCM_MAX_FD`, include/net/scm.h, is 253).
 const AT_ONCE: usize = 200;
-/// Bytes of a message at most; the kernel's default for a socket is 212,992 (net.core.wmem_default).
+/// Bytes of a message at most; the kernel's default for a socket is 212,992
+/// (net.core.wmem_default).
 const MESSAGE: usize = 128 * 1024;
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -129,7 +131,8 @@ impl Line {
 ///
 /// # Errors
 ///
-/// What refuses the container, a file system that does not answer included. Nothing is registered then.
+/// What refuses the container, a file system that does not answer included. Nothing is registered
+/// then.
 pub fn prepare(
     environment: &Environment<'_>,
     invocation: &crate::argv::Invocation,
@@ -211,7 +214,8 @@ fn serve(
             Some((Message::Registered(_), _)) => {}
             None => {
                 break Err(Refusal(vec![
-                    "the part of the wrapper that judges the container ended early; the container is not started"
+                    "the part of the wrapper that judges the container ended early; the container \
+                     is not started"
                         .to_owned(),
                 ]));
             }
@@ -247,8 +251,9 @@ fn wait(line: &Line, note: &sys::Note, child: Pid) -> Result<()> {
             let _ = nix::sys::signal::kill(child, nix::sys::signal::Signal::SIGKILL);
             let at = String::from_utf8_lossy(note_path(&last.0)).into_owned();
             bail!(
-                "{at} does not answer: its file system has not replied for {} s; the container is not started; is the \
-                 server of that mount (NFS, FUSE, …) gone? Repair or unmount it, or leave the volume out",
+                "{at} does not answer: its file system has not replied for {} s; the container is \
+                 not started; is the server of that mount (NFS, FUSE, …) gone? Repair or unmount \
+                 it, or leave the volume out",
                 PATIENCE.as_secs()
             );
         }
@@ -299,7 +304,8 @@ fn work(
     line.send(&message, &fds)
 }
 
-/// Keeps nothing of the engine's but standard input: who waits for the end of a pipe shall not wait for this process.
+/// Keeps nothing of the engine's but standard input: who waits for the end of a pipe shall not wait
+/// for this process.
 fn alone_with(line: OwnedFd) -> Result<OwnedFd> {
     let null = File::options().read(true).write(true).open("/dev/null")?;
     nix::unistd::dup2_stdout(&null)?;
@@ -364,8 +370,9 @@ impl Kernel for Client<'_> {
     }
 }
 
-/// Keeps the kernel from dropping what was granted before the runtime has mounted it: the descriptors lie unread in a
-/// socket that the runtime inherits and nobody reads. What it does with the socket itself is all the same.
+/// Keeps the kernel from dropping what was granted before the runtime has mounted it: the
+/// descriptors lie unread in a socket that the runtime inherits and nobody reads. What it does with
+/// the socket itself is all the same.
 ///
 /// # Errors
 ///
@@ -387,6 +394,6 @@ pub fn keep(held: &[Held]) -> Result<()> {
     Ok(())
 }
 
-/// The number from which on the socket of [`keep`] gets its own: above what engines pass on purpose (`--preserve-fds`),
-/// within the smallest table of descriptors (64).
+/// The number from which on the socket of [`keep`] gets its own: above what engines pass on purpose
+/// (`--preserve-fds`), within the smallest table of descriptors (64).
 pub(crate) const LEFT_OPEN_FROM: i32 = 48;

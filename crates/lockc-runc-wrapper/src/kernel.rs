@@ -1,5 +1,5 @@
-//! The kernel side through its pinned maps. Each call opens and closes them: an open map is full authority over lockc, and
-//! the runtime must not inherit one.
+//! The kernel side through its pinned maps. Each call opens and closes them: an open map is full
+//! authority over lockc, and the runtime must not inherit one.
 
 use std::path::Path;
 

@@ -1,8 +1,8 @@
-//! A refusal, told so that the engine shows it to the user: on stderr always, and in the log file that the engine names,
-//! in the form in which it reads the runtime's own errors.
+//! A refusal, told so that the engine shows it to the user: on stderr always, and in the log file
+//! that the engine names, in the form in which it reads the runtime's own errors.
 //!
-//! containerd's shim takes the last object with level "error"; Podman and conmon parse the whole file as one object, so
-//! that exactly one is written. conmon without a log file reads stderr.
+//! containerd's shim takes the last object with level "error"; Podman and conmon parse the whole
+//! file as one object, so that exactly one is written. conmon without a log file reads stderr.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -52,8 +52,8 @@ pub fn error(invocation: &Invocation, lines: &[String]) {
     append(invocation, "error", &format!("lockc: {}", lines.join("; ")));
 }
 
-/// What the mode audit lets pass: as [`warn`], and in the engine's log if that is given, as a warning, which no engine
-/// takes for the reason of a failure.
+/// What the mode audit lets pass: as [`warn`], and in the engine's log if that is given, as a
+/// warning, which no engine takes for the reason of a failure.
 pub fn report(engines_log: Option<&Invocation>, message: &str) {
     if let Some(relay) = RELAY.get() {
         return relay(Relayed::Report {
@@ -84,8 +84,9 @@ fn append(invocation: &Invocation, level: &str, message: &str) {
     }
 }
 
-/// Something worth knowing that stops nothing: stderr and the system's log, not the engine's, since what stands there is
-/// taken for a failure. Without anybody who listens on the system's log, stderr has to do.
+/// Something worth knowing that stops nothing: stderr and the system's log, not the engine's, since
+/// what stands there is taken for a failure. Without anybody who listens on the system's log,
+/// stderr has to do.
 pub fn warn(message: &str) {
     if let Some(relay) = RELAY.get() {
         return relay(Relayed::Warn(message.to_owned()));
@@ -99,7 +100,8 @@ pub fn warn(message: &str) {
     }
 }
 
-/// The file that `--log` names; crun also takes `file:PATH`, and `journald:` or `syslog:` which are no files.
+/// The file that `--log` names; crun also takes `file:PATH`, and `journald:` or `syslog:` which are
+/// no files.
 fn file(log: Option<&OsStr>) -> Option<PathBuf> {
     let bytes = log?.as_bytes();
     if bytes.is_empty() || bytes.starts_with(b"journald:") || bytes.starts_with(b"syslog:") {

@@ -51,7 +51,8 @@ impl Options {
                 Token::Unknown => return Err(unclear(arg, &[])),
                 Token::Flags(flags) => {
                     for (flag, inline) in flags {
-                        // After a word crun no longer reads options, so that `ID --help` would start the container.
+                        // After a word crun no longer reads options, so that `ID --help` would
+                        // start the container.
                         let informs = flag.arity == Arity::Info;
                         if informs && (inline.is_some() || !options.words.is_empty()) {
                             return Err(unclear(arg, &[]));
@@ -162,7 +163,8 @@ pub fn token(arg: &OsStr, tables: &[&[Flag]]) -> Token {
         let Some(flag) = short(*letter) else { return Token::Unknown };
         match (flag.arity, tail) {
             (Arity::Value, []) => found.push((flag, None)),
-            // Go and clap leave the `=` out, argp keeps it: a value that begins with it fails to resolve there.
+            // Go and clap leave the `=` out, argp keeps it: a value that begins with it fails to
+            // resolve there.
             (_, [b'=', value @ ..]) => found.push((flag, Some(OsString::from_vec(value.to_vec())))),
             (Arity::Value, value) => found.push((flag, Some(OsString::from_vec(value.to_vec())))),
             _ => {

@@ -10,8 +10,8 @@ use std::{
 use anyhow::{Result, bail};
 use lockc_core::user::paths;
 
-/// The first candidate that is a program and is not lockc: those of the configuration if it has any, else the usual
-/// names in the usual places.
+/// The first candidate that is a program and is not lockc: those of the configuration if it has
+/// any, else the usual names in the usual places.
 pub fn find(configured: &[PathBuf]) -> Result<PathBuf> {
     choose(&paths::runtimes(configured), Path::new("/proc/self/exe"))
 }
@@ -29,7 +29,8 @@ fn choose(candidates: &[PathBuf], own: &Path) -> Result<PathBuf> {
     let passed =
         if passed.is_empty() { String::new() } else { format!(" ({})", passed.join("; ")) };
     bail!(
-        "no OCI runtime found{passed}; nothing was executed: install runc or crun, or name the runtime in `runtimes` in {}",
+        "no OCI runtime found{passed}; nothing was executed: install runc or crun, or name the \
+         runtime in `runtimes` in {}",
         lockc_core::user::config::CONFIG_PATH
     )
 }
@@ -80,8 +81,8 @@ pub fn state_root(given: Option<&Path>, runtime: &Path, uid: u32) -> PathBuf {
     }
 }
 
-/// Absolute and without links as far as it exists: the runtime makes the rest at the first create, and the identity must
-/// be the same afterwards.
+/// Absolute and without links as far as it exists: the runtime makes the rest at the first create,
+/// and the identity must be the same afterwards.
 fn resolve(path: &Path) -> PathBuf {
     let path = std::path::absolute(path).unwrap_or_else(|_| path.into());
     for ancestor in path.ancestors() {

@@ -74,13 +74,14 @@ pub struct Results {
     /// How many tests each file announced.
     plans: BTreeMap<String, usize>,
     file: String,
-    /// Whether the machine ended before the suite did: files that are named nowhere may not have run.
+    /// Whether the machine ended before the suite did: files that are named nowhere may not have
+    /// run.
     pub cut_short: bool,
 }
 
 impl Results {
-    /// A line of TAP: `1..5`, `ok 3 name`, `not ok 4 name`, `ok 5 name # skip reason`. A line `# file F` stands before
-    /// those of each file. youki's tests write `1 / 2 : name : ok`.
+    /// A line of TAP: `1..5`, `ok 3 name`, `not ok 4 name`, `ok 5 name # skip reason`. A line `#
+    /// file F` stands before those of each file. youki's tests write `1 / 2 : name : ok`.
     pub fn read(&mut self, line: &str) {
         let line = line.trim();
         if let Some(file) = line.strip_prefix("# file ") {
@@ -174,7 +175,8 @@ impl Results {
         })
     }
 
-    /// Files of which not every test ran. One that announces none lacks something, too: crun's do that.
+    /// Files of which not every test ran. One that announces none lacks something, too: crun's do
+    /// that.
     pub fn unfinished(&self) -> Vec<Test> {
         let unfinished =
             self.plans.iter().filter(|(file, plan)| self.ran(file) < **plan || **plan == 0);
@@ -230,7 +232,8 @@ mod tests {
 
     #[test]
     fn results_are_read_and_compared() {
-        let bare = "# file a.bats\n1..4\nok 1 one\nok 2 two # skip no criu\nnot ok 3 three\n# (in test file)\nok 4 one\nokay\n";
+        let bare = "# file a.bats\n1..4\nok 1 one\nok 2 two # skip no criu\nnot ok 3 three\n# (in \
+                    test file)\nok 4 one\nokay\n";
         let found = results(bare);
         assert_eq!(
             told(&found),
@@ -269,7 +272,8 @@ mod tests {
     #[test]
     fn directives_end_a_name() {
         let found = results(
-            "ok 1 - crun's #SKIP\nok 2 issue #3715 is fixed\nok 3 timed # in 12 ms\nok 4 a # b # skip reason\nok 5 x #skip\n",
+            "ok 1 - crun's #SKIP\nok 2 issue #3715 is fixed\nok 3 timed # in 12 ms\nok 4 a # b # \
+             skip reason\nok 5 x #skip\n",
         );
         assert_eq!(
             told(&found),
@@ -286,7 +290,8 @@ mod tests {
     #[test]
     fn youkis_results_are_read() {
         let found = results(
-            "# Start group x\n1 / 3 : a : ok\n2 / 3 : b : not ok\n\terror\n3 / 3 : c : skipped\n# End group x\n",
+            "# Start group x\n1 / 3 : a : ok\n2 / 3 : b : not ok\n\terror\n3 / 3 : c : skipped\n# \
+             End group x\n",
         );
         let outcomes: Vec<Outcome> = found.outcomes.into_values().collect();
         assert_eq!(outcomes, [Outcome::Passed, Outcome::Failed, Outcome::LeftOut]);

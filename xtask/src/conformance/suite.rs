@@ -33,8 +33,8 @@ impl Suite {
             () if has("tests/test_", ".py") => Ok(Self::Crun),
             () if has("contest", "contest") => Ok(Self::Youki),
             () => bail!(
-                "{} is no suite: it has neither tests/integration/*.bats (runc), nor tests/test_*.py (crun), nor contest \
-                 (youki)",
+                "{} is no suite: it has neither tests/integration/*.bats (runc), nor \
+                 tests/test_*.py (crun), nor contest (youki)",
                 folder.display()
             ),
         }
@@ -65,23 +65,26 @@ impl Suite {
         )
     }
 
-    /// For bash in the suite's folder, where `runtime` is the program to test: runs the files whose names contain
-    /// one of `filters`, or of `only` these tests. No test may take longer than a quarter of `limit`, no file longer than `limit` seconds.
+    /// For bash in the suite's folder, where `runtime` is the program to test: runs the files whose
+    /// names contain one of `filters`, or of `only` these tests. No test may take longer than a
+    /// quarter of `limit`, no file longer than `limit` seconds.
     pub fn script(self, filters: &[String], only: &[Test], limit: u64) -> String {
         let run = format!(
             "ran() {{ echo \"# file $1\"; shift; timeout -k 10 {limit} \"$@\" < /dev/null 2>&1; \
-             case $? in 124 | 137) echo '# stopped after {limit} s' ;; esac; }}; \
-             export OCI_RUNTIME=$PWD/runtime INIT=$PWD/tests/init RUNC=$PWD/runtime BATS_TEST_TIMEOUT={}; \
-             PATH=$PWD/bats/bin:$PATH; ",
+             case $? in 124 | 137) echo '# stopped after {limit} s' ;; esac; }}; export \
+             OCI_RUNTIME=$PWD/runtime INIT=$PWD/tests/init RUNC=$PWD/runtime \
+             BATS_TEST_TIMEOUT={}; PATH=$PWD/bats/bin:$PATH; ",
             limit.div_ceil(4)
         );
-        // runc opens /dev/tty. crun's tests of terminals want one; exec-test-uid-tty does not end with one, bare or wrapped.
+        // runc opens /dev/tty. crun's tests of terminals want one; exec-test-uid-tty does not end
+        // with one, bare or wrapped.
         let (pattern, program) = match self {
             Self::Runc => ("tests/integration/*.bats", RUNC),
             Self::Crun => ("tests/test_*.py", CRUN),
             Self::Youki => {
                 return format!(
-                    "{run} ran contest ./contest run --runtime $PWD/runtime --runtimetest ./runtimetest"
+                    "{run} ran contest ./contest run --runtime $PWD/runtime --runtimetest \
+                     ./runtimetest"
                 );
             }
         };
@@ -90,7 +93,8 @@ impl Suite {
                 filters.iter().map(|filter| format!("*{}*", quoted(filter))).collect();
             let parts = if parts.is_empty() { "*".to_owned() } else { parts.join(" | ") };
             return format!(
-                "{run} for t in {pattern}; do case ${{t##*/}} in {parts}) ran \"$t\" {program} ;; esac; done"
+                "{run} for t in {pattern}; do case ${{t##*/}} in {parts}) ran \"$t\" {program} ;; \
+                 esac; done"
             );
         }
         let mut files: Vec<&str> = only.iter().map(|test| test.file.as_str()).collect();
@@ -114,12 +118,13 @@ impl Suite {
     }
 }
 
-/// For `ran`: the tests of the file `$t`, on a terminal; of them those whose names fit the expression `$N`.
+/// For `ran`: the tests of the file `$t`, on a terminal; of them those whose names fit the
+/// expression `$N`.
 const RUNC: &str = "env T=\"$t\" script -qec 'bats --tap \"$T\" ${N:+--filter \"$N\"}' /dev/null";
 
 /// For `ran`: the tests of the file `$t`.
-const CRUN: &str = "bash -c 'case $0 in *tty*) exec script -qec \"python3 -u $0\" /dev/null ;; *) exec python3 -u \"$0\" ;; \
-                    esac' \"$t\"";
+const CRUN: &str = "bash -c 'case $0 in *tty*) exec script -qec \"python3 -u $0\" /dev/null ;; *) \
+                    exec python3 -u \"$0\" ;; esac' \"$t\"";
 
 /// For bash.
 pub fn quoted(text: &str) -> String {
@@ -137,7 +142,8 @@ fn escaped(name: &str) -> String {
     })
 }
 
-/// Makes the suite of `runtime` from Debian's source package, for the guest of `kernel`, or takes it from the cache.
+/// Makes the suite of `runtime` from Debian's source package, for the guest of `kernel`, or takes
+/// it from the cache.
 pub fn made(runtime: &str, kernel: Kernel) -> Result<PathBuf> {
     let suite = kernel.guest_suite();
     let name = format!("conformance-{runtime}-{suite}-");
@@ -200,7 +206,8 @@ mod tests {
         for (file, text) in [
             (
                 "bats/bin/bats",
-                "#!/bin/sh\n[ \"$2$3\" != tests/integration/hangs.bats ] || exec sleep 60\necho bats \"$@\"\n",
+                "#!/bin/sh\n[ \"$2$3\" != tests/integration/hangs.bats ] || exec sleep 60\necho \
+                 bats \"$@\"\n",
             ),
             ("bats/bin/script", "#!/bin/sh\necho in a terminal; exec sh -c \"$2\"\n"),
             ("bats/bin/python3", "#!/bin/sh\necho python3 \"$@\" only $RUN_TESTS\n"),
@@ -226,9 +233,10 @@ mod tests {
     fn files_are_chosen_and_one_that_hangs_is_stopped() {
         assert_eq!(
             output(Suite::Runc, &[], &[], 1),
-            "# file tests/integration/a.bats\nin a terminal\nbats --tap tests/integration/a.bats\n\
-             # file tests/integration/b b.bats\nin a terminal\nbats --tap tests/integration/b b.bats\n\
-             # file tests/integration/hangs.bats\nin a terminal\n# stopped after 1 s\n"
+            "# file tests/integration/a.bats\nin a terminal\nbats --tap \
+             tests/integration/a.bats\n# file tests/integration/b b.bats\nin a terminal\nbats \
+             --tap tests/integration/b b.bats\n# file tests/integration/hangs.bats\nin a \
+             terminal\n# stopped after 1 s\n"
         );
         assert_eq!(
             output(Suite::Crun, &["b", "_b.", "x"], &[], 9),
@@ -253,17 +261,20 @@ mod tests {
                 .collect::<Vec<_>>()
         };
         let runc = tests(
-            "# file tests/integration/a.bats\nok 1 x [it's (y)]\nok 2 z\n# file tests/integration/b b.bats\nok 1 z",
+            "# file tests/integration/a.bats\nok 1 x [it's (y)]\nok 2 z\n# file \
+             tests/integration/b b.bats\nok 1 z",
         );
         assert_eq!(
             output(Suite::Runc, &[], &runc, 9),
-            "# file tests/integration/a.bats\nin a terminal\nbats --tap tests/integration/a.bats --filter ^(x \\[it's \\(y\\)\\]|z)$\n\
-             # file tests/integration/b b.bats\nin a terminal\nbats --tap tests/integration/b b.bats --filter ^(z)$\n"
+            "# file tests/integration/a.bats\nin a terminal\nbats --tap tests/integration/a.bats \
+             --filter ^(x \\[it's \\(y\\)\\]|z)$\n# file tests/integration/b b.bats\nin a \
+             terminal\nbats --tap tests/integration/b b.bats --filter ^(z)$\n"
         );
         let all = [Test::all_of("tests/integration/b b.bats")];
         assert_eq!(
             output(Suite::Runc, &[], &all, 9),
-            "# file tests/integration/b b.bats\nin a terminal\nbats --tap tests/integration/b b.bats\n"
+            "# file tests/integration/b b.bats\nin a terminal\nbats --tap tests/integration/b \
+             b.bats\n"
         );
         let crun = tests("# file tests/test_a.py\nok 1 - one\nok 2 - two\n");
         assert_eq!(

@@ -1,4 +1,5 @@
-//! The image for Kubernetes' nodes, as an archive in the OCI image layout: the static programs, nothing else.
+//! The image for Kubernetes' nodes, as an archive in the OCI image layout: the static programs,
+//! nothing else.
 
 use std::fs;
 use std::path::PathBuf;

@@ -1,5 +1,6 @@
-//! `cargo xtask dist`: what is released, from this tree: packages, an archive, an image for Kubernetes' nodes, checksums and a
-//! bill of materials. The same source gives the same bytes, wherever it is built.
+//! `cargo xtask dist`: what is released, from this tree: packages, an archive, an image for
+//! Kubernetes' nodes, checksums and a bill of materials. The same source gives the same bytes,
+//! wherever it is built.
 
 mod image;
 mod source;
@@ -183,7 +184,8 @@ impl Release<'_> {
 
     fn rpm(&self) -> Result<PathBuf> {
         let file = self.named(&format!("lockc-{}-1.{}.rpm", self.version, self.arch.name()));
-        // The tool takes away only times that are later than its date: everything it packs is copied anew.
+        // The tool takes away only times that are later than its date: everything it packs is
+        // copied anew.
         let tree = source::copy(self.version)?;
         let target = tree.path().join("target");
         let programs = target.join(self.arch.target()).join("release");
@@ -280,7 +282,8 @@ impl Release<'_> {
         let text = text.replace(&format!("{}", self.source.display()), "/lockc");
         let mut bom: serde_json::Value =
             serde_json::from_str(&text).context("the bill of materials is no JSON")?;
-        // A number of its own for each run, and the time of it: the same source gives the same bytes.
+        // A number of its own for each run, and the time of it: the same source gives the same
+        // bytes.
         let date = ui::capture(Command::new("date").args([
             "-u",
             "+%Y-%m-%dT%H:%M:%SZ",

@@ -19,7 +19,8 @@ pub fn version(source: &Path) -> Result<String> {
         .with_context(|| format!("{} has no version", manifest.display()))
 }
 
-/// Seconds since 1970 of the last commit, or `SOURCE_DATE_EPOCH`; of a tree without history, those of its lock file.
+/// Seconds since 1970 of the last commit, or `SOURCE_DATE_EPOCH`; of a tree without history, those
+/// of its lock file.
 pub fn epoch() -> Result<u64> {
     let text = match std::env::var("SOURCE_DATE_EPOCH") {
         Ok(text) => text,
@@ -40,7 +41,8 @@ pub fn epoch() -> Result<u64> {
     text.trim().parse().with_context(|| format!("{text:?} is no number of seconds"))
 }
 
-/// The tree's files: what git knows and does not ignore, or, without git, all but what builds leave.
+/// The tree's files: what git knows and does not ignore, or, without git, all but what builds
+/// leave.
 fn files() -> Result<String> {
     let mut git = Command::new("git");
     git.args(["ls-files", "--cached", "--others", "--exclude-standard"]).current_dir(root());
@@ -105,8 +107,8 @@ mod tests {
 
     #[test]
     fn only_the_workspaces_own_packages_change() {
-        let lock = "version = 4\n\n[[package]]\nname = \"a\"\nversion = \"0.1.0\"\nsource = \"registry\"\n\n\
-                    [[package]]\nname = \"lockc-bpf\"\nversion = \"0.1.0\"\n";
+        let lock = "version = 4\n\n[[package]]\nname = \"a\"\nversion = \"0.1.0\"\nsource = \
+                    \"registry\"\n\n[[package]]\nname = \"lockc-bpf\"\nversion = \"0.1.0\"\n";
         let done = relock(lock, "0.1.0", "0.2.0");
         assert_eq!(done.matches("0.2.0").count(), 1);
         assert!(done.contains("name = \"lockc-bpf\"\nversion = \"0.2.0\""), "{done}");

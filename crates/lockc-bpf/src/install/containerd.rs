@@ -1,8 +1,9 @@
-//! containerd: handlers for Kubernetes' pods, in versions 2 and 3 of its configuration, in a drop-in where those add up, and in the
-//! templates of k3s and RKE2.
+//! containerd: handlers for Kubernetes' pods, in versions 2 and 3 of its configuration, in a
+//! drop-in where those add up, and in the templates of k3s and RKE2.
 //!
-//! Measured with containerd 1.7.24 and 2.1.9: 1.7 takes the `runtimes` that a file names for all there are, so that a file that names
-//! lockc must name runc too; and an imported file's plugin takes the whole plugin's place. 2.1 adds both up.
+//! Measured with containerd 1.7.24 and 2.1.9: 1.7 takes the `runtimes` that a file names for all
+//! there are, so that a file that names lockc must name runc too; and an imported file's plugin
+//! takes the whole plugin's place. 2.1 adds both up.
 
 use std::path::{Path, PathBuf};
 
@@ -264,7 +265,8 @@ impl Base {
                 options.get("BinaryName").and_then(Item::as_str).filter(|binary| !binary.is_empty())
             {
                 base.warnings.push(format!(
-                    "the runtime {default} starts {binary}; lockc starts the first of its `runtimes` (/etc/lockc/lockc.toml)"
+                    "the runtime {default} starts {binary}; lockc starts the first of its \
+                     `runtimes` (/etc/lockc/lockc.toml)"
                 ));
             }
             base.options = options
@@ -376,7 +378,8 @@ pub fn check_dump(dump: &str, text: &str) -> Result<String> {
     Ok("containerd".into())
 }
 
-/// k3s' and RKE2's templates are filled in when they start: a block at the end, between two lines that say whose it is.
+/// k3s' and RKE2's templates are filled in when they start: a block at the end, between two lines
+/// that say whose it is.
 fn template(
     file: &Path,
     text: Option<String>,
@@ -387,11 +390,13 @@ fn template(
     let mut state = before.unwrap_or_else(|| State::new(file, false));
     if runtimes.default {
         bail!(
-            "a template has the default runtime from the distribution: start k3s or RKE2 with --default-runtime {NAME}"
+            "a template has the default runtime from the distribution: start k3s or RKE2 with \
+             --default-runtime {NAME}"
         );
     }
     let programs = runtimes.with_earlier(&mut state);
-    // config-v3.toml.tmpl is for containerd 2, config.toml.tmpl for 1 (k3s, docs: advanced, configuring containerd).
+    // config-v3.toml.tmpl is for containerd 2, config.toml.tmpl for 1 (k3s, docs: advanced,
+    // configuring containerd).
     let version = if file.to_string_lossy().contains("v3") { 3 } else { 2 };
     let mut block = DocumentMut::new();
     let cri = containerd_table(&mut block, version)?;
@@ -416,7 +421,8 @@ fn template(
     })
 }
 
-/// Both distributions' own template says so for runc on every host with systemd; a template that says otherwise is followed.
+/// Both distributions' own template says so for runc on every host with systemd; a template that
+/// says otherwise is followed.
 fn template_options(text: &str) -> Vec<(String, Item)> {
     let said = |line: &str| {
         line.split('#')

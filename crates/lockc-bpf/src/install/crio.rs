@@ -1,7 +1,7 @@
 //! CRI-O: a drop-in of lockc's own.
 //!
-//! Drop-ins are read in the order of their names, each later one over the earlier (CRI-O, crio.conf.d(5)): 99 stands after the
-//! distributions' own.
+//! Drop-ins are read in the order of their names, each later one over the earlier (CRI-O,
+//! crio.conf.d(5)): 99 stands after the distributions' own.
 
 use std::path::Path;
 

@@ -213,15 +213,18 @@ fn without_flags(file: &Path) -> Result<()> {
 fn conflict(arguments: &str, file: &Path) -> Option<String> {
     let words: Vec<&str> = arguments.split('\0').collect();
     words.iter().enumerate().find_map(|(at, word)| {
-        let (option, value) = word.split_once('=').unwrap_or((word, words.get(at + 1).unwrap_or(&"")));
+        let (option, value) =
+            word.split_once('=').unwrap_or((word, words.get(at + 1).unwrap_or(&"")));
         match option {
             "--add-runtime" | "--default-runtime" => Some(format!(
-                "dockerd was started with {word}, and does not start where the file names runtimes too; move that from its \
-                 command line (systemctl cat docker, /etc/default/docker) into daemon.json"
+                "dockerd was started with {word}, and does not start where the file names \
+                 runtimes too; move that from its command line (systemctl cat docker, \
+                 /etc/default/docker) into daemon.json"
             )),
-            "--config-file" if Path::new(value) != file => {
-                Some(format!("dockerd reads {value} (--config-file), and not {}: add --config {value}", file.display()))
-            }
+            "--config-file" if Path::new(value) != file => Some(format!(
+                "dockerd reads {value} (--config-file), and not {}: add --config {value}",
+                file.display()
+            )),
             _ => None,
         }
     })

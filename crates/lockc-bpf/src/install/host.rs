@@ -132,7 +132,8 @@ impl Host {
         command.stdin(Stdio::null()).env("SYSTEMD_IGNORE_CHROOT", "1").env("LC_ALL", "C.UTF-8");
         if !self.is_this() {
             let root = self.root.clone();
-            // SAFETY: between fork and exec, chroot(2) and chdir(2) only, which are async-signal-safe; the path was made before.
+            // SAFETY: between fork and exec, chroot(2) and chdir(2) only, which are
+            // async-signal-safe; the path was made before.
             unsafe {
                 command.pre_exec(move || {
                     chroot(&root)?;
@@ -152,9 +153,9 @@ impl Host {
             return Ok(Err("no configuration file is left to check".into()));
         };
         if text.contains("{{") {
-            return Ok(Err(
-                "it is a template, which only the distribution that uses it can fill in".into(),
-            ));
+            return Ok(Err("it is a template, which only the distribution that uses it can fill \
+                           in"
+            .into()));
         }
         let Some(mut command) = self.program(name) else {
             return Ok(Err(format!("{name} is not installed")));

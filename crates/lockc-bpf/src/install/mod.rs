@@ -1,7 +1,9 @@
-//! `lockc install ENGINE` and `lockc uninstall ENGINE`: the engine's configuration names the lockc runtime, or no longer does.
+//! `lockc install ENGINE` and `lockc uninstall ENGINE`: the engine's configuration names the lockc
+//! runtime, or no longer does.
 //!
-//! What is there keeps its order, its comments and its layout. A change is shown as a diff, checked by the engine itself before
-//! it takes the old file's place, and the first state is kept beside it as `FILE.before-lockc` until `uninstall`.
+//! What is there keeps its order, its comments and its layout. A change is shown as a diff, checked
+//! by the engine itself before it takes the old file's place, and the first state is kept beside it
+//! as `FILE.before-lockc` until `uninstall`.
 
 mod containerd;
 mod crio;
@@ -69,7 +71,8 @@ pub struct Common {
     /// Shows the diff and writes nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// Makes the engine read its configuration: docker is told to reload, containerd and CRI-O are restarted; containers go on
+    /// Makes the engine read its configuration: docker is told to reload, containerd and CRI-O are
+    /// restarted; containers go on
     #[arg(long)]
     pub restart: bool,
     /// Another configuration file than the usual one
@@ -92,7 +95,8 @@ pub struct Install {
     /// Makes lockc the runtime of every container that names none
     #[arg(long)]
     pub default: bool,
-    /// Also a runtime `lockc-LEVEL` with that level or policy, whatever its containers ask for; may be given several times
+    /// Also a runtime `lockc-LEVEL` with that level or policy, whatever its containers ask for;
+    /// may be given several times
     #[arg(long, value_name = "LEVEL")]
     pub level: Vec<String>,
     /// The wrapper, as the host sees it; by default the one beside this program
@@ -134,8 +138,8 @@ struct Plan {
 ///
 /// # Errors
 ///
-/// Where the configuration cannot be read or understood, the wrapper is not root's alone, or the engine refuses the result. Then
-/// nothing was changed.
+/// Where the configuration cannot be read or understood, the wrapper is not root's alone, or the
+/// engine refuses the result. Then nothing was changed.
 pub fn install(args: &Install) -> Result<Report> {
     let host = Host::new(&args.common.root)?;
     let wrapper = host.wrapper(args.wrapper.as_deref())?;

@@ -1,4 +1,5 @@
-//! Podman: a drop-in of lockc's own (containers.conf(5): `/etc/containers/containers.conf.d/*.conf`, over `containers.conf`).
+//! Podman: a drop-in of lockc's own (containers.conf(5):
+//! `/etc/containers/containers.conf.d/*.conf`, over `containers.conf`).
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,7 +11,8 @@ use super::host::{Change, Host};
 use super::runtimes::{NAME, Runtimes};
 use super::{Plan, State};
 
-/// Runtimes that work without control groups, where nothing says otherwise (containers/common, pkg/config: defaultConfig).
+/// Runtimes that work without control groups, where nothing says otherwise (containers/common,
+/// pkg/config: defaultConfig).
 const WITHOUT_CGROUPS: [&str; 2] = ["crun", "krun"];
 
 pub fn install(

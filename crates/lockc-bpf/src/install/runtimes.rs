@@ -10,7 +10,8 @@ use super::{Engine, State, checked_level};
 
 /// Name of the runtime that chooses by itself.
 pub const NAME: &str = "lockc";
-/// Programs for engines that pass a runtime no arguments. No container is given what is below /etc/lockc writable.
+/// Programs for engines that pass a runtime no arguments. No container is given what is below
+/// /etc/lockc writable.
 const SCRIPTS: &str = "/etc/lockc/runtimes";
 
 /// What is to be installed.

@@ -15,8 +15,9 @@ use super::{Engine, State, runtimes};
 /// How long an engine may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The command for people. dockerd reads `runtimes` and `default-runtime` again on SIGHUP (moby, daemon/reload.go); containerd and
-/// CRI-O leave containers alone when they restart; Podman reads its configuration every time.
+/// The command for people. dockerd reads `runtimes` and `default-runtime` again on SIGHUP (moby,
+/// daemon/reload.go); containerd and CRI-O leave containers alone when they restart; Podman reads
+/// its configuration every time.
 pub fn command(engine: Engine) -> Option<&'static str> {
     match engine {
         Engine::Docker => Some("systemctl reload docker"),
@@ -35,7 +36,8 @@ pub fn is_running(host: &Host, engine: Engine) -> bool {
             .is_some_and(|mut command| run(command.args(["is-active", "--quiet", unit])).is_ok())
 }
 
-/// Whether it may not have read what is there by now: an earlier run may have left that out. One that did is not disturbed again.
+/// Whether it may not have read what is there by now: an earlier run may have left that out. One
+/// that did is not disturbed again.
 pub fn is_behind(host: &Host, engine: Engine, changed: bool, state: &State) -> bool {
     if changed || engine == Engine::Docker {
         return true;
@@ -71,7 +73,8 @@ pub fn reread(host: &Host, engine: Engine, installed: bool, config: &Path) -> Re
         systemctl("reload")?;
         return wait(host, true);
     }
-    // A key that is gone changes nothing when dockerd reloads: it is told of an empty list, and the file follows.
+    // A key that is gone changes nothing when dockerd reloads: it is told of an empty list, and the
+    // file follows.
     let text = host.read(config)?;
     let mut value: Value = match text.as_deref().map(str::trim) {
         None | Some("") => serde_json::json!({}),

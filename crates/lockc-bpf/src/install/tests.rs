@@ -92,7 +92,8 @@ impl Fake {
     }
 }
 
-/// Whether every line of `before` stands in `after`, in its order; a comma may have been added to it.
+/// Whether every line of `before` stands in `after`, in its order; a comma may have been added to
+/// it.
 fn keeps(before: &str, after: &str) -> bool {
     let mut lines = after.lines();
     before.lines().all(|line| lines.any(|other| other == line || other == format!("{line},")))
@@ -173,8 +174,8 @@ fn what_is_changed_meanwhile_stays_changed() {
 #[test]
 fn a_foreign_runtime_of_that_name_is_left_alone() {
     let docker = r#"{"runtimes": {"lockc": {"path": "/opt/other"}}}"#;
-    let containerd = "version = 2\n[plugins.'io.containerd.grpc.v1.cri'.containerd.runtimes.lockc]\nruntime_type = \
-                      'io.containerd.other.v1'\n";
+    let containerd = "version = 2\n[plugins.'io.containerd.grpc.v1.cri'.containerd.runtimes.\
+                      lockc]\nruntime_type = 'io.containerd.other.v1'\n";
     for (engine, text) in [(Engine::Docker, docker), (Engine::Containerd, containerd)] {
         let fake = Fake::usual(engine, Some(text));
         let said = format!("{:#}", fake.install(&[], false).unwrap_err());

@@ -24,8 +24,8 @@ impl Cache {
         Self { path: path.into(), written: None }
     }
 
-    /// Writes all namespaces; `listed`: they were listed as a whole just now. Without that nothing is written that stands
-    /// there already. True if it wrote.
+    /// Writes all namespaces; `listed`: they were listed as a whole just now. Without that nothing
+    /// is written that stands there already. True if it wrote.
     ///
     /// # Errors
     ///

@@ -1,7 +1,7 @@
 //! `lockc-node install`: from the image onto the node, and back.
 //!
-//! After its own files are read the process makes the node's root directory its own, so that every link and every path means
-//! what it means on the node.
+//! After its own files are read the process makes the node's root directory its own, so that every
+//! link and every path means what it means on the node.
 
 use std::{
     fs, io,
@@ -68,7 +68,8 @@ pub struct UninstallArgs {
     /// Leaves containerd's configuration alone.
     #[arg(long)]
     no_engine: bool,
-    /// Detaches the programs and removes them too; refused while a container runs under lockc, which would be confined no longer.
+    /// Detaches the programs and removes them too; refused while a container runs under lockc,
+    /// which would be confined no longer.
     #[arg(long)]
     purge: bool,
 }
@@ -90,7 +91,8 @@ pub fn install(args: &Args) -> Result<()> {
     enter(&args.host_root)?;
     if Path::new("/usr/bin/lockc").exists() {
         bail!(
-            "the node has lockc's package (/usr/bin/lockc); upgrade that, or remove it and install again"
+            "the node has lockc's package (/usr/bin/lockc); upgrade that, or remove it and \
+             install again"
         );
     }
     for (name, content) in &programs {

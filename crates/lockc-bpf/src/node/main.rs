@@ -1,5 +1,5 @@
-//! `lockc-node`: what a Kubernetes node needs beyond `lockc` itself. A program of its own, so that hosts without Kubernetes
-//! carry neither client nor TLS.
+//! `lockc-node`: what a Kubernetes node needs beyond `lockc` itself. A program of its own, so that
+//! hosts without Kubernetes carry neither client nor TLS.
 
 mod cache;
 mod install;
@@ -11,12 +11,13 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 use lockc_core::user::{error::told, paths};
 
-/// Installs lockc on a Kubernetes node, and keeps the node's copy of what the cluster says of its namespaces.
+/// Installs lockc on a Kubernetes node, and keeps the node's copy of what the cluster says of its
+/// namespaces.
 #[derive(Debug, Parser)]
 #[command(
     version,
-    after_help = "Exit codes:\n  0  done\n  1  an error, said on standard error\n  \
-                                 2  the command line is wrong"
+    after_help = "Exit codes:\n  0  done\n  1  an error, said on standard error\n  2  the command \
+                  line is wrong"
 )]
 struct Cli {
     #[command(subcommand)]
@@ -25,12 +26,11 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Writes down the namespaces' labels pod-security.kubernetes.io/enforce, from now on and for good. While the API server
-    /// is out of reach the file stays as it is.
-    #[command(
-        after_help = "Examples:\n  lockc-node sync                                        in a pod\n  \
-                      lockc-node sync --kubeconfig /etc/kubernetes/kubelet.conf --resync 60"
-    )]
+    /// Writes down the namespaces' labels pod-security.kubernetes.io/enforce, from now on and for
+    /// good. While the API server is out of reach the file stays as it is.
+    #[command(after_help = "Examples:\n  lockc-node sync                                        \
+                            in a pod\n  lockc-node sync --kubeconfig \
+                            /etc/kubernetes/kubelet.conf --resync 60")]
     Sync {
         /// The file to write; lockc reads the default only.
         #[arg(long, value_name = "FILE", default_value = paths::NAMESPACES)]
@@ -42,13 +42,17 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         kubeconfig: Option<PathBuf>,
     },
-    /// Copies the programs to the node, loads them now and at boot, and makes lockc a runtime of its containerd.
-    #[command(after_help = "Examples:\n  lockc-node install --host-root /host\n  \
-                      lockc-node install --host-root /host --level restricted --level baseline --restart")]
+    /// Copies the programs to the node, loads them now and at boot, and makes lockc a runtime of
+    /// its containerd.
+    #[command(after_help = "Examples:\n  lockc-node install --host-root /host\n  lockc-node \
+                            install --host-root /host --level restricted --level baseline \
+                            --restart")]
     Install(install::Args),
-    /// Takes back what `install` did, but for the programs, which running containers need until they are gone.
-    #[command(after_help = "Examples:\n  lockc-node uninstall --host-root /host\n  \
-                      lockc-node uninstall --host-root /host --purge     on a node without containers under lockc")]
+    /// Takes back what `install` did, but for the programs, which running containers need until
+    /// they are gone.
+    #[command(after_help = "Examples:\n  lockc-node uninstall --host-root /host\n  lockc-node \
+                            uninstall --host-root /host --purge     on a node without containers \
+                            under lockc")]
     Uninstall(install::UninstallArgs),
 }
 

@@ -1,7 +1,8 @@
 //! `lockc-node sync`: a watch on the cluster's namespaces that ends in a file on the node.
 //!
-//! The file is replaced when a whole list is in, and changed by what the watch tells after that. Until the first list, and
-//! while the API server does not answer, it stays: containers start by what was last heard.
+//! The file is replaced when a whole list is in, and changed by what the watch tells after that.
+//! Until the first list, and while the API server does not answer, it stays: containers start by
+//! what was last heard.
 
 use std::{collections::BTreeMap, path::Path, pin::pin, time::Duration};
 
@@ -33,7 +34,8 @@ type Metadata = PartialObjectMeta<Object>;
 ///
 /// # Errors
 ///
-/// Where it cannot know whom to ask, or cannot write the file. An API server that does not answer is no error.
+/// Where it cannot know whom to ask, or cannot write the file. An API server that does not answer
+/// is no error.
 pub fn run(cache: &Path, resync: Duration, kubeconfig: Option<&Path>) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
@@ -89,7 +91,8 @@ impl Follower {
         Self { cache, known: None, listing: BTreeMap::new(), reached: None }
     }
 
-    /// Follows one stream until a time. While the API server does not answer there is nothing to list anew.
+    /// Follows one stream until a time. While the API server does not answer there is nothing to
+    /// list anew.
     async fn until(
         &mut self,
         mut stream: impl Stream<Item = watcher::Result<Event<Metadata>>> + Unpin,
@@ -224,7 +227,8 @@ mod tests {
         assert_eq!(names(&path), [("b".into(), Some("restricted".into())), ("c".into(), None)]);
         follower.take(Ok(Event::Delete(object("b", None)))).unwrap();
         assert_eq!(names(&path), [("c".into(), None)]);
-        // The watch fell out of the server's window: nothing is forgotten before the new list is in.
+        // The watch fell out of the server's window: nothing is forgotten before the new list is
+        // in.
         follower.take(Ok(Event::Init)).unwrap();
         assert_eq!(names(&path), [("c".into(), None)]);
     }

@@ -45,8 +45,8 @@ pub const MAX_READS: u32 = 1 << 16;
 /// How many sets there can be at a time: one for all containers that may read the same.
 pub const MAX_READ_SETS: u32 = 4096;
 
-/// Key of `reads`: an entry of a directory in procfs or sysfs, in one set of what may be read. Its value is a
-/// [`NameRule`]; nothing in there may be written.
+/// Key of `reads`: an entry of a directory in procfs or sysfs, in one set of what may be read. Its
+/// value is a [`NameRule`]; nothing in there may be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(C)]
 pub struct ReadKey {

@@ -79,7 +79,8 @@ impl Additions {
                 let hint =
                     hint.map(|known| format!(" (did you mean {known:?}?)")).unwrap_or_default();
                 let problem = format!(
-                    "{name:?} is no capability{hint}; capabilities(7) has them, with or without CAP_"
+                    "{name:?} is no capability{hint}; capabilities(7) has them, with or without \
+                     CAP_"
                 );
                 return unfit("capabilities", name, problem);
             }
@@ -89,7 +90,8 @@ impl Additions {
             let plain = name.replace('/', ".");
             if plain.is_empty() || plain.starts_with('*') {
                 let problem = format!(
-                    "{name:?} names no sysctl; write one (net.core.somaxconn), or the beginning of some (net.core.*)"
+                    "{name:?} names no sysctl; write one (net.core.somaxconn), or the beginning \
+                     of some (net.core.*)"
                 );
                 return unfit("sysctls", name, problem);
             }
@@ -111,11 +113,13 @@ impl Additions {
                     let problem = match name.as_str() {
                         "unix" | "inet" | "inet6" | "netlink" | "packet" => {
                             format!(
-                                "{name:?} needs no naming: only the rules network and raw-socket deny it"
+                                "{name:?} needs no naming: only the rules network and raw-socket \
+                                 deny it"
                             )
                         }
                         _ => format!(
-                            "{name:?} is no socket family that a policy can name{hint}; docs/sockets.md has them"
+                            "{name:?} is no socket family that a policy can name{hint}; \
+                             docs/sockets.md has them"
                         ),
                     };
                     return unfit("socket_families", name, problem);

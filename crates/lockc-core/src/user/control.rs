@@ -1,5 +1,5 @@
-//! What is checked before a container starts. After the Pod Security Standards, and what only the OCI runtime
-//! specification knows.
+//! What is checked before a container starts. After the Pod Security Standards, and what only the
+//! OCI runtime specification knows.
 
 /// Something that is checked before a container starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -114,13 +114,14 @@ impl Control {
             Self::Hooks => "programs that the runtime executes on the host",
             Self::RootfsPropagation => "a root file system whose mounts reach the host",
             Self::Resources => {
-                "real-time scheduling, memory policy, cache allocation, execution domain, others' cgroups, oom_score_adj"
+                "real-time scheduling, memory policy, cache allocation, execution domain, others' \
+                 cgroups, oom_score_adj"
             }
         }
     }
 
-    /// Whether a policy may take the control away. Without the others the kernel side never gets to judge the
-    /// container, so that only `privileged`, which says so, is without them.
+    /// Whether a policy may take the control away. Without the others the kernel side never gets to
+    /// judge the container, so that only `privileged`, which says so, is without them.
     pub const fn optional(self) -> bool {
         !matches!(
             self,

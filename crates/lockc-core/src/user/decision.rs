@@ -1,4 +1,5 @@
-//! The one resolver: from a bundle to the policy and what it says. The wrapper acts on it, `lockc explain` shows it.
+//! The one resolver: from a bundle to the policy and what it says. The wrapper acts on it, `lockc
+//! explain` shows it.
 
 use std::path::Path;
 
@@ -52,8 +53,8 @@ pub struct Decision {
 ///
 /// # Errors
 ///
-/// Where there is no policy, because of an unknown name or a request above the ceiling; where Docker's record or the
-/// sandbox's entry cannot be read.
+/// Where there is no policy, because of an unknown name or a request above the ceiling; where
+/// Docker's record or the sandbox's entry cannot be read.
 pub fn decide(
     case: &Case<'_>,
     config: &Config,
@@ -151,8 +152,8 @@ pub fn registered(config: &Config, entry: &ContainerEntry) -> Result<Policy> {
     Ok(policy)
 }
 
-/// As [`registered`], with the rules that the kernel side enforces for this container. A process that
-/// joins it must not rely on others.
+/// As [`registered`], with the rules that the kernel side enforces for this container. A process
+/// that joins it must not rely on others.
 ///
 /// # Errors
 ///

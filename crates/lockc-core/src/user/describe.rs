@@ -1,8 +1,10 @@
-//! Who starts a container, and how it was described there: engine, Kubernetes namespace, pod, Docker label.
+//! Who starts a container, and how it was described there: engine, Kubernetes namespace, pod,
+//! Docker label.
 //!
-//! The engine is known by the bundle's place, which no tenant chooses. Annotations of Kubernetes count only where an
-//! engine of Kubernetes wrote them: `docker run --annotation` copies any key verbatim. Podman and CRI-O share one storage
-//! and its annotations: what stands there is only claimed, and may tighten the choice, never loosen it.
+//! The engine is known by the bundle's place, which no tenant chooses. Annotations of Kubernetes
+//! count only where an engine of Kubernetes wrote them: `docker run --annotation` copies any key
+//! verbatim. Podman and CRI-O share one storage and its annotations: what stands there is only
+//! claimed, and may tighten the choice, never loosen it.
 
 use std::{
     fs, io,
@@ -26,8 +28,8 @@ const RECORD_LIMIT: u64 = 16 << 20;
 pub struct Described {
     /// Which engine, if its way of keeping bundles is known.
     pub engine: Option<Engine>,
-    /// Another engine that it may be as well, if the bundle's place and the annotations contradict each other: then what
-    /// is stricter holds.
+    /// Another engine that it may be as well, if the bundle's place and the annotations contradict
+    /// each other: then what is stricter holds.
     pub or_engine: Option<Engine>,
     /// The pod's Kubernetes namespace.
     pub namespace: Option<String>,
@@ -132,11 +134,11 @@ impl Described {
     }
 }
 
-/// By the bundle's place: `…/io.containerd.runtime.v2.task/NAMESPACE/ID` is containerd's, whose namespace `moby` is
-/// dockerd's, `plugins.moby` that of its plugins, and `k8s.io` the CRI plugin's;
-/// `…-containers/ID/userdata` is in the storage that Podman and CRI-O share.
-/// There Podman has its bundles with the images, CRI-O below `/run`; both write down who they are, where a pod's owner may
-/// replace it.
+/// By the bundle's place: `…/io.containerd.runtime.v2.task/NAMESPACE/ID` is containerd's, whose
+/// namespace `moby` is dockerd's, `plugins.moby` that of its plugins, and `k8s.io` the CRI
+/// plugin's; `…-containers/ID/userdata` is in the storage that Podman and CRI-O share.
+/// There Podman has its bundles with the images, CRI-O below `/run`; both write down who they are,
+/// where a pod's owner may replace it.
 fn engine(bundle: &Path, spec: &Spec, engines: &Engines) -> (Option<Engine>, Option<Engine>) {
     let parts: Vec<&str> =
         bundle.components().map(|part| part.as_os_str().to_str().unwrap_or("")).collect();
@@ -185,8 +187,8 @@ fn docker_label(id: &str, spec: &Spec, engines: &Engines) -> Result<Option<Strin
     Ok(None)
 }
 
-/// Where the record may be: by the files that dockerd gives the container (its network's, its name's), then in the data
-/// roots that are known.
+/// Where the record may be: by the files that dockerd gives the container (its network's, its
+/// name's), then in the data roots that are known.
 fn records(id: &str, spec: &Spec, engines: &Engines) -> Vec<PathBuf> {
     let given = spec.mounts.iter().filter(|mount| mount.is_bind()).filter_map(|mount| {
         let folder = mount.source.parent()?;

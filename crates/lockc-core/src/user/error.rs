@@ -22,13 +22,15 @@ pub fn told(error: &anyhow::Error) -> String {
     })
 }
 
-/// Why the registry could not do what it was asked for. Every one of them means: the container does not start.
+/// Why the registry could not do what it was asked for. Every one of them means: the container does
+/// not start.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum RegistryError {
     /// A map or link is not pinned.
     #[error(
-        "lockc's programs are not loaded ({path} is missing); run `lockc load`, and `lockc doctor` if that fails"
+        "lockc's programs are not loaded ({path} is missing); run `lockc load`, and `lockc \
+         doctor` if that fails"
     )]
     NotLoaded {
         /// The pin.
@@ -39,8 +41,8 @@ pub enum RegistryError {
     HalfLoaded,
     /// Another version of the programs.
     #[error(
-        "the loaded programs have ABI version {found}, this program has {wanted}; install lockc's parts from one release \
-         and run `lockc load`"
+        "the loaded programs have ABI version {found}, this program has {wanted}; install lockc's \
+         parts from one release and run `lockc load`"
     )]
     Abi {
         /// Version in the pinned map.
@@ -60,7 +62,8 @@ pub enum RegistryError {
     },
     /// The label could not be read or written.
     #[error(
-        "the label of this process could not be {action}: {source}; lockc must run as root in the host's PID namespace"
+        "the label of this process could not be {action}: {source}; lockc must run as root in the \
+         host's PID namespace"
     )]
     Label {
         /// What was tried.
@@ -73,7 +76,8 @@ pub enum RegistryError {
     NotAnswering,
     /// An overlayfs is not made of what its options name.
     #[error(
-        "the overlay {path} is not made of the directories that its options name now: one of them was replaced after it was          mounted; mount it again"
+        "the overlay {path} is not made of the directories that its options name now: one of them \
+         was replaced after it was          mounted; mount it again"
     )]
     OtherLayers {
         /// Where it is mounted.
@@ -81,7 +85,9 @@ pub enum RegistryError {
     },
     /// Nothing tells of what an overlayfs is made.
     #[error(
-        "{path} is part of an overlay or one itself, and this kernel did not tell lockc which directories an overlay is          made of; run `modprobe overlay` and `lockc load`, or use a volume on the engine's own disk"
+        "{path} is part of an overlay or one itself, and this kernel did not tell lockc which \
+         directories an overlay is          made of; run `modprobe overlay` and `lockc load`, or \
+         use a volume on the engine's own disk"
     )]
     LayersUntold {
         /// The directory.
@@ -89,8 +95,8 @@ pub enum RegistryError {
     },
     /// No container of that id.
     #[error(
-        "container {id} is not registered with lockc: it was created by another runtime or before `lockc load`; create it \
-         again under the lockc runtime"
+        "container {id} is not registered with lockc: it was created by another runtime or before \
+         `lockc load`; create it again under the lockc runtime"
     )]
     NotRegistered {
         /// The id.
@@ -104,19 +110,21 @@ pub enum RegistryError {
     },
     /// Every slot is taken.
     #[error(
-        "all {} container slots are taken by containers with live processes; delete some of them (`lockc status` lists them)",
+        "all {} container slots are taken by containers with live processes; delete some of them \
+         (`lockc status` lists them)",
         crate::abi::MAX_CONTAINERS
     )]
     Full,
     /// Every number of a set of what may be read is used up.
     #[error(
-        "all numbers of the map reads are used up; run `lockc unload` and `lockc load` when no container runs"
+        "all numbers of the map reads are used up; run `lockc unload` and `lockc load` when no \
+         container runs"
     )]
     NoReads,
     /// A root or a volume that is the root directory of this process.
     #[error(
-        "{path} is the root directory of the host (of lockc's own process): a container that is granted it is granted every \
-         file; grant it parts of it, or use the privileged level"
+        "{path} is the root directory of the host (of lockc's own process): a container that is \
+         granted it is granted every file; grant it parts of it, or use the privileged level"
     )]
     OwnRoot {
         /// The path.
@@ -124,7 +132,8 @@ pub enum RegistryError {
     },
     /// The map `grants` or `tags` is full, or the kernel has no memory.
     #[error(
-        "the kernel has no room for what the container is to be granted; delete containers (`lockc status` lists them)"
+        "the kernel has no room for what the container is to be granted; delete containers \
+         (`lockc status` lists them)"
     )]
     NoRoom,
     /// A path that is to be granted could not be opened.
@@ -137,8 +146,8 @@ pub enum RegistryError {
     },
     /// More names than the kernel side compares.
     #[error(
-        "{path} is one entry too many: allowed_sockets can name {} kinds of sockets in a directory; write a `*` for what they \
-         have not in common",
+        "{path} is one entry too many: allowed_sockets can name {} kinds of sockets in a \
+         directory; write a `*` for what they have not in common",
         crate::abi::SOCKET_NAMES
     )]
     SocketNames {

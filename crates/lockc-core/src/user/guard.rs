@@ -1,8 +1,9 @@
 //! Containers that a runtime starts without the wrapper: `lockc load --guard-runtimes`.
 //!
-//! The kernel side labels every unlabelled process that executes one of the guarded programs as setting up a container of
-//! the one entry that all of them share. What such a container is given is not known, and nothing is refused before it
-//! starts: the mounts of its own namespace count as given, and the kernel's rules hold.
+//! The kernel side labels every unlabelled process that executes one of the guarded programs as
+//! setting up a container of the one entry that all of them share. What such a container is given
+//! is not known, and nothing is refused before it starts: the mounts of its own namespace count as
+//! given, and the kernel's rules hold.
 
 use std::path::PathBuf;
 
@@ -30,7 +31,8 @@ impl Registry {
         Ok((entry.generation == key.generation).then_some((key, entry)))
     }
 
-    /// Guards these programs under a policy; `mode` is one of `MODE_*`. Those that do not exist are passed over.
+    /// Guards these programs under a policy; `mode` is one of `MODE_*`. Those that do not exist are
+    /// passed over.
     ///
     /// # Errors
     ///
@@ -87,7 +89,8 @@ impl Registry {
         there.map(|path| Ok((path.clone(), self.identify(key, path)?))).collect()
     }
 
-    /// Guards no program any more. Containers that run stay confined. `Ok(false)`: there was no guard.
+    /// Guards no program any more. Containers that run stay confined. `Ok(false)`: there was no
+    /// guard.
     pub fn unguard(&mut self) -> Result<bool, RegistryError> {
         let _lock = lock()?;
         let Some((key, mut entry)) = self.guarded()? else {

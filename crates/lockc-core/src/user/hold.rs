@@ -1,7 +1,9 @@
-//! What a container is granted, held by descriptors: from then on neither a rename, nor a symbolic link, nor an unmount
-//! changes which objects they are, and the kernel keeps their inodes, and so their tags, in memory.
+//! What a container is granted, held by descriptors: from then on neither a rename, nor a symbolic
+//! link, nor an unmount changes which objects they are, and the kernel keeps their inodes, and so
+//! their tags, in memory.
 //!
-//! This is the part of a registration that asks file systems. One that does not answer blocks the caller.
+//! This is the part of a registration that asks file systems. One that does not answer blocks the
+//! caller.
 
 use std::{
     fs::{File, OpenOptions},
@@ -67,8 +69,8 @@ pub struct Layer {
     pub opened: Opened,
     /// What it is.
     pub part: Part,
-    /// Whether its path may lead elsewhere when somebody mounts the overlay, or did so when it was mounted: then the kernel
-    /// side has to tell.
+    /// Whether its path may lead elsewhere when somebody mounts the overlay, or did so when it was
+    /// mounted: then the kernel side has to tell.
     pub may_move: bool,
 }
 
@@ -176,7 +178,8 @@ impl Grants {
             looks_at(named);
             held.extend(open_directory(named));
         }
-        // crun since 1.28 hides directories behind an empty one of its own, which it makes for the first container.
+        // crun since 1.28 hides directories behind an empty one of its own, which it makes for the
+        // first container.
         held.extend(open(&root.join(".empty-directory"), GRANT_MOUNT).ok());
         Ok(held)
     }

@@ -1,7 +1,7 @@
 //! What a confined container may read and write in procfs and sysfs, besides `/proc/<pid>`.
 //!
-//! The paths are relative to the root of the file system. They become the entries of the map `names`; the kernel side
-//! looks up one name a level, and what is not in the table is denied.
+//! The paths are relative to the root of the file system. They become the entries of the map
+//! `names`; the kernel side looks up one name a level, and what is not in the table is denied.
 
 use std::collections::BTreeMap;
 
@@ -15,9 +15,10 @@ const TREE: u32 = NAME_READ | NAME_SUBTREE;
 const RW_TREE: u32 = NAME_READ | NAME_WRITE | NAME_SUBTREE;
 const RW: u32 = NAME_READ | NAME_WRITE;
 
-/// procfs: what describes the machine's load and the container's own view. Reading decides nothing that the sysctl's own
-/// check does not; writing is for the namespaced sysctls (net: network namespace; kernel/{shm,msg,sem}…: IPC namespace;
-/// kernel/{hostname,domainname}: UTS namespace; fs/mqueue: IPC namespace).
+/// procfs: what describes the machine's load and the container's own view. Reading decides nothing
+/// that the sysctl's own check does not; writing is for the namespaced sysctls (net: network
+/// namespace; kernel/{shm,msg,sem}…: IPC namespace; kernel/{hostname,domainname}: UTS namespace;
+/// fs/mqueue: IPC namespace).
 ///
 /// `docs/pseudo-files.md` says of each file of procfs why it is here, or why it is not.
 pub const PROC: &[(&str, u32)] = &[
@@ -56,7 +57,8 @@ pub const PROC: &[(&str, u32)] = &[
     ("vmstat", R),
 ];
 
-/// sysfs: what runtimes (glibc, JVM, Go, Node, jemalloc) read to size themselves, and the container's own network devices.
+/// sysfs: what runtimes (glibc, JVM, Go, Node, jemalloc) read to size themselves, and the
+/// container's own network devices.
 pub const SYS: &[(&str, u32)] = &[
     ("class/net", TREE),
     ("devices/system/cpu", TREE),
@@ -67,13 +69,14 @@ pub const SYS: &[(&str, u32)] = &[
     ("kernel/mm/transparent_hugepage", TREE),
 ];
 
-/// Files of the container's own cgroup that it may write where its runtime lets it manage what is below: those that the
-/// kernel calls delegated (`/sys/kernel/cgroup/delegate`) and that limit nothing.
+/// Files of the container's own cgroup that it may write where its runtime lets it manage what is
+/// below: those that the kernel calls delegated (`/sys/kernel/cgroup/delegate`) and that limit
+/// nothing.
 pub const CGROUP: &[(&str, u32)] =
     &[("cgroup.procs", RW), ("cgroup.subtree_control", RW), ("cgroup.threads", RW)];
 
-/// The entries of the map. An empty result for a path that is too deep or has too long a name would be a hole in the
-/// table, so the tests walk every path through the result.
+/// The entries of the map. An empty result for a path that is too deep or has too long a name would
+/// be a hole in the table, so the tests walk every path through the result.
 pub fn entries() -> Vec<(NameKey, NameRule)> {
     let mut nodes: BTreeMap<(u32, &str), NameRule> = BTreeMap::new();
     let mut last = NODE_CGROUP;

@@ -63,7 +63,8 @@ pub const RUNTIME_NAMES: [&str; 3] = ["runc", "crun", "youki"];
 pub const RUNTIME_PLACES: [&str; 4] =
     ["/usr/sbin", "/usr/bin", "/usr/local/sbin", "/usr/local/bin"];
 
-/// Candidates for the real runtime: those of the configuration if it has any, else the usual names in the usual places.
+/// Candidates for the real runtime: those of the configuration if it has any, else the usual names
+/// in the usual places.
 pub fn runtimes(configured: &[PathBuf]) -> Vec<PathBuf> {
     if configured.is_empty() {
         RUNTIME_NAMES

@@ -1,7 +1,7 @@
 //! From what the administrator and the container's owner ask for to the one policy that holds.
 //!
-//! The administrator's word is final; an annotation is a request, granted up to the ceiling. A name that nobody
-//! defined is a refusal wherever it stands: guessing would loosen or tighten silently.
+//! The administrator's word is final; an annotation is a request, granted up to the ceiling. A name
+//! that nobody defined is a refusal wherever it stands: guessing would loosen or tighten silently.
 
 use std::fmt;
 
@@ -93,8 +93,8 @@ impl Policy {
         }
     }
 
-    /// Whether it admits directories, sockets or devices of the host that its level does not: what a container gets by that
-    /// cannot be compared with what another policy gives.
+    /// Whether it admits directories, sockets or devices of the host that its level does not: what
+    /// a container gets by that cannot be compared with what another policy gives.
     pub fn grants_beyond_level(&self) -> bool {
         const HOSTS: [Control; 5] = [
             Control::HostMounts,
@@ -161,8 +161,8 @@ impl fmt::Display for Policy {
 pub enum PolicyError {
     /// A name that neither lockc nor the configuration defines.
     #[error(
-        "unknown policy {name:?} in {origin}{hint}; use privileged, baseline, restricted, offline or a policy that \
-         {CONFIG_PATH} defines"
+        "unknown policy {name:?} in {origin}{hint}; use privileged, baseline, restricted, offline \
+         or a policy that {CONFIG_PATH} defines"
     )]
     Unknown {
         /// The name.
@@ -180,7 +180,8 @@ pub enum PolicyError {
     Reserved(String),
     /// A name that a container's entry could not keep whole.
     #[error(
-        "policies.{0}: a policy's name has at most 31 letters, digits, `.`, `_` or `-`; choose another name"
+        "policies.{0}: a policy's name has at most 31 letters, digits, `.`, `_` or `-`; choose \
+         another name"
     )]
     Name(String),
     /// `admit` with a name that is no control, or one that cannot be taken away.
@@ -207,8 +208,8 @@ pub enum PolicyError {
     },
     /// A policy that changes what forbids nothing.
     #[error(
-        "policies.{policy}.{key}: the policy extends privileged, which forbids nothing: there is nothing to take away or \
-         to add; leave the key out, or extend baseline"
+        "policies.{policy}.{key}: the policy extends privileged, which forbids nothing: there is \
+         nothing to take away or to add; leave the key out, or extend baseline"
     )]
     Nothing {
         /// The policy.
@@ -218,8 +219,9 @@ pub enum PolicyError {
     },
     /// A default that nobody could ask for.
     #[error(
-        "{table}default is {default}, which is looser than {table}ceiling, which is {ceiling}: what holds for everybody \
-         could be asked for by nobody; lower the default or raise the ceiling"
+        "{table}default is {default}, which is looser than {table}ceiling, which is {ceiling}: \
+         what holds for everybody could be asked for by nobody; lower the default or raise the \
+         ceiling"
     )]
     Contradiction {
         /// `engines.docker.` or nothing.
@@ -231,7 +233,8 @@ pub enum PolicyError {
     },
     /// A name that Kubernetes gives to no namespace.
     #[error(
-        "namespaces.{0}: no namespace is called so; write small letters, digits and `-`, or `*` for any of them"
+        "namespaces.{0}: no namespace is called so; write small letters, digits and `-`, or `*` \
+         for any of them"
     )]
     Namespace(String),
     /// Plugins of something that has none.
@@ -252,7 +255,8 @@ pub enum PolicyError {
     },
     /// A request for more than the ceiling.
     #[error(
-        "the {origin} asks for {wanted}, which is looser than the ceiling {ceiling}; ask for a tighter policy, or {remedy}"
+        "the {origin} asks for {wanted}, which is looser than the ceiling {ceiling}; ask for a \
+         tighter policy, or {remedy}"
     )]
     AboveCeiling {
         /// By what it was asked for.
@@ -273,7 +277,8 @@ fn rule_names() -> String {
     Rule::ALL.map(Rule::name).join(", ")
 }
 
-/// The policy that a registered container runs under; its level where the configuration no longer knows the name.
+/// The policy that a registered container runs under; its level where the configuration no longer
+/// knows the name.
 pub fn registered(config: &Config, name: &str, level: Level, origin: &str) -> Policy {
     match named(config, name, origin) {
         Ok(policy) if policy.level == level => policy,
@@ -341,7 +346,8 @@ fn admittable(policy: &str, name: &str) -> Result<Control, PolicyError> {
     let problem = match Control::from_name(name) {
         Some(control) if control.optional() => return Ok(control),
         Some(_) => {
-            "can only be taken away by the level privileged: without it the kernel cannot judge the container"
+            "can only be taken away by the level privileged: without it the kernel cannot judge \
+             the container"
         }
         None => {
             let hint = hint(name, Control::ALL.map(Control::name));

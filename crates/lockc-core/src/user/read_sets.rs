@@ -1,8 +1,9 @@
-//! Sets of what containers may read in procfs and sysfs, in the maps `reads` and `read_sets`: one set for all containers
-//! that may read the same, found by the number in a container's entry.
+//! Sets of what containers may read in procfs and sysfs, in the maps `reads` and `read_sets`: one
+//! set for all containers that may read the same, found by the number in a container's entry.
 //!
-//! Numbers are never used twice, so that an entry which outlived its set finds nothing. Sets that no container uses any
-//! more are removed when a new one comes, under the lock that serialises registrations.
+//! Numbers are never used twice, so that an entry which outlived its set finds nothing. Sets that
+//! no container uses any more are removed when a new one comes, under the lock that serialises
+//! registrations.
 
 use std::{collections::BTreeSet, path::PathBuf};
 
@@ -32,11 +33,13 @@ fn gone(result: Result<(), MapError>, map: &'static str) -> Result<(), RegistryE
 }
 
 impl Registry {
-    /// The number of the set of these paths, which is made if there is none; 0 for none. The caller holds the lock.
+    /// The number of the set of these paths, which is made if there is none; 0 for none. The caller
+    /// holds the lock.
     ///
     /// # Errors
     ///
-    /// Where there is no room: the container must not start with less than its policy says, nor with more.
+    /// Where there is no room: the container must not start with less than its policy says, nor
+    /// with more.
     pub(super) fn read_set(&mut self, paths: &[PathBuf]) -> Result<u32, RegistryError> {
         if paths.is_empty() {
             return Ok(0);

@@ -1,9 +1,11 @@
-//! What a policy lets its containers read in procfs and sysfs beyond the table of `names`: which paths can be meant, what
-//! they lead to on this host, and the entries of the map `reads` that say so to the kernel side.
+//! What a policy lets its containers read in procfs and sysfs beyond the table of `names`: which
+//! paths can be meant, what they lead to on this host, and the entries of the map `reads` that say
+//! so to the kernel side.
 //!
-//! The kernel side sees a file's own names from the root of its file system, never a path: symbolic links are followed
-//! before it is asked. sysfs shows devices as links (`/sys/class/hwmon/hwmon0`), so that the wrapper follows those that
-//! stand directly in a listed directory of links, at the moment at which a container is created.
+//! The kernel side sees a file's own names from the root of its file system, never a path: symbolic
+//! links are followed before it is asked. sysfs shows devices as links (`/sys/class/hwmon/hwmon0`),
+//! so that the wrapper follows those that stand directly in a listed directory of links, at the
+//! moment at which a container is created.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -48,10 +50,12 @@ const MOUNTED: [&str; 12] = [
 /// Entries of procfs that are a process' own, or lead to one.
 const PROCESSES: [&str; 4] = ["self", "thread-self", "net", "mounts"];
 
-/// Directories of sysfs that consist of links, or of directories of links, to what is in `/sys/devices`.
+/// Directories of sysfs that consist of links, or of directories of links, to what is in
+/// `/sys/devices`.
 const OF_LINKS: [&str; 4] = ["/sys/block", "/sys/bus", "/sys/class", "/sys/dev"];
 
-/// The path without what does not count (`//`, `/./`, a slash at the end), if a policy can let it be read.
+/// The path without what does not count (`//`, `/./`, a slash at the end), if a policy can let it
+/// be read.
 ///
 /// # Errors
 ///
@@ -63,10 +67,9 @@ pub fn check(path: &Path) -> Result<PathBuf, String> {
     }
     let plain: PathBuf = path.components().collect();
     let Some(root) = ["/proc", "/sys"].into_iter().find(|root| plain.starts_with(root)) else {
-        return no(
-            "is neither in /proc nor in /sys; other files are given as mounts (allowed_mounts)"
-                .into(),
-        );
+        return no("is neither in /proc nor in /sys; other files are given as mounts \
+                   (allowed_mounts)"
+            .into());
     };
     let names: Vec<&str> = plain.iter().skip(2).map(|name| name.to_str().unwrap_or("")).collect();
     let rule = if root == "/proc" { "procfs" } else { "sysfs" };
@@ -78,10 +81,9 @@ pub fn check(path: &Path) -> Result<PathBuf, String> {
     if root == "/proc"
         && (PROCESSES.contains(first) || first.starts_with(|c: char| c.is_ascii_digit()))
     {
-        return no(
-            "is about a process, and read by whoever reaches that (the rule process); leave it out"
-                .into(),
-        );
+        return no("is about a process, and read by whoever reaches that (the rule process); \
+                   leave it out"
+            .into());
     }
     if let Some((_, what)) = NEVER.iter().find(|(never, _)| plain.starts_with(never)) {
         return no(format!("is {what}; leave it out"));

@@ -1,4 +1,5 @@
-//! Paths that a policy can let its containers read, what they lead to, and the kernel side's walk over the result.
+//! Paths that a policy can let its containers read, what they lead to, and the kernel side's walk
+//! over the result.
 
 use std::{collections::HashMap, io};
 

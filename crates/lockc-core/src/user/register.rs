@@ -1,7 +1,8 @@
-//! Registering a container: a slot, what it is granted, and the label of the process that will become the runtime.
+//! Registering a container: a slot, what it is granted, and the label of the process that will
+//! become the runtime.
 //!
-//! What is granted is opened first, by [`NewContainer::hold`]: only that asks file systems, which may never answer.
-//! [`Registry::register`] takes the lock and asks none.
+//! What is granted is opened first, by [`NewContainer::hold`]: only that asks file systems, which
+//! may never answer. [`Registry::register`] takes the lock and asks none.
 
 use std::{
     collections::HashMap,
@@ -64,10 +65,11 @@ pub struct NewContainer {
     pub propagates: bool,
     /// Whether it manages what is below its own cgroup.
     pub cgroups: bool,
-    /// What may be read in procfs and sysfs beyond what every container may, as [`reads::resolve`](super::reads::resolve)
-    /// found it.
+    /// What may be read in procfs and sysfs beyond what every container may, as
+    /// [`reads::resolve`](super::reads::resolve) found it.
     pub reads: Vec<PathBuf>,
-    /// Socket families and netlink protocols that the policy names, as bits of [`families`](crate::families).
+    /// Socket families and netlink protocols that the policy names, as bits of
+    /// [`families`](crate::families).
     pub families: u64,
     /// Devices beyond those of every container.
     pub devices: Vec<GivenDevice>,
@@ -128,7 +130,8 @@ pub(super) fn padded<const N: usize>(text: &str) -> [u8; N] {
 }
 
 impl Registry {
-    /// Registers a container that is granted what is held, and labels this process as setting it up.
+    /// Registers a container that is granted what is held, and labels this process as setting it
+    /// up.
     ///
     /// # Errors
     ///
@@ -295,8 +298,8 @@ impl Registry {
         Ok(())
     }
 
-    /// A program as the kernel side compares it: `stat(2)` encodes devices differently, and for overlayfs and btrfs it
-    /// tells another device or inode.
+    /// A program as the kernel side compares it: `stat(2)` encodes devices differently, and for
+    /// overlayfs and btrfs it tells another device or inode.
     pub(super) fn identify(
         &self,
         key: ContainerKey,
@@ -337,8 +340,9 @@ impl Registry {
     }
 }
 
-/// Forgets the keys of containers that are gone, so that these take no room from others. A key that the kernel makes at the
-/// same address meanwhile may be forgotten with them: nobody can use it then.
+/// Forgets the keys of containers that are gone, so that these take no room from others. A key that
+/// the kernel makes at the same address meanwhile may be forgotten with them: nobody can use it
+/// then.
 fn forget_keys(gone: &[ContainerKey]) -> Result<(), RegistryError> {
     let mut keys: BpfHashMap<MapData, u64, KeyOwner> = hash("keys")?;
     let mut places: BpfHashMap<MapData, KeyPlace, u64> = hash("key_places")?;

@@ -1,4 +1,5 @@
-//! The pinned maps: opening them, reading them, labelling this process. Registration is in `register`.
+//! The pinned maps: opening them, reading them, labelling this process. Registration is in
+//! `register`.
 
 use std::{
     fs::{File, OpenOptions},
@@ -26,7 +27,8 @@ use crate::{
     hooks::PROGRAMS,
 };
 
-/// A slot whose container never had a task is taken again after this long: its `create` failed and nobody deleted it.
+/// A slot whose container never had a task is taken again after this long: its `create` failed and
+/// nobody deleted it.
 const ABANDONED_NS: u64 = 600_000_000_000;
 
 /// A registered container, as `lockc status` shows it.
@@ -78,7 +80,8 @@ pub(super) fn hash<K: aya::Pod, V: aya::Pod>(
     HashMap::try_from(Map::HashMap(open_map(name)?)).map_err(map_error("opening", name))
 }
 
-/// Takes the lock that serialises registration, loading and unloading; it is held until the value is dropped.
+/// Takes the lock that serialises registration, loading and unloading; it is held until the value
+/// is dropped.
 pub fn lock() -> Result<Flock<File>, RegistryError> {
     let path = Path::new(paths::RUN).join("lock");
     let at = |source| RegistryError::Io { path: path.clone(), source };
@@ -112,8 +115,8 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// Where a map or the link of a program is missing, or the programs are of another ABI version. All of them mean that
-    /// nothing may start.
+    /// Where a map or the link of a program is missing, or the programs are of another ABI version.
+    /// All of them mean that nothing may start.
     pub fn open() -> Result<Self, RegistryError> {
         let meta: Array<MapData, Meta> = array("meta")?;
         let loaded = meta.get(&0, 0).map_err(map_error("reading", "meta"))?;
@@ -170,9 +173,10 @@ impl Registry {
         Ok((entry.generation == key.generation).then_some((key, entry)))
     }
 
-    /// Notes that the engine deletes the container. Its tasks, if any survive, stay confined; the slot is taken again when
-    /// the last one is gone. `Ok(false)`: it is not registered, or under another generation than
-    /// `generation`: somebody else has created a container of that id meanwhile.
+    /// Notes that the engine deletes the container. Its tasks, if any survive, stay confined; the
+    /// slot is taken again when the last one is gone. `Ok(false)`: it is not registered, or
+    /// under another generation than `generation`: somebody else has created a container of
+    /// that id meanwhile.
     pub fn mark_deleting(
         &mut self,
         root: &Path,
@@ -234,7 +238,8 @@ impl Registry {
         self.usage.get(&slot, 0).map_err(map_error("reading", "usage"))
     }
 
-    /// Whether a container's slot may be taken again: it has no task left, and it was deleted or never came to life.
+    /// Whether a container's slot may be taken again: it has no task left, and it was deleted or
+    /// never came to life.
     pub(super) fn is_over(&self, key: ContainerKey) -> Result<bool, RegistryError> {
         let entry = self.container(key.slot)?;
         if entry.generation != key.generation {
@@ -250,7 +255,8 @@ impl Registry {
 
     /// Labels this process as the runtime, and makes sure that the programs see it so.
     pub(super) fn enter_setup(&self, key: ContainerKey) -> Result<(), RegistryError> {
-        // Before Linux 6.2 the programs may miss a label for a moment; they confirm the one that they have seen.
+        // Before Linux 6.2 the programs may miss a label for a moment; they confirm the one that
+        // they have seen.
         for _ in 0..100 {
             self.set_own_label(&TaskLabel { key, state: STATE_SETUP, ..TaskLabel::default() })?;
             statfs("/")

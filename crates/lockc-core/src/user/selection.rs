@@ -1,7 +1,8 @@
 //! From what describes a container to the policy that holds for it.
 //!
-//! The administrator decides: by the runtime's arguments, or by defaults for everything, for an engine, for a Kubernetes
-//! namespace. Annotations and labels are requests of whoever describes the container; the nearest ceiling bounds them.
+//! The administrator decides: by the runtime's arguments, or by defaults for everything, for an
+//! engine, for a Kubernetes namespace. Annotations and labels are requests of whoever describes the
+//! container; the nearest ceiling bounds them.
 
 use super::{
     config::{
@@ -33,8 +34,8 @@ pub struct Asked<'a> {
     pub engine: Option<Engine>,
     /// The Kubernetes namespace of its pod.
     pub namespace: Option<&'a str>,
-    /// Whether the pod's owner could have written namespace and sandbox: then what holds for them may tighten what holds
-    /// without them, but not loosen it.
+    /// Whether the pod's owner could have written namespace and sandbox: then what holds for them
+    /// may tighten what holds without them, but not loosen it.
     pub pod_is_claimed: bool,
     /// Whether it is one of Docker's managed plugins, for which nobody can ask.
     pub is_plugin: bool,
@@ -46,7 +47,8 @@ pub struct Asked<'a> {
 ///
 /// # Errors
 ///
-/// For a name that nobody defined, wherever it stands, and for a request above the ceiling or the pod's own policy.
+/// For a name that nobody defined, wherever it stands, and for a request above the ceiling or the
+/// pod's own policy.
 pub fn resolve(config: &Config, asked: &Asked<'_>) -> Result<Policy, PolicyError> {
     let annotation = asked.annotation.map(|name| (name, format!("annotation {ANNOTATION}")));
     let label = asked.label.map(|name| (name, format!("Docker label {ANNOTATION}")));
@@ -135,7 +137,8 @@ impl Found {
     }
 }
 
-/// The ceilings, all of which hold: of two levels neither may be the stricter one, as of restricted and offline.
+/// The ceilings, all of which hold: of two levels neither may be the stricter one, as of restricted
+/// and offline.
 fn bounds(config: &Config, asked: &Asked<'_>) -> Result<Vec<Found>, PolicyError> {
     let outer = outer(config, asked, Key::Ceiling)?;
     let mut bounds = Vec::new();
@@ -150,7 +153,8 @@ fn bounds(config: &Config, asked: &Asked<'_>) -> Result<Vec<Found>, PolicyError>
     if !nearer || asked.pod_is_claimed {
         bounds.push(outer);
     }
-    // The cluster's word is for pods that are yet to start; this one's was heard when its sandbox was created.
+    // The cluster's word is for pods that are yet to start; this one's was heard when its sandbox
+    // was created.
     if asked.sandbox.is_some() && !asked.pod_is_claimed {
         bounds.retain(|bound| !bound.of_cluster);
     }
@@ -211,8 +215,8 @@ fn outer(config: &Config, asked: &Asked<'_>, key: Key) -> Result<Found, PolicyEr
     }
 }
 
-/// What is said of a namespace. An entry with a default has the last word; one with only a ceiling bounds what the label may
-/// bring.
+/// What is said of a namespace. An entry with a default has the last word; one with only a ceiling
+/// bounds what the label may bring.
 struct Namespace {
     default: Option<Found>,
     ceiling: Option<Found>,
@@ -237,7 +241,8 @@ impl Namespace {
     }
 }
 
-/// What the cluster says of a namespace, where it is synced to this node and the administrator follows it.
+/// What the cluster says of a namespace, where it is synced to this node and the administrator
+/// follows it.
 fn of_cluster(config: &Config, namespace: &str) -> Result<Option<Found>, PolicyError> {
     let labels =
         config.labels.as_ref().filter(|_| config.kubernetes.namespace_labels != Follow::Ignore);

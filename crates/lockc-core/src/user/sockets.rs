@@ -46,8 +46,8 @@ impl NamedSockets {
         };
         if has(directory.as_os_str(), b'*') {
             return unfit(
-                "has a `*` in a directory, which cannot be resolved before the directory is there; write each directory, \
-                 with a `*` in the last name only",
+                "has a `*` in a directory, which cannot be resolved before the directory is \
+                 there; write each directory, with a `*` in the last name only",
             );
         }
         let name = name.as_bytes();

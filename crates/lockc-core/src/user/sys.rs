@@ -1,9 +1,12 @@
 //! The only unsafe code of user space: what neither aya nor nix wraps.
 //!
-//! - plain-old-data marks for the types of [`abi`](crate::abi), which aya wants for map keys and values;
-//! - task storage from user space: `bpf(2)` with a pidfd as the key (kernel/bpf/bpf_task_storage.c);
+//! - plain-old-data marks for the types of [`abi`](crate::abi), which aya wants for map keys and
+//!   values;
+//! - task storage from user space: `bpf(2)` with a pidfd as the key
+//!   (kernel/bpf/bpf_task_storage.c);
 //! - fork(2), and memory that parent and child share;
-//! - what Rust's runtime changed before `main` ([`startup`]), and a program that runs as a child ([`child`]).
+//! - what Rust's runtime changed before `main` ([`startup`]), and a program that runs as a child
+//!   ([`child`]).
 
 pub mod child;
 pub mod startup;
@@ -82,8 +85,8 @@ fn element(
         value,
         flags: 0,
     };
-    // SAFETY: the kernel reads `attr` and the key, and reads or writes one value of the map; all of them live until the
-    // call returns.
+    // SAFETY: the kernel reads `attr` and the key, and reads or writes one value of the map; all of
+    // them live until the call returns.
     let result = unsafe {
         libc::syscall(libc::SYS_bpf, command as libc::c_int, &raw const attr, size_of_val(&attr))
     };
@@ -125,8 +128,8 @@ pub fn clear_label(map: BorrowedFd<'_>, task: BorrowedFd<'_>) -> io::Result<()> 
 ///
 /// # Errors
 ///
-/// Where the process has more than one thread: the child of such a one could wait for ever for a lock that no thread of
-/// its own holds.
+/// Where the process has more than one thread: the child of such a one could wait for ever for a
+/// lock that no thread of its own holds.
 pub fn fork() -> io::Result<Option<nix::unistd::Pid>> {
     // `.`, `..` and a directory a thread (fs/proc/base.c, proc_task_getattr).
     if fs::metadata("/proc/self/task")?.nlink() != 3 {
@@ -147,10 +150,11 @@ pub fn fork() -> io::Result<Option<nix::unistd::Pid>> {
     }
 }
 
-/// Closes every descriptor but the standard streams and `kept`, which gets the number 3. For a child that has just been
-/// forked and uses nothing else any more.
+/// Closes every descriptor but the standard streams and `kept`, which gets the number 3. For a
+/// child that has just been forked and uses nothing else any more.
 pub fn keep_only(kept: OwnedFd) -> io::Result<OwnedFd> {
-    // SAFETY: no pointers. Whoever owns another descriptor in this process does not use it any more.
+    // SAFETY: no pointers. Whoever owns another descriptor in this process does not use it any
+    // more.
     unsafe {
         if kept.as_raw_fd() != 3 && libc::dup3(kept.as_raw_fd(), 3, libc::O_CLOEXEC) < 0 {
             return Err(io::Error::last_os_error());
@@ -170,16 +174,17 @@ pub fn received(fd: i32) -> OwnedFd {
     unsafe { OwnedFd::from_raw_fd(fd) }
 }
 
-/// Leaves a copy of a descriptor open, with a number of at least `from`, for the program that this process executes.
-/// Returns the number.
+/// Leaves a copy of a descriptor open, with a number of at least `from`, for the program that this
+/// process executes. Returns the number.
 pub fn leave_open(fd: &OwnedFd, from: i32) -> io::Result<i32> {
     // SAFETY: no pointers.
     let copy = unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_DUPFD, from) };
     if copy < 0 { Err(io::Error::last_os_error()) } else { Ok(copy) }
 }
 
-/// A page that parent and child share: the child notes what it is about to do, the parent reads it when the child does not
-/// answer. A note that is being written while it is read may be mixed of two.
+/// A page that parent and child share: the child notes what it is about to do, the parent reads it
+/// when the child does not answer. A note that is being written while it is read may be mixed of
+/// two.
 #[derive(Debug)]
 pub struct Note(NonNull<[u8; Self::SIZE]>);
 

@@ -1,5 +1,5 @@
-//! Whether this process is the host's: in a user namespace, as every rootless engine is, the pinned maps are out of reach,
-//! and the host's root has another number.
+//! Whether this process is the host's: in a user namespace, as every rootless engine is, the pinned
+//! maps are out of reach, and the host's root has another number.
 
 use std::{fs, path::Path};
 
@@ -32,7 +32,8 @@ pub fn root_uid() -> u32 {
     if is_initial(&map) {
         return 0;
     }
-    // A namespace that has the host's root in it was made by the host's root; others see nobody instead.
+    // A namespace that has the host's root in it was made by the host's root; others see nobody
+    // instead.
     let overflow = fs::read_to_string(Path::new("/proc/sys/kernel/overflowuid")).ok();
     lines(&map)
         .find(|[_, outside, _]| *outside == 0)
@@ -55,7 +56,8 @@ fn outside(map: &str, uid: u32) -> u32 {
     found.unwrap_or(uid)
 }
 
-/// Without a readable table there is no procfs, and the old answer holds: the caller's own checks decide.
+/// Without a readable table there is no procfs, and the old answer holds: the caller's own checks
+/// decide.
 fn is_initial(map: &str) -> bool {
     map.is_empty() || lines(map).any(|line| line == [0, 0, u32::MAX])
 }

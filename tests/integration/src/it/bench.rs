@@ -1,6 +1,8 @@
-//! `lockc-it bench`: the same operations in the same kind of container, once for each thing that lockc may do to a task.
+//! `lockc-it bench`: the same operations in the same kind of container, once for each thing that
+//! lockc may do to a task.
 //!
-//! All configurations run in one boot and on one root file system, so that they differ by lockc alone.
+//! All configurations run in one boot and on one root file system, so that they differ by lockc
+//! alone.
 
 use std::collections::BTreeMap;
 
@@ -41,8 +43,9 @@ fn bundle(count: u32) -> Result<Bundle> {
     let lower = bundle::common_rootfs()?;
     let place = format!("{PLACE}/bench");
     command::sh(&format!(
-        "cd {PLACE} && mkdir -p bench/upper bench/work bench/root data && (mountpoint -q bench/root || \
-         mount -t overlay overlay -o lowerdir={lower},upperdir={place}/upper,workdir={place}/work bench/root)"
+        "cd {PLACE} && mkdir -p bench/upper bench/work bench/root data && (mountpoint -q \
+         bench/root || mount -t overlay overlay -o \
+         lowerdir={lower},upperdir={place}/upper,workdir={place}/work bench/root)"
     ))?;
     let mut bundle =
         Bundle::probe(&["bench", &count.to_string()]).bind(&format!("{PLACE}/data"), "/vol");

@@ -1,4 +1,5 @@
-//! OCI bundles for bare runtimes: the smallest configuration that a container starts with, and what a case adds.
+//! OCI bundles for bare runtimes: the smallest configuration that a container starts with, and what
+//! a case adds.
 
 use std::fs;
 use std::path::PathBuf;
@@ -69,8 +70,8 @@ pub struct Bundle {
     uid: u32,
     /// Capabilities for programs only, not for the process.
     only_bounding: bool,
-    /// What of the host's the runtime inherits as descriptor 3 and passes on: a path, or with `>` before it one that is
-    /// opened for writing as well.
+    /// What of the host's the runtime inherits as descriptor 3 and passes on: a path, or with `>`
+    /// before it one that is opened for writing as well.
     pub leak: Option<String>,
     /// Root of the container, if not the common one.
     pub rootfs: Option<String>,
@@ -264,8 +265,11 @@ pub fn common_rootfs() -> Result<String> {
 pub fn unpack(name: &str, image: &str) -> Result<String> {
     let path = format!("{PLACE}/{name}");
     command::sh(&format!(
-        "mkdir -p {path} && tar xf /opt/img/{image}.tar -C {path} --exclude='./dev/*' && cp /usr/local/bin/lockc-probe {path}/probe && mkdir -p {path}/mnt/a \
-         && cp {path}/probe {path}/setuid && chmod 4755 {path}/setuid && cp {path}/probe {path}/setgid && chmod 2755 {path}/setgid && cp {path}/probe {path}/filecaps && {path}/probe give-capability {path}/filecaps 10"
+        "mkdir -p {path} && tar xf /opt/img/{image}.tar -C {path} --exclude='./dev/*' && cp \
+         /usr/local/bin/lockc-probe {path}/probe && mkdir -p {path}/mnt/a && cp {path}/probe \
+         {path}/setuid && chmod 4755 {path}/setuid && cp {path}/probe {path}/setgid && chmod 2755 \
+         {path}/setgid && cp {path}/probe {path}/filecaps && {path}/probe give-capability \
+         {path}/filecaps 10"
     ))?;
     Ok(path)
 }

@@ -1,4 +1,5 @@
-//! The core proof: allowed without lockc, denied under a level with the exact errno and rule, allowed for privileged.
+//! The core proof: allowed without lockc, denied under a level with the exact errno and rule,
+//! allowed for privileged.
 
 use anyhow::{Context, Result, bail};
 
@@ -103,7 +104,8 @@ pub fn works_alike(lab: &Lab, runtime: Runtime, works: &Works) -> Result<String>
     Ok(format!("under {}", works.policy))
 }
 
-/// A container that must not start under a policy, with `reason` in what the user sees; without lockc it starts.
+/// A container that must not start under a policy, with `reason` in what the user sees; without
+/// lockc it starts.
 pub fn refused(
     lab: &Lab,
     runtime: Runtime,

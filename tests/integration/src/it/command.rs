@@ -102,7 +102,8 @@ pub fn with_all_reasons(message: &str) -> String {
     all
 }
 
-/// That a container was not started, and that the engine shows lockc's reason with each of these parts.
+/// That a container was not started, and that the engine shows lockc's reason with each of these
+/// parts.
 pub fn shows(run: &Run, parts: &[&str]) -> Result<String> {
     let all = with_all_reasons(&run.stderr);
     if run.ok() || !run.stderr.contains("lockc: ") || !parts.iter().all(|part| all.contains(part)) {

@@ -13,7 +13,8 @@ pub const PATH: &str = "/etc/lockc/lockc.toml";
 /// Files of the administrator's beside it.
 const DROP_INS: &str = "/etc/lockc/lockc.d";
 
-/// Policies of the tests' own: kernel rules alone, without the static admission that stands before them.
+/// Policies of the tests' own: kernel rules alone, without the static admission that stands before
+/// them.
 const POLICIES: &str = r#"
 [policies.test]
 extends = "baseline"

@@ -1,7 +1,7 @@
 //! containerd in the machine: started once, with lockc's handlers beside the real runtime's.
 //!
-//! containerd gives a runtime no arguments of the administrator's. A handler that is told its level is a script of two
-//! lines as `BinaryName`, just what dockerd writes for `runtimeArgs`.
+//! containerd gives a runtime no arguments of the administrator's. A handler that is told its level
+//! is a script of two lines as `BinaryName`, just what dockerd writes for `runtimeArgs`.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -28,11 +28,11 @@ pub const GVISOR: &str = "/usr/local/bin/gvisor";
 pub const LOCKC_GVISOR: &str = "/usr/local/bin/lockc-gvisor";
 /// What holds for the namespaces of the cases: `default` has no entry.
 const NAMESPACES: &str = "\
-[namespaces.trusted]\ndefault = 'privileged'\nceiling = 'privileged'\n\
-[namespaces.tight]\ndefault = 'restricted'\nceiling = 'restricted'\n\
-[namespaces.closed]\ndefault = 'offline'\n\
-[namespaces.'team-*']\ndefault = 'restricted'\n\
-[namespaces.team-b]\ndefault = 'offline'\nceiling = 'offline'\n";
+[namespaces.trusted]\ndefault = 'privileged'\nceiling = 'privileged'\n[namespaces.tight]\ndefault \
+                          = 'restricted'\nceiling = 'restricted'\n[namespaces.closed]\ndefault = \
+                          'offline'\n[namespaces.'team-*']\ndefault = \
+                          'restricted'\n[namespaces.team-b]\ndefault = 'offline'\nceiling = \
+                          'offline'\n";
 
 /// A running containerd.
 pub struct Containerd {
@@ -107,13 +107,15 @@ fn config(old: bool) -> String {
         format!("version = 2\n[plugins.'{plugin}']\nsandbox_image = '{PAUSE}'\n")
     } else {
         format!(
-            "version = 3\n[plugins.'io.containerd.cri.v1.images'.pinned_images]\nsandbox = '{PAUSE}'\n"
+            "version = 3\n[plugins.'io.containerd.cri.v1.images'.pinned_images]\nsandbox = \
+             '{PAUSE}'\n"
         )
     };
     text.push_str(&format!(
         "[plugins.'{plugin}'.cni]\nbin_dir = '/usr/lib/cni'\nconf_dir = '/etc/cni/net.d'\n"
     ));
-    // `lockc-all` is what an administrator should not write: it hands over whatever a pod's owner writes.
+    // `lockc-all` is what an administrator should not write: it hands over whatever a pod's owner
+    // writes.
     for (name, binary, annotations) in [
         ("runc", "/usr/sbin/runc", "[]"),
         ("lockc", WRAPPER, "['org.lockc.*']"),
@@ -121,15 +123,17 @@ fn config(old: bool) -> String {
         ("lockc-restricted", TOLD, "['org.lockc.*']"),
     ] {
         text.push_str(&format!(
-            "[plugins.'{plugin}'.containerd.runtimes.{name}]\nruntime_type = 'io.containerd.runc.v2'\n\
-             pod_annotations = {annotations}\ncontainer_annotations = {annotations}\n\
-             [plugins.'{plugin}'.containerd.runtimes.{name}.options]\nBinaryName = '{binary}'\nSystemdCgroup = false\n"
+            "[plugins.'{plugin}'.containerd.runtimes.{name}]\nruntime_type = \
+             'io.containerd.runc.v2'\npod_annotations = {annotations}\ncontainer_annotations = \
+             {annotations}\n[plugins.'{plugin}'.containerd.runtimes.{name}.options]\nBinaryName = \
+             '{binary}'\nSystemdCgroup = false\n"
         ));
     }
     text
 }
 
-/// Makes an archive of two images as `docker save` does and imports it; `pause` is the name of the one for sandboxes.
+/// Makes an archive of two images as `docker save` does and imports it; `pause` is the name of the
+/// one for sandboxes.
 pub fn import(pause: &str) -> Result<()> {
     const PLACE: &str = "/tmp/lockc-it-image";
     const PROBE: &str = "/usr/local/bin/lockc-probe";
@@ -159,8 +163,8 @@ pub fn import(pause: &str) -> Result<()> {
     fs::write(format!("{PLACE}/manifest.json"), json!(manifest).to_string())
         .context("cannot write a manifest")?;
     command::sh(&format!(
-        "cd {PLACE} && tar cf image.tar manifest.json bb.json pause.json layer.tar \
-         && ctr -n k8s.io images import image.tar && ctr -n default images import image.tar && rm -r {PLACE}"
+        "cd {PLACE} && tar cf image.tar manifest.json bb.json pause.json layer.tar && ctr -n \
+         k8s.io images import image.tar && ctr -n default images import image.tar && rm -r {PLACE}"
     ))?;
     Ok(())
 }

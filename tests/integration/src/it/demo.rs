@@ -1,5 +1,5 @@
-//! The demo: the seven cases that lockc was made for, each with plain runc, under lockc, and under lockc's
-//! `privileged` level chosen by the administrator. The same rows are cases of the suite.
+//! The demo: the seven cases that lockc was made for, each with plain runc, under lockc, and under
+//! lockc's `privileged` level chosen by the administrator. The same rows are cases of the suite.
 
 use std::path::Path;
 
@@ -159,7 +159,8 @@ pub struct Renamed;
 impl Renamed {
     pub fn new() -> Result<Self> {
         command::sh(&format!(
-            "mkdir -p {SHARED} && touch {SHARED}/notes.txt && mount --bind /run/docker.sock {SHARED}/notes.txt"
+            "mkdir -p {SHARED} && touch {SHARED}/notes.txt && mount --bind /run/docker.sock \
+             {SHARED}/notes.txt"
         ))?;
         Ok(Self)
     }
@@ -240,7 +241,8 @@ fn host_is_ready() -> Result<()> {
     let active = std::fs::read_to_string("/sys/kernel/security/lsm").unwrap_or_default();
     if !active.split(',').any(|lsm| lsm.trim() == "bpf") {
         missing.push(format!(
-            "bpf among the active LSMs (now: {active}): add `lsm={active},bpf` to the kernel's command line"
+            "bpf among the active LSMs (now: {active}): add `lsm={active},bpf` to the kernel's \
+             command line"
         ));
     }
     if !Path::new("/run/docker.sock").exists() {
@@ -249,8 +251,10 @@ fn host_is_ready() -> Result<()> {
         let runtimes = command::run(&["docker", "info", "--format", "{{json .Runtimes}}"])?.stdout;
         for runtime in ["lockc", "lockc-privileged"] {
             if !runtimes.contains(&format!("\"{runtime}\"")) {
-                missing
-                    .push(format!("a runtime named {runtime} in /etc/docker/daemon.json (the README has the lines)"));
+                missing.push(format!(
+                    "a runtime named {runtime} in /etc/docker/daemon.json (the README has the \
+                     lines)"
+                ));
             }
         }
         if !command::run(&["docker", "image", "inspect", IMAGE])?.ok() && image_here().is_err() {
@@ -270,8 +274,9 @@ fn host_is_ready() -> Result<()> {
 /// The demo's image from what the host has.
 fn image_here() -> Result<String> {
     command::sh(&format!(
-        "set -e; d=$(mktemp -d); trap 'rm -rf $d' EXIT; mkdir -p $d/bin $d/tmp $d/rootfs; cp $(command -v busybox) $d/bin/busybox; \
-         $d/bin/busybox --install -s $d/bin; for l in $d/bin/*; do [ -L $l ] && ln -sfn busybox $l; done; cp lockc-probe $d/probe; \
-         tar c -C $d . | docker import - {IMAGE}"
+        "set -e; d=$(mktemp -d); trap 'rm -rf $d' EXIT; mkdir -p $d/bin $d/tmp $d/rootfs; cp \
+         $(command -v busybox) $d/bin/busybox; $d/bin/busybox --install -s $d/bin; for l in \
+         $d/bin/*; do [ -L $l ] && ln -sfn busybox $l; done; cp lockc-probe $d/probe; tar c -C $d \
+         . | docker import - {IMAGE}"
     ))
 }

@@ -55,7 +55,8 @@ impl Docker {
             "storage-driver": "overlay2", "exec-opts": ["native.cgroupdriver=cgroupfs"], "runtimes": runtimes,
         });
         if data_disk()? {
-            // Workloads: what users have, and what is still an experiment of Docker's (checkpoints).
+            // Workloads: what users have, and what is still an experiment of Docker's
+            // (checkpoints).
             config["experimental"] = true.into();
             config["ip6tables"] = false.into();
         } else {
@@ -156,7 +157,8 @@ impl Drop for Background {
     }
 }
 
-/// Puts the workloads' disk, which has an image already, where Docker keeps its data; false if the machine has none.
+/// Puts the workloads' disk, which has an image already, where Docker keeps its data; false if the
+/// machine has none.
 fn data_disk() -> Result<bool> {
     const DISK: &str = "/dev/vdd";
     if !Path::new(DISK).exists() {
@@ -197,8 +199,9 @@ pub fn daemon(words: &[&str], socket: &str) -> Result<()> {
 /// `docker import` of the tree plus the probe.
 fn import() -> Result<()> {
     command::sh(
-        "cp /opt/img/busybox.tar /tmp/bb.tar && mkdir -p /tmp/probe && cp /usr/local/bin/lockc-probe /tmp/probe/probe \
-         && tar rf /tmp/bb.tar -C /tmp/probe ./probe && docker import /tmp/bb.tar bb && rm /tmp/bb.tar",
+        "cp /opt/img/busybox.tar /tmp/bb.tar && mkdir -p /tmp/probe && cp \
+         /usr/local/bin/lockc-probe /tmp/probe/probe && tar rf /tmp/bb.tar -C /tmp/probe ./probe \
+         && docker import /tmp/bb.tar bb && rm /tmp/bb.tar",
     )
     .map(|_| ())
 }
@@ -220,7 +223,8 @@ pub fn restart_with(settings: &[(&str, serde_json::Value)]) -> Result<()> {
 /// Restarts dockerd, for what it reads at its start alone.
 pub fn restart() -> Result<()> {
     command::sh(
-        "kill $(cat /run/docker.pid); while [ -e /run/docker.pid ]; do sleep 0.2; done; rm -f /run/docker.sock",
+        "kill $(cat /run/docker.pid); while [ -e /run/docker.pid ]; do sleep 0.2; done; rm -f \
+         /run/docker.sock",
     )?;
     start_dockerd()
 }

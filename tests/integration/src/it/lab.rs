@@ -1,4 +1,5 @@
-//! The machine that the cases run on: lockc installed and loaded, and a host that has something to attack.
+//! The machine that the cases run on: lockc installed and loaded, and a host that has something to
+//! attack.
 
 use std::fs;
 use std::io::{self, IoSlice};
@@ -59,19 +60,23 @@ impl Lab {
         fs::write(format!("{SECRETS}/key"), "secret of the host\n")
             .context("cannot write a secret")?;
         command::sh(&format!(
-            "cd {SECRETS}; touch renamed; ln -sf key link; for n in 1 2 3 4 5 6 7 8 9; do touch file-$n; mkdir -p folder-$n; \
-             lockc-probe setxattr key user.lockc-$n; done; lockc-probe setxattr key"
+            "cd {SECRETS}; touch renamed; ln -sf key link; for n in 1 2 3 4 5 6 7 8 9; do touch \
+             file-$n; mkdir -p folder-$n; lockc-probe setxattr key user.lockc-$n; done; \
+             lockc-probe setxattr key"
         ))?;
         // As hosts with NFS or CIFS have it; this one answers every request.
         command::sh(
-            "printf '#!/bin/sh\nexec /usr/local/bin/lockc-probe answer-key \"$2\"\n' > /sbin/request-key; chmod 755 /sbin/request-key",
+            "printf '#!/bin/sh\nexec /usr/local/bin/lockc-probe answer-key \"$2\"\n' > \
+             /sbin/request-key; chmod 755 /sbin/request-key",
         )?;
         // A hierarchy of version 1 without controllers, as hosts with old software have.
         command::sh(
-            "mkdir -p /srv/lockc-it/cgroup1; mountpoint -q /srv/lockc-it/cgroup1 || mount -t cgroup -o none,name=lockc-it cgroup /srv/lockc-it/cgroup1",
+            "mkdir -p /srv/lockc-it/cgroup1; mountpoint -q /srv/lockc-it/cgroup1 || mount -t \
+             cgroup -o none,name=lockc-it cgroup /srv/lockc-it/cgroup1",
         )?;
         fs::write("/home/user/data/note", "a note\n").context("cannot write a note")?;
-        // Containers may read the log without lockc; where a distribution forbids it, nothing would be proven.
+        // Containers may read the log without lockc; where a distribution forbids it, nothing would
+        // be proven.
         command::sh(
             "sysctl -qw kernel.dmesg_restrict=0 kernel.yama.ptrace_scope=0 2>/dev/null || true",
         )?;
@@ -202,7 +207,8 @@ impl Drop for Lab {
     }
 }
 
-/// Sockets of the host's in every type, under harmless names too, and abstract ones. They live as long as the process.
+/// Sockets of the host's in every type, under harmless names too, and abstract ones. They live as
+/// long as the process.
 fn serve_host_sockets() -> Result<()> {
     let listener = |listener: UnixListener| {
         std::thread::spawn(move || listener.incoming().for_each(drop));

@@ -34,13 +34,15 @@ impl Runtime {
 pub enum By {
     /// The real runtime itself.
     Plain(Runtime),
-    /// The wrapper, with this policy on its command line; empty: none, so that it chooses by itself.
+    /// The wrapper, with this policy on its command line; empty: none, so that it chooses by
+    /// itself.
     Lockc(&'static str),
 }
 
 impl By {
-    /// Whether the bundle comes as engines write it, with paths hidden and a seccomp profile, since the levels refuse
-    /// another. The tests' own policies and the plain runtimes get it without, so that nothing but lockc is in the way.
+    /// Whether the bundle comes as engines write it, with paths hidden and a seccomp profile, since
+    /// the levels refuse another. The tests' own policies and the plain runtimes get it
+    /// without, so that nothing but lockc is in the way.
     pub fn as_engines_do(self) -> bool {
         matches!(self, Self::Lockc("" | "baseline" | "restricted" | "offline"))
     }
@@ -102,7 +104,8 @@ pub fn outcome(bundle: &Bundle, run: &Run) -> Result<Attempt> {
     }
 }
 
-/// What a descriptor that was left open leads to: the container's program is not executed, and the runtime says why.
+/// What a descriptor that was left open leads to: the container's program is not executed, and the
+/// runtime says why.
 fn stopped(run: &Run) -> Result<Attempt> {
     let said = run.said().to_lowercase();
     let errno = [("permission denied", libc::EACCES), ("operation not permitted", libc::EPERM)]

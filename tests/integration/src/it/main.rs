@@ -1,7 +1,8 @@
-//! `lockc-it`: the integration suite's half inside of the virtual machine, as root, with real runtimes and engines.
+//! `lockc-it`: the integration suite's half inside of the virtual machine, as root, with real
+//! runtimes and engines.
 //!
-//! A case proves three things wherever it can: an attempt works without lockc, fails under a level with the exact
-//! errno and the right rule in the event, and works again under `privileged`.
+//! A case proves three things wherever it can: an attempt works without lockc, fails under a level
+//! with the exact errno and the right rule in the event, and works again under `privileged`.
 
 mod bench;
 mod btrfs;
@@ -58,7 +59,8 @@ enum Verb {
         #[arg(long)]
         seconds: Option<u64>,
     },
-    /// The packages, and the chart, on a system with systemd: one boot's cases, in a folder with what they need
+    /// The packages, and the chart, on a system with systemd: one boot's cases, in a folder with
+    /// what they need
     System {
         /// The beginning of the cases' names: system/1-, the first boot; kubernetes/
         #[arg(default_value = "")]
@@ -72,14 +74,15 @@ enum Verb {
     WithoutRuntime {
         #[arg(long)]
         count: usize,
-        /// The container to execute in, and the PID of its init; without it each container is a new
-        /// one
+        /// The container to execute in, and the PID of its init; without it each container is a
+        /// new one
         #[arg(long, num_args = 2, value_names = ["ID", "PID"])]
         exec: Vec<String>,
     },
     /// A page of the documentation, from the tables of the cases
     Docs { page: Page },
-    /// What system calls cost without lockc, on the host with it, and in containers: JSON on standard output
+    /// What system calls cost without lockc, on the host with it, and in containers: JSON on
+    /// standard output
     Bench {
         /// How often each operation is measured
         #[arg(long, default_value_t = 201)]
@@ -102,8 +105,8 @@ enum Page {
 
 #[derive(clap::Args)]
 struct Choice {
-    /// bare runtimes, the escape suite, an engine, or workloads; may be given several times; all by
-    /// default
+    /// bare runtimes, the escape suite, an engine, or workloads; may be given several times; all
+    /// by default
     #[arg(long)]
     part: Vec<Part>,
     /// Only cases whose name or a tag of which contains this

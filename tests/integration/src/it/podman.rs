@@ -55,11 +55,13 @@ impl Podman {
     }
 }
 
-/// A shell line that imports busybox and the probe with `podman`, which may be called in a longer way.
+/// A shell line that imports busybox and the probe with `podman`, which may be called in a longer
+/// way.
 pub fn import(podman: &str) -> String {
     format!(
-        "d=$(mktemp -d); cp /opt/img/busybox.tar $d/bb.tar && cp /usr/local/bin/lockc-probe $d/probe \
-         && tar rf $d/bb.tar -C $d ./probe && {podman} import -q $d/bb.tar bb && rm -rf $d"
+        "d=$(mktemp -d); cp /opt/img/busybox.tar $d/bb.tar && cp /usr/local/bin/lockc-probe \
+         $d/probe && tar rf $d/bb.tar -C $d ./probe && {podman} import -q $d/bb.tar bb && rm -rf \
+         $d"
     )
 }
 
@@ -80,8 +82,8 @@ fn configure(plain: bool) -> Result<()> {
             runtimes.push_str(&format!("lockc-{level} = [\"{script}\"]\n"));
         }
     }
-    // No systemd here: neither its cgroups nor its journal; and no nft. The engine's log in one JSON object, and none, are
-    // both among the runtimes.
+    // No systemd here: neither its cgroups nor its journal; and no nft. The engine's log in one
+    // JSON object, and none, are both among the runtimes.
     let text = format!(
         r#"[network]
 firewall_driver = "none"

@@ -1,8 +1,8 @@
 //! `lockc-probe bench [COUNT]`: what system calls cost in here, as a line of JSON ([`Measured`]).
 //!
-//! Meant for a machine whose clock counts instructions (`cargo xtask bench`): the time between two readings is then the
-//! number of instructions that ran, in the kernel and out of it, and hardly differs from boot to boot. The volume is
-//! expected at [`VOLUME`].
+//! Meant for a machine whose clock counts instructions (`cargo xtask bench`): the time between two
+//! readings is then the number of instructions that ran, in the kernel and out of it, and hardly
+//! differs from boot to boot. The volume is expected at [`VOLUME`].
 
 use std::ffi::{CStr, CString};
 use std::fs;

@@ -1,5 +1,5 @@
-//! Attempts at letting the kernel act in the task's name with other rights: upcalls for keys, signals that are sent later,
-//! credentials that io_uring keeps.
+//! Attempts at letting the kernel act in the task's name with other rights: upcalls for keys,
+//! signals that are sent later, credentials that io_uring keeps.
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -124,7 +124,8 @@ impl Ring {
     }
 
     fn cell(&self, offset: usize) -> &AtomicU32 {
-        // SAFETY: the kernel gave this offset into the page that is mapped at `rings` for as long as the process lives.
+        // SAFETY: the kernel gave this offset into the page that is mapped at `rings` for as long
+        // as the process lives.
         unsafe { AtomicU32::from_ptr(self.rings.add(self.params[offset] as usize).cast()) }
     }
 
@@ -133,7 +134,8 @@ impl Ring {
         const GET_EVENTS: usize = 1;
         let (tail, mask) = (self.cell(11), self.cell(12).load(Ordering::Relaxed));
         let at = tail.load(Ordering::Relaxed);
-        // SAFETY: the index is below the number of entries, which fit into the mapped page; so does the array of indices.
+        // SAFETY: the index is below the number of entries, which fit into the mapped page; so does
+        // the array of indices.
         unsafe {
             ptr::write_volatile(self.entries.add((at & mask) as usize), entry);
             let array = self.rings.add(self.params[16] as usize).cast::<u32>();
@@ -156,8 +158,8 @@ impl Ring {
     }
 }
 
-/// Sets an attribute that CAP_SYS_ADMIN lets be set, by a worker of io_uring whose credentials are not those of the request:
-/// by a personality, or because the task's have changed since.
+/// Sets an attribute that CAP_SYS_ADMIN lets be set, by a worker of io_uring whose credentials are
+/// not those of the request: by a personality, or because the task's have changed since.
 fn uring_xattr(how: &str, path: &str) -> io::Result<String> {
     const REGISTER_PERSONALITY: usize = 9;
     const SETXATTR: u8 = 42;

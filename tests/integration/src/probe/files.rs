@@ -113,8 +113,8 @@ fn deep(depth: &str, path: &str) -> io::Result<String> {
     if fs::metadata(&full)?.is_dir() { list(&full) } else { read(open(&full, libc::O_RDONLY)) }
 }
 
-/// `open_by_handle_at(2)` of an inode number of the ext4 that `mount` is on ("shocker"); on btrfs of
-/// the root of the top-level subvolume.
+/// `open_by_handle_at(2)` of an inode number of the ext4 that `mount` is on ("shocker"); on btrfs
+/// of the root of the top-level subvolume.
 fn by_handle(mount: &str, inode: &str) -> io::Result<String> {
     let is_btrfs =
         nix::sys::statfs::statfs(mount)?.filesystem_type() == nix::sys::statfs::BTRFS_SUPER_MAGIC;

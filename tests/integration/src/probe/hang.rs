@@ -1,5 +1,6 @@
-//! `lockc-probe hang OPERATION DIRECTORY`: a FUSE file system that answers everything but one operation, as an NFS server that
-//! is gone. Run by the host, not inside of a container; it ends when the file system is unmounted or its daemon killed.
+//! `lockc-probe hang OPERATION DIRECTORY`: a FUSE file system that answers everything but one
+//! operation, as an NFS server that is gone. Run by the host, not inside of a container; it ends
+//! when the file system is unmounted or its daemon killed.
 //!
 //! Requests and replies are those of include/uapi/linux/fuse.h, protocol 7.31.
 

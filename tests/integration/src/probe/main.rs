@@ -1,8 +1,9 @@
-//! `lockc-probe NAME ARGS`: one attempt at something, made inside of a container with raw system calls.
+//! `lockc-probe NAME ARGS`: one attempt at something, made inside of a container with raw system
+//! calls.
 //!
-//! It prints an [`Attempt`] as a line of JSON. Exit status: 0 it succeeded, 1 it failed, 2 wrong usage.
-//! A *way* (`thread`, `double-fork`, …) may stand before the attempt: it says by which kind of task it is made, and
-//! ways may be stacked: `lockc-probe double-fork thread list /sys/fs/ext4`.
+//! It prints an [`Attempt`] as a line of JSON. Exit status: 0 it succeeded, 1 it failed, 2 wrong
+//! usage. A *way* (`thread`, `double-fork`, …) may stand before the attempt: it says by which kind
+//! of task it is made, and ways may be stacked: `lockc-probe double-fork thread list /sys/fs/ext4`.
 
 mod bench;
 mod borrowed;

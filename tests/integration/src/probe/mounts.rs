@@ -136,7 +136,8 @@ fn pivot_root(root: &str) -> io::Result<String> {
         .map(|_| "pivoted".into())
 }
 
-/// A new mount namespace of a tree, without a mount (`OPEN_TREE_NAMESPACE`, include/uapi/linux/mount.h, 7.0).
+/// A new mount namespace of a tree, without a mount (`OPEN_TREE_NAMESPACE`,
+/// include/uapi/linux/mount.h, 7.0).
 fn open_tree_namespace(path: &str) -> io::Result<()> {
     const NAMESPACE: usize = 1 << 1;
     let path = sys::text(path)?;
@@ -146,7 +147,8 @@ fn open_tree_namespace(path: &str) -> io::Result<()> {
 }
 
 /// Deletes a btrfs subvolume, by its number in the file system or by its name in the directory
-/// (`BTRFS_IOC_SNAP_DESTROY_V2` with `BTRFS_SUBVOL_SPEC_BY_ID`, `BTRFS_IOC_SNAP_DESTROY`, include/uapi/linux/btrfs.h).
+/// (`BTRFS_IOC_SNAP_DESTROY_V2` with `BTRFS_SUBVOL_SPEC_BY_ID`, `BTRFS_IOC_SNAP_DESTROY`,
+/// include/uapi/linux/btrfs.h).
 fn remove_subvolume(directory: &str, name: &str) -> io::Result<String> {
     const BY_NUMBER: usize = 0x5000_943f;
     const BY_NAME: usize = 0x5000_940f;

@@ -1,4 +1,5 @@
-//! Attempts at socket families, netlink groups, and at leaving 127.0.0.0/8 by options and control messages.
+//! Attempts at socket families, netlink groups, and at leaving 127.0.0.0/8 by options and control
+//! messages.
 
 use std::io::{self, IoSlice, IoSliceMut, Read};
 use std::net::{TcpListener, TcpStream, UdpSocket};
@@ -128,8 +129,8 @@ fn control(level: &str, kind: &str, value: &str, uring: bool) -> io::Result<Stri
     sys::call(libc::SYS_sendmsg, &[fd, message.as_ptr() as usize, 0]).map(|_| "sent".into())
 }
 
-/// Two messages by one call: to the same address, the second one with a control message; or both to where the socket is
-/// connected.
+/// Two messages by one call: to the same address, the second one with a control message; or both to
+/// where the socket is connected.
 fn batch(control: Option<Control>) -> io::Result<String> {
     let (socket, address) = (family_socket("2", "2", "0")?, loopback());
     let fd = socket.as_raw_fd() as usize;
@@ -231,7 +232,8 @@ fn ring(entry: [u64; 8]) -> io::Result<u32> {
         let protection = (libc::PROT_READ | libc::PROT_WRITE) as usize;
         sys::call(libc::SYS_mmap, &[0, 4096, protection, libc::MAP_SHARED as usize, fd, at])
     };
-    // Both queues are in one mapping since Linux 5.4; the offsets of `struct io_sqring_offsets` and `io_cqring_offsets`.
+    // Both queues are in one mapping since Linux 5.4; the offsets of `struct io_sqring_offsets` and
+    // `io_cqring_offsets`.
     let (queues, entries) = (map(0)?, map(ENTRIES_AT)?);
     let (tail, array, completions) =
         (params[OFFSETS + 1], params[OFFSETS + 6], params[OFFSETS + 10 + 5]);

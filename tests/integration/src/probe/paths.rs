@@ -212,7 +212,8 @@ fn pass_own(path: &str) -> io::Result<String> {
     receive(&other)
 }
 
-/// Where the kernel lets no descriptor through, it says so by a flag only, of which nix makes ENOBUFS.
+/// Where the kernel lets no descriptor through, it says so by a flag only, of which nix makes
+/// ENOBUFS.
 fn receive(socket: &OwnedFd) -> io::Result<String> {
     let mut byte = [0u8; 1];
     let mut data = [IoSliceMut::new(&mut byte)];

@@ -45,7 +45,8 @@ fn bpf() -> io::Result<String> {
         .map(|_| "map".into())
 }
 
-/// The software clock of this process (include/uapi/linux/perf_event.h: `PERF_TYPE_SOFTWARE`, `PERF_ATTR_SIZE_VER0`).
+/// The software clock of this process (include/uapi/linux/perf_event.h: `PERF_TYPE_SOFTWARE`,
+/// `PERF_ATTR_SIZE_VER0`).
 fn perf() -> io::Result<String> {
     const SIZE: u32 = 64;
     let attr: [u32; 16] = std::array::from_fn(|n| [1, SIZE].get(n).copied().unwrap_or(0));
@@ -111,7 +112,8 @@ fn has_capability(wanted: &str) -> io::Result<String> {
     }
 }
 
-/// One of the first 32 capabilities for a file, permitted and effective (`struct vfs_cap_data`, include/uapi/linux/capability.h).
+/// One of the first 32 capabilities for a file, permitted and effective (`struct vfs_cap_data`,
+/// include/uapi/linux/capability.h).
 fn give_capability(path: &str, wanted: &str) -> io::Result<String> {
     const REVISION_2: u32 = 0x0200_0000;
     const EFFECTIVE: u32 = 1;

@@ -32,17 +32,20 @@ struct Job<'a> {
 }
 
 extern "C" fn run(job: *mut c_void) -> c_int {
-    // SAFETY: `cloned` passes its Job and keeps it until the child is gone, as the child shares or copies the memory.
+    // SAFETY: `cloned` passes its Job and keeps it until the child is gone, as the child shares or
+    // copies the memory.
     let job = unsafe { &mut *job.cast::<Job>() };
     (job.work)();
     0
 }
 
-/// Runs `work` in a child made by `clone(2)` with `flags` and waits for it. With `CLONE_VM | CLONE_VFORK` it is vfork.
+/// Runs `work` in a child made by `clone(2)` with `flags` and waits for it. With `CLONE_VM |
+/// CLONE_VFORK` it is vfork.
 pub fn cloned(flags: c_int, work: &mut dyn FnMut()) -> io::Result<()> {
     let mut stack = vec![0u128; 16 << 10];
     let mut job = Job { work };
-    // SAFETY: the stack outlives the child (waited for below, or its own copy), grows down from its end and is aligned.
+    // SAFETY: the stack outlives the child (waited for below, or its own copy), grows down from its
+    // end and is aligned.
     let pid = unsafe {
         let top = stack.as_mut_ptr().add(stack.len()).cast::<c_void>();
         libc::clone(run, top, flags | libc::SIGCHLD, (&raw mut job).cast())
@@ -64,7 +67,8 @@ pub fn cloned(flags: c_int, work: &mut dyn FnMut()) -> io::Result<()> {
 
 /// `fork(2)`: true in the child. Only for a process with one thread.
 pub fn fork() -> io::Result<Option<i32>> {
-    // SAFETY: the probe has no other thread where this is called, so that the child may use everything.
+    // SAFETY: the probe has no other thread where this is called, so that the child may use
+    // everything.
     match unsafe { libc::fork() } {
         -1 => Err(io::Error::last_os_error()),
         0 => Ok(None),

@@ -66,7 +66,8 @@ pub fn attempt(way: &str, args: &[&str]) -> Option<io::Result<String>> {
     })
 }
 
-/// `clone3(2)` of a process that starts in another cgroup, named by a descriptor that nothing judges the opening of.
+/// `clone3(2)` of a process that starts in another cgroup, named by a descriptor that nothing
+/// judges the opening of.
 fn clone_into_cgroup(directory: &str) -> io::Result<String> {
     const CLONE_INTO_CGROUP: u64 = 1 << 33;
     let directory = crate::files::open(directory, libc::O_PATH | libc::O_DIRECTORY)?;
@@ -205,7 +206,8 @@ fn chroot(root: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// Leaves a process behind that waits for the file `go`, makes the attempt and writes the result to `out`.
+/// Leaves a process behind that waits for the file `go`, makes the attempt and writes the result to
+/// `out`.
 fn orphan(go: &str, out: &str, next: &[&str]) -> io::Result<String> {
     if let Some(child) = sys::fork()? {
         sys::wait(child)?;

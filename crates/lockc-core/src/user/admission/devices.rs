@@ -71,7 +71,8 @@ pub fn gives_all(linux: &Linux) -> bool {
     given(linux).1
 }
 
-/// What the specification gives, and whether that is every device there is: the policy has let it through.
+/// What the specification gives, and whether that is every device there is: the policy has let it
+/// through.
 pub(super) fn given(linux: &Linux) -> (Vec<GivenDevice>, bool) {
     let (mut devices, mut all) = (Vec::new(), false);
     let mut add = |kind: &str, major: Option<i64>, minor: Option<i64>| {
@@ -95,8 +96,8 @@ pub(super) fn given(linux: &Linux) -> (Vec<GivenDevice>, bool) {
     (devices, all)
 }
 
-/// Whether a rule is about the host's console. Docker writes one for every container, whoever asked, so that it neither
-/// is an offence nor gives anything; a node in `linux.devices` does.
+/// Whether a rule is about the host's console. Docker writes one for every container, whoever
+/// asked, so that it neither is an offence nor gives anything; a node in `linux.devices` does.
 fn is_console(rule: &DeviceRule) -> bool {
     matches!((rule.kind.as_deref(), rule.major, rule.minor), (Some("c" | "u"), Some(5), Some(1)))
 }

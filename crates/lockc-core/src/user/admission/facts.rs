@@ -1,4 +1,5 @@
-//! What admission has to know of the host; a trait, so that tests judge recorded containers without their host.
+//! What admission has to know of the host; a trait, so that tests judge recorded containers without
+//! their host.
 
 use std::{
     fs::{self, File},
@@ -146,7 +147,8 @@ pub trait Facts {
     fn has_cgroup_v2(&self) -> bool {
         false
     }
-    /// The host's number of uid 0 in a user namespace; nothing if it has none there, or no process is in it.
+    /// The host's number of uid 0 in a user namespace; nothing if it has none there, or no process
+    /// is in it.
     fn root_uid(&self, user_namespace: &Path) -> io::Result<Option<u32>>;
     /// Whether somebody else than root may change the file, or put another in its place.
     fn others_may_change(&self, path: &Path) -> io::Result<bool>;

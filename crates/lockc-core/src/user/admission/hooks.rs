@@ -33,9 +33,12 @@ pub(super) fn judge(spec: &Spec, given: &Given, facts: &dyn Facts, findings: &mu
         if let Some(problem) = problem(hook, &within, facts) {
             findings.add(
                 Control::Hooks,
-                format!("the {name} hook {}, which runs on the host, {problem}", hook.path.display()),
-                "use a program that only root can change, outside of what containers are given, and give it no such \
-                 argument",
+                format!(
+                    "the {name} hook {}, which runs on the host, {problem}",
+                    hook.path.display()
+                ),
+                "use a program that only root can change, outside of what containers are given, \
+                 and give it no such argument",
             );
         }
     }

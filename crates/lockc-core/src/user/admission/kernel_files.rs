@@ -1,7 +1,7 @@
 //! What of procfs, sysfs and the sysctls a container sees and changes.
 //!
-//! The kernel side judges procfs and sysfs by itself; the masks are what holds for a policy without its rules, and what
-//! the Pod Security Standards ask for.
+//! The kernel side judges procfs and sysfs by itself; the masks are what holds for a policy without
+//! its rules, and what the Pod Security Standards ask for.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -11,7 +11,8 @@ use crate::{
     user::{config::globs::fits, policy::Control, spec::Linux},
 };
 
-/// Paths that every engine hides (Docker 26 and 28, containerd 1.7 and 2.1, Podman 5.4 and 5.8, `runc spec`, `crun spec`).
+/// Paths that every engine hides (Docker 26 and 28, containerd 1.7 and 2.1, Podman 5.4 and 5.8,
+/// `runc spec`, `crun spec`).
 pub const MASKED: [&str; 9] = [
     "/proc/acpi",
     "/proc/kcore",
@@ -28,7 +29,8 @@ pub const MASKED: [&str; 9] = [
 pub const READ_ONLY: [&str; 5] =
     ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
 
-/// Sysctls that the Pod Security Standards' baseline admits (Kubernetes 1.34): namespaced, and harmless for others.
+/// Sysctls that the Pod Security Standards' baseline admits (Kubernetes 1.34): namespaced, and
+/// harmless for others.
 const SYSCTLS: [&str; 12] = [
     "kernel.shm_rmid_forced",
     "net.ipv4.ip_local_port_range",
@@ -95,7 +97,8 @@ fn masks(linux: &Linux, findings: &mut Findings<'_>) {
     }
 }
 
-/// The masked path that hides what a policy lets be read: the mount of the runtime stands before the kernel side.
+/// The masked path that hides what a policy lets be read: the mount of the runtime stands before
+/// the kernel side.
 pub fn hides<'a>(linux: &'a Linux, read: &Path) -> Option<&'a Path> {
     linux.masked_paths.iter().map(PathBuf::as_path).find(|masked| read.starts_with(masked))
 }

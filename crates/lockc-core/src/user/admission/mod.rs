@@ -1,7 +1,7 @@
 //! Admission: what a container may be created with, judged before the runtime is executed.
 //!
-//! [`admit`] is a function of its arguments and of [`Facts`]; it collects every violation, so that a user who has three
-//! things to change reads of all three at once.
+//! [`admit`] is a function of its arguments and of [`Facts`]; it collects every violation, so that
+//! a user who has three things to change reads of all three at once.
 //!
 //! | control | module |
 //! |---|---|
@@ -160,8 +160,8 @@ impl<'a> Findings<'a> {
 
     fn strength(&self, control: Control) -> Strength {
         match (control, self.policy.strength(control)) {
-            // A pod's owner cannot take containerd's default capabilities from its sandbox. The kernel side lets it use
-            // no more than the policy says.
+            // A pod's owner cannot take containerd's default capabilities from its sandbox. The
+            // kernel side lets it use no more than the policy says.
             (Control::Capabilities, Strength::Restricted) if self.sandbox => Strength::Baseline,
             (_, strength) => strength,
         }
@@ -171,8 +171,8 @@ impl<'a> Findings<'a> {
         self.strength(control) != Strength::Off
     }
 
-    /// What is let pass, or everything, if something is refused. In the mode audit only what nothing can be reported
-    /// without is.
+    /// What is let pass, or everything, if something is refused. In the mode audit only what
+    /// nothing can be reported without is.
     fn outcome(self, can_report: bool) -> Result<Vec<Violation>, Vec<Violation>> {
         let passes =
             |violation: &Violation| self.policy.mode == Mode::Audit && violation.control.optional();
@@ -195,7 +195,8 @@ impl<'a> Findings<'a> {
             let remedy = match (remedy, control.optional()) {
                 (_, true) if self.plugin => {
                     format!(
-                        "name a policy for Docker's plugins that admits {}: {PLUGINS} in {CONFIG_PATH}",
+                        "name a policy for Docker's plugins that admits {}: {PLUGINS} in \
+                         {CONFIG_PATH}",
                         control.name()
                     )
                 }
@@ -203,8 +204,9 @@ impl<'a> Findings<'a> {
                     format!("{remedy}, or use a policy that admits {}", control.name())
                 }
                 (remedy, false) if self.policy.mode == Mode::Audit => format!(
-                    "{remedy}, or use the level privileged; the mode audit does not let it pass: without this control \
-                     lockc could not report what the container does, or would be the container's to change"
+                    "{remedy}, or use the level privileged; the mode audit does not let it pass: \
+                     without this control lockc could not report what the container does, or \
+                     would be the container's to change"
                 ),
                 (remedy, false) => format!("{remedy}, or use the level privileged"),
             };
@@ -213,8 +215,8 @@ impl<'a> Findings<'a> {
     }
 }
 
-/// Judges a container that the kernel side confines; what it is given, or everything that the policy
-/// refuses.
+/// Judges a container that the kernel side confines; what it is given, or everything that the
+/// policy refuses.
 pub fn admit(
     request: &Request<'_>,
     policy: &Policy,
@@ -295,13 +297,13 @@ fn judge_name(circumstances: &Circumstances<'_>, sandboxed: bool, findings: &mut
         findings.add(
             Control::RuntimeHandlers,
             format!(
-                "the runtime {} chooses crun's handler {handler} by its name, and runs the workload without the \
-                 exec that confines it",
+                "the runtime {} chooses crun's handler {handler} by its name, and runs the \
+                 workload without the exec that confines it",
                 runtime.display()
             ),
             format!(
-                "name crun itself in `runtimes` in {CONFIG_PATH}, or, if it has a kernel of its own, name it in \
-                     `sandbox_runtimes` too"
+                "name crun itself in `runtimes` in {CONFIG_PATH}, or, if it has a kernel of its \
+                 own, name it in `sandbox_runtimes` too"
             ),
         );
     }

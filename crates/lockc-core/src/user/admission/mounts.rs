@@ -1,4 +1,5 @@
-//! What of the host's file systems a container is given: its root file system, bind mounts, sockets.
+//! What of the host's file systems a container is given: its root file system, bind mounts,
+//! sockets.
 
 use std::{
     cell::RefCell,
@@ -50,7 +51,8 @@ pub(super) fn judge(
     let trees = match Trees::new(&engines.dirs(), facts) {
         Ok(trees) => trees,
         Err(error) => {
-            // Unreadable only where /proc is missing; nothing can be judged then, not even for the level privileged.
+            // Unreadable only where /proc is missing; nothing can be judged then, not even for the
+            // level privileged.
             findings.add(
                 Control::HostMounts,
                 format!("/proc/self/mountinfo cannot be read: {error}"),
@@ -275,7 +277,8 @@ impl Judge<'_> {
                 findings.add(
                     Control::OwnFiles,
                     format!(
-                        "an overlay with {layer} lets the container change {}, which the host's root relies on",
+                        "an overlay with {layer} lets the container change {}, which the host's \
+                         root relies on",
                         own.display()
                     ),
                     "use another directory",
@@ -361,9 +364,10 @@ impl Judge<'_> {
         }
     }
 
-    /// conmon's socket for the container's notifications, in a directory of the container's bundle (`--sdnotify=container`);
-    /// conmon passes nothing on but that it is ready. conmon makes the socket anew before each start, and a link that the
-    /// container may have put there is no socket.
+    /// conmon's socket for the container's notifications, in a directory of the container's bundle
+    /// (`--sdnotify=container`); conmon passes nothing on but that it is ready. conmon makes
+    /// the socket anew before each start, and a link that the container may have put there is
+    /// no socket.
     fn notify_socket(&self, source: &Path, mount: &Mount) -> Option<Opened> {
         let own = Path::new(self.request.id).join("userdata/notify");
         let is_notify = mount.destination == Path::new("/run/notify")

@@ -1,11 +1,12 @@
 //! Which namespaces a container shares with the host.
 //!
-//! `user` is the host's in the engines' defaults (Docker without userns-remap), so that only its being *joined* by path
-//! could be an offence, and joining the host's own changes nothing.
+//! `user` is the host's in the engines' defaults (Docker without userns-remap), so that only its
+//! being *joined* by path could be an offence, and joining the host's own changes nothing.
 //!
-//! `cgroup` is the host's on cgroup v1, and for the sandboxes of CRI engines, which see no cgroup file system. On cgroup v2
-//! every engine gives a container that has one a namespace of its own; with the host's, the container lists the cgroups
-//! of the whole node, and a read-only mount does not keep clone3(CLONE_INTO_CGROUP) from leaving its limits.
+//! `cgroup` is the host's on cgroup v1, and for the sandboxes of CRI engines, which see no cgroup
+//! file system. On cgroup v2 every engine gives a container that has one a namespace of its own;
+//! with the host's, the container lists the cgroups of the whole node, and a read-only mount does
+//! not keep clone3(CLONE_INTO_CGROUP) from leaving its limits.
 
 use std::path::Path;
 
@@ -21,8 +22,8 @@ use crate::{
     },
 };
 
-/// Namespaces that a container must have of its own or share with its pod: name in the configuration, kind, and the
-/// option of the engines that gives the host's.
+/// Namespaces that a container must have of its own or share with its pod: name in the
+/// configuration, kind, and the option of the engines that gives the host's.
 const OWN: [(&str, Namespace, &str); 4] = [
     ("pid", Namespace::Pid, "--pid=host"),
     ("ipc", Namespace::Ipc, "--ipc=host"),
@@ -39,7 +40,9 @@ pub(super) fn judge(spec: &Spec, facts: &dyn Facts, findings: &mut Findings<'_>)
     if of("mount").next().is_none() || of("mount").any(joins) {
         findings.add(
             Control::MountNamespace,
-            "the container has no new mount namespace, by which the kernel side tells it from its runtime".into(),
+            "the container has no new mount namespace, by which the kernel side tells it from its \
+             runtime"
+                .into(),
             "give it a mount namespace without a path",
         );
     }
@@ -82,8 +85,8 @@ pub(super) fn judge_cgroup(spec: &Spec, facts: &dyn Facts, findings: &mut Findin
         findings.add(
             Control::HostNamespaces,
             what,
-            "leave --cgroupns=host out (\"default-cgroupns-mode\": \"private\" in Docker's daemon.json, \
-             cgroupns = \"private\" in containers.conf)",
+            "leave --cgroupns=host out (\"default-cgroupns-mode\": \"private\" in Docker's \
+             daemon.json, cgroupns = \"private\" in containers.conf)",
         );
     }
 }
@@ -92,8 +95,9 @@ fn is_cgroup(mount: &spec::Mount) -> bool {
     !mount.is_bind() && ["cgroup", "cgroup2"].contains(&mount.kind.as_str())
 }
 
-/// Whether the runtime lets the container manage what is below its own cgroup, as an init system does: it mounts it
-/// writable, and in a namespace whose root it is. A container that sees the processes of others could move them there.
+/// Whether the runtime lets the container manage what is below its own cgroup, as an init system
+/// does: it mounts it writable, and in a namespace whose root it is. A container that sees the
+/// processes of others could move them there.
 pub(super) fn manages_cgroups(spec: &Spec, facts: &dyn Facts) -> bool {
     let new = |kind: &str| {
         let mut namespaces =
@@ -113,8 +117,8 @@ pub(super) fn manages_cgroups(spec: &Spec, facts: &dyn Facts) -> bool {
         && spec.mounts.iter().any(writable)
 }
 
-/// The host's number of the container's uid 0: by the mappings of its own user namespace, by those of the one that it
-/// joins, or 0 without one.
+/// The host's number of the container's uid 0: by the mappings of its own user namespace, by those
+/// of the one that it joins, or 0 without one.
 pub(super) fn root_uid(linux: &Linux, facts: &dyn Facts, findings: &mut Findings<'_>) -> u32 {
     let path = linux
         .namespaces

@@ -76,9 +76,9 @@ impl Sources<'_> {
         self.of_layers(&mount.layers(), Some(mount), allowed, asked)
     }
 
-    /// Each directory that an overlay is made of is judged as if it were bind-mounted. The kernel side makes sure that it
-    /// is made of these: where it is mounted already, `mounted`, when the container is registered; otherwise when the
-    /// runtime mounts it.
+    /// Each directory that an overlay is made of is judged as if it were bind-mounted. The kernel
+    /// side makes sure that it is made of these: where it is mounted already, `mounted`, when
+    /// the container is registered; otherwise when the runtime mounts it.
     fn of_layers(
         &self,
         layers: &[(Part, PathBuf)],
@@ -135,8 +135,8 @@ impl Sources<'_> {
         let options = if part == Part::Upper { Vec::new() } else { vec!["ro".into()] };
         let mount = Mount { options, ..asked.mount.cloned().unwrap_or_default() };
         let asked = &Asked { mount: asked.mount.map(|_| &mount), ..*asked };
-        // Only the engine renames what is there. In a volume a container may, and something else may have been mounted on
-        // the volume's directory when the overlay was.
+        // Only the engine renames what is there. In a volume a container may, and something else
+        // may have been mounted on the volume's directory when the overlay was.
         let fixed = |path: &Path| {
             matches!(self.engines.belongs(path, asked), Some(Belongs::Files | Belongs::Image))
         };
@@ -145,8 +145,10 @@ impl Sources<'_> {
         let place = self.trees.place_of(&opened);
         self.layers.borrow_mut().push(Layer { opened, part, may_move });
         if may_move && part == Part::Upper && !is_mounted {
-            // The kernel empties the work directory before anybody could tell that it is another one.
-            let what = "is not the engine's own, and would be changed while the runtime mounts the overlay";
+            // The kernel empties the work directory before anybody could tell that it is another
+            // one.
+            let what = "is not the engine's own, and would be changed while the runtime mounts \
+                        the overlay";
             return Some((what.into(), "leave upperdir and workdir out".into()));
         }
         if is_infra { None } else { self.by_itself(&place, allowed, asked) }

@@ -72,7 +72,8 @@ impl Own {
     }
 }
 
-/// Whether what is mounted below the source comes along: for the runtimes a bind mount is recursive unless it says `bind`.
+/// Whether what is mounted below the source comes along: for the runtimes a bind mount is recursive
+/// unless it says `bind`.
 fn brings_submounts(mount: &Mount) -> bool {
     mount.options.iter().any(|option| option == "rbind")
         || mount.options.iter().all(|option| option != "bind")

@@ -6,8 +6,8 @@ use crate::user::{
     spec::Process,
 };
 
-/// What engines give by default, and the Pod Security Standards' baseline allows; NET_RAW is in Docker's and containerd's
-/// default set.
+/// What engines give by default, and the Pod Security Standards' baseline allows; NET_RAW is in
+/// Docker's and containerd's default set.
 const BASELINE: [&str; 14] = [
     "AUDIT_WRITE",
     "CHOWN",
@@ -27,8 +27,8 @@ const BASELINE: [&str; 14] = [
 
 const RESTRICTED: [&str; 1] = ["NET_BIND_SERVICE"];
 
-/// The capabilities that a container's tasks may use, as bits of the kernel's numbers: those that admission lets its
-/// processes start with, and all of them where the policy admits any.
+/// The capabilities that a container's tasks may use, as bits of the kernel's numbers: those that
+/// admission lets its processes start with, and all of them where the policy admits any.
 pub fn usable(policy: &Policy) -> u64 {
     if policy.strength(Control::Capabilities) == Strength::Off {
         return u64::MAX;

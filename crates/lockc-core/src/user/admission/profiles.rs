@@ -1,4 +1,5 @@
-//! What other security modules are told to do with a container: seccomp, AppArmor, SELinux, no_new_privs.
+//! What other security modules are told to do with a container: seccomp, AppArmor, SELinux,
+//! no_new_privs.
 
 use super::{Facts, Findings, Request};
 use crate::{
@@ -10,15 +11,16 @@ use crate::{
     },
 };
 
-/// SELinux types that the Pod Security Standards' baseline admits, and the engines' own for init systems and nested
-/// virtual machines.
+/// SELinux types that the Pod Security Standards' baseline admits, and the engines' own for init
+/// systems and nested virtual machines.
 const SELINUX_TYPES: [&str; 4] =
     ["container_t", "container_init_t", "container_kvm_t", "container_engine_t"];
 /// Users and roles that engines fill in themselves; the standards admit none to be asked for.
 const SELINUX_USERS: [&str; 2] = ["system_u", "unconfined_u"];
 const SELINUX_ROLES: [&str; 1] = ["system_r"];
 
-/// Actions that let the system call happen (seccomp(2); OCI runtime specification 1.2, config-linux.md).
+/// Actions that let the system call happen (seccomp(2); OCI runtime specification 1.2,
+/// config-linux.md).
 const LETTING: [&str; 2] = ["SCMP_ACT_ALLOW", "SCMP_ACT_LOG"];
 
 /// Judges the profiles that hold for every process of the container.
@@ -28,7 +30,8 @@ pub(super) fn judge(
     facts: &dyn Facts,
     findings: &mut Findings<'_>,
 ) {
-    // What runs in a pod's sandbox is the administrator's image, and containerd gives it no profile by itself.
+    // What runs in a pod's sandbox is the administrator's image, and containerd gives it no profile
+    // by itself.
     if !request.sandbox {
         seccomp(request, findings);
         missing_apparmor(request, facts, findings);
@@ -58,8 +61,8 @@ fn seccomp(request: &Request<'_>, findings: &mut Findings<'_>) {
     if profile.is_some_and(refuses) {
         return;
     }
-    // Docker and Podman have a default profile: without one, somebody asked for that. Elsewhere none is what the Pod
-    // Security Standards call undefined, which baseline allows.
+    // Docker and Podman have a default profile: without one, somebody asked for that. Elsewhere
+    // none is what the Pod Security Standards call undefined, which baseline allows.
     let asked =
         profile.is_some() || matches!(request.engine, Some(Engine::Docker | Engine::Podman));
     if asked || findings.strength(Control::Seccomp) == Strength::Restricted {
@@ -95,9 +98,9 @@ fn missing_apparmor(request: &Request<'_>, facts: &dyn Facts, findings: &mut Fin
     }
 }
 
-/// An engine that labels containers leaves the label out for `label=disable`, and where the container
-/// shares the host's PID or IPC namespace, which is another control's to refuse (Podman 5.4,
-/// pkg/specgen/generate/security_linux.go; moby 28, daemon/create.go).
+/// An engine that labels containers leaves the label out for `label=disable`, and where the
+/// container shares the host's PID or IPC namespace, which is another control's to refuse (Podman
+/// 5.4, pkg/specgen/generate/security_linux.go; moby 28, daemon/create.go).
 fn missing_label(request: &Request<'_>, facts: &dyn Facts, findings: &mut Findings<'_>) {
     let missing =
         request.spec.process.as_ref().is_some_and(|process| process.selinux_label.is_empty());

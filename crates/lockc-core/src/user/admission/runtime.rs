@@ -1,5 +1,5 @@
-//! What the runtime itself is made to do with its own rights, beyond the kernel's view of the container: attributes of
-//! processes that other containers feel.
+//! What the runtime itself is made to do with its own rights, beyond the kernel's view of the
+//! container: attributes of processes that other containers feel.
 
 use super::Findings;
 use crate::user::{

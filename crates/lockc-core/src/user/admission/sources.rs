@@ -270,8 +270,13 @@ impl Sources<'_> {
         if self.is_allowed(place, allowed, asked) {
             return match is_home(place.path()) {
                 true if allowed.are_defaults => Some((
-                    "is a home directory or a hidden file of one, which may hold what logs its user in (.ssh)".into(),
-                    format!("mount a directory in it, or add exactly that path to allowed_mounts in {CONFIG_PATH}"),
+                    "is a home directory or a hidden file of one, which may hold what logs its \
+                     user in (.ssh)"
+                        .into(),
+                    format!(
+                        "mount a directory in it, or add exactly that path to allowed_mounts in \
+                         {CONFIG_PATH}"
+                    ),
                 )),
                 _ => None,
             };
@@ -371,7 +376,9 @@ impl Sources<'_> {
 
 pub(super) fn unknown() -> Refusal {
     (
-        "is reached by a mount that is not in the host's mount table, so that nothing is known about it".into(),
+        "is reached by a mount that is not in the host's mount table, so that nothing is known \
+         about it"
+            .into(),
         "mount it by a path that the host sees".into(),
     )
 }

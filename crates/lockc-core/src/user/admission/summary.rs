@@ -37,9 +37,10 @@ pub fn summary(violations: &[Violation]) -> Summary {
     let controls = |left: &[&Violation]| left.iter().map(|violation| violation.control).collect();
     match left.as_slice() {
         left if is_privileged => Summary {
-            first: "--privileged gives the container every capability and every device of the host, and takes the \
-                    profiles and masks away that keep it apart [leave it out (privileged: true), and give the container \
-                    what it needs by --cap-add and --device, or use the privileged level]"
+            first: "--privileged gives the container every capability and every device of the \
+                    host, and takes the profiles and masks away that keep it apart [leave it out \
+                    (privileged: true), and give the container what it needs by --cap-add and \
+                    --device, or use the privileged level]"
                 .into(),
             further: controls(left),
         },

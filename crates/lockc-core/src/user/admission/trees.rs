@@ -1,8 +1,9 @@
 //! Parts of the host that no container below `privileged` is given, recognised under any path.
 //!
-//! A path alone says little: a directory may be a bind mount of another one. So each path is compared twice, as it
-//! stands and by its location: the superblock and the path inside of it, found through the mount table. Comparisons go
-//! component by component; `/var/lib/dockerX` is not in `/var/lib/docker`.
+//! A path alone says little: a directory may be a bind mount of another one. So each path is
+//! compared twice, as it stands and by its location: the superblock and the path inside of it,
+//! found through the mount table. Comparisons go component by component; `/var/lib/dockerX` is not
+//! in `/var/lib/docker`.
 
 use std::{
     io,
@@ -11,7 +12,8 @@ use std::{
 
 use super::facts::{Facts, MountedAt, Opened};
 
-/// Directories that hold the host's configuration, its view of kernel and devices, its sockets, and its boot files.
+/// Directories that hold the host's configuration, its view of kernel and devices, its sockets, and
+/// its boot files.
 const SYSTEM: [&str; 7] = ["/etc", "/proc", "/sys", "/dev", "/run", "/boot", "/var/run"];
 
 /// Where a path is: the superblock and the path inside of it.
@@ -80,7 +82,8 @@ impl Place {
         self.is_located_in(other) || self.path.starts_with(&other.path)
     }
 
-    /// Whether this is `other` or below it on the same file system, so that a mount of `other` shows it by itself.
+    /// Whether this is `other` or below it on the same file system, so that a mount of `other`
+    /// shows it by itself.
     pub(crate) fn is_located_in(&self, other: &Self) -> bool {
         match (&self.location, &other.location) {
             (Some(this), Some(other)) => {
@@ -183,8 +186,8 @@ impl Trees {
     }
 
     /// The path in an engine's directory of what is mounted there. Where the host's root is mounted
-    /// once more, in a volume perhaps, what an engine mounts appears below that too, by propagation:
-    /// that is the engine's mount as well, of the same name.
+    /// once more, in a volume perhaps, what an engine mounts appears below that too, by
+    /// propagation: that is the engine's mount as well, of the same name.
     fn in_engine(&self, mount: &MountedAt, depth: u32) -> Option<PathBuf> {
         self.by_parent(mount, depth)
             .or_else(|| self.is_engines(&mount.point).then(|| mount.point.clone()))
@@ -235,8 +238,8 @@ impl Trees {
         self.shown_by_the_system(place).map(|point| Reach::Contains(point.into()))
     }
 
-    /// Where the host mounted a part of what is at `place` in a directory of its own: `/etc/ssh` from
-    /// `/srv/persistent/etc/ssh`. A name of `place` itself says that by its path.
+    /// Where the host mounted a part of what is at `place` in a directory of its own: `/etc/ssh`
+    /// from `/srv/persistent/etc/ssh`. A name of `place` itself says that by its path.
     fn shown_by_the_system(&self, place: &Place) -> Option<&Path> {
         let location = place.location.as_ref()?;
         let is_part = |mount: &&MountedAt| {

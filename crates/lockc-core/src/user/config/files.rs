@@ -36,8 +36,9 @@ impl fmt::Display for Origin {
     }
 }
 
-/// The configuration with the place of each value that a file gives: by key, by table and name (`policies.monitoring`),
-/// by the key in that (`policies.monitoring.admit`), and by the value in a list (`policies.monitoring.admit["devices"]`).
+/// The configuration with the place of each value that a file gives: by key, by table and name
+/// (`policies.monitoring`), by the key in that (`policies.monitoring.admit`), and by the value in a
+/// list (`policies.monitoring.admit["devices"]`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Loaded {
     /// What holds.
@@ -92,7 +93,8 @@ struct Part {
 #[derive(Deserialize, Default)]
 #[serde(default, deny_unknown_fields)]
 struct KubernetesPart {
-    /// What a namespace's label pod-security.kubernetes.io/enforce does, as `lockc-node sync` wrote it down.
+    /// What a namespace's label pod-security.kubernetes.io/enforce does, as `lockc-node sync`
+    /// wrote it down.
     namespace_labels: Option<Follow>,
     /// Level or policy of the pods of a namespace of which `lockc-node sync` does not know.
     unknown_namespaces: Option<String>,
@@ -105,9 +107,10 @@ const SECTIONS: [&str; 1] = ["kubernetes"];
 const TABLES: [&str; 3] = ["engines", "namespaces", "policies"];
 
 impl Config {
-    /// Reads the configuration at `path` and the files `*.toml` in the directory beside it (`lockc.d` for `lockc.toml`) in
-    /// the order of their names; the defaults if there is none. A later file's value takes the place of an earlier one's;
-    /// an engine, a namespace or a policy stands in one file only. With it goes what the node knows of a cluster's
+    /// Reads the configuration at `path` and the files `*.toml` in the directory beside it
+    /// (`lockc.d` for `lockc.toml`) in the order of their names; the defaults if there is none.
+    /// A later file's value takes the place of an earlier one's; an engine, a namespace or a
+    /// policy stands in one file only. With it goes what the node knows of a cluster's
     /// namespaces ([`paths::NAMESPACES`]).
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         Self::load_with_labels(path, Path::new(paths::NAMESPACES))

@@ -1,7 +1,8 @@
 //! What a cluster says of its namespaces, as `lockc-node sync` writes it down on the node.
 //!
-//! The file is all that a container's start depends on: no API server is asked. A missing one means that nobody syncs;
-//! one that is broken, or that others than root can change, is an error like a broken configuration.
+//! The file is all that a container's start depends on: no API server is asked. A missing one means
+//! that nobody syncs; one that is broken, or that others than root can change, is an error like a
+//! broken configuration.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -10,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use super::{ConfigError, files};
 use crate::{rules::Level, user::userns};
 
-/// The label of a namespace by which Kubernetes' own admission chooses (Pod Security Admission, KEP-2579).
+/// The label of a namespace by which Kubernetes' own admission chooses (Pod Security Admission,
+/// KEP-2579).
 pub const LABEL: &str = "pod-security.kubernetes.io/enforce";
 
 /// Version of the file's form.
@@ -84,15 +86,17 @@ impl Labels {
             serde_json::from_str(text).map_err(|error| invalid(broken(error)))?;
         if versioned.version != VERSION {
             return Err(invalid(format!(
-                "it is of version {}, this lockc reads version {VERSION}; install lockc's parts from one release",
+                "it is of version {}, this lockc reads version {VERSION}; install lockc's parts \
+                 from one release",
                 versioned.version
             )));
         }
         serde_json::from_str(text).map_err(|error| invalid(broken(error)))
     }
 
-    /// What the cluster says of a namespace. A label that is no level of the Pod Security Standards means restricted, as for
-    /// Kubernetes itself (`ParseLevel` of pod-security-admission v0.33, api/helpers.go).
+    /// What the cluster says of a namespace. A label that is no level of the Pod Security Standards
+    /// means restricted, as for Kubernetes itself (`ParseLevel` of pod-security-admission
+    /// v0.33, api/helpers.go).
     pub fn of(&self, namespace: &str) -> Said {
         match self.namespaces.get(namespace) {
             None => Said::Unknown,

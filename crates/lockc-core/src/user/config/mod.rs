@@ -1,7 +1,8 @@
 //! The administrator's configuration, `/etc/lockc/lockc.toml` and `/etc/lockc/lockc.d/*.toml`.
 //!
-//! A missing file means the defaults. Anything else that is not a well-formed file which only root can write is an
-//! error, and the caller refuses: a policy that cannot be read must not turn into a looser one.
+//! A missing file means the defaults. Anything else that is not a well-formed file which only root
+//! can write is an error, and the caller refuses: a policy that cannot be read must not turn into a
+//! looser one.
 
 mod files;
 pub(super) mod globs;
@@ -28,8 +29,8 @@ pub use labels::Labels;
 /// Where the configuration is. A constant: neither environment nor command line moves it.
 pub use super::paths::CONFIG as CONFIG_PATH;
 
-/// `allowed_mounts` where no file says otherwise. Home directories as wholes are left out all the same, and Kubernetes has
-/// none: its baseline admits no hostPath volume.
+/// `allowed_mounts` where no file says otherwise. Home directories as wholes are left out all the
+/// same, and Kubernetes has none: its baseline admits no hostPath volume.
 const ALLOWED_MOUNTS: [&str; 5] = ["/home", "/srv", "/var/data", "/mnt", "/media"];
 
 /// The configuration, with the defaults where the files say nothing.
@@ -43,7 +44,8 @@ pub struct Config {
     pub fail: Fail,
     /// Whether what a policy forbids is refused and denied, or only reported.
     pub mode: Mode,
-    /// Whether the level offline, and policies that extend it, leave the loopback addresses of IPv4.
+    /// Whether the level offline, and policies that extend it, leave the loopback addresses of
+    /// IPv4.
     pub offline_loopback: bool,
     /// Optional LSM hooks without which `lockc load` fails.
     pub require: Vec<String>,
@@ -67,7 +69,8 @@ pub struct Config {
     pub kubernetes: Kubernetes,
     /// The administrator's own policies by name.
     pub policies: BTreeMap<String, PolicyConfig>,
-    /// What a cluster says of its namespaces, where it is synced to this node. No setting: a file of its own.
+    /// What a cluster says of its namespaces, where it is synced to this node. No setting: a file
+    /// of its own.
     #[serde(skip)]
     pub labels: Option<Labels>,
 }
@@ -123,12 +126,13 @@ pub struct Choice {
 pub struct Kubernetes {
     /// What the namespaces' labels do.
     pub namespace_labels: Follow,
-    /// Level or policy of the pods of a namespace of which `lockc-node sync` does not know (yet); without it, what holds for
-    /// those of a namespace without label.
+    /// Level or policy of the pods of a namespace of which `lockc-node sync` does not know (yet);
+    /// without it, what holds for those of a namespace without label.
     pub unknown_namespaces: Option<String>,
 }
 
-/// `kubernetes.namespace_labels`: what the label pod-security.kubernetes.io/enforce of a namespace does.
+/// `kubernetes.namespace_labels`: what the label pod-security.kubernetes.io/enforce of a namespace
+/// does.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -137,7 +141,8 @@ pub enum Follow {
     Ignore,
     /// It holds where it is stricter than what holds without it.
     Tighten,
-    /// It is the namespace's default and ceiling: whoever may label a namespace decides, as in Kubernetes itself.
+    /// It is the namespace's default and ceiling: whoever may label a namespace decides, as in
+    /// Kubernetes itself.
     #[default]
     Follow,
 }
@@ -217,7 +222,8 @@ pub struct PolicyConfig {
     /// Kernel rules taken away.
     #[serde(default)]
     pub without_rules: Vec<String>,
-    /// Directories of the host that containers may be given beyond the configuration's, under `restricted` too.
+    /// Directories of the host that containers may be given beyond the configuration's, under
+    /// `restricted` too.
     #[serde(default)]
     pub allowed_mounts: Vec<PathBuf>,
     /// Unix sockets of the host that containers may be given beyond the configuration's.
@@ -232,14 +238,16 @@ pub struct PolicyConfig {
     /// Sysctls that containers may set beyond the safe ones; `*` stands for any characters.
     #[serde(default)]
     pub sysctls: Vec<String>,
-    /// Files and directories of procfs and sysfs that containers may read, themselves and all below.
+    /// Files and directories of procfs and sysfs that containers may read, themselves and all
+    /// below.
     #[serde(default)]
     pub reads: Vec<PathBuf>,
-    /// Whether what root's own hooks mount into a container (NVIDIA's, for instance) counts as granted, and whether they
-    /// may execute programs of the host's in its root directory.
+    /// Whether what root's own hooks mount into a container (NVIDIA's, for instance) counts as
+    /// granted, and whether they may execute programs of the host's in its root directory.
     #[serde(default)]
     pub hook_mounts: bool,
-    /// Socket families and netlink protocols that containers may use beyond the usual ones, by name (docs/sockets.md).
+    /// Socket families and netlink protocols that containers may use beyond the usual ones, by
+    /// name (docs/sockets.md).
     #[serde(default)]
     pub socket_families: Vec<String>,
 }
@@ -285,7 +293,8 @@ impl Default for Config {
 pub enum ConfigError {
     /// Could not be opened or read.
     #[error(
-        "{path}: cannot be read: {source}; make it readable for root, or remove it to use the defaults"
+        "{path}: cannot be read: {source}; make it readable for root, or remove it to use the \
+         defaults"
     )]
     Read {
         /// The file.
@@ -295,7 +304,8 @@ pub enum ConfigError {
     },
     /// Not a regular file, or somebody else than root can change it.
     #[error(
-        "{path}: {problem}; lockc trusts only a configuration that nobody but root can change: {remedy}"
+        "{path}: {problem}; lockc trusts only a configuration that nobody but root can change: \
+         {remedy}"
     )]
     Untrusted {
         /// The file or the directory that it is in.
@@ -336,8 +346,8 @@ pub enum ConfigError {
 }
 
 impl Config {
-    /// What holds for pods of a namespace: the entry with exactly its name, or the glob with the most characters that fit
-    /// it, the first in the alphabet of equally long ones.
+    /// What holds for pods of a namespace: the entry with exactly its name, or the glob with the
+    /// most characters that fit it, the first in the alphabet of equally long ones.
     pub fn namespace(&self, name: &str) -> Option<(&str, &Choice)> {
         let found = match self.namespaces.get_key_value(name) {
             Some(exact) => Some(exact),
@@ -365,7 +375,8 @@ impl Config {
         }
     }
 
-    /// Whether it makes sense; `both`: a file gives `default` and `ceiling`, so that one of them is not just missing.
+    /// Whether it makes sense; `both`: a file gives `default` and `ceiling`, so that one of them is
+    /// not just missing.
     fn check(&self, both: bool) -> Result<(), Fault> {
         let lists = [
             ("runtimes", &self.runtimes),
@@ -401,7 +412,8 @@ impl Config {
                 let hint =
                     hint.map(|name| format!(" (did you mean {name:?}?)")).unwrap_or_default();
                 let message = format!(
-                    "require: {name:?} is not an LSM hook of lockc's{hint}; docs/hooks.md has them all"
+                    "require: {name:?} is not an LSM hook of lockc's{hint}; docs/hooks.md has \
+                     them all"
                 );
                 return Err(Fault { key: "require".into(), value: Some(name.clone()), message });
             }

@@ -33,10 +33,11 @@ fn a_missing_file_is_the_defaults_and_a_dangling_link_is_not() {
 #[test]
 fn every_key_is_read() {
     let config = parse(
-        "default = 'restricted'\nceiling = 'test'\nfail = 'open'\nmode = 'audit'\nruntimes = ['/usr/bin/crun']\nallowed_mounts = ['/data']\n\
-         allowed_sockets = ['/run/x.sock']\nengine_dirs = ['/data/docker']\nrootless = 'admission'\n\
-         sandbox_runtimes = ['/opt/vmm']\n[policies.test]\nextends = 'baseline'\n\
-         admit = ['capabilities']\nwithout_rules = ['mount']\n",
+        "default = 'restricted'\nceiling = 'test'\nfail = 'open'\nmode = 'audit'\nruntimes = \
+         ['/usr/bin/crun']\nallowed_mounts = ['/data']\nallowed_sockets = \
+         ['/run/x.sock']\nengine_dirs = ['/data/docker']\nrootless = \
+         'admission'\nsandbox_runtimes = ['/opt/vmm']\n[policies.test]\nextends = \
+         'baseline'\nadmit = ['capabilities']\nwithout_rules = ['mount']\n",
     )
     .unwrap();
     assert_eq!(
@@ -110,7 +111,8 @@ fn later_files_take_the_place_of_earlier_values_and_each_value_has_a_place() {
             ("20.toml", "default = 'two'\n"),
             (
                 "10.toml",
-                "default = 'offline'\n[policies.two]\nextends = 'one'\n[namespaces]\n'kube-*' = { default = 'one' }\n",
+                "default = 'offline'\n[policies.two]\nextends = 'one'\n[namespaces]\n'kube-*' = { \
+                 default = 'one' }\n",
             ),
             ("readme", "no TOML at all"),
         ],
@@ -156,7 +158,8 @@ fn what_makes_no_sense_is_said_with_file_and_line() {
         ("[policies.a]\nextends = 'b'\n", "a.toml: line 2: unknown policy \"b\""),
         (
             "[policies.a]\nextends = 'baseline'\nwithout_rules = [\n  'mount',\n  'mout',\n]\n",
-            "a.toml: line 5: policies.a.without_rules: \"mout\" is not a rule (did you mean \"mount\"?)",
+            "a.toml: line 5: policies.a.without_rules: \"mout\" is not a rule (did you mean \
+             \"mount\"?)",
         ),
         (
             "[policies.a]\nextends = 'baseline'\nadmit = ['host-mount']\n",
@@ -172,7 +175,8 @@ fn what_makes_no_sense_is_said_with_file_and_line() {
         ),
         (
             "[policies.a]\nextends = 'baseline'\nsocket_families = ['vsok']\n",
-            "a.toml: line 3: policies.a.socket_families: \"vsok\" is no socket family that a policy can name (did you mean \"vsock\"?)",
+            "a.toml: line 3: policies.a.socket_families: \"vsok\" is no socket family that a \
+             policy can name (did you mean \"vsock\"?)",
         ),
         (
             "[policies.a]\nextends = 'offline'\nsocket_families = ['inet']\n",
@@ -195,10 +199,12 @@ fn what_makes_no_sense_is_said_with_file_and_line() {
         ("[policies.a]\nextends = 'baseline'\nmode = 'x'\n", "line 3"),
         (
             "[engines.docker]\nceiling = 'restricted'\ndefault = 'baseline'\n",
-            "a.toml: line 3: engines.docker.default is baseline, which is looser than engines.docker.ceiling, which is restricted",
+            "a.toml: line 3: engines.docker.default is baseline, which is looser than \
+             engines.docker.ceiling, which is restricted",
         ),
         (
-            "[namespaces.a]\ndefault = 'p'\nceiling = 'baseline'\n[policies.p]\nextends = 'baseline'\nmode = 'audit'\n",
+            "[namespaces.a]\ndefault = 'p'\nceiling = 'baseline'\n[policies.p]\nextends = \
+             'baseline'\nmode = 'audit'\n",
             "a.toml: line 2: namespaces.a.default is p, which is looser",
         ),
         (
@@ -234,7 +240,8 @@ fn a_drop_in_that_others_can_change_is_refused() {
 #[test]
 fn the_most_special_entry_of_a_namespace_holds() {
     let config = parse(
-        "[namespaces]\n'*' = { default = 'restricted' }\n'team-*' = { default = 'baseline' }\n'team-a-*' = {}\nteam-a-b = { default = 'offline' }\n",
+        "[namespaces]\n'*' = { default = 'restricted' }\n'team-*' = { default = 'baseline' \
+         }\n'team-a-*' = {}\nteam-a-b = { default = 'offline' }\n",
     )
     .unwrap();
     for (name, key) in
@@ -252,8 +259,10 @@ fn what_only_looks_like_a_contradiction_is_none() {
         "default = 'offline'\n",
         "[engines.docker]\ndefault = 'privileged'\n[engines.podman]\nceiling = 'restricted'\n",
         "[policies.a]\nextends = 'privileged'\n",
-        "[policies.a]\nextends = 'baseline'\nadmit = ['devices', 'devices']\nreads = ['/proc/kallsyms', '/proc/kallsyms']\n",
-        "[policies.'a.b']\nextends = 'baseline'\nadmit = ['devices']\n[policies.a]\nextends = 'a.b'\n",
+        "[policies.a]\nextends = 'baseline'\nadmit = ['devices', 'devices']\nreads = \
+         ['/proc/kallsyms', '/proc/kallsyms']\n",
+        "[policies.'a.b']\nextends = 'baseline'\nadmit = ['devices']\n[policies.a]\nextends = \
+         'a.b'\n",
     ] {
         parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
     }

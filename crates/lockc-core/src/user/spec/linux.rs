@@ -74,7 +74,8 @@ pub struct Syscalls {
 }
 
 impl Linux {
-    /// The host's number of the container's uid 0, with a user namespace that maps it; 0 without one.
+    /// The host's number of the container's uid 0, with a user namespace that maps it; 0 without
+    /// one.
     pub fn root_uid(&self) -> u32 {
         self.host_uid(0).unwrap_or(0)
     }

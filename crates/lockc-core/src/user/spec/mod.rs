@@ -1,8 +1,8 @@
 //! What admission looks at in a bundle's `config.json`, and nothing else.
 //!
-//! Engines and runtimes add fields of their own, so unknown fields are passed over. What admission does read must be
-//! read as the runtime will: a key that stands twice, or that Go would match in another case, is refused instead of
-//! read differently.
+//! Engines and runtimes add fields of their own, so unknown fields are passed over. What admission
+//! does read must be read as the runtime will: a key that stands twice, or that Go would match in
+//! another case, is refused instead of read differently.
 
 mod linux;
 mod read;
@@ -55,8 +55,8 @@ pub struct Hooks {
 }
 
 impl Hooks {
-    /// Those whose program is the host's (OCI runtime specification 1.2, config.md, POSIX-platform hooks): all but
-    /// `startContainer`, whose program is the container's and confined as such.
+    /// Those whose program is the host's (OCI runtime specification 1.2, config.md, POSIX-platform
+    /// hooks): all but `startContainer`, whose program is the container's and confined as such.
     pub fn of_the_host(&self) -> impl Iterator<Item = (&'static str, &Hook)> {
         [
             ("prestart", &self.prestart),
@@ -179,7 +179,8 @@ pub struct Mount {
 }
 
 impl Mount {
-    /// Whether the runtime makes a bind mount of it: for the options `bind` and `rbind` it does so whatever the type.
+    /// Whether the runtime makes a bind mount of it: for the options `bind` and `rbind` it does so
+    /// whatever the type.
     pub fn is_bind(&self) -> bool {
         self.kind == "bind"
             || self.options.iter().any(|option| option == "bind" || option == "rbind")

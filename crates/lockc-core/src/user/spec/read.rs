@@ -94,7 +94,8 @@ pub enum SpecError {
     },
     /// A key that one runtime would read and another not.
     #[error(
-        "{path}: the key {key:?} differs from {known:?} only in case; runtimes disagree on it, write {known:?}"
+        "{path}: the key {key:?} differs from {known:?} only in case; runtimes disagree on it, \
+         write {known:?}"
     )]
     Case {
         /// The file.

@@ -1,8 +1,9 @@
 //! The same file as the `oci-spec` crate reads it: by the letter of the OCI runtime specification.
 //!
-//! What decides is the one reading in [`super`], which passes over what engines add; with two readings there would be
-//! containers that are judged by the one and made after the other. This one tells where a file is not of the
-//! specification's form, and tests hold the two against each other.
+//! What decides is the one reading in [`super`], which passes over what engines add; with two
+//! readings there would be containers that are judged by the one and made after the other. This one
+//! tells where a file is not of the specification's form, and tests hold the two against each
+//! other.
 
 use std::{
     collections::BTreeSet,
@@ -13,8 +14,8 @@ use oci_spec::runtime;
 
 use super::{Process, Spec, SpecError, read::contents};
 
-/// What `oci-spec` does not understand in a configuration; nothing if it is of the specification's form, or cannot be
-/// read at all.
+/// What `oci-spec` does not understand in a configuration; nothing if it is of the specification's
+/// form, or cannot be read at all.
 pub fn problem(path: &Path) -> Option<String> {
     let text = contents(path).ok()?;
     parse(&text).err().map(|error| error.to_string())
@@ -29,8 +30,8 @@ pub fn parse(text: &[u8]) -> Result<runtime::Spec, serde_json::Error> {
     serde_json::from_slice(text)
 }
 
-/// The first thing that the two readings of one text see differently, for tests: nothing where they agree, or the text is
-/// not of the specification's form.
+/// The first thing that the two readings of one text see differently, for tests: nothing where they
+/// agree, or the text is not of the specification's form.
 ///
 /// # Errors
 ///

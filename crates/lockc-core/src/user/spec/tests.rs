@@ -1,4 +1,5 @@
-//! What is read, what is passed over, and what is refused because runtimes would read it differently.
+//! What is read, what is passed over, and what is refused because runtimes would read it
+//! differently.
 
 use std::{fs, path::Path};
 

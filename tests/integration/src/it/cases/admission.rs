@@ -155,11 +155,13 @@ fn unknown(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     outcome(lab, runtime, &Bundle::new(&["true"]), "no-such-policy", false, "no-such-policy")
 }
 
-/// Root of a user namespace that is joined by its path: another uid of the host's, which becomes root again.
+/// Root of a user namespace that is joined by its path: another uid of the host's, which becomes
+/// root again.
 fn joined_user_namespace(lab: &mut Lab, runtime: Runtime) -> Result<String> {
-    let line = "unshare -U sleep 1000 < /dev/null > /dev/null 2>&1 & p=$!; \
-         until [ \"$(readlink /proc/$p/ns/user)\" != \"$(readlink /proc/$$/ns/user)\" ]; do sleep 0.1; done; \
-         echo 0 100000 65536 > /proc/$p/uid_map; echo 0 100000 65536 > /proc/$p/gid_map; echo $p";
+    let line = "unshare -U sleep 1000 < /dev/null > /dev/null 2>&1 & p=$!; until [ \"$(readlink \
+                /proc/$p/ns/user)\" != \"$(readlink /proc/$$/ns/user)\" ]; do sleep 0.1; done; \
+                echo 0 100000 65536 > /proc/$p/uid_map; echo 0 100000 65536 > /proc/$p/gid_map; \
+                echo $p";
     let holder = command::sh(line)?;
     let bundle =
         Bundle::probe(&["regain-root", "1000"]).join("user", &format!("/proc/{holder}/ns/user"));

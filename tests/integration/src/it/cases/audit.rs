@@ -1,5 +1,6 @@
-//! The mode audit: every attempt that a rule denies succeeds and is reported, what admission refuses starts with a warning;
-//! what lockc itself stands on holds all the same, and nobody gets the mode by asking.
+//! The mode audit: every attempt that a rule denies succeeds and is reported, what admission
+//! refuses starts with a warning; what lockc itself stands on holds all the same, and nobody gets
+//! the mode by asking.
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};

@@ -93,9 +93,10 @@ pub const ROWS: &[Row] = &[
             args: &[
                 "sh",
                 "-ec",
-                "cd /sys/fs/cgroup; mkdir init.scope a a/b; echo $$ > init.scope/cgroup.procs; echo +pids > cgroup.subtree_control; \
-                 echo 50 > a/pids.max; chown 1000:1000 a a/cgroup.procs; chmod 700 a; /probe clone-into-cgroup /sys/fs/cgroup/a/b; \
-                 (echo 0 > a/b/cgroup.procs); rmdir a/b a; cat init.scope/cgroup.procs pids.max",
+                "cd /sys/fs/cgroup; mkdir init.scope a a/b; echo $$ > init.scope/cgroup.procs; \
+                 echo +pids > cgroup.subtree_control; echo 50 > a/pids.max; chown 1000:1000 a \
+                 a/cgroup.procs; chmod 700 a; /probe clone-into-cgroup /sys/fs/cgroup/a/b; (echo \
+                 0 > a/b/cgroup.procs); rmdir a/b a; cat init.scope/cgroup.procs pids.max",
             ],
             give: writable,
             policy: "baseline",
@@ -109,8 +110,8 @@ fn host_writable(bundle: Bundle) -> Bundle {
     mounted(bundle, "rw")
 }
 
-/// The limits of the container itself are its maker's. The kernel says so too where version 2 is mounted with `nsdelegate`,
-/// as here: that lockc does not depend on it is seen in its event.
+/// The limits of the container itself are its maker's. The kernel says so too where version 2 is
+/// mounted with `nsdelegate`, as here: that lockc does not depend on it is seen in its event.
 fn own_limits(lab: &mut Lab, _: Runtime) -> Result<String> {
     if lab.plain {
         return Ok("nothing to prove without lockc".into());

@@ -1,5 +1,5 @@
-//! What the cases of containerd's CRI socket have in common: pods that start, pods and containers that are refused, and
-//! the kernel's entry of either.
+//! What the cases of containerd's CRI socket have in common: pods that start, pods and containers
+//! that are refused, and the kernel's entry of either.
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
@@ -97,8 +97,8 @@ pub fn refusal<T>(result: Result<T>, texts: &[&str]) -> Result<String> {
     }
 }
 
-/// A pod that is refused for what it asks, with the levels in the texts. Without lockc nobody reads that, so that any
-/// pod starts there.
+/// A pod that is refused for what it asks, with the levels in the texts. Without lockc nobody reads
+/// that, so that any pod starts there.
 pub fn pod_refused(
     lab: &mut Lab,
     handler: &str,

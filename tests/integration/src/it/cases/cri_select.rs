@@ -1,4 +1,5 @@
-//! How a level is chosen for pods and their containers, seen in the kernel's entries; and what bounds it.
+//! How a level is chosen for pods and their containers, seen in the kernel's entries; and what
+//! bounds it.
 
 use anyhow::{Result, bail};
 

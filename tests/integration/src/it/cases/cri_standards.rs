@@ -1,9 +1,10 @@
-//! The Pod Security Standards' controls (Kubernetes 1.34, with the meaning of the fixtures of pod-security-admission), as
-//! far as they reach a runtime through the Container Runtime Interface: what starts without lockc and is refused by a
-//! level, in words that kubelet shows; and its neighbour that starts.
+//! The Pod Security Standards' controls (Kubernetes 1.34, with the meaning of the fixtures of
+//! pod-security-admission), as far as they reach a runtime through the Container Runtime Interface:
+//! what starts without lockc and is refused by a level, in words that kubelet shows; and its
+//! neighbour that starts.
 //!
-//! Two of them are seen by no runtime: an explicit `seccompProfile: Unconfined` looks like none at all, which baseline
-//! admits, and containerd leaves SELinux options out where SELinux is off.
+//! Two of them are seen by no runtime: an explicit `seccompProfile: Unconfined` looks like none at
+//! all, which baseline admits, and containerd leaves SELinux options out where SELinux is off.
 
 use anyhow::{Context, Result};
 

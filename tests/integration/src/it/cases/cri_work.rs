@@ -1,4 +1,5 @@
-//! Ordinary life of pods: what works without lockc works under baseline and restricted, with the same output.
+//! Ordinary life of pods: what works without lockc works under baseline and restricted, with the
+//! same output.
 
 use std::fs;
 
@@ -65,10 +66,11 @@ fn volumes(config: &PodConfig, mut c: ContainerConfig) -> Result<ContainerConfig
     let log = format!("{pod}/containers/main/0123abcd");
     // As kubelet's atomic writer leaves them: a link to a link.
     sh(&format!(
-        "mkdir -p {data} {settings}/..v1 {token}/..v1 {pod}/containers/main && chmod 777 {data} && echo key=value > {settings}/..v1/app \
-         && ln -sfn ..v1 {settings}/..data && ln -sf ..data/app {settings}/app && echo a-token > {token}/..v1/token \
-         && ln -sfn ..v1 {token}/..data && ln -sf ..data/token {token}/token && echo '127.0.0.1 localhost own-name' > {pod}/etc-hosts \
-         && touch {log} && chmod 666 {log}"
+        "mkdir -p {data} {settings}/..v1 {token}/..v1 {pod}/containers/main && chmod 777 {data} \
+         && echo key=value > {settings}/..v1/app && ln -sfn ..v1 {settings}/..data && ln -sf \
+         ..data/app {settings}/app && echo a-token > {token}/..v1/token && ln -sfn ..v1 \
+         {token}/..data && ln -sf ..data/token {token}/token && echo '127.0.0.1 localhost \
+         own-name' > {pod}/etc-hosts && touch {log} && chmod 666 {log}"
     ))?;
     c = c.volume(&data, "/data", false).volume(&settings, "/settings", true);
     c = c.volume(&token, "/var/run/secrets/kubernetes.io/serviceaccount", true);
@@ -90,7 +92,8 @@ fn life(lab: &mut Lab, _: Runtime) -> Result<String> {
 fn one_life(cri: &std::rc::Rc<crate::cri::Cri>, handler: &str, namespace: &str) -> Result<()> {
     let config = pod(namespace);
     let pod = Pod::run(cri, handler, config.clone())?;
-    let script = "trap 'echo ended > /dev/termination-log; exit 7' TERM; echo to-the-log; while :; do sleep 0.1; done";
+    let script = "trap 'echo ended > /dev/termination-log; exit 7' TERM; echo to-the-log; while \
+                  :; do sleep 0.1; done";
     let c = pod.start(&volumes(&config, container(&["sh", "-c", script]).hardened())?)?;
     let run = c.exec(&["sh", "-c", "echo out; echo err >&2; exit 3"])?;
     if (run.status, run.stdout.as_str(), run.stderr.as_str()) != (3, "out", "err") {
@@ -236,8 +239,8 @@ fn pid_of(seconds: &str) -> String {
     format!("$(ps -o pid,args | sed -n 's/^ *\\([0-9]*\\) sleep {seconds}$/\\1/p')")
 }
 
-/// Containers that share a PID namespace, by the pod's choice or as `kubectl debug --target` has it, see and signal each
-/// other; those that do not share it see nothing of each other.
+/// Containers that share a PID namespace, by the pod's choice or as `kubectl debug --target` has
+/// it, see and signal each other; those that do not share it see nothing of each other.
 fn shared(lab: &mut Lab, change: fn(PodConfig) -> PodConfig, how: i32) -> Result<String> {
     let cri = lab.containerd()?.cri.clone();
     for (handler, namespace) in places(lab) {
@@ -270,7 +273,8 @@ fn shared(lab: &mut Lab, change: fn(PodConfig) -> PodConfig, how: i32) -> Result
     Ok("they see and signal each other".into())
 }
 
-/// A container that asked for a tighter level than its pod's must not get out of that by acting as another of its pod.
+/// A container that asked for a tighter level than its pod's must not get out of that by acting as
+/// another of its pod.
 fn trace(lab: &mut Lab, _: Runtime) -> Result<String> {
     let handler = handler(lab);
     let pod = Pod::run(&lab.containerd()?.cri, handler, pod("default").share_processes())?;
@@ -305,7 +309,8 @@ fn trace(lab: &mut Lab, _: Runtime) -> Result<String> {
     Ok("not upwards, but sideways and downwards".into())
 }
 
-/// A node's agent: host network, host PIDs, privileged, the host's root; in a namespace of the administrator's.
+/// A node's agent: host network, host PIDs, privileged, the host's root; in a namespace of the
+/// administrator's.
 fn node_agent(lab: &mut Lab, _: Runtime) -> Result<String> {
     let handler = handler(lab);
     let config = pod("trusted")

@@ -1,5 +1,5 @@
-//! CRI-O's way of calling a runtime, without CRI-O: its bundles, its annotations, conmon as it calls that, and the calls
-//! that it makes itself (cri-o, internal/oci/runtime_oci.go).
+//! CRI-O's way of calling a runtime, without CRI-O: its bundles, its annotations, conmon as it
+//! calls that, and the calls that it makes itself (cri-o, internal/oci/runtime_oci.go).
 
 use std::fs;
 use std::path::PathBuf;
@@ -28,8 +28,9 @@ pub const ROWS: &[Row] = &[
     row("crio/replaced-annotations", Test::Code(replaced)),
 ];
 
-const NAMESPACES: &str = "[namespaces.'team-*']\ndefault = 'offline'\nceiling = 'offline'\n\
-                          [namespaces.kube-system]\ndefault = 'privileged'\nceiling = 'privileged'\n";
+const NAMESPACES: &str = "[namespaces.'team-*']\ndefault = 'offline'\nceiling = \
+                          'offline'\n[namespaces.kube-system]\ndefault = 'privileged'\nceiling = \
+                          'privileged'\n";
 
 /// A container as CRI-O would have made it.
 struct Made {
@@ -59,8 +60,8 @@ impl Made {
         // As the storage's overlay driver: a file system of the container's own.
         let layers = format!("{STORAGE}/{id}");
         command::sh(&format!(
-            "mkdir -p {layers}/merged {layers}/diff {layers}/work && \
-             mount -t overlay overlay -o lowerdir={},upperdir={layers}/diff,workdir={layers}/work {rootfs}",
+            "mkdir -p {layers}/merged {layers}/diff {layers}/work && mount -t overlay overlay -o \
+             lowerdir={},upperdir={layers}/diff,workdir={layers}/work {rootfs}",
             common_rootfs()?
         ))?;
         let made = Self { id, folder, by };
@@ -112,10 +113,13 @@ impl Made {
         let folder = self.folder.display();
         let conmon = format!(
             "mkdir -p /run/lockc-it-crio-exits /run/lockc-it-crio-attach; cd {folder}; \
-             _OCI_SYNCPIPE=3 _OCI_STARTPIPE=4 conmon -b {folder} -c {id} --exit-dir /run/lockc-it-crio-exits -l {folder}/log \
-             --log-level info -n k8s_c -P {folder}/conmon-pidfile -p {folder}/pidfile --persist-dir {folder} -r {by} \
-             --runtime-arg --root={ROOT} --socket-dir-path /run/lockc-it-crio-attach --syslog -u {id} --log-size-max 1000000 \
-             3> {folder}/sync 4< <(echo x) > {folder}/out 2>&1; for n in $(seq 100); do grep -q pid {folder}/sync && break; sleep 0.1; done; cat {folder}/sync"
+             _OCI_SYNCPIPE=3 _OCI_STARTPIPE=4 conmon -b {folder} -c {id} --exit-dir \
+             /run/lockc-it-crio-exits -l {folder}/log --log-level info -n k8s_c -P \
+             {folder}/conmon-pidfile -p {folder}/pidfile --persist-dir {folder} -r {by} \
+             --runtime-arg --root={ROOT} --socket-dir-path /run/lockc-it-crio-attach --syslog -u \
+             {id} --log-size-max 1000000 3> {folder}/sync 4< <(echo x) > {folder}/out 2>&1; for n \
+             in $(seq 100); do grep -q pid {folder}/sync && break; sleep 0.1; done; cat \
+             {folder}/sync"
         );
         let said = command::run(&["bash", "-c", &conmon])?.must()?;
         serde_json::from_str(&said).with_context(|| {
@@ -186,9 +190,10 @@ fn life(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     // ExecSync: probes and hooks of the lifecycle.
     let folder = made.folder.display();
     let sync = format!(
-        "_OCI_SYNCPIPE=3 _OCI_STARTPIPE=4 conmon -c {0} -n c -r {1} -p {folder}/exec-pid -e -l {folder}/exec-log \
-         --socket-dir-path /run/lockc-it-crio-attach --log-level info --sync --exec-process-spec {file} \
-         --runtime-arg --root={ROOT} 3> {folder}/exec-sync 4< <(echo x) > /dev/null 2>&1; cat {folder}/exec-log {folder}/exec-sync",
+        "_OCI_SYNCPIPE=3 _OCI_STARTPIPE=4 conmon -c {0} -n c -r {1} -p {folder}/exec-pid -e -l \
+         {folder}/exec-log --socket-dir-path /run/lockc-it-crio-attach --log-level info --sync \
+         --exec-process-spec {file} --runtime-arg --root={ROOT} 3> {folder}/exec-sync 4< <(echo \
+         x) > /dev/null 2>&1; cat {folder}/exec-log {folder}/exec-sync",
         made.id, made.by
     );
     let said = command::run(&["bash", "-c", &sync])?.said();
@@ -307,8 +312,10 @@ fn refused(lab: &mut Lab, runtime: Runtime) -> Result<String> {
 /// What a pod's labels and annotations replace of CRI-O's own loosens nothing.
 fn replaced(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     lab.only_with_lockc()?;
-    let config = "[engines.podman]\ndefault = 'privileged'\nceiling = 'privileged'\n[engines.docker]\ndefault = 'privileged'\n\
-                  [namespaces.kube-system]\ndefault = 'privileged'\nceiling = 'privileged'\n";
+    let config = "[engines.podman]\ndefault = 'privileged'\nceiling = \
+                  'privileged'\n[engines.docker]\ndefault = \
+                  'privileged'\n[namespaces.kube-system]\ndefault = 'privileged'\nceiling = \
+                  'privileged'\n";
     let makes: [&[(&str, &str)]; 3] = [
         &[("io.container.manager", "libpod")],
         &[("io.container.manager", "docker"), ("io.kubernetes.cri-o.Namespace", "kube-system")],

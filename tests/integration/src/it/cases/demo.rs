@@ -1,4 +1,5 @@
-//! The demo's seven rows as cases: worked without lockc, stopped with a reason, works for privileged.
+//! The demo's seven rows as cases: worked without lockc, stopped with a reason, works for
+//! privileged.
 
 use anyhow::{Context, Result, bail};
 

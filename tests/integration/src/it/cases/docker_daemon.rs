@@ -15,14 +15,15 @@ pub const ROWS: &[Row] = &[
     row("docker/userns-remap", Test::Code(remapped)),
 ];
 
-/// Below a volume that shows the host's root, every mount of dockerd's appears a second time. (A slave: what is unmounted in
-/// the volume stays on the host.)
+/// Below a volume that shows the host's root, every mount of dockerd's appears a second time. (A
+/// slave: what is unmounted in the volume stays on the host.)
 fn beside(lab: &mut Lab, _: Runtime) -> Result<String> {
     let runtime = if lab.plain { "" } else { "lockc" };
     let plain = lab.plain;
     let docker = lab.docker()?;
     command::sh(
-        "docker volume rm -f root > /dev/null; docker volume create -o type=none -o o=bind,slave -o device=/ root",
+        "docker volume rm -f root > /dev/null; docker volume create -o type=none -o o=bind,slave \
+         -o device=/ root",
     )?;
     let other = docker.background("", &["-v", "root:/host", IMAGE, "sleep", "1000"])?;
     let said = docker
@@ -37,13 +38,15 @@ fn beside(lab: &mut Lab, _: Runtime) -> Result<String> {
     Ok(said)
 }
 
-/// `userns-remap`: another data root, another namespace of containerd's, and uid 0 is an ordinary user of the host.
+/// `userns-remap`: another data root, another namespace of containerd's, and uid 0 is an ordinary
+/// user of the host.
 fn remapped(lab: &mut Lab, _: Runtime) -> Result<String> {
     lab.docker()?;
     command::sh(
-        "for file in /etc/subuid /etc/subgid; do grep -qs dockremap $file || echo dockremap:100000:65536 >> $file; done; \
-         getent group dockremap > /dev/null || groupadd -r dockremap; \
-         getent passwd dockremap > /dev/null || useradd -r -g dockremap dockremap; mkdir -p /srv/remapped",
+        "for file in /etc/subuid /etc/subgid; do grep -qs dockremap $file || echo \
+         dockremap:100000:65536 >> $file; done; getent group dockremap > /dev/null || groupadd -r \
+         dockremap; getent passwd dockremap > /dev/null || useradd -r -g dockremap dockremap; \
+         mkdir -p /srv/remapped",
     )?;
     docker::restart_with(&[("userns-remap", json!("default"))])?;
     let result = ordinary(lab);
@@ -54,8 +57,8 @@ fn remapped(lab: &mut Lab, _: Runtime) -> Result<String> {
 fn ordinary(lab: &mut Lab) -> Result<String> {
     let plain = lab.plain;
     let docker = lab.docker()?;
-    let act = "cat /proc/self/uid_map && touch /v/f /tmp/x && ls /d && cat /etc/resolv.conf /etc/hosts > /dev/null && \
-               ! ls /sys/fs/ext4";
+    let act = "cat /proc/self/uid_map && touch /v/f /tmp/x && ls /d && cat /etc/resolv.conf \
+               /etc/hosts > /dev/null && ! ls /sys/fs/ext4";
     let mut said = String::new();
     for (level, user) in
         [("baseline", &[][..]), ("restricted", &["--user", "1000", "--cap-drop", "ALL"])]

@@ -86,9 +86,10 @@ fn create(demanding: bool) -> Result<()> {
         "network": { "type": network }, "linux": { "capabilities": capabilities }, "propagatedMount": propagated,
     });
     command::sh(&format!(
-        "docker plugin rm -f {NAME} > /dev/null 2>&1; rm -rf {FOLDER}; mkdir -p {FOLDER}/rootfs/mnt/for-others \
-         {FOLDER}/rootfs/run/docker/plugins; tar xf /opt/img/busybox.tar -C {FOLDER}/rootfs; \
-         cp /usr/local/bin/lockc-probe {FOLDER}/rootfs/probe"
+        "docker plugin rm -f {NAME} > /dev/null 2>&1; rm -rf {FOLDER}; mkdir -p \
+         {FOLDER}/rootfs/mnt/for-others {FOLDER}/rootfs/run/docker/plugins; tar xf \
+         /opt/img/busybox.tar -C {FOLDER}/rootfs; cp /usr/local/bin/lockc-probe \
+         {FOLDER}/rootfs/probe"
     ))?;
     fs::write(format!("{FOLDER}/config.json"), config.to_string())
         .context("cannot write the plugin's config")?;

@@ -1,4 +1,5 @@
-//! How a level is chosen for Docker: by label, annotation, and the configuration of the engine; and what bounds it.
+//! How a level is chosen for Docker: by label, annotation, and the configuration of the engine; and
+//! what bounds it.
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
@@ -188,7 +189,8 @@ fn refused(lab: &mut Lab, config: &str, options: &[&str], reason: &str) -> Resul
     Ok(run.stderr)
 }
 
-/// What baseline refuses starts in the mode audit, the user reads why it would not, and the kernel side only reports.
+/// What baseline refuses starts in the mode audit, the user reads why it would not, and the kernel
+/// side only reports.
 fn audited(lab: &mut Lab) -> Result<String> {
     if lab.plain {
         bail!("proves nothing: needs lockc's runtimes");

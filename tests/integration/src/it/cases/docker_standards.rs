@@ -1,8 +1,10 @@
-//! The Pod Security Standards, control by control, as Docker's options: what each level says, read in Docker's own output.
+//! The Pod Security Standards, control by control, as Docker's options: what each level says, read
+//! in Docker's own output.
 //!
-//! Each row is started without lockc, under baseline, under restricted (as a container that is otherwise fit for it), and
-//! under privileged; a refusal names control, value and remedy. SELinux and `hostProcess` are not in the table: Debian's
-//! dockerd passes no label on without SELinux, and Windows has no runc.
+//! Each row is started without lockc, under baseline, under restricted (as a container that is
+//! otherwise fit for it), and under privileged; a refusal names control, value and remedy. SELinux
+//! and `hostProcess` are not in the table: Debian's dockerd passes no label on without SELinux, and
+//! Windows has no runc.
 
 use anyhow::{Context, Result, bail};
 

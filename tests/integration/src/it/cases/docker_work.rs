@@ -55,7 +55,8 @@ fn shell(lab: &mut Lab, _: Runtime) -> Result<String> {
             IMAGE,
             "sh",
             "-ec",
-            "id; ls / > /dev/null; echo x > /tmp/f; cat /tmp/f /etc/resolv.conf /etc/hosts /etc/hostname; ps; echo all-done",
+            "id; ls / > /dev/null; echo x > /tmp/f; cat /tmp/f /etc/resolv.conf /etc/hosts \
+             /etc/hostname; ps; echo all-done",
         ],
         "all-done",
     )
@@ -169,7 +170,8 @@ fn terminal(lab: &mut Lab, _: Runtime) -> Result<String> {
     lab.docker()?;
     let name = if runtime.is_empty() { "runc" } else { runtime };
     let line = format!(
-        "docker run --rm -it --network none --runtime {name} {IMAGE} sh -c 'tty; stty size; echo typed: $(head -n1)'"
+        "docker run --rm -it --network none --runtime {name} {IMAGE} sh -c 'tty; stty size; echo \
+         typed: $(head -n1)'"
     );
     let text =
         command::run_with_input(&["script", "-qec", &line, "/dev/null"], "hello\n")?.must()?;

@@ -1,5 +1,5 @@
-//! `lockc explain` says what the wrapper does: the same policy, the same origin, the same refusals, for containers that run and
-//! for bundles that do not.
+//! `lockc explain` says what the wrapper does: the same policy, the same origin, the same refusals,
+//! for containers that run and for bundles that do not.
 
 use std::fs;
 

@@ -1,5 +1,5 @@
-//! Fail closed: when lockc can't do its work no container starts under it and the reason is shown; plain runc and the
-//! host notice nothing.
+//! Fail closed: when lockc can't do its work no container starts under it and the reason is shown;
+//! plain runc and the host notice nothing.
 
 use std::fs;
 use std::path::Path;
@@ -108,15 +108,16 @@ fn again(lab: &mut Lab, reason: String) -> Result<String> {
     Ok(reason)
 }
 
-/// What a load that is killed leaves behind starts no container, and the next load is not stopped by it.
+/// What a load that is killed leaves behind starts no container, and the next load is not stopped
+/// by it.
 fn load_killed(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     if lab.plain {
         return Ok("nothing to prove without lockc".into());
     }
     lab.unload()?;
-    let script = "lockc load & load=$!; links=/sys/fs/bpf/lockc/links; \
-                  until [ $(ls $links 2> /dev/null | wc -l) -gt 20 ]; do kill -0 $load || exit 1; sleep 0.1; done; \
-                  kill -9 $load; wait $load; ls $links | grep -c _new";
+    let script = "lockc load & load=$!; links=/sys/fs/bpf/lockc/links; until [ $(ls $links 2> \
+                  /dev/null | wc -l) -gt 20 ]; do kill -0 $load || exit 1; sleep 0.1; done; kill \
+                  -9 $load; wait $load; ls $links | grep -c _new";
     let left = command::sh(script).context("nothing to kill")?;
     let reason = nothing_starts(runtime, "did not come to its end; run `lockc load`")?;
     lab.load()?;
@@ -225,7 +226,8 @@ fn config_folder(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     result
 }
 
-/// With lockc gone and its configuration broken, what runs can still be looked at, stopped and deleted.
+/// With lockc gone and its configuration broken, what runs can still be looked at, stopped and
+/// deleted.
 fn manage(lab: &mut Lab, _: Runtime) -> Result<String> {
     if lab.plain {
         return Ok("nothing to prove without lockc".into());

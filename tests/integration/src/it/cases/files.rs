@@ -1,4 +1,5 @@
-//! Files by the identity of their mount: what was not given can't be opened, whatever path leads there.
+//! Files by the identity of their mount: what was not given can't be opened, whatever path leads
+//! there.
 
 use std::fs;
 
@@ -73,7 +74,8 @@ pub const ROWS: &[Row] = &[
             &[
                 "sh",
                 "-ec",
-                "echo x > /data/f; cat /data/f; mv /data/f /data/g; ln -s /etc/passwd /data/l; cat /data/l; rm /data/g /data/l",
+                "echo x > /data/f; cat /data/f; mv /data/f /data/g; ln -s /etc/passwd /data/l; \
+                 cat /data/l; rm /data/g /data/l",
             ],
             volume,
         ),
@@ -100,7 +102,8 @@ pub const ROWS: &[Row] = &[
             &[
                 "sh",
                 "-ec",
-                "d=/tmp; for i in $(seq 40); do d=$d/0123456789012345678901234567890123456789; mkdir -p $d; done; echo x > $d/f; cat $d/f",
+                "d=/tmp; for i in $(seq 40); do d=$d/0123456789012345678901234567890123456789; \
+                 mkdir -p $d; done; echo x > $d/f; cat $d/f",
             ],
             same,
         ),

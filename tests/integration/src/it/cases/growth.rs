@@ -53,13 +53,15 @@ fn root_is_forgotten(lab: &mut Lab, _: Runtime) -> Result<String> {
     let own: Vec<&u64> = meanwhile.difference(&before).collect();
     if own.len() != 1 || after.contains(own[0]) {
         bail!(
-            "{before:x?} before, {meanwhile:x?} with two containers of one root, {after:x?} when it was gone"
+            "{before:x?} before, {meanwhile:x?} with two containers of one root, {after:x?} when \
+             it was gone"
         );
     }
     Ok("one place for two containers, none when the root was gone".into())
 }
 
-/// With a map that is full nothing starts, and says why; what runs and the host go on; once there is room, it starts again.
+/// With a map that is full nothing starts, and says why; what runs and the host go on; once there
+/// is room, it starts again.
 fn no_room(lab: &mut Lab, _: Runtime) -> Result<String> {
     lab.only_with_lockc()?;
     let by = By::Lockc("baseline");
@@ -135,11 +137,13 @@ fn thousands(lab: &mut Lab, _: Runtime) -> Result<String> {
     let room = ROOM + 2 * count as i64 * 64 / 1024;
     if memory_after > memory_before + room {
         bail!(
-            "the kernel's memory grew from {memory_before} to {memory_between} and {memory_after} KiB"
+            "the kernel's memory grew from {memory_before} to {memory_between} and {memory_after} \
+             KiB"
         );
     }
     Ok(format!(
-        "{count} execs and {count} containers: {before:?} to {between:?} and {after:?}; memory {memory_before}, {memory_between}, {memory_after} KiB"
+        "{count} execs and {count} containers: {before:?} to {between:?} and {after:?}; memory \
+         {memory_before}, {memory_between}, {memory_after} KiB"
     ))
 }
 
@@ -211,7 +215,8 @@ fn memory() -> Result<i64> {
 fn each(count: usize, line: &str) -> Result<()> {
     let wrapper = By::Lockc("baseline").words().join(" ");
     let script = format!(
-        "w='{wrapper}'; for n in $(seq {count}); do {line} || {{ echo \"failed at $n\"; cat /tmp/growth; exit 1; }}; done"
+        "w='{wrapper}'; for n in $(seq {count}); do {line} || {{ echo \"failed at $n\"; cat \
+         /tmp/growth; exit 1; }}; done"
     );
     let run = command::run_for(40_000, &["bash", "-c", &script], "")?;
     if run.ok() { Ok(()) } else { bail!("{}", run.said()) }
@@ -225,8 +230,9 @@ fn grows(lab: &mut Lab, execs: usize, containers: usize) -> Result<String> {
         Bundle::new(&["sleep", "1000"]).write(By::Lockc("baseline"))?.display().to_string();
     // Every tenth is started.
     let create = format!(
-        "$w create --bundle {directory} grows-$n < /dev/null > /tmp/growth 2>&1 && {{ [ $((n % 10)) != 0 ] || $w start grows-$n; }} \
-         >> /tmp/growth 2>&1 && $w delete --force grows-$n >> /tmp/growth 2>&1"
+        "$w create --bundle {directory} grows-$n < /dev/null > /tmp/growth 2>&1 && {{ [ $((n % \
+         10)) != 0 ] || $w start grows-$n; }} >> /tmp/growth 2>&1 && $w delete --force grows-$n \
+         >> /tmp/growth 2>&1"
     );
     each(3, &exec)?;
     let (idle, before) = (entries()?, memory()?);
@@ -250,10 +256,12 @@ fn grows(lab: &mut Lab, execs: usize, containers: usize) -> Result<String> {
     let room = ROOM + (execs + containers) as i64 * 64 / 1024;
     if memory_at_end > before + room {
         bail!(
-            "the kernel's memory grew from {before} to {memory_after_execs} and {memory_at_end} KiB"
+            "the kernel's memory grew from {before} to {memory_after_execs} and {memory_at_end} \
+             KiB"
         );
     }
     Ok(format!(
-        "{execs} execs: {idle:?} to {after:?}; {containers} containers: {end:?}; memory {before}, {memory_after_execs}, {memory_at_end} KiB"
+        "{execs} execs: {idle:?} to {after:?}; {containers} containers: {end:?}; memory {before}, \
+         {memory_after_execs}, {memory_at_end} KiB"
     ))
 }

@@ -1,5 +1,5 @@
-//! What a runtime is made to do on the host with its own rights: annotations, handlers, cgroups, hooks, and
-//! what it does with containers that run.
+//! What a runtime is made to do on the host with its own rights: annotations, handlers, cgroups,
+//! hooks, and what it does with containers that run.
 
 use std::fs;
 
@@ -111,7 +111,8 @@ fn foreign_cgroup(lab: &mut Lab, _: Runtime) -> Result<String> {
         "/sys/fs/cgroup/pids"
     };
     let line = format!(
-        "mkdir -p {root}{VICTIM} && (sleep 1000 < /dev/null > /dev/null 2>&1 & p=$!; echo $p > {root}{VICTIM}/cgroup.procs; echo $p)"
+        "mkdir -p {root}{VICTIM} && (sleep 1000 < /dev/null > /dev/null 2>&1 & p=$!; echo $p > \
+         {root}{VICTIM}/cgroup.procs; echo $p)"
     );
     let victim = command::sh(&line)?;
     let told = [VICTIM.to_owned(), format!("{VICTIM}/x"), format!("/x/..{VICTIM}")].map(|path| {

@@ -30,8 +30,8 @@ impl Entries {
         }
         let root = bundle::common_rootfs()?;
         command::sh(&format!(
-            "mkdir -p {PLACE}/data $(dirname {INTERPRETER}); install -m 755 /usr/bin/busybox {INTERPRETER}; \
-             [ -e {REGISTER} ] || mount -t binfmt_misc none $(dirname {REGISTER})"
+            "mkdir -p {PLACE}/data $(dirname {INTERPRETER}); install -m 755 /usr/bin/busybox \
+             {INTERPRETER}; [ -e {REGISTER} ] || mount -t binfmt_misc none $(dirname {REGISTER})"
         ))?;
         let mut entries = Self(Vec::new());
         for set in sets {
@@ -43,7 +43,8 @@ impl Entries {
             entries.0.push(name);
             for place in [&root, &format!("{PLACE}/data")] {
                 command::sh(&format!(
-                    "printf 'LOCKC-{set}- {FOREIGN}\\n' > {place}/foreign-{set}; chmod 755 {place}/foreign-{set}"
+                    "printf 'LOCKC-{set}- {FOREIGN}\\n' > {place}/foreign-{set}; chmod 755 \
+                     {place}/foreign-{set}"
                 ))?;
             }
         }
@@ -104,10 +105,11 @@ fn registered(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     // Its file cannot be opened, nor executed by the link that leads to it.
     for script in [
         format!("cat {INTERPRETER}"),
-        "/foreign-F /proc/self/exe > /tmp/taken; grep -q BusyBox /tmp/taken && echo READ".to_owned(),
+        "/foreign-F /proc/self/exe > /tmp/taken; grep -q BusyBox /tmp/taken && echo READ"
+            .to_owned(),
         // While it waits for its input, to its neighbours.
-        "mkfifo /tmp/f; /foreign-F /tmp/f & sleep 1; cat /proc/$!/exe > /tmp/taken; /proc/$!/exe --help > /tmp/ran 2>&1; \
-         grep -q BusyBox /tmp/taken /tmp/ran && echo READ; kill $!"
+        "mkfifo /tmp/f; /foreign-F /tmp/f & sleep 1; cat /proc/$!/exe > /tmp/taken; /proc/$!/exe \
+         --help > /tmp/ran 2>&1; grep -q BusyBox /tmp/taken /tmp/ran && echo READ; kill $!"
             .to_owned(),
     ] {
         let run = launch::run(By::Lockc("baseline"), &Bundle::new(&["sh", "-c", &script]))?;

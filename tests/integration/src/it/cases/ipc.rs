@@ -75,9 +75,10 @@ fn queues(lab: &mut Lab, runtime: Runtime) -> Result<String> {
         let bundle = Bundle::new(&["sh", "-c", script]).mount(mqueue.clone());
         launch::run(by, &if host { host_ipc(bundle) } else { bundle })?.must()
     };
-    const USE: &str = "/probe queue-try lockc-it && /probe queue-make lockc-it && cat /dev/mqueue/lockc-it && \
-        chmod 666 /dev/mqueue/lockc-it && /probe queue-remove lockc-it && \
-        /probe queue-make lockc-it && rm /dev/mqueue/lockc-it";
+    const USE: &str = "/probe queue-try lockc-it && /probe queue-make lockc-it && cat \
+                       /dev/mqueue/lockc-it && chmod 666 /dev/mqueue/lockc-it && /probe \
+                       queue-remove lockc-it && /probe queue-make lockc-it && rm \
+                       /dev/mqueue/lockc-it";
     for by in [By::Plain(runtime), By::Lockc("ipc")] {
         on_host("queue-make lockc-it")?;
         script(by, &format!("ls /dev/mqueue/ && {USE}"), true)?;
@@ -87,8 +88,9 @@ fn queues(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     }
     on_host("queue-make lockc-it")?;
     lab.forget_events()?;
-    let denied = "for what in try make remove; do /probe expect-fail 13 queue-$what lockc-it || exit 1; done; \
-        for what in cat rm 'chmod 666'; do $what /dev/mqueue/lockc-it && exit 2; done; ls /dev/mqueue/ && exit 3; true";
+    let denied = "for what in try make remove; do /probe expect-fail 13 queue-$what lockc-it || \
+                  exit 1; done; for what in cat rm 'chmod 666'; do $what /dev/mqueue/lockc-it && \
+                  exit 2; done; ls /dev/mqueue/ && exit 3; true";
     script(By::Lockc("test"), denied, true)?;
     let count = lab.events()?.iter().filter(|event| event["rule"] == "ipc").count();
     if count < 7 {
@@ -127,7 +129,8 @@ fn queues(lab: &mut Lab, runtime: Runtime) -> Result<String> {
 /// those.
 fn used_again(lab: &mut Lab, _: Runtime) -> Result<String> {
     lab.only_with_lockc()?;
-    let script = "for n in $(seq 4801 4812); do /probe ipc-make $n; done; for n in $(seq 4801 4812); do /probe ipc-own $n; done";
+    let script = "for n in $(seq 4801 4812); do /probe ipc-make $n; done; for n in $(seq 4801 \
+                  4812); do /probe ipc-own $n; done";
     launch::run(By::Lockc("test"), &host_ipc(Bundle::new(&["sh", "-c", script])))?.must()?;
     let left = super::launch::entries("ipc_owners")?;
     if left > 3 {

@@ -46,7 +46,8 @@ pub const ROWS: &[Row] = &[
             &[
                 "sh",
                 "-c",
-                "head -c 8 /dev/urandom > /dev/null && echo x > /dev/null && head -c 8 /dev/zero > /dev/full; test $? = 1",
+                "head -c 8 /dev/urandom > /dev/null && echo x > /dev/null && head -c 8 /dev/zero \
+                 > /dev/full; test $? = 1",
             ],
             same,
         ),

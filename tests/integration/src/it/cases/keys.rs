@@ -32,7 +32,8 @@ pub const ROWS: &[Row] = &[
             &[
                 "sh",
                 "-c",
-                "cp /probe /mnt/a/p && /probe give-capability /mnt/a/p 10 && /probe remove-capability /mnt/a/p",
+                "cp /probe /mnt/a/p && /probe give-capability /mnt/a/p 10 && /probe \
+                 remove-capability /mnt/a/p",
             ],
             same,
         ),

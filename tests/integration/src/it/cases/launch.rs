@@ -1,4 +1,5 @@
-//! What is executed, and what is open, before the container's first instruction; what its identity rests on.
+//! What is executed, and what is open, before the container's first instruction; what its identity
+//! rests on.
 
 use std::fs;
 use std::path::PathBuf;
@@ -127,7 +128,8 @@ fn preload(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     only_without_lockc(lab, runtime, &hooks, happened, Some("files"))
 }
 
-/// A hook of the host's executes a program of the image, with the host's root directory or with the container's.
+/// A hook of the host's executes a program of the image, with the host's root directory or with the
+/// container's.
 fn program(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     let happened = "/tmp/lockc-it-executed";
     let root = format!("{PLACE}/rootfs");
@@ -146,16 +148,19 @@ fn program(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     only_without_lockc(lab, runtime, &hooks, &inside, Some("files"))
 }
 
-/// What a hook of root's mounts into the container is the container's where its policy says `hook_mounts`, and nowhere else.
+/// What a hook of root's mounts into the container is the container's where its policy says
+/// `hook_mounts`, and nowhere else.
 fn hook_mounts(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     let root = format!("{PLACE}/rootfs");
     command::sh(&format!(
-        "mkdir -p /usr/lib/lockc-it && echo library > /usr/lib/lockc-it/lib && touch {root}/lib-of-host"
+        "mkdir -p /usr/lib/lockc-it && echo library > /usr/lib/lockc-it/lib && touch \
+         {root}/lib-of-host"
     ))?;
     let hook = install_hook(
         "lockc-it-mount",
         &format!(
-            "#!/bin/bash\npid=$(jq .pid)\nnsenter -t $pid -m mount --bind /usr/lib/lockc-it/lib {root}/lib-of-host\n"
+            "#!/bin/bash\npid=$(jq .pid)\nnsenter -t $pid -m mount --bind /usr/lib/lockc-it/lib \
+             {root}/lib-of-host\n"
         ),
     )?;
     let hooks = serde_json::json!({"createRuntime": [{"path": hook}]});
@@ -180,14 +185,18 @@ fn hook_mounts(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     Ok("by setting only".into())
 }
 
-/// A hook executes a program of the host's within the container's root directory, as `nvidia-ctk` does ldconfig's: from a
-/// memfd, so that no file of the host's is left open. It is confined from there on, and does its work.
+/// A hook executes a program of the host's within the container's root directory, as `nvidia-ctk`
+/// does ldconfig's: from a memfd, so that no file of the host's is left open. It is confined from
+/// there on, and does its work.
 fn hook_in_root(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     let root = format!("{PLACE}/rootfs");
     let done = format!("{root}/lockc-it-memfd");
-    let script = "use strict; local $/; <STDIN>; my ($root) = @ARGV; open(my $f, '<', '/usr/bin/busybox') or die; binmode $f; my $d = <$f>;\
-        my $name = \"x\\0\"; my $fd = syscall(319, $name, 0); open(my $o, '>&=', $fd) or die; binmode $o; $| = 1; print $o $d; $o->flush;\
-        chroot($root) or die; chdir('/'); exec { \"/proc/self/fd/$fd\" } 'busybox', 'touch', '/lockc-it-memfd' or die \"exec $!\";";
+    let script = "use strict; local $/; <STDIN>; my ($root) = @ARGV; open(my $f, '<', \
+                  '/usr/bin/busybox') or die; binmode $f; my $d = <$f>;my $name = \"x\\0\"; my \
+                  $fd = syscall(319, $name, 0); open(my $o, '>&=', $fd) or die; binmode $o; $| = \
+                  1; print $o $d; $o->flush;chroot($root) or die; chdir('/'); exec { \
+                  \"/proc/self/fd/$fd\" } 'busybox', 'touch', '/lockc-it-memfd' or die \"exec \
+                  $!\";";
     fs::write("/usr/local/sbin/lockc-it-memfd.pl", format!("use IO::Handle; {script}"))
         .context("cannot write a hook")?;
     let hooks = serde_json::json!({"createContainer":
@@ -235,14 +244,16 @@ fn nothing_grows(lab: &mut Lab, runtime: Runtime) -> Result<String> {
         running.exec(&["true"])?.must()?;
     }
     let after = count()?;
-    // Pipes of this test's own are standard streams, and gone with the command; one may still be on its way.
+    // Pipes of this test's own are standard streams, and gone with the command; one may still be on
+    // its way.
     if after.0 != before.0 || after.1 > before.1 + 3 {
         bail!("grants and tags grew from {before:?} to {after:?} by 20 execs");
     }
     Ok(format!("{before:?}, {after:?} after 20 execs"))
 }
 
-/// A file system of the host's that takes the place, and the device number, of one that a container had is the host's.
+/// A file system of the host's that takes the place, and the device number, of one that a container
+/// had is the host's.
 fn unmounted(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     lab.only_with_lockc()?;
     let by = super::by_of(lab, runtime, "baseline");
@@ -252,7 +263,8 @@ fn unmounted(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     }
     let place = "/srv/lockc-it/superblocks";
     command::sh(&format!(
-        "for n in 1 2 3 4 5 6; do mkdir -p {place}/$n; mount -t tmpfs host {place}/$n; echo secret > {place}/$n/key; done"
+        "for n in 1 2 3 4 5 6; do mkdir -p {place}/$n; mount -t tmpfs host {place}/$n; echo \
+         secret > {place}/$n/key; done"
     ))?;
     let mut read = Vec::new();
     for n in 1..=6 {
@@ -277,7 +289,8 @@ fn unmounted(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     }
 }
 
-/// A host whose root directory is a btrfs subvolume, as openSUSE's and Fedora's: subvolumes share inode and device numbers.
+/// A host whose root directory is a btrfs subvolume, as openSUSE's and Fedora's: subvolumes share
+/// inode and device numbers.
 fn btrfs(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     if !command::run(&["modprobe", "-a", "btrfs", "loop"])?.ok() {
         return Err(super::Skip("this kernel has no btrfs".into()).into());
@@ -305,14 +318,16 @@ fn btrfs(lab: &mut Lab, runtime: Runtime) -> Result<String> {
         );
         // In a mount namespace of its own: what is mounted goes away with it.
         let script = format!(
-            "set -e; mount --make-rprivate /; mkdir -p {place}/top {place}/host; rm -f {place}/disk; truncate -s 400M {place}/disk; \
-             mkfs.btrfs -q {place}/disk; mount -o loop {place}/disk {place}/top; disk=$(findmnt -no SOURCE {place}/top); \
-             for s in @ @/ctr @home; do btrfs -q subvolume create {place}/top/$s; done; cp -a {PLACE}/rootfs/. {place}/top/@/ctr/; \
-             mount -o subvol=@ $disk {place}/host; cd {place}/host; for l in bin sbin lib lib64; do [ ! -L /$l ] || cp -a /$l $l; done; \
-             mkdir -p usr etc proc sys dev run var tmp root srv opt mnt oldroot; \
-             for d in usr etc proc sys dev run var tmp root srv opt; do mount --rbind /$d $d; done; \
-             mount -o subvol=@home $disk mnt; echo secret > secret; echo note > mnt/note; \
-             busybox pivot_root . oldroot; exec chroot . bash -c '{descriptor}exec {run}'"
+            "set -e; mount --make-rprivate /; mkdir -p {place}/top {place}/host; rm -f \
+             {place}/disk; truncate -s 400M {place}/disk; mkfs.btrfs -q {place}/disk; mount -o \
+             loop {place}/disk {place}/top; disk=$(findmnt -no SOURCE {place}/top); for s in @ \
+             @/ctr @home; do btrfs -q subvolume create {place}/top/$s; done; cp -a \
+             {PLACE}/rootfs/. {place}/top/@/ctr/; mount -o subvol=@ $disk {place}/host; cd \
+             {place}/host; for l in bin sbin lib lib64; do [ ! -L /$l ] || cp -a /$l $l; done; \
+             mkdir -p usr etc proc sys dev run var tmp root srv opt mnt oldroot; for d in usr etc \
+             proc sys dev run var tmp root srv opt; do mount --rbind /$d $d; done; mount -o \
+             subvol=@home $disk mnt; echo secret > secret; echo note > mnt/note; busybox \
+             pivot_root . oldroot; exec chroot . bash -c '{descriptor}exec {run}'"
         );
         said.push(command::run(&["unshare", "-m", "bash", "-c", &script])?);
     }

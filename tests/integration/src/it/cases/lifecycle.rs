@@ -98,8 +98,8 @@ fn hooks(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     Ok("prestart, createRuntime, poststop".into())
 }
 
-/// A process that got out of the container's cgroup before `delete --force` (an engine bug, a kernel bug, a
-/// shared PID namespace) is still what it was.
+/// A process that got out of the container's cgroup before `delete --force` (an engine bug, a
+/// kernel bug, a shared PID namespace) is still what it was.
 fn survivor(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     let pod = sleeper(lab, runtime, "baseline")?;
     let data = "/srv/lockc-it/data";
@@ -115,7 +115,8 @@ fn survivor(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     wait_for(&format!("{data}/result.pid"))?;
     // Out of the container's cgroup, so that the runtime does not find it.
     command::sh(
-        "pids=$(pgrep -f '^/probe orphan'); test -n \"$pids\"; for p in $pids; do echo $p > /sys/fs/cgroup/elsewhere/cgroup.procs; done",
+        "pids=$(pgrep -f '^/probe orphan'); test -n \"$pids\"; for p in $pids; do echo $p > \
+         /sys/fs/cgroup/elsewhere/cgroup.procs; done",
     )?;
     running.call(&["delete", "--force"], &[])?.must().context("delete --force")?;
     command::sh("pgrep -f '^/probe orphan'")

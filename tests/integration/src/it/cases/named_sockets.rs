@@ -123,8 +123,10 @@ fn in_directory(lab: &mut Lab, runtime: Runtime) -> Result<String> {
         "/probe expect-fail 13 connect stream /here/app.sock",
         "/probe expect-fail 13 connect stream @lockc-it-stream",
         "ln /n/other.sock /n/w-link.sock && /probe expect-fail 13 connect stream /n/w-link.sock",
-        "ln -s other.sock /n/w-symlink.sock && /probe expect-fail 13 connect stream /n/w-symlink.sock",
-        "ln -s /socks/notes.txt /n/w-far.sock && /probe expect-fail 13 connect stream /n/w-far.sock",
+        "ln -s other.sock /n/w-symlink.sock && /probe expect-fail 13 connect stream \
+         /n/w-symlink.sock",
+        "ln -s /socks/notes.txt /n/w-far.sock && /probe expect-fail 13 connect stream \
+         /n/w-far.sock",
         // The host's directory is the identity, not what it is called.
         "mkdir /n/deeper && mv /n/other.sock /n/deeper/w-moved.sock",
         "/probe expect-fail 13 connect stream /n/deeper/w-moved.sock",
@@ -135,8 +137,10 @@ fn in_directory(lab: &mut Lab, runtime: Runtime) -> Result<String> {
         "mkdir /n/w-dir.sock && mv /n/deeper/w-moved.sock /n/w-dir.sock/app.sock",
         "/probe expect-fail 13 connect stream /n/w-dir.sock/app.sock",
         "mv /n/w-dir.sock/app.sock /n/deeper/w-moved.sock",
-        "ln -f /n/deeper/w-moved.sock /n/w-back.sock && /probe expect-fail 13 connect stream /n/w-back.sock",
-        // Files are renamed as ever, and a socket of the container's own is its own under any name.
+        "ln -f /n/deeper/w-moved.sock /n/w-back.sock && /probe expect-fail 13 connect stream \
+         /n/w-back.sock",
+        // Files are renamed as ever, and a socket of the container's own is its own under any
+        // name.
         "touch /n/file && mv /n/file /n/w-file.sock && rm /n/w-file.sock",
         "/probe self-connect stream /n/own.sock && mv /n/own.sock /tmp/own.sock",
     ]);
@@ -178,7 +182,8 @@ fn below_overlay(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     let _servers = prepare()?;
     let bundle = |expect: &str| {
         let script = each(&[
-            "mkdir -p /low /ovl && mount -t overlay overlay -o lowerdir=/low,upperdir=/n/here,workdir=/n/work /ovl",
+            "mkdir -p /low /ovl && mount -t overlay overlay -o \
+             lowerdir=/low,upperdir=/n/here,workdir=/n/work /ovl",
             &format!("/probe {expect} rename-to /ovl/other.sock /ovl/w-moved.sock"),
             "/probe connect stream /n/here/app.sock",
         ]);

@@ -64,7 +64,8 @@ fn joins(bundle: Bundle, target: &Running) -> Bundle {
 fn files_of_the_same(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     let by = super::by_of(lab, runtime, "baseline");
     let target = Running::start(by, &target()?)?;
-    let more = "cd /proc/1/root && cat app.conf && ls -l . > /dev/null && ls -lR /proc/1/root/etc > /dev/null || echo WRONG";
+    let more = "cd /proc/1/root && cat app.conf && ls -l . > /dev/null && ls -lR /proc/1/root/etc \
+                > /dev/null || echo WRONG";
     let script = each(FILES, false) + more;
     let run = launch::run(by, &joins(Bundle::new(&["sh", "-c", &script]), &target))?;
     right(&run)

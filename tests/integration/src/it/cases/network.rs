@@ -1,4 +1,5 @@
-//! Socket families and netlink protocols; what containers without network keep with `offline_loopback`.
+//! Socket families and netlink protocols; what containers without network keep with
+//! `offline_loopback`.
 
 use anyhow::{Result, bail};
 use libc::{EACCES, EAFNOSUPPORT, ENOBUFS, ENOPROTOOPT, EPERM, EPROTONOSUPPORT};
@@ -105,8 +106,8 @@ const WORK: [&[&str]; 14] = [
     &["family", "2", "2", "17"],
 ];
 
-/// What does not, and the errno: every address, the one that stands for "this host"; families, types and protocols; options,
-/// control messages and calls that lead elsewhere.
+/// What does not, and the errno: every address, the one that stands for "this host"; families,
+/// types and protocols; options, control messages and calls that lead elsewhere.
 const DENIED: [(&[&str], i32); 19] = [
     (&["tcp", "0.0.0.0"], EACCES),
     (&["udp", "127.0.0.1", "0.0.0.0"], EACCES),
@@ -116,7 +117,8 @@ const DENIED: [(&[&str], i32); 19] = [
     (&["socket", "packet"], EAFNOSUPPORT),
     (&["family", "2", "3", "1"], EACCES),
     (&["family", "2", "1", "262"], EPROTONOSUPPORT),
-    // IP_OPTIONS, SO_BINDTODEVICE, SO_BINDTOIFINDEX, IP_UNICAST_IF, IP_MULTICAST_IF, IP_ADD_MEMBERSHIP, SO_DONTROUTE
+    // IP_OPTIONS, SO_BINDTODEVICE, SO_BINDTOIFINDEX, IP_UNICAST_IF, IP_MULTICAST_IF,
+    // IP_ADD_MEMBERSHIP, SO_DONTROUTE
     (&["udp-option", "0", "4", ROUTE], ENOPROTOOPT),
     (&["udp-option", "1", "25", "6c6f0000"], ENOPROTOOPT),
     (&["udp-option", "1", "62", "01000000"], ENOPROTOOPT),
@@ -124,7 +126,8 @@ const DENIED: [(&[&str], i32); 19] = [
     (&["udp-option", "0", "32", "7f000001"], ENOPROTOOPT),
     (&["udp-option", "0", "35", "e00000050000000001000000"], ENOPROTOOPT),
     (&["udp-option", "1", "5", "01000000"], ENOPROTOOPT),
-    // IP_RETOPTS in a control message: alone, and in the second of two messages, for which the kernel asks no more
+    // IP_RETOPTS in a control message: alone, and in the second of two messages, for which the
+    // kernel asks no more
     (&["udp-control", "0", "7", ROUTE], EACCES),
     (&["udp-batch", "named", "0", "7", ROUTE], EACCES),
     (&["thread", "udp-control", "0", "7", ROUTE], EACCES),
@@ -170,9 +173,9 @@ fn loopback(lab: &mut Lab, runtime: Runtime) -> Result<String> {
 fn loopback_received(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     lab.only_with_lockc()?;
     config::put(&format!(
-        "runtimes = [\"{}\"]\noffline_loopback = true\n[policies.sockets]\nextends = \"offline\"\n\
-         admit = [\"capabilities\", \"proc-mount\", \"apparmor\", \"seccomp\"]\n\
-         without_rules = [\"unix-socket\"]\n",
+        "runtimes = [\"{}\"]\noffline_loopback = true\n[policies.sockets]\nextends = \
+         \"offline\"\nadmit = [\"capabilities\", \"proc-mount\", \"apparmor\", \
+         \"seccomp\"]\nwithout_rules = [\"unix-socket\"]\n",
         runtime.path()
     ))?;
     let bundle = sockets(Bundle::probe(&["receive", "/socks/gives-inet"]));

@@ -27,8 +27,9 @@ pub const ROWS: &[Row] = &[
             &[
                 "sh",
                 "-ec",
-                "cd /tmp; mkdir -p d/e; echo x > d/f; cp -a d g; mv g h; ln -s f h/l; ln h/f h/m; chmod 700 h/f; chown 1000:1000 h/f; rm -r h d; \
-         dd if=/dev/zero of=big bs=64k count=64 2>/dev/null; tar cf t.tar big; gzip t.tar; rm big t.tar.gz",
+                "cd /tmp; mkdir -p d/e; echo x > d/f; cp -a d g; mv g h; ln -s f h/l; ln h/f h/m; \
+                 chmod 700 h/f; chown 1000:1000 h/f; rm -r h d; dd if=/dev/zero of=big bs=64k \
+                 count=64 2>/dev/null; tar cf t.tar big; gzip t.tar; rm big t.tar.gz",
             ],
             same,
         ),
@@ -45,7 +46,8 @@ pub const ROWS: &[Row] = &[
             &[
                 "sh",
                 "-ec",
-                "yes | head -n 1000 | wc -l; (sleep 1; echo done) & wait; mkfifo /tmp/p$$; echo x > /tmp/p$$ & cat /tmp/p$$; rm /tmp/p$$",
+                "yes | head -n 1000 | wc -l; (sleep 1; echo done) & wait; mkfifo /tmp/p$$; echo x \
+                 > /tmp/p$$ & cat /tmp/p$$; rm /tmp/p$$",
             ],
             same,
         ),
@@ -56,7 +58,8 @@ pub const ROWS: &[Row] = &[
             &[
                 "sh",
                 "-ec",
-                "ls -l /dev/null /dev/zero /dev/full /dev/random /dev/urandom /dev/tty; test -c /dev/pts/ptmx; stty -a < /dev/ptmx > /dev/null || true; echo x > /dev/stdout",
+                "ls -l /dev/null /dev/zero /dev/full /dev/random /dev/urandom /dev/tty; test -c \
+                 /dev/pts/ptmx; stty -a < /dev/ptmx > /dev/null || true; echo x > /dev/stdout",
             ],
             same,
         ),
@@ -67,7 +70,8 @@ pub const ROWS: &[Row] = &[
             &[
                 "sh",
                 "-ec",
-                "mkdir -p /tmp/su; cp /bin/busybox /tmp/su/; chmod 4755 /tmp/su/busybox; /tmp/su/busybox id; rm /tmp/su/busybox",
+                "mkdir -p /tmp/su; cp /bin/busybox /tmp/su/; chmod 4755 /tmp/su/busybox; \
+                 /tmp/su/busybox id; rm /tmp/su/busybox",
             ],
             same,
         ),
@@ -78,7 +82,8 @@ pub const ROWS: &[Row] = &[
             &[
                 "sh",
                 "-ec",
-                "printf '#!/bin/sh\\necho ran $0\\n' > /tmp/s$$; chmod +x /tmp/s$$; /tmp/s$$; rm /tmp/s$$",
+                "printf '#!/bin/sh\\necho ran $0\\n' > /tmp/s$$; chmod +x /tmp/s$$; /tmp/s$$; rm \
+                 /tmp/s$$",
             ],
             same,
         ),
@@ -92,7 +97,8 @@ pub const ROWS: &[Row] = &[
             &[
                 "sh",
                 "-ec",
-                "cat /sys/fs/cgroup/cgroup.controllers /sys/fs/cgroup/memory.max || cat /sys/fs/cgroup/cgroup.procs",
+                "cat /sys/fs/cgroup/cgroup.controllers /sys/fs/cgroup/memory.max || cat \
+                 /sys/fs/cgroup/cgroup.procs",
             ],
             with_cgroup,
         ),

@@ -51,10 +51,12 @@ fn granted(lab: &mut Lab, runtime: Runtime) -> Result<String> {
 fn exchanged(lab: &mut Lab, _: Runtime) -> Result<String> {
     let plain = lab.plain;
     let docker = lab.docker()?;
-    let options = "-o type=overlay -o device=overlay \
-                   -o o=lowerdir=/srv/overlays/a,upperdir=/srv/overlays/up/d,workdir=/srv/overlays/work/d";
+    let options = "-o type=overlay -o device=overlay -o \
+                   o=lowerdir=/srv/overlays/a,upperdir=/srv/overlays/up/d,workdir=/srv/overlays/\
+                   work/d";
     command::sh(&format!(
-        "{MAKE}; mkdir -p overlays/up/d overlays/up/e overlays/work/d overlays/work/e; docker volume rm -f ovx > /dev/null; docker volume create {options} ovx"
+        "{MAKE}; mkdir -p overlays/up/d overlays/up/e overlays/work/d overlays/work/e; docker \
+         volume rm -f ovx > /dev/null; docker volume create {options} ovx"
     ))?;
     let runtime = if plain { "" } else { "lockc" };
     let words = ["-v", "ovx:/x", IMAGE, "cat", "/x/f"];

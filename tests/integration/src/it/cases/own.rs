@@ -1,4 +1,5 @@
-//! lockc's own pins and maps before tasks of the host: uid 0 without CAP_BPF, like a service with a bounding set.
+//! lockc's own pins and maps before tasks of the host: uid 0 without CAP_BPF, like a service with a
+//! bounding set.
 
 use anyhow::{Context, Result, bail};
 
@@ -45,7 +46,8 @@ fn denied(line: &str, says: &str) -> Result<()> {
 fn pins(lab: &mut Lab, _: Runtime) -> Result<String> {
     other()?;
     let possible = format!(
-        "chmod 600 {OTHER}; chown 0 {OTHER}; mv {OTHER} {OTHER}-x; rm {OTHER}-x; mkdir {OTHER}; rmdir {OTHER}"
+        "chmod 600 {OTHER}; chown 0 {OTHER}; mv {OTHER} {OTHER}-x; rm {OTHER}-x; mkdir {OTHER}; \
+         rmdir {OTHER}"
     );
     weak(&possible)?.must().context("proves nothing: other pins cannot be changed either")?;
     if lab.plain {

@@ -40,17 +40,27 @@ fn ordinary(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     let script = each(&[
         "mkdir -p /m/t /m/b /m/v /m/o /m/p /m/r /m/d /m/n && echo own > /m/d/f",
         "df / /vol /dev /proc /sys && df",
-        "mount -t tmpfs none /m/t && echo x > /m/t/f && mv /m/t/f /m/t/g && ln -s g /m/t/l && ls -la /m/t && readlink /m/t/l && cat /m/t/l",
-        "/probe setxattr /m/t/g user.x; /probe utimes /m/t/g && chmod 600 /m/t/g && touch -d 2001-01-01 /m/t/g && stat /m/t/g",
-        "mount --bind /m/d /m/b && cat /m/b/f && echo more >> /m/b/f && ls -la /m/b && readlink -f /m/b/f && /probe utimes /m/b/f",
+        "mount -t tmpfs none /m/t && echo x > /m/t/f && mv /m/t/f /m/t/g && ln -s g /m/t/l && ls \
+         -la /m/t && readlink /m/t/l && cat /m/t/l",
+        "/probe setxattr /m/t/g user.x; /probe utimes /m/t/g && chmod 600 /m/t/g && touch -d \
+         2001-01-01 /m/t/g && stat /m/t/g",
+        "mount --bind /m/d /m/b && cat /m/b/f && echo more >> /m/b/f && ls -la /m/b && readlink \
+         -f /m/b/f && /probe utimes /m/b/f",
         "mount --bind /vol /m/v && cat /m/v/note && stat /m/v/note && ls -la /m/v",
-        "mkdir /m/t/u /m/t/w && mount -t overlay o -o lowerdir=/bin,upperdir=/m/t/u,workdir=/m/t/w /m/o",
-        "/m/o/busybox true && touch /m/o/new && rm /m/o/cat && mkdir /m/o/d && mv /m/o/new /m/o/d/ && ls -la /m/o && df /m/o && df /m/o",
-        "mkdir /m/t/u2 /m/t/w2 /m/t/o2 && mount -t overlay o -o lowerdir=/m/o,upperdir=/m/t/u2,workdir=/m/t/w2 /m/t/o2 && df /m/t/o2 && /m/t/o2/busybox true",
-        "mount --bind /m/o /m/n && /m/n/busybox true && mount -t proc proc /m/p && cat /m/p/self/status",
+        "mkdir /m/t/u /m/t/w && mount -t overlay o -o \
+         lowerdir=/bin,upperdir=/m/t/u,workdir=/m/t/w /m/o",
+        "/m/o/busybox true && touch /m/o/new && rm /m/o/cat && mkdir /m/o/d && mv /m/o/new \
+         /m/o/d/ && ls -la /m/o && df /m/o && df /m/o",
+        "mkdir /m/t/u2 /m/t/w2 /m/t/o2 && mount -t overlay o -o \
+         lowerdir=/m/o,upperdir=/m/t/u2,workdir=/m/t/w2 /m/t/o2 && df /m/t/o2 && /m/t/o2/busybox \
+         true",
+        "mount --bind /m/o /m/n && /m/n/busybox true && mount -t proc proc /m/p && cat \
+         /m/p/self/status",
         "mount --rbind /m /m/r && cat /m/r/t/g && umount -l /m/r",
-        "unshare -m sh -ec 'mount -t tmpfs none /m/t; echo y > /m/t/h; cat /m/t/h; mount --bind /m/d /m/t; cat /m/t/f'",
-        "mkdir -p /m/root/bin /m/root/old && mount --bind /m/root /m/root && cp /bin/busybox /m/root/bin/sh && chroot /m/root /bin/sh -c 'echo in'",
+        "unshare -m sh -ec 'mount -t tmpfs none /m/t; echo y > /m/t/h; cat /m/t/h; mount --bind \
+         /m/d /m/t; cat /m/t/f'",
+        "mkdir -p /m/root/bin /m/root/old && mount --bind /m/root /m/root && cp /bin/busybox \
+         /m/root/bin/sh && chroot /m/root /bin/sh -c 'echo in'",
     ]);
     passes(&launch::run(By::Plain(runtime), &administers(&script))?).context("without lockc")?;
     if lab.plain {
@@ -68,7 +78,8 @@ fn fuse(lab: &mut Lab, runtime: Runtime) -> Result<String> {
         return Err(super::Skip("this kernel has no FUSE".into()).into());
     }
     let script = each(&[
-        "mkdir -p /f /g && { /probe hang statfs /f > /dev/null 2>&1 & } && for _ in 1 2 3 4 5 6 7 8 9; do grep -q ' /f ' /proc/mounts && break; sleep 1; done",
+        "mkdir -p /f /g && { /probe hang statfs /f > /dev/null 2>&1 & } && for _ in 1 2 3 4 5 6 7 \
+         8 9; do grep -q ' /f ' /proc/mounts && break; sleep 1; done",
         "grep -q ' /f ' /proc/mounts && stat /f && ls -ld /f && mount --bind /f /g && stat /g",
         "umount /g && umount /f",
     ]);
@@ -113,7 +124,8 @@ fn of_the_kernel(lab: &mut Lab, runtime: Runtime) -> Result<String> {
         bail!("proves nothing: {}", run.said());
     }
     command::sh(
-        "rm -f /dev/made; [ ! -e /proc/sys/fs/binfmt_misc/evil ] || echo -1 > /proc/sys/fs/binfmt_misc/evil",
+        "rm -f /dev/made; [ ! -e /proc/sys/fs/binfmt_misc/evil ] || echo -1 > \
+         /proc/sys/fs/binfmt_misc/evil",
     )?;
     if lab.plain {
         return Ok("possible without lockc".into());
@@ -145,9 +157,12 @@ fn of_the_host(lab: &mut Lab, runtime: Runtime) -> Result<String> {
         "mkdir -p /again; mount --rbind / /again; cat /again/host/key",
         "mkdir -p /again; mount --move /host /again; cat /again/key",
         "mkdir -p /again; unshare -m sh -c 'mount --bind /host /again; cat /again/key'",
-        "mkdir -p /o /u /t; mount -t tmpfs none /t; mkdir /t/u /t/w; mount -t overlay o -o lowerdir=/host,upperdir=/t/u,workdir=/t/w /o; cat /o/key",
-        "mkdir -p /o /t; mount -t tmpfs none /t; mkdir /t/l; mount -t overlay o -o lowerdir=/t/l:/host /o; cat /o/key",
-        "mkdir -p /o /t; mount -t overlay o -o lowerdir=/t,upperdir=/host/folder-1,workdir=/host/folder-2 /o; mkdir /o/made",
+        "mkdir -p /o /u /t; mount -t tmpfs none /t; mkdir /t/u /t/w; mount -t overlay o -o \
+         lowerdir=/host,upperdir=/t/u,workdir=/t/w /o; cat /o/key",
+        "mkdir -p /o /t; mount -t tmpfs none /t; mkdir /t/l; mount -t overlay o -o \
+         lowerdir=/t/l:/host /o; cat /o/key",
+        "mkdir -p /o /t; mount -t overlay o -o \
+         lowerdir=/t,upperdir=/host/folder-1,workdir=/host/folder-2 /o; mkdir /o/made",
         "chroot /host /key",
     ];
     let mut read = Vec::new();

@@ -142,10 +142,12 @@ pub const ROWS: &[Row] = &[
             &[
                 "sh",
                 "-ec",
-                "cd $(mktemp -d /data/XXXXXX); mkdir d; echo x > d/a; mv d/a d/b; ln d/b d/c; ln -s b d/l; readlink d/l; stat d/b; chmod 600 d/b; \
-                 chown 1000:1000 d/b; touch -d @1 d/b; mkfifo d/f; truncate -s 0 d/b; rm -r d; cd $(mktemp -d); \
-                 for i in $(seq 100); do mkdir d; cd d; done; touch deep; touch -d @1 deep; stat deep; \
-                 echo said > /dev/stdout; echo said > /dev/stderr; stat /dev/stdin /dev/null; readlink /proc/self/exe",
+                "cd $(mktemp -d /data/XXXXXX); mkdir d; echo x > d/a; mv d/a d/b; ln d/b d/c; ln \
+                 -s b d/l; readlink d/l; stat d/b; chmod 600 d/b; chown 1000:1000 d/b; touch -d \
+                 @1 d/b; mkfifo d/f; truncate -s 0 d/b; rm -r d; cd $(mktemp -d); for i in $(seq \
+                 100); do mkdir d; cd d; done; touch deep; touch -d @1 deep; stat deep; echo said \
+                 > /dev/stdout; echo said > /dev/stderr; stat /dev/stdin /dev/null; readlink \
+                 /proc/self/exe",
             ],
             volume,
         ),
@@ -196,7 +198,8 @@ pub const ROWS: &[Row] = &[
     row("devices/console-on-a-volume", Test::Code(console_on_volume)),
 ];
 
-/// The host's disk, as a node that somebody left on a volume, and a device cgroup that would let it through.
+/// The host's disk, as a node that somebody left on a volume, and a device cgroup that would let it
+/// through.
 fn node_on_volume(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     command::sh("cd /srv/lockc-it/data && rm -f node && cp -a /dev/vda node")?;
     let bundle = Bundle::probe(&["open-device", "/data/node"]).bind("/srv/lockc-it/data", "/data");

@@ -1,4 +1,5 @@
-//! Pods of Podman: members take the infra container's policy unless they ask for a tighter one; `podman kube play`.
+//! Pods of Podman: members take the infra container's policy unless they ask for a tighter one;
+//! `podman kube play`.
 
 use std::fs;
 
@@ -99,7 +100,8 @@ fn work(lab: &mut Lab, _: Runtime) -> Result<String> {
         .exec(&[
             "sh",
             "-c",
-            "echo one > /dev/shm/a; echo two > /shared/b; (echo three | nc -l -p 8080 > /dev/null 2>&1 &) ",
+            "echo one > /dev/shm/a; echo two > /shared/b; (echo three | nc -l -p 8080 > /dev/null \
+             2>&1 &) ",
         ])?
         .must()?;
     let line = "cat /dev/shm/a /shared/b; nc 127.0.0.1 8080 < /dev/null; hostname";
@@ -125,13 +127,16 @@ fn work(lab: &mut Lab, _: Runtime) -> Result<String> {
     Ok("memory, volume, loopback; restart".into())
 }
 
-/// `podman kube play` of a pod with these annotations, under the policy that `policy` names; or refused.
+/// `podman kube play` of a pod with these annotations, under the policy that `policy` names; or
+/// refused.
 fn play(lab: &mut Lab, annotations: &str, config: &str) -> Result<(Pod, command::Run)> {
     lab.only_with_lockc()?;
     lab.podman()?;
     let name = fresh_id();
     let text = format!(
-        "apiVersion: v1\nkind: Pod\nmetadata:\n  name: {name}\n  annotations:\n{annotations}spec:\n  containers:\n  - name: c\n    image: {IMAGE}\n    imagePullPolicy: Never\n    command: [sleep, \"1000\"]\n"
+        "apiVersion: v1\nkind: Pod\nmetadata:\n  name: {name}\n  \
+         annotations:\n{annotations}spec:\n  containers:\n  - name: c\n    image: {IMAGE}\n    \
+         imagePullPolicy: Never\n    command: [sleep, \"1000\"]\n"
     );
     fs::write("/tmp/pod.yaml", text).context("cannot write a manifest")?;
     let words =
@@ -157,9 +162,10 @@ fn kube_play(lab: &mut Lab, _: Runtime) -> Result<String> {
 }
 
 fn kube_play_pretended(lab: &mut Lab, _: Runtime) -> Result<String> {
-    let annotations = "    io.container.manager: cri-o\n    io.kubernetes.cri-o.Namespace: kube-system\n    \
-                       io.kubernetes.cri-o.ContainerType: container\n";
-    let config = "[namespaces.kube-system]\ndefault = 'privileged'\nceiling = 'privileged'\n[engines.crio]\ndefault = 'privileged'\n";
+    let annotations = "    io.container.manager: cri-o\n    io.kubernetes.cri-o.Namespace: \
+                       kube-system\n    io.kubernetes.cri-o.ContainerType: container\n";
+    let config = "[namespaces.kube-system]\ndefault = 'privileged'\nceiling = \
+                  'privileged'\n[engines.crio]\ndefault = 'privileged'\n";
     let (pod, run) = play(lab, annotations, config)?;
     run.must().context("kube play")?;
     let entry = super::podman_select::entry(&played(&pod)?)?;

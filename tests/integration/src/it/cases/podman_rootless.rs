@@ -1,4 +1,5 @@
-//! Rootless Podman: what it is told, what an ordinary user may ask lockc, and what confines it all the same.
+//! Rootless Podman: what it is told, what an ordinary user may ask lockc, and what confines it all
+//! the same.
 
 use std::path::Path;
 
@@ -34,8 +35,9 @@ fn prepare(lab: &mut Lab) -> Result<()> {
         return Ok(());
     }
     command::sh(&format!(
-        "useradd -m -u 4242 {USER} && echo {USER}:500000:65536 | tee -a /etc/subuid >> /etc/subgid \
-         && mkdir -p /run/user && install -d -o {USER} -m 700 /run/user/4242 && chmod 1777 /tmp"
+        "useradd -m -u 4242 {USER} && echo {USER}:500000:65536 | tee -a /etc/subuid >> \
+         /etc/subgid && mkdir -p /run/user && install -d -o {USER} -m 700 /run/user/4242 && chmod \
+         1777 /tmp"
     ))?;
     as_user(&podman::import("podman"))?.must().context("podman import as a user")?;
     Ok(())
@@ -95,7 +97,8 @@ fn guarded(lab: &mut Lab, _: Runtime) -> Result<String> {
     }
     command::run(&["lockc", "load", "--guard-runtimes"])?.must()?;
     let all = (|| {
-        let line = "localhost/bb sh -c 'id; ls / > /dev/null; echo x > /tmp/f; cat /tmp/f /etc/hosts; ps; echo works'";
+        let line = "localhost/bb sh -c 'id; ls / > /dev/null; echo x > /tmp/f; cat /tmp/f \
+                    /etc/hosts; ps; echo works'";
         let work = run_as_user("crun", line)?.must().context("ordinary work")?;
         lab.forget_events()?;
         let under = run_as_user("crun", probe)?;
@@ -125,12 +128,14 @@ fn asks(lab: &mut Lab, _: Runtime) -> Result<String> {
     if status.ok() || !status.stderr.contains("as root") {
         bail!("status: {}", status.said());
     }
-    let manifest = "apiVersion: v1\\nkind: Pod\\nmetadata: {name: x}\\nspec: {hostPID: true, containers: [{name: a, image: b}]}\\n";
+    let manifest = "apiVersion: v1\\nkind: Pod\\nmetadata: {name: x}\\nspec: {hostPID: true, \
+                    containers: [{name: a, image: b}]}\\n";
     let lint = as_user(&format!("printf '{manifest}' > pod.yaml; lockc explain -f pod.yaml"))?;
     if lint.status != 3 || !lint.stdout.contains("host-namespaces") {
         bail!("explain -f: status {}: {}", lint.status, lint.said());
     }
-    let made = "podman --runtime crun create --network none --cgroups=disabled -v /etc:/h --name asked localhost/bb true > /dev/null && podman init asked > /dev/null";
+    let made = "podman --runtime crun create --network none --cgroups=disabled -v /etc:/h --name \
+                asked localhost/bb true > /dev/null && podman init asked > /dev/null";
     let explained = as_user(&format!(
         "{made} && lockc explain podman:asked; s=$?; podman rm -f asked > /dev/null; exit $s"
     ))?;

@@ -1,4 +1,5 @@
-//! How a level is chosen for Podman: the kernel's entry is the proof; and what bounds each way of asking.
+//! How a level is chosen for Podman: the kernel's entry is the proof; and what bounds each way of
+//! asking.
 
 use std::fs;
 
@@ -193,7 +194,8 @@ fn refused(lab: &mut Lab, config: &str, options: &[&str], says: &[&str]) -> Resu
     command::shows(&run, says)
 }
 
-/// Podman writes down who it is where the user may replace it: what another engine's containers may do is not for these.
+/// Podman writes down who it is where the user may replace it: what another engine's containers may
+/// do is not for these.
 fn pretended_engine(lab: &mut Lab, _: crate::launch::Runtime) -> Result<String> {
     let config = "[engines.crio]\ndefault = 'privileged'\nceiling = 'privileged'\n";
     let options = ["--annotation", "io.container.manager=cri-o"];

@@ -1,5 +1,5 @@
-//! The Pod Security Standards' controls by Podman's options: what the user of Podman reads when one is refused, and
-//! next to each what must not be.
+//! The Pod Security Standards' controls by Podman's options: what the user of Podman reads when one
+//! is refused, and next to each what must not be.
 
 use anyhow::{Context, Result, bail};
 

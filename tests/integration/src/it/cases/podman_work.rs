@@ -1,4 +1,5 @@
-//! Ordinary work with Podman under baseline, and under restricted where that is meant to do: as without lockc.
+//! Ordinary work with Podman under baseline, and under restricted where that is meant to do: as
+//! without lockc.
 
 use std::time::{Duration, Instant};
 
@@ -55,8 +56,8 @@ fn background(lab: &mut Lab, runtime: Runtime, args: &[&str]) -> Result<Backgrou
 }
 
 fn shell(lab: &mut Lab, runtime: Runtime) -> Result<String> {
-    let line = "id; ls / > /dev/null; echo x > /tmp/f; cat /tmp/f /etc/hosts /etc/hostname /run/.containerenv; ps; \
-                cat /sys/fs/cgroup/pids.max; echo all-done";
+    let line = "id; ls / > /dev/null; echo x > /tmp/f; cat /tmp/f /etc/hosts /etc/hostname \
+                /run/.containerenv; ps; cat /sys/fs/cgroup/pids.max; echo all-done";
     says(lab, runtime, &[IMAGE, "sh", "-ec", line], "all-done")
 }
 
@@ -119,7 +120,8 @@ fn terminal(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     let name = by(lab, runtime, "lockc");
     lab.podman()?;
     let line = format!(
-        "podman --runtime {name} run --rm -it --network none {IMAGE} sh -c 'tty; stty size; echo typed: $(head -n1)'"
+        "podman --runtime {name} run --rm -it --network none {IMAGE} sh -c 'tty; stty size; echo \
+         typed: $(head -n1)'"
     );
     let text =
         command::run_with_input(&["script", "-qec", &line, "/dev/null"], "hello\n")?.must()?;
@@ -156,7 +158,8 @@ fn volumes(lab: &mut Lab, runtime: Runtime) -> Result<String> {
 }
 
 fn options(lab: &mut Lab, runtime: Runtime) -> Result<String> {
-    let line = "cat /proc/1/cmdline; echo; echo x > f; cat f; cat /run/secrets/word; ! touch /x 2> /dev/null; echo good";
+    let line = "cat /proc/1/cmdline; echo; echo x > f; cat f; cat /run/secrets/word; ! touch /x \
+                2> /dev/null; echo good";
     command::sh("podman secret exists word || printf hidden | podman secret create word -")?;
     let args =
         ["--init", "--tmpfs", "/scratch", "-w", "/scratch", "--read-only", "--secret", "word"];
@@ -197,8 +200,9 @@ fn user_namespace(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     says(lab, runtime, &[&maps[..], &[IMAGE, "sh", "-ec", line]].concat(), "mapped")?;
     // Since shadow 4.20 or so, ranges of a user that does not exist count for nothing.
     command::sh(
-        "id containers > /dev/null 2>&1 || useradd -M -r -s /usr/sbin/nologin containers; \
-         grep -q ^containers /etc/subuid 2>/dev/null || echo containers:300000:65536 | tee -a /etc/subuid >> /etc/subgid",
+        "id containers > /dev/null 2>&1 || useradd -M -r -s /usr/sbin/nologin containers; grep -q \
+         ^containers /etc/subuid 2>/dev/null || echo containers:300000:65536 | tee -a /etc/subuid \
+         >> /etc/subgid",
     )?;
     says(lab, runtime, &["--userns", "auto:size=2000", IMAGE, "sh", "-ec", line], "mapped")
 }
@@ -208,8 +212,9 @@ fn bridge(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     let name = by(lab, runtime, "lockc");
     lab.podman()?;
     // A closed port answers at once.
-    let line = "ip addr show dev eth0 | grep inet; cat /etc/resolv.conf > /dev/null; \
-                gw=$(ip route | sed -n 's/default via \\([^ ]*\\).*/\\1/p'); nc -w 20 $gw 9 2>&1 < /dev/null | grep refused && echo reached";
+    let line = "ip addr show dev eth0 | grep inet; cat /etc/resolv.conf > /dev/null; gw=$(ip \
+                route | sed -n 's/default via \\([^ ]*\\).*/\\1/p'); nc -w 20 $gw 9 2>&1 < \
+                /dev/null | grep refused && echo reached";
     let words = [
         "podman",
         "--runtime",
@@ -280,7 +285,8 @@ fn restricted(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     Ok(as_root.stderr)
 }
 
-/// `--sdnotify=container`: the runtime gives the container a socket of its own and passes on what is sent to it.
+/// `--sdnotify=container`: the runtime gives the container a socket of its own and passes on what
+/// is sent to it.
 fn notify(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     let name = by(lab, runtime, "lockc");
     lab.podman()?;
@@ -292,7 +298,8 @@ fn notify(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     let (c, sends) = (crate::launch::fresh_id(), "/probe notify $NOTIFY_SOCKET; exec sleep 1000");
     let background = Background { name: c.clone() };
     let line = format!(
-        "NOTIFY_SOCKET={socket} podman --runtime {name} run -d --name {c} --network none --sdnotify container {IMAGE} sh -c '{sends}'"
+        "NOTIFY_SOCKET={socket} podman --runtime {name} run -d --name {c} --network none \
+         --sdnotify container {IMAGE} sh -c '{sends}'"
     );
     let start = Instant::now();
     let started = std::thread::spawn(move || command::run(&["bash", "-c", &line]));
@@ -309,13 +316,15 @@ fn notify(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     started.must()
 }
 
-/// A descriptor that is passed on purpose: what is a file must be on a mount that the container was given.
+/// A descriptor that is passed on purpose: what is a file must be on a mount that the container was
+/// given.
 fn preserved(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     let name = by(lab, runtime, "lockc");
     lab.podman()?;
     let with = |opens: &str, reads: &str| {
         let run = format!(
-            "podman --runtime {name} run --rm --network none --preserve-fds 1 {IMAGE} sh -c '{reads}'"
+            "podman --runtime {name} run --rm --network none --preserve-fds 1 {IMAGE} sh -c \
+             '{reads}'"
         );
         command::run(&["bash", "-c", &format!("exec 3< {opens}; {run}")])
     };

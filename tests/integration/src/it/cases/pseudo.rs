@@ -5,7 +5,8 @@ use libc::EACCES;
 use super::{Row, Test, both, denied, row, same, works};
 use crate::check::Works;
 
-// Under `test`, whose bundles hide nothing and leave everything writable: the masks of engines would stand before lockc.
+// Under `test`, whose bundles hide nothing and leave everything writable: the masks of engines
+// would stand before lockc.
 const fn sysfs(args: &'static [&'static str]) -> Test {
     denied(args, same, "test", EACCES, "sysfs")
 }
@@ -75,9 +76,10 @@ pub const ROWS: &[Row] = &[
             "sh",
             "-c",
             "set -e; cat /sys/devices/system/cpu/online /sys/devices/system/cpu/possible \
-             /sys/kernel/mm/transparent_hugepage/enabled /proc/cpuinfo /proc/meminfo /proc/stat /proc/loadavg /proc/uptime \
-             /proc/version /proc/self/status /proc/self/mountinfo /proc/self/cgroup /proc/sys/kernel/pid_max \
-             /proc/sys/vm/overcommit_memory /proc/filesystems > /dev/null",
+             /sys/kernel/mm/transparent_hugepage/enabled /proc/cpuinfo /proc/meminfo /proc/stat \
+             /proc/loadavg /proc/uptime /proc/version /proc/self/status /proc/self/mountinfo \
+             /proc/self/cgroup /proc/sys/kernel/pid_max /proc/sys/vm/overcommit_memory \
+             /proc/filesystems > /dev/null",
         ]),
     ),
     both(
@@ -85,13 +87,14 @@ pub const ROWS: &[Row] = &[
         reads(&[
             "sh",
             "-c",
-            "set -e; ls -ld /proc/* > /dev/null || true; ls -l /sys /proc/sys /proc/self/ > /dev/null; \
-             ls -lR /sys/class/net /sys/devices/system/cpu /sys/kernel/mm/transparent_hugepage > /dev/null; \
-             stat /sys/class /sys/devices /sys/devices/system /sys/devices/virtual /sys/kernel/mm /sys/fs /proc/fs /proc/irq \
-             /proc/bus /proc/acpi /proc/kcore /proc/sys/kernel /proc/meminfo > /dev/null; \
-             for l in /sys/class/net/lo /proc/self /proc/thread-self /proc/mounts /proc/net /proc/self/exe /proc/self/fd/1; do \
-             readlink $l; done; \
-             find /proc/sys /sys/class/net /sys/devices/system > /dev/null 2>&1 || true; df > /dev/null; free; mount > /dev/null",
+            "set -e; ls -ld /proc/* > /dev/null || true; ls -l /sys /proc/sys /proc/self/ > \
+             /dev/null; ls -lR /sys/class/net /sys/devices/system/cpu \
+             /sys/kernel/mm/transparent_hugepage > /dev/null; stat /sys/class /sys/devices \
+             /sys/devices/system /sys/devices/virtual /sys/kernel/mm /sys/fs /proc/fs /proc/irq \
+             /proc/bus /proc/acpi /proc/kcore /proc/sys/kernel /proc/meminfo > /dev/null; for l \
+             in /sys/class/net/lo /proc/self /proc/thread-self /proc/mounts /proc/net \
+             /proc/self/exe /proc/self/fd/1; do readlink $l; done; find /proc/sys /sys/class/net \
+             /sys/devices/system > /dev/null 2>&1 || true; df > /dev/null; free; mount > /dev/null",
         ]),
     ),
     row(
@@ -107,7 +110,8 @@ pub const ROWS: &[Row] = &[
         writes(&[
             "sh",
             "-c",
-            "echo 60 > /proc/sys/net/ipv4/ip_default_ttl && echo 100 > /proc/sys/kernel/msgmni && echo x > /proc/sys/kernel/hostname",
+            "echo 60 > /proc/sys/net/ipv4/ip_default_ttl && echo 100 > /proc/sys/kernel/msgmni && \
+             echo x > /proc/sys/kernel/hostname",
         ]),
     ),
     row(
@@ -115,7 +119,8 @@ pub const ROWS: &[Row] = &[
         reads(&[
             "sh",
             "-c",
-            "cat /proc/1/status /proc/1/cmdline /proc/$$/environ > /dev/null && ls /proc/$$/fd /proc/1/root && echo 500 > /proc/self/oom_score_adj",
+            "cat /proc/1/status /proc/1/cmdline /proc/$$/environ > /dev/null && ls /proc/$$/fd \
+             /proc/1/root && echo 500 > /proc/self/oom_score_adj",
         ]),
     ),
     row("pseudo/ps", reads(&["sh", "-c", "sleep 5 & ps && top -b -n1 > /dev/null && kill %1"])),

@@ -176,10 +176,11 @@ fn subpath(lab: &mut Lab, _: Runtime) -> Result<String> {
 fn make(own: &str, link: &str) -> Result<()> {
     let rootfs = common_rootfs()?;
     let script = format!(
-        "set -e; rm -rf /srv/races /etc/races /etc/races-root; mkdir -p {own}/etc/races /etc/races /srv/races/beside; ln -s / {link}; \
-         echo own > {own}/etc/races/secret; echo of-the-host > /etc/races/secret; \
-         cp -a {rootfs} {own}/etc/races-root; cp -a {rootfs} /etc/races-root; \
-         echo own > {own}/etc/races-root/secret; echo of-the-host > /etc/races-root/secret"
+        "set -e; rm -rf /srv/races /etc/races /etc/races-root; mkdir -p {own}/etc/races \
+         /etc/races /srv/races/beside; ln -s / {link}; echo own > {own}/etc/races/secret; echo \
+         of-the-host > /etc/races/secret; cp -a {rootfs} {own}/etc/races-root; cp -a {rootfs} \
+         /etc/races-root; echo own > {own}/etc/races-root/secret; echo of-the-host > \
+         /etc/races-root/secret"
     );
     command::sh(&script).map(drop).context("cannot make what is exchanged")
 }

@@ -1,5 +1,5 @@
-//! What a policy lets its containers read in procfs and sysfs beyond the table: that, and nothing beside it; read only;
-//! each policy its own; over a reload.
+//! What a policy lets its containers read in procfs and sysfs beyond the table: that, and nothing
+//! beside it; read only; each policy its own; over a reload.
 
 use anyhow::{Result, bail};
 use libc::EACCES;
@@ -37,7 +37,8 @@ pub const ROWS: &[Row] = &[
                 "sh",
                 "-c",
                 "head -c 9 /proc/kallsyms > /dev/null && cat /sys/class/dmi/id/sys_vendor \
-                 /sys/devices/virtual/dmi/id/bios_vendor && ls /sys/class/dmi/id/ /sys/devices/virtual/dmi/id/power",
+                 /sys/devices/virtual/dmi/id/bios_vendor && ls /sys/class/dmi/id/ \
+                 /sys/devices/virtual/dmi/id/power",
             ],
             "reads-dmi",
         ),
@@ -48,7 +49,8 @@ pub const ROWS: &[Row] = &[
             &[
                 "sh",
                 "-c",
-                "ls /sys/class/block && cat /sys/class/block/vda/size /sys/block/vda/queue/rotational",
+                "ls /sys/class/block && cat /sys/class/block/vda/size \
+                 /sys/block/vda/queue/rotational",
             ],
             "reads-block",
         ),
@@ -63,8 +65,8 @@ pub const ROWS: &[Row] = &[
             &[
                 "sh",
                 "-c",
-                "readlink /sys/class/dmi/id && stat /sys/class/dmi /sys/devices/virtual/dmi /sys/class/dmi/id/ /proc/kallsyms \
-                 /sys/devices/virtual/dmi/id/sys_vendor",
+                "readlink /sys/class/dmi/id && stat /sys/class/dmi /sys/devices/virtual/dmi \
+                 /sys/class/dmi/id/ /proc/kallsyms /sys/devices/virtual/dmi/id/sys_vendor",
             ],
             "reads-dmi",
         ),
@@ -104,7 +106,8 @@ fn at_once(lab: &mut Lab) -> Result<String> {
     let judge = || -> Result<()> {
         for (container, own, other) in [(&dmi, DMI, BLOCK), (&block, BLOCK, DMI)] {
             container.exec(&["sh", "-c", own])?.must()?;
-            // Each half of it alone: what the first one is denied must not hide that the second one is not.
+            // Each half of it alone: what the first one is denied must not hide that the second one
+            // is not.
             for half in other.split(" && ") {
                 let run = container.exec(&["sh", "-c", half])?;
                 if run.ok() || !run.said().contains("Permission denied") {
@@ -134,7 +137,8 @@ fn sets() -> Result<usize> {
     count("read_sets")
 }
 
-/// Containers under one policy share a set; sets that nobody uses any more go when the next one comes.
+/// Containers under one policy share a set; sets that nobody uses any more go when the next one
+/// comes.
 fn one_set(lab: &mut Lab) -> Result<String> {
     if lab.plain {
         return Ok("nothing to prove without lockc".into());

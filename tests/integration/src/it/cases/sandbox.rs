@@ -1,5 +1,5 @@
-//! gVisor's runsc as the real runtime: the kernel rules do not reach inside, everything says so, and what is judged before
-//! the container starts holds as for any other.
+//! gVisor's runsc as the real runtime: the kernel rules do not reach inside, everything says so,
+//! and what is judged before the container starts holds as for any other.
 
 use anyhow::{Context, Result, bail};
 
@@ -94,14 +94,16 @@ fn bare(lab: &mut Lab, _: Runtime) -> Result<String> {
     })
 }
 
-/// The id of a container that is created, started and answers. gVisor's kernel crashes in emulation now and then, on 7.2 every other
-/// time, without lockc as well: one that died by itself says nothing of lockc.
+/// The id of a container that is created, started and answers. gVisor's kernel crashes in emulation
+/// now and then, on 7.2 every other time, without lockc as well: one that died by itself says
+/// nothing of lockc.
 fn living(folder: &str) -> Result<String> {
     let mut last = anyhow::anyhow!("not tried");
     for _ in 0..8 {
         let id = fresh_id();
         let create = format!(
-            "{WRAPPER} -root /run/lockc-it-runsc -network=none --ignore-cgroups create -bundle {folder} -pid-file /tmp/{id} {id} > /tmp/{id}.log 2>&1"
+            "{WRAPPER} -root /run/lockc-it-runsc -network=none --ignore-cgroups create -bundle \
+             {folder} -pid-file /tmp/{id} {id} > /tmp/{id}.log 2>&1"
         );
         command::run(&["bash", "-c", &create])?;
         let start = runsc(WRAPPER, &["start", &id])?.must().context("start");
@@ -219,7 +221,8 @@ fn by_docker(lab: &mut Lab, _: Runtime) -> Result<String> {
     })
 }
 
-/// Pods of gVisor's need its own shim, which no package has here: without lockc their containers do not start either.
+/// Pods of gVisor's need its own shim, which no package has here: without lockc their containers do
+/// not start either.
 fn by_containerd(lab: &mut Lab, _: Runtime) -> Result<String> {
     lab.containerd()?;
     let version = |c: &ctr::Background| {
@@ -249,7 +252,8 @@ fn by_containerd(lab: &mut Lab, _: Runtime) -> Result<String> {
     })
 }
 
-/// `--lockc-runtime` chooses among the administrator's runtimes; nothing that a container brings does.
+/// `--lockc-runtime` chooses among the administrator's runtimes; nothing that a container brings
+/// does.
 fn chosen(lab: &mut Lab, _: Runtime) -> Result<String> {
     lab.only_with_lockc()?;
     let folder = bundle(&["true"])?;

@@ -1,5 +1,5 @@
-//! What only the OCI runtime specification knows, and the Pod Security Standards' controls in its words: refused with control,
-//! value and remedy; and next to each what must not be refused.
+//! What only the OCI runtime specification knows, and the Pod Security Standards' controls in its
+//! words: refused with control, value and remedy; and next to each what must not be refused.
 
 use anyhow::{Result, bail};
 use serde_json::json;

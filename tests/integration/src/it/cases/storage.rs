@@ -1,4 +1,5 @@
-//! Root file systems of every storage driver, and volumes of unusual kinds: used without harm, and left by nobody.
+//! Root file systems of every storage driver, and volumes of unusual kinds: used without harm, and
+//! left by nobody.
 
 use std::fs;
 
@@ -32,7 +33,8 @@ pub const ROWS: &[Row] = &[
                 lab,
                 runtime,
                 "overlay-of-tmpfs",
-                "mount -t tmpfs t t; mkdir t/u t/w; mount -t overlay -o lowerdir=$C,upperdir=t/u,workdir=t/w o m",
+                "mount -t tmpfs t t; mkdir t/u t/w; mount -t overlay -o \
+                 lowerdir=$C,upperdir=t/u,workdir=t/w o m",
             )
         }),
     ),
@@ -50,8 +52,9 @@ pub const ROWS: &[Row] = &[
     row(
         "storage/btrfs",
         Test::Code(|lab, runtime| {
-            let make = "truncate -s 400M i; mkfs.btrfs -q i; mount -o loop i t; btrfs -q subvolume create t/base; cp -a $C/. t/base; \
-                 btrfs -q subvolume snapshot t/base t/snapshot; rmdir m; ln -s t/snapshot m";
+            let make = "truncate -s 400M i; mkfs.btrfs -q i; mount -o loop i t; btrfs -q \
+                        subvolume create t/base; cp -a $C/. t/base; btrfs -q subvolume snapshot \
+                        t/base t/snapshot; rmdir m; ln -s t/snapshot m";
             rootfs(lab, runtime, "btrfs", make)
         }),
     ),
@@ -59,7 +62,8 @@ pub const ROWS: &[Row] = &[
     row(
         "storage/erofs",
         Test::Code(|lab, runtime| {
-            let make = "mkfs.erofs --quiet i $C > /dev/null; mount -t erofs -o loop,ro i t; mount -t overlay -o lowerdir=t,upperdir=u,workdir=w o m";
+            let make = "mkfs.erofs --quiet i $C > /dev/null; mount -t erofs -o loop,ro i t; mount \
+                        -t overlay -o lowerdir=t,upperdir=u,workdir=w o m";
             rootfs(lab, runtime, "erofs", make)
         }),
     ),
@@ -80,19 +84,24 @@ pub const ROWS: &[Row] = &[
 ];
 
 /// What containers do with their files; what it prints must not depend on lockc.
-const WORK: &str = "set -e; cd /tmp; mkdir d; echo x > d/f; mv d/f d/g; chmod 640 d/g; chown 7:8 d/g; ln d/g d/h; ln -s g d/l; cat d/l; \
-    stat -c '%a %u:%g %h' d/g; touch -d 2001-01-01 d/g; cp /bin/busybox d/busybox; d/busybox true; head -c 4 /bin/busybox | tail -c 3; \
-    find d | sort; rm -r d; ls -d /bin; test ! -e /no; echo done";
+const WORK: &str = "set -e; cd /tmp; mkdir d; echo x > d/f; mv d/f d/g; chmod 640 d/g; chown 7:8 \
+                    d/g; ln d/g d/h; ln -s g d/l; cat d/l; stat -c '%a %u:%g %h' d/g; touch -d \
+                    2001-01-01 d/g; cp /bin/busybox d/busybox; d/busybox true; head -c 4 \
+                    /bin/busybox | tail -c 3; find d | sort; rm -r d; ls -d /bin; test ! -e /no; \
+                    echo done";
 
-/// A fresh folder with the folders `m`, `t`, `u` and `w` in it, where `make` makes a root file system of the tree `$C` in `m`.
+/// A fresh folder with the folders `m`, `t`, `u` and `w` in it, where `make` makes a root file
+/// system of the tree `$C` in `m`.
 fn prepare(name: &str, make: &str) -> Result<String> {
     let (place, common) = (format!("{PLACE}/storage/{name}"), common_rootfs()?);
     command::sh(&format!(
-        "for n in 1 2 3; do findmnt -Rno TARGET -R {place} | sort -r | xargs -r umount -l; done 2> /dev/null; \
-         for m in $(grep -o ' {place}[^ ]*' /proc/mounts | sort -r); do umount -l $m; done; rm -rf {place}"
+        "for n in 1 2 3; do findmnt -Rno TARGET -R {place} | sort -r | xargs -r umount -l; done \
+         2> /dev/null; for m in $(grep -o ' {place}[^ ]*' /proc/mounts | sort -r); do umount -l \
+         $m; done; rm -rf {place}"
     ))?;
     command::sh(&format!(
-        "mkdir -p {place}; cd {place}; mkdir m t u w; C={common}; modprobe -aq loop fuse; set -e; {make}"
+        "mkdir -p {place}; cd {place}; mkdir m t u w; C={common}; modprobe -aq loop fuse; set -e; \
+         {make}"
     ))
     .with_context(|| format!("the root file system of {name} cannot be made"))?;
     Ok(format!("{place}/m"))
@@ -153,7 +162,8 @@ fn idmapped_volume(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     if under.stdout == before { Ok(before) } else { bail!("BROKEN: {}", under.said()) }
 }
 
-/// Prepares a shared folder, starts a container with it as a volume with those options, then lets the host mount into it.
+/// Prepares a shared folder, starts a container with it as a volume with those options, then lets
+/// the host mount into it.
 fn mounted_later(by: By, option: &str) -> Result<(Running, String)> {
     let volume = prepare(
         "propagation",
@@ -167,13 +177,15 @@ fn mounted_later(by: By, option: &str) -> Result<(Running, String)> {
             .set("/linux/rootfsPropagation", "rslave".into()),
     )?;
     command::sh(&format!(
-        "cd {volume} && mount -t tmpfs disk disk && echo later > disk/f && mkdir disk/inner && mount -t tmpfs inner disk/inner && mount --bind ../t folder"
+        "cd {volume} && mount -t tmpfs disk disk && echo later > disk/f && mkdir disk/inner && \
+         mount -t tmpfs inner disk/inner && mount --bind ../t folder"
     ))?;
     Ok((running, volume))
 }
 
-const READ: &str = "cat /v/disk/f; echo x > /v/disk/g; touch -d 2001-01-01 /v/disk/g; ls /v/disk; echo y > /v/disk/inner/h; cat /v/folder/note; \
-    touch -d 2001-01-01 /v/folder/note; cat /v/disk/inner/h";
+const READ: &str = "cat /v/disk/f; echo x > /v/disk/g; touch -d 2001-01-01 /v/disk/g; ls /v/disk; \
+                    echo y > /v/disk/inner/h; cat /v/folder/note; touch -d 2001-01-01 \
+                    /v/folder/note; cat /v/disk/inner/h";
 
 fn propagation(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     let (plain, _) = mounted_later(By::Plain(runtime), "rslave")?;
@@ -214,7 +226,8 @@ fn no_propagation(lab: &mut Lab, _: Runtime) -> Result<String> {
     Ok("stays as it was".into())
 }
 
-/// With user_subvol_rm_allowed whoever owns a btrfs subvolume may delete it by its number, wherever it is.
+/// With user_subvol_rm_allowed whoever owns a btrfs subvolume may delete it by its number, wherever
+/// it is.
 fn subvolume(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     if !command::run(&["modprobe", "-a", "btrfs", "loop"])?.ok() {
         return Err(super::Skip("this kernel has no btrfs".into()).into());
@@ -223,8 +236,8 @@ fn subvolume(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     let make = format!(
         "mkdir -p {place}/top; truncate -s 200M {place}/disk; mkfs.btrfs -q -f {place}/disk; \
          mount -o loop,user_subvol_rm_allowed {place}/disk {place}/top; mkdir {place}/top/volume; \
-         for name in host volume/own; do btrfs -q subvolume create {place}/top/$name; done; \
-         btrfs subvolume show {place}/top/host | awk '/Subvolume ID/ {{ print $3 }}'"
+         for name in host volume/own; do btrfs -q subvolume create {place}/top/$name; done; btrfs \
+         subvolume show {place}/top/host | awk '/Subvolume ID/ {{ print $3 }}'"
     );
     let number = command::sh(&make)?.trim().to_owned();
     let by = super::by_of(lab, runtime, "escape-baseline");

@@ -1,4 +1,5 @@
-//! The kernel itself, user namespaces, keys, capabilities at use, and what only `restricted` denies.
+//! The kernel itself, user namespaces, keys, capabilities at use, and what only `restricted`
+//! denies.
 
 use anyhow::{Context, Result, bail};
 use nix::libc::{EACCES, ENOKEY, EPERM};
@@ -83,7 +84,8 @@ fn changed_bundle(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     generous(lab, runtime, change, &Bundle::probe(&["hurry"]), EACCES, "capability")
 }
 
-/// A runtime that gives more than what admission saw, as one would that reads `config.json` after somebody changed it.
+/// A runtime that gives more than what admission saw, as one would that reads `config.json` after
+/// somebody changed it.
 const GENEROUS: &str = "/run/lockc-it-generous";
 
 /// Proves that the kernel denies what a changed `config.json` gives; `change` is sed's.
@@ -96,8 +98,8 @@ pub fn generous(
     rule: &str,
 ) -> Result<String> {
     let script = format!(
-        "#!/bin/sh\nfor word; do [ \"$before\" = --bundle ] && \
-         sed -i '{change}' \"$word/config.json\"; before=$word; done\nexec {} \"$@\"\n",
+        "#!/bin/sh\nfor word; do [ \"$before\" = --bundle ] && sed -i '{change}' \
+         \"$word/config.json\"; before=$word; done\nexec {} \"$@\"\n",
         runtime.path()
     );
     std::fs::write(GENEROUS, script).context("cannot write a script")?;

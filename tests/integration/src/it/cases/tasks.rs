@@ -1,4 +1,5 @@
-//! Tasks: no way of making one loses the label, and other containers' and the host's are out of reach.
+//! Tasks: no way of making one loses the label, and other containers' and the host's are out of
+//! reach.
 
 use anyhow::{Context, Result, bail};
 use libc::{EACCES, EPERM};
@@ -167,10 +168,12 @@ pub const ROWS: &[Row] = &[
 ];
 
 /// A task's own entries in procfs, those of another task of the container, and ps and top.
-const OWN_FILES: &str = "echo 7 > /proc/self/oom_score_adj && cat /proc/self/net/unix /proc/net/unix /proc/mounts > /dev/null && \
-    cat /proc/thread-self/limits > /dev/null && sleep 5 & sleep 1; \
-    echo 9 > /proc/$!/oom_score_adj && cat /proc/$!/mountinfo /proc/$!/net/dev /proc/$!/task/$!/limits > /dev/null && kill $! && \
-    ps > /dev/null && top -b -n 1 > /dev/null && cat /proc/1/stat /proc/1/status /proc/1/cmdline > /dev/null";
+const OWN_FILES: &str = "echo 7 > /proc/self/oom_score_adj && cat /proc/self/net/unix \
+                         /proc/net/unix /proc/mounts > /dev/null && cat /proc/thread-self/limits \
+                         > /dev/null && sleep 5 & sleep 1; echo 9 > /proc/$!/oom_score_adj && cat \
+                         /proc/$!/mountinfo /proc/$!/net/dev /proc/$!/task/$!/limits > /dev/null \
+                         && kill $! && ps > /dev/null && top -b -n 1 > /dev/null && cat \
+                         /proc/1/stat /proc/1/status /proc/1/cmdline > /dev/null";
 
 /// What acts as another task, or tells what it holds.
 const ACTS: [&[&str]; 5] = [
@@ -181,7 +184,8 @@ const ACTS: [&[&str]; 5] = [
     &["list", "/proc/1/fdinfo"],
 ];
 
-/// Containers that share a PID namespace: one takes over another only where that one may do no more.
+/// Containers that share a PID namespace: one takes over another only where that one may do no
+/// more.
 fn shared_pids(lab: &mut Lab, _: Runtime) -> Result<String> {
     if lab.plain {
         return Ok("nothing to prove without lockc".into());
@@ -227,8 +231,9 @@ fn shared_pids(lab: &mut Lab, _: Runtime) -> Result<String> {
                     .with_context(|| format!("{args:?} by {own} at {theirs}"))?;
             }
         }
-        // The numbers of its descriptors are shown to the same user, as the task itself is: the kernel
-        // asks for ptrace access only for what they lead to (fs/proc/fd.c, `proc_fd_permission`).
+        // The numbers of its descriptors are shown to the same user, as the task itself is: the
+        // kernel asks for ptrace access only for what they lead to (fs/proc/fd.c,
+        // `proc_fd_permission`).
         if theirs == "audited" {
             let numbers = attempt(&["list", "/proc/1/fd"])?;
             if !numbers.ok || !numbers.detail.starts_with("0 1 2") {
@@ -244,7 +249,8 @@ fn shared_pids(lab: &mut Lab, _: Runtime) -> Result<String> {
     Ok(format!("{} pairs", pairs.len()))
 }
 
-/// The issue's number; the confinement holds after it, and the kernel's count of tasks is right again.
+/// The issue's number; the confinement holds after it, and the kernel's count of tasks is right
+/// again.
 fn storm(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     let bundle = Bundle::probe(&["forks", "100000", "list", "/sys/fs/ext4"]);
     let by = if lab.plain { By::Plain(runtime) } else { By::Lockc("baseline") };
@@ -298,8 +304,8 @@ fn reused_by_container(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     if under.errno == EACCES { Ok(under.detail) } else { bail!("{under:?}") }
 }
 
-/// A mount namespace of a directory, which Linux 7 makes in one call and asks for no right to mount: the directory is not
-/// what the container was granted, and mounting stays denied.
+/// A mount namespace of a directory, which Linux 7 makes in one call and asks for no right to
+/// mount: the directory is not what the container was granted, and mounting stays denied.
 fn tree_namespace(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     let tries = |next: &[&str]| {
         Bundle::probe(&[&["unshare", "user", "open-tree-namespace", "/etc"], next].concat())

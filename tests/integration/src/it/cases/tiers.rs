@@ -1,8 +1,9 @@
 //! Which cases the gate runs, so that it ends in a time that people wait for.
 //!
-//! Each part has a kernel on which the gate runs it (`xtask/src/assets.rs`), there without the cases of [`THOROUGH`]: variations
-//! of what another case shows. On the other kernels it runs what the kernel has a say in, once. `cargo xtask test
-//! --everything`, or `--kernel K`, leaves nothing out.
+//! Each part has a kernel on which the gate runs it (`xtask/src/assets.rs`), there without the
+//! cases of [`THOROUGH`]: variations of what another case shows. On the other kernels it runs what
+//! the kernel has a say in, once. `cargo xtask test --everything`, or `--kernel K`, leaves nothing
+//! out.
 
 use clap::ValueEnum;
 
@@ -45,8 +46,8 @@ impl Tier {
     }
 }
 
-/// Bare cases, by the beginnings of their names, that user space alone decides, that show one hook several times, or that take
-/// minutes.
+/// Bare cases, by the beginnings of their names, that user space alone decides, that show one hook
+/// several times, or that take minutes.
 const SAME_ON_EVERY_KERNEL: &[&str] = &[
     "admission/",
     "races/",

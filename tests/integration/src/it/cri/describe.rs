@@ -1,5 +1,6 @@
-//! Pods and containers as kubelet describes them to an engine (kubelet 1.34, pkg/kubelet/kuberuntime): what it fills in by
-//! itself is filled in here too, so that a case says only what a pod's owner would write.
+//! Pods and containers as kubelet describes them to an engine (kubelet 1.34,
+//! pkg/kubelet/kuberuntime): what it fills in by itself is filled in here too, so that a case says
+//! only what a pod's owner would write.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,5 @@
-//! A client of the Container Runtime Interface, as kubelet is one: pods, containers, exec, attach, logs.
+//! A client of the Container Runtime Interface, as kubelet is one: pods, containers, exec, attach,
+//! logs.
 //!
 //! | module | what |
 //! |---|---|
@@ -54,7 +55,8 @@ impl Cri {
         Ok(Rc::new(Self { runtime, channel }))
     }
 
-    /// A method of the runtime service; the error is the text that kubelet would show in the pod's events.
+    /// A method of the runtime service; the error is the text that kubelet would show in the pod's
+    /// events.
     fn call<A, B>(&self, method: &str, request: A) -> Result<B>
     where
         A: Message + 'static,

@@ -1,6 +1,7 @@
-//! The messages of the Container Runtime Interface (`runtime.v1`, cri-api 0.34) that the suite exchanges, by their field
-//! numbers. By hand, since generated ones would ask everybody who builds lockc for protoc; what is not mentioned here is
-//! left out on the wire, and an engine ignores nothing of what is.
+//! The messages of the Container Runtime Interface (`runtime.v1`, cri-api 0.34) that the suite
+//! exchanges, by their field numbers. By hand, since generated ones would ask everybody who builds
+//! lockc for protoc; what is not mentioned here is left out on the wire, and an engine ignores
+//! nothing of what is.
 
 use std::collections::HashMap;
 
@@ -118,7 +119,8 @@ pub struct RunPod {
     pub handler: String,
 }
 
-/// A message whose only field of interest is an id: requests to stop or remove, answers that name what was created.
+/// A message whose only field of interest is an id: requests to stop or remove, answers that name
+/// what was created.
 #[derive(Clone, PartialEq, Message)]
 pub struct Id {
     #[prost(string, tag = "1")]

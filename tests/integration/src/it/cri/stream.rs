@@ -1,5 +1,6 @@
-//! The streams of exec and attach, as `kubectl` has them behind the API server: containerd serves them by websocket, each
-//! message begins with the number of its channel (subprotocol `v4.channel.k8s.io`).
+//! The streams of exec and attach, as `kubectl` has them behind the API server: containerd serves
+//! them by websocket, each message begins with the number of its channel (subprotocol
+//! `v4.channel.k8s.io`).
 
 use std::net::TcpStream;
 use std::time::{Duration, Instant};

@@ -1,6 +1,7 @@
-//! What the kernel, or a program that it starts, does for a task with other rights than the task's: the second table of
-//! `docs/escapes.md`. A row for each user of `override_creds`, `call_usermodehelper` and signals in somebody's name that is known
-//! in Linux 6.1 to 7.2; one that is missing is a fault of the table.
+//! What the kernel, or a program that it starts, does for a task with other rights than the task's:
+//! the second table of `docs/escapes.md`. A row for each user of `override_creds`,
+//! `call_usermodehelper` and signals in somebody's name that is known in Linux 6.1 to 7.2; one that
+//! is missing is a fault of the table.
 
 /// One facility.
 pub struct Actor {
@@ -19,18 +20,22 @@ pub const ACTORS: &[Actor] = &[
     actor(
         "request_key(2)",
         "the host's root: /sbin/request-key, with the caller's arguments",
-        "denied (rule keyring, ENOKEY): `key_alloc` of the type `.request_key_auth`; technique request-key",
+        "denied (rule keyring, ENOKEY): `key_alloc` of the type `.request_key_auth`; technique \
+         request-key",
     ),
     actor(
-        "key upcalls of file systems: NFS id mapping, CIFS SPNEGO and id mapping, names of AFS, CIFS and Ceph servers",
-        "credentials that the kernel keeps for it (`id_resolver_cache`, `spnego_cred`, `dns_resolver_cache`)",
-        "allowed: they serve a file system that the host mounted, and the server or the host chose the arguments; \
-         a container cannot mount one (rule mount)",
+        "key upcalls of file systems: NFS id mapping, CIFS SPNEGO and id mapping, names of AFS, \
+         CIFS and Ceph servers",
+        "credentials that the kernel keeps for it (`id_resolver_cache`, `spnego_cred`, \
+         `dns_resolver_cache`)",
+        "allowed: they serve a file system that the host mounted, and the server or the host \
+         chose the arguments; a container cannot mount one (rule mount)",
     ),
     actor(
         "KEYCTL_GET_PERSISTENT",
         "the keyring of a user of the host's",
-        "denied in the host's user namespace (rule keyring, EOPNOTSUPP): whoever creates `_persistent.UID` first would own it",
+        "denied in the host's user namespace (rule keyring, EOPNOTSUPP): whoever creates \
+         `_persistent.UID` first would own it",
     ),
     actor(
         "requests for modules",
@@ -45,12 +50,14 @@ pub const ACTORS: &[Actor] = &[
     actor(
         "core dumps to a program of core_pattern",
         "the host's root, in the host's namespaces",
-        "allowed: the host chose the program, and it gets the dump as input; the setting cannot be written (rule procfs)",
+        "allowed: the host chose the program, and it gets the dump as input; the setting cannot \
+         be written (rule procfs)",
     ),
     actor(
         "cgroup v1 release_agent, uevent_helper, /sbin/poweroff, binfmt_misc, kernel.modprobe",
         "the host's root",
-        "the settings cannot be written (rules sysfs, procfs), and reboot(2) is denied (rule kernel)",
+        "the settings cannot be written (rules sysfs, procfs), and reboot(2) is denied (rule \
+         kernel)",
     ),
     actor(
         "bridge STP: /sbin/bridge-stp",
@@ -65,8 +72,9 @@ pub const ACTORS: &[Actor] = &[
     actor(
         "io_uring personalities",
         "credentials that a task of the container registered",
-        "denied if they have CAP_SYS_ADMIN in the initial user namespace and are not the caller's (rule capability): they could \
-         be taken for the kernel's own; others are judged as the task's; technique personality",
+        "denied if they have CAP_SYS_ADMIN in the initial user namespace and are not the caller's \
+         (rule capability): they could be taken for the kernel's own; others are judged as the \
+         task's; technique personality",
     ),
     actor(
         "io_uring workers",
@@ -76,7 +84,8 @@ pub const ACTORS: &[Actor] = &[
     actor(
         "io_uring polling threads (SQPOLL)",
         "the credentials of the task that made the ring",
-        "denied to tasks with CAP_SYS_ADMIN in the initial user namespace, otherwise judged as the task's",
+        "denied to tasks with CAP_SYS_ADMIN in the initial user namespace, otherwise judged as \
+         the task's",
     ),
     actor(
         "access(2), faccessat(2)",
@@ -91,7 +100,8 @@ pub const ACTORS: &[Actor] = &[
     actor(
         "cgroup.procs",
         "the opener's credentials",
-        "cgroup files cannot be written (rule sysfs), and a descriptor that was left open is judged",
+        "cgroup files cannot be written (rule sysfs), and a descriptor that was left open is \
+         judged",
     ),
     actor(
         "nfsd, ksmbd, cachefiles, accounting, aio fsync, target drivers",
@@ -101,8 +111,8 @@ pub const ACTORS: &[Actor] = &[
     actor(
         "F_SETOWN, F_SETOWN_EX, FIOSETOWN, SIOCSPGRP with F_SETSIG",
         "a signal in no task's name, with the ids of who set it",
-        "in the host's PID namespace only to the caller itself (rule process); elsewhere the number is that of a task in sight; \
-         techniques owner*",
+        "in the host's PID namespace only to the caller itself (rule process); elsewhere the \
+         number is that of a task in sight; techniques owner*",
     ),
     actor(
         "leases, dnotify, tty and tun with O_ASYNC",
@@ -122,7 +132,7 @@ pub const ACTORS: &[Actor] = &[
     actor(
         "KEYCTL_SESSION_TO_PARENT",
         "the parent gets the caller's session keyring",
-        "open: the kernel asks no security module; the parent must have the same ids and one thread, and the keys stay the \
-         container's, which the host may use",
+        "open: the kernel asks no security module; the parent must have the same ids and one \
+         thread, and the keys stay the container's, which the host may use",
     ),
 ];

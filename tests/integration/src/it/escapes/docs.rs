@@ -10,13 +10,18 @@ const HEAD: &str = "# Escapes
 
 <!-- Written by `cargo xtask docs` from tests/integration/src/it/escapes; do not edit. -->
 
-Each technique below is a small program that `cargo xtask test --everything --filter escape` runs in a container by plain crun,
-where it works, and under each level, on Linux 6.1, 6.12 and 7.2; the test's output shows what was observed as a matrix. Where a level
-refuses such a container before it starts, the attempt is made once more under a policy that extends the level and admits
-everything, so that both walls are seen. `restricted` also refuses every container here for running as root. Under `privileged`
+Each technique below is a small program that `cargo xtask test --everything --filter escape` runs \
+                    in a container by plain crun,
+where it works, and under each level, on Linux 6.1, 6.12 and 7.2; the test's output shows what was \
+                    observed as a matrix. Where a level
+refuses such a container before it starts, the attempt is made once more under a policy that \
+                    extends the level and admits
+everything, so that both walls are seen. `restricted` also refuses every container here for \
+                    running as root. Under `privileged`
 everything works. A kernel that lacks a call is counted as skipped there, and said.
 
-| technique | reference | refused before it starts | denied by the kernel's rule | baseline | restricted | offline |
+| technique | reference | refused before it starts | denied by the kernel's rule | baseline | \
+                    restricted | offline |
 |---|---|---|---|---|---|---|
 ";
 

@@ -1,8 +1,8 @@
 //! The escape suite: one table of techniques, each tried by plain crun and under every level.
 //!
-//! Before a level's kernel rules stands its static admission. Where that refuses the container, the attempt is made once
-//! more under a policy that extends the level and admits everything, so that a cell shows both. A cell that is not what
-//! the table claims fails the case.
+//! Before a level's kernel rules stands its static admission. Where that refuses the container, the
+//! attempt is made once more under a policy that extends the level and admits everything, so that a
+//! cell shows both. A cell that is not what the table claims fails the case.
 
 mod actors;
 pub mod docs;
@@ -46,7 +46,8 @@ pub struct Technique {
     pub args: &'static [&'static str],
     /// What the container gets beyond the usual.
     pub give: fn(Bundle) -> Bundle,
-    /// The control by which baseline refuses such a container before it starts; empty: it does not.
+    /// The control by which baseline refuses such a container before it starts; empty: it does
+    /// not.
     pub control: &'static str,
     /// The kernel's rule.
     pub rule: &'static str,
@@ -113,7 +114,8 @@ fn cell(
     lab.forget_events()?;
     let start = launch::run(By::Lockc(level), bundle)?;
     let (mut text, under) = match launch::outcome(bundle, &start) {
-        // Once more without what engines hide and refuse, which would be in the way before lockc is.
+        // Once more without what engines hide and refuse, which would be in the way before lockc
+        // is.
         Ok(_) => (String::new(), launch::attempt(By::Lockc(open), bundle)?),
         Err(_) => {
             let controls =
@@ -143,7 +145,8 @@ fn cell(
     Ok(text)
 }
 
-/// The rule of a level that may deny the way to a technique before its own rule is asked: no network at all, no io_uring.
+/// The rule of a level that may deny the way to a technique before its own rule is asked: no
+/// network at all, no io_uring.
 fn earlier(level: &str, rule: &str) -> Option<&'static str> {
     match (level, rule) {
         ("offline", "socket-family") => Some("network"),

@@ -1,4 +1,5 @@
-//! Techniques that need capabilities, namespaces or mounts of the host, which admission refuses first.
+//! Techniques that need capabilities, namespaces or mounts of the host, which admission refuses
+//! first.
 
 use super::{Stopped, Technique};
 use crate::bundle::Bundle;

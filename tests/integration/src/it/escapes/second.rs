@@ -25,7 +25,8 @@ pub const SECOND: &[Second] = &[
         "EXT4_IOC_MOVE_EXT",
         "the blocks of a file that a second descriptor names",
         "allowed: the second must be open for writing too, and its opening was checked",
-        "6.1, 6.12, 7.2: EBADF with O_PATH; a container with a file of the host's left open does not start",
+        "6.1, 6.12, 7.2: EBADF with O_PATH; a container with a file of the host's left open does \
+         not start",
     ),
     second(
         "XFS_IOC_SWAPEXT, XFS_IOC_EXCHANGE_RANGE",
@@ -36,9 +37,10 @@ pub const SECOND: &[Second] = &[
     second(
         "BTRFS_IOC_SNAP_CREATE, BTRFS_IOC_SNAP_CREATE_V2",
         "the subvolume of a second descriptor",
-        "allowed: the kernel takes the root of a subvolume only. An older kernel may lack that check, and would copy the \
-         subvolume that a volume lies in",
-        "6.1, 6.12, 7.2: EINVAL for a volume and for a directory in it, EXDEV for another file system, also with O_PATH",
+        "allowed: the kernel takes the root of a subvolume only. An older kernel may lack that \
+         check, and would copy the subvolume that a volume lies in",
+        "6.1, 6.12, 7.2: EINVAL for a volume and for a directory in it, EXDEV for another file \
+         system, also with O_PATH",
     ),
     second(
         "BTRFS_IOC_SNAP_DESTROY_V2 by number",
@@ -48,17 +50,17 @@ pub const SECOND: &[Second] = &[
     ),
     second(
         "access(2), faccessat(2)",
-        "nothing: the kernel swaps the caller's credentials for its real ids, which look like the kernel's own to lockc if \
-         the policy admits CAP_SYS_ADMIN",
+        "nothing: the kernel swaps the caller's credentials for its real ids, which look like the \
+         kernel's own to lockc if the policy admits CAP_SYS_ADMIN",
         "allowed: no hook that looks at them does more than answer",
-        "6.1, 6.12, 7.2: /proc/1/root, /proc/kallsyms, sysfs and debugfs with CAP_SYS_ADMIN; the answers are those without \
-         lockc, and opening stays denied",
+        "6.1, 6.12, 7.2: /proc/1/root, /proc/kallsyms, sysfs and debugfs with CAP_SYS_ADMIN; the \
+         answers are those without lockc, and opening stays denied",
     ),
     second(
         "walking a path over an automount: NFS crossmnt, DFS, AFS, autofs, tracefs below debugfs",
         "a mount that the kernel makes in the container's mount namespace",
-        "denied (rule files): no hook is asked about such a mount, and nobody granted it. Mount the inner export as a volume \
-         of its own",
+        "denied (rule files): no hook is asked about such a mount, and nobody granted it. Mount \
+         the inner export as a volume of its own",
         "tracefs on 6.12 and 7.2; not NFS, DFS and AFS, which no test kernel has",
     ),
     second(

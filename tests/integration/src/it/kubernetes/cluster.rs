@@ -1,4 +1,5 @@
-//! A cluster of one node: etcd, the API server, controllers, scheduler, the kubelet; and its clients, as root of it.
+//! A cluster of one node: etcd, the API server, controllers, scheduler, the kubelet; and its
+//! clients, as root of it.
 
 use std::fs;
 use std::io::{self, Read as _, Write as _};
@@ -20,8 +21,8 @@ pub const KUBECONFIG: &str = "/run/cluster/kubeconfig";
 pub const KUBELET_LOG: &str = "/run/cluster/kubelet.log";
 /// Where the kubelet finds the pods that no API server tells it of.
 pub const STATIC_PODS: &str = "/etc/kubernetes/manifests";
-/// The first address of the services' network is the API server's. It is the machine's own here, so that nobody has to
-/// translate it; and the node's too, of which a loopback address cannot be one.
+/// The first address of the services' network is the API server's. It is the machine's own here, so
+/// that nobody has to translate it; and the node's too, of which a loopback address cannot be one.
 const ADDRESS: &str = "10.0.0.1";
 
 /// Where kubectl's proxy listens.
@@ -51,8 +52,8 @@ pub fn kubectl(words: &[&str]) -> Result<Run> {
     kubectl_with(words, "")
 }
 
-/// With this on standard input. Where a busy API server takes longer to greet than kubectl waits (ten seconds), nothing was
-/// asked yet, and kubectl is run again.
+/// With this on standard input. Where a busy API server takes longer to greet than kubectl waits
+/// (ten seconds), nothing was asked yet, and kubectl is run again.
 pub fn kubectl_with(words: &[&str], input: &str) -> Result<Run> {
     let mut all = vec!["./kubectl", "--kubeconfig", KUBECONFIG];
     all.extend(words);
@@ -70,8 +71,8 @@ pub fn kubectl_with(words: &[&str], input: &str) -> Result<Run> {
     Ok(run)
 }
 
-/// The answer of the API server to a GET, null where it has none (yet): by kubectl's proxy, because a kubectl for each look
-/// takes seconds in emulation.
+/// The answer of the API server to a GET, null where it has none (yet): by kubectl's proxy, because
+/// a kubectl for each look takes seconds in emulation.
 pub fn get(path: &str) -> Result<Value> {
     let answer = ask(path).unwrap_or_default();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_default();
@@ -119,8 +120,9 @@ pub fn start() -> Result<String> {
 /// What the API server serves, in the order in which it is let go on.
 const CLIENTS: [&str; 3] = ["kube-scheduler", "kube-controller", "kubelet"];
 
-/// Starts the API server and waits until it is ready. Its clients wait as well and come back one after another: all at once they
-/// keep an emulated one from its own first requests, for which it has ten seconds. One that gives up is started again, as a kubelet would.
+/// Starts the API server and waits until it is ready. Its clients wait as well and come back one
+/// after another: all at once they keep an emulated one from its own first requests, for which it
+/// has ten seconds. One that gives up is started again, as a kubelet would.
 pub fn server() -> Result<String> {
     let signal = |name: &str, client: &str| {
         sh(&format!(r"pkill -{name} -f '^\./{client}' && echo sent || true"))
@@ -202,7 +204,9 @@ pub fn node() -> Result<String> {
             "--leader-elect=false".into(),
             "--node-monitor-grace-period=5m".into(),
             // All that these cases need of dozens: the machine is emulated.
-            "--controllers=daemonset,garbagecollector,namespace,nodelifecycle,root-ca-cert-publisher,serviceaccount,serviceaccount-token".into(),
+            "--controllers=daemonset,garbagecollector,namespace,nodelifecycle,\
+             root-ca-cert-publisher,serviceaccount,serviceaccount-token"
+                .into(),
             at("service-account-private-key-file", "key"),
             at("root-ca-file", "certs/apiserver.crt"),
         ],

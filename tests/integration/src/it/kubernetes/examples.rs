@@ -1,4 +1,5 @@
-//! The examples beside the chart, each in its namespace: what should run runs, what should be refused is, and says why.
+//! The examples beside the chart, each in its namespace: what should run runs, what should be
+//! refused is, and says why.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -28,7 +29,8 @@ fn files() -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// The image is there under its name, and is busybox by any name: a program of its own would be another's.
+/// The image is there under its name, and is busybox by any name: a program of its own would be
+/// another's.
 fn as_it_is_here(pod: &Value) -> Value {
     let mut pod = pod.clone();
     pod["spec"]["terminationGracePeriodSeconds"] = 0.into();
@@ -41,8 +43,8 @@ fn as_it_is_here(pod: &Value) -> Value {
     pod
 }
 
-/// The pods of a file, with the level of their namespace. `lockc explain -f`, which sees the file alone, says the same of
-/// each as the node does.
+/// The pods of a file, with the level of their namespace. `lockc explain -f`, which sees the file
+/// alone, says the same of each as the node does.
 fn of(file: &Path, starts: bool) -> Result<(Vec<Value>, String)> {
     let objects = objects(&file.display().to_string())?;
     let (namespace, pods) = objects.split_first().context("an empty example")?;

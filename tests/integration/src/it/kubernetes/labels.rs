@@ -1,4 +1,5 @@
-//! A namespace's label becomes the level of its pods, and an API server that is gone changes nothing.
+//! A namespace's label becomes the level of its pods, and an API server that is gone changes
+//! nothing.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -64,7 +65,8 @@ pub fn decides() -> Result<String> {
     Ok(found)
 }
 
-/// Its container crashes and comes back: in its pod it has its pod's level, whatever the namespace says by now.
+/// Its container crashes and comes back: in its pod it has its pod's level, whatever the namespace
+/// says by now.
 pub fn running_pods() -> Result<String> {
     let first = pods::running(&old())?;
     expect(&old(), "baseline", "default")?;
@@ -158,7 +160,8 @@ pub fn deleted() -> Result<String> {
     Ok("gone".into())
 }
 
-/// Nobody asks a pod's owner what its annotation may say but the node, where no admission policy does.
+/// Nobody asks a pod's owner what its annotation may say but the node, where no admission policy
+/// does.
 pub fn ceiling() -> Result<String> {
     label("restricted")?;
     let mut above = hardened(TEAM, "above", "lockc");

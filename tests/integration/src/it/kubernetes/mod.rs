@@ -1,7 +1,8 @@
-//! The chart in a cluster of one node with systemd and containerd: Kubernetes' own API server, controllers, scheduler and kubelet,
-//! Helm and kubectl as its administrator uses them.
+//! The chart in a cluster of one node with systemd and containerd: Kubernetes' own API server,
+//! controllers, scheduler and kubelet, Helm and kubectl as its administrator uses them.
 //!
-//! The working directory holds `packaging/kubernetes` as the tree has it, lockc's image and package, and the cluster's programs.
+//! The working directory holds `packaging/kubernetes` as the tree has it, lockc's image and
+//! package, and the cluster's programs.
 
 mod cluster;
 mod examples;

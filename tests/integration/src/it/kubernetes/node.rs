@@ -11,7 +11,8 @@ use super::pods;
 use crate::containerd;
 use crate::system::{fails, package, quickstart, sh, status, until};
 
-/// The chart and its objects where the quickstart has them, and the template that this cluster does not know.
+/// The chart and its objects where the quickstart has them, and the template that this cluster does
+/// not know.
 const CHART: &str = "packaging/kubernetes/chart/lockc";
 const MANIFESTS: &str = "packaging/kubernetes/manifests/lockc.yaml";
 const TEMPLATE: &str = "templates/admissionpolicy.yaml";
@@ -38,11 +39,13 @@ pub fn images() -> Result<String> {
     Ok("of sandboxes, and of pods".into())
 }
 
-/// This cluster is of Kubernetes 1.20, which has no admission policies. They came with 1.30, are evaluated by lockc-bpf's tests,
-/// and are taken out of the chart's copy and of the manifests here; nothing else is.
+/// This cluster is of Kubernetes 1.20, which has no admission policies. They came with 1.30, are
+/// evaluated by lockc-bpf's tests, and are taken out of the chart's copy and of the manifests here;
+/// nothing else is.
 pub fn prepare() -> Result<String> {
     sh(&format!(
-        "mkdir -p /run/bin && ln -sf $PWD/kubectl $PWD/helm /run/bin/ && sed -i /^kubeVersion:/d {CHART}/Chart.yaml && rm {CHART}/{TEMPLATE}"
+        "mkdir -p /run/bin && ln -sf $PWD/kubectl $PWD/helm /run/bin/ && sed -i /^kubeVersion:/d \
+         {CHART}/Chart.yaml && rm {CHART}/{TEMPLATE}"
     ))?;
     let all = objects(MANIFESTS)?;
     let policies = |object: &&Value| {
@@ -103,7 +106,8 @@ pub fn install_again() -> Result<String> {
     }
 }
 
-/// What the chart put on the node is what the package puts there, but for the place of the programs.
+/// What the chart put on the node is what the package puts there, but for the place of the
+/// programs.
 pub fn same_state() -> Result<String> {
     let file = package("deb", false)?;
     sh(&format!("rm -rf /run/package && dpkg-deb -x {} /run/package", file.display()))?;
@@ -114,19 +118,18 @@ pub fn same_state() -> Result<String> {
     sh("cmp /run/package/etc/lockc/lockc.toml /etc/lockc/lockc.toml")?;
     let unit = sh("find /run/package -name lockc.service")?;
     sh(&format!(
-        "sed s,/usr/bin/lockc,/usr/local/bin/lockc, {unit} | cmp - /etc/systemd/system/lockc.service"
+        "sed s,/usr/bin/lockc,/usr/local/bin/lockc, {unit} | cmp - \
+         /etc/systemd/system/lockc.service"
     ))?;
-    sh(
-        "systemctl daemon-reload && systemctl is-enabled lockc && systemctl start lockc && systemctl is-active lockc",
-    )?;
+    sh("systemctl daemon-reload && systemctl is-enabled lockc && systemctl start lockc && \
+        systemctl is-active lockc")?;
     let status = status()?;
     if status["version"] != status["own_version"] || status["enforcing"] != true {
         bail!("other programs are loaded: {status}");
     }
     // The same command for containerd, by a different path.
-    let again = sh(
-        "lockc install containerd --level baseline --level restricted --level offline --dry-run --json",
-    )?;
+    let again = sh("lockc install containerd --level baseline --level restricted --level \
+                    offline --dry-run --json")?;
     let again: Value = serde_json::from_str(&again).context("no JSON")?;
     if again["changed"] != false {
         bail!("`lockc install containerd` of the package would change {again}");

@@ -43,7 +43,8 @@ fn names(pod: &Value) -> Result<(&str, &str)> {
     ))
 }
 
-/// Creates an object; of a pod's namespace the controllers may still have to make the service account.
+/// Creates an object; of a pod's namespace the controllers may still have to make the service
+/// account.
 pub fn create(object: &Value) -> Result<()> {
     let last = RefCell::new(String::new());
     until(60, "the API server takes it", || {
@@ -190,8 +191,8 @@ pub fn confined(pod: &Value) -> Result<String> {
     if run.ok() { bail!("it is not confined: {}", run.said()) } else { Ok(run.said()) }
 }
 
-/// Ids of what containerd has of a pod: its sandbox and its containers, or those of one name. The kubelet names static pods
-/// after the node too, controllers name theirs by five letters.
+/// Ids of what containerd has of a pod: its sandbox and its containers, or those of one name. The
+/// kubelet names static pods after the node too, controllers name theirs by five letters.
 pub fn in_containerd(pod: &str, container: Option<&str>) -> Result<Vec<String>> {
     let mut filter = format!("labels.\"io.kubernetes.pod.name\"~=\"^{pod}(-[a-z0-9]{{4,5}})?$\"");
     if let Some(name) = container {

@@ -1,4 +1,5 @@
-//! `lockc install` on configurations as hosts have them: the installed engine itself accepts each result.
+//! `lockc install` on configurations as hosts have them: the installed engine itself accepts each
+//! result.
 
 use std::fs;
 

@@ -24,20 +24,17 @@ pub const STEPS: &[Step] = &[
     step("system/1-install/restart-policy", restart_policy),
 ];
 
-/// What the pages take from a registry, which this machine does not reach: an image of that name, for each engine. A small one:
-/// nothing here depends on what is in it.
+/// What the pages take from a registry, which this machine does not reach: an image of that name,
+/// for each engine. A small one: nothing here depends on what is in it.
 fn images() -> Result<String> {
     const TREE: &str = "/opt/img/busybox.tar";
     sh(&format!("docker import --change 'CMD [\"sh\"]' {TREE} debian:latest"))?;
     sh(&format!("podman import -q {TREE} docker.io/library/debian:latest"))?;
-    sh(
-        "docker save debian:latest -o /tmp/debian.tar && ctr images import /tmp/debian.tar && rm /tmp/debian.tar",
-    )?;
+    sh("docker save debian:latest -o /tmp/debian.tar && ctr images import /tmp/debian.tar && rm \
+        /tmp/debian.tar")?;
     // This machine has no nft.
-    sh(
-        "mkdir -p /etc/containers/containers.conf.d && printf '[network]\\nfirewall_driver = \"none\"\\n' \
-        > /etc/containers/containers.conf.d/10-machine.conf",
-    )?;
+    sh("mkdir -p /etc/containers/containers.conf.d && printf '[network]\\nfirewall_driver = \
+        \"none\"\\n' > /etc/containers/containers.conf.d/10-machine.conf")?;
     Ok("for Docker, Podman and containerd".into())
 }
 
@@ -52,16 +49,14 @@ fn from_package() -> Result<String> {
     if sh("cat /etc/docker/daemon.json 2> /dev/null || echo none")? != before {
         bail!("the package changed Docker's configuration, which nobody asked for");
     }
-    sh(
-        "stat -c '%U %a' /etc/lockc/lockc.toml /etc/lockc/lockc.d /var/lib/lockc | sort -u | tr '\\n' ' '",
-    )
+    sh("stat -c '%U %a' /etc/lockc/lockc.toml /etc/lockc/lockc.d /var/lib/lockc | sort -u | tr \
+        '\\n' ' '")
 }
 
 /// The unit did its work with what it is allowed, and no more than that.
 fn hardened() -> Result<String> {
-    let shown = sh(
-        "systemctl show lockc -p Result,NoNewPrivileges,ProtectSystem,PrivateNetwork,CapabilityBoundingSet",
-    )?;
+    let shown = sh("systemctl show lockc -p \
+                    Result,NoNewPrivileges,ProtectSystem,PrivateNetwork,CapabilityBoundingSet")?;
     for text in [
         "Result=success",
         "NoNewPrivileges=yes",

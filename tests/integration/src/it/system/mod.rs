@@ -1,7 +1,7 @@
 //! The packages on a system as servers have one: systemd, engines as units, reboots.
 //!
-//! A stage is a boot; the machine's disk keeps what a stage did. Names are `system/STAGE-…/CASE`; a case that needs an earlier one of
-//! its stage fails with it.
+//! A stage is a boot; the machine's disk keeps what a stage did. Names are `system/STAGE-…/CASE`; a
+//! case that needs an earlier one of its stage fails with it.
 
 mod configurations;
 mod install;
@@ -31,7 +31,8 @@ pub const fn step(name: &'static str, code: fn() -> Result<String>) -> Step {
     Step { name, code }
 }
 
-/// Every case, in their order, those of Kubernetes too. The third stage boots without BPF among the LSMs.
+/// Every case, in their order, those of Kubernetes too. The third stage boots without BPF among the
+/// LSMs.
 pub fn steps() -> impl Iterator<Item = &'static Step> {
     [install::STEPS, reboot::STEPS, without_bpf::STEPS, remove::STEPS, kubernetes::STEPS]
         .into_iter()
@@ -89,7 +90,8 @@ pub fn until(seconds: u64, what: &str, done: impl Fn() -> Result<bool>) -> Resul
     bail!("not within {seconds} s: {what}")
 }
 
-/// A container with a restart policy that tries, from its first instruction on, to read what no container may.
+/// A container with a restart policy that tries, from its first instruction on, to read what no
+/// container may.
 mod keeper {
     use super::*;
 
@@ -99,10 +101,11 @@ mod keeper {
 
     /// `docker run` with a restart policy.
     pub fn start() -> Result<String> {
-        let script = "echo begins >> /log/log; while :; do if ls /sys/fs/ext4 > /dev/null 2>&1; then echo LEAK; else echo denied; fi \
-                      >> /log/log; sleep 0.1; done";
+        let script = "echo begins >> /log/log; while :; do if ls /sys/fs/ext4 > /dev/null 2>&1; \
+                      then echo LEAK; else echo denied; fi >> /log/log; sleep 0.1; done";
         sh(&format!(
-            "docker run -d --name {NAME} --restart always --runtime lockc -v keeper:/log debian sh -c '{script}'"
+            "docker run -d --name {NAME} --restart always --runtime lockc -v keeper:/log debian \
+             sh -c '{script}'"
         ))
     }
 

@@ -1,7 +1,7 @@
 //! The quickstarts, run as they are written.
 //!
-//! A command of a block `sh` works, unless its comment says `# fails: TEXT`; `# shows: TEXT` is in what it writes. Other comments are
-//! for readers.
+//! A command of a block `sh` works, unless its comment says `# fails: TEXT`; `# shows: TEXT` is in
+//! what it writes. Other comments are for readers.
 
 use anyhow::{Result, bail};
 
@@ -80,7 +80,8 @@ mod tests {
 
     #[test]
     fn comments_say_what_is_expected() {
-        let page = "# T\n\n## A\n\n```sh\nls /   # shows: etc\n```\n\n## B\n\n```sh\nfalse   # fails: \ntrue  # a word\n```\n";
+        let page = "# T\n\n## A\n\n```sh\nls /   # shows: etc\n```\n\n## B\n\n```sh\nfalse   # \
+                    fails: \ntrue  # a word\n```\n";
         assert_eq!(commands(page, "A"), [Command { text: "ls /", fails: false, says: "etc" }]);
         let b = [
             Command { text: "false", fails: true, says: "" },

@@ -1,4 +1,5 @@
-//! The second boot: enforcement is up before any container is; an upgrade under a container that keeps trying.
+//! The second boot: enforcement is up before any container is; an upgrade under a container that
+//! keeps trying.
 
 use anyhow::{Result, bail};
 

@@ -27,7 +27,8 @@ fn back() -> Result<String> {
     Ok(format!("{:?}", keeper::log()?))
 }
 
-/// Removed while Docker's default is lockc and a container runs: Docker is whole, and what runs stays confined.
+/// Removed while Docker's default is lockc and a container runs: Docker is whole, and what runs
+/// stays confined.
 fn removed() -> Result<String> {
     sh("apt-get remove -y lockc")?;
     if Path::new("/usr/bin/lockc").exists() {
@@ -105,7 +106,8 @@ fn engines() -> Result<String> {
     sh("systemctl restart containerd docker && docker run --rm debian echo works")
 }
 
-/// The same contents and scripts as an RPM; Debian's rpm installs it, without Debian's dependencies in its database.
+/// The same contents and scripts as an RPM; Debian's rpm installs it, without Debian's dependencies
+/// in its database.
 fn rpm() -> Result<String> {
     let file = package("rpm", false)?;
     sh(&format!("rpm -i --nodeps {}", file.display()))?;

@@ -1,4 +1,5 @@
-//! The third boot, without BPF among the active LSMs: the unit fails with the remedy, nothing starts under lockc, everything else does.
+//! The third boot, without BPF among the active LSMs: the unit fails with the remedy, nothing
+//! starts under lockc, everything else does.
 
 use anyhow::{Result, bail};
 

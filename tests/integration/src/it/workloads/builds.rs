@@ -1,8 +1,9 @@
 //! `docker build`, by the classic builder and by BuildKit.
 //!
-//! The classic builder starts its containers through the daemon's default runtime. BuildKit calls a program named `runc` by
-//! itself and asks no setting of the daemon's but the variable `DOCKER_BUILDKIT_RUNC_COMMAND`: to confine its steps, dockerd is
-//! started with that variable naming lockc's wrapper.
+//! The classic builder starts its containers through the daemon's default runtime. BuildKit calls a
+//! program named `runc` by itself and asks no setting of the daemon's but the variable
+//! `DOCKER_BUILDKIT_RUNC_COMMAND`: to confine its steps, dockerd is started with that variable
+//! naming lockc's wrapper.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -16,14 +17,26 @@ use crate::docker::{self as engine, BUILDER};
 use crate::launch::{Runtime, WRAPPER};
 
 pub const ROWS: &[Workload] = &[
-    Workload::new("build-classic", "a Dockerfile with RUN, COPY, ARG, USER, two stages: the classic builder", "gcc", Work::Engine(classic))
-        .baseline_only("its steps are root's"),
-    Workload::new("build-kit", "the same by BuildKit, with mounts of caches, stages and secrets", "docker-buildx, gcc", Work::Engine(buildkit))
-        .baseline_only("its steps are root's")
-        .exception(
-            "BuildKit runs a program named `runc` whatever the daemon's default runtime is: to have its steps confined, start \
-             dockerd with `DOCKER_BUILDKIT_RUNC_COMMAND=/usr/local/bin/lockc-runc-wrapper`, or `lockc load --guard-runtimes`",
-        ),
+    Workload::new(
+        "build-classic",
+        "a Dockerfile with RUN, COPY, ARG, USER, two stages: the classic builder",
+        "gcc",
+        Work::Engine(classic),
+    )
+    .baseline_only("its steps are root's"),
+    Workload::new(
+        "build-kit",
+        "the same by BuildKit, with mounts of caches, stages and secrets",
+        "docker-buildx, gcc",
+        Work::Engine(buildkit),
+    )
+    .baseline_only("its steps are root's")
+    .exception(
+        "BuildKit runs a program named `runc` whatever the daemon's default runtime is: to have \
+         its steps confined, start dockerd with \
+         `DOCKER_BUILDKIT_RUNC_COMMAND=/usr/local/bin/lockc-runc-wrapper`, or `lockc load \
+         --guard-runtimes`",
+    ),
 ];
 
 const FOLDER: &str = "/tmp/lockc-build";
@@ -31,19 +44,22 @@ const FOLDER: &str = "/tmp/lockc-build";
 /// Two stages; `more` stands in the first, `last` at the end of the second's work.
 fn dockerfile(more: &str, last: &str) -> String {
     format!(
-        "FROM {IMAGE} AS first\nARG WHO=nobody\nWORKDIR /src\nCOPY a.c .\nRUN gcc -o a a.c && useradd builder && echo $WHO > who\n{more}\
-         FROM {IMAGE}\nCOPY --from=first /src/a /src/who /opt/\nRUN chmod 755 /opt/a && id -un > /opt/by\n{last}\
-         USER 1000\nCMD [\"sh\", \"-c\", \"/opt/a; cat /opt/who /opt/by; id -u\"]\n"
+        "FROM {IMAGE} AS first\nARG WHO=nobody\nWORKDIR /src\nCOPY a.c .\nRUN gcc -o a a.c && \
+         useradd builder && echo $WHO > who\n{more}FROM {IMAGE}\nCOPY --from=first /src/a \
+         /src/who /opt/\nRUN chmod 755 /opt/a && id -un > /opt/by\n{last}USER 1000\nCMD [\"sh\", \
+         \"-c\", \"/opt/a; cat /opt/who /opt/by; id -u\"]\n"
     )
 }
 
-/// What only BuildKit has: mounts of caches, of other stages and images whole and in part, and of secrets.
+/// What only BuildKit has: mounts of caches, of other stages and images whole and in part, and of
+/// secrets.
 fn mounts() -> String {
     let small = crate::docker::IMAGE;
     format!(
-        "FROM {small} AS second\nRUN --mount=type=bind,from={small},source=/bin,target=/f test -x /f/busybox && echo part > /a\n\
-         FROM {small} AS third\nRUN --mount=type=bind,from=second,target=/f test -s /f/a && echo whole > /b\n\
-         RUN --mount=type=secret,id=s grep -q hidden /run/secrets/s\n"
+        "FROM {small} AS second\nRUN --mount=type=bind,from={small},source=/bin,target=/f test -x \
+         /f/busybox && echo part > /a\nFROM {small} AS third\nRUN \
+         --mount=type=bind,from=second,target=/f test -s /f/a && echo whole > /b\nRUN \
+         --mount=type=secret,id=s grep -q hidden /run/secrets/s\n"
     )
 }
 
@@ -90,7 +106,8 @@ fn classic(way: &Way) -> Result<String> {
 }
 
 fn buildkit(way: &Way) -> Result<String> {
-    let cache = "RUN --mount=type=cache,target=/cache echo x > /cache/x && test -s /cache/x\nRUN --mount=type=tmpfs,target=/t touch /t/x\n";
+    let cache = "RUN --mount=type=cache,target=/cache echo x > /cache/x && test -s /cache/x\nRUN \
+                 --mount=type=tmpfs,target=/t touch /t/x\n";
     prepare(&dockerfile(&format!("{cache}{}", mounts()), "COPY --from=third /b /opt/b\n"))?;
     let runtime = if *way == Way::PLAIN { Runtime::Runc.path() } else { WRAPPER };
     let _ = fs::remove_file(BUILDER);

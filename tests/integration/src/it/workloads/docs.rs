@@ -8,10 +8,14 @@ const HEAD: &str = "# Workloads
 
 <!-- Written by `cargo xtask docs` from tests/integration/src/it/workloads; do not edit. -->
 
-What lockc breaks of ordinary work is a defect of the same rank as an escape. Each row below runs in real Docker containers
-with Debian's packages: first with plain runc, which proves that the row itself is right, then under `baseline`, and under
-`restricted` as user 1000 without capabilities and with `no-new-privileges`. It passes if it ends well everywhere and says the
-same. The whole suite runs on kernel 6.12 (`cargo xtask test --kernel 6.12 --filter workloads`); rows marked * run on all.
+What lockc breaks of ordinary work is a defect of the same rank as an escape. Each row below runs \
+                    in real Docker containers
+with Debian's packages: first with plain runc, which proves that the row itself is right, then \
+                    under `baseline`, and under
+`restricted` as user 1000 without capabilities and with `no-new-privileges`. It passes if it ends \
+                    well everywhere and says the
+same. The whole suite runs on kernel 6.12 (`cargo xtask test --kernel 6.12 --filter workloads`); \
+                    rows marked * run on all.
 
 | workload | what it does | packages | baseline | restricted |
 |---|---|---|---|---|
@@ -37,7 +41,10 @@ pub fn markdown() -> String {
             row.name, row.title
         );
     }
-    text.push_str("\n## Exceptions\n\nWhat needs a policy of the administrator's, or is denied on the way without being missed:\n\n");
+    text.push_str(
+        "\n## Exceptions\n\nWhat needs a policy of the administrator's, or is denied on the way \
+         without being missed:\n\n",
+    );
     for row in ALL.iter().filter(|row| !row.exception.is_empty()) {
         let _ = writeln!(text, "- **{}**: {}", row.name, row.exception);
     }

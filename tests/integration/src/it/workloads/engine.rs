@@ -11,18 +11,36 @@ use crate::docker::Background;
 pub const ENGINE: &str = "Docker's side of it does not depend on the level";
 
 pub const ROWS: &[Workload] = &[
-    engine("lifecycle", "pause, top, stats, update, restart, stop, logs, wait of a Redis", "redis-server", lifecycle).baseline_only(ENGINE),
+    engine(
+        "lifecycle",
+        "pause, top, stats, update, restart, stop, logs, wait of a Redis",
+        "redis-server",
+        lifecycle,
+    )
+    .baseline_only(ENGINE),
     engine("health", "a health check by redis-cli", "redis-tools", health).baseline_only(ENGINE),
-    engine("exec-and-attach", "exec with a terminal, a user, a directory; attach; exit codes", "", exec_and_attach).baseline_only(ENGINE),
+    engine(
+        "exec-and-attach",
+        "exec with a terminal, a user, a directory; attach; exit codes",
+        "",
+        exec_and_attach,
+    )
+    .baseline_only(ENGINE),
     engine("init", "--init: orphans reaped, a signal handed on", "", init),
-    engine("restart-policy", "a program that fails is started again", "", restart_policy).baseline_only(ENGINE),
-    engine("limits", "--ulimit, --shm-size, --sysctl, --hostname, --add-host, --group-add, --pids-limit", "", limits),
+    engine("restart-policy", "a program that fails is started again", "", restart_policy)
+        .baseline_only(ENGINE),
+    engine(
+        "limits",
+        "--ulimit, --shm-size, --sysctl, --hostname, --add-host, --group-add, --pids-limit",
+        "",
+        limits,
+    ),
     engine("log-drivers", "the drivers local and none", "", log_drivers).baseline_only(ENGINE),
     engine("checkpoint", "docker checkpoint create, and a start from it", "criu", checkpoint)
         .baseline_only("the program that is dumped is root's")
         .exception(
-            "a start from a checkpoint is refused on purpose: a restored program executes nothing, and would never become confined; \
-             such containers need the level privileged",
+            "a start from a checkpoint is refused on purpose: a restored program executes \
+             nothing, and would never become confined; such containers need the level privileged",
         ),
 ];
 
@@ -56,7 +74,8 @@ fn lifecycle(way: &Way) -> Result<String> {
     let ends = logs.matches("ready to exit").count();
     let total = stats.split('/').nth(1).unwrap_or("").trim();
     Ok(format!(
-        "{paused}, {kept}, {top} in top, of {total}, {limits:?}, status {status}, {starts} starts, {ends} ends"
+        "{paused}, {kept}, {top} in top, of {total}, {limits:?}, status {status}, {starts} \
+         starts, {ends} ends"
     ))
 }
 
@@ -112,8 +131,8 @@ fn exec_and_attach(way: &Way) -> Result<String> {
     let missing = command::run(&["docker", "exec", &c.name, "/none"])?.status;
     command::run(&["docker", "exec", "-d", &c.name, "sleep", "100"])?.must()?;
     command::patiently("a detached exec", || Ok(docker(&["top", &c.name])?.contains("sleep 100")))?;
-    // Docker now and then drops what an attached client says or hears in its last moment, with every runtime: the log is
-    // looked at, and one of the attempts must arrive.
+    // Docker now and then drops what an attached client says or hears in its last moment, with
+    // every runtime: the log is looked at, and one of the attempts must arrive.
     command::patiently("an attached client's line", || {
         command::run_with_input(
             &["timeout", "-s", "KILL", "10", "docker", "attach", &c.name],
@@ -164,8 +183,10 @@ fn limits(way: &Way) -> Result<String> {
         IMAGE,
         "sh",
         "-ec",
-        "ulimit -Sn; df -k --output=size /dev/shm | tail -n 1; cat /proc/sys/net/ipv4/ip_unprivileged_port_start /proc/sys/kernel/shm_rmid_forced; hostname; \
-         getent hosts other; id -G | grep -o 2000; cat /sys/fs/cgroup/pids.max; cat /etc/hostname; test -s /etc/resolv.conf",
+        "ulimit -Sn; df -k --output=size /dev/shm | tail -n 1; cat \
+         /proc/sys/net/ipv4/ip_unprivileged_port_start /proc/sys/kernel/shm_rmid_forced; \
+         hostname; getent hosts other; id -G | grep -o 2000; cat /sys/fs/cgroup/pids.max; cat \
+         /etc/hostname; test -s /etc/resolv.conf",
     ])
 }
 
@@ -178,7 +199,8 @@ fn log_drivers(way: &Way) -> Result<String> {
     Ok(format!("{local:?}, {none}"))
 }
 
-/// A counter is dumped; without lockc it goes on from there, with lockc that is refused with its reason.
+/// A counter is dumped; without lockc it goes on from there, with lockc that is refused with its
+/// reason.
 fn checkpoint(way: &Way) -> Result<String> {
     if !command::run(&["criu", "--version"])?.ok() {
         bail!("the guest has no criu");

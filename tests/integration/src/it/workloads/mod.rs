@@ -1,8 +1,8 @@
-//! Ordinary workloads: Debian's packages in Docker containers, and what Docker itself does with containers. What lockc breaks
-//! of these is a defect of the same rank as an escape.
+//! Ordinary workloads: Debian's packages in Docker containers, and what Docker itself does with
+//! containers. What lockc breaks of these is a defect of the same rank as an escape.
 //!
-//! One table a topic; a row runs with plain runc first, which proves that the row is right, then under the levels, where it
-//! must end alike. `docs/workloads.md` is written from the same rows.
+//! One table a topic; a row runs with plain runc first, which proves that the row is right, then
+//! under the levels, where it must end alike. `docs/workloads.md` is written from the same rows.
 
 mod builds;
 mod check;
@@ -28,7 +28,8 @@ use way::Way;
 /// What a row does.
 #[derive(Clone, Copy)]
 pub enum Work {
-    /// A script for bash in a container, and what its output must contain. All rows of a level share a container.
+    /// A script for bash in a container, and what its output must contain. All rows of a level
+    /// share a container.
     Script(&'static str, &'static str),
     /// Calls of Docker; what they return must not depend on the level.
     Engine(fn(&Way) -> Result<String>),

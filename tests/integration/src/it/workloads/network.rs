@@ -84,9 +84,11 @@ impl Drop for Network {
 fn named(way: &Way) -> Result<String> {
     let network = Network::new(&[])?;
     // A server of both kinds in one container: starts are slow here.
-    let server = "cd /tmp && ssh-keygen -q -t ed25519 -N '' -f hostkey && ssh-keygen -q -t ed25519 -N '' -f key && cp key /keys/ && \
-         printf 'Port 2222\\nHostKey /tmp/hostkey\\nUsePAM no\\nStrictModes no\\nPidFile none\\nAuthorizedKeysFile /tmp/key.pub\\n' > conf && \
-         mkdir -p /run/sshd 2> /dev/null; /usr/sbin/sshd -f /tmp/conf; exec redis-server --save '' --protected-mode no";
+    let server = "cd /tmp && ssh-keygen -q -t ed25519 -N '' -f hostkey && ssh-keygen -q -t \
+                  ed25519 -N '' -f key && cp key /keys/ && printf 'Port 2222\\nHostKey \
+                  /tmp/hostkey\\nUsePAM no\\nStrictModes no\\nPidFile none\\nAuthorizedKeysFile \
+                  /tmp/key.pub\\n' > conf && mkdir -p /run/sshd 2> /dev/null; /usr/sbin/sshd -f \
+                  /tmp/conf; exec redis-server --save '' --protected-mode no";
     let keys = format!("{}:/keys", network.0);
     docker(&["volume", "create", &network.0])?;
     let place = docker(&["volume", "inspect", "--format", "{{.Mountpoint}}", &network.0])?;
@@ -109,10 +111,11 @@ fn named(way: &Way) -> Result<String> {
             ],
         )?;
         let client = format!(
-            "for n in $(seq 100); do redis-cli -h store ping > /dev/null 2>&1 && break; sleep 0.3; done; redis-cli -h {name} set a by-name; \
-             redis-cli -h store get a; getent hosts store | wc -l; install -m 600 /keys/key /tmp/key; u=$(id -un); \
-             ssh -i /tmp/key -p 2222 -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR $u@store echo over ssh; \
-             ping -c 1 store | grep -o '1 received'"
+            "for n in $(seq 100); do redis-cli -h store ping > /dev/null 2>&1 && break; sleep \
+             0.3; done; redis-cli -h {name} set a by-name; redis-cli -h store get a; getent hosts \
+             store | wc -l; install -m 600 /keys/key /tmp/key; u=$(id -un); ssh -i /tmp/key -p \
+             2222 -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR \
+             $u@store echo over ssh; ping -c 1 store | grep -o '1 received'"
         );
         way.says(&["--network", &network.0, "-v", &keys, IMAGE, "sh", "-c", &client])
     })();
@@ -125,9 +128,11 @@ fn sidecar(way: &Way) -> Result<String> {
     let server = "redis-server --save '' --dir /tmp & wait; sleep 1000";
     let c = way.background(&["--ipc", "shareable", IMAGE, "sh", "-c", server])?;
     let share = format!("container:{}", c.name);
-    let work = "for n in $(seq 100); do redis-cli ping > /dev/null 2>&1 && break; sleep 0.3; done; redis-cli ping; p=$(pgrep -x redis-server); \
-         tr '\\0' ' ' < /proc/$p/cmdline; echo; grep -c VmRSS /proc/$p/status; kill -0 $p && echo signalled; \
-         ls /dev/shm; kill -TERM $p; for n in $(seq 50); do kill -0 $p 2> /dev/null || break; sleep 0.2; done; echo ended";
+    let work = "for n in $(seq 100); do redis-cli ping > /dev/null 2>&1 && break; sleep 0.3; \
+                done; redis-cli ping; p=$(pgrep -x redis-server); tr '\\0' ' ' < \
+                /proc/$p/cmdline; echo; grep -c VmRSS /proc/$p/status; kill -0 $p && echo \
+                signalled; ls /dev/shm; kill -TERM $p; for n in $(seq 50); do kill -0 $p 2> \
+                /dev/null || break; sleep 0.2; done; echo ended";
     way.says(&["--network", &share, "--ipc", &share, "--pid", &share, IMAGE, "sh", "-c", work])
 }
 

@@ -1,5 +1,5 @@
-//! A container a level with a shell in it that takes scripts: a container's start costs seconds under emulation, and what
-//! is tested is the work.
+//! A container a level with a shell in it that takes scripts: a container's start costs seconds
+//! under emulation, and what is tested is the work.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -86,11 +86,13 @@ impl Session {
     }
 
     fn run(&mut self, script: &str) -> Result<Run> {
-        // Output by way of files: a daemon that a script leaves behind must not write into the answer.
+        // Output by way of files: a daemon that a script leaves behind must not write into the
+        // answer.
         let text = format!(
-            "f=$(mktemp -d /tmp/script.XXXXXX)\ncat > $f/script <<'{MARK}'\n{PRELUDE}{script}\n{MARK}\n\
-             timeout -k 5 {LIMIT} bash $f/script < /dev/null > $f/out 2> $f/err; s=$?\n\
-             cat $f/out; echo; echo {MARK}; cat $f/err; echo; echo {MARK} $s\n"
+            "f=$(mktemp -d /tmp/script.XXXXXX)\ncat > $f/script \
+             <<'{MARK}'\n{PRELUDE}{script}\n{MARK}\ntimeout -k 5 {LIMIT} bash $f/script < \
+             /dev/null > $f/out 2> $f/err; s=$?\ncat $f/out; echo; echo {MARK}; cat $f/err; echo; \
+             echo {MARK} $s\n"
         );
         self.input
             .write_all(text.as_bytes())

@@ -1,4 +1,5 @@
-//! What systems do within a container: packages, accounts, supervision, observation, and the tools for these.
+//! What systems do within a container: packages, accounts, supervision, observation, and the tools
+//! for these.
 
 use anyhow::Result;
 
@@ -27,8 +28,13 @@ pub const ROWS: &[Workload] = &[
     )
     .baseline_only("su and sudo gain privileges")
     .smoke(),
-    engine("accounts-offline", "the same in a container without network, at the level offline", "sudo, passwd, login", offline)
-        .baseline_only("su and sudo gain privileges"),
+    engine(
+        "accounts-offline",
+        "the same in a container without network, at the level offline",
+        "sudo, passwd, login",
+        offline,
+    )
+    .baseline_only("su and sudo gain privileges"),
     script(
         "sshd",
         "a login by key with PAM, a terminal, scp",
@@ -37,10 +43,35 @@ pub const ROWS: &[Workload] = &[
         "through ssh",
     )
     .baseline_only(ROOT),
-    script("sshd-user", "sshd run by an ordinary user", "openssh-server", include_str!("scripts/sshd-user.sh"), "through ssh"),
-    script("cron", "jobs of root and of a user, by PAM", "cron", include_str!("scripts/cron.sh"), "root").baseline_only(ROOT),
-    script("tini", "orphans reaped, signals handed on", "tini", include_str!("scripts/tini.sh"), "status 9"),
-    script("supervisor", "programs kept alive, control by unix socket", "supervisor", include_str!("scripts/supervisor.sh"), "loop RUNNING"),
+    script(
+        "sshd-user",
+        "sshd run by an ordinary user",
+        "openssh-server",
+        include_str!("scripts/sshd-user.sh"),
+        "through ssh",
+    ),
+    script(
+        "cron",
+        "jobs of root and of a user, by PAM",
+        "cron",
+        include_str!("scripts/cron.sh"),
+        "root",
+    )
+    .baseline_only(ROOT),
+    script(
+        "tini",
+        "orphans reaped, signals handed on",
+        "tini",
+        include_str!("scripts/tini.sh"),
+        "status 9",
+    ),
+    script(
+        "supervisor",
+        "programs kept alive, control by unix socket",
+        "supervisor",
+        include_str!("scripts/supervisor.sh"),
+        "loop RUNNING",
+    ),
     script(
         "archives",
         "tar, rsync, cp with owners, links, xattrs, access lists, device nodes",
@@ -56,10 +87,35 @@ pub const ROWS: &[Workload] = &[
         "port 81",
     )
     .baseline_only("gains privileges at exec"),
-    script("tracing", "strace and gdb, started and attached", "strace, gdb, gcc", include_str!("scripts/tracing.sh"), "readable").smoke(),
-    script("watching", "tail -F over a rotation, inotifywait", "inotify-tools", include_str!("scripts/watching.sh"), "CLOSE_WRITE"),
-    script("dbus", "a session bus, names, replies", "dbus-daemon, dbus-bin", include_str!("scripts/dbus.sh"), "uint32 1"),
-    script("syslog", "rsyslog by its socket and over UDP", "rsyslog, bsdutils", include_str!("scripts/syslog.sh"), "by the network"),
+    script(
+        "tracing",
+        "strace and gdb, started and attached",
+        "strace, gdb, gcc",
+        include_str!("scripts/tracing.sh"),
+        "readable",
+    )
+    .smoke(),
+    script(
+        "watching",
+        "tail -F over a rotation, inotifywait",
+        "inotify-tools",
+        include_str!("scripts/watching.sh"),
+        "CLOSE_WRITE",
+    ),
+    script(
+        "dbus",
+        "a session bus, names, replies",
+        "dbus-daemon, dbus-bin",
+        include_str!("scripts/dbus.sh"),
+        "uint32 1",
+    ),
+    script(
+        "syslog",
+        "rsyslog by its socket and over UDP",
+        "rsyslog, bsdutils",
+        include_str!("scripts/syslog.sh"),
+        "by the network",
+    ),
     script(
         "network-tools",
         "ping, ip, ss, unix and abstract sockets",
@@ -74,9 +130,27 @@ pub const ROWS: &[Workload] = &[
         include_str!("scripts/system-view.sh"),
         "looked",
     ),
-    script("scheduling", "nice, ionice, chrt, taskset, prlimit, signals", "util-linux, psmisc", include_str!("scripts/scheduling.sh"), "ended with 143"),
-    script("ipc", "shared memory, semaphores, queues, memfds handed on", "util-linux, gcc", include_str!("scripts/ipc.sh"), "child 0"),
-    script("terminals", "pseudo-terminals with script and tmux", "bsdutils, tmux", include_str!("scripts/terminals.sh"), "inside tmux"),
+    script(
+        "scheduling",
+        "nice, ionice, chrt, taskset, prlimit, signals",
+        "util-linux, psmisc",
+        include_str!("scripts/scheduling.sh"),
+        "ended with 143",
+    ),
+    script(
+        "ipc",
+        "shared memory, semaphores, queues, memfds handed on",
+        "util-linux, gcc",
+        include_str!("scripts/ipc.sh"),
+        "child 0",
+    ),
+    script(
+        "terminals",
+        "pseudo-terminals with script and tmux",
+        "bsdutils, tmux",
+        include_str!("scripts/terminals.sh"),
+        "inside tmux",
+    ),
     script(
         "exporter",
         "the node exporter with the collectors that make sense in a container",
@@ -84,14 +158,20 @@ pub const ROWS: &[Workload] = &[
         include_str!("scripts/exporter.sh"),
         "collector=\"cpu\"} 1",
     )
-    .exception("an exporter that is to watch the *host* (its disks, sensors, other processes) needs a policy without the rules `sysfs` and `procfs`, and host mounts"),
+    .exception(
+        "an exporter that is to watch the *host* (its disks, sensors, other processes) needs a \
+         policy without the rules `sysfs` and `procfs`, and host mounts",
+    ),
 ];
 
-/// PAM, sudo and useradd look for audit over netlink: a socket that is denied must look like a kernel without it.
+/// PAM, sudo and useradd look for audit over netlink: a socket that is denied must look like a
+/// kernel without it.
 fn offline(way: &Way) -> Result<String> {
-    const WORK: &str = "useradd -m -s /bin/bash alice; echo 'alice:a long passphrase' | chpasswd; su alice -c 'echo by su'; \
-         echo 'alice ALL=(ALL) NOPASSWD: ALL' > /etc/sudoers.d/alice; chmod 440 /etc/sudoers.d/alice; \
-         su - alice -c 'sudo -n id -un'; passwd -S alice | cut -d' ' -f1,2; userdel -r alice; getent hosts localhost; hostname";
+    const WORK: &str = "useradd -m -s /bin/bash alice; echo 'alice:a long passphrase' | chpasswd; \
+                        su alice -c 'echo by su'; echo 'alice ALL=(ALL) NOPASSWD: ALL' > \
+                        /etc/sudoers.d/alice; chmod 440 /etc/sudoers.d/alice; su - alice -c 'sudo \
+                        -n id -un'; passwd -S alice | cut -d' ' -f1,2; userdel -r alice; getent \
+                        hosts localhost; hostname";
     let runtime = if *way == Way::PLAIN { way.runtime() } else { "lockc-offline" };
     docker(&[
         "run",

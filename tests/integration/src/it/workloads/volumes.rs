@@ -52,7 +52,8 @@ impl Drop for Volume {
 fn copy(way: &Way) -> Result<String> {
     let c = way.background(&[IMAGE, "sleep", "1000"])?;
     command::sh(
-        "rm -rf /tmp/cp && mkdir -p /tmp/cp/in/d && echo copied > /tmp/cp/in/d/f && ln -s f /tmp/cp/in/d/l",
+        "rm -rf /tmp/cp && mkdir -p /tmp/cp/in/d && echo copied > /tmp/cp/in/d/f && ln -s f \
+         /tmp/cp/in/d/l",
     )?;
     docker(&["cp", "/tmp/cp/in", &format!("{}:/tmp/in", c.name)])?;
     c.exec(&["sh", "-ec", "cat /tmp/in/d/l; cp -r /tmp/in /tmp/out; echo more > /tmp/out/g"])?
@@ -68,7 +69,8 @@ fn copy(way: &Way) -> Result<String> {
 
 fn volume(way: &Way) -> Result<String> {
     let v = Volume::new()?;
-    let write = "cd /data; echo kept > f; mkdir d; mv f d/g; ln d/g h; ln -s h l; setfattr -n user.a -v b h; truncate -s 10 d/g; rm h";
+    let write = "cd /data; echo kept > f; mkdir d; mv f d/g; ln d/g h; ln -s h l; setfattr -n \
+                 user.a -v b h; truncate -s 10 d/g; rm h";
     way.says(&["-v", &v.at("/data"), IMAGE, "sh", "-ec", write])?;
     let read = "cd /data; head -n 1 d/g; readlink l; touch x 2> /dev/null || echo read-only";
     let kept = way.says(&["-v", &format!("{}:ro", v.at("/data")), IMAGE, "sh", "-ec", read])?;
@@ -98,17 +100,20 @@ fn volume_socket(way: &Way) -> Result<String> {
         "--unixsocketperm",
         "777",
     ])?;
-    let client = "for n in $(seq 100); do redis-cli -s /sockets/s ping > /dev/null 2>&1 && break; sleep 0.2; done; \
-         redis-cli -s /sockets/s set a over-the-socket; redis-cli -s /sockets/s get a";
+    let client = "for n in $(seq 100); do redis-cli -s /sockets/s ping > /dev/null 2>&1 && break; \
+                  sleep 0.2; done; redis-cli -s /sockets/s set a over-the-socket; redis-cli -s \
+                  /sockets/s get a";
     way.says(&["-v", &mount, "--network", "none", IMAGE, "sh", "-c", client])
 }
 
 fn secrets(way: &Way) -> Result<String> {
-    let read = "cd /run/secrets/kubernetes.io/serviceaccount; cat token ca.crt; touch x 2> /dev/null || echo read-only";
+    let read = "cd /run/secrets/kubernetes.io/serviceaccount; cat token ca.crt; touch x 2> \
+                /dev/null || echo read-only";
     let place = "/run/secrets/kubernetes.io/serviceaccount";
     // kubelet's way: files are links into a folder that is exchanged.
-    let make = "cd /s; mkdir ..2026_01; echo a-token > ..2026_01/token; echo a-ca > ..2026_01/ca.crt; ln -s ..2026_01 ..data; ln -s ..data/token token; \
-         ln -s ..data/ca.crt ca.crt";
+    let make = "cd /s; mkdir ..2026_01; echo a-token > ..2026_01/token; echo a-ca > \
+                ..2026_01/ca.crt; ln -s ..2026_01 ..data; ln -s ..data/token token; ln -s \
+                ..data/ca.crt ca.crt";
     let v = Volume::new()?;
     way.says(&["-v", &v.at("/s"), IMAGE, "sh", "-ec", make])?;
     let first = way.says(&["-v", &format!("{}:ro", v.at(place)), IMAGE, "sh", "-ec", read])?;
@@ -116,11 +121,13 @@ fn secrets(way: &Way) -> Result<String> {
 }
 
 fn read_only(way: &Way) -> Result<String> {
-    let conf = "events {} pid /run/nginx.pid; error_log /dev/stderr; http { access_log /dev/stdout; client_body_temp_path /tmp/a; \
-         proxy_temp_path /tmp/b; fastcgi_temp_path /tmp/c; uwsgi_temp_path /tmp/d; scgi_temp_path /tmp/e; \
-         server { listen 8080; location / { return 200 served; } } }";
+    let conf = "events {} pid /run/nginx.pid; error_log /dev/stderr; http { access_log \
+                /dev/stdout; client_body_temp_path /tmp/a; proxy_temp_path /tmp/b; \
+                fastcgi_temp_path /tmp/c; uwsgi_temp_path /tmp/d; scgi_temp_path /tmp/e; server { \
+                listen 8080; location / { return 200 served; } } }";
     let program = format!(
-        "touch /x 2> /dev/null || echo read-only; echo '{conf}' > /tmp/c; exec nginx -c /tmp/c -g 'daemon off;'"
+        "touch /x 2> /dev/null || echo read-only; echo '{conf}' > /tmp/c; exec nginx -c /tmp/c -g \
+         'daemon off;'"
     );
     let options = ["--read-only", "--tmpfs", "/tmp:mode=1777", "--tmpfs", "/run:mode=1777"];
     let c = way.background(&[&options[..], &[IMAGE, "sh", "-c", &program]].concat())?;
@@ -132,9 +139,11 @@ fn read_only(way: &Way) -> Result<String> {
 
 fn host_folder(way: &Way) -> Result<String> {
     command::sh(
-        "rm -rf /home/user/project && mkdir -p /home/user/project/src && echo 'int main(void) { return 5; }' > /home/user/project/src/a.c",
+        "rm -rf /home/user/project && mkdir -p /home/user/project/src && echo 'int main(void) { \
+         return 5; }' > /home/user/project/src/a.c",
     )?;
-    let build = "cd /p; mkdir out; gcc -o out/a src/a.c; out/a; test $? = 5; mv out built; chmod 700 built; chown 1000 built; rm src/a.c; flock built/l true";
+    let build = "cd /p; mkdir out; gcc -o out/a src/a.c; out/a; test $? = 5; mv out built; chmod \
+                 700 built; chown 1000 built; rm src/a.c; flock built/l true";
     way.says(&[
         "-v",
         "/home/user/project:/p",

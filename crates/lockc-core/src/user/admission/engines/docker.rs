@@ -74,8 +74,8 @@ impl Layout for Docker {
             return *owner == asked.id() && is_plugin(asked.request.bundle);
         }
         layer_of(rest).is_some_and(|layer| {
-            // Which layer a container has, dockerd writes down; with containerd's snapshotters it does
-            // not.
+            // Which layer a container has, dockerd writes down; with containerd's snapshotters it
+            // does not.
             let record = layers(dir, layer.driver).join(asked.id()).join("mount-id");
             asked
                 .facts

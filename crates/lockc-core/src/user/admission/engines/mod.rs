@@ -4,8 +4,8 @@
 //! "The engine's own" is tied to the container: another container's files are as much the host's as
 //! `/etc` is. Where an engine lets containers share a namespace it also shares the files that
 //! belong to it (`/etc/hosts` with the network,
-//! `/dev/shm` with the IPC namespace); then, and only at those destinations, they may be another container's. No
-//! annotation is believed for this that a tenant can write.
+//! `/dev/shm` with the IPC namespace); then, and only at those destinations, they may be another
+//! container's. No annotation is believed for this that a tenant can write.
 
 mod asked;
 mod containerd;

@@ -119,8 +119,8 @@ fn values_that_cannot_be_meant_are_errors() {
 #[test]
 fn what_may_be_read_need_not_be_hidden_and_the_rest_must() {
     let config = Config::parse(
-        "[policies.x]\nextends = 'baseline'\nreads = ['/sys/firmware/acpi', '/proc/keys']\n\
-         [policies.y]\nextends = 'x'\nwithout_rules = ['sysfs']\n",
+        "[policies.x]\nextends = 'baseline'\nreads = ['/sys/firmware/acpi', \
+         '/proc/keys']\n[policies.y]\nextends = 'x'\nwithout_rules = ['sysfs']\n",
         Path::new("lockc.toml"),
     )
     .unwrap();

@@ -1,5 +1,5 @@
-//! The cgroup in which a container competes with others, its OOM score, and the SELinux label that an engine
-//! leaves out.
+//! The cgroup in which a container competes with others, its OOM score, and the SELinux label that
+//! an engine leaves out.
 
 use super::*;
 use crate::user::{
@@ -68,7 +68,8 @@ fn the_cgroups_that_engines_choose_pass() {
         (Podman, "/libpod_parent/libpod-ID"),
         (
             Podman,
-            "/libpod_parent/10724adba9ab6cb2d103b46f9d3771301c07b3886da6839fef98e008fef4d9ab/libpod-ID",
+            "/libpod_parent/10724adba9ab6cb2d103b46f9d3771301c07b3886da6839fef98e008fef4d9ab/\
+             libpod-ID",
         ),
         (Podman, "machine.slice:libpod:ID"),
         (Podman, "/system.slice/web.service/libpod-payload-ID"),

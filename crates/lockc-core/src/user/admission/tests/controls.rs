@@ -1,5 +1,5 @@
-//! The Pod Security Standards' controls, and what only the OCI runtime specification knows: an example that is refused and
-//! its neighbours that are not, at each level.
+//! The Pod Security Standards' controls, and what only the OCI runtime specification knows: an
+//! example that is refused and its neighbours that are not, at each level.
 
 use super::*;
 use crate::user::config::Engine;
@@ -140,7 +140,8 @@ fn seccomp() {
     refused_everywhere(path, &agent, "seccomp");
     let some = json!({ "defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{ "names": ["bpf"], "action": "SCMP_ACT_KILL" }] });
     admitted_everywhere(path, &some);
-    // Undefined is allowed at baseline, unless the engine has a profile of its own that somebody left out.
+    // Undefined is allowed at baseline, unless the engine has a profile of its own that somebody
+    // left out.
     for (engine, baseline) in [
         (None, true),
         (Some(Engine::Cri), true),

@@ -1,8 +1,10 @@
-//! Of two policies the looser one admits whatever the stricter one does: of any container, and of any process that joins.
+//! Of two policies the looser one admits whatever the stricter one does: of any container, and of
+//! any process that joins.
 //!
-//! The kernel's rules are the same in both. Where one of them is off, a control stands in for it and is stricter then: a
-//! read-only mount of lockc's own files wants the rule mount, masks what `reads` let be read want sysfs and procfs, and
-//! gaining rights at exec is the kernel's as long as it has the rule privilege.
+//! The kernel's rules are the same in both. Where one of them is off, a control stands in for it
+//! and is stricter then: a read-only mount of lockc's own files wants the rule mount, masks what
+//! `reads` let be read want sysfs and procfs, and gaining rights at exec is the kernel's as long as
+//! it has the rule privilege.
 
 use super::*;
 

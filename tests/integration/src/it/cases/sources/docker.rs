@@ -110,13 +110,14 @@ fn own(lab: &mut Lab) -> Result<Made> {
     let other = docker.background("", &["--ipc", "shareable", IMAGE, "sleep", "1000"])?;
     let merged = other.inspect("{{.GraphDriver.Data.MergedDir}}")?;
     let files = other.inspect("{{.HostsPath}}")?;
-    let script = "set -e; cd /srv; mkdir -p sources/jail/h sources/upper sources/work; ln -sfn /etc sources/link; \
-                  mountpoint -q sources/jail || { mount --bind sources/jail sources/jail; \
-                  mount --make-private sources/jail; mount --bind / sources/jail/h; }; \
-                  [ -e disk ] || { truncate -s 64M disk; mkfs.btrfs -q --mixed disk; losetup -f --show disk > disk.loop; }; \
-                  docker volume create va > /dev/null; docker volume create vb > /dev/null; \
-                  mkdir -p $(docker volume inspect -f '{{.Mountpoint}}' va)/in; cat disk.loop; \
-                  dirname $(dirname $(docker volume inspect -f '{{.Mountpoint}}' va))";
+    let script = "set -e; cd /srv; mkdir -p sources/jail/h sources/upper sources/work; ln -sfn \
+                  /etc sources/link; mountpoint -q sources/jail || { mount --bind sources/jail \
+                  sources/jail; mount --make-private sources/jail; mount --bind / sources/jail/h; \
+                  }; [ -e disk ] || { truncate -s 64M disk; mkfs.btrfs -q --mixed disk; losetup \
+                  -f --show disk > disk.loop; }; docker volume create va > /dev/null; docker \
+                  volume create vb > /dev/null; mkdir -p $(docker volume inspect -f \
+                  '{{.Mountpoint}}' va)/in; cat disk.loop; dirname $(dirname $(docker volume \
+                  inspect -f '{{.Mountpoint}}' va))";
     let said = command::sh(script).context("cannot make what is to be mounted")?;
     let (disk, volumes) = said.split_once('\n').context("no loop device")?;
     let place = |text: &str| {

@@ -178,4 +178,5 @@ impl<T> Cells<T> {
 }
 
 /// Opens every mount of the table.
-const LIST: &str = "for d in /c/*; do if [ -d $d ]; then ls $d; else head -c 1 $d; fi > /dev/null || exit 1; echo $d; done";
+const LIST: &str = "for d in /c/*; do if [ -d $d ]; then ls $d; else head -c 1 $d; fi > /dev/null \
+                    || exit 1; echo $d; done";

@@ -79,11 +79,14 @@ const VOLUMES: &[(&str, &str, &str, &str, Granted)] = &[
 ];
 
 fn volumes() -> Result<Made> {
-    let loop_device = "cd /srv/table; [ -e loop ] || { truncate -s 64M l.img; mkfs.btrfs -q --mixed l.img; \
-                       ln -s $(losetup -f --show l.img) loop; }; ";
+    let loop_device = "cd /srv/table; [ -e loop ] || { truncate -s 64M l.img; mkfs.btrfs -q \
+                       --mixed l.img; ln -s $(losetup -f --show l.img) loop; }; ";
     let make = VOLUMES.iter().map(|(name, kind, device, options, _)| {
         let options = if options.is_empty() { String::new() } else { format!("-o o={options}") };
-        format!("podman volume exists t-{name} || podman volume create -o type={kind} -o device={device} {options} t-{name}; ")
+        format!(
+            "podman volume exists t-{name} || podman volume create -o type={kind} -o \
+             device={device} {options} t-{name}; "
+        )
     });
     command::sh(&std::iter::once(loop_device.to_owned()).chain(make).collect::<String>())?;
     let known = std::fs::read_to_string("/proc/filesystems")?;
@@ -124,7 +127,8 @@ fn table(
     let run = |runtime: &str, words: &[String]| {
         let run = podman.run(runtime, &words.iter().map(String::as_str).collect::<Vec<_>>());
         // conmon has Podman clean up once more: the next container's volumes would be taken away.
-        let over = "! pgrep -f 'podman.* container [c]leanup' > /dev/null && ! grep -q storage/volumes /proc/mounts";
+        let over = "! pgrep -f 'podman.* container [c]leanup' > /dev/null && ! grep -q \
+                    storage/volumes /proc/mounts";
         command::patiently(
             "Podman's cleaning up",
             || Ok(command::run(&["bash", "-c", over])?.ok()),
@@ -220,12 +224,13 @@ fn build(lab: &mut Lab, _: crate::launch::Runtime) -> Result<String> {
     let runtime = if lab.plain { "/usr/bin/crun" } else { crate::launch::WRAPPER };
     lab.podman()?;
     let file = format!(
-        "FROM {IMAGE}\nCOPY f /f\nRUN cat /f && id -u && touch /made\n\
-         RUN --mount=type=cache,target=/c touch /c/x\nRUN --mount=type=secret,id=s cat /run/secrets/s\n\
-         RUN --mount=type=tmpfs,target=/t touch /t/x\nUSER 1000\nRUN id -u\n"
+        "FROM {IMAGE}\nCOPY f /f\nRUN cat /f && id -u && touch /made\nRUN \
+         --mount=type=cache,target=/c touch /c/x\nRUN --mount=type=secret,id=s cat \
+         /run/secrets/s\nRUN --mount=type=tmpfs,target=/t touch /t/x\nUSER 1000\nRUN id -u\n"
     );
     command::sh(
-        "mkdir -p /srv/sources/ctx && echo hi > /srv/sources/ctx/f && echo s3 > /srv/sources/secret",
+        "mkdir -p /srv/sources/ctx && echo hi > /srv/sources/ctx/f && echo s3 > \
+         /srv/sources/secret",
     )?;
     std::fs::write("/srv/sources/ctx/Dockerfile", file)?;
     let build = || {
@@ -268,8 +273,8 @@ fn of_a_third(lab: &mut Lab, _: crate::launch::Runtime) -> Result<String> {
     anyhow::ensure!(own.contains(&mine.name), "{own}");
     let mut said = String::new();
     for (path, destination) in [("shm", "/dev/shm"), ("hosts", "/etc/hosts")] {
-        let find = "for d in /var/lib/containers/storage /run/containers/storage; do \
-                    ls -d $d/overlay-containers/$0/userdata/$1 2> /dev/null; done | head -n 1";
+        let find = "for d in /var/lib/containers/storage /run/containers/storage; do ls -d \
+                    $d/overlay-containers/$0/userdata/$1 2> /dev/null; done | head -n 1";
         let source =
             command::run(&["bash", "-c", find, &third.inspect("{{.Id}}")?, path])?.must()?;
         let volume = format!("{source}:{destination}");
@@ -291,10 +296,10 @@ fn transient(lab: &mut Lab, _: crate::launch::Runtime) -> Result<String> {
     lab.podman()?;
     let podman = format!("podman --transient-store --runtime {runtime}");
     let script = format!(
-        "set -e; trap '{podman} rm -f -t 0 tr > /dev/null' EXIT; \
-         {podman} run -d --network none --ipc shareable --name tr {IMAGE} sleep 1000 > /dev/null; \
-         {podman} exec tr sh -c 'echo shared > /dev/shm/f'; \
-         {podman} run --rm --network container:tr --ipc container:tr {IMAGE} sh -c 'cat /dev/shm/f; wc -l < /etc/hosts'"
+        "set -e; trap '{podman} rm -f -t 0 tr > /dev/null' EXIT; {podman} run -d --network none \
+         --ipc shareable --name tr {IMAGE} sleep 1000 > /dev/null; {podman} exec tr sh -c 'echo \
+         shared > /dev/shm/f'; {podman} run --rm --network container:tr --ipc container:tr \
+         {IMAGE} sh -c 'cat /dev/shm/f; wc -l < /etc/hosts'"
     );
     let said = command::sh(&script)?;
     anyhow::ensure!(said.contains("shared"), "{said}");
