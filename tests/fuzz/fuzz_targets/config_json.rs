@@ -1,4 +1,5 @@
-//! Any configuration of a bundle: read or refused, and a stricter level never admits what a looser one refuses.
+//! Any configuration of a bundle: read or refused, and a stricter level never admits what a looser
+//! one refuses.
 #![no_main]
 
 use std::{

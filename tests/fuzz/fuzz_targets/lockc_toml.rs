@@ -1,4 +1,5 @@
-//! Any configuration of lockc's: refused with a message, or understood, and then the same once more when it is written out.
+//! Any configuration of lockc's: refused with a message, or understood, and then the same once more
+//! when it is written out.
 #![no_main]
 
 use std::path::Path;
@@ -12,7 +13,8 @@ fuzz_target!(|text: &str| {
         Ok(loaded) => {
             let mut written =
                 toml::Table::try_from(&loaded.config).expect("a configuration can be written");
-            // Only a pair that somebody wrote is checked for a contradiction, so that a half stays a half.
+            // Only a pair that somebody wrote is checked for a contradiction, so that a half stays
+            // a half.
             for key in ["default", "ceiling"] {
                 if !loaded.origins.contains_key(key) {
                     written.remove(key);

@@ -1,5 +1,5 @@
-//! Whatever Go's runtime-spec types make of a configuration, lockc sees the same, or refuses it. The
-//! program that `LOCKC_READER` names reads as runc does (xtask/vm/reader).
+//! Whatever Go's runtime-spec types make of a configuration, lockc sees the same, or refuses it.
+//! The program that `LOCKC_READER` names reads as runc does (xtask/vm/reader).
 #![no_main]
 
 use std::{
