@@ -267,7 +267,7 @@ fn extra_size(kind: u32, count: usize) -> Option<usize> {
 
 /// What the programs depend on in the running kernel.
 #[derive(Debug)]
-pub struct Kernel {
+pub struct KernelInfo {
     /// The globals that the loader sets: the offsets of all [`FIELDS`], and which form a hook has.
     pub globals: Vec<(&'static str, u64)>,
     /// Why it is not known what an overlayfs is made of; nothing where it is.
@@ -281,7 +281,7 @@ pub struct Kernel {
 /// # Errors
 ///
 /// Where a field is missing. A missing hook is none: the caller decides.
-pub fn kernel() -> Result<Kernel, BtfError> {
+pub fn kernel() -> Result<KernelInfo, BtfError> {
     let path = Path::new(VMLINUX);
     let data = std::fs::read(path).map_err(|error| unreadable(VMLINUX, &error))?;
     let btf = Btf::parse(&data)?;
@@ -294,7 +294,7 @@ pub fn kernel() -> Result<Kernel, BtfError> {
     globals.push(("SETATTR_HAS_IDMAP", u64::from(with_idmap)));
     let lacks = PROGRAMS.iter().filter(|program| !functions.contains_key(program.name)).collect();
     let untold_layers = overlay(&btf).map(|found| globals.extend(found)).err();
-    Ok(Kernel { globals, untold_layers, lacks })
+    Ok(KernelInfo { globals, untold_layers, lacks })
 }
 
 fn unreadable(path: &str, error: &std::io::Error) -> BtfError {

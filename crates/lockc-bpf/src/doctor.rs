@@ -165,7 +165,7 @@ fn kernel_btf() -> Check {
 /// Hooks that this kernel lacks, and what is not enforced without them.
 fn hooks() -> Vec<Check> {
     let Ok(kernel) = btf::kernel() else {
-        // Said by the check before.
+        // NamespaceLabel by the check before.
         return Vec::new();
     };
     let required =

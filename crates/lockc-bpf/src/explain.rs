@@ -22,7 +22,7 @@ use lockc_core::{
         registry::Registered,
         sandbox,
         spec::{Spec, strict},
-        userns::Standing,
+        userns::Privilege,
     },
 };
 use serde::Serialize;
@@ -178,11 +178,11 @@ fn runtime_of(target: &Target, config: &Config) -> Option<PathBuf> {
 
 /// Whether the kernel side would confine the container, as far as can be seen from here.
 fn kernel_side(target: &Target, config: &Config) -> KernelSide {
-    match Standing::of_this_process() {
-        Standing::Root if config.fail == Fail::Open && Registry::open().is_err() => {
+    match Privilege::of_this_process() {
+        Privilege::Root if config.fail == Fail::Open && Registry::open().is_err() => {
             KernelSide::Unreachable
         }
-        Standing::Root => KernelSide::Confines,
+        Privilege::Root => KernelSide::Confines,
         // A rootless engine's bundles belong to its user. Another bundle is one that root will run.
         _ if config.rootless == Rootless::Admission && is_own(&target.file) => KernelSide::Rootless,
         _ => KernelSide::Confines,
@@ -279,7 +279,7 @@ pub fn explain(target: &Target, level: Option<&str>) -> Result<Explanation> {
     }
     let mut notes = target.notes.clone();
     if config.rootless == Rootless::Refuse
-        && Standing::of_this_process() != Standing::Root
+        && Privilege::of_this_process() != Privilege::Root
         && is_own(&target.file)
     {
         notes.push(format!(
@@ -341,21 +341,21 @@ pub(crate) fn explanation(
     notes: Vec<String>,
 ) -> Explanation {
     let policy = &decision.policy;
-    let violations = match &decision.judged {
+    let violations = match &decision.checked {
         Ok(given) => &given.reported,
         Err(violations) => violations,
     };
     Explanation {
         id: id.to_owned(),
-        engine: decision.described.engine.map(|engine| engine.name()),
-        namespace: decision.described.namespace.clone(),
+        engine: decision.metadata.engine.map(|engine| engine.name()),
+        namespace: decision.metadata.namespace.clone(),
         policy: policy.name.clone(),
         level: policy.level.name(),
         origin: policy.origin.clone(),
         mode: policy.mode.name(),
         sandbox: decision.enforcement.sandbox(),
         not_enforced: decision.enforcement.gap.map(Gap::reason),
-        starts: decision.judged.is_ok(),
+        starts: decision.checked.is_ok(),
         reads: reads(spec, decision),
         socket_families: named_families(policy.more.families),
         controls: Control::ALL
@@ -382,7 +382,7 @@ fn reads(spec: &Spec, decision: &Decision) -> Vec<String> {
             None => path.display().to_string(),
         }
     });
-    let left_out = decision.judged.as_ref().map_or(&[][..], |given| &given.unread);
+    let left_out = decision.checked.as_ref().map_or(&[][..], |given| &given.unread);
     listed.chain(left_out.iter().map(|problem| format!("not: {problem}"))).collect()
 }
 

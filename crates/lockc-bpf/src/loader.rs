@@ -366,7 +366,7 @@ pub fn unload() -> Result<bool> {
 }
 
 fn remove_pins() -> Result<()> {
-    // Links first: programs must not judge by maps that are going away.
+    // Links first: programs must not check by maps that are going away.
     for directory in [paths::LINKS, paths::PROGS, paths::MAPS, paths::PINS] {
         let entries = match fs::read_dir(directory) {
             Ok(entries) => entries,

@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use lockc_core::user::{
-    admission::{Facts, Kind, Namespace, facts::MountedAt, kernel_files, process},
+    admission::{HostView, Kind, Namespace, host_view::MountedAt, kernel_files, process},
     config::{
         CONFIG_PATH, Config,
         labels::{LABEL, Labels, Namespace as Labelled},
@@ -48,7 +48,7 @@ pub struct Verdict {
 #[serde(untagged)]
 pub enum Outcome {
     /// As for a bundle.
-    Judged(Box<Explanation>),
+    Subject(Box<Explanation>),
     /// There is no policy for it, as where it asks for a looser one than its namespace admits.
     NoPolicy {
         /// Always false.
@@ -82,7 +82,7 @@ impl Verdict {
     /// The explanation, where there is a policy.
     pub fn explanation(&self) -> Option<&Explanation> {
         match &self.outcome {
-            Outcome::Judged(explanation) => Some(explanation),
+            Outcome::Subject(explanation) => Some(explanation),
             Outcome::NoPolicy { .. } => None,
         }
     }
@@ -95,7 +95,7 @@ impl Verdict {
     /// For people: what is refused, and why.
     pub fn print(&self) {
         let explanation = match &self.outcome {
-            Outcome::Judged(explanation) => explanation,
+            Outcome::Subject(explanation) => explanation,
             Outcome::NoPolicy { reason, .. } => {
                 println!("refused  {}, container {}: {reason}", self.object, self.container);
                 return;
@@ -268,19 +268,20 @@ fn of_object(
             // The node's runtime is not known.
             circumstances: Circumstances::default(),
         };
-        let outcome = match decision::decide(&case, config, &Paper { pod: &pod }, |_| Ok(None)) {
-            // With notes of what the Pod Security Standards refuse, and no runtime learns of.
-            Ok(decision) => {
-                let notes = pod.notes(container);
-                Outcome::Judged(Box::new(explain::explanation(
-                    &container.name,
-                    &spec,
-                    &decision,
-                    notes,
-                )))
-            }
-            Err(error) => Outcome::NoPolicy { starts: false, reason: told(&error) },
-        };
+        let outcome =
+            match decision::decide(&case, config, &ManifestHost { pod: &pod }, |_| Ok(None)) {
+                // With notes of what the Pod Security Standards refuse, and no runtime learns of.
+                Ok(decision) => {
+                    let notes = pod.notes(container);
+                    Outcome::Subject(Box::new(explain::explanation(
+                        &container.name,
+                        &spec,
+                        &decision,
+                        notes,
+                    )))
+                }
+                Err(error) => Outcome::NoPolicy { starts: false, reason: told(&error) },
+            };
         verdicts.push(Verdict { object: name.clone(), container: container.name.clone(), outcome });
     }
     Ok(())
@@ -351,11 +352,11 @@ fn bundle(pod: &PodSpec, container: &Container, namespace: &str, asked: Option<&
 }
 
 /// A node that nobody has seen: paths are what they look like and what the manifest says.
-struct Paper<'a> {
+struct ManifestHost<'a> {
     pod: &'a PodSpec,
 }
 
-impl Facts for Paper<'_> {
+impl HostView for ManifestHost<'_> {
     fn canonicalize(&self, path: &Path) -> io::Result<PathBuf> {
         let mut plain = PathBuf::new();
         for part in path.components() {

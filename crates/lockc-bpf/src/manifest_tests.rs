@@ -23,13 +23,13 @@ spec:
 
 /// The pod with a value at a JSON pointer, and what refuses it.
 fn refused(pointer: &str, value: Value, level: Level) -> Vec<&'static str> {
-    let verdict = judged(pointer, value, Some(level.name()));
+    let verdict = checked(pointer, value, Some(level.name()));
     let lines =
         verdict.explanation().unwrap().controls.iter().filter(|line| line.verdict == "refused");
     lines.map(|line| line.name).collect()
 }
 
-fn judged(pointer: &str, value: Value, level: Option<&str>) -> Verdict {
+fn checked(pointer: &str, value: Value, level: Option<&str>) -> Verdict {
     let mut pods: Vec<Value> = serde_saphyr::from_multiple(POD).unwrap();
     if let Some((parent, key)) = pointer.rsplit_once('/') {
         let parent = pods[0].pointer_mut(parent).unwrap();
@@ -159,7 +159,7 @@ fn users() {
 #[test]
 fn what_no_runtime_learns_of_is_noted() {
     let notes = |pointer: &str, value: Value| {
-        judged(pointer, value, None).explanation().unwrap().notes.join("\n")
+        checked(pointer, value, None).explanation().unwrap().notes.join("\n")
     };
     assert!(
         notes("/spec/containers/0/ports", json!([{ "containerPort": 80, "hostPort": 80 }]))
@@ -292,8 +292,8 @@ spec: {containers: [{name: c}]}
 /// The wrapper admits both, as the Pod Security Standards do: kubelet maps the device for the pod,
 /// and the image is its own.
 #[test]
-fn raw_block_volumes_and_image_volumes_are_judged_as_the_wrapper_judges_them() {
-    let block = judged(
+fn raw_block_volumes_and_image_volumes_are_checked_as_the_wrapper_checks_them() {
+    let block = checked(
         "/spec/containers/0/volumeDevices",
         json!([{ "name": "d", "devicePath": "/dev/xvda" }]),
         None,

@@ -187,7 +187,7 @@ impl Status {
                 container.denials,
                 container.origin,
                 if container.sandbox {
-                    "  (a sandbox: judged before it started, no kernel rule reaches inside)"
+                    "  (a sandbox: checked before it started, no kernel rule reaches inside)"
                 } else {
                     ""
                 },

@@ -138,8 +138,8 @@ impl Admission {
                 other => panic!("{}: {other:?}", validation.expression),
             }
         }
-        if let Some(judge) = std::env::var_os("LOCKC_ADMISSION_JUDGE") {
-            let answer = ask(&judge, namespace, old, object);
+        if let Some(check) = std::env::var_os("LOCKC_ADMISSION_JUDGE") {
+            let answer = ask(&check, namespace, old, object);
             assert_eq!(answer.is_none(), refusals.is_empty(), "{object}: {answer:?}, {refusals:?}");
             let same = answer
                 .is_none_or(|answer| refusals.iter().any(|refusal| answer.ends_with(refusal)));
@@ -151,13 +151,13 @@ impl Admission {
 
 /// The answer of Kubernetes' own plugin (`cargo xtask chart --check --admission` builds it): why it
 /// refuses the request.
-fn ask(judge: &OsStr, namespace: &Value, old: Option<&Value>, object: &Value) -> Option<String> {
+fn ask(check: &OsStr, namespace: &Value, old: Option<&Value>, object: &Value) -> Option<String> {
     let mut namespace = namespace.clone();
     // The API server labels each namespace with its name.
     namespace["metadata"]["labels"]["kubernetes.io/metadata.name"] =
         namespace["metadata"]["name"].clone();
     let request = json!({ "namespace": namespace, "object": object, "old": old });
-    let mut child = Command::new(judge)
+    let mut child = Command::new(check)
         .arg(packaging().join("manifests/lockc.yaml"))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -165,7 +165,7 @@ fn ask(judge: &OsStr, namespace: &Value, old: Option<&Value>, object: &Value) ->
         .unwrap();
     child.stdin.take().unwrap().write_all(request.to_string().as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();
-    assert!(output.status.success(), "the judge failed on {request}");
+    assert!(output.status.success(), "the check failed on {request}");
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
@@ -214,9 +214,9 @@ fn no_pod_names_a_level_above_its_namespaces() {
             Some(label) => Level::from_name(label).unwrap_or(Level::Restricted),
             None => Level::Baseline,
         };
-        let ceiling = Policy::of_level(ceiling, "x");
+        let ceiling = Policy::for_level(ceiling, "x");
         for level in Level::ALL {
-            let granted = Policy::of_level(level, "x").at_least_as_strict_as(&ceiling);
+            let granted = Policy::for_level(level, "x").at_least_as_strict_as(&ceiling);
             let class = format!("lockc-{}", level.name());
             for pod in [pod(Some(level.name()), Some("lockc")), pod(None, Some(&class))] {
                 let refusals = admission.refusals(&namespace(label), None, &pod);
@@ -293,19 +293,19 @@ fn what_crio_writes_no_pod_writes() {
 
 /// The binding says so; the plugin knows which namespaces it selects.
 #[test]
-fn the_clusters_own_pods_are_not_judged() {
+fn the_clusters_own_pods_are_not_checked() {
     let chart = chart();
     let binding =
         chart.iter().find(|object| object["kind"] == "ValidatingAdmissionPolicyBinding").unwrap();
     let exempt = &binding["spec"]["matchResources"]["namespaceSelector"]["matchExpressions"][0];
     assert_eq!(exempt["operator"], "NotIn");
     assert_eq!(exempt["values"], json!(["kube-system", "lockc-system"]));
-    let Some(judge) = std::env::var_os("LOCKC_ADMISSION_JUDGE") else { return };
+    let Some(check) = std::env::var_os("LOCKC_ADMISSION_JUDGE") else { return };
     for (name, refused) in
         [("kube-system", false), ("lockc-system", false), ("kube-system-2", true)]
     {
         let namespace = json!({ "metadata": { "name": name } });
-        let answer = ask(&judge, &namespace, None, &pod(Some("privileged"), Some("lockc")));
+        let answer = ask(&check, &namespace, None, &pod(Some("privileged"), Some("lockc")));
         assert_eq!(answer.is_some(), refused, "{name}: {answer:?}");
     }
 }

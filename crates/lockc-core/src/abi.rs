@@ -35,8 +35,8 @@ pub struct ContainerKey {
 /// [`TaskLabel::state`]: the wrapper grants the container what it calls `fstatfs(2)` on, as [`TaskLabel::grant`] says.
 pub const STATE_GRANT: u32 = 1;
 /// [`TaskLabel::state`]: the runtime, setting up a container or joining it; only what it executes is checked.
-pub const STATE_SETUP: u32 = 2;
-/// [`TaskLabel::state`]: the container's own; judged.
+pub const STATE_LAUNCHING: u32 = 2;
+/// [`TaskLabel::state`]: the container's own; checked.
 pub const STATE_CONFINED: u32 = 3;
 
 /// [`TaskLabel::flags`]: the base root and mount namespace are recorded.
@@ -71,7 +71,7 @@ pub const ANSWER_LAYERS_UNTOLD: i32 = 61;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct ObjectTag {
-    /// A number that was given out once; never 0.
+    /// A number that was granted out once; never 0.
     pub tag: u64,
     /// In the root inode of a superblock that was mounted while a container was being set up: that
     /// container, to which all of the superblock belongs. Generation 0: no container.
@@ -141,7 +141,7 @@ pub const MODE_AUDIT: u32 = 1;
 
 /// [`ContainerEntry::flags`]: the engine asked for deletion; the slot is free once the last task is gone.
 pub const ENTRY_DELETING: u32 = 1;
-/// [`ContainerEntry::flags`]: stands for every container that a runtime starts without the wrapper. What they are given
+/// [`ContainerEntry::flags`]: stands for every container that a runtime starts without the wrapper. What they are granted
 /// is not known: every mount in a task's own mount namespace is.
 pub const ENTRY_GUARD: u32 = 2;
 /// [`ContainerEntry::flags`]: without network, the loopback addresses of IPv4 may be used all the same.

@@ -73,7 +73,7 @@ macro_rules! without {
 programs! {
     "task_alloc" TaskAlloc "5.11" "children inherit the label; clone3(CLONE_INTO_CGROUP)";
     "task_free" TaskFree "5.11" "count of a container's live tasks";
-    "bprm_committed_creds" BprmCommittedCreds "5.11" "setup turns into confined at the container's first own exec";
+    "bprm_committed_creds" BprmCommittedCreds "5.11" "a launching task becomes confined at the container's first own exec";
     "bprm_creds_for_exec" BprmCredsForExec "5.11" "open descriptors are what the container was granted";
     "bprm_check_security" BprmCheckSecurity "5.11" "the entry point is what the container was granted; no code of its own in hooks";
     "sb_statfs" SbStatfs "5.11" "the wrapper grants the container what it may use";

@@ -74,7 +74,7 @@ pub enum Rule {
     KernelLog = 3,
     /// Unix sockets of the host, by the identity of the peer.
     UnixSocket = 4,
-    /// Files that the container was not given, by the identity of the mount.
+    /// Files that the container was not granted, by the identity of the mount.
     Files = 5,
     /// Tasks outside of the container: ptrace and all that asks for its access, signals, limits,
     /// scheduling.

@@ -14,7 +14,7 @@ use crate::{
     creds,
     kernel::{self, Obj, follow, load},
     tags,
-    verdict::{self, About, EPERM, Judged},
+    verdict::{self, About, EPERM, Subject},
 };
 
 /// Length of the longest name that is compared, with its end, in words.
@@ -40,7 +40,7 @@ fn check(dentry: Obj, name: u64, hook: Hook) -> i32 {
     if kernel::offset(&kernel::HAS_LABELS) != 0 {
         return 0;
     }
-    let Some(who) = verdict::judged(Rule::Capability) else {
+    let Some(who) = verdict::subject_to(Rule::Capability) else {
         return 0;
     };
     let mut text = [0u64; WORDS];
@@ -72,7 +72,7 @@ fn check(dentry: Obj, name: u64, hook: Hook) -> i32 {
 }
 
 #[inline(always)]
-fn may_remove_capabilities(who: &Judged, inode: Obj) -> bool {
+fn may_remove_capabilities(who: &Subject, inode: Obj) -> bool {
     !inode.is_null() && creds::may_set_file_capabilities(who, load(inode, &kernel::INODE_UID))
 }
 

@@ -23,7 +23,7 @@ use crate::{
     label,
     loops::{self, GO_ON, Next, STOP},
     pseudo,
-    verdict::{self, About, EACCES, Judged},
+    verdict::{self, About, EACCES, Subject},
 };
 
 /// include/uapi/linux/magic.h
@@ -44,7 +44,7 @@ enum Place {
 
 /// Whether the runtime lets the container manage what is below its own cgroup.
 #[inline(always)]
-fn manages(who: &Judged) -> bool {
+fn manages(who: &Subject) -> bool {
     who.entry.is_some_and(|entry| entry.flags & ENTRY_CGROUPS != 0)
 }
 
@@ -119,7 +119,7 @@ extern "C" fn step(_: u64, way: &mut Way) -> Next {
 
 /// Whether a file of a cgroup file system may be opened, or (without `writes`) looked at.
 #[inline(always)]
-pub fn may_use(who: &Judged, mnt: Obj, dentry: u64, writes: bool) -> bool {
+pub fn may_use(who: &Subject, mnt: Obj, dentry: u64, writes: bool) -> bool {
     if files::mount_ns(mnt) != Ok(files::own_mount_ns()) {
         return false;
     }
@@ -140,15 +140,15 @@ pub fn may_use(who: &Judged, mnt: Obj, dentry: u64, writes: bool) -> bool {
     }
 }
 
-/// Judges a change of the entries of a directory: a cgroup that is made or removed. Other file
+/// Checks a change of the entries of a directory: a cgroup that is made or removed. Other file
 /// systems are allowed.
 #[inline(always)]
-pub fn judge_change(path: Obj, hook: Hook) -> i32 {
+pub fn check_change(path: Obj, hook: Hook) -> i32 {
     let mnt = follow(path, &kernel::PATH_MNT);
     if !pseudo::is_cgroup(mnt) {
         return 0;
     }
-    let Some(who) = verdict::judged(Rule::Sysfs) else {
+    let Some(who) = verdict::subject_to(Rule::Sysfs) else {
         return 0;
     };
     let dentry = follow(path, &kernel::PATH_DENTRY).addr();
@@ -162,7 +162,7 @@ pub fn judge_change(path: Obj, hook: Hook) -> i32 {
 /// Whether mode and owner of a cgroup's directory or file may be changed: below its own, as an init
 /// system does for the managers of its users.
 #[inline(always)]
-pub fn may_change_attributes(who: &Judged, dentry: Obj) -> bool {
+pub fn may_change_attributes(who: &Subject, dentry: Obj) -> bool {
     manages(who) && is_v2(follow(dentry, &kernel::DENTRY_SB)) && place_below(dentry)
 }
 
@@ -184,9 +184,9 @@ fn place_below(dentry: Obj) -> bool {
     }
 }
 
-/// Judges the flags of a new task: one that starts in another cgroup leaves the container's limits.
+/// Checks the flags of a new task: one that starts in another cgroup leaves the container's limits.
 #[inline(always)]
-pub fn judge_clone(who: &Judged, flags: u64) -> i32 {
+pub fn check_clone(who: &Subject, flags: u64) -> i32 {
     if flags & CLONE_INTO_CGROUP == 0 || !who.has(Rule::Sysfs) || manages(who) {
         return 0;
     }

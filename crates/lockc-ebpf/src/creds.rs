@@ -10,7 +10,7 @@
 
 use aya_ebpf::{macros::lsm, programs::LsmContext};
 use lockc_core::{
-    abi::{Hook, LABEL_CONFINES, STATE_CONFINED, STATE_SETUP},
+    abi::{Hook, LABEL_CONFINES, STATE_CONFINED, STATE_LAUNCHING},
     rules::Rule,
 };
 
@@ -18,7 +18,7 @@ use crate::{
     files,
     kernel::{self, Obj, follow, load},
     kernel_log, label,
-    verdict::{self, About, EPERM, Judged},
+    verdict::{self, About, EPERM, Subject},
 };
 
 /// include/uapi/linux/capability.h
@@ -98,9 +98,9 @@ fn within_reach(cred: Obj) -> u64 {
 }
 
 /// The rule under which credentials that could be taken for the kernel's are refused: the first
-/// that the container has of those that do not judge the kernel itself.
+/// that the container has of those that do not check the kernel itself.
 #[inline(always)]
-fn borrowing(who: &Judged) -> Option<Rule> {
+fn borrowing(who: &Subject) -> Option<Rule> {
     [Rule::Capability, Rule::Mount, Rule::Kernel, Rule::Files, Rule::Keyring]
         .into_iter()
         .find(|rule| who.has(*rule))
@@ -188,7 +188,7 @@ fn is_initial(user_ns: Obj) -> bool {
 /// Whether a user namespace lies below the container's own, which is the host's or one below that.
 /// A container that starts deeper (rootless in rootless) has its own one taken for nested.
 #[inline(always)]
-fn is_nested(who: &Judged, user_ns: Obj) -> bool {
+fn is_nested(who: &Subject, user_ns: Obj) -> bool {
     let own = i32::from(who.entry.is_some_and(|entry| entry.root_uid != 0));
     !user_ns.is_null() && load::<i32>(user_ns, &kernel::USER_NS_LEVEL) > own
 }
@@ -200,7 +200,7 @@ fn is_nested(who: &Judged, user_ns: Obj) -> bool {
 /// Both mount APIs ask for the capability in the user namespace of the task's mount namespace
 /// (fs/namespace.c, `may_mount`). Once that is a nested one too, the rule `mount` decides.
 #[inline(always)]
-fn is_for_own_sandbox(who: &Judged, user_ns: Obj) -> bool {
+fn is_for_own_sandbox(who: &Subject, user_ns: Obj) -> bool {
     if who.has(Rule::UserNamespace) || !is_nested(who, user_ns) {
         return false;
     }
@@ -211,7 +211,7 @@ fn is_for_own_sandbox(who: &Judged, user_ns: Obj) -> bool {
 
 /// Whether the current task may do what the kernel asks CAP_SYS_ADMIN in that user namespace for.
 #[inline(always)]
-pub fn may_administer_in(who: &Judged, user_ns: Obj) -> bool {
+pub fn may_administer_in(who: &Subject, user_ns: Obj) -> bool {
     let cred = follow(label::current(), &kernel::TASK_CRED);
     !who.has(Rule::Mount)
         && (may_administer(cred)
@@ -222,7 +222,7 @@ pub fn may_administer_in(who: &Judged, user_ns: Obj) -> bool {
 /// Whether the current task may do what the kernel asks CAP_SETFCAP over a file of that owner for.
 /// In a user namespace that the container made, only the caller's own files are surely mapped.
 #[inline(always)]
-pub fn may_set_file_capabilities(who: &Judged, owner: u32) -> bool {
+pub fn may_set_file_capabilities(who: &Subject, owner: u32) -> bool {
     let cred = follow(label::current(), &kernel::TASK_CRED);
     if load::<u64>(cred, &kernel::CRED_EFFECTIVE) >> CAP_SETFCAP & 1 == 0 {
         return false;
@@ -294,11 +294,11 @@ pub fn bprm_creds_from_file(ctx: LsmContext) -> i32 {
     };
     // The container's first program, which `bprm_check_security` has just let turn the task into
     // the container's.
-    let first = label.state == STATE_SETUP && label.flags & LABEL_CONFINES != 0;
+    let first = label.state == STATE_LAUNCHING && label.flags & LABEL_CONFINES != 0;
     if label.state != STATE_CONFINED && !first {
         return 0;
     }
-    let who = Judged::of(label.key);
+    let who = Subject::of(label.key);
     if !who.has(Rule::Privilege) {
         return 0;
     }
@@ -330,7 +330,7 @@ pub fn task_fix_setuid(ctx: LsmContext) -> i32 {
     if earlier != 0 {
         return earlier;
     }
-    let Some(who) = verdict::judged(Rule::Privilege) else {
+    let Some(who) = verdict::subject_to(Rule::Privilege) else {
         return 0;
     };
     let root = who.entry.map_or(0, |entry| entry.root_uid);
@@ -349,7 +349,7 @@ pub fn task_fix_setgid(ctx: LsmContext) -> i32 {
     if earlier != 0 {
         return earlier;
     }
-    let Some(who) = verdict::judged(Rule::Privilege) else {
+    let Some(who) = verdict::subject_to(Rule::Privilege) else {
         return 0;
     };
     // Engines map users and groups alike (/etc/subuid, /etc/subgid); where they do not, a group

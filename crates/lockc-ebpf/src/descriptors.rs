@@ -1,4 +1,4 @@
-//! Descriptors that are open at the container's first exec, whoever opened them: each is judged
+//! Descriptors that are open at the container's first exec, whoever opened them: each is checked
 //! once, there.
 //!
 //! | hook | what for |
@@ -20,7 +20,7 @@
 
 use aya_ebpf::{helpers::bpf_probe_read_kernel, macros::lsm, programs::LsmContext};
 use lockc_core::{
-    abi::{ARG_DESCRIPTOR, ENTRY_HOOK_MOUNTS, Hook, STATE_SETUP},
+    abi::{ARG_DESCRIPTOR, ENTRY_HOOK_MOUNTS, Hook, STATE_LAUNCHING},
     rules::Rule,
 };
 
@@ -30,7 +30,7 @@ use crate::{
     kernel_log, label, launch,
     loops::{self, GO_ON, Next, STOP},
     pseudo, sockets, tags,
-    verdict::{self, About, EACCES, Judged},
+    verdict::{self, About, EACCES, Subject},
 };
 
 const HOOK: Hook = Hook::BprmCredsForExec;
@@ -59,7 +59,7 @@ const fn stopped(rule: Rule) -> Stopped {
 
 /// Whether the container is under the rule of a verdict.
 #[inline(always)]
-fn applies(who: &Judged, rule: Stopped) -> bool {
+fn applies(who: &Subject, rule: Stopped) -> bool {
     who.entry.is_none_or(|entry| entry.rules >> (rule - 1) & 1 != 0)
 }
 
@@ -76,26 +76,26 @@ pub fn bprm_creds_for_exec(ctx: LsmContext) -> i32 {
     let Some(label) = (unsafe { label::of(label::current()).as_mut() }) else {
         return 0;
     };
-    if label.state != STATE_SETUP || launch::stays(label) {
+    if label.state != STATE_LAUNCHING || launch::stays(label) {
         return 0;
     }
-    let who = Judged::of(label.key);
+    let who = Subject::of(label.key);
     // Stale labels stop in `bprm_check_security`: the verifier need not follow them in here.
     if who.entry.is_none() {
         return 0;
     }
     let file = follow(Obj(ctx.arg::<*const u8>(0)), &kernel::BPRM_FILE);
     let host = if is_hooks(&who, file) { label.base_mnt_ns } else { 0 };
-    match judge(&who, host, &mut label.stdio) {
+    match check(&who, host, &mut label.stdio) {
         Some((rule, about)) => verdict::deny(&who, rule, HOOK, about, EACCES),
         None => 0,
     }
 }
 
-/// Judges every descriptor that the program will have, and tags the standard streams. `None`: all
+/// Checks every descriptor that the program will have, and tags the standard streams. `None`: all
 /// of them pass.
 #[inline(always)]
-fn judge(who: &Judged, host: u64, stdio: &mut [u64; 3]) -> Option<(Rule, About)> {
+fn check(who: &Subject, host: u64, stdio: &mut [u64; 3]) -> Option<(Rule, About)> {
     let mut found = Found { fd: 0, dentry: 0, host };
     let rule = match find(who, stdio, &mut found) {
         PASSES => return None,
@@ -122,14 +122,14 @@ struct Found {
 
 /// Whether a program that is executed in the container is the host's, by a hook that may do so.
 #[inline(always)]
-fn is_hooks(who: &Judged, program: Obj) -> bool {
+fn is_hooks(who: &Subject, program: Obj) -> bool {
     let may = who.entry.is_some_and(|entry| entry.flags & ENTRY_HOOK_MOUNTS != 0);
     may && !files::is_granted_at_launch(who, follow(program, &kernel::FILE_PATH_MNT).addr())
         .unwrap_or(true)
 }
 
 #[inline(always)]
-fn find(who: &Judged, stdio: &mut [u64; 3], found: &mut Found) -> Stopped {
+fn find(who: &Subject, stdio: &mut [u64; 3], found: &mut Found) -> Stopped {
     let table = follow(follow(label::current(), &kernel::TASK_FILES), &kernel::FILES_FDT);
     let words = u64::from(load::<u32>(table, &kernel::FDT_MAX_FDS)) / 64;
     let (open, closed): (u64, u64) =
@@ -188,21 +188,21 @@ fn find(who: &Judged, stdio: &mut [u64; 3], found: &mut Found) -> Stopped {
     if left == 0 { PASSES } else { find_left_open(who, array, left, found) }
 }
 
-/// Judges the descriptors whose bits are set; `array` is the address of the table. The loop is
+/// Checks the descriptors whose bits are set; `array` is the address of the table. The loop is
 /// either `bpf_loop`, or one round after the other, whichever the kernel's verifier follows in less
 /// time: the one costs it minutes on kernels that follow it to its end, the other is more than
 /// those that do not will follow at all.
 #[inline(always)]
-fn find_left_open(who: &Judged, array: u64, left: u64, found: &mut Found) -> Stopped {
+fn find_left_open(who: &Subject, array: u64, left: u64, found: &mut Found) -> Stopped {
     if kernel::offset(&kernel::FOLLOWS_LOOPS) == 0 {
         let mut open = LeftOpen { who, array, left, found, rule: PASSES };
-        return if loops::rounds(64, judge_bit, &mut open) { open.rule } else { unreadable() };
+        return if loops::rounds(64, check_bit, &mut open) { open.rule } else { unreadable() };
     }
     for fd in 3..64 {
         if left >> fd & 1 == 0 {
             continue;
         }
-        let rule = judge_file(who, array + fd * 8, found);
+        let rule = check_file(who, array + fd * 8, found);
         if rule != PASSES && applies(who, rule) {
             found.fd = fd;
             return rule;
@@ -213,20 +213,20 @@ fn find_left_open(who: &Judged, array: u64, left: u64, found: &mut Found) -> Sto
 
 /// The descriptors that are left open.
 struct LeftOpen<'a> {
-    who: &'a Judged,
+    who: &'a Subject,
     array: u64,
     left: u64,
     found: &'a mut Found,
     rule: Stopped,
 }
 
-/// Judges the descriptor of one bit.
-extern "C" fn judge_bit(bit: u64, open: &mut LeftOpen) -> Next {
+/// Checks the descriptor of one bit.
+extern "C" fn check_bit(bit: u64, open: &mut LeftOpen) -> Next {
     if open.left >> (bit & 63) & 1 == 0 {
         return GO_ON;
     }
     let who = open.who;
-    let rule = judge_file(who, open.array + bit * 8, open.found);
+    let rule = check_file(who, open.array + bit * 8, open.found);
     if rule == PASSES || !applies(who, rule) {
         return GO_ON;
     }
@@ -238,7 +238,7 @@ extern "C" fn judge_bit(bit: u64, open: &mut LeftOpen) -> Next {
 /// splice(2), and before 6.5 sendfile(2), ask no security module. Sockets of the unix family are
 /// the engine's choice, the journal's among them.
 #[inline(never)]
-fn standard_stream(who: &Judged, file: u64) -> Result<Stopped, i32> {
+fn standard_stream(who: &Subject, file: u64) -> Result<Stopped, i32> {
     let socket: u64 = kernel::read(file, &kernel::FILE_PRIVATE_DATA)?;
     Ok(sockets::standard_stream(who, socket)?.map_or(PASSES, stopped))
 }
@@ -256,14 +256,14 @@ fn word(array: u64, index: u64) -> Result<u64, i32> {
     unsafe { bpf_probe_read_kernel((array + index * 8) as *const u64) }
 }
 
-/// Judges one descriptor; `entry` is the address of its entry in the table.
+/// Checks one descriptor; `entry` is the address of its entry in the table.
 #[inline(never)]
-fn judge_file(who: &Judged, entry: u64, found: &mut Found) -> Stopped {
+fn check_file(who: &Subject, entry: u64, found: &mut Found) -> Stopped {
     word(entry, 0).and_then(|file| try_file(who, file, found)).unwrap_or_else(|_| unreadable())
 }
 
 #[inline(always)]
-fn try_file(who: &Judged, file: u64, found: &mut Found) -> Result<Stopped, i32> {
+fn try_file(who: &Subject, file: u64, found: &mut Found) -> Result<Stopped, i32> {
     let inode: u64 = kernel::read(file, &kernel::FILE_INODE)?;
     let mode: u16 = kernel::read(inode, &kernel::INODE_MODE)?;
     let dentry: u64 = kernel::read(file, &kernel::FILE_PATH_DENTRY)?;
@@ -271,10 +271,10 @@ fn try_file(who: &Judged, file: u64, found: &mut Found) -> Result<Stopped, i32> 
     match mode & files::S_IFMT {
         files::S_IFIFO => return Ok(PASSES),
         files::S_IFSOCK => {
-            return judge_socket(who, kernel::read(file, &kernel::FILE_PRIVATE_DATA)?);
+            return check_socket(who, kernel::read(file, &kernel::FILE_PRIVATE_DATA)?);
         }
         kind @ (files::S_IFCHR | files::S_IFBLK) => {
-            return Ok(judge_device(
+            return Ok(check_device(
                 who,
                 kind == files::S_IFBLK,
                 kernel::read(inode, &kernel::INODE_RDEV)?,
@@ -303,7 +303,7 @@ fn try_file(who: &Judged, file: u64, found: &mut Found) -> Result<Stopped, i32> 
 }
 
 #[inline(always)]
-fn judge_device(who: &Judged, block: bool, device: u32) -> Stopped {
+fn check_device(who: &Subject, block: bool, device: u32) -> Stopped {
     if !block && device == kernel_log::DEV_KMSG {
         stopped(Rule::KernelLog)
     } else if devices::is_granted(who, block, device) {
@@ -314,7 +314,7 @@ fn judge_device(who: &Judged, block: bool, device: u32) -> Stopped {
 }
 
 #[inline(always)]
-fn judge_socket(who: &Judged, socket: u64) -> Result<Stopped, i32> {
+fn check_socket(who: &Subject, socket: u64) -> Result<Stopped, i32> {
     Ok(sockets::left_open(who, socket)?.map_or(PASSES, stopped))
 }
 

@@ -14,7 +14,7 @@ use crate::{
     files,
     kernel::{self, Obj, follow},
     kernel_log,
-    verdict::{self, About, EPERM, Judged},
+    verdict::{self, About, EPERM, Subject},
 };
 
 /// include/linux/kdev_t.h
@@ -22,16 +22,16 @@ const MINOR_BITS: u32 = 20;
 
 /// `device` is in the kernel's own encoding.
 #[inline(always)]
-pub fn is_granted(who: &Judged, block: bool, device: u32) -> bool {
+pub fn is_granted(who: &Subject, block: bool, device: u32) -> bool {
     let (major, minor) = (device >> MINOR_BITS, device & ((1 << MINOR_BITS) - 1));
     (!block && is_default_device(major, minor))
         || files::grant(&GrantKey::device(who.key, block, major, minor)) & GRANT_DEVICE != 0
         || files::grant(&GrantKey::device(who.key, block, major, ANY_MINOR)) & GRANT_DEVICE != 0
 }
 
-/// Judges the opening of a device.
+/// Checks the opening of a device.
 #[inline(always)]
-pub fn judge_open(who: &Judged, file: Obj, block: bool, device: u32) -> i32 {
+pub fn check_open(who: &Subject, file: Obj, block: bool, device: u32) -> i32 {
     if !block && device == kernel_log::DEV_KMSG {
         return if who.has(Rule::KernelLog) {
             verdict::deny(who, Rule::KernelLog, Hook::FileOpen, files::about(file), EPERM)
@@ -42,7 +42,7 @@ pub fn judge_open(who: &Judged, file: Obj, block: bool, device: u32) -> i32 {
     if !who.has(Rule::Device) || is_granted(who, block, device) {
         return 0;
     }
-    // A node that is bound by itself was given by the specification; so was a terminal as standard
+    // A node that is bound by itself was granted by the specification; so was a terminal as standard
     // input.
     let (dentry, mnt) =
         (follow(file, &kernel::FILE_PATH_DENTRY), follow(file, &kernel::FILE_PATH_MNT));
@@ -53,10 +53,10 @@ pub fn judge_open(who: &Judged, file: Obj, block: bool, device: u32) -> i32 {
     verdict::deny(who, Rule::Device, Hook::FileOpen, files::about(file), EPERM)
 }
 
-/// Judges the making of a node; `device` is in the encoding of mknod(2) (include/linux/kdev_t.h,
+/// Checks the making of a node; `device` is in the encoding of mknod(2) (include/linux/kdev_t.h,
 /// `new_decode_dev`).
 #[inline(always)]
-pub fn judge_mknod(who: &Judged, dentry: u64, mode: u16, device: u32) -> i32 {
+pub fn check_mknod(who: &Subject, dentry: u64, mode: u16, device: u32) -> i32 {
     let block = match mode & files::S_IFMT {
         files::S_IFCHR => false,
         files::S_IFBLK => true,

@@ -25,7 +25,7 @@ use crate::{
     files::S_IFMT,
     kernel::{self, Obj, follow, load},
     loopback::{self, Use, has_loopback},
-    verdict::{self, About, EACCES, Judged},
+    verdict::{self, About, EACCES, Subject},
 };
 
 const EPROTONOSUPPORT: i32 = 93;
@@ -40,20 +40,20 @@ const S_IFSOCK: u16 = 0o140_000;
 
 /// Socket families and netlink protocols that the container's policy names.
 #[inline(always)]
-fn named(who: &Judged) -> u64 {
+fn named(who: &Subject) -> u64 {
     who.entry.map_or(0, |entry| entry.families)
 }
 
 /// Whether the policy opens a family that the `network` rule would deny otherwise.
 #[inline(always)]
-pub fn is_named(who: &Judged, family: u32) -> bool {
+pub fn is_named(who: &Subject, family: u32) -> bool {
     let access = families::family(family);
     access != Access::Open && access.allows(named(who))
 }
 
 /// The rule that denies such a socket, and the errno.
 #[inline(always)]
-pub fn refused(who: &Judged, family: u32, kind: u32, protocol: u32) -> Option<(Rule, i32)> {
+pub fn refused(who: &Subject, family: u32, kind: u32, protocol: u32) -> Option<(Rule, i32)> {
     if who.has(Rule::SocketFamily) && !families::family(family).allows(named(who)) {
         return Some((Rule::SocketFamily, EAFNOSUPPORT));
     }
@@ -88,7 +88,7 @@ pub fn refused(who: &Judged, family: u32, kind: u32, protocol: u32) -> Option<(R
 /// every network namespace that belongs to the initial user namespace (lib/kobject_uevent.c,
 /// `uevent_net_broadcast_untagged`).
 #[inline(always)]
-fn hides_events(who: &Judged, family: u32, protocol: u32) -> bool {
+fn hides_events(who: &Subject, family: u32, protocol: u32) -> bool {
     family == AF_NETLINK
         && protocol == NETLINK_KOBJECT_UEVENT
         && who.has(Rule::SocketFamily)
@@ -99,7 +99,7 @@ fn hides_events(who: &Judged, family: u32, protocol: u32) -> bool {
 /// joins any. The socket itself is let: libudev in a container binds one without groups (systemd,
 /// `sd_device_monitor_new_full`).
 #[inline(always)]
-pub fn judge_events(who: &Judged, sk: Obj, hook: Hook, joins: impl FnOnce() -> bool) -> i32 {
+pub fn check_events(who: &Subject, sk: Obj, hook: Hook, joins: impl FnOnce() -> bool) -> i32 {
     let (family, protocol): (u16, u16) =
         (load(sk, &kernel::SOCK_FAMILY), load(sk, &kernel::SOCK_PROTOCOL));
     if !hides_events(who, family.into(), protocol.into()) || !joins() {
@@ -118,9 +118,9 @@ pub fn names_groups(address: u64) -> bool {
     groups != Ok(0)
 }
 
-/// Judges a descriptor that the task is about to receive, if it is a socket.
+/// Checks a descriptor that the task is about to receive, if it is a socket.
 #[inline(always)]
-pub fn judge_received(who: &Judged, file: Obj) -> i32 {
+pub fn check_received(who: &Subject, file: Obj) -> i32 {
     let inode = follow(file, &kernel::FILE_INODE);
     if inode.is_null() || load::<u16>(inode, &kernel::INODE_MODE) & S_IFMT != S_IFSOCK {
         return 0;
@@ -158,7 +158,7 @@ pub fn judge_received(who: &Judged, file: Obj) -> i32 {
 /// The rule by which a socket that was left open at the container's first exec is denied; unix
 /// sockets are not for this function.
 #[inline(always)]
-pub fn left_open(who: &Judged, socket: u64) -> Result<Option<Rule>, i32> {
+pub fn left_open(who: &Subject, socket: u64) -> Result<Option<Rule>, i32> {
     let (sk, family, kind, protocol) = parts(socket)?;
     if let Some((rule, _)) = refused(who, family, kind, protocol) {
         return Ok(Some(rule));

@@ -26,7 +26,7 @@ use crate::{
     label,
     maps::GRANTS,
     processes, pseudo, tags,
-    verdict::{self, About, EACCES, EPERM, Judged},
+    verdict::{self, About, EACCES, EPERM, Subject},
 };
 
 /// include/uapi/linux/capability.h
@@ -60,14 +60,14 @@ pub fn file_open(ctx: LsmContext) -> i32 {
     let mode: u16 = if inode.is_null() { 0 } else { load(inode, &kernel::INODE_MODE) };
     let place = Place::of(follow(file, &kernel::FILE_PATH_MNT));
     if who.has(Rule::Files) && !creds::is_interpreter(file) {
-        let verdict = judge_file(&who, file, &place, Hook::FileOpen, mode & S_IFMT == S_IFCHR);
+        let verdict = check_file(&who, file, &place, Hook::FileOpen, mode & S_IFMT == S_IFCHR);
         if verdict != 0 {
             return verdict;
         }
     }
     if matches!(mode & S_IFMT, S_IFCHR | S_IFBLK) {
         let device: u32 = load(inode, &kernel::INODE_RDEV);
-        return devices::judge_open(&who, file, mode & S_IFMT == S_IFBLK, device);
+        return devices::check_open(&who, file, mode & S_IFMT == S_IFBLK, device);
     }
     if place.magic == pseudo::PROC_SUPER_MAGIC || place.magic == ipc::MQUEUE_MAGIC {
         let verdict = ipc::check_open(&who, file, place.magic);
@@ -75,7 +75,7 @@ pub fn file_open(ctx: LsmContext) -> i32 {
             return verdict;
         }
     }
-    pseudo::judge(&who, file, &place)
+    pseudo::check(&who, file, &place)
 }
 
 /// `int file_receive(struct file *file)`
@@ -91,12 +91,12 @@ pub fn file_receive(ctx: LsmContext) -> i32 {
     let file = Obj(ctx.arg::<*const u8>(0));
     if who.has(Rule::Files) {
         let place = Place::of(follow(file, &kernel::FILE_PATH_MNT));
-        let verdict = judge_file(&who, file, &place, Hook::FileReceive, true);
+        let verdict = check_file(&who, file, &place, Hook::FileReceive, true);
         if verdict != 0 {
             return verdict;
         }
     }
-    families::judge_received(&who, file)
+    families::check_received(&who, file)
 }
 
 #[inline(always)]
@@ -122,10 +122,10 @@ impl Place {
     }
 }
 
-/// Judges a file by its mount; `stdio`: what the runtime left as standard input, output or error is
+/// Checks a file by its mount; `stdio`: what the runtime left as standard input, output or error is
 /// allowed too.
 #[inline(always)]
-fn judge_file(who: &Judged, file: Obj, place: &Place, hook: Hook, stdio: bool) -> i32 {
+fn check_file(who: &Subject, file: Obj, place: &Place, hook: Hook, stdio: bool) -> i32 {
     if is_granted(who, place, hook) || (stdio && is_stdio(follow(file, &kernel::FILE_PATH_DENTRY)))
     {
         return 0;
@@ -135,7 +135,7 @@ fn judge_file(who: &Judged, file: Obj, place: &Place, hook: Hook, stdio: bool) -
 
 /// Whether a mount is one that the container was granted.
 #[inline(always)]
-pub fn is_granted(who: &Judged, place: &Place, hook: Hook) -> bool {
+pub fn is_granted(who: &Subject, place: &Place, hook: Hook) -> bool {
     let Some(entry) = who.entry else {
         return false;
     };
@@ -165,12 +165,12 @@ pub fn is_granted(who: &Judged, place: &Place, hook: Hook) -> bool {
 /// Whether a mount in the current task's own mount namespace is the container's although it was not
 /// granted. A function of its own: few mounts come this far.
 #[inline(never)]
-fn is_own_mount(who: &Judged, mnt: Obj, hook: Hook) -> bool {
+fn is_own_mount(who: &Subject, mnt: Obj, hook: Hook) -> bool {
     let Some(entry) = who.entry else {
         return false;
     };
     let magic = pseudo::magic(mnt);
-    // sysfs and cgroup have superblocks shared with the host; `pseudo` judges them by their own
+    // sysfs and cgroup have superblocks shared with the host; `pseudo` checks them by their own
     // entries. Nobody said what a guarded container is granted; a policy may say that a
     // runtime's hooks mount what they like.
     if pseudo::is_shared(magic) || entry.flags & (ENTRY_GUARD | ENTRY_HOOK_MOUNTS) != 0 {
@@ -192,10 +192,10 @@ fn is_own_mount(who: &Judged, mnt: Obj, hook: Hook) -> bool {
 /// Whether a mount in another mount namespace was granted to a container that the current task was
 /// let act as. A function of its own, as above.
 #[inline(never)]
-fn is_visited(who: &Judged, mnt: Obj) -> bool {
+fn is_visited(who: &Subject, mnt: Obj) -> bool {
     match processes::visited(who) {
-        Some(Judged { key, mode, entry: Some(entry) }) => {
-            let other = Judged { key, mode, entry: Some(entry) };
+        Some(Subject { key, mode, entry: Some(entry) }) => {
+            let other = Subject { key, mode, entry: Some(entry) };
             is_tagged(&other, entry, follow(mnt, &kernel::VFSMOUNT_SB), tags::root(mnt))
         }
         _ => false,
@@ -205,7 +205,7 @@ fn is_visited(who: &Judged, mnt: Obj) -> bool {
 /// Whether the mount at an address, that of a descriptor which was left open, is one that the
 /// container was granted, as far as its tags tell.
 #[inline(always)]
-pub fn is_granted_at_launch(who: &Judged, mnt: u64) -> Result<bool, i32> {
+pub fn is_granted_at_launch(who: &Subject, mnt: u64) -> Result<bool, i32> {
     let Some(entry) = who.entry else {
         return Ok(false);
     };
@@ -232,7 +232,7 @@ pub fn is_granted_at_launch(who: &Judged, mnt: u64) -> Result<bool, i32> {
 
 /// Whether the root of a mount, or its superblock as a whole, was granted.
 #[inline(always)]
-fn is_tagged(who: &Judged, entry: &ContainerEntry, sb: Obj, root: Obj) -> bool {
+fn is_tagged(who: &Subject, entry: &ContainerEntry, sb: Obj, root: Obj) -> bool {
     // SAFETY: null or a live cell of the map.
     if let Some(object) = unsafe { tags::of(root).as_ref() }
         && (object.granted == who.key
@@ -247,7 +247,7 @@ fn is_tagged(who: &Judged, entry: &ContainerEntry, sb: Obj, root: Obj) -> bool {
 
 /// Whether a superblock is the container's as a whole; `root`: an inode that was looked at already.
 #[inline(always)]
-pub fn is_superblock_granted(who: &Judged, sb: Obj, root: Obj) -> bool {
+pub fn is_superblock_granted(who: &Subject, sb: Obj, root: Obj) -> bool {
     let top = tags::top(sb);
     if top.addr() == root.addr() {
         return false;
@@ -277,7 +277,7 @@ const MAX_NESTED: usize = 4;
 /// Whether a mount came from the host into a volume that lets it (`rslave`, `rshared`) while the
 /// container ran. Its root remembers the volume, for the hooks that are not told the mount.
 #[inline(always)]
-fn is_propagated(who: &Judged, mnt: Obj, root: Obj) -> Result<bool, i32> {
+fn is_propagated(who: &Subject, mnt: Obj, root: Obj) -> Result<bool, i32> {
     let vfsmount = kernel::offset(&kernel::MOUNT_VFSMOUNT) as u64;
     let mut mount = mnt.addr().wrapping_sub(vfsmount);
     for _ in 0..MAX_NESTED {
@@ -302,7 +302,7 @@ fn is_propagated(who: &Judged, mnt: Obj, root: Obj) -> Result<bool, i32> {
 
 /// How the container was granted a tagged object; 0: it was not.
 #[inline(always)]
-pub fn kind_of(who: &Judged, tag: u64) -> u32 {
+pub fn kind_of(who: &Subject, tag: u64) -> u32 {
     grant(&GrantKey::tagged(who.key, tag))
 }
 
@@ -349,8 +349,8 @@ const BTRFS_SUPER_MAGIC: u64 = 0x9123_683e;
 /// option user_subvol_rm_allowed, the owner may. Deleting one by its name is another call, which
 /// stays within the directory that it is made on.
 #[inline(always)]
-pub fn judge_subvolume(file: Obj, hook: Hook) -> i32 {
-    let Some(who) = verdict::judged(Rule::Files) else {
+pub fn check_subvolume(file: Obj, hook: Hook) -> i32 {
+    let Some(who) = verdict::subject_to(Rule::Files) else {
         return 0;
     };
     let sb = follow(follow(file, &kernel::FILE_PATH_MNT), &kernel::VFSMOUNT_SB);

@@ -11,7 +11,7 @@ use lockc_core::{
         ANSWER_GRANTED, ANSWER_LAYERS_UNTOLD, ANSWER_OTHER_LAYERS, ANSWER_OWN_ROOT, ContainerKey,
         GRANT_HOST_PROGRAMS, GRANT_IF_TOLD, GRANT_MOUNT, GRANT_OVERLAY, GRANT_PROGRAM, GRANT_ROOT,
         GRANT_SOCKETS, GRANT_SUPERBLOCK, GrantKey, Hook, LABEL_ASKS_LAYER, LABEL_HAS_BASE,
-        LABEL_SEEN, STATE_CONFINED, STATE_GRANT, STATE_SETUP, TAG_SOCKETS, TaskLabel,
+        LABEL_SEEN, STATE_CONFINED, STATE_GRANT, STATE_LAUNCHING, TAG_SOCKETS, TaskLabel,
     },
     rules::Rule,
 };
@@ -22,7 +22,7 @@ use crate::{
     label, launch,
     maps::{CONTAINERS, GRANTS},
     overlay, pseudo, tags,
-    verdict::{self, EACCES, ENOMEM, Judged},
+    verdict::{self, EACCES, ENOMEM, Subject},
 };
 
 /// `int sb_statfs(struct dentry *dentry)`
@@ -42,11 +42,11 @@ pub fn sb_statfs(ctx: LsmContext) -> i32 {
         return -grant(label, Obj(ctx.arg::<*const u8>(0)));
     }
     if label.state == STATE_CONFINED {
-        return judge_layer(label, Obj(ctx.arg::<*const u8>(0)));
+        return check_layer(label, Obj(ctx.arg::<*const u8>(0)));
     }
     // Once: what the runtime asks later, from within the container's namespaces, must not move the
     // base.
-    if label.state != STATE_SETUP || label.flags & LABEL_HAS_BASE != 0 {
+    if label.state != STATE_LAUNCHING || label.flags & LABEL_HAS_BASE != 0 {
         return 0;
     }
     // The wrapper makes sure that the label will be found and that its root is known, before it
@@ -63,13 +63,13 @@ pub fn sb_statfs(ctx: LsmContext) -> i32 {
     0
 }
 
-/// Judges what a container that may mount asks the size of. overlayfs asks it of each directory
+/// Checks what a container that may mount asks the size of. overlayfs asks it of each directory
 /// that it is mounted of (fs/overlayfs/super.c, `ovl_check_namelen`, 5.11 to 7.2), and nothing else
 /// tells of those: an overlay of a directory that was not granted would be the container's own.
 /// Asked itself, it asks its own upper layer, which is let once.
 #[inline(always)]
-fn judge_layer(label: &mut TaskLabel, dentry: Obj) -> i32 {
-    let who = Judged::of(label.key);
+fn check_layer(label: &mut TaskLabel, dentry: Obj) -> i32 {
+    let who = Subject::of(label.key);
     if who.has(Rule::Mount) || !who.has(Rule::Files) {
         return 0;
     }
@@ -118,7 +118,7 @@ fn grant(label: &mut TaskLabel, dentry: Obj) -> i32 {
     }
     let mounts = kind & (GRANT_ROOT | GRANT_MOUNT) != 0;
     // Where no rule is about files, a container may have the host's root.
-    if mounts && inode.addr() == launch::place().0.addr() && Judged::of(key).has(Rule::Files) {
+    if mounts && inode.addr() == launch::place().0.addr() && Subject::of(key).has(Rule::Files) {
         return ANSWER_OWN_ROOT;
     }
     // SAFETY: null or a live cell of the map; the wrapper holds the inode.
@@ -174,15 +174,15 @@ pub fn sb_kern_mount(ctx: LsmContext) -> i32 {
     let (key, sb) = (label.key, Obj(ctx.arg::<*const u8>(0)));
     // A container that may mount owns what it mounts.
     let owns = match label.state {
-        // An overlay of something that was not judged, whoever exchanged it, is not the
+        // An overlay of something that was not checked, whoever exchanged it, is not the
         // container's; nor is the one from which runc executes itself.
-        STATE_SETUP => {
+        STATE_LAUNCHING => {
             !overlay::is(sb)
                 || !overlay::is_told()
                 || overlay::is_granted(&key, sb)
-                || !judges_files(key)
+                || !checks_files(key)
         }
-        STATE_CONFINED => !Judged::of(key).has(Rule::Mount) && is_instance(sb),
+        STATE_CONFINED => !Subject::of(key).has(Rule::Mount) && is_instance(sb),
         _ => false,
     };
     if owns && own(key, sb).is_err() {
@@ -195,8 +195,8 @@ pub fn sb_kern_mount(ctx: LsmContext) -> i32 {
 
 /// Whether anything is asked about a container's files.
 #[inline(always)]
-fn judges_files(key: ContainerKey) -> bool {
-    Judged::of(key).has(Rule::Files)
+fn checks_files(key: ContainerKey) -> bool {
+    Subject::of(key).has(Rule::Files)
 }
 
 /// `FS_REQUIRES_DEV`, `FS_BINARY_MOUNTDATA`, `FS_USERNS_MOUNT`, `FS_RENAME_DOES_D_MOVE`,

@@ -1,5 +1,5 @@
 //! What the kernel tells without a mount: the file's ancestors must lead to something that the
-//! container was given.
+//! container was granted.
 //!
 //! | hook | what for |
 //! |---|---|
@@ -24,7 +24,7 @@ use crate::{
     kernel::{self, Obj, follow, load},
     loops::{self, GO_ON, Next, STOP},
     processes, pseudo, tags,
-    verdict::{self, About, EACCES, Judged},
+    verdict::{self, About, EACCES, Subject},
 };
 
 /// `SB_KERNMOUNT`, include/linux/fs.h: a file system that only the kernel mounts (memfds, pipes,
@@ -41,8 +41,8 @@ const ATTR_TIMES: u32 = 3 << 4;
 const MAX_DEPTH: u32 = 1024;
 
 #[inline(always)]
-fn judge(dentry: Obj, hook: Hook) -> i32 {
-    let Some(who) = verdict::judged(Rule::Files) else {
+fn check(dentry: Obj, hook: Hook) -> i32 {
+    let Some(who) = verdict::subject_to(Rule::Files) else {
         return 0;
     };
     if is_within(&who, dentry) || creds::kernel_at_work() {
@@ -51,13 +51,13 @@ fn judge(dentry: Obj, hook: Hook) -> i32 {
     verdict::deny(&who, Rule::Files, hook, About::dentry(dentry.addr()), EACCES)
 }
 
-/// Whether a file is in something that the container was given.
+/// Whether a file is in something that the container was granted.
 #[inline(always)]
-pub fn is_within(who: &Judged, dentry: Obj) -> bool {
+pub fn is_within(who: &Subject, dentry: Obj) -> bool {
     let Some(entry) = who.entry else {
         return false;
     };
-    // There is no mount to tell by; what leads here through a path has been judged by one.
+    // There is no mount to tell by; what leads here through a path has been checked by one.
     if entry.flags & ENTRY_GUARD != 0 {
         return true;
     }
@@ -70,14 +70,14 @@ pub fn is_within(who: &Judged, dentry: Obj) -> bool {
 
 /// The same of what was granted to a container that the current task was let act as.
 #[inline(never)]
-fn leads_to_visited(who: &Judged, dentry: Obj) -> bool {
+fn leads_to_visited(who: &Subject, dentry: Obj) -> bool {
     processes::visited(who).is_some_and(|other| leads_to_granted(&other, dentry))
 }
 
 /// Whether a file, or a directory above it, is the root of something that the container was
 /// granted.
 #[inline(always)]
-pub fn leads_to_granted(who: &Judged, dentry: Obj) -> bool {
+pub fn leads_to_granted(who: &Subject, dentry: Obj) -> bool {
     leads_to(who, dentry, false, true)
 }
 
@@ -85,12 +85,12 @@ pub fn leads_to_granted(who: &Judged, dentry: Obj) -> bool {
 /// the container's. What the runtime mounts is, once it is `attached` somewhere; until then it is
 /// the runtime's (runc executes itself from such an overlay).
 #[inline(always)]
-pub fn is_containers(who: &Judged, dentry: Obj, attached: bool) -> bool {
+pub fn is_containers(who: &Subject, dentry: Obj, attached: bool) -> bool {
     leads_to(who, dentry, true, attached)
 }
 
 #[inline(always)]
-fn leads_to(who: &Judged, dentry: Obj, content: bool, owned: bool) -> bool {
+fn leads_to(who: &Subject, dentry: Obj, content: bool, owned: bool) -> bool {
     let Some(entry) = who.entry else {
         return false;
     };
@@ -111,7 +111,7 @@ fn leads_to(who: &Judged, dentry: Obj, content: bool, owned: bool) -> bool {
 
 /// The way from a file to the root of its file system.
 struct Way<'a> {
-    who: &'a Judged,
+    who: &'a Subject,
     at: Obj,
     content: u64,
     found: u64,
@@ -174,12 +174,12 @@ pub fn inode_setattr(ctx: LsmContext) -> i32 {
     if verdict != 0 {
         return verdict;
     }
-    let verdict = pseudo::judge_attributes(dentry);
-    // Modes and owners have been judged by the mount, in path_chmod and path_chown.
+    let verdict = pseudo::check_attributes(dentry);
+    // Modes and owners have been checked by the mount, in path_chmod and path_chown.
     if verdict != 0 || valid & ATTR_ACCESS != 0 {
         verdict
     } else {
-        judge(dentry, Hook::InodeSetattr)
+        check(dentry, Hook::InodeSetattr)
     }
 }
 
@@ -191,7 +191,7 @@ pub fn inode_setxattr(ctx: LsmContext) -> i32 {
     if verdict != 0 {
         return verdict;
     }
-    judge(Obj(ctx.arg(1)), Hook::InodeSetxattr)
+    check(Obj(ctx.arg(1)), Hook::InodeSetxattr)
 }
 
 /// `int inode_removexattr(struct mnt_idmap *idmap, struct dentry *dentry, const char *name)`
@@ -201,56 +201,56 @@ pub fn inode_removexattr(ctx: LsmContext) -> i32 {
     if verdict != 0 {
         return verdict;
     }
-    judge(Obj(ctx.arg(1)), Hook::InodeRemovexattr)
+    check(Obj(ctx.arg(1)), Hook::InodeRemovexattr)
 }
 
 /// `int inode_getxattr(struct dentry *dentry, const char *name)`
 #[lsm(hook = "inode_getxattr")]
 pub fn inode_getxattr(ctx: LsmContext) -> i32 {
-    judge(Obj(ctx.arg(0)), Hook::InodeGetxattr)
+    check(Obj(ctx.arg(0)), Hook::InodeGetxattr)
 }
 
 /// `int inode_listxattr(struct dentry *dentry)`
 #[lsm(hook = "inode_listxattr")]
 pub fn inode_listxattr(ctx: LsmContext) -> i32 {
-    judge(Obj(ctx.arg(0)), Hook::InodeListxattr)
+    check(Obj(ctx.arg(0)), Hook::InodeListxattr)
 }
 
 /// `int inode_readlink(struct dentry *dentry)`
 #[lsm(hook = "inode_readlink")]
 pub fn inode_readlink(ctx: LsmContext) -> i32 {
     let dentry = Obj(ctx.arg(0));
-    let verdict = pseudo::judge_link(dentry);
-    if verdict != 0 { verdict } else { judge(dentry, Hook::InodeReadlink) }
+    let verdict = pseudo::check_link(dentry);
+    if verdict != 0 { verdict } else { check(dentry, Hook::InodeReadlink) }
 }
 
 /// `int inode_set_acl(struct mnt_idmap *idmap, struct dentry *dentry, const char *acl_name, struct
 /// posix_acl *kacl)`
 #[lsm(hook = "inode_set_acl")]
 pub fn inode_set_acl(ctx: LsmContext) -> i32 {
-    judge(Obj(ctx.arg(1)), Hook::InodeSetAcl)
+    check(Obj(ctx.arg(1)), Hook::InodeSetAcl)
 }
 
 /// `int inode_remove_acl(struct mnt_idmap *idmap, struct dentry *dentry, const char *acl_name)`
 #[lsm(hook = "inode_remove_acl")]
 pub fn inode_remove_acl(ctx: LsmContext) -> i32 {
-    judge(Obj(ctx.arg(1)), Hook::InodeRemoveAcl)
+    check(Obj(ctx.arg(1)), Hook::InodeRemoveAcl)
 }
 
 /// `int inode_get_acl(struct mnt_idmap *idmap, struct dentry *dentry, const char *acl_name)`
 #[lsm(hook = "inode_get_acl")]
 pub fn inode_get_acl(ctx: LsmContext) -> i32 {
-    judge(Obj(ctx.arg(1)), Hook::InodeGetAcl)
+    check(Obj(ctx.arg(1)), Hook::InodeGetAcl)
 }
 
 /// `int inode_file_getattr(struct dentry *dentry, struct file_kattr *fa)`
 #[lsm(hook = "inode_file_getattr")]
 pub fn inode_file_getattr(ctx: LsmContext) -> i32 {
-    judge(Obj(ctx.arg(0)), Hook::InodeFileGetattr)
+    check(Obj(ctx.arg(0)), Hook::InodeFileGetattr)
 }
 
 /// `int inode_file_setattr(struct dentry *dentry, struct file_kattr *fa)`
 #[lsm(hook = "inode_file_setattr")]
 pub fn inode_file_setattr(ctx: LsmContext) -> i32 {
-    judge(Obj(ctx.arg(0)), Hook::InodeFileSetattr)
+    check(Obj(ctx.arg(0)), Hook::InodeFileSetattr)
 }

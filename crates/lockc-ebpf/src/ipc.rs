@@ -32,7 +32,7 @@ use crate::{
     label,
     maps::{IPC_OWNERS, QUEUE_OWNERS},
     processes, pseudo,
-    verdict::{self, About, EACCES, ENOMEM, Judged},
+    verdict::{self, About, EACCES, ENOMEM, Subject},
 };
 
 /// `PROC_IPC_INIT_INO`, include/linux/proc_ns.h (5.11 to 7.2): the number of the namespace that the
@@ -94,7 +94,7 @@ fn check(object: u64, earlier: i32, hook: Hook, arg: u64) -> i32 {
     if earlier != 0 {
         return earlier;
     }
-    let Some(who) = verdict::judged(Rule::Ipc) else {
+    let Some(who) = verdict::subject_to(Rule::Ipc) else {
         return 0;
     };
     // Without an object the call asks for limits and totals of the namespace (IPC_INFO, SHM_INFO).
@@ -109,7 +109,7 @@ fn check(object: u64, earlier: i32, hook: Hook, arg: u64) -> i32 {
 
 /// Whether a container may use what belongs to `owner`: itself, or a container of the same policy.
 #[inline(always)]
-fn is_shared(who: &Judged, owner: Option<ContainerKey>) -> bool {
+fn is_shared(who: &Subject, owner: Option<ContainerKey>) -> bool {
     owner.is_some_and(|owner| owner == who.key || processes::has_same_policy(who, owner))
 }
 
@@ -122,7 +122,7 @@ fn queue_owner(dentry: Obj) -> Option<ContainerKey> {
 /// Checks the opening of a message queue, or of a file of procfs that is about the namespace;
 /// allows files on any other file system than these two.
 #[inline(always)]
-pub fn check_open(who: &Judged, file: Obj, magic: u64) -> i32 {
+pub fn check_open(who: &Subject, file: Obj, magic: u64) -> i32 {
     let dentry = follow(file, &kernel::FILE_PATH_DENTRY);
     let in_procfs = magic == pseudo::PROC_SUPER_MAGIC;
     if (!in_procfs && magic != MQUEUE_MAGIC) || !who.has(Rule::Ipc) || !is_in_hosts_namespace() {
@@ -175,7 +175,7 @@ pub fn check_queue(dentry: Obj, hook: Hook) -> i32 {
     if !is_queue(dentry) {
         return 0;
     }
-    let Some(who) = verdict::judged(Rule::Ipc) else {
+    let Some(who) = verdict::subject_to(Rule::Ipc) else {
         return 0;
     };
     if !is_in_hosts_namespace() || is_shared(&who, queue_owner(dentry)) {

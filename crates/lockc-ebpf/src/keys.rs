@@ -27,7 +27,7 @@ use crate::{
     label,
     loops::{self, GO_ON, Next, STOP},
     maps::{KEY_PLACES, KEYS},
-    verdict::{self, About, EACCES, Judged},
+    verdict::{self, About, EACCES, Subject},
 };
 
 /// include/uapi/asm-generic/errno.h: what a kernel without persistent keyrings returns, and what
@@ -95,7 +95,7 @@ pub fn key_alloc(ctx: LsmContext) -> i32 {
         return 0;
     };
     if label::is_confined(label) {
-        let who = Judged::of(label.key);
+        let who = Subject::of(label.key);
         // Where the kernel asks with credentials of its own (NFS id mapping, names of CIFS and AFS
         // servers), the file system that the host mounted decides what is asked, not the
         // container.
@@ -120,7 +120,7 @@ pub fn key_alloc(ctx: LsmContext) -> i32 {
     }
     // Nobody's then: the creator itself could not use it.
     forget(address);
-    let who = Judged::of(label.key);
+    let who = Subject::of(label.key);
     if !who.has(Rule::Keyring) {
         return 0;
     }
@@ -129,12 +129,12 @@ pub fn key_alloc(ctx: LsmContext) -> i32 {
 
 /// A function of its own, as the next: the verifier of 6.12 must know the errno that is returned.
 #[inline(never)]
-fn refuse_upcall(who: &Judged) -> i32 {
+fn refuse_upcall(who: &Subject) -> i32 {
     verdict::deny(who, Rule::Keyring, Hook::KeyAlloc, About::number(ENOKEY as u64), ENOKEY)
 }
 
 #[inline(never)]
-fn refuse_persistent(who: &Judged) -> i32 {
+fn refuse_persistent(who: &Subject) -> i32 {
     verdict::deny(who, Rule::Keyring, Hook::KeyAlloc, About::number(EOPNOTSUPP as u64), EOPNOTSUPP)
 }
 
@@ -226,7 +226,7 @@ pub fn key_permission(ctx: LsmContext) -> i32 {
     if earlier != 0 {
         return earlier;
     }
-    let Some(who) = verdict::judged(Rule::Keyring) else {
+    let Some(who) = verdict::subject_to(Rule::Keyring) else {
         return 0;
     };
     // The reference is a pointer with a flag in its lowest bit, on which the verifier allows no

@@ -6,7 +6,7 @@
 //! | bprm_committed_creds | that exec cannot fail any more: the task is confined |
 //! | mmap_file, file_mprotect | code of the container's in a task that is not confined yet |
 //!
-//! A task in setup has the host's rights. Whose a program is, its file decides: with the
+//! A launching task has the host's rights. Whose a program is, its file decides: with the
 //! container's root directory or without, a file of the container's either confines the task or is
 //! not executed. CVE-2025-23266 is the reason for the mappings: a hook of the host's inherits
 //! `LD_PRELOAD` from the image.
@@ -15,7 +15,7 @@ use aya_ebpf::{macros::lsm, programs::LsmContext};
 use lockc_core::{
     abi::{
         ContainerKey, ENTRY_HOOK_MOUNTS, Hook, LABEL_CONFINES, LABEL_HAS_BASE, ProgramKey,
-        STATE_CONFINED, STATE_SETUP, TaskLabel,
+        STATE_CONFINED, STATE_LAUNCHING, TaskLabel,
     },
     rules::Rule,
 };
@@ -28,7 +28,7 @@ use crate::{
     label,
     maps::GUARD,
     tags,
-    verdict::{self, EACCES, Judged},
+    verdict::{self, EACCES, Subject},
 };
 
 /// include/uapi/asm-generic/mman-common.h
@@ -57,12 +57,12 @@ pub fn bprm_check_security(ctx: LsmContext) -> i32 {
     let Some(label) = (unsafe { label::of(label::current()).as_mut() }) else {
         return 0;
     };
-    // A confined task's exec has been judged in file_open.
-    if label.state != STATE_SETUP {
+    // A confined task's exec has been checked in file_open.
+    if label.state != STATE_LAUNCHING {
         return 0;
     }
     label.flags &= !LABEL_CONFINES;
-    let who = Judged::of(label.key);
+    let who = Subject::of(label.key);
     let file = follow(Obj(ctx.arg::<*const u8>(0)), &kernel::BPRM_FILE);
     let stays = stays(label);
     let stopped = if stays {
@@ -84,7 +84,7 @@ pub fn bprm_check_security(ctx: LsmContext) -> i32 {
     0
 }
 
-/// Whether a task in setup is not in the container yet: where it executes something, that is the
+/// Whether a launching task is not in the container yet: where it executes something, that is the
 /// host's. If the root has no tag, the task counts as being in the container: this fails closed.
 #[inline(always)]
 pub fn stays(label: &TaskLabel) -> bool {
@@ -97,7 +97,7 @@ pub fn stays(label: &TaskLabel) -> bool {
 /// Whether a file that is executed in the container was not granted to it. A function of its own,
 /// so that the verifier looks at what follows once for each answer and not for each way to it.
 #[inline(never)]
-fn is_foreign(who: &Judged, file: Obj) -> bool {
+fn is_foreign(who: &Subject, file: Obj) -> bool {
     // What root's own hooks execute in there is theirs, where the policy says so.
     let by_hooks = who.entry.is_some_and(|entry| entry.flags & ENTRY_HOOK_MOUNTS != 0);
     who.has(Rule::Files)
@@ -113,7 +113,7 @@ fn is_foreign(who: &Judged, file: Obj) -> bool {
 /// Whether the content of a file is the container's: nothing that a task executes or maps with the
 /// host's root directory.
 #[inline(always)]
-fn is_containers(who: &Judged, file: Obj) -> bool {
+fn is_containers(who: &Subject, file: Obj) -> bool {
     if !who.has(Rule::Files) {
         return false;
     }
@@ -131,7 +131,7 @@ pub fn bprm_committed_creds(ctx: LsmContext) -> i32 {
         guard(task, Obj(ctx.arg::<*const u8>(0)));
         return 0;
     };
-    if label.state != STATE_SETUP || label.flags & LABEL_CONFINES == 0 {
+    if label.state != STATE_LAUNCHING || label.flags & LABEL_CONFINES == 0 {
         return 0;
     }
     label.state = STATE_CONFINED;
@@ -171,7 +171,7 @@ fn guard(task: Obj, bprm: Obj) {
     let base_root = tags::make_tag(root);
     let mut label = TaskLabel {
         key,
-        state: STATE_SETUP,
+        state: STATE_LAUNCHING,
         flags: LABEL_HAS_BASE,
         base_root,
         base_mnt_ns,
@@ -185,17 +185,17 @@ fn guard(task: Obj, bprm: Obj) {
     }
 }
 
-/// Judges a mapping of a file that makes it executable.
+/// Checks a mapping of a file that makes it executable.
 #[inline(always)]
-fn judge_code(file: Obj, hook: Hook) -> i32 {
+fn check_code(file: Obj, hook: Hook) -> i32 {
     // SAFETY: null or a live cell of the storage.
     let Some(label) = (unsafe { label::of(label::current()).as_ref() }) else {
         return 0;
     };
-    if label.state != STATE_SETUP {
+    if label.state != STATE_LAUNCHING {
         return 0;
     }
-    let who = Judged::of(label.key);
+    let who = Subject::of(label.key);
     if is_containers(&who, file) {
         return verdict::deny(&who, Rule::Files, hook, files::about(file), EACCES);
     }
@@ -213,7 +213,7 @@ pub fn mmap_file(ctx: LsmContext) -> i32 {
     }
     let file = Obj(ctx.arg::<*const u8>(0));
     // Anonymous memory.
-    if file.is_null() { 0 } else { judge_code(file, Hook::MmapFile) }
+    if file.is_null() { 0 } else { check_code(file, Hook::MmapFile) }
 }
 
 /// `int file_mprotect(struct vm_area_struct *vma, unsigned long reqprot, unsigned long prot)`
@@ -225,5 +225,5 @@ pub fn file_mprotect(ctx: LsmContext) -> i32 {
         return earlier;
     }
     let file = follow(Obj(ctx.arg::<*const u8>(0)), &kernel::VMA_FILE);
-    if file.is_null() { 0 } else { judge_code(file, Hook::FileMprotect) }
+    if file.is_null() { 0 } else { check_code(file, Hook::FileMprotect) }
 }

@@ -12,7 +12,7 @@ use crate::{
     cgroups,
     kernel::Obj,
     label,
-    verdict::{self, ENOMEM, Judged},
+    verdict::{self, ENOMEM, Subject},
 };
 
 /// `int task_alloc(struct task_struct *task, unsigned long clone_flags)`
@@ -28,7 +28,7 @@ pub fn task_alloc(ctx: LsmContext) -> i32 {
         return 0;
     };
     if parent.state == STATE_CONFINED {
-        let verdict = cgroups::judge_clone(&Judged::of(parent.key), ctx.arg(1));
+        let verdict = cgroups::check_clone(&Subject::of(parent.key), ctx.arg(1));
         if verdict != 0 {
             return verdict;
         }

@@ -12,7 +12,7 @@ use crate::{
     families::SOCK_STREAM,
     kernel::{self, Obj, follow},
     label,
-    verdict::Judged,
+    verdict::Subject,
 };
 
 const AF_UNSPEC: u32 = 0;
@@ -38,7 +38,7 @@ pub enum Use {
 }
 
 #[inline(always)]
-pub fn has_loopback(who: &Judged) -> bool {
+pub fn has_loopback(who: &Subject) -> bool {
     who.entry.is_some_and(|entry| entry.flags & ENTRY_LOOPBACK != 0)
 }
 

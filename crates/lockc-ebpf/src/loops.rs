@@ -20,7 +20,7 @@ pub const STOP: Next = 1;
 /// refused.
 #[inline(always)]
 pub fn rounds<S>(times: u32, round: extern "C" fn(u64, &mut S) -> Next, state: &mut S) -> bool {
-    // SAFETY: the kernel calls `round` with the pointer that it is given here, which outlives the
+    // SAFETY: the kernel calls `round` with the pointer that it is granted here, which outlives the
     // call.
     unsafe { bpf_loop(times, round as *mut c_void, core::ptr::from_mut(state).cast(), 0) >= 0 }
 }

@@ -23,8 +23,8 @@
 //! | `own` | bpf_map, (path_*) | lockc's own pins and maps, before the host's tasks too |
 //! | `keys` | key_alloc, key_permission | keys of others |
 //!
-//! Every hook honours an earlier denial, asks [`verdict::judged`] whether the current task is to be
-//! judged at all, and answers through [`verdict::deny`]. A task without a label is the host's and
+//! Every hook honours an earlier denial, asks [`verdict::subject_to`] whether the current task is to be
+//! checked at all, and answers through [`verdict::deny`]. A task without a label is the host's and
 //! is let through.
 #![no_std]
 #![no_main]
@@ -41,6 +41,7 @@ mod grants;
 mod inodes;
 mod ipc;
 mod kernel;
+mod kernel_api;
 mod kernel_log;
 mod keys;
 mod label;
@@ -51,12 +52,11 @@ mod loops;
 mod maps;
 mod mounts;
 mod overlay;
-mod own;
 mod paths;
 mod processes;
 mod pseudo;
+mod self_protection;
 mod sockets;
-mod surface;
 mod tags;
 mod verdict;
 

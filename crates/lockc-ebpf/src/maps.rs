@@ -67,7 +67,7 @@ pub static SOCK_LABELS: Storage<ContainerKey, SK_STORAGE> = Storage::new();
 #[btf_map(name = "tags")]
 pub static TAGS: HashMap<u64, ObjectTag, { MAX_GRANTS as usize }, NO_PREALLOC> = HashMap::new();
 
-/// The last tag that was given out.
+/// The last tag that was granted out.
 #[btf_map(name = "sequence")]
 pub static SEQUENCE: Array<u64, 1> = Array::new();
 

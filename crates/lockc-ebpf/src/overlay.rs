@@ -1,13 +1,13 @@
 //! What an overlayfs is made of: directories, which the kernel looked up when it was mounted.
 //!
 //! The options of a mount name them by path, and a path may lead elsewhere by the time that
-//! somebody mounts. So the directories that the wrapper judged are granted by descriptor, and are
+//! somebody mounts. So the directories that the wrapper checked are granted by descriptor, and are
 //! compared with what the superblock holds.
 
 use lockc_core::abi::{ContainerKey, GRANT_LOWER, GRANT_UPPER, GrantKey};
 
 use crate::{
-    kernel::{self, Obj, follow, load, offset, read},
+    kernel::{self, Obj, load, offset, read},
     loops::{self, GO_ON, Next, STOP},
     maps::GRANTS,
     tags,

@@ -16,16 +16,16 @@ use crate::{
     cgroups, devices,
     files::{self, Place},
     kernel::{self, Obj, follow},
-    own, pseudo,
+    pseudo, self_protection,
     verdict::{self, About, EACCES},
 };
 
 #[inline(always)]
-fn judge(path: *const u8, earlier: i32, hook: Hook) -> i32 {
+fn check(path: *const u8, earlier: i32, hook: Hook) -> i32 {
     if earlier != 0 {
         return earlier;
     }
-    let Some(who) = verdict::judged(Rule::Files) else {
+    let Some(who) = verdict::subject_to(Rule::Files) else {
         return 0;
     };
     let path = Obj(path);
@@ -38,17 +38,17 @@ fn judge(path: *const u8, earlier: i32, hook: Hook) -> i32 {
     verdict::deny(&who, Rule::Files, hook, about, EACCES)
 }
 
-/// Judges a change of the entry `dentry` in a directory, or (null) of what the path names itself:
+/// Checks a change of the entry `dentry` in a directory, or (null) of what the path names itself:
 /// lockc's pins before every task.
 #[inline(always)]
 fn change(path: *const u8, dentry: *const u8, earlier: i32, hook: Hook) -> i32 {
-    let verdict = judge(path, earlier, hook);
+    let verdict = check(path, earlier, hook);
     if verdict != 0 {
         return verdict;
     }
-    // Modes and owners are judged where every file system has them, in inode_setattr.
-    let verdict = if dentry.is_null() { 0 } else { cgroups::judge_change(Obj(path), hook) };
-    if verdict != 0 { verdict } else { own::judge(Obj(path), Obj(dentry)) }
+    // Modes and owners are checked where every file system has them, in inode_setattr.
+    let verdict = if dentry.is_null() { 0 } else { cgroups::check_change(Obj(path), hook) };
+    if verdict != 0 { verdict } else { self_protection::check(Obj(path), Obj(dentry)) }
 }
 
 /// `int path_mknod(const struct path *dir, struct dentry *dentry, umode_t mode, unsigned int dev)`:
@@ -63,7 +63,7 @@ pub fn path_mknod(ctx: LsmContext) -> i32 {
         return 0;
     };
     let mode: u32 = ctx.arg(2);
-    devices::judge_mknod(&who, ctx.arg(1), mode as u16, ctx.arg(3))
+    devices::check_mknod(&who, ctx.arg(1), mode as u16, ctx.arg(3))
 }
 
 /// `int path_mkdir(const struct path *dir, struct dentry *dentry, umode_t mode)`
@@ -93,7 +93,7 @@ pub fn path_symlink(ctx: LsmContext) -> i32 {
 /// `int path_truncate(const struct path *path)`
 #[lsm(hook = "path_truncate")]
 pub fn path_truncate(ctx: LsmContext) -> i32 {
-    judge(ctx.arg(0), ctx.arg(1), Hook::PathTruncate)
+    check(ctx.arg(0), ctx.arg(1), Hook::PathTruncate)
 }
 
 /// `int path_chmod(const struct path *path, umode_t mode)`
@@ -111,13 +111,13 @@ pub fn path_chown(ctx: LsmContext) -> i32 {
 /// `int path_chroot(const struct path *path)`
 #[lsm(hook = "path_chroot")]
 pub fn path_chroot(ctx: LsmContext) -> i32 {
-    judge(ctx.arg(0), ctx.arg(1), Hook::PathChroot)
+    check(ctx.arg(0), ctx.arg(1), Hook::PathChroot)
 }
 
 /// `int path_notify(const struct path *path, u64 mask, unsigned int obj_type)`
 #[lsm(hook = "path_notify")]
 pub fn path_notify(ctx: LsmContext) -> i32 {
-    judge(ctx.arg(0), ctx.arg(3), Hook::PathNotify)
+    check(ctx.arg(0), ctx.arg(3), Hook::PathNotify)
 }
 
 /// `int path_rename(const struct path *old_dir, struct dentry *old_dentry, const struct path
@@ -157,5 +157,5 @@ pub fn inode_getattr(ctx: LsmContext) -> i32 {
             return verdict;
         }
     }
-    pseudo::judge_look(&who, &place, dentry)
+    pseudo::check_look(&who, &place, dentry)
 }

@@ -10,7 +10,7 @@
 //! | task_prlimit | reading the limits of other processes |
 //! | task_setrlimit, task_setscheduler, task_setnice, task_setioprio, task_movememory | what changes how a task runs |
 //!
-//! A task in setup is out of reach too: it holds the runtime's descriptors inside of the
+//! A launching task is out of reach too: it holds the runtime's descriptors inside of the
 //! container's namespaces.
 
 use aya_ebpf::{helpers::bpf_get_current_pid_tgid, macros::lsm, programs::LsmContext};
@@ -26,7 +26,7 @@ use crate::{
     files,
     kernel::{self, Obj},
     label,
-    verdict::{self, About, EPERM, Judged},
+    verdict::{self, About, EPERM, Subject},
 };
 
 /// include/linux/ptrace.h
@@ -73,7 +73,7 @@ enum Reach {
 
 /// Whether the tasks of another container may do nothing that those of this one may not.
 #[inline(always)]
-fn is_no_looser(who: &Judged, other: ContainerKey) -> bool {
+fn is_no_looser(who: &Subject, other: ContainerKey) -> bool {
     let (Some(own), Some(other)) = (who.entry, verdict::entry(other)) else {
         return false;
     };
@@ -100,7 +100,7 @@ const GRANTS: u32 = ENTRY_POLICY_GRANTS | ENTRY_PROPAGATION;
 
 /// Whether another container is under the same policy.
 #[inline(always)]
-pub fn has_same_policy(who: &Judged, other: ContainerKey) -> bool {
+pub fn has_same_policy(who: &Subject, other: ContainerKey) -> bool {
     match (who.entry, verdict::entry(other)) {
         (Some(own), Some(other)) => is_same_policy(own, other),
         _ => false,
@@ -115,7 +115,7 @@ fn is_same_policy(one: &ContainerEntry, other: &ContainerEntry) -> bool {
 
 /// Whether a task is within reach.
 #[inline(always)]
-fn reaches(who: &Judged, other: Obj, how: Reach) -> bool {
+fn reaches(who: &Subject, other: Obj, how: Reach) -> bool {
     // SAFETY: null or a live cell of the storage.
     let Some(label) = (unsafe { label::of(other).as_ref() }) else {
         return false;
@@ -135,7 +135,7 @@ fn reaches(who: &Judged, other: Obj, how: Reach) -> bool {
 /// Notes in the current task's label that it was let act as a task of another container: what was
 /// granted to that one it may use too, by /proc/N/root, /proc/N/cwd and /proc/N/fd.
 #[inline(always)]
-fn visit(who: &Judged, other: Obj) {
+fn visit(who: &Subject, other: Obj) {
     // SAFETY: null or live cells of the storage; that of the current task is written by itself
     // only.
     let (own, other) = unsafe { (label::of(label::current()).as_mut(), label::of(other).as_ref()) };
@@ -149,19 +149,19 @@ fn visit(who: &Judged, other: Obj) {
 /// The other container that the current task was last let act as, if it would be let still. Whoever
 /// gets there has what the other has by its memory and descriptors anyway.
 #[inline(always)]
-pub fn visited(who: &Judged) -> Option<Judged> {
+pub fn visited(who: &Subject) -> Option<Subject> {
     // SAFETY: null or a live cell of the storage.
     let label = unsafe { label::of(label::current()).as_ref() }?;
     let other = label.visits;
-    (other.generation != 0 && is_no_looser(who, other)).then(|| Judged::of(other))
+    (other.generation != 0 && is_no_looser(who, other)).then(|| Subject::of(other))
 }
 
 #[inline(always)]
-fn judge(other: Obj, earlier: i32, hook: Hook, arg: u64) -> i32 {
+fn check(other: Obj, earlier: i32, hook: Hook, arg: u64) -> i32 {
     if earlier != 0 {
         return earlier;
     }
-    match verdict::judged(Rule::Process) {
+    match verdict::subject_to(Rule::Process) {
         Some(who) if !reaches(&who, other, Reach::Touch) => {
             verdict::deny(&who, Rule::Process, hook, About::number(arg), EPERM)
         }
@@ -176,7 +176,7 @@ pub fn ptrace_access_check(ctx: LsmContext) -> i32 {
     if earlier != 0 {
         return earlier;
     }
-    let Some(who) = verdict::judged(Rule::Process) else {
+    let Some(who) = verdict::subject_to(Rule::Process) else {
         return 0;
     };
     let mode: u32 = ctx.arg(1);
@@ -204,49 +204,49 @@ pub fn ptrace_access_check(ctx: LsmContext) -> i32 {
 #[lsm(hook = "task_kill")]
 pub fn task_kill(ctx: LsmContext) -> i32 {
     let signal: i32 = ctx.arg(2);
-    judge(Obj(ctx.arg::<*const u8>(0)), ctx.arg(4), Hook::TaskKill, signal as u64)
+    check(Obj(ctx.arg::<*const u8>(0)), ctx.arg(4), Hook::TaskKill, signal as u64)
 }
 
 /// `int task_setrlimit(struct task_struct *p, unsigned int resource, struct rlimit *new_rlim)`
 #[lsm(hook = "task_setrlimit")]
 pub fn task_setrlimit(ctx: LsmContext) -> i32 {
     let resource: u32 = ctx.arg(1);
-    judge(Obj(ctx.arg::<*const u8>(0)), ctx.arg(3), Hook::TaskSetrlimit, u64::from(resource))
+    check(Obj(ctx.arg::<*const u8>(0)), ctx.arg(3), Hook::TaskSetrlimit, u64::from(resource))
 }
 
 /// `int task_setscheduler(struct task_struct *p)`
 #[lsm(hook = "task_setscheduler")]
 pub fn task_setscheduler(ctx: LsmContext) -> i32 {
-    judge(Obj(ctx.arg::<*const u8>(0)), ctx.arg(1), Hook::TaskSetscheduler, 0)
+    check(Obj(ctx.arg::<*const u8>(0)), ctx.arg(1), Hook::TaskSetscheduler, 0)
 }
 
 /// `int task_setnice(struct task_struct *p, int nice)`
 #[lsm(hook = "task_setnice")]
 pub fn task_setnice(ctx: LsmContext) -> i32 {
-    judge(Obj(ctx.arg::<*const u8>(0)), ctx.arg(2), Hook::TaskSetnice, 0)
+    check(Obj(ctx.arg::<*const u8>(0)), ctx.arg(2), Hook::TaskSetnice, 0)
 }
 
 /// `int task_setioprio(struct task_struct *p, int ioprio)`
 #[lsm(hook = "task_setioprio")]
 pub fn task_setioprio(ctx: LsmContext) -> i32 {
-    judge(Obj(ctx.arg::<*const u8>(0)), ctx.arg(2), Hook::TaskSetioprio, 0)
+    check(Obj(ctx.arg::<*const u8>(0)), ctx.arg(2), Hook::TaskSetioprio, 0)
 }
 
 /// `int task_movememory(struct task_struct *p)`
 #[lsm(hook = "task_movememory")]
 pub fn task_movememory(ctx: LsmContext) -> i32 {
-    judge(Obj(ctx.arg::<*const u8>(0)), ctx.arg(1), Hook::TaskMovememory, 0)
+    check(Obj(ctx.arg::<*const u8>(0)), ctx.arg(1), Hook::TaskMovememory, 0)
 }
 
-/// Judges who is to get the signals of a file. The kernel sends them later, in no task's name, so
+/// Checks who is to get the signals of a file. The kernel sends them later, in no task's name, so
 /// that only the number that is written tells: in a PID namespace of its own that is a task in it,
 /// in the host's it must be the caller.
 #[inline(always)]
-fn judge_owner(earlier: i32, hook: Hook, owner: Option<i32>) -> i32 {
+fn check_owner(earlier: i32, hook: Hook, owner: Option<i32>) -> i32 {
     if earlier != 0 {
         return earlier;
     }
-    let Some(who) = verdict::judged(Rule::Process) else {
+    let Some(who) = verdict::subject_to(Rule::Process) else {
         return 0;
     };
     let own = (bpf_get_current_pid_tgid() >> 32) as i32;
@@ -263,23 +263,23 @@ fn judge_owner(earlier: i32, hook: Hook, owner: Option<i32>) -> i32 {
 pub fn file_fcntl(ctx: LsmContext) -> i32 {
     let arg: u64 = ctx.arg(2);
     match ctx.arg::<u32>(1) {
-        F_SETOWN => judge_owner(ctx.arg(3), Hook::FileFcntl, Some(arg as i32)),
+        F_SETOWN => check_owner(ctx.arg(3), Hook::FileFcntl, Some(arg as i32)),
         // The owner is in the caller's memory, where another thread may change it after this look.
-        F_SETOWN_EX => judge_owner(ctx.arg(3), Hook::FileFcntl, None),
+        F_SETOWN_EX => check_owner(ctx.arg(3), Hook::FileFcntl, None),
         _ => ctx.arg(3),
     }
 }
 
-/// Judges the ioctls of sockets that do what F_SETOWN does; the owner is in the caller's memory
+/// Checks the ioctls of sockets that do what F_SETOWN does; the owner is in the caller's memory
 /// too.
 #[inline(always)]
-fn judge_ioctl(file: *const u8, command: u32, earlier: i32, hook: Hook) -> i32 {
+fn check_ioctl(file: *const u8, command: u32, earlier: i32, hook: Hook) -> i32 {
     if earlier != 0 {
         return earlier;
     }
     match command {
-        FIOSETOWN | SIOCSPGRP => judge_owner(0, hook, None),
-        files::BTRFS_IOC_SNAP_DESTROY_V2 => files::judge_subvolume(Obj(file), hook),
+        FIOSETOWN | SIOCSPGRP => check_owner(0, hook, None),
+        files::BTRFS_IOC_SNAP_DESTROY_V2 => files::check_subvolume(Obj(file), hook),
         _ => 0,
     }
 }
@@ -287,17 +287,17 @@ fn judge_ioctl(file: *const u8, command: u32, earlier: i32, hook: Hook) -> i32 {
 /// `int file_ioctl(struct file *file, unsigned int cmd, unsigned long arg)`
 #[lsm(hook = "file_ioctl")]
 pub fn file_ioctl(ctx: LsmContext) -> i32 {
-    judge_ioctl(ctx.arg(0), ctx.arg(1), ctx.arg(3), Hook::FileIoctl)
+    check_ioctl(ctx.arg(0), ctx.arg(1), ctx.arg(3), Hook::FileIoctl)
 }
 
 /// `int file_ioctl_compat(struct file *file, unsigned int cmd, unsigned long arg)`
 #[lsm(hook = "file_ioctl_compat")]
 pub fn file_ioctl_compat(ctx: LsmContext) -> i32 {
-    judge_ioctl(ctx.arg(0), ctx.arg(1), ctx.arg(3), Hook::FileIoctlCompat)
+    check_ioctl(ctx.arg(0), ctx.arg(1), ctx.arg(3), Hook::FileIoctlCompat)
 }
 
 /// `int task_prlimit(const struct cred *cred, const struct cred *tcred, unsigned int flags)`: the
-/// kernel tells the other's credentials and not the task. Whoever sets limits is judged in
+/// kernel tells the other's credentials and not the task. Whoever sets limits is checked in
 /// task_setrlimit; reading those of another process is denied in the host's PID namespace. Threads
 /// share their credentials unless one has changed them.
 #[lsm(hook = "task_prlimit")]
@@ -306,7 +306,7 @@ pub fn task_prlimit(ctx: LsmContext) -> i32 {
     if earlier != 0 || ctx.arg::<u32>(2) != PRLIMIT_READ_ONLY {
         return earlier;
     }
-    let Some(who) = verdict::judged(Rule::Process) else {
+    let Some(who) = verdict::subject_to(Rule::Process) else {
         return 0;
     };
     if ctx.arg::<u64>(0) == ctx.arg::<u64>(1) || pid_namespace(label::current()) != 0 {

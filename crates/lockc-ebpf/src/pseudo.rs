@@ -31,7 +31,7 @@ use crate::{
     kernel::{self, Obj, follow, load},
     maps::{NAMES, READS},
     processes,
-    verdict::{self, About, EACCES, Judged},
+    verdict::{self, About, EACCES, Subject},
 };
 
 /// include/uapi/linux/magic.h
@@ -56,7 +56,7 @@ pub fn magic(mnt: Obj) -> u64 {
     load(follow(mnt, &kernel::VFSMOUNT_SB), &kernel::SB_MAGIC)
 }
 
-/// Whether a superblock is one of those that are judged by name.
+/// Whether a superblock is one of those that are checked by name.
 #[inline(always)]
 pub fn is_pseudo(sb: Obj) -> bool {
     rule_of(load(sb, &kernel::SB_MAGIC)).is_some()
@@ -77,15 +77,15 @@ pub fn is_cgroup(mnt: Obj) -> bool {
     matches!(magic(mnt), CGROUP_SUPER_MAGIC | CGROUP2_SUPER_MAGIC)
 }
 
-/// Judges a change of mode, owner or times: in procfs and sysfs they are the host's.
+/// Checks a change of mode, owner or times: in procfs and sysfs they are the host's.
 #[inline(always)]
-pub fn judge_attributes(dentry: Obj) -> i32 {
+pub fn check_attributes(dentry: Obj) -> i32 {
     let sb = follow(dentry, &kernel::DENTRY_SB);
     let magic = load(sb, &kernel::SB_MAGIC);
     let Some(rule) = rule_of(magic) else {
         return 0;
     };
-    match verdict::judged(rule) {
+    match verdict::subject_to(rule) {
         Some(who)
             if magic == CGROUP2_SUPER_MAGIC && cgroups::may_change_attributes(&who, dentry) =>
         {
@@ -98,10 +98,10 @@ pub fn judge_attributes(dentry: Obj) -> i32 {
     }
 }
 
-/// Judges a look at the attributes of a file that a path leads to; allows those of other file
+/// Checks a look at the attributes of a file that a path leads to; allows those of other file
 /// systems.
 #[inline(always)]
-pub fn judge_look(who: &Judged, place: &Place, dentry: Obj) -> i32 {
+pub fn check_look(who: &Subject, place: &Place, dentry: Obj) -> i32 {
     let (rule, root) = match place.magic {
         PROC_SUPER_MAGIC => (Rule::Procfs, NODE_PROC),
         SYSFS_MAGIC => (Rule::Sysfs, NODE_SYS),
@@ -123,16 +123,16 @@ pub fn judge_look(who: &Judged, place: &Place, dentry: Obj) -> i32 {
     verdict::deny(who, rule, Hook::InodeGetattr, About::dentry(dentry.addr()), EACCES)
 }
 
-/// Judges reading the target of a link; allows those of other file systems. cgroup file systems
+/// Checks reading the target of a link; allows those of other file systems. cgroup file systems
 /// have none.
 #[inline(always)]
-pub fn judge_link(dentry: Obj) -> i32 {
+pub fn check_link(dentry: Obj) -> i32 {
     let (rule, root) = match load::<u64>(follow(dentry, &kernel::DENTRY_SB), &kernel::SB_MAGIC) {
         PROC_SUPER_MAGIC => (Rule::Procfs, NODE_PROC),
         SYSFS_MAGIC => (Rule::Sysfs, NODE_SYS),
         _ => return 0,
     };
-    let Some(who) = verdict::judged(rule) else {
+    let Some(who) = verdict::subject_to(rule) else {
         return 0;
     };
     if may_look(&who, dentry.addr(), root) {
@@ -142,14 +142,14 @@ pub fn judge_link(dentry: Obj) -> i32 {
 }
 
 #[inline(always)]
-fn may_look(who: &Judged, dentry: u64, root: u32) -> bool {
+fn may_look(who: &Subject, dentry: u64, root: u32) -> bool {
     may(who, dentry, root, LOOK)
 }
 
 /// Whether names let what is asked of a file. What it calls are functions of their own, which share
 /// a program's stack.
 #[inline(always)]
-fn may(who: &Judged, dentry: u64, root: u32, need: u32) -> bool {
+fn may(who: &Subject, dentry: u64, root: u32, need: u32) -> bool {
     let mut names = [0u64; READ_DEPTH];
     if top(dentry, &mut names) != 0 {
         verdict::error(Hook::FileOpen);
@@ -172,9 +172,9 @@ pub fn is_shared(magic: u64) -> bool {
     matches!(magic, SYSFS_MAGIC | CGROUP_SUPER_MAGIC | CGROUP2_SUPER_MAGIC)
 }
 
-/// Judges a file of procfs, sysfs or cgroupfs; allows any other.
+/// Checks a file of procfs, sysfs or cgroupfs; allows any other.
 #[inline(always)]
-pub fn judge(who: &Judged, file: Obj, place: &Place) -> i32 {
+pub fn check(who: &Subject, file: Obj, place: &Place) -> i32 {
     let (rule, root) = match place.magic {
         PROC_SUPER_MAGIC => (Rule::Procfs, NODE_PROC),
         SYSFS_MAGIC => (Rule::Sysfs, NODE_SYS),
@@ -299,7 +299,7 @@ fn in_table(top: &[u64; READ_DEPTH], root: u32, need: u32) -> bool {
 }
 
 /// Whether an entry below /proc/N may be opened: `top` begins with that directory. Most of what
-/// tells of a task's own (memory, descriptors, environment) is judged where the kernel asks for
+/// tells of a task's own (memory, descriptors, environment) is checked where the kernel asks for
 /// ptrace access. The rest may be read of every task in sight, as ps does, but for what tells of
 /// its namespaces; it is written only of tasks within reach.
 #[inline(never)]
@@ -338,7 +338,7 @@ fn below_task(dentry: u64) -> Result<[u8; 4], i32> {
 /// Whether the policy of the container lets it read the file, or a directory above it; with `look`,
 /// also whether the file is a directory on the way to one.
 #[inline(never)]
-fn in_reads(who: &Judged, top: &[u64; READ_DEPTH], root: u32, look: bool) -> bool {
+fn in_reads(who: &Subject, top: &[u64; READ_DEPTH], root: u32, look: bool) -> bool {
     let Some(entry) = who.entry else {
         return false;
     };

@@ -31,7 +31,7 @@ use crate::{
     loopback::{Use, has_loopback, option_stays, stays_inside},
     maps::SOCKET_NAMES as SOCKETS,
     tags,
-    verdict::{self, About, EACCES, ENOMEM, Judged},
+    verdict::{self, About, EACCES, ENOMEM, Subject},
 };
 
 /// include/linux/net.h
@@ -69,21 +69,21 @@ pub fn socket_create(ctx: LsmContext) -> i32 {
     }
 }
 
-/// Judges the use of a socket, however the task came by it.
+/// Checks the use of a socket, however the task came by it.
 #[inline(always)]
-fn judge_use(sock: Obj, what: Use, earlier: i32, hook: Hook) -> i32 {
+fn check_use(sock: Obj, what: Use, earlier: i32, hook: Hook) -> i32 {
     if earlier != 0 {
         return earlier;
     }
-    match verdict::judged(Rule::Network) {
-        Some(who) => judge_network(&who, follow(sock, &kernel::SOCKET_SK), &what, hook),
+    match verdict::subject_to(Rule::Network) {
+        Some(who) => check_network(&who, follow(sock, &kernel::SOCKET_SK), &what, hook),
         None => 0,
     }
 }
 
-/// Judges the use of a socket by a task of a container under the rule `network`.
+/// Checks the use of a socket by a task of a container under the rule `network`.
 #[inline(always)]
-fn judge_network(who: &Judged, sk: Obj, what: &Use, hook: Hook) -> i32 {
+fn check_network(who: &Subject, sk: Obj, what: &Use, hook: Hook) -> i32 {
     let family: u16 = if sk.is_null() { 0 } else { kernel::load(sk, &kernel::SOCK_FAMILY) };
     let family = u32::from(family);
     if family == AF_UNIX || families::is_named(who, family) {
@@ -98,7 +98,7 @@ fn judge_network(who: &Judged, sk: Obj, what: &Use, hook: Hook) -> i32 {
 /// `int socket_connect(struct socket *sock, struct sockaddr *address, int addrlen)`
 #[lsm(hook = "socket_connect")]
 pub fn socket_connect(ctx: LsmContext) -> i32 {
-    judge_use(
+    check_use(
         Obj(ctx.arg::<*const u8>(0)),
         Use::Connect(ctx.arg(1)),
         ctx.arg(3),
@@ -120,13 +120,13 @@ pub fn socket_bind(ctx: LsmContext) -> i32 {
         (follow(Obj(ctx.arg::<*const u8>(0)), &kernel::SOCKET_SK), ctx.arg::<u64>(1));
     if !sk.is_null() {
         let verdict =
-            families::judge_events(&who, sk, Hook::SocketBind, || families::names_groups(address));
+            families::check_events(&who, sk, Hook::SocketBind, || families::names_groups(address));
         if verdict != 0 {
             return verdict;
         }
     }
     if who.has(Rule::Network) {
-        judge_network(&who, sk, &Use::Bind(address), Hook::SocketBind)
+        check_network(&who, sk, &Use::Bind(address), Hook::SocketBind)
     } else {
         0
     }
@@ -135,26 +135,26 @@ pub fn socket_bind(ctx: LsmContext) -> i32 {
 /// `int socket_listen(struct socket *sock, int backlog)`
 #[lsm(hook = "socket_listen")]
 pub fn socket_listen(ctx: LsmContext) -> i32 {
-    judge_use(Obj(ctx.arg::<*const u8>(0)), Use::Own, ctx.arg(2), Hook::SocketListen)
+    check_use(Obj(ctx.arg::<*const u8>(0)), Use::Own, ctx.arg(2), Hook::SocketListen)
 }
 
 /// `int socket_accept(struct socket *sock, struct socket *newsock)`
 #[lsm(hook = "socket_accept")]
 pub fn socket_accept(ctx: LsmContext) -> i32 {
-    judge_use(Obj(ctx.arg::<*const u8>(0)), Use::Own, ctx.arg(2), Hook::SocketAccept)
+    check_use(Obj(ctx.arg::<*const u8>(0)), Use::Own, ctx.arg(2), Hook::SocketAccept)
 }
 
 /// `int socket_sendmsg(struct socket *sock, struct msghdr *msg, int size)`
 #[lsm(hook = "socket_sendmsg")]
 pub fn socket_sendmsg(ctx: LsmContext) -> i32 {
     let message = Obj(ctx.arg::<*const u8>(1));
-    judge_use(Obj(ctx.arg::<*const u8>(0)), Use::Send(message), ctx.arg(3), Hook::SocketSendmsg)
+    check_use(Obj(ctx.arg::<*const u8>(0)), Use::Send(message), ctx.arg(3), Hook::SocketSendmsg)
 }
 
 /// `int socket_recvmsg(struct socket *sock, struct msghdr *msg, int size, int flags)`
 #[lsm(hook = "socket_recvmsg")]
 pub fn socket_recvmsg(ctx: LsmContext) -> i32 {
-    judge_use(Obj(ctx.arg::<*const u8>(0)), Use::Both, ctx.arg(4), Hook::SocketRecvmsg)
+    check_use(Obj(ctx.arg::<*const u8>(0)), Use::Both, ctx.arg(4), Hook::SocketRecvmsg)
 }
 
 /// `int socket_setsockopt(struct socket *sock, int level, int optname)`
@@ -173,7 +173,7 @@ pub fn socket_setsockopt(ctx: LsmContext) -> i32 {
     }
     let (level, option): (i32, i32) = (ctx.arg(1), ctx.arg(2));
     let joins = || level == SOL_NETLINK && option == NETLINK_ADD_MEMBERSHIP;
-    let verdict = families::judge_events(&who, sk, Hook::SocketSetsockopt, joins);
+    let verdict = families::check_events(&who, sk, Hook::SocketSetsockopt, joins);
     if verdict != 0 || !who.has(Rule::Network) {
         return verdict;
     }
@@ -224,7 +224,7 @@ pub fn unix_stream_connect(ctx: LsmContext) -> i32 {
     if earlier != 0 {
         return earlier;
     }
-    judge(Obj(ctx.arg::<*const u8>(1)), Hook::UnixStreamConnect)
+    check(Obj(ctx.arg::<*const u8>(1)), Hook::UnixStreamConnect)
 }
 
 /// `int unix_may_send(struct socket *sock, struct socket *other)`
@@ -234,12 +234,12 @@ pub fn unix_may_send(ctx: LsmContext) -> i32 {
     if earlier != 0 {
         return earlier;
     }
-    judge(follow(Obj(ctx.arg::<*const u8>(1)), &kernel::SOCKET_SK), Hook::UnixMaySend)
+    check(follow(Obj(ctx.arg::<*const u8>(1)), &kernel::SOCKET_SK), Hook::UnixMaySend)
 }
 
 #[inline(always)]
-fn judge(other: Obj, hook: Hook) -> i32 {
-    let Some(who) = verdict::judged(Rule::UnixSocket) else {
+fn check(other: Obj, hook: Hook) -> i32 {
+    let Some(who) = verdict::subject_to(Rule::UnixSocket) else {
         return 0;
     };
     if other.is_null() {
@@ -248,7 +248,7 @@ fn judge(other: Obj, hook: Hook) -> i32 {
     }
     if !label::of_sock(other).is_null() {
         // Another container's, which this one can only reach through something that both were
-        // given.
+        // granted.
         return 0;
     }
     let dentry = kernel::read::<u64>(other.addr(), &kernel::UNIX_SOCK_DENTRY).unwrap_or(0);
@@ -262,7 +262,7 @@ fn judge(other: Obj, hook: Hook) -> i32 {
 /// or its name in the directory that it is in. The dentry is the one that the server made: another
 /// mount, hard link or symbolic link that leads to the socket does not change it.
 #[inline(always)]
-fn named(who: &Judged, dentry: u64) -> bool {
+fn named(who: &Subject, dentry: u64) -> bool {
     let tag_of =
         |dentry: u64| kernel::read::<u64>(dentry, &kernel::DENTRY_INODE).map_or(0, tags::tag_at);
     let tag = tag_of(dentry);
@@ -278,7 +278,7 @@ fn named(who: &Judged, dentry: u64) -> bool {
 /// Whether a dentry is called as the container is granted sockets in a directory. A function of its
 /// own, for its stack.
 #[inline(never)]
-fn is_called(who: &Judged, directory: u64, dentry: u64) -> bool {
+fn is_called(who: &Subject, directory: u64, dentry: u64) -> bool {
     let Ok(at) = kernel::read::<u64>(dentry, &kernel::DENTRY_NAME) else {
         return false;
     };
@@ -344,7 +344,7 @@ pub fn inode_rename(ctx: LsmContext) -> i32 {
     if earlier != 0 {
         return earlier;
     }
-    let Some(who) = verdict::judged(Rule::UnixSocket) else {
+    let Some(who) = verdict::subject_to(Rule::UnixSocket) else {
         return 0;
     };
     let dentry = Obj(ctx.arg::<*const u8>(1));
@@ -373,7 +373,7 @@ const LISTENS: u8 = 10;
 /// not have such a socket by itself, or it is connected to a named socket of the host's, to which
 /// the container could not connect.
 #[inline(always)]
-pub fn left_open(who: &Judged, socket: u64) -> Result<Option<Rule>, i32> {
+pub fn left_open(who: &Subject, socket: u64) -> Result<Option<Rule>, i32> {
     let sk: u64 = kernel::read(socket, &kernel::SOCKET_SK)?;
     if u32::from(kernel::read::<u16>(sk, &kernel::SOCK_FAMILY)?) != AF_UNIX {
         return families::left_open(who, socket);
@@ -388,7 +388,7 @@ pub fn left_open(who: &Judged, socket: u64) -> Result<Option<Rule>, i32> {
 
 /// As [`left_open`], of a standard stream, which may be any socket of the unix family.
 #[inline(always)]
-pub fn standard_stream(who: &Judged, socket: u64) -> Result<Option<Rule>, i32> {
+pub fn standard_stream(who: &Subject, socket: u64) -> Result<Option<Rule>, i32> {
     let sk: u64 = kernel::read(socket, &kernel::SOCKET_SK)?;
     if u32::from(kernel::read::<u16>(sk, &kernel::SOCK_FAMILY)?) == AF_UNIX {
         return Ok(None);

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | inode_free_security | the kernel frees an inode: its tag goes with it |
 //!
-//! A tag is a number that is given out once. It belongs to an inode, which the map knows by its
+//! A tag is a number that is granted out once. It belongs to an inode, which the map knows by its
 //! address for as long as the inode lives: whoever gets the address next has no tag. Inode and
 //! device numbers would not do: btrfs subvolumes share them, FUSE may number its root 0, and the
 //! device number of a superblock that is gone is the next one's.
@@ -54,7 +54,7 @@ pub fn tag(inode: Obj) -> u64 {
 }
 
 /// What is known of an inode, made if it is not there yet; null: the map is full. Somebody must
-/// hold the inode: a tag that is given while the kernel frees the inode would stay for the next
+/// hold the inode: a tag that is granted while the kernel frees the inode would stay for the next
 /// one.
 #[inline(always)]
 pub fn make(inode: Obj) -> *mut ObjectTag {

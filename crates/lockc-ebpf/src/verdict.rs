@@ -1,4 +1,4 @@
-//! Who is judged, and what a denial does. Every hook decides through here.
+//! Who is checked, and what a denial does. Every hook decides through here.
 
 use core::{arch::asm, ptr};
 
@@ -25,10 +25,10 @@ pub const ENOMEM: i32 = 12;
 pub const EACCES: i32 = 13;
 
 /// A confined task that a rule applies to.
-pub struct Judged {
+pub struct Subject {
     pub key: ContainerKey,
     pub mode: u32,
-    /// `None`: the label is stale (its container's entry is gone); everything that is judged is
+    /// `None`: the label is stale (its container's entry is gone); everything that is checked is
     /// denied.
     pub entry: Option<&'static ContainerEntry>,
 }
@@ -68,20 +68,20 @@ pub fn entry(key: ContainerKey) -> Option<&'static ContainerEntry> {
 
 /// The current task, if it is confined.
 #[inline(always)]
-pub fn confined() -> Option<Judged> {
+pub fn confined() -> Option<Subject> {
     let label = label::of(label::current());
     // SAFETY: null or a live cell of the storage.
     let label = unsafe { label.as_ref() }?;
-    (label.state == STATE_CONFINED).then(|| Judged::of(label.key))
+    (label.state == STATE_CONFINED).then(|| Subject::of(label.key))
 }
 
 /// The current task, if it is confined and its container is under `rule`.
 #[inline(always)]
-pub fn judged(rule: Rule) -> Option<Judged> {
+pub fn subject_to(rule: Rule) -> Option<Subject> {
     confined().filter(|who| who.has(rule))
 }
 
-impl Judged {
+impl Subject {
     /// A task of that container, confined or about to be.
     #[inline(always)]
     pub fn of(key: ContainerKey) -> Self {
@@ -124,7 +124,7 @@ pub fn refuse(earlier: i32, rule: Rule, hook: Hook, arg: u64, errno: i32) -> i32
     if earlier != 0 {
         return earlier;
     }
-    match judged(rule) {
+    match subject_to(rule) {
         Some(who) => deny(&who, rule, hook, About::number(arg), errno),
         None => 0,
     }
@@ -132,19 +132,19 @@ pub fn refuse(earlier: i32, rule: Rule, hook: Hook, arg: u64, errno: i32) -> i32
 
 /// Denies (in audit mode: only reports) and says so in the ring buffer.
 #[inline(always)]
-pub fn deny(who: &Judged, rule: Rule, hook: Hook, about: About, errno: i32) -> i32 {
+pub fn deny(who: &Subject, rule: Rule, hook: Hook, about: About, errno: i32) -> i32 {
     report(who, rule, hook, about, -errno);
     quietly(who, errno)
 }
 
 /// Denies without an event, where the kernel only asks what would be allowed.
 #[inline(always)]
-pub fn quietly(who: &Judged, errno: i32) -> i32 {
+pub fn quietly(who: &Subject, errno: i32) -> i32 {
     if who.mode == MODE_AUDIT { 0 } else { -errno }
 }
 
 #[inline(always)]
-fn report(who: &Judged, rule: Rule, hook: Hook, about: About, errno: i32) {
+fn report(who: &Subject, rule: Rule, hook: Hook, about: About, errno: i32) {
     if let Some(usage) = USAGE.get_ptr_mut(who.key.slot) {
         // SAFETY: a cell of the map.
         atomic_add(unsafe { &raw mut (*usage).denials }.cast(), 1);

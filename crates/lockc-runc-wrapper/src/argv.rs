@@ -54,11 +54,11 @@ pub enum Call {
     /// `--lockc-version`.
     Version,
     /// `create`, `run`, `restore`.
-    Start(Start),
+    Create(Create),
     /// `exec`.
     Exec(Exec),
     /// `start`; the id where it is clear which one is meant.
-    Begin(Option<String>),
+    Start(Option<String>),
     /// `delete`; the id where it is clear which one is meant.
     Delete(Option<String>),
     /// `checkpoint`.
@@ -95,7 +95,7 @@ pub struct Update {
 
 /// A container to be started.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Start {
+pub struct Create {
     /// From a checkpoint.
     pub restore: bool,
     /// `--bundle`; the working directory if absent.
@@ -129,25 +129,25 @@ pub struct Exec {
 
 /// A command line that cannot be read in one way only; the sentence is for the user.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unclear(pub String);
+pub struct AmbiguousArgs(pub String);
 
-impl std::fmt::Display for Unclear {
+impl std::fmt::Display for AmbiguousArgs {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-impl std::error::Error for Unclear {}
+impl std::error::Error for AmbiguousArgs {}
 
 /// Reads the arguments after the program's name. What was read before an error is in the error's
 /// first part, so that the error reaches the engine's log.
-pub fn parse(args: &[OsString]) -> (Invocation, Result<(), Unclear>) {
+pub fn parse(args: &[OsString]) -> (Invocation, Result<(), AmbiguousArgs>) {
     let mut invocation = Invocation { passed: args.to_vec(), ..Invocation::default() };
     let result = read(args, &mut invocation);
     (invocation, result)
 }
 
-fn read(args: &[OsString], to: &mut Invocation) -> Result<(), Unclear> {
+fn read(args: &[OsString], to: &mut Invocation) -> Result<(), AmbiguousArgs> {
     let mut own = Vec::new();
     let result = globals(args, to, &mut own);
     let mut index = 0;
@@ -168,14 +168,14 @@ fn read(args: &[OsString], to: &mut Invocation) -> Result<(), Unclear> {
     result
 }
 
-fn subcommand(name: &OsStr, rest: &[OsString], to: &mut Invocation) -> Result<(), Unclear> {
+fn subcommand(name: &OsStr, rest: &[OsString], to: &mut Invocation) -> Result<(), AmbiguousArgs> {
     match name.to_str() {
         Some("create") => start(rest, &[CREATE], to, false),
         Some("run") => start(rest, &[CREATE, RUN], to, false),
         Some("restore") => start(rest, &[CREATE, RUN, RESTORE], to, true),
         Some("exec") => exec(rest, to),
         Some("start") => {
-            to.call = Call::Begin(one_id(rest));
+            to.call = Call::Start(one_id(rest));
             Ok(())
         }
         Some("delete") => {
@@ -186,7 +186,7 @@ fn subcommand(name: &OsStr, rest: &[OsString], to: &mut Invocation) -> Result<()
         Some("update") => update(rest, to),
         Some("mounts") => mounts(rest, to),
         Some(name) if PASSED.contains(&name) => Ok(()),
-        _ => Err(Unclear(format!(
+        _ => Err(AmbiguousArgs(format!(
             "unknown subcommand {name:?}: lockc cannot tell whether it starts a container, so it \
              is not executed; call the runtime directly if you need it"
         ))),
@@ -199,7 +199,7 @@ fn globals(
     args: &[OsString],
     to: &mut Invocation,
     own: &mut Vec<usize>,
-) -> Result<Option<usize>, Unclear> {
+) -> Result<Option<usize>, AmbiguousArgs> {
     let mut informs = false;
     let mut at = 0;
     while at < args.len() {
@@ -269,7 +269,11 @@ fn may_start(args: &[OsString]) -> bool {
 }
 
 /// lockc's own options; how many arguments it takes up.
-fn lockc(args: &[OsString], at: usize, to: &mut Invocation) -> Result<Option<usize>, Unclear> {
+fn lockc(
+    args: &[OsString],
+    at: usize,
+    to: &mut Invocation,
+) -> Result<Option<usize>, AmbiguousArgs> {
     let Some(arg) = args[at].to_str() else { return Ok(None) };
     let (name, inline) =
         arg.split_once('=').map_or((arg, None), |(name, value)| (name, Some(value)));
@@ -293,7 +297,7 @@ fn lockc(args: &[OsString], at: usize, to: &mut Invocation) -> Result<Option<usi
             return Ok(Some(width));
         }
         _ if arg.starts_with("--lockc") || arg.starts_with("-lockc") => {
-            return Err(Unclear(format!(
+            return Err(AmbiguousArgs(format!(
                 "unknown option {arg}; --lockc-help lists lockc's options"
             )));
         }
@@ -308,7 +312,7 @@ fn own_value<'a>(
     at: usize,
     inline: Option<&'a str>,
     needs: &str,
-) -> Result<(&'a str, usize), Unclear> {
+) -> Result<(&'a str, usize), AmbiguousArgs> {
     let (value, width) = match inline {
         Some(value) => (Some(value), 1),
         None => (args.get(at + 1).and_then(|value| value.to_str()), 2),
@@ -316,14 +320,14 @@ fn own_value<'a>(
     let value = value.filter(|value| !value.is_empty());
     value.map(|value| (value, width)).ok_or_else(|| {
         let name = args[at].to_string_lossy();
-        Unclear(format!("{} needs {needs}", name.split('=').next().unwrap_or_default()))
+        AmbiguousArgs(format!("{} needs {needs}", name.split('=').next().unwrap_or_default()))
     })
 }
 
 /// Two values cannot both be meant: one of them may be a tenant's.
-fn once<T: PartialEq>(to: &mut Option<T>, value: T, name: &str) -> Result<(), Unclear> {
+fn once<T: PartialEq>(to: &mut Option<T>, value: T, name: &str) -> Result<(), AmbiguousArgs> {
     if to.as_ref().is_some_and(|other| *other != value) {
-        return Err(Unclear(format!(
+        return Err(AmbiguousArgs(format!(
             "{name} is given twice with different values; remove one of them"
         )));
     }
@@ -336,14 +340,14 @@ fn start(
     tables: &[&[Flag]],
     to: &mut Invocation,
     restore: bool,
-) -> Result<(), Unclear> {
+) -> Result<(), AmbiguousArgs> {
     let options = Options::read(rest, tables, Order::Any)?;
     if options.informs {
         return Ok(());
     }
     let id = only_id(&options)?;
     to.file_at = options.last_at("config");
-    to.call = Call::Start(Start {
+    to.call = Call::Create(Create {
         restore,
         bundle: options.last("bundle").map(PathBuf::from),
         config: options.last("config").map(PathBuf::from),
@@ -352,23 +356,23 @@ fn start(
     Ok(())
 }
 
-fn only_id(options: &Options) -> Result<String, Unclear> {
+fn only_id(options: &Options) -> Result<String, AmbiguousArgs> {
     match options.words.as_slice() {
         [id] => text(id),
-        words => Err(Unclear(format!(
+        words => Err(AmbiguousArgs(format!(
             "expected one container id after the options, found {}; check the arguments",
             words.len()
         ))),
     }
 }
 
-fn exec(rest: &[OsString], to: &mut Invocation) -> Result<(), Unclear> {
+fn exec(rest: &[OsString], to: &mut Invocation) -> Result<(), AmbiguousArgs> {
     let options = Options::read(rest, &[EXEC], Order::FlagsFirst)?;
     if options.informs {
         return Ok(());
     }
     let Some(id) = options.words.first() else {
-        return Err(Unclear("exec needs a container id; check the arguments".into()));
+        return Err(AmbiguousArgs("exec needs a container id; check the arguments".into()));
     };
     to.file_at = options.last_at("process");
     to.call = Call::Exec(Exec {
@@ -384,7 +388,7 @@ fn exec(rest: &[OsString], to: &mut Invocation) -> Result<(), Unclear> {
     Ok(())
 }
 
-fn checkpoint(rest: &[OsString], to: &mut Invocation) -> Result<(), Unclear> {
+fn checkpoint(rest: &[OsString], to: &mut Invocation) -> Result<(), AmbiguousArgs> {
     let options = Options::read(rest, &[CHECKPOINT], Order::Any)?;
     if !options.informs {
         to.call = Call::Checkpoint(Checkpoint {
@@ -397,7 +401,7 @@ fn checkpoint(rest: &[OsString], to: &mut Invocation) -> Result<(), Unclear> {
     Ok(())
 }
 
-fn update(rest: &[OsString], to: &mut Invocation) -> Result<(), Unclear> {
+fn update(rest: &[OsString], to: &mut Invocation) -> Result<(), AmbiguousArgs> {
     let options = Options::read(rest, &[UPDATE], Order::Any)?;
     if !options.informs {
         to.file_at = options.last_at("resources");
@@ -411,7 +415,7 @@ fn update(rest: &[OsString], to: &mut Invocation) -> Result<(), Unclear> {
 }
 
 /// `mounts add ID FILE`, `mounts remove ID FILE` (crun, src/mounts.c).
-fn mounts(rest: &[OsString], to: &mut Invocation) -> Result<(), Unclear> {
+fn mounts(rest: &[OsString], to: &mut Invocation) -> Result<(), AmbiguousArgs> {
     let words: Vec<_> = rest.iter().filter(|word| !word.as_bytes().starts_with(b"-")).collect();
     if let [_, id, ..] = words.as_slice() {
         to.call = Call::Mounts(text(id)?);
@@ -430,16 +434,16 @@ fn one_id(rest: &[OsString]) -> Option<String> {
     }
 }
 
-fn text(id: &OsString) -> Result<String, Unclear> {
+fn text(id: &OsString) -> Result<String, AmbiguousArgs> {
     id.to_str()
         .map(str::to_owned)
-        .ok_or_else(|| Unclear(format!("{id:?} is not valid UTF-8; choose another name")))
+        .ok_or_else(|| AmbiguousArgs(format!("{id:?} is not valid UTF-8; choose another name")))
 }
 
 /// The error for an option in no table.
-pub fn unclear(arg: &OsStr, args: &[OsString]) -> Unclear {
+pub fn unclear(arg: &OsStr, args: &[OsString]) -> AmbiguousArgs {
     let before = if args.is_empty() { "" } else { " before the subcommand" };
-    Unclear(format!(
+    AmbiguousArgs(format!(
         "unknown option {arg:?}{before}: lockc cannot tell whether it takes a value, so the \
          container is not started; write it as --option=value, or leave it out"
     ))

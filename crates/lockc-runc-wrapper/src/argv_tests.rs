@@ -20,9 +20,9 @@ fn ok(text: &str) -> Invocation {
     invocation
 }
 
-fn started(text: &str) -> Start {
+fn started(text: &str) -> Create {
     match ok(text).call {
-        Call::Start(start) => start,
+        Call::Create(start) => start,
         other => panic!("{text}: {other:?}"),
     }
 }
@@ -62,7 +62,7 @@ fn every_recorded_call_is_recognised() {
             let named = |name: &str| args.iter().any(|arg| arg == name);
             let last = args.last().and_then(|arg| arg.to_str()).unwrap();
             match &invocation.call {
-                Call::Start(start) => {
+                Call::Create(start) => {
                     assert!(named("create") && start.bundle.is_some(), "{args:?}");
                     assert_eq!(start.id, last);
                     starts += 1;
@@ -74,7 +74,7 @@ fn every_recorded_call_is_recognised() {
                 Call::Delete(id) => {
                     assert_eq!((named("delete"), id.as_deref()), (true, Some(last)))
                 }
-                Call::Begin(id) => assert_eq!((named("start"), id.as_deref()), (true, Some(last))),
+                Call::Start(id) => assert_eq!((named("start"), id.as_deref()), (true, Some(last))),
                 Call::Other => {
                     assert!(!named("create") && !named("exec") && !named("delete"), "{args:?}")
                 }
@@ -142,7 +142,7 @@ fn global_options_of_every_runtime_are_read() {
     let invocation =
         ok("--cgroup-manager systemd --log=file:/l --log-level debug -r /r -s create c");
     assert_eq!(invocation.root.unwrap(), PathBuf::from("/r"));
-    assert!(matches!(invocation.call, Call::Start(_)));
+    assert!(matches!(invocation.call, Call::Create(_)));
     // The value of an option is no subcommand.
     assert_eq!(started("--root create --log run create delete").id, "delete");
     assert_eq!(started("-root create -- create -- run").id, "run");
@@ -247,7 +247,7 @@ fn cri_o_calls_by_conmon_and_by_itself() {
     }
     let update = Update { resources: Some("-".into()), intel_rdt: false, id: "c1".into() };
     assert_eq!(ok("--root /run/runc update --resources - c1").call, Call::Update(update));
-    assert_eq!(ok("--root /run/runc start c1").call, Call::Begin(Some("c1".into())));
+    assert_eq!(ok("--root /run/runc start c1").call, Call::Start(Some("c1".into())));
     assert_eq!(ok("features").call, Call::Other);
 }
 
@@ -314,7 +314,7 @@ fn runscs_own_spellings_are_read_and_what_is_not_known_is_refused() {
         let invocation = ok(&format!("{globals} create -bundle /b -pid-file /p -user-log /u c1"));
         assert_eq!(invocation.root.as_deref(), Some(Path::new("/r")), "{globals}");
         assert_eq!(invocation.log.as_deref(), Some("/l".as_ref()));
-        let Call::Start(start) = invocation.call else { panic!("{globals}") };
+        let Call::Create(start) = invocation.call else { panic!("{globals}") };
         assert_eq!((start.id.as_str(), start.bundle.as_deref()), ("c1", Some(Path::new("/b"))));
         let Call::Exec(exec) =
             ok(&format!("{globals} exec -user 1:2 -cap CAP_X -internal-pid-file i c1 ls")).call
@@ -407,7 +407,7 @@ fn bytes_that_are_no_utf8_are_passed_and_no_ids() {
     let (invocation, result) =
         parse(&[os(&["create", "--bundle"]), vec![odd.clone()], os(&["c"])].concat());
     assert_eq!(result, Ok(()));
-    let Call::Start(start) = invocation.call else { panic!() };
+    let Call::Create(start) = invocation.call else { panic!() };
     assert_eq!(start.bundle.unwrap(), PathBuf::from(&odd));
     assert!(parse(&[os(&["create"]), vec![odd]].concat()).1.is_err());
 }
@@ -457,7 +457,7 @@ proptest! {
         prop_assert_eq!(invocation.log_format, Some("json".into()));
         prop_assert_eq!(invocation.policy.is_some(), policy.is_some());
         prop_assert_eq!(invocation.passed.len() + if policy.is_some() { 2 } else { 0 }, args.len());
-        prop_assert_eq!(invocation.call, Call::Start(Start { bundle: Some("/b".into()), id: "delete".into(), ..Start::default() }));
+        prop_assert_eq!(invocation.call, Call::Create(Create { bundle: Some("/b".into()), id: "delete".into(), ..Create::default() }));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Subcommands that start no container, and make the runtime act on files that it is told of.
 //!
-//! They concern containers that exist: nothing is judged where lockc does not know the container,
+//! They concern containers that exist: nothing is checked where lockc does not know the container,
 //! and nothing fails because lockc is broken.
 
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use lockc_core::user::{
     enforcement::{Circumstances, KernelSide},
     policy::Policy,
     spec::{Process, Resources, Spec, contents},
-    userns::Standing,
+    userns::Privilege,
 };
 
 use crate::{
@@ -23,8 +23,8 @@ use crate::{
     words::{refusal, report},
 };
 
-/// Judges `checkpoint`, `update` and `mounts`.
-pub fn judge(
+/// Checks `checkpoint`, `update` and `mounts`.
+pub fn check(
     invocation: &Invocation,
     plan: &mut Plan,
     environment: &Environment<'_>,
@@ -43,7 +43,7 @@ pub fn judge(
             let container = container.as_ref().map(|(bundle, spec)| (bundle.as_path(), spec));
             let paths = criu_paths(checkpoint, environment)?;
             (
-                admission::admit_checkpoint(container, &paths, &policy, environment.facts),
+                admission::admit_checkpoint(container, &paths, &policy, environment.view),
                 "the checkpoint is made",
             )
         }
@@ -57,7 +57,7 @@ pub fn judge(
                     spec,
                     update.intel_rdt,
                     &policy,
-                    environment.facts,
+                    environment.view,
                 ),
                 "the limits change",
             )
@@ -71,7 +71,7 @@ pub fn judge(
 /// The policy of a registered container.
 fn policy_of(root: &Path, id: &str, environment: &Environment<'_>) -> Option<Policy> {
     // A rootless engine's runtime acts with its user's rights.
-    if environment.standing != Standing::Root {
+    if environment.privilege != Privilege::Root {
         return None;
     }
     let config = Config::load_with_labels(environment.config, environment.namespaces).ok()?;
@@ -80,7 +80,7 @@ fn policy_of(root: &Path, id: &str, environment: &Environment<'_>) -> Option<Pol
         .entry(root, id)
         .and_then(|entry| entry.map(|entry| decision::running(&config, &entry)).transpose());
     entry.unwrap_or_else(|error| {
-        log::warn(&format!("{error:#}; what is done with {id} is not judged"));
+        log::warn(&format!("{error:#}; what is done with {id} is not checked"));
         None
     })
 }
@@ -125,7 +125,7 @@ fn resources(
     Ok(Some(resources))
 }
 
-/// The policy by which a process is judged that joins a container of which the kernel side knows
+/// The policy by which a process is checked that joins a container of which the kernel side knows
 /// nothing: what would be decided for its bundle now, with no rule enforced.
 pub fn policy_without_entry(
     invocation: &Invocation,
@@ -148,7 +148,7 @@ pub fn policy_without_entry(
         registered: None,
         circumstances: Circumstances { runtime: Some(runtime), kernel_side },
     };
-    let decision = decision::decide(&case, config, environment.facts, |_| Ok(None))?;
+    let decision = decision::decide(&case, config, environment.view, |_| Ok(None))?;
     Ok(decision.policy.enforcing(decision.enforcement.rules))
 }
 
@@ -161,8 +161,8 @@ fn process(exec: &Exec, plan: &mut Plan, environment: &Environment<'_>) -> Resul
     Ok(Some(Process::parse(&text, &file)?))
 }
 
-/// Judges a process that joins a container, by its file and by its options.
-pub fn judge_joining(
+/// Checks a process that joins a container, by its file and by its options.
+pub fn check_joining(
     exec: &Exec,
     plan: &mut Plan,
     root: &Path,

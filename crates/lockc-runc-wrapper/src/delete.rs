@@ -21,11 +21,11 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use lockc_core::user::{error::told, userns::Standing};
+use lockc_core::user::{error::told, userns::Privilege};
 
 use crate::{
     containers::Containers,
-    flow::{Environment, Kernel, Plan},
+    flow::{ContainerRegistry, Environment, Plan},
     log, runtime,
 };
 
@@ -50,7 +50,7 @@ pub fn expect(
     environment: &Environment<'_>,
 ) -> Option<Deletion> {
     // Elsewhere nothing was registered.
-    if environment.standing != Standing::Root {
+    if environment.privilege != Privilege::Root {
         return None;
     }
     let root = runtime::state_root(invocation_root, &plan.runtime, environment.uid);
@@ -74,7 +74,12 @@ impl Deletion {
     /// # Errors
     ///
     /// Where the pinned maps cannot be written.
-    pub fn follow(&self, ok: bool, containers: &dyn Containers, kernel: &dyn Kernel) -> Result<()> {
+    pub fn follow(
+        &self,
+        ok: bool,
+        containers: &dyn Containers,
+        kernel: &dyn ContainerRegistry,
+    ) -> Result<()> {
         let gone = !containers.exists(&self.root, &self.id) && (self.existed || ok);
         if gone {
             kernel.mark_deleting(&self.root, &self.id, Some(self.generation))

@@ -212,12 +212,12 @@ pub const UPDATE: &[Flag] = &[
 ///
 /// | subcommand | what the runtime does |
 /// |---|---|
-/// | `start` | lets the process go on that `create` made; what it executes was judged then |
+/// | `start` | lets the process go on that `create` made; what it executes was checked then |
 /// | `state`, `list`, `ps`, `events` | read their own state and cgroup files |
-/// | `kill`, `pause`, `resume` | act on the container's own cgroup, which was judged |
+/// | `kill`, `pause`, `resume` | act on the container's own cgroup, which was checked |
 /// | `features`, `spec`, `help`, `h`, `info`, `completion`, `version` | concern no container |
 ///
-/// `checkpoint`, `update` and crun's `mounts` are judged (`commands`).
+/// `checkpoint`, `update` and crun's `mounts` are checked (`commands`).
 pub const PASSED: [&str; 15] = [
     "start",
     "state",

@@ -1,5 +1,5 @@
 //! The order of things between reading the command line and executing the runtime. Everything that
-//! touches the kernel side is behind [`Kernel`], so that the order is tested without one.
+//! touches the kernel side is behind [`ContainerRegistry`], so that the order is tested without one.
 
 use std::{
     ffi::OsString,
@@ -12,21 +12,21 @@ use lockc_core::{
     abi::ContainerEntry,
     user::{
         NewContainer,
-        admission::{self, Facts},
+        admission::{self, HostView},
         config::{CONFIG_PATH, Config, ConfigError, Engine, Fail, Rootless},
         decision::{self, Case, Decision},
         enforcement::{Circumstances, Gap, KernelSide},
         error::told as with_causes,
-        hold::{Grants, Tree},
+        hold::{GrantedFiles, Tree},
         paths,
         policy::Policy,
         spec::{Spec, contents},
-        userns::Standing,
+        userns::Privilege,
     },
 };
 
 use crate::{
-    argv::{Call, Exec, Invocation, Start},
+    argv::{Call, Create, Exec, Invocation},
     commands,
     containers::Containers,
     delete::{self, Deletion},
@@ -36,9 +36,9 @@ use crate::{
 
 /// What the flow asks of the kernel side; each call opens the pinned maps anew, so that none stays
 /// open at exec.
-pub trait Kernel {
+pub trait ContainerRegistry {
     /// Registers and labels this process.
-    fn register(&self, new: &NewContainer, grants: Grants) -> Result<()>;
+    fn register(&self, new: &NewContainer, grants: GrantedFiles) -> Result<()>;
     /// Labels this process as joining a container.
     fn join(&self, root: &Path, id: &str) -> Result<()>;
     /// The entry of a container, if it is registered.
@@ -57,19 +57,19 @@ pub struct Environment<'a> {
     /// The directory that a bundle defaults to; empty where that is gone.
     pub directory: &'a Path,
     /// What `--config` names, where only another process could read it.
-    pub given_file: Option<&'a [u8]>,
+    pub granted_file: Option<&'a [u8]>,
     /// User that runs the wrapper.
     pub uid: u32,
     /// Whether it is the host's root.
-    pub standing: Standing,
+    pub privilege: Privilege,
     /// Whether the engine wants to be notified by the container (`NOTIFY_SOCKET`).
     pub notify: bool,
     /// The kernel side.
-    pub kernel: &'a dyn Kernel,
+    pub kernel: &'a dyn ContainerRegistry,
     /// What the real runtime knows.
     pub containers: &'a dyn Containers,
     /// The host.
-    pub facts: &'a dyn Facts,
+    pub view: &'a dyn HostView,
     /// Where refusals are kept for `lockc explain`; nowhere in tests.
     pub refused: Option<&'a Path>,
     /// Finds the real runtime.
@@ -126,15 +126,16 @@ pub fn prepare(invocation: &Invocation, environment: &Environment<'_>) -> Result
         Call::Other | Call::Help | Call::Version => tolerant(invocation, environment)?.0,
         Call::Checkpoint(_) | Call::Update(_) | Call::Mounts(_) => {
             let mut plan = tolerant(invocation, environment)?.0;
-            commands::judge(invocation, &mut plan, environment)?;
+            commands::check(invocation, &mut plan, environment)?;
             plan
         }
-        Call::Begin(id) => {
+        Call::Start(id) => {
             let plan = tolerant(invocation, environment)?.0;
             // The runtime listens for the container's notifications on a socket that it makes now;
             // unless that is the container's, the container may not reach it.
-            if let Some(id) =
-                id.as_ref().filter(|_| environment.notify && environment.standing == Standing::Root)
+            if let Some(id) = id
+                .as_ref()
+                .filter(|_| environment.notify && environment.privilege == Privilege::Root)
             {
                 let root =
                     runtime::state_root(invocation.root.as_deref(), &plan.runtime, environment.uid);
@@ -157,7 +158,7 @@ pub fn prepare(invocation: &Invocation, environment: &Environment<'_>) -> Result
             }
             plan
         }
-        Call::Start(start) => begin(invocation, start, environment)?,
+        Call::Create(create) => self::create(invocation, create, environment)?,
         Call::Exec(exec) => join(invocation, exec, environment)?,
     };
     plan.args.clone_from(&invocation.passed);
@@ -202,20 +203,20 @@ fn candidates(invocation: &Invocation, config: &Config) -> Result<Vec<PathBuf>> 
     }
 }
 
-fn begin(
+fn create(
     invocation: &Invocation,
-    start: &Start,
+    create: &Create,
     environment: &Environment<'_>,
 ) -> Result<Plan, Refusal> {
     let (config, mut plan) = strict(invocation, environment)?;
     reachable(&config, environment, "the container is not started")?;
-    let bundle = absolute(start.bundle.as_deref().unwrap_or(Path::new("")), environment)?;
+    let bundle = absolute(create.bundle.as_deref().unwrap_or(Path::new("")), environment)?;
     // runc only knows the bundle's config.json; crun resolves its option before it changes to the
     // bundle.
-    let spec = match &start.config {
+    let spec = match &create.config {
         Some(file) if file != Path::new("config.json") => {
             let file = absolute(file, environment)?;
-            let text = match environment.given_file {
+            let text = match environment.granted_file {
                 Some(text) => text.to_vec(),
                 None => contents(&file).context("the container is not started")?,
             };
@@ -228,88 +229,89 @@ fn begin(
     let root = runtime::state_root(invocation.root.as_deref(), &plan.runtime, environment.uid);
     // No runtime creates it once more; what is registered under that id stays as it is. A rootless
     // engine registers nothing.
-    if environment.standing == Standing::Root && environment.containers.exists(&root, &start.id) {
+    if environment.privilege == Privilege::Root && environment.containers.exists(&root, &create.id)
+    {
         Err(anyhow!(
             "a container with the id {} already exists in {}; delete it first",
-            start.id,
+            create.id,
             root.display()
         ))?;
     }
     let decide = |kernel_side| {
         let case = Case {
-            id: &start.id,
+            id: &create.id,
             bundle: &bundle,
             spec: &spec,
             argument: invocation.policy.as_deref(),
-            restore: start.restore,
+            restore: create.restore,
             registered: None,
             circumstances: Circumstances { runtime: Some(&plan.runtime), kernel_side },
         };
         let look_up = |id: &str| pod_sandbox(&config, &root, id, environment);
-        decision::decide(&case, &config, environment.facts, look_up)
+        decision::decide(&case, &config, environment.view, look_up)
             .context("the container is not started")
     };
-    let kernel_side = match environment.standing {
-        Standing::Root => KernelSide::Confines,
+    let kernel_side = match environment.privilege {
+        Privilege::Root => KernelSide::Confines,
         _ => KernelSide::Rootless,
     };
-    let Decision { policy, enforcement, described, judged } = decide(kernel_side)?;
-    let given = judged.map_err(|found| {
-        refused(&found, &start.id, &bundle, &policy, described.engine, environment)
+    let Decision { policy, enforcement, metadata, checked } = decide(kernel_side)?;
+    let grants = checked.map_err(|found| {
+        refused(&found, &create.id, &bundle, &policy, metadata.engine, environment)
     })?;
-    if given.rootfs == Tree::default() {
+    if grants.rootfs == Tree::default() {
         let path = bundle
             .join(spec.root.as_ref().map(|root| root.path.as_path()).unwrap_or(Path::new("")));
         Err(anyhow!("the root file system {} cannot be found", path.display())
             .context("the container is not started"))?;
     }
     // Podman takes the whole log for one message, the runtime's.
-    let engines_log = (described.engine != Some(Engine::Podman)).then_some(invocation);
-    report(&given.reported, "the container is started", engines_log);
+    let engines_log = (metadata.engine != Some(Engine::Podman)).then_some(invocation);
+    report(&grants.reported, "the container is started", engines_log);
     if enforcement.gap == Some(Gap::Rootless) {
         log::warn(&format!(
             "{} is admitted under {policy} and then NOT CONFINED by the wrapper, because \
              {CONFIG_PATH} says rootless = \"admission\"",
-            start.id
+            create.id
         ));
         return Ok(plan);
     }
     let capabilities = admission::process::usable(&policy);
     let new = NewContainer {
         root: root.clone(),
-        id: start.id.clone(),
+        id: create.id.clone(),
         level: policy.level,
         rules: enforcement.rules,
         mode: policy.mode.raw(),
         capabilities,
-        root_uid: given.root_uid,
+        root_uid: grants.root_uid,
         loopback: config.offline_loopback,
         sandboxed: enforcement.sandbox().is_some(),
         hook_mounts: policy.more.hook_mounts,
         policy_grants: policy.grants_beyond_level(),
         policy: policy.name,
         origin: policy.origin,
-        propagates: given.mounts.iter().any(|mount| mount.propagates),
-        cgroups: given.cgroups,
-        reads: given.reads,
+        propagates: grants.mounts.iter().any(|mount| mount.propagates),
+        cgroups: grants.cgroups,
+        reads: grants.reads,
         families: policy.more.families,
-        devices: given.devices,
+        devices: grants.devices,
     };
-    let grants = Grants {
-        rootfs: given.rootfs,
-        mounts: given.mounts,
-        sockets: given.sockets,
-        named_sockets: given.named_sockets,
-        layers: given.layers,
+    let grants = GrantedFiles {
+        rootfs: grants.rootfs,
+        mounts: grants.mounts,
+        sockets: grants.sockets,
+        named_sockets: grants.named_sockets,
+        layers: grants.layers,
     };
     match environment.kernel.register(&new, grants) {
         Ok(()) => plan.registered = Some((new.root, new.id)),
         Err(error) => {
             // Nothing is enforced then: admission must not have relied on it.
             if config.fail == Fail::Open {
-                let Decision { policy, described, judged, .. } = decide(KernelSide::Unreachable)?;
-                judged.map_err(|found| {
-                    refused(&found, &start.id, &bundle, &policy, described.engine, environment)
+                let Decision { policy, metadata, checked, .. } = decide(KernelSide::Unreachable)?;
+                checked.map_err(|found| {
+                    refused(&found, &create.id, &bundle, &policy, metadata.engine, environment)
                 })?;
             }
             fail(&config, error, "the container is not started")?;
@@ -325,10 +327,10 @@ fn reachable(
     environment: &Environment<'_>,
     consequence: &'static str,
 ) -> Result<()> {
-    let who = match environment.standing {
-        Standing::Root => return Ok(()),
-        Standing::User(uid) => format!("uid {uid}, not root"),
-        Standing::Namespace => {
+    let who = match environment.privilege {
+        Privilege::Root => return Ok(()),
+        Privilege::User(uid) => format!("uid {uid}, not root"),
+        Privilege::Namespace => {
             format!("uid {} of a user namespace, not the host's root", environment.uid)
         }
     };
@@ -338,7 +340,7 @@ fn reachable(
             "{consequence}: lockc's runtime was called by a rootless engine ({who}), from where \
              the kernel side cannot be reached, so that nothing would confine it; run the engine \
              as root; or give the rootless engine runc or crun themselves and confine what those \
-             start with `lockc load --guard-runtimes`; or have what lockc can judge without the \
+             start with `lockc load --guard-runtimes`; or have what lockc can check without the \
              kernel side: rootless = \"admission\" in {CONFIG_PATH}"
         ),
     }
@@ -351,7 +353,7 @@ pub(crate) fn pod_sandbox(
     id: &str,
     environment: &Environment<'_>,
 ) -> Result<Option<Policy>> {
-    if environment.standing != Standing::Root {
+    if environment.privilege != Privilege::Root {
         return Ok(None);
     }
     match environment.kernel.entry(root, id) {
@@ -377,9 +379,9 @@ fn join(
             kernel_side,
             environment,
         )?;
-        commands::judge_joining(exec, plan, &root, &policy, environment)
+        commands::check_joining(exec, plan, &root, &policy, environment)
     };
-    if environment.standing != Standing::Root {
+    if environment.privilege != Privilege::Root {
         unknown(KernelSide::Rootless, &mut plan)?;
         return Ok(plan);
     }
@@ -401,7 +403,7 @@ fn join(
         }
         return Ok(plan);
     };
-    commands::judge_joining(
+    commands::check_joining(
         exec,
         &mut plan,
         &root,

@@ -15,7 +15,7 @@ fn running(annotations: Value) -> Place {
 }
 
 #[test]
-fn options_of_exec_are_judged_without_a_file() {
+fn options_of_exec_are_checked_without_a_file() {
     let place = running(json!({}));
     for (options, control) in [
         ("--apparmor unconfined", "apparmor"),
@@ -56,7 +56,7 @@ fn options_of_exec_are_judged_without_a_file() {
 }
 
 #[test]
-fn no_new_privs_is_judged_where_no_rule_stands_in_for_it() {
+fn no_new_privs_is_checked_where_no_rule_stands_in_for_it() {
     let mut place = running(json!({}));
     place.fake.entry = Some(ContainerEntry { rules: 0, ..entry(Level::Restricted) });
     for (option, passes) in [
@@ -85,17 +85,17 @@ fn a_process_without_the_containers_label_is_refused() {
 }
 
 #[test]
-fn a_process_that_joins_a_rootless_container_is_judged_by_its_bundle() {
+fn a_process_that_joins_a_rootless_container_is_checked_by_its_bundle() {
     if !root() {
         return;
     }
-    for (configuration, standing, broken) in [
-        ("rootless = 'admission'", Standing::User(1000), false),
-        ("fail = 'open'", Standing::Root, true),
+    for (configuration, privilege, broken) in [
+        ("rootless = 'admission'", Privilege::User(1000), false),
+        ("fail = 'open'", Privilege::Root, true),
     ] {
         let mut place =
             running(json!({ "org.lockc.policy": "restricted" })).configured(configuration);
-        (place.standing, place.fake.broken) = (standing, broken);
+        (place.privilege, place.fake.broken) = (privilege, broken);
         for (exec, control) in [
             ("exec --cap CAP_CHOWN -u 1 --no-new-privs c ls", "capabilities"),
             ("exec -u 0 --no-new-privs c ls", "run-as-root"),

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn a_sandbox_is_judged_and_registered_without_kernel_rules() {
+fn a_sandbox_is_checked_and_registered_without_kernel_rules() {
     if !root() {
         return;
     }
@@ -18,12 +18,12 @@ fn a_sandbox_is_judged_and_registered_without_kernel_rules() {
 }
 
 #[test]
-fn rootless_engines_are_refused_or_judged_as_configured() {
-    for (standing, who) in
-        [(Standing::User(1000), "uid 1000"), (Standing::Namespace, "user namespace")]
+fn rootless_engines_are_refused_or_checked_as_configured() {
+    for (privilege, who) in
+        [(Privilege::User(1000), "uid 1000"), (Privilege::Namespace, "user namespace")]
     {
         let mut place = Place::new(&spec());
-        place.standing = standing;
+        place.privilege = privilege;
         for call in ["create -b b c", "exec c ls"] {
             let error = place.run(call).unwrap_err();
             assert!(
@@ -37,7 +37,7 @@ fn rootless_engines_are_refused_or_judged_as_configured() {
         assert!(place.calls().is_empty());
         if root() {
             let mut place = Place::new(&spec()).configured("rootless = 'admission'");
-            place.standing = standing;
+            place.privilege = privilege;
             assert_eq!(place.run("create -b b c").unwrap().registered, None);
             assert!(place.run("exec c ls").is_ok());
             let mut bad = spec();
@@ -61,15 +61,15 @@ fn admission_relies_on_no_rule_that_is_not_enforced() {
         spec["linux"]["seccomp"] = json!({ "defaultAction": "SCMP_ACT_ERRNO" });
         spec
     };
-    for (configuration, standing, broken) in [
-        ("runtimes = ['/nonexistent/runsc']", Standing::Root, false),
-        ("rootless = 'admission'", Standing::User(1000), false),
-        ("fail = 'open'", Standing::Root, true),
+    for (configuration, privilege, broken) in [
+        ("runtimes = ['/nonexistent/runsc']", Privilege::Root, false),
+        ("rootless = 'admission'", Privilege::User(1000), false),
+        ("fail = 'open'", Privilege::Root, true),
     ] {
         for no_new_privileges in [false, true] {
             let mut place = Place::new(&bundle(no_new_privileges))
                 .configured(&format!("default = 'restricted'\n{configuration}"));
-            (place.standing, place.fake.broken) = (standing, broken);
+            (place.privilege, place.fake.broken) = (privilege, broken);
             match place.run("create -b b c") {
                 Ok(_) => assert!(no_new_privileges, "{configuration}"),
                 Err(error) => {
@@ -85,7 +85,7 @@ fn admission_relies_on_no_rule_that_is_not_enforced() {
     place.run("create -b b c").unwrap();
     let rules = place.fake.registered.borrow().clone().unwrap().rules;
     assert_eq!(rules, Level::Restricted.rules(), "the kernel rule stands in for no_new_privs");
-    // A process that joins is judged by what is enforced for that very container.
+    // A process that joins is checked by what is enforced for that very container.
     let mut place = Place::new(&bundle(true));
     place.fake.entry = Some(ContainerEntry { rules: 0, ..entry(Level::Restricted) });
     assert!(place.run("exec -u 1 c ls").unwrap_err().contains("privilege-escalation"));

@@ -98,11 +98,11 @@ fn recorded_containers_are_admitted_unless_they_ask_for_more() {
                 engine: Some(engine),
                 sandbox,
             };
-            let policy = Policy::of_level(Level::Baseline, "the default");
+            let policy = Policy::for_level(Level::Baseline, "the default");
             let host = AnyHost { texts: written(&spec, &id) };
             match admission::admit(&request, &policy, &Config::default(), &engines, &host) {
-                Ok(given) => {
-                    assert_eq!(given.mounts.len(), sources.len());
+                Ok(grants) => {
+                    assert_eq!(grants.mounts.len(), sources.len());
                     admitted += 1;
                 }
                 Err(violations) => {

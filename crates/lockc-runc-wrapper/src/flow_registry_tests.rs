@@ -1,4 +1,4 @@
-//! The registry follows the runtime, and the runtime gets what was judged.
+//! The registry follows the runtime, and the runtime gets what was checked.
 
 use std::{fs::File, io::Read as _};
 
@@ -64,7 +64,7 @@ fn a_delete_of_what_is_not_registered_is_the_runtimes_alone() {
     assert_eq!(place.run("delete --force c").unwrap().deletion, None);
     let mut place = running(Level::Baseline);
     assert_eq!(place.run("delete --regex c").unwrap().deletion, None);
-    place.standing = Standing::User(1000);
+    place.privilege = Privilege::User(1000);
     assert_eq!(place.run("delete c").unwrap().deletion, None);
 }
 
@@ -94,7 +94,7 @@ fn without_a_root_file_system_nothing_is_registered() {
 }
 
 #[test]
-fn the_runtime_gets_the_process_that_was_judged() {
+fn the_runtime_gets_the_process_that_was_checked() {
     let place = running(Level::Baseline);
     let process = json!({ "args": ["true"], "user": { "uid": 0 } }).to_string();
     fs::write(place.dir.path().join("p.json"), &process).unwrap();
@@ -107,7 +107,7 @@ fn the_runtime_gets_the_process_that_was_judged() {
 }
 
 #[test]
-fn the_runtime_gets_the_configuration_that_was_judged() {
+fn the_runtime_gets_the_configuration_that_was_checked() {
     let place = Place::new(&spec());
     fs::write(place.dir.path().join("other.json"), spec().to_string()).unwrap();
     let plan = place.run("run -f other.json -b b c").unwrap();
@@ -193,6 +193,6 @@ fn a_refusal_is_kept_with_every_reason() {
         "{refused:?}"
     );
     assert_eq!(refused.bundle, place.dir.path().join("b"));
-    place.standing = Standing::User(1000);
+    place.privilege = Privilege::User(1000);
     assert!(place.run("create -b b d").is_err() && Refused::find(&kept, "d").is_none());
 }

@@ -6,7 +6,7 @@ use anyhow::anyhow;
 use lockc_core::{
     rules::Level,
     user::{
-        admission::{Kind, Namespace, facts::MountedAt},
+        admission::{Kind, Namespace, host_view::MountedAt},
         policy,
     },
 };
@@ -31,8 +31,8 @@ impl Fake {
     }
 }
 
-impl Kernel for Fake {
-    fn register(&self, new: &NewContainer, grants: Grants) -> Result<()> {
+impl ContainerRegistry for Fake {
+    fn register(&self, new: &NewContainer, grants: GrantedFiles) -> Result<()> {
         *self.registered.borrow_mut() = Some(new.clone());
         *self.rootfs.borrow_mut() = grants.rootfs.top.path;
         self.note(format!("register {} {}", new.id, new.policy))
@@ -59,7 +59,7 @@ struct AnyHost {
     texts: BTreeMap<PathBuf, Vec<u8>>,
 }
 
-impl Facts for AnyHost {
+impl HostView for AnyHost {
     fn canonicalize(&self, path: &Path) -> io::Result<PathBuf> {
         Ok(path.components().collect())
     }
@@ -132,7 +132,7 @@ struct Place {
     fake: Fake,
     known: Known,
     refused: Option<PathBuf>,
-    standing: Standing,
+    privilege: Privilege,
     notify: bool,
 }
 
@@ -146,7 +146,7 @@ impl Place {
             fake: Fake::default(),
             known: Known::default(),
             refused: None,
-            standing: Standing::Root,
+            privilege: Privilege::Root,
             notify: false,
         }
     }
@@ -170,14 +170,14 @@ impl Place {
             config: &self.dir.path().join("lockc.toml"),
             namespaces: &self.dir.path().join("namespaces.json"),
             directory,
-            given_file: None,
+            granted_file: None,
             uid: 0,
-            standing: self.standing,
+            privilege: self.privilege,
             notify: self.notify,
             kernel: &self.fake,
             containers: &self.known,
             refused: self.refused.as_deref(),
-            facts: &AnyHost::default(),
+            view: &AnyHost::default(),
             find: &|candidates| {
                 Ok(candidates.first().cloned().unwrap_or_else(|| "/usr/bin/runc".into()))
             },
@@ -288,7 +288,7 @@ fn without_a_readable_bundle_nothing_starts() {
 }
 
 #[test]
-fn another_configuration_file_of_the_bundle_is_the_one_that_is_judged() {
+fn another_configuration_file_of_the_bundle_is_the_one_that_is_checked() {
     let place = Place::new(&spec());
     let mut other = spec();
     other["linux"]["namespaces"] = json!([{ "type": "mount" }]);
@@ -333,7 +333,7 @@ fn a_broken_configuration_stops_starts_and_nothing_else() {
 }
 
 #[test]
-fn a_process_is_judged_by_the_containers_policy_before_it_joins() {
+fn a_process_is_checked_by_the_containers_policy_before_it_joins() {
     let mut place = Place::new(&spec());
     place.fake.entry = Some(entry(Level::Baseline));
     place.run("exec c ls").unwrap();

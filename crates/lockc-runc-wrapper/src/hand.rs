@@ -1,9 +1,9 @@
-//! Files that are judged and then read by the runtime: `exec --process`, crun's `--config`. Each is
+//! Files that are checked and then read by the runtime: `exec --process`, crun's `--config`. Each is
 //! read once, and the runtime gets what was read, in a sealed memfd, under a name in /proc. So a
 //! pipe is not empty when the runtime comes to it, and a file that somebody changes meanwhile
 //! changes nothing.
 //!
-//! The descriptor has a high number, as that of [`judge::keep`](crate::judge::keep): runc, crun and
+//! The descriptor has a high number, as that of [`check::keep`](crate::check::keep): runc, crun and
 //! youki set close-on-exec on what they do not pass on, before the container's first program is
 //! executed. Where one is left open after all, the kernel side lets it pass: a memfd is nothing of
 //! the host's, and this one tells the container about itself alone.
@@ -26,7 +26,7 @@ use nix::{
     sys::memfd::{MFdFlags, memfd_create},
 };
 
-use crate::judge::LEFT_OPEN_FROM;
+use crate::check::LEFT_OPEN_FROM;
 
 /// Where in a command line the value of an option stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

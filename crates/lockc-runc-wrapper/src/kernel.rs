@@ -8,11 +8,11 @@ use lockc_core::{
     abi::ContainerEntry,
     user::{
         NewContainer, Registry,
-        hold::{Grants, Held},
+        hold::{GrantedFiles, Held},
     },
 };
 
-use crate::flow::Kernel;
+use crate::flow::ContainerRegistry;
 
 /// The maps below `/sys/fs/bpf/lockc`.
 pub struct Pinned;
@@ -25,8 +25,8 @@ impl Pinned {
     }
 }
 
-impl Kernel for Pinned {
-    fn register(&self, new: &NewContainer, grants: Grants) -> Result<()> {
+impl ContainerRegistry for Pinned {
+    fn register(&self, new: &NewContainer, grants: GrantedFiles) -> Result<()> {
         self.register_held(new, &grants.hold(&new.root, &|_| {})?)
     }
 

@@ -2,13 +2,13 @@
 #![forbid(unsafe_code)]
 
 pub mod argv;
+pub mod check;
 mod commands;
 pub mod containers;
 pub mod delete;
 mod flags;
 pub mod flow;
 pub mod hand;
-pub mod judge;
 pub mod kernel;
 pub mod log;
 mod options;

@@ -28,14 +28,15 @@ use lockc_core::user::{
     error::told,
     paths,
     sys::{child, startup},
-    userns::Standing,
+    userns::Privilege,
 };
 
 use lockc_runc_wrapper::{
     argv::{self, Call, Invocation},
+    check,
     containers::Existing,
-    flow::{self, Environment, Kernel as _, Plan, Refusal},
-    hand, judge,
+    flow::{self, ContainerRegistry as _, Environment, Plan, Refusal},
+    hand,
     kernel::Pinned,
     log, runtime, unregistered,
 };
@@ -97,23 +98,23 @@ fn run(invocation: &Invocation) -> Result<std::convert::Infallible, Refusal> {
         config: Path::new(CONFIG_PATH),
         namespaces: Path::new(paths::NAMESPACES),
         directory: &directory,
-        given_file: None,
+        granted_file: None,
         uid: nix::unistd::geteuid().as_raw(),
-        standing: Standing::of_this_process(),
+        privilege: Privilege::of_this_process(),
         notify: env::var_os("NOTIFY_SOCKET").is_some_and(|socket| !socket.is_empty()),
         kernel: &Pinned,
         containers: &Existing,
         refused: Some(Path::new(paths::REFUSED)),
-        facts: &Host::default(),
+        view: &Host::default(),
         find: &runtime::find,
     };
     let mut held = Vec::new();
     let mut plan = match invocation.call {
-        Call::Start(_) => judge::prepare(&environment, invocation, &mut held)?,
+        Call::Create(_) => check::prepare(&environment, invocation, &mut held)?,
         _ => flow::prepare(invocation, &environment)?,
     };
     if !held.is_empty()
-        && let Err(error) = judge::keep(&held)
+        && let Err(error) = check::keep(&held)
     {
         log::warn(&format!(
             "{}; what the container was granted is not kept in memory until it is mounted",

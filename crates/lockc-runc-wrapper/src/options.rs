@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    argv::{Unclear, unclear},
+    argv::{AmbiguousArgs, unclear},
     flags::{Arity, Flag},
     hand::At,
 };
@@ -32,7 +32,11 @@ pub struct Options {
 
 impl Options {
     /// Sorts arguments into options and words.
-    pub fn read(args: &[OsString], tables: &[&[Flag]], order: Order) -> Result<Self, Unclear> {
+    pub fn read(
+        args: &[OsString],
+        tables: &[&[Flag]],
+        order: Order,
+    ) -> Result<Self, AmbiguousArgs> {
         let mut options = Self::default();
         let mut args = args.iter().enumerate();
         while let Some((index, arg)) = args.next() {
@@ -64,7 +68,9 @@ impl Options {
                                     .next()
                                     .map(|(index, value)| (value.clone(), At { index, start: 0 }));
                                 let (value, at) = next.ok_or_else(|| {
-                                    Unclear(format!("{arg:?} needs a value; check the arguments"))
+                                    AmbiguousArgs(format!(
+                                        "{arg:?} needs a value; check the arguments"
+                                    ))
                                 })?;
                                 (Some(value), at)
                             }

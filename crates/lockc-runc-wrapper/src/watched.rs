@@ -7,21 +7,21 @@ use std::{
 };
 
 use lockc_core::user::{
-    admission::{Facts, Kind, Namespace, Opened, facts::MountedAt},
+    admission::{HostView, Kind, Namespace, Opened, host_view::MountedAt},
     config::Engine,
 };
 
-use crate::judge::Looks;
+use crate::check::Looks;
 
 /// The host, asked one path after the other.
 pub(crate) struct Watched<'a> {
     /// The host.
-    pub(crate) host: &'a dyn Facts,
+    pub(crate) host: &'a dyn HostView,
     /// Is told each path before it is looked at.
     pub(crate) looks: &'a Looks<'a>,
 }
 
-impl Facts for Watched<'_> {
+impl HostView for Watched<'_> {
     fn canonicalize(&self, path: &Path) -> io::Result<PathBuf> {
         self.looks.at(path);
         self.host.canonicalize(path)

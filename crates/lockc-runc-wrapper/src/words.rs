@@ -7,7 +7,7 @@ use lockc_core::user::{
     config::Engine,
     policy::Policy,
     refused::Refused,
-    userns::Standing,
+    userns::Privilege,
 };
 
 use crate::{
@@ -57,7 +57,7 @@ pub fn refused(
     environment: &Environment<'_>,
 ) -> Refusal {
     let engine = engine.map(Engine::name);
-    if let Some(place) = environment.refused.filter(|_| environment.standing == Standing::Root) {
+    if let Some(place) = environment.refused.filter(|_| environment.privilege == Privilege::Root) {
         let refused = Refused::new(id, log::now(), engine, bundle, policy, violations);
         if let Err(error) = refused.keep(place) {
             log::warn(&format!("{}: {error}; `lockc explain` will not know why", place.display()));

@@ -18,7 +18,7 @@ fuzz_target!(|data: &[u8]| {
     assert!(invocation.passed.iter().all(|passed| rest.any(|arg| arg == passed)));
     if result.is_ok() {
         let id = match &invocation.call {
-            Call::Start(start) => Some(&start.id),
+            Call::Create(start) => Some(&start.id),
             Call::Exec(exec) => Some(&exec.id),
             _ => None,
         };

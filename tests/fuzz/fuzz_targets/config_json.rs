@@ -79,7 +79,7 @@ fuzz_target!(|data: &[u8]| {
         sandbox: false,
     };
     let admitted = |level| {
-        let policy = Policy::of_level(level, "fuzzing");
+        let policy = Policy::for_level(level, "fuzzing");
         admission::admit(&request, &policy, &Config::default(), &Engines::default(), &AnyHost)
             .is_ok()
     };

@@ -66,7 +66,7 @@ pub fn install(
             ("path".to_owned(), CstInputValue::String(path.clone())),
             ("runtimeArgs".to_owned(), CstInputValue::Array(arguments)),
         ];
-        wanted.push((runtimes::of_level(level), entry));
+        wanted.push((runtimes::for_level(level), entry));
     }
     for (name, entry) in wanted {
         match entries.get(&name) {

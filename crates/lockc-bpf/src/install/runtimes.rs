@@ -66,7 +66,7 @@ impl Runtimes {
 }
 
 /// The runtime of a level.
-pub fn of_level(level: &str) -> String {
+pub fn for_level(level: &str) -> String {
     format!("{NAME}-{level}")
 }
 
@@ -79,7 +79,7 @@ pub fn is_ours(name: &str, program: &str) -> bool {
 }
 
 pub fn script(level: &str) -> PathBuf {
-    Path::new(SCRIPTS).join(of_level(level))
+    Path::new(SCRIPTS).join(for_level(level))
 }
 
 /// The scripts that no other engine than `engine` was given.

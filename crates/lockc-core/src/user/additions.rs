@@ -33,7 +33,7 @@ pub struct Additions {
 }
 
 /// A value that cannot be added.
-pub(super) struct Unfit {
+pub(super) struct InvalidGrant {
     pub key: &'static str,
     pub value: String,
     pub problem: String,
@@ -45,8 +45,9 @@ impl Additions {
     /// # Errors
     ///
     /// Where a value cannot be meant.
-    pub(super) fn extend(&mut self, with: &PolicyConfig) -> Result<(), Unfit> {
-        let unfit = |key, value: &str, problem| Err(Unfit { key, value: value.into(), problem });
+    pub(super) fn extend(&mut self, with: &PolicyConfig) -> Result<(), InvalidGrant> {
+        let unfit =
+            |key, value: &str, problem| Err(InvalidGrant { key, value: value.into(), problem });
         let path_unfit = |key, path: &Path, problem| unfit(key, &path.to_string_lossy(), problem);
         let lists = [
             ("allowed_mounts", &with.allowed_mounts, &mut self.mounts),

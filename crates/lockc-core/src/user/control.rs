@@ -121,7 +121,7 @@ impl Control {
     }
 
     /// Whether a policy may take the control away. Without the others the kernel side never gets to
-    /// judge the container, so that only `privileged`, which says so, is without them.
+    /// check the container, so that only `privileged`, which says so, is without them.
     pub const fn optional(self) -> bool {
         !matches!(
             self,

@@ -6,12 +6,12 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 
 use super::{
-    admission::{self, Engines, Facts, Given, Request, Violation},
+    admission::{self, Engines, Grants, HostView, Request, Violation},
     config::{Config, Mode},
-    describe::Described,
     enforcement::{Circumstances, Enforcement},
+    metadata::ContainerMetadata,
     policy::{self, ANNOTATION, Policy},
-    selection::{self, Asked},
+    selection::{self, PolicyRequest},
     spec::Spec,
 };
 use crate::{
@@ -40,13 +40,13 @@ pub struct Case<'a> {
 /// What was decided.
 pub struct Decision {
     /// Who starts it.
-    pub described: Described,
+    pub metadata: ContainerMetadata,
     /// What holds for it.
     pub policy: Policy,
     /// What the kernel side enforces of that. Admission relied on nothing else.
     pub enforcement: Enforcement,
     /// What it is given, or everything that the policy refuses.
-    pub judged: Result<Given, Vec<Violation>>,
+    pub checked: Result<Grants, Vec<Violation>>,
 }
 
 /// Decides. `sandbox` looks up the policy of a pod's sandbox by its id.
@@ -58,28 +58,28 @@ pub struct Decision {
 pub fn decide(
     case: &Case<'_>,
     config: &Config,
-    facts: &dyn Facts,
+    view: &dyn HostView,
     sandbox: impl FnOnce(&str) -> Result<Option<Policy>>,
 ) -> Result<Decision> {
     let engines = Engines::detect(case.bundle, &config.engine_dirs);
-    let described = Described::of(case.id, case.bundle, case.spec, &engines)?;
-    let policy = policy_for(case, &described, config, sandbox)?;
+    let metadata = ContainerMetadata::of(case.id, case.bundle, case.spec, &engines)?;
+    let policy = policy_for(case, &metadata, config, sandbox)?;
     let request = Request {
         id: case.id,
         bundle: case.bundle,
         spec: case.spec,
         restore: case.restore,
-        engine: described.engine,
-        sandbox: described.is_sandbox,
+        engine: metadata.engine,
+        sandbox: metadata.is_sandbox,
     };
     let enforcement = match &case.registered {
         Some(policy) => Enforcement { rules: policy.rules, gap: None },
         None => Enforcement::new(&policy, &case.spec.linux, config, &case.circumstances),
     };
     let enforced = policy.enforcing(enforcement.rules);
-    let judged =
-        admission::admit_under(&request, &enforced, config, &engines, facts, &case.circumstances);
-    Ok(Decision { described, policy, enforcement, judged })
+    let checked =
+        admission::admit_under(&request, &enforced, config, &engines, view, &case.circumstances);
+    Ok(Decision { metadata, policy, enforcement, checked })
 }
 
 /// Chooses the policy alone, as [`decide`] does.
@@ -93,40 +93,50 @@ pub fn policy_of(
     sandbox: impl FnOnce(&str) -> Result<Option<Policy>>,
 ) -> Result<Policy> {
     let engines = Engines::detect(case.bundle, &config.engine_dirs);
-    policy_for(case, &Described::of(case.id, case.bundle, case.spec, &engines)?, config, sandbox)
+    policy_for(
+        case,
+        &ContainerMetadata::of(case.id, case.bundle, case.spec, &engines)?,
+        config,
+        sandbox,
+    )
 }
 
 fn policy_for(
     case: &Case<'_>,
-    described: &Described,
+    metadata: &ContainerMetadata,
     config: &Config,
     sandbox: impl FnOnce(&str) -> Result<Option<Policy>>,
 ) -> Result<Policy> {
-    let asked = Asked {
+    let request = PolicyRequest {
         argument: case.argument,
         annotation: case.spec.annotations.get(ANNOTATION).map(String::as_str),
-        label: described.label.as_deref(),
-        engine: described.engine,
-        namespace: described.namespace.as_deref(),
+        label: metadata.label.as_deref(),
+        engine: metadata.engine,
+        namespace: metadata.namespace.as_deref(),
         // CRI-O writes a pod's own annotations and labels after its own, so that they may replace
         // them; Podman copies any.
-        pod_is_claimed: described.is_claimed(),
-        is_plugin: described.is_plugin,
-        sandbox: described.sandbox.as_deref().map(sandbox).transpose()?.flatten(),
+        pod_is_claimed: metadata.is_claimed(),
+        is_plugin: metadata.is_plugin,
+        sandbox: metadata.sandbox.as_deref().map(sandbox).transpose()?.flatten(),
     };
     match &case.registered {
         Some(policy) => Ok(policy.clone()),
-        None => choose(config, described, asked),
+        None => choose(config, metadata, request),
     }
 }
 
 /// Where it is not clear which of two engines starts it, the stricter of what holds for either.
-fn choose(config: &Config, described: &Described, asked: Asked<'_>) -> Result<Policy> {
-    let policy = selection::resolve(config, &asked)?;
-    if described.or_engine.is_none() {
+fn choose(
+    config: &Config,
+    metadata: &ContainerMetadata,
+    request: PolicyRequest<'_>,
+) -> Result<Policy> {
+    let policy = selection::resolve(config, &request)?;
+    if metadata.or_engine.is_none() {
         return Ok(policy);
     }
-    let other = selection::resolve(config, &Asked { engine: described.or_engine, ..asked })?;
+    let other =
+        selection::resolve(config, &PolicyRequest { engine: metadata.or_engine, ..request })?;
     Ok(if policy.at_least_as_strict_as(&other) { policy } else { other })
 }
 
@@ -147,7 +157,7 @@ pub fn registered(config: &Config, entry: &ContainerEntry) -> Result<Policy> {
         )
     })?;
     let mut policy = policy::registered(config, &text(&entry.policy), level, &text(&entry.origin));
-    // As the kernel side judges the container, until it is created again.
+    // As the kernel side checks the container, until it is created again.
     policy.mode = Mode::from_raw(entry.mode);
     Ok(policy)
 }

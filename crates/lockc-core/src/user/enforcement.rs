@@ -61,7 +61,7 @@ impl Gap {
         match self {
             Self::Sandbox(what) => {
                 format!(
-                    "{what}: no kernel rule reaches inside; what is judged before it starts holds"
+                    "{what}: no kernel rule reaches inside; what is checked before it starts holds"
                 )
             }
             Self::Rootless => {

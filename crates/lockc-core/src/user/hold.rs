@@ -118,7 +118,7 @@ fn open_directory(named: &Path) -> Option<Held> {
 
 /// What a container is granted of the host's file systems, as admission opened it.
 #[derive(Clone, Debug, Default)]
-pub struct Grants {
+pub struct GrantedFiles {
     /// Its root file system.
     pub rootfs: Tree,
     /// Sources of its bind mounts.
@@ -131,7 +131,7 @@ pub struct Grants {
     pub layers: Vec<Layer>,
 }
 
-impl Grants {
+impl GrantedFiles {
     /// All that the container is granted, by descriptors; what the runtime uses beside it is opened
     /// here. `looks_at` is told each path before it is opened.
     ///
@@ -147,7 +147,7 @@ impl Grants {
         let mut add = |opened: Opened, grant: u32| {
             match opened.file {
                 Some(file) => held.push(Held { file, path: opened.path, grant }),
-                // Nobody opened it: a bundle that was judged by paths alone.
+                // Nobody opened it: a bundle that was checked by paths alone.
                 None => held.push(self::open(&opened.path, grant)?),
             }
             Ok(())

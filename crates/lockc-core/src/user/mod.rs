@@ -5,12 +5,12 @@ pub mod admission;
 pub mod config;
 pub mod control;
 pub mod decision;
-pub mod describe;
 pub mod enforcement;
 pub mod error;
 mod guard;
 pub mod handlers;
 pub mod hold;
+pub mod metadata;
 pub mod names;
 pub mod paths;
 pub mod policy;
@@ -31,6 +31,6 @@ pub use error::RegistryError;
 #[doc(inline)]
 pub use guard::GUARD_ID;
 #[doc(inline)]
-pub use register::{GivenDevice, NewContainer};
+pub use register::{GrantedDevice, NewContainer};
 #[doc(inline)]
 pub use registry::Registry;

@@ -7,9 +7,9 @@ use std::fmt;
 
 pub use super::control::Control;
 use super::{
-    additions::{Additions, Unfit},
+    additions::{Additions, InvalidGrant},
     admission::process,
-    config::{CONFIG_PATH, Config, Fault, Mode, PolicyConfig, nearest},
+    config::{CONFIG_PATH, Config, ConfigIssue, Mode, PolicyConfig, nearest},
     control,
 };
 use crate::rules::{Level, Rule, RuleMask};
@@ -49,7 +49,7 @@ pub struct Policy {
 
 impl Policy {
     /// A level as such.
-    pub fn of_level(level: Level, origin: impl Into<String>) -> Self {
+    pub fn for_level(level: Level, origin: impl Into<String>) -> Self {
         Self {
             name: level.name().into(),
             level,
@@ -220,7 +220,7 @@ pub enum PolicyError {
     /// A default that nobody could ask for.
     #[error(
         "{table}default is {default}, which is looser than {table}ceiling, which is {ceiling}: \
-         what holds for everybody could be asked for by nobody; lower the default or raise the \
+         what holds for everybody could be request for by nobody; lower the default or raise the \
          ceiling"
     )]
     Contradiction {
@@ -282,7 +282,7 @@ fn rule_names() -> String {
 pub fn registered(config: &Config, name: &str, level: Level, origin: &str) -> Policy {
     match named(config, name, origin) {
         Ok(policy) if policy.level == level => policy,
-        _ => Policy::of_level(level, origin),
+        _ => Policy::for_level(level, origin),
     }
 }
 
@@ -313,7 +313,7 @@ pub fn named(config: &Config, name: &str, origin: &str) -> Result<Policy, Policy
         place = format!("policies.{current}.extends");
         current = &definition.extends;
     };
-    let mut policy = Policy::of_level(level, origin);
+    let mut policy = Policy::for_level(level, origin);
     policy.name = name.into();
     policy.mode = chain.iter().find_map(|(_, definition)| definition.mode).unwrap_or(config.mode);
     for (name, definition) in chain {
@@ -331,7 +331,7 @@ pub fn named(config: &Config, name: &str, origin: &str) -> Result<Policy, Policy
             })?;
             policy.rules = policy.rules.without(rule);
         }
-        policy.more.extend(definition).map_err(|Unfit { key, value, problem }| {
+        policy.more.extend(definition).map_err(|InvalidGrant { key, value, problem }| {
             PolicyError::Addition { policy: name.into(), key, value, problem }
         })?;
     }
@@ -346,7 +346,7 @@ fn admittable(policy: &str, name: &str) -> Result<Control, PolicyError> {
     let problem = match Control::from_name(name) {
         Some(control) if control.optional() => return Ok(control),
         Some(_) => {
-            "can only be taken away by the level privileged: without it the kernel cannot judge \
+            "can only be taken away by the level privileged: without it the kernel cannot check \
              the container"
         }
         None => {
@@ -358,7 +358,7 @@ fn admittable(policy: &str, name: &str) -> Result<Control, PolicyError> {
 }
 
 /// Checks every name of a configuration, used or not; `both`: it gives a default and a ceiling.
-pub(super) fn check(config: &Config, both: bool) -> Result<(), Fault> {
+pub(super) fn check(config: &Config, both: bool) -> Result<(), ConfigIssue> {
     for name in config.policies.keys() {
         let key = format!("policies.{name}");
         if Level::from_name(name).is_some() {
@@ -408,7 +408,7 @@ fn pair(
     default: Option<&str>,
     ceiling: Option<&str>,
     both: bool,
-) -> Result<(), Fault> {
+) -> Result<(), ConfigIssue> {
     let find = |what: &str, name: Option<&str>| {
         let key = format!("{table}{what}");
         name.map(|name| named(config, name, &format!("`{key}`")).map_err(|error| error.at(&key)))
@@ -429,7 +429,7 @@ fn pair(
 
 impl PolicyError {
     /// Where it stands in the configuration, as far as the error tells; `key` otherwise.
-    fn at(self, key: &str) -> Fault {
+    fn at(self, key: &str) -> ConfigIssue {
         let (key, value) = match &self {
             Self::Unknown { origin, .. } if origin.starts_with("policies.") && origin != key => {
                 (origin.clone(), None)
@@ -446,7 +446,7 @@ impl PolicyError {
             Self::Nothing { policy, key } => (format!("policies.{policy}.{key}"), None),
             _ => (key.to_owned(), None),
         };
-        Fault { key, value, message: self.to_string() }
+        ConfigIssue { key, value, message: self.to_string() }
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use proptest::prelude::*;
 
 use super::{
-    super::selection::{self, Asked},
+    super::selection::{self, PolicyRequest},
     *,
 };
 
@@ -95,7 +95,7 @@ fn a_registered_container_keeps_its_level_when_its_policy_is_gone() {
 
 fn any_policy() -> impl Strategy<Value = Policy> {
     (0..4usize, any::<u32>(), any::<u64>(), any::<bool>(), 0..16u8).prop_map(|(level, admitted, rules, audit, more)| {
-        let mut policy = Policy::of_level(Level::ALL[level], "test");
+        let mut policy = Policy::for_level(Level::ALL[level], "test");
         policy.mode = if audit { Mode::Audit } else { Mode::Enforce };
         for (bit, path) in ["/proc/kallsyms", "/sys/class/hwmon"].into_iter().enumerate() {
             if more >> bit & 1 != 0 {
@@ -197,11 +197,11 @@ proptest! {
         }
         let config = config(&text);
         if let Ok(policy) = resolved(&config, None, Some(wanted)) {
-            prop_assert!(policy.at_least_as_strict_as(&Policy::of_level(Level::ALL[ceiling], "")));
+            prop_assert!(policy.at_least_as_strict_as(&Policy::for_level(Level::ALL[ceiling], "")));
         }
     }
 }
 
 fn resolved(config: &Config, argument: Option<&str>, annotation: Option<&str>) -> Result<Policy, PolicyError> {
-    selection::resolve(config, &Asked { argument, annotation, ..Asked::default() })
+    selection::resolve(config, &PolicyRequest { argument, annotation, ..PolicyRequest::default() })
 }

@@ -14,7 +14,7 @@ use std::{
 
 use sha2::{Digest as _, Sha256};
 
-use super::{additions::is_plain, admission::Facts};
+use super::{additions::is_plain, admission::HostView};
 use crate::abi::{NAME_READ, NameRule, READ_DEPTH, READ_NAME_LEN};
 
 /// What no policy's `reads` make readable, and why; a policy without the rule procfs does.
@@ -118,16 +118,15 @@ pub struct Resolved {
 }
 
 /// Follows what is listed. A path that does not exist (yet) stays: it is compared by its names.
-pub fn resolve(listed: &[PathBuf], facts: &dyn Facts) -> Resolved {
+pub fn resolve(listed: &[PathBuf], view: &dyn HostView) -> Resolved {
     let mut all = BTreeSet::new();
     let mut left_out = Vec::new();
     for path in listed {
         all.insert(path.clone());
-        let Ok(real) = facts.canonicalize(path) else { continue };
+        let Ok(real) = view.canonicalize(path) else { continue };
         let mut found = vec![real.clone()];
         if OF_LINKS.iter().any(|directory| real.starts_with(directory)) {
-            found
-                .extend(facts.links(&real).iter().filter_map(|link| facts.canonicalize(link).ok()));
+            found.extend(view.links(&real).iter().filter_map(|link| view.canonicalize(link).ok()));
         }
         for real in found {
             match check(&real) {

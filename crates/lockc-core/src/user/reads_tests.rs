@@ -6,12 +6,12 @@ use std::{collections::HashMap, io};
 use proptest::prelude::*;
 
 use super::*;
-use crate::user::admission::{Kind, Namespace, facts::MountedAt};
+use crate::user::admission::{Kind, Namespace, host_view::MountedAt};
 
 /// A host with these links.
 struct Links(&'static [(&'static str, &'static str)]);
 
-impl Facts for Links {
+impl HostView for Links {
     fn canonicalize(&self, path: &Path) -> io::Result<PathBuf> {
         if path.starts_with("/proc/missing") {
             return Err(io::ErrorKind::NotFound.into());

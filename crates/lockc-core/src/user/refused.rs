@@ -152,7 +152,7 @@ mod tests {
     use crate::{rules::Level, user::policy::Control};
 
     fn refused(id: &str, what: &str) -> Refused {
-        let policy = Policy::of_level(Level::Baseline, "a test");
+        let policy = Policy::for_level(Level::Baseline, "a test");
         let violation = Violation {
             control: Control::Devices,
             what: what.into(),
@@ -202,7 +202,7 @@ mod tests {
 
     #[test]
     fn a_record_stays_small_whatever_was_asked_for() {
-        let policy = Policy::of_level(Level::Baseline, "a test");
+        let policy = Policy::for_level(Level::Baseline, "a test");
         let violation = Violation {
             control: Control::RuntimeHandlers,
             what: "ä".repeat(1 << 20),

@@ -72,7 +72,7 @@ pub struct NewContainer {
     /// [`families`](crate::families).
     pub families: u64,
     /// Devices beyond those of every container.
-    pub devices: Vec<GivenDevice>,
+    pub devices: Vec<GrantedDevice>,
 }
 
 /// A level by its name.
@@ -107,7 +107,7 @@ mod rules {
 
 /// A device that a container may open and make nodes of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct GivenDevice {
+pub struct GrantedDevice {
     /// A block device; otherwise a character device.
     pub block: bool,
     /// 12 bits.
@@ -241,7 +241,7 @@ impl Registry {
             self.grants.insert(key, GRANT_DEVICE, 0).map_err(map_error("writing", "grants"))?;
         }
         self.ids.insert(hash, key, 0).map_err(map_error("writing", "ids"))?;
-        self.enter_setup(key)
+        self.enter_launching(key)
     }
 
     /// Grants what is held: the program on `sb_statfs` answers in the file system's place.

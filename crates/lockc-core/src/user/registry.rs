@@ -22,7 +22,8 @@ use super::{error::RegistryError, paths, sys};
 use crate::{
     abi::{
         ABI_VERSION, ContainerEntry, ContainerKey, ENTRY_DELETING, ENTRY_GUARD, GrantKey,
-        LABEL_SEEN, Meta, NameRule, ReadKey, ReadSet, STATE_GRANT, STATE_SETUP, TaskLabel, Usage,
+        LABEL_SEEN, Meta, NameRule, ReadKey, ReadSet, STATE_GRANT, STATE_LAUNCHING, TaskLabel,
+        Usage,
     },
     hooks::PROGRAMS,
 };
@@ -156,7 +157,7 @@ impl Registry {
         let (key, _) = self
             .entry(root, id)?
             .ok_or_else(|| RegistryError::NotRegistered { id: id.to_owned() })?;
-        self.enter_setup(key)?;
+        self.enter_launching(key)?;
         Ok(key)
     }
 
@@ -254,11 +255,11 @@ impl Registry {
     }
 
     /// Labels this process as the runtime, and makes sure that the programs see it so.
-    pub(super) fn enter_setup(&self, key: ContainerKey) -> Result<(), RegistryError> {
+    pub(super) fn enter_launching(&self, key: ContainerKey) -> Result<(), RegistryError> {
         // Before Linux 6.2 the programs may miss a label for a moment; they confirm the one that
         // they have seen.
         for _ in 0..100 {
-            self.set_own_label(&TaskLabel { key, state: STATE_SETUP, ..TaskLabel::default() })?;
+            self.set_own_label(&TaskLabel { key, state: STATE_LAUNCHING, ..TaskLabel::default() })?;
             statfs("/")
                 .map_err(|errno| RegistryError::Io { path: "/".into(), source: errno.into() })?;
             if self.own_label()?.is_some_and(|label| label.flags & LABEL_SEEN != 0) {

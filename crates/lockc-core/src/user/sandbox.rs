@@ -3,7 +3,7 @@
 //! The host's kernel sees only the processes that make up such a sandbox: none of what the
 //! container does, and some things that no container may do, such as tracing with a root directory
 //! and a mount namespace of their own. So the kernel rules are left out for them, and everything
-//! says so; what is judged before the container starts holds as for any other. Which runtime is
+//! says so; what is checked before the container starts holds as for any other. Which runtime is
 //! executed is the administrator's choice alone (configuration, or the engine's arguments to the
 //! wrapper).
 

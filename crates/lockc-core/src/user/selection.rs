@@ -7,7 +7,7 @@
 use super::{
     config::{
         CONFIG_PATH, Choice, Config, Engine, Follow,
-        labels::{LABEL, Said},
+        labels::{LABEL, NamespaceLabel},
     },
     policy::{ANNOTATION, PLUGINS, Policy, PolicyError, named},
 };
@@ -23,7 +23,7 @@ const SANDBOX: &str =
 
 /// What is known of a container when its policy is chosen.
 #[derive(Clone, Debug, Default)]
-pub struct Asked<'a> {
+pub struct PolicyRequest<'a> {
     /// `--lockc-policy`, which stands in the engine's configuration.
     pub argument: Option<&'a str>,
     /// The annotation.
@@ -49,24 +49,24 @@ pub struct Asked<'a> {
 ///
 /// For a name that nobody defined, wherever it stands, and for a request above the ceiling or the
 /// pod's own policy.
-pub fn resolve(config: &Config, asked: &Asked<'_>) -> Result<Policy, PolicyError> {
-    let annotation = asked.annotation.map(|name| (name, format!("annotation {ANNOTATION}")));
-    let label = asked.label.map(|name| (name, format!("Docker label {ANNOTATION}")));
+pub fn resolve(config: &Config, request: &PolicyRequest<'_>) -> Result<Policy, PolicyError> {
+    let annotation = request.annotation.map(|name| (name, format!("annotation {ANNOTATION}")));
+    let label = request.label.map(|name| (name, format!("Docker label {ANNOTATION}")));
     let mut wanted = Vec::new();
     for (name, origin) in [annotation, label].into_iter().flatten() {
         wanted.push(named(config, name, &origin)?);
     }
     // What is said of plugins alone goes before what is said of everything that the runtime starts.
     let plugins = config.engines.get(&Engine::Docker).and_then(|choice| choice.plugins.as_deref());
-    if let Some(name) = plugins.filter(|_| asked.is_plugin) {
+    if let Some(name) = plugins.filter(|_| request.is_plugin) {
         return named(config, name, PLUGINS);
     }
-    if let Some(name) = asked.argument {
+    if let Some(name) = request.argument {
         return named(config, name, "--lockc-policy");
     }
-    let bounds = bounds(config, asked)?;
+    let bounds = bounds(config, request)?;
     let Some(wanted) = wanted.into_iter().next() else {
-        return default(config, asked);
+        return default(config, request);
     };
     let above = |ceiling: &Policy, remedy: String| PolicyError::AboveCeiling {
         origin: wanted.origin.clone(),
@@ -77,7 +77,7 @@ pub fn resolve(config: &Config, asked: &Asked<'_>) -> Result<Policy, PolicyError
     if let Some(bound) =
         bounds.into_iter().find(|bound| !wanted.at_least_as_strict_as(&bound.policy))
     {
-        let (namespace, place) = (asked.namespace.unwrap_or_default(), &bound.origin);
+        let (namespace, place) = (request.namespace.unwrap_or_default(), &bound.origin);
         return Err(above(
             &bound.policy,
             if *place == of_label() {
@@ -87,7 +87,7 @@ pub fn resolve(config: &Config, asked: &Asked<'_>) -> Result<Policy, PolicyError
             },
         ));
     }
-    match &asked.sandbox {
+    match &request.sandbox {
         Some(sandbox) if !wanted.at_least_as_strict_as(sandbox) => {
             Err(above(sandbox, SANDBOX.into()))
         }
@@ -119,17 +119,17 @@ impl Key {
 }
 
 /// A policy and where it stands.
-struct Found {
+struct Resolved {
     policy: Policy,
     /// For messages; goes into the container's entry.
     origin: String,
     /// Whether the cluster says so, and not the configuration.
-    of_cluster: bool,
+    for_cluster: bool,
 }
 
-impl Found {
+impl Resolved {
     fn configured(config: &Config, name: &str, origin: String) -> Result<Self, PolicyError> {
-        Ok(Self { policy: named(config, name, &origin)?, origin, of_cluster: false })
+        Ok(Self { policy: named(config, name, &origin)?, origin, for_cluster: false })
     }
 
     fn within(self, ceiling: Self) -> Self {
@@ -139,33 +139,33 @@ impl Found {
 
 /// The ceilings, all of which hold: of two levels neither may be the stricter one, as of restricted
 /// and offline.
-fn bounds(config: &Config, asked: &Asked<'_>) -> Result<Vec<Found>, PolicyError> {
-    let outer = outer(config, asked, Key::Ceiling)?;
+fn bounds(config: &Config, request: &PolicyRequest<'_>) -> Result<Vec<Resolved>, PolicyError> {
+    let outer = outer(config, request, Key::Ceiling)?;
     let mut bounds = Vec::new();
     let mut nearer = false;
-    if let Some(namespace) = asked.namespace {
+    if let Some(namespace) = request.namespace {
         let of_namespace = Namespace::of(config, namespace)?;
         nearer = of_namespace.ceiling.is_some()
             || of_namespace.label.is_some() && !of_namespace.only_tightens;
         bounds.extend(of_namespace.label);
         bounds.extend(of_namespace.ceiling);
     }
-    if !nearer || asked.pod_is_claimed {
+    if !nearer || request.pod_is_claimed {
         bounds.push(outer);
     }
     // The cluster's word is for pods that are yet to start; this one's was heard when its sandbox
     // was created.
-    if asked.sandbox.is_some() && !asked.pod_is_claimed {
-        bounds.retain(|bound| !bound.of_cluster);
+    if request.sandbox.is_some() && !request.pod_is_claimed {
+        bounds.retain(|bound| !bound.for_cluster);
     }
     Ok(bounds)
 }
 
-fn default(config: &Config, asked: &Asked<'_>) -> Result<Policy, PolicyError> {
-    let Found { mut policy, origin, .. } = nearest_default(config, asked)?;
+fn default(config: &Config, request: &PolicyRequest<'_>) -> Result<Policy, PolicyError> {
+    let Resolved { mut policy, origin, .. } = nearest_default(config, request)?;
     policy.origin = if origin == "`default`" { "the default".into() } else { origin };
-    match &asked.sandbox {
-        Some(sandbox) if !asked.pod_is_claimed || sandbox.at_least_as_strict_as(&policy) => {
+    match &request.sandbox {
+        Some(sandbox) if !request.pod_is_claimed || sandbox.at_least_as_strict_as(&policy) => {
             let mut inherited = sandbox.clone();
             inherited.origin = "its pod's sandbox".into();
             Ok(inherited)
@@ -175,9 +175,9 @@ fn default(config: &Config, asked: &Asked<'_>) -> Result<Policy, PolicyError> {
 }
 
 /// The default of the namespace, or the engine, or everything.
-fn nearest_default(config: &Config, asked: &Asked<'_>) -> Result<Found, PolicyError> {
-    let outer = outer(config, asked, Key::Default)?;
-    let Some(namespace) = asked.namespace else { return Ok(outer) };
+fn nearest_default(config: &Config, request: &PolicyRequest<'_>) -> Result<Resolved, PolicyError> {
+    let outer = outer(config, request, Key::Default)?;
+    let Some(namespace) = request.namespace else { return Ok(outer) };
     let of_namespace = Namespace::of(config, namespace)?;
     let label = match (of_namespace.label, of_namespace.ceiling) {
         (Some(label), Some(ceiling)) => Some(label.within(ceiling)),
@@ -194,7 +194,7 @@ fn nearest_default(config: &Config, asked: &Asked<'_>) -> Result<Found, PolicyEr
     };
     Ok(match inner {
         Some(inner)
-            if !asked.pod_is_claimed || inner.policy.at_least_as_strict_as(&outer.policy) =>
+            if !request.pod_is_claimed || inner.policy.at_least_as_strict_as(&outer.policy) =>
         {
             inner
         }
@@ -203,25 +203,25 @@ fn nearest_default(config: &Config, asked: &Asked<'_>) -> Result<Found, PolicyEr
 }
 
 /// What holds for the engine, or everything.
-fn outer(config: &Config, asked: &Asked<'_>, key: Key) -> Result<Found, PolicyError> {
+fn outer(config: &Config, request: &PolicyRequest<'_>, key: Key) -> Result<Resolved, PolicyError> {
     let engine =
-        asked.engine.and_then(|engine| Some((engine, key.of(config.engines.get(&engine)?)?)));
+        request.engine.and_then(|engine| Some((engine, key.of(config.engines.get(&engine)?)?)));
     match (engine, key) {
         (Some((engine, name)), _) => {
-            Found::configured(config, name, format!("engines.{}.{}", engine.name(), key.name()))
+            Resolved::configured(config, name, format!("engines.{}.{}", engine.name(), key.name()))
         }
-        (None, Key::Default) => Found::configured(config, &config.default, "`default`".into()),
-        (None, Key::Ceiling) => Found::configured(config, &config.ceiling, "`ceiling`".into()),
+        (None, Key::Default) => Resolved::configured(config, &config.default, "`default`".into()),
+        (None, Key::Ceiling) => Resolved::configured(config, &config.ceiling, "`ceiling`".into()),
     }
 }
 
 /// What is said of a namespace. An entry with a default has the last word; one with only a ceiling
 /// bounds what the label may bring.
 struct Namespace {
-    default: Option<Found>,
-    ceiling: Option<Found>,
+    default: Option<Resolved>,
+    ceiling: Option<Resolved>,
     /// What the cluster says, where that counts.
-    label: Option<Found>,
+    label: Option<Resolved>,
     /// Whether the label does not stand for what holds elsewhere, but beside it.
     only_tightens: bool,
 }
@@ -232,10 +232,10 @@ impl Namespace {
         let own = |key: Key| {
             let found = entry.and_then(|(table, choice)| Some((table, key.of(choice)?)));
             let origin = |table: &str| format!("namespaces.{table:?}.{}", key.name());
-            found.map(|(table, name)| Found::configured(config, name, origin(table))).transpose()
+            found.map(|(table, name)| Resolved::configured(config, name, origin(table))).transpose()
         };
         let (default, ceiling) = (own(Key::Default)?, own(Key::Ceiling)?);
-        let label = if default.is_some() { None } else { of_cluster(config, namespace)? };
+        let label = if default.is_some() { None } else { for_cluster(config, namespace)? };
         let only_tightens = config.kubernetes.namespace_labels == Follow::Tighten;
         Ok(Self { default, ceiling, label, only_tightens })
     }
@@ -243,18 +243,18 @@ impl Namespace {
 
 /// What the cluster says of a namespace, where it is synced to this node and the administrator
 /// follows it.
-fn of_cluster(config: &Config, namespace: &str) -> Result<Option<Found>, PolicyError> {
+fn for_cluster(config: &Config, namespace: &str) -> Result<Option<Resolved>, PolicyError> {
     let labels =
         config.labels.as_ref().filter(|_| config.kubernetes.namespace_labels != Follow::Ignore);
     let (name, origin) =
         match (labels.map(|labels| labels.of(namespace)), &config.kubernetes.unknown_namespaces) {
-            (Some(Said::Level(level)), _) => (level.name(), of_label()),
-            (Some(Said::Unknown), Some(name)) => {
+            (Some(NamespaceLabel::Level(level)), _) => (level.name(), of_label()),
+            (Some(NamespaceLabel::Unknown), Some(name)) => {
                 (name.as_str(), "kubernetes.unknown_namespaces".into())
             }
             _ => return Ok(None),
         };
-    Ok(Some(Found { of_cluster: true, ..Found::configured(config, name, origin)? }))
+    Ok(Some(Resolved { for_cluster: true, ..Resolved::configured(config, name, origin)? }))
 }
 
 #[cfg(test)]

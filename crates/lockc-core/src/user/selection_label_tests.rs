@@ -26,8 +26,13 @@ fn labelled(text: &str) -> Config {
     config
 }
 
-fn in_namespace<'a>(name: &'a str, annotation: Option<&'a str>) -> Asked<'a> {
-    Asked { engine: Some(Engine::Cri), namespace: Some(name), annotation, ..Asked::default() }
+fn in_namespace<'a>(name: &'a str, annotation: Option<&'a str>) -> PolicyRequest<'a> {
+    PolicyRequest {
+        engine: Some(Engine::Cri),
+        namespace: Some(name),
+        annotation,
+        ..PolicyRequest::default()
+    }
 }
 
 fn text_of(result: Result<Policy, PolicyError>) -> String {
@@ -109,10 +114,10 @@ fn the_administrator_says_what_labels_do() {
         );
         for level in Level::ALL {
             let granted = resolve(&config, &in_namespace(namespace, Some(level.name()))).is_ok();
-            let ceiling = Policy::of_level(Level::from_name(may_ask).unwrap(), "x");
+            let ceiling = Policy::for_level(Level::from_name(may_ask).unwrap(), "x");
             assert_eq!(
                 granted,
-                Policy::of_level(level, "x").at_least_as_strict_as(&ceiling),
+                Policy::for_level(level, "x").at_least_as_strict_as(&ceiling),
                 "{setting} {level:?}"
             );
         }
@@ -146,32 +151,35 @@ fn a_changed_label_is_for_the_next_pod() {
         (Level::Restricted, "privileged"),
         (Level::Baseline, "none"),
     ] {
-        let asked = |annotation| Asked {
-            sandbox: Some(Policy::of_level(sandbox, "x")),
+        let request = |annotation| PolicyRequest {
+            sandbox: Some(Policy::for_level(sandbox, "x")),
             ..in_namespace(now, annotation)
         };
-        assert_eq!(text_of(resolve(&labelled(""), &asked(None))), sandbox.name(), "{now}");
+        assert_eq!(text_of(resolve(&labelled(""), &request(None))), sandbox.name(), "{now}");
         assert_eq!(
-            text_of(resolve(&labelled(""), &asked(Some(sandbox.name())))),
+            text_of(resolve(&labelled(""), &request(Some(sandbox.name())))),
             sandbox.name(),
             "{now}"
         );
     }
-    let looser = Asked {
-        sandbox: Some(Policy::of_level(Level::Restricted, "x")),
+    let looser = PolicyRequest {
+        sandbox: Some(Policy::for_level(Level::Restricted, "x")),
         ..in_namespace("privileged", Some("baseline"))
     };
     assert!(text_of(resolve(&labelled(""), &looser)).contains("pod's sandbox"));
     // Where the pod's owner may have written which sandbox it is, the label is heard as well.
-    let claimed = Asked {
-        sandbox: Some(Policy::of_level(Level::Baseline, "x")),
+    let claimed = PolicyRequest {
+        sandbox: Some(Policy::for_level(Level::Baseline, "x")),
         pod_is_claimed: true,
         ..in_namespace("restricted", None)
     };
     assert_eq!(text_of(resolve(&labelled(""), &claimed)), "restricted");
-    let claimed = Asked { sandbox: None, ..claimed };
+    let claimed = PolicyRequest { sandbox: None, ..claimed };
     assert_eq!(
-        text_of(resolve(&labelled(""), &Asked { namespace: Some("privileged"), ..claimed })),
+        text_of(resolve(
+            &labelled(""),
+            &PolicyRequest { namespace: Some("privileged"), ..claimed }
+        )),
         "baseline"
     );
 }
@@ -193,15 +201,15 @@ proptest! {
         config.kubernetes = Kubernetes { namespace_labels: setting, unknown_namespaces: unknown.map(str::to_owned) };
         let entry = Choice { default: default.map(str::to_owned), ceiling: ceiling.map(str::to_owned), plugins: None };
         config.namespaces.insert("*".into(), entry);
-        let asked = Asked { pod_is_claimed, ..in_namespace(namespace, annotation) };
-        let without = resolve(&Config { labels: None, ..config.clone() }, &asked);
+        let request = PolicyRequest { pod_is_claimed, ..in_namespace(namespace, annotation) };
+        let without = resolve(&Config { labels: None, ..config.clone() }, &request);
         let named = |name: &str| named(&config, name, "x").unwrap();
         let label = match config.labels.as_ref().unwrap().of(namespace) {
-            Said::Level(level) => Some(named(level.name())),
-            Said::Unknown => unknown.map(named),
-            Said::Nothing => None,
+            NamespaceLabel::Level(level) => Some(named(level.name())),
+            NamespaceLabel::Unknown => unknown.map(named),
+            NamespaceLabel::Nothing => None,
         };
-        let chosen = resolve(&config, &asked);
+        let chosen = resolve(&config, &request);
         if let Ok(chosen) = &chosen {
             // The configuration's own ceiling is baseline; by a claimed namespace it is not raised.
             let label = label.filter(|_| default.is_none() && setting == Follow::Follow);

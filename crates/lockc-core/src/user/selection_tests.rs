@@ -41,40 +41,45 @@ fn config() -> Config {
     Config::parse(CONFIG, Path::new("lockc.toml")).unwrap()
 }
 
-fn chosen(asked: &Asked<'_>) -> Result<(String, String), String> {
-    resolve(&config(), asked)
+fn chosen(request: &PolicyRequest<'_>) -> Result<(String, String), String> {
+    resolve(&config(), request)
         .map(|policy| (policy.name, policy.origin))
         .map_err(|error| error.to_string())
 }
 
-fn name(asked: &Asked<'_>) -> Result<String, String> {
-    chosen(asked).map(|(name, _)| name)
+fn name(request: &PolicyRequest<'_>) -> Result<String, String> {
+    chosen(request).map(|(name, _)| name)
 }
 
 #[test]
 fn the_nearest_default_holds_and_says_where_it_stands() {
-    let none = Asked::default();
+    let none = PolicyRequest::default();
     assert_eq!(chosen(&none).unwrap(), ("baseline".into(), "the default".into()));
-    let docker = Asked { engine: Some(Engine::Docker), ..none.clone() };
+    let docker = PolicyRequest { engine: Some(Engine::Docker), ..none.clone() };
     assert_eq!(chosen(&docker).unwrap(), ("restricted".into(), "engines.docker.default".into()));
     let system =
-        Asked { engine: Some(Engine::Cri), namespace: Some("kube-system"), ..none.clone() };
+        PolicyRequest { engine: Some(Engine::Cri), namespace: Some("kube-system"), ..none.clone() };
     assert_eq!(
         chosen(&system).unwrap(),
         ("privileged".into(), "namespaces.\"kube-system\".default".into())
     );
-    let other = Asked { namespace: Some("kube-public"), ..system.clone() };
+    let other = PolicyRequest { namespace: Some("kube-public"), ..system.clone() };
     assert_eq!(name(&other).unwrap(), "baseline");
-    let argument = Asked { argument: Some("offline"), annotation: Some("baseline"), ..system };
+    let argument =
+        PolicyRequest { argument: Some("offline"), annotation: Some("baseline"), ..system };
     assert_eq!(chosen(&argument).unwrap(), ("offline".into(), "--lockc-policy".into()));
 }
 
 #[test]
 fn requests_hold_up_to_the_nearest_ceiling() {
-    type Request = fn(&'static str) -> Asked<'static>;
+    type Request = fn(&'static str) -> PolicyRequest<'static>;
     let means: [Request; 2] = [
-        |name| Asked { annotation: Some(name), ..Asked::default() },
-        |name| Asked { label: Some(name), engine: Some(Engine::Docker), ..Asked::default() },
+        |name| PolicyRequest { annotation: Some(name), ..PolicyRequest::default() },
+        |name| PolicyRequest {
+            label: Some(name),
+            engine: Some(Engine::Docker),
+            ..PolicyRequest::default()
+        },
     ];
     for ask in means {
         for (policy, granted) in [
@@ -88,15 +93,18 @@ fn requests_hold_up_to_the_nearest_ceiling() {
         ] {
             assert_eq!(name(&ask(policy)).is_ok(), granted, "{policy}");
         }
-        let team = |policy| Asked { namespace: Some("team-a"), ..ask(policy) };
+        let team = |policy| PolicyRequest { namespace: Some("team-a"), ..ask(policy) };
         assert!(name(&team("restricted")).is_ok());
         let error = name(&team("baseline")).unwrap_err();
         for part in ["baseline", "restricted", "namespaces.\"team-*\".ceiling"] {
             assert!(error.contains(part), "{error}");
         }
-        assert!(name(&Asked { engine: Some(Engine::Podman), ..ask("privileged") }).is_ok());
-        let both =
-            Asked { namespace: Some("team-a"), engine: Some(Engine::Podman), ..ask("privileged") };
+        assert!(name(&PolicyRequest { engine: Some(Engine::Podman), ..ask("privileged") }).is_ok());
+        let both = PolicyRequest {
+            namespace: Some("team-a"),
+            engine: Some(Engine::Podman),
+            ..ask("privileged")
+        };
         assert!(name(&both).is_err(), "the namespace is nearer than the engine");
         assert!(name(&ask("none-such")).unwrap_err().contains("unknown policy"));
     }
@@ -104,53 +112,60 @@ fn requests_hold_up_to_the_nearest_ceiling() {
 
 #[test]
 fn an_annotation_stands_before_a_label_and_both_must_exist() {
-    let asked =
-        Asked { annotation: Some("offline"), label: Some("restricted"), ..Asked::default() };
-    assert_eq!(chosen(&asked).unwrap().0, "offline");
-    assert!(chosen(&Asked { label: Some("none-such"), ..asked.clone() }).is_err());
+    let request = PolicyRequest {
+        annotation: Some("offline"),
+        label: Some("restricted"),
+        ..PolicyRequest::default()
+    };
+    assert_eq!(chosen(&request).unwrap().0, "offline");
+    assert!(chosen(&PolicyRequest { label: Some("none-such"), ..request.clone() }).is_err());
     assert!(
-        chosen(&Asked { argument: Some("baseline"), label: Some("none-such"), ..asked }).is_err()
+        chosen(&PolicyRequest { argument: Some("baseline"), label: Some("none-such"), ..request })
+            .is_err()
     );
 }
 
 #[test]
 fn plugins_have_a_policy_of_their_own() {
-    let plugin = Asked {
+    let plugin = PolicyRequest {
         engine: Some(Engine::Docker),
         is_plugin: true,
         argument: Some("offline"),
-        ..Asked::default()
+        ..PolicyRequest::default()
     };
     assert_eq!(name(&plugin).unwrap(), "offline");
     let config =
         Config::parse("[engines.docker]\nplugins = 'privileged'", Path::new("lockc.toml")).unwrap();
-    let chosen = |asked: &Asked<'_>| resolve(&config, asked).unwrap();
+    let chosen = |request: &PolicyRequest<'_>| resolve(&config, request).unwrap();
     assert_eq!(
         (chosen(&plugin).name.as_str(), chosen(&plugin).origin.as_str()),
         ("privileged", "engines.docker.plugins")
     );
-    assert_eq!(chosen(&Asked { is_plugin: false, ..plugin.clone() }).name, "offline");
-    assert_eq!(chosen(&Asked { engine: None, ..Asked::default() }).name, "baseline");
+    assert_eq!(chosen(&PolicyRequest { is_plugin: false, ..plugin.clone() }).name, "offline");
+    assert_eq!(
+        chosen(&PolicyRequest { engine: None, ..PolicyRequest::default() }).name,
+        "baseline"
+    );
 }
 
 #[test]
 fn a_pods_containers_take_its_policy_unless_they_ask_for_a_tighter_one() {
-    let sandbox = |level| Some(Policy::of_level(level, "x"));
-    let asked = Asked { sandbox: sandbox(Level::Restricted), ..Asked::default() };
-    assert_eq!(chosen(&asked).unwrap(), ("restricted".into(), "its pod's sandbox".into()));
-    let looser = Asked { annotation: Some("baseline"), ..asked.clone() };
+    let sandbox = |level| Some(Policy::for_level(level, "x"));
+    let request = PolicyRequest { sandbox: sandbox(Level::Restricted), ..PolicyRequest::default() };
+    assert_eq!(chosen(&request).unwrap(), ("restricted".into(), "its pod's sandbox".into()));
+    let looser = PolicyRequest { annotation: Some("baseline"), ..request.clone() };
     assert!(name(&looser).unwrap_err().contains("pod's sandbox"));
-    let tighter = Asked {
+    let tighter = PolicyRequest {
         annotation: Some("restricted"),
         sandbox: sandbox(Level::Baseline),
-        ..Asked::default()
+        ..PolicyRequest::default()
     };
     assert_eq!(name(&tighter).unwrap(), "restricted");
     // The sandbox's own policy is no way around the ceiling of what the container asks for.
-    let above = Asked {
+    let above = PolicyRequest {
         annotation: Some("privileged"),
         sandbox: sandbox(Level::Privileged),
-        ..Asked::default()
+        ..PolicyRequest::default()
     };
     assert!(name(&above).is_err());
 }
@@ -158,7 +173,7 @@ fn a_pods_containers_take_its_policy_unless_they_ask_for_a_tighter_one() {
 /// Of restricted and offline neither is the stricter one: where both bound a pod, both hold.
 #[test]
 fn every_ceiling_holds_where_none_is_the_stricter_one() {
-    for (ceiling, asked) in
+    for (ceiling, request) in
         [("offline", "offline"), ("privileged", "offline"), ("offline", "restricted")]
     {
         let config = Config::parse(
@@ -166,15 +181,15 @@ fn every_ceiling_holds_where_none_is_the_stricter_one() {
             Path::new("lockc.toml"),
         )
         .unwrap();
-        let claimed = Asked {
-            label: Some(asked),
+        let claimed = PolicyRequest {
+            label: Some(request),
             namespace: Some("team-a"),
             pod_is_claimed: true,
-            ..Asked::default()
+            ..PolicyRequest::default()
         };
         assert!(
             resolve(&config, &claimed).unwrap_err().to_string().contains("ceiling"),
-            "{ceiling} {asked}"
+            "{ceiling} {request}"
         );
     }
 }
@@ -211,17 +226,17 @@ proptest! {
         }
         config.engines.entry(Engine::Docker).or_default().ceiling = ceilings[1].map(str::to_owned);
         config.namespaces.entry("team-*".into()).or_default().ceiling = ceilings[2].map(str::to_owned);
-        let sandbox = sandbox.map(|level| Policy::of_level(level, "x"));
-        let asked = Asked { annotation, label, engine, namespace, sandbox, ..Asked::default() };
+        let sandbox = sandbox.map(|level| Policy::for_level(level, "x"));
+        let request = PolicyRequest { annotation, label, engine, namespace, sandbox, ..PolicyRequest::default() };
         let ceiling = namespace.filter(|name| *name == "team-a").and(ceilings[2])
             .or(engine.filter(|engine| *engine == Engine::Docker).and(ceilings[1]))
             .unwrap_or(&config.ceiling);
         let ceiling = named(&config, ceiling, "x").unwrap();
         if annotation.or(label).is_some()
-            && let Ok(policy) = resolve(&config, &asked)
+            && let Ok(policy) = resolve(&config, &request)
         {
             prop_assert!(policy.at_least_as_strict_as(&ceiling));
-            prop_assert!(asked.sandbox.is_none_or(|sandbox| policy.at_least_as_strict_as(&sandbox)));
+            prop_assert!(request.sandbox.is_none_or(|sandbox| policy.at_least_as_strict_as(&sandbox)));
         }
     }
 }
@@ -260,15 +275,15 @@ proptest! {
             }
             config
         };
-        let sandbox = sandbox.map(|level| Policy::of_level(level, "x"));
-        let asked = Asked { annotation, label, engine, namespace, sandbox, pod_is_claimed, ..Asked::default() };
+        let sandbox = sandbox.map(|level| Policy::for_level(level, "x"));
+        let request = PolicyRequest { annotation, label, engine, namespace, sandbox, pod_is_claimed, ..PolicyRequest::default() };
         let named = |name: &str| named(&config(), name, "x").unwrap();
         let below = |a: &str, b: &str| named(a).at_least_as_strict_as(&named(b));
         let [one, other] = ceilings;
         prop_assume!(below(one, other) || below(other, one));
         let (lower, higher) = if below(one, other) { (with(one), with(other)) } else { (with(other), with(one)) };
-        if let Ok(policy) = resolve(&lower, &asked) {
-            let other = resolve(&higher, &asked);
+        if let Ok(policy) = resolve(&lower, &request) {
+            let other = resolve(&higher, &request);
             // A label that nobody asked above of is itself cut to its namespace's ceiling: another policy, by intent.
             let cut = annotation.or(label).is_none() && said.is_some();
             prop_assert!(other.as_ref().is_ok_and(|other| cut || *other == policy), "{:?} {:?}", policy, other);
@@ -278,24 +293,24 @@ proptest! {
 
 #[test]
 fn what_a_pods_owner_may_have_written_tightens_only() {
-    let claimed = |namespace| Asked {
+    let claimed = |namespace| PolicyRequest {
         engine: Some(Engine::Crio),
         namespace: Some(namespace),
         pod_is_claimed: true,
-        ..Asked::default()
+        ..PolicyRequest::default()
     };
     assert_eq!(name(&claimed("kube-system")).unwrap(), "baseline");
-    let wanting = Asked { annotation: Some("privileged"), ..claimed("kube-system") };
+    let wanting = PolicyRequest { annotation: Some("privileged"), ..claimed("kube-system") };
     assert!(name(&wanting).unwrap_err().contains("`ceiling`"));
     assert_eq!(name(&claimed("team-a")).unwrap(), "restricted");
-    let wanting = Asked { annotation: Some("baseline"), ..claimed("team-a") };
+    let wanting = PolicyRequest { annotation: Some("baseline"), ..claimed("team-a") };
     assert!(name(&wanting).unwrap_err().contains("namespaces.\"team-*\".ceiling"));
     for (sandbox, inherited) in [
         (Level::Privileged, "baseline"),
         (Level::Offline, "offline"),
         (Level::Restricted, "restricted"),
     ] {
-        let sandbox = Some(Policy::of_level(sandbox, "x"));
-        assert_eq!(name(&Asked { sandbox, ..claimed("other") }).unwrap(), inherited);
+        let sandbox = Some(Policy::for_level(sandbox, "x"));
+        assert_eq!(name(&PolicyRequest { sandbox, ..claimed("other") }).unwrap(), inherited);
     }
 }

@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 
 /// Where this process runs, as far as it decides what lockc can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum Privilege {
     /// uid 0 of the host.
     Root,
     /// Another user of the host.
@@ -14,7 +14,7 @@ pub enum Standing {
     Namespace,
 }
 
-impl Standing {
+impl Privilege {
     /// Of this process.
     pub fn of_this_process() -> Self {
         let map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();

@@ -232,7 +232,7 @@ impl Bundle {
         if by.as_engines_do() {
             spec["linux"]["maskedPaths"] = json!(MASKED);
             spec["linux"]["readonlyPaths"] = json!(READ_ONLY);
-            // One call that nobody misses: everything else is for lockc to judge.
+            // One call that nobody misses: everything else is for lockc to check.
             spec["linux"]["seccomp"] = json!({
                 "defaultAction": "SCMP_ACT_ALLOW", "architectures": ["SCMP_ARCH_X86_64"],
                 "syscalls": [{"names": ["lookup_dcookie"], "action": "SCMP_ACT_ERRNO"}],

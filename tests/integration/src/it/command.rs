@@ -70,7 +70,7 @@ pub fn run_for<S: AsRef<str>>(seconds: u32, words: &[S], input: &str) -> Result<
         .spawn()
         .context("cannot run timeout")?;
     if let Some(mut pipe) = child.stdin.take() {
-        // A program that does not read its input is judged by its status.
+        // A program that does not read its input is checked by its status.
         let _ = pipe.write_all(input.as_bytes());
     }
     let run = Run::from(child.wait_with_output().context("cannot wait for a command")?);

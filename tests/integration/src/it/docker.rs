@@ -42,10 +42,10 @@ impl Docker {
         if !plain {
             runtimes.insert("lockc".into(), json!({ "path": WRAPPER }));
             let args = [&["--lockc-runtime", sandbox::RUNSC], &sandbox::FLAGS[..]].concat();
-            runtimes.insert(Self::of_level(GVISOR), json!({"path": WRAPPER, "runtimeArgs": args}));
+            runtimes.insert(Self::for_level(GVISOR), json!({"path": WRAPPER, "runtimeArgs": args}));
             for level in LEVELS {
                 runtimes.insert(
-                    Self::of_level(level),
+                    Self::for_level(level),
                     json!({"path": WRAPPER, "runtimeArgs": ["--lockc-policy", level]}),
                 );
             }
@@ -97,7 +97,7 @@ impl Docker {
     }
 
     /// The runtime that is told a level.
-    pub fn of_level(level: &str) -> String {
+    pub fn for_level(level: &str) -> String {
         format!("lockc-{level}")
     }
 

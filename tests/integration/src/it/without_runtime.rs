@@ -11,8 +11,8 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail};
 use lockc_core::abi::MODE_ENFORCE;
 use lockc_core::rules::Level;
-use lockc_core::user::admission::{Facts as _, Host};
-use lockc_core::user::hold::{Grants, Tree};
+use lockc_core::user::admission::{Host, HostView as _};
+use lockc_core::user::hold::{GrantedFiles, Tree};
 use lockc_core::user::{NewContainer, Registry};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, setns, unshare};
@@ -83,7 +83,8 @@ fn create(id: &str, rootfs: &str) -> Result<()> {
     };
     let top = Host::default().open(Path::new(rootfs))?;
     let rootfs_alone = Tree { top, below: Vec::new(), propagates: false };
-    let held = Grants { rootfs: rootfs_alone, ..Grants::default() }.hold(&new.root, &|_| {})?;
+    let held = GrantedFiles { rootfs: rootfs_alone, ..GrantedFiles::default() }
+        .hold(&new.root, &|_| {})?;
     Registry::open()?.register(&new, &held)?;
     drop(held);
     unshare(CloneFlags::CLONE_NEWNS)?;

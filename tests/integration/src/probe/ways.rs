@@ -67,7 +67,7 @@ pub fn attempt(way: &str, args: &[&str]) -> Option<io::Result<String>> {
 }
 
 /// `clone3(2)` of a process that starts in another cgroup, named by a descriptor that nothing
-/// judges the opening of.
+/// checks the opening of.
 fn clone_into_cgroup(directory: &str) -> io::Result<String> {
     const CLONE_INTO_CGROUP: u64 = 1 << 33;
     let directory = crate::files::open(directory, libc::O_PATH | libc::O_DIRECTORY)?;

@@ -44,7 +44,7 @@ const POD_KEYS: [(&str, Engine); 2] = [
 /// Where gVisor's shim writes how the volumes of a pod are shared (pkg/shim/v1/utils/volumes.go).
 const VOLUME: &str = "dev.gvisor.spec.mount.";
 
-struct Asked<'a> {
+struct Query<'a> {
     request: &'a Request<'a>,
     circumstances: &'a Circumstances<'a>,
 }
@@ -54,7 +54,7 @@ struct Written {
     key: &'static str,
     /// The values that it writes, for messages.
     values: &'static str,
-    fits: fn(&str, &Asked<'_>) -> bool,
+    fits: fn(&str, &Query<'_>) -> bool,
 }
 
 const WRITTEN: [Written; 8] = [
@@ -98,22 +98,22 @@ const WRITTEN: [Written; 8] = [
     Written {
         key: "run.oci.keep_original_groups",
         values: "\"1\", for a rootless engine",
-        fits: |value, asked| {
-            value == "1" && asked.circumstances.kernel_side == KernelSide::Rootless
+        fits: |value, query| {
+            value == "1" && query.circumstances.kernel_side == KernelSide::Rootless
         },
     },
 ];
 
-/// Judges the container's annotations; `sandboxed`: the runtime makes a sandbox.
-pub(super) fn judge(
+/// Checks the container's annotations; `sandboxed`: the runtime makes a sandbox.
+pub(super) fn check(
     request: &Request<'_>,
     circumstances: &Circumstances<'_>,
     sandboxed: bool,
     findings: &mut Findings<'_>,
 ) {
-    let asked = Asked { request, circumstances };
+    let query = Query { request, circumstances };
     for (key, value) in &request.spec.annotations {
-        if let Some(problem) = problem(key, value, &asked, sandboxed) {
+        if let Some(problem) = problem(key, value, &query, sandboxed) {
             let shown: String = value.chars().take(80).collect();
             let what = format!("the annotation {key}={shown}, {problem}");
             findings.add(Control::RuntimeHandlers, what, "remove the annotation");
@@ -122,19 +122,19 @@ pub(super) fn judge(
 }
 
 /// Why an annotation is refused.
-fn problem(key: &str, value: &str, asked: &Asked<'_>, sandboxed: bool) -> Option<String> {
+fn problem(key: &str, value: &str, query: &Query<'_>, sandboxed: bool) -> Option<String> {
     if sandboxed
-        && POD_KEYS.iter().any(|(own, engine)| *own == key && asked.request.engine != Some(*engine))
+        && POD_KEYS.iter().any(|(own, engine)| *own == key && query.request.engine != Some(*engine))
     {
         return Some("by which the runtime joins it to another container's sandbox".into());
     }
     let runtime = acted_on(key)?;
     if let Some(written) = WRITTEN.iter().find(|written| written.key == key) {
-        return (!(written.fits)(value, asked))
+        return (!(written.fits)(value, query))
             .then(|| format!("which may only be {}", written.values));
     }
     if let Some(rest) = key.strip_prefix(VOLUME) {
-        return (!is_volume(rest, value, asked))
+        return (!is_volume(rest, value, query))
             .then(|| "which gVisor's shim does not write like this".into());
     }
     Some(format!("on which {runtime} act with the host's rights"))
@@ -158,13 +158,13 @@ fn is_number(text: &str) -> bool {
 }
 
 /// Whether it is of a volume of this pod's, as kubelet keeps it, or of a mount of this container's.
-fn is_volume(rest: &str, value: &str, asked: &Asked<'_>) -> bool {
+fn is_volume(rest: &str, value: &str, query: &Query<'_>) -> bool {
     let plain = |text: &str| {
         !text.is_empty()
             && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_=,".contains(&byte))
     };
     let Some((name, field)) = rest.split_once('.') else { return false };
-    asked.request.engine == Some(Engine::Cri)
+    query.request.engine == Some(Engine::Cri)
         && plain(name)
         && match field {
             "share" => ["container", "pod", "shared"].contains(&value),
@@ -177,10 +177,10 @@ fn is_volume(rest: &str, value: &str, asked: &Asked<'_>) -> bool {
                     .iter()
                     .flat_map(|p| p.iter())
                     .collect();
-                let of_pod = asked.request.sandbox
+                let of_pod = query.request.sandbox
                     && matches!(parts.as_slice(), [_, volumes, _, volume] if *volumes == "volumes" && *volume == name)
                     && parts.iter().all(|part| *part != "..");
-                of_pod || asked.request.spec.mounts.iter().any(|mount| mount.source == path)
+                of_pod || query.request.spec.mounts.iter().any(|mount| mount.source == path)
             }
             _ => false,
         }

@@ -15,7 +15,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use super::{Facts, Findings, Request};
+use super::{Findings, HostView, Request};
 use crate::user::{
     config::Engine,
     enforcement::{Circumstances, KernelSide},
@@ -38,11 +38,11 @@ const UNITS: [&str; 10] = [
 ];
 const SLICE: &str = ".slice";
 
-/// Judges `linux.cgroupsPath`. Without one the runtime takes a name of its own.
-pub(super) fn judge(
+/// Checks `linux.cgroupsPath`. Without one the runtime takes a name of its own.
+pub(super) fn check(
     request: &Request<'_>,
     circumstances: &Circumstances<'_>,
-    facts: &dyn Facts,
+    view: &dyn HostView,
     findings: &mut Findings<'_>,
 ) {
     let text = request.spec.linux.cgroups_path.as_str();
@@ -51,7 +51,7 @@ pub(super) fn judge(
     }
     let problem = match text.split_once(':') {
         Some((slice, rest)) => of_systemd(slice, rest, request),
-        None => of_path(Path::new(text), request, circumstances, facts),
+        None => of_path(Path::new(text), request, circumstances, view),
     };
     if let Some(problem) = problem {
         findings.add(
@@ -89,7 +89,7 @@ fn of_path(
     path: &Path,
     request: &Request<'_>,
     circumstances: &Circumstances<'_>,
-    facts: &dyn Facts,
+    view: &dyn HostView,
 ) -> Option<String> {
     if path.components().any(|part| matches!(part, Component::ParentDir | Component::CurDir)) {
         return Some("has `.` or `..` in it".into());
@@ -110,21 +110,21 @@ fn of_path(
     // runc takes a relative path from beside its own cgroup
     // (libcontainer/cgroups/fs2/defaultpath.go), crun from the root.
     let beside =
-        facts.own_cgroup().parent().map(|parent| parent.join(path)).filter(|_| path.is_relative());
-    if std::iter::once(&full).chain(&beside).any(|path| facts.cgroup_is_used(path)) {
+        view.own_cgroup().parent().map(|parent| parent.join(path)).filter(|_| path.is_relative());
+    if std::iter::once(&full).chain(&beside).any(|path| view.cgroup_is_used(path)) {
         return Some("has processes in it already".into());
     }
     // The cgroup of Podman's own service, or of whatever a user runs it from.
     let splits =
         request.engine == Some(Engine::Podman) || circumstances.kernel_side == KernelSide::Rootless;
-    let own: PathBuf = if splits { facts.own_cgroup() } else { PathBuf::new() };
+    let own: PathBuf = if splits { view.own_cgroup() } else { PathBuf::new() };
     let mut parents = full
         .ancestors()
         .skip(1)
         .filter(|parent| *parent != Path::new("/") && !own.starts_with(parent));
     let foreign = parents.find(|parent| {
         let name = parent.file_name().unwrap_or_default().to_string_lossy();
-        is_unit(&name) || facts.cgroup_is_used(parent)
+        is_unit(&name) || view.cgroup_is_used(parent)
     })?;
     Some(format!("is below {}, which holds others' processes", foreign.display()))
 }
@@ -147,8 +147,8 @@ fn lowest_score(request: &Request<'_>) -> i64 {
 /// Of a process that joins, nobody knows which engine asks: they give it the container's own.
 pub(super) const SANDBOX_SCORE: i64 = -998;
 
-/// Judges `process.oomScoreAdj` of the first process.
-pub(super) fn judge_score(request: &Request<'_>, findings: &mut Findings<'_>) {
+/// Checks `process.oomScoreAdj` of the first process.
+pub(super) fn check_score(request: &Request<'_>, findings: &mut Findings<'_>) {
     let score = request.spec.process.as_ref().and_then(|process| process.oom_score_adj);
     score_at_least(score, lowest_score(request), findings);
 }

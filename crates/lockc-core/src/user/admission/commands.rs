@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Facts, Findings, Violation, cgroups, devices, hooks, judge_process};
+use super::{Findings, HostView, Violation, cgroups, check_process, devices, hooks};
 use crate::user::{
     policy::{Control, Policy},
     spec::{Linux, Process, Resources, Spec},
@@ -11,7 +11,7 @@ use crate::user::{
 
 type Outcome = Result<Vec<Violation>, Vec<Violation>>;
 
-/// Judges a process that joins a container; what audit mode lets pass, or everything that the
+/// Checks a process that joins a container; what audit mode lets pass, or everything that the
 /// policy refuses.
 pub fn admit_process(process: &Process, policy: &Policy) -> Outcome {
     admit_joining(process, None, None, policy)
@@ -26,7 +26,7 @@ pub fn admit_joining(
     policy: &Policy,
 ) -> Outcome {
     let mut findings = Findings::new(policy, false);
-    judge_process(process, &mut findings);
+    check_process(process, &mut findings);
     cgroups::score_at_least(process.oom_score_adj, cgroups::SANDBOX_SCORE, &mut findings);
     if process.selinux_label.is_empty()
         && container.is_some_and(|container| !container.selinux_label.is_empty())
@@ -49,7 +49,7 @@ pub fn admit_joining(
     findings.outcome(true)
 }
 
-/// Judges a checkpoint. CRIU reads the file that the annotation `org.criu.config` names, executes
+/// Checks a checkpoint. CRIU reads the file that the annotation `org.criu.config` names, executes
 /// the scripts that stand in it, and writes its images, all as the host's root.
 ///
 /// `container`: its bundle and configuration, where they are known; `paths`: what CRIU reads and
@@ -58,7 +58,7 @@ pub fn admit_checkpoint(
     container: Option<(&Path, &Spec)>,
     paths: &[PathBuf],
     policy: &Policy,
-    facts: &dyn Facts,
+    view: &dyn HostView,
 ) -> Outcome {
     let mut findings = Findings::new(policy, false);
     let remedy =
@@ -76,11 +76,11 @@ pub fn admit_checkpoint(
             .iter()
             .filter(|mount| mount.is_bind())
             .map(|mount| bundle.join(&mount.source));
-        within.extend(roots.chain(sources).filter_map(|path| facts.canonicalize(&path).ok()));
+        within.extend(roots.chain(sources).filter_map(|path| view.canonicalize(&path).ok()));
     }
     let within: Vec<&Path> = within.iter().map(PathBuf::as_path).collect();
     for path in paths {
-        if let Some(problem) = hooks::of_path(path, &within, facts) {
+        if let Some(problem) = hooks::of_path(path, &within, view) {
             findings.add(
                 Control::Hooks,
                 format!("CRIU would use {}, which {problem}", path.display()),
@@ -91,13 +91,13 @@ pub fn admit_checkpoint(
     findings.outcome(true)
 }
 
-/// Judges new limits: crun sets the devices among them, both set shares of the caches.
+/// Checks new limits: crun sets the devices among them, both set shares of the caches.
 pub fn admit_update(
     resources: Option<Resources>,
     container: Option<&Spec>,
     intel_rdt: bool,
     policy: &Policy,
-    facts: &dyn Facts,
+    view: &dyn HostView,
 ) -> Outcome {
     let mut findings = Findings::new(policy, false);
     let mut resources = resources.unwrap_or_default();
@@ -105,7 +105,7 @@ pub fn admit_update(
         resources.devices.retain(|rule| !container.linux.resources.devices.contains(rule));
     }
     let linux = Linux { resources, ..Linux::default() };
-    devices::judge(&linux, &devices::Named::of(&policy.more.devices, facts), &mut findings);
+    devices::check(&linux, &devices::Named::of(&policy.more.devices, view), &mut findings);
     if intel_rdt {
         let what = "a share of the host's caches and memory bandwidth".into();
         findings.add(Control::Resources, what, "leave --l3-cache-schema and --mem-bw-schema out");
@@ -113,12 +113,12 @@ pub fn admit_update(
     findings.outcome(true)
 }
 
-/// Judges what crun mounts in a container that runs.
+/// Checks what crun mounts in a container that runs.
 pub fn admit_mounts(policy: &Policy) -> Outcome {
     let mut findings = Findings::new(policy, false);
     findings.add(
         Control::HostMounts,
-        "a mount in a container that runs, of which nobody judged what it shows".into(),
+        "a mount in a container that runs, of which nobody checked what it shows".into(),
         "create the container with that mount",
     );
     findings.outcome(true)

@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use super::{Facts, Findings, Kind};
+use super::{Findings, HostView, Kind};
 use crate::abi::is_default_device;
 use crate::user::{
-    GivenDevice,
+    GrantedDevice,
     policy::Control,
     spec::{Device, DeviceRule, Linux},
 };
@@ -15,9 +15,9 @@ pub(super) fn is_default(major: i64, minor: i64) -> bool {
     matches!((u32::try_from(major), u32::try_from(minor)), (Ok(major), Ok(minor)) if is_default_device(major, minor))
 }
 
-/// Judges `linux.devices` and `linux.resources.devices`.
+/// Checks `linux.devices` and `linux.resources.devices`.
 /// `more`: what the policy names and the engine gives by itself.
-pub(super) fn judge(linux: &Linux, more: &Named, findings: &mut Findings<'_>) {
+pub(super) fn check(linux: &Linux, more: &Named, findings: &mut Findings<'_>) {
     let harmless =
         |device: &&Device| harmless(device) || more.has(&device.kind, device.major, device.minor);
     let refused: Vec<_> =
@@ -45,8 +45,8 @@ pub(super) fn judge(linux: &Linux, more: &Named, findings: &mut Findings<'_>) {
 pub(super) struct Named(Vec<Kind>);
 
 impl Named {
-    pub(super) fn of(nodes: &[PathBuf], facts: &dyn Facts) -> Self {
-        Self(nodes.iter().filter_map(|node| facts.kind(node).ok()).collect())
+    pub(super) fn of(nodes: &[PathBuf], view: &dyn HostView) -> Self {
+        Self(nodes.iter().filter_map(|node| view.kind(node).ok()).collect())
     }
 
     fn has(&self, kind: &str, major: i64, minor: i64) -> bool {
@@ -68,18 +68,18 @@ impl Named {
 
 /// Whether the specification gives every device there is.
 pub fn gives_all(linux: &Linux) -> bool {
-    given(linux).1
+    granted(linux).1
 }
 
 /// What the specification gives, and whether that is every device there is: the policy has let it
 /// through.
-pub(super) fn given(linux: &Linux) -> (Vec<GivenDevice>, bool) {
+pub(super) fn granted(linux: &Linux) -> (Vec<GrantedDevice>, bool) {
     let (mut devices, mut all) = (Vec::new(), false);
     let mut add = |kind: &str, major: Option<i64>, minor: Option<i64>| {
         let number = |number: Option<i64>| number.and_then(|number| u32::try_from(number).ok());
         match (kind, number(major)) {
             ("c" | "u" | "b", Some(major)) => {
-                devices.push(GivenDevice { block: kind == "b", major, minor: number(minor) });
+                devices.push(GrantedDevice { block: kind == "b", major, minor: number(minor) });
             }
             ("p", _) => {}
             _ => all = true,
@@ -167,9 +167,9 @@ mod tests {
             ]},
         }))
         .unwrap();
-        let fuse = GivenDevice { block: false, major: 10, minor: Some(229) };
-        let disks = GivenDevice { block: true, major: 8, minor: None };
-        assert_eq!(given(&linux), (vec![fuse, disks], false));
+        let fuse = GrantedDevice { block: false, major: 10, minor: Some(229) };
+        let disks = GrantedDevice { block: true, major: 8, minor: None };
+        assert_eq!(granted(&linux), (vec![fuse, disks], false));
     }
 
     #[test]
@@ -183,10 +183,10 @@ mod tests {
             serde_json::from_value(linux).unwrap()
         };
         let docker = console("rules");
-        assert_eq!(given(&docker), (Vec::new(), false));
+        assert_eq!(granted(&docker), (Vec::new(), false));
         assert!(docker.resources.devices.iter().all(harmless_rule));
         let node = console("devices");
-        assert_eq!(given(&node).0, [GivenDevice { block: false, major: 5, minor: Some(1) }]);
+        assert_eq!(granted(&node).0, [GrantedDevice { block: false, major: 5, minor: Some(1) }]);
         assert!(!node.devices.iter().all(harmless));
     }
 
@@ -199,7 +199,7 @@ mod tests {
             let linux: Linux =
                 serde_json::from_value(serde_json::json!({"resources": {"devices": [rule]}}))
                     .unwrap();
-            assert_eq!(given(&linux), (Vec::new(), true));
+            assert_eq!(granted(&linux), (Vec::new(), true));
         }
     }
 }

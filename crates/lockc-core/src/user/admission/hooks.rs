@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Facts, Findings, Given};
+use super::{Findings, Grants, HostView};
 use crate::user::{
     policy::Control,
     spec::{Hook, Spec},
@@ -26,30 +26,35 @@ const VARIABLES: [&str; 9] =
 /// Directories in which everybody makes files.
 const EVERYBODYS: [&str; 3] = ["/tmp", "/var/tmp", "/dev/shm"];
 
-/// Judges every hook of the host.
-pub(super) fn judge(spec: &Spec, given: &Given, facts: &dyn Facts, findings: &mut Findings<'_>) {
-    let within: Vec<&Path> = given.directories().collect();
+/// Checks every hook of the host.
+pub(super) fn check(
+    spec: &Spec,
+    grants: &Grants,
+    view: &dyn HostView,
+    findings: &mut Findings<'_>,
+) {
+    let within: Vec<&Path> = grants.directories().collect();
     for (name, hook) in spec.hooks.of_the_host() {
-        if let Some(problem) = problem(hook, &within, facts) {
+        if let Some(problem) = problem(hook, &within, view) {
             findings.add(
                 Control::Hooks,
                 format!(
                     "the {name} hook {}, which runs on the host, {problem}",
                     hook.path.display()
                 ),
-                "use a program that only root can change, outside of what containers are given, \
+                "use a program that only root can change, outside of what containers are grants, \
                  and give it no such argument",
             );
         }
     }
 }
 
-fn problem(hook: &Hook, within: &[&Path], facts: &dyn Facts) -> Option<String> {
-    let program = match facts.canonicalize(&hook.path) {
+fn problem(hook: &Hook, within: &[&Path], view: &dyn HostView) -> Option<String> {
+    let program = match view.canonicalize(&hook.path) {
         Ok(program) => program,
         Err(error) => return Some(format!("cannot be resolved: {error}")),
     };
-    if let Some(problem) = of_file(&program, within, facts) {
+    if let Some(problem) = of_file(&program, within, view) {
         return Some(problem);
     }
     // The first argument is the program's name, which busybox and its like go by.
@@ -64,7 +69,7 @@ fn problem(hook: &Hook, within: &[&Path], facts: &dyn Facts) -> Option<String> {
         // arguments `node` may be any word.
         let executes = is_called(word, &SHELLS) || at < 2 && is_called(word, &INTERPRETERS);
         let next = words.get(at.max(1) + 1).map(Path::new);
-        // `/bin/busybox sh FILE`: the shell is judged in its turn.
+        // `/bin/busybox sh FILE`: the shell is checked in its turn.
         if executes && !next.is_some_and(|next| next.is_absolute() || is_called(next, &SHELLS)) {
             return Some(format!("executes {}, which does what its arguments say", word.display()));
         }
@@ -76,7 +81,7 @@ fn problem(hook: &Hook, within: &[&Path], facts: &dyn Facts) -> Option<String> {
     let variables =
         variables.flat_map(|(_, value)| paths_in(value)).map(|path| ("environment", path));
     arguments.chain(variables).find_map(|(what, path)| {
-        let problem = of_path(Path::new(path), within, facts)?;
+        let problem = of_path(Path::new(path), within, view)?;
         Some(format!("has {path} in its {what}, which {problem}"))
     })
 }
@@ -94,13 +99,13 @@ fn paths_in(word: &str) -> impl Iterator<Item = &str> {
 }
 
 /// As [`of_file`], for a path that may not be there: then who may make it decides.
-pub(super) fn of_path(path: &Path, within: &[&Path], facts: &dyn Facts) -> Option<String> {
+pub(super) fn of_path(path: &Path, within: &[&Path], view: &dyn HostView) -> Option<String> {
     for (below, ancestor) in path.ancestors().enumerate() {
-        match facts.canonicalize(ancestor) {
+        match view.canonicalize(ancestor) {
             Ok(found) if below > 0 && EVERYBODYS.iter().any(|open| found.starts_with(open)) => {
                 return Some("everybody may make".into());
             }
-            Ok(found) => return of_file(&found, within, facts),
+            Ok(found) => return of_file(&found, within, view),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Some(format!("cannot be resolved: {error}")),
         }
@@ -108,12 +113,12 @@ pub(super) fn of_path(path: &Path, within: &[&Path], facts: &dyn Facts) -> Optio
     None
 }
 
-/// Why a file is not the host's alone; `within`: what the container is given.
-fn of_file(file: &Path, within: &[&Path], facts: &dyn Facts) -> Option<String> {
+/// Why a file is not the host's alone; `within`: what the container is granted.
+fn of_file(file: &Path, within: &[&Path], view: &dyn HostView) -> Option<String> {
     if within.iter().any(|directory| file.starts_with(directory)) {
         return Some("is a file of the container's".into());
     }
-    match facts.others_may_change(file) {
+    match view.others_may_change(file) {
         Ok(false) => None,
         Ok(true) => Some("can be changed by others than root".into()),
         Err(error) => Some(format!("cannot be read: {error}")),

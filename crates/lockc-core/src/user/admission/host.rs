@@ -12,14 +12,14 @@ use std::{
 use nix::sys::statfs::{FsType, fstatfs};
 
 use super::{
-    facts::{Facts, Kind, Namespace, Opened},
+    host_view::{HostView, Kind, Namespace, Opened},
     selinux,
     table::MountedAt,
 };
 use crate::user::{
     config::{CONFIG_PATH, Engine},
     paths,
-    userns::Standing,
+    userns::Privilege,
 };
 
 /// `AUTOFS_SUPER_MAGIC` (include/uapi/linux/magic.h, Linux 6.12).
@@ -58,7 +58,7 @@ impl Host {
     }
 }
 
-impl Facts for Host {
+impl HostView for Host {
     fn canonicalize(&self, path: &Path) -> io::Result<PathBuf> {
         if let Some(known) = self.canonical.borrow().get(path) {
             return known.clone().ok_or_else(|| io::ErrorKind::NotFound.into());
@@ -102,7 +102,7 @@ impl Facts for Host {
                 // A user of the host's is not shown where PID 1 is.
                 Err(error)
                     if error.kind() == io::ErrorKind::PermissionDenied
-                        && Standing::of_this_process() != Standing::Root =>
+                        && Privilege::of_this_process() != Privilege::Root =>
                 {
                     continue;
                 }

@@ -1,6 +1,6 @@
 //! What of procfs, sysfs and the sysctls a container sees and changes.
 //!
-//! The kernel side judges procfs and sysfs by itself; the masks are what holds for a policy without
+//! The kernel side checks procfs and sysfs by itself; the masks are what holds for a policy without
 //! its rules, and what the Pod Security Standards ask for.
 
 use std::path::{Component, Path, PathBuf};
@@ -46,8 +46,8 @@ const SYSCTLS: [&str; 12] = [
     "net.ipv4.tcp_wmem",
 ];
 
-/// Judges masked and read-only paths, and sysctls.
-pub(super) fn judge(request: &Request<'_>, findings: &mut Findings<'_>) {
+/// Checks masked and read-only paths, and sysctls.
+pub(super) fn check(request: &Request<'_>, findings: &mut Findings<'_>) {
     let linux = &request.spec.linux;
     // containerd hides nothing from a pod's sandbox, in which only the administrator's image runs.
     if !request.sandbox {

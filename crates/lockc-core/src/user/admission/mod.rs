@@ -1,6 +1,6 @@
-//! Admission: what a container may be created with, judged before the runtime is executed.
+//! Admission: what a container may be created with, checked before the runtime is executed.
 //!
-//! [`admit`] is a function of its arguments and of [`Facts`]; it collects every violation, so that
+//! [`admit`] is a function of its arguments and of [`HostView`]; it collects every violation, so that
 //! a user who has three things to change reads of all three at once.
 //!
 //! | control | module |
@@ -13,8 +13,8 @@
 //! | proc-mount, sysctls | [`kernel_files`] |
 //! | runtime-handlers | [`annotations`], and the runtime's name here |
 //! | hooks | [`hooks`] |
-//! | rootfs-propagation, resources | [`runtime`] with [`cgroups`] |
-//! | own-files | [`own`] |
+//! | rootfs-propagation, resources | [`host_side_effects`] with [`cgroups`] |
+//! | own-files | [`self_protection`] |
 //! | restore | here |
 
 pub mod annotations;
@@ -22,24 +22,24 @@ mod cgroups;
 mod commands;
 pub mod devices;
 pub mod engines;
-pub mod facts;
 mod hooks;
 mod host;
+mod host_side_effects;
+pub mod host_view;
 pub mod kernel_files;
 pub mod mounts;
 pub mod namespaces;
 mod overlays;
-mod own;
 pub mod process;
 mod profiles;
-mod runtime;
+pub mod protected_paths;
+mod self_protection;
 mod selinux;
 mod sources;
 mod summary;
 mod table;
 #[cfg(test)]
 mod tests;
-pub mod trees;
 
 use std::{
     fmt,
@@ -47,7 +47,7 @@ use std::{
 };
 
 use super::{
-    GivenDevice,
+    GrantedDevice,
     config::{CONFIG_PATH, Config, Engine, Mode},
     enforcement::Circumstances,
     handlers,
@@ -59,7 +59,7 @@ use super::{
 pub use commands::{admit_checkpoint, admit_joining, admit_mounts, admit_process, admit_update};
 pub use devices::gives_all as gives_all_devices;
 pub use engines::Engines;
-pub use facts::{Facts, Host, Kind, Namespace, Opened};
+pub use host_view::{Host, HostView, Kind, Namespace, Opened};
 pub use summary::{Summary, summary};
 
 /// What is asked for.
@@ -79,21 +79,21 @@ pub struct Request<'a> {
     pub sandbox: bool,
 }
 
-/// What the container is given: objects of the host.
+/// What the container is granted: objects of the host.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Given {
+pub struct Grants {
     /// Its root file system.
     pub rootfs: Tree,
     /// Sources of its bind mounts.
     pub mounts: Vec<Tree>,
     /// Unix sockets of the host that it may connect to.
     pub sockets: Vec<Opened>,
-    /// What `allowed_sockets` names in directories that it is given.
+    /// What `allowed_sockets` names in directories that it is granted.
     pub named_sockets: Vec<PathBuf>,
     /// What its overlays are made of, the directories before the overlay.
     pub layers: Vec<Layer>,
     /// Devices of its specification.
-    pub devices: Vec<GivenDevice>,
+    pub devices: Vec<GrantedDevice>,
     /// What it may read in procfs and sysfs beyond what every container may.
     pub reads: Vec<PathBuf>,
     /// Why something that its policy lets it read stays unreadable all the same.
@@ -108,7 +108,7 @@ pub struct Given {
     pub cgroups: bool,
 }
 
-impl Given {
+impl Grants {
     /// The directories and files of the host that the container sees. Nothing is known of the root
     /// file system where it was not found; that is a violation of its own.
     fn directories(&self) -> impl Iterator<Item = &Path> {
@@ -146,9 +146,9 @@ impl fmt::Display for Violation {
 /// Collects violations of the controls that the policy applies.
 pub(crate) struct Findings<'a> {
     policy: &'a Policy,
-    /// Whether a pod's sandbox is judged.
+    /// Whether a pod's sandbox is checked.
     sandbox: bool,
-    /// Whether one of Docker's managed plugins is judged.
+    /// Whether one of Docker's managed plugins is checked.
     plugin: bool,
     found: Vec<Violation>,
 }
@@ -215,16 +215,16 @@ impl<'a> Findings<'a> {
     }
 }
 
-/// Judges a container that the kernel side confines; what it is given, or everything that the
+/// Checks a container that the kernel side confines; what it is granted, or everything that the
 /// policy refuses.
 pub fn admit(
     request: &Request<'_>,
     policy: &Policy,
     config: &Config,
     engines: &Engines,
-    facts: &dyn Facts,
-) -> Result<Given, Vec<Violation>> {
-    admit_under(request, policy, config, engines, facts, &Circumstances::default())
+    view: &dyn HostView,
+) -> Result<Grants, Vec<Violation>> {
+    admit_under(request, policy, config, engines, view, &Circumstances::default())
 }
 
 /// As [`admit`], whatever confines the container. The policy has the rules that are enforced.
@@ -233,21 +233,21 @@ pub fn admit_under(
     policy: &Policy,
     config: &Config,
     engines: &Engines,
-    facts: &dyn Facts,
+    view: &dyn HostView,
     circumstances: &Circumstances<'_>,
-) -> Result<Given, Vec<Violation>> {
+) -> Result<Grants, Vec<Violation>> {
     let mut findings = Findings::new(policy, request.sandbox);
     findings.plugin = engines::is_plugin(request.bundle);
     let spec = request.spec;
-    let mut given = mounts::judge(request, config, engines, facts, &mut findings);
-    (given.devices, given.all_devices) = devices::given(&spec.linux);
-    namespaces::judge(spec, facts, &mut findings);
-    namespaces::judge_cgroup(spec, facts, &mut findings);
-    given.cgroups = namespaces::manages_cgroups(spec, facts);
-    given.root_uid = namespaces::root_uid(&spec.linux, facts, &mut findings);
+    let mut given = mounts::check(request, config, engines, view, &mut findings);
+    (given.devices, given.all_devices) = devices::granted(&spec.linux);
+    namespaces::check(spec, view, &mut findings);
+    namespaces::check_cgroup(spec, view, &mut findings);
+    given.cgroups = namespaces::manages_cgroups(spec, view);
+    given.root_uid = namespaces::root_uid(&spec.linux, view, &mut findings);
     let nodes: Vec<PathBuf> =
-        policy.more.devices.iter().cloned().chain(engines.devices(request, facts)).collect();
-    devices::judge(&spec.linux, &devices::Named::of(&nodes, facts), &mut findings);
+        policy.more.devices.iter().cloned().chain(engines.devices(request, view)).collect();
+    devices::check(&spec.linux, &devices::Named::of(&nodes, view), &mut findings);
     if let Some(process) = &spec.process
         && process.user.uid != 0
         && spec.linux.host_uid(process.user.uid) == Some(0)
@@ -259,22 +259,22 @@ pub fn admit_under(
         );
     }
     match &spec.process {
-        Some(process) => judge_process(process, &mut findings),
+        Some(process) => check_process(process, &mut findings),
         None => findings.add(
             Control::RunAsRoot,
             "no process is configured, so that it would run as uid 0".into(),
             "set process.user.uid",
         ),
     }
-    profiles::judge(request, config, facts, &mut findings);
-    kernel_files::judge(request, &mut findings);
+    profiles::check(request, config, view, &mut findings);
+    kernel_files::check(request, &mut findings);
     let sandbox = circumstances.sandbox(config);
-    annotations::judge(request, circumstances, sandbox.is_some(), &mut findings);
-    judge_name(circumstances, sandbox.is_some(), &mut findings);
-    hooks::judge(spec, &given, facts, &mut findings);
-    runtime::judge(&spec.linux, &mut findings);
-    cgroups::judge(request, circumstances, facts, &mut findings);
-    cgroups::judge_score(request, &mut findings);
+    annotations::check(request, circumstances, sandbox.is_some(), &mut findings);
+    check_name(circumstances, sandbox.is_some(), &mut findings);
+    hooks::check(spec, &given, view, &mut findings);
+    host_side_effects::check(&spec.linux, &mut findings);
+    cgroups::check(request, circumstances, view, &mut findings);
+    cgroups::check_score(request, &mut findings);
     if request.restore {
         findings.add(
             Control::Restore,
@@ -282,16 +282,16 @@ pub fn admit_under(
             "create the container anew",
         );
     }
-    let resolved = reads::resolve(&policy.more.reads, facts);
+    let resolved = reads::resolve(&policy.more.reads, view);
     (given.reads, given.unread) = (resolved.paths, resolved.left_out);
     // Without a root file system there is nothing that could be reported.
     given.reported = findings.outcome(given.rootfs != Tree::default())?;
     Ok(given)
 }
 
-/// Judges the name under which the runtime is executed. A handler that is a sandbox is the
+/// Checks the name under which the runtime is executed. A handler that is a sandbox is the
 /// administrator's choice (`sandbox_runtimes`).
-fn judge_name(circumstances: &Circumstances<'_>, sandboxed: bool, findings: &mut Findings<'_>) {
+fn check_name(circumstances: &Circumstances<'_>, sandboxed: bool, findings: &mut Findings<'_>) {
     let Some(runtime) = circumstances.runtime.filter(|_| !sandboxed) else { return };
     if let Some(handler) = handlers::named_by(runtime) {
         findings.add(
@@ -309,8 +309,8 @@ fn judge_name(circumstances: &Circumstances<'_>, sandboxed: bool, findings: &mut
     }
 }
 
-fn judge_process(process: &Process, findings: &mut Findings<'_>) {
-    process::judge(process, findings);
+fn check_process(process: &Process, findings: &mut Findings<'_>) {
+    process::check(process, findings);
     profiles::of_process(process, findings);
-    runtime::of_process(process, findings);
+    host_side_effects::of_process(process, findings);
 }

@@ -1,4 +1,4 @@
-//! What of the host's file systems a container is given: its root file system, bind mounts,
+//! What of the host's file systems a container is granted: its root file system, bind mounts,
 //! sockets.
 
 use std::{
@@ -8,13 +8,13 @@ use std::{
 };
 
 use super::{
-    Engines, Findings, Given, Request, devices,
-    engines::Asked,
-    facts::{Facts, Kind, Opened},
-    own::Own,
+    Engines, Findings, Grants, Request, devices,
+    engines::Query,
+    host_view::{HostView, Kind, Opened},
     process::short_name,
+    protected_paths::ProtectedPaths,
+    self_protection::Own,
     sources::{Allowed, Sources},
-    trees::Trees,
 };
 use crate::{
     rules::Rule,
@@ -27,19 +27,19 @@ use crate::{
     },
 };
 
-/// File systems that show a container its own things only. (A bind mount is judged by its source.)
+/// File systems that show a container its own things only. (A bind mount is checked by its source.)
 const TYPES: [&str; 7] = ["proc", "sysfs", "tmpfs", "devpts", "mqueue", "cgroup", "cgroup2"];
 
-/// Judges `root` and `mounts`. Each source is opened once, before the mount table is read: what is
-/// judged by the table is what the descriptor holds.
-pub(super) fn judge(
+/// Checks `root` and `mounts`. Each source is opened once, before the mount table is read: what is
+/// checked by the table is what the descriptor holds.
+pub(super) fn check(
     request: &Request<'_>,
     config: &Config,
     engines: &Engines,
-    facts: &dyn Facts,
+    view: &dyn HostView,
     findings: &mut Findings<'_>,
-) -> Given {
-    let open = |path: &Path| facts.open(&request.bundle.join(path));
+) -> Grants {
+    let open = |path: &Path| view.open(&request.bundle.join(path));
     let root = request.spec.root.as_ref().map(|root| open(&root.path));
     let sources: Vec<_> = request
         .spec
@@ -47,18 +47,18 @@ pub(super) fn judge(
         .iter()
         .map(|mount| mount.is_bind().then(|| open(&mount.source)))
         .collect();
-    let engines = engines.clone().resolved(facts);
-    let trees = match Trees::new(&engines.dirs(), facts) {
+    let engines = engines.clone().resolved(view);
+    let trees = match ProtectedPaths::new(&engines.dirs(), view) {
         Ok(trees) => trees,
         Err(error) => {
-            // Unreadable only where /proc is missing; nothing can be judged then, not even for the
+            // Unreadable only where /proc is missing; nothing can be checked then, not even for the
             // level privileged.
             findings.add(
                 Control::HostMounts,
                 format!("/proc/self/mountinfo cannot be read: {error}"),
                 "mount procfs on /proc",
             );
-            return Given::default();
+            return Grants::default();
         }
     };
     // In the mode audit nothing but the lack of the capability keeps a container from a remount.
@@ -71,18 +71,18 @@ pub(super) fn judge(
     } else {
         findings.policy.rules.has(Rule::Mount)
     };
-    let own = Own::new(&trees, config, facts, sealed);
-    let devices = devices::Named::of(&findings.policy.more.devices, facts);
+    let own = Own::new(&trees, config, view, sealed);
+    let devices = devices::Named::of(&findings.policy.more.devices, view);
     let sources_of =
         Sources { engines: &engines, trees: &trees, devices, layers: RefCell::default() };
-    let judge = Judge { request, config, sources: &sources_of, own: &own, facts };
-    let mut given = Given::default();
-    judge.rootfs(root, &mut given, findings);
+    let check = MountCheck { request, config, sources: &sources_of, own: &own, view };
+    let mut grants = Grants::default();
+    check.rootfs(root, &mut grants, findings);
     for (mount, source) in request.spec.mounts.iter().zip(sources) {
         if let Some(source) = source {
-            judge.bind(mount, source, &mut given, findings);
+            check.bind(mount, source, &mut grants, findings);
         } else if mount.kind == "overlay" {
-            judge.overlay(mount, findings);
+            check.overlay(mount, findings);
         } else if !TYPES.contains(&mount.kind.as_str()) {
             findings.add(
                 Control::MountTypes,
@@ -91,35 +91,35 @@ pub(super) fn judge(
             );
         }
     }
-    judge.sockets_below(&mut given, findings);
-    judge.changed_layers(findings);
-    given.layers = sources_of.layers.take();
-    given
+    check.sockets_below(&mut grants, findings);
+    check.changed_layers(findings);
+    grants.layers = sources_of.layers.take();
+    grants
 }
 
-struct Judge<'a> {
+struct MountCheck<'a> {
     request: &'a Request<'a>,
     config: &'a Config,
     sources: &'a Sources<'a>,
     own: &'a Own,
-    facts: &'a dyn Facts,
+    view: &'a dyn HostView,
 }
 
-impl Judge<'_> {
-    fn asked<'b>(&'b self, mount: Option<&'b Mount>) -> Asked<'b> {
-        Asked { request: self.request, mount, facts: self.facts }
+impl MountCheck<'_> {
+    fn query<'b>(&'b self, mount: Option<&'b Mount>) -> Query<'b> {
+        Query { request: self.request, mount, view: self.view }
     }
 
     /// What a control admits of the host's directories.
     fn allowed<'b>(&'b self, control: Control, findings: &'b Findings<'_>) -> Allowed<'b> {
         let strength = findings.strength(control);
         // Beyond the engine's own; what the configuration allows is for baseline.
-        let (of_level, are_defaults) = match strength {
+        let (for_level, are_defaults) = match strength {
             Strength::Baseline => self.config.allowed_mounts_of(self.request.engine),
             Strength::Off | Strength::Restricted => (&[][..], false),
         };
         let paths =
-            of_level.iter().chain(&findings.policy.more.mounts).map(PathBuf::as_path).collect();
+            for_level.iter().chain(&findings.policy.more.mounts).map(PathBuf::as_path).collect();
         Allowed { strength, paths, are_defaults }
     }
 
@@ -127,8 +127,8 @@ impl Judge<'_> {
     /// granted.
     fn tree(&self, opened: Opened, propagates: bool) -> Tree {
         let place = self.sources.trees.place_of(&opened);
-        let open = |point: super::trees::Place| {
-            let below = self.facts.open(point.path()).ok()?;
+        let open = |point: super::protected_paths::ResolvedPath| {
+            let below = self.view.open(point.path()).ok()?;
             // Somebody may have mounted something else there meanwhile.
             let mount = self.sources.trees.mount(&point).map(|mount| mount.id);
             (below.mount.is_none() || below.mount == mount).then_some(below)
@@ -140,7 +140,7 @@ impl Judge<'_> {
     fn rootfs(
         &self,
         root: Option<io::Result<Opened>>,
-        given: &mut Given,
+        grants: &mut Grants,
         findings: &mut Findings<'_>,
     ) {
         let opened = match root {
@@ -168,16 +168,16 @@ impl Judge<'_> {
             }
         };
         let bundle = self
-            .facts
+            .view
             .canonicalize(self.request.bundle)
             .unwrap_or_else(|_| self.request.bundle.into());
         let place = self.sources.trees.place_of(&opened);
         // Like a bind mount of that directory, unless an engine keeps it.
         let allowed = self.allowed(Control::HostMounts, findings);
-        let judged = findings.strength(Control::Rootfs) != Strength::Off;
-        let refusal = || self.sources.root_refusal(&place, &bundle, &allowed, &self.asked(None));
+        let checked = findings.strength(Control::Rootfs) != Strength::Off;
+        let refusal = || self.sources.root_refusal(&place, &bundle, &allowed, &self.query(None));
         let label = format!("the root file system {}", opened.path.display());
-        let refusal = judged.then(refusal).flatten();
+        let refusal = checked.then(refusal).flatten();
         let is_audit = findings.policy.mode == Mode::Audit;
         let changed = (refusal.is_none() || is_audit)
             .then(|| self.own.changed_in(&place, is_audit))
@@ -195,14 +195,14 @@ impl Judge<'_> {
                 "use a directory of its own",
             );
         }
-        given.rootfs = self.tree(opened, false);
+        grants.rootfs = self.tree(opened, false);
     }
 
     fn bind(
         &self,
         mount: &Mount,
         source: io::Result<Opened>,
-        given: &mut Given,
+        grants: &mut Grants,
         findings: &mut Findings<'_>,
     ) {
         let path = self.request.bundle.join(&mount.source);
@@ -223,7 +223,7 @@ impl Judge<'_> {
             format!("{label} (which is {})", source.path.display())
         };
         match source.kind {
-            Kind::Socket => return self.socket(source, &label, given, findings),
+            Kind::Socket => return self.socket(source, &label, grants, findings),
             Kind::Char(major, minor) if devices::is_default(i64::from(major), i64::from(minor)) => {
             }
             Kind::Char(..) | Kind::Block(..) if self.sources.devices.is(source.kind) => {}
@@ -238,18 +238,18 @@ impl Judge<'_> {
             }
             Kind::Directory | Kind::File => self.files(mount, &source, &label, findings),
         }
-        given.sockets.extend(self.notify_socket(&source.path, mount));
-        given.mounts.push(self.tree(source, mount.propagates()));
+        grants.sockets.extend(self.notify_socket(&source.path, mount));
+        grants.mounts.push(self.tree(source, mount.propagates()));
     }
 
     /// An overlay that the runtime mounts: of volumes, images, and the container's own directory.
     fn overlay(&self, mount: &Mount, findings: &mut Findings<'_>) {
         let refusal = {
             let allowed = self.allowed(Control::HostMounts, findings);
-            let judged = findings.strength(Control::MountTypes) != Strength::Off;
+            let checked = findings.strength(Control::MountTypes) != Strength::Off;
             // The kernel side asks for its layers in any case.
-            let refusal = self.sources.overlay_refusal(mount, &allowed, &self.asked(Some(mount)));
-            refusal.filter(|_| judged)
+            let refusal = self.sources.overlay_refusal(mount, &allowed, &self.query(Some(mount)));
+            refusal.filter(|_| checked)
         };
         if let Some((what, remedy)) = refusal {
             let at = mount.destination.display();
@@ -290,13 +290,13 @@ impl Judge<'_> {
     fn files(&self, mount: &Mount, source: &Opened, label: &str, findings: &mut Findings<'_>) {
         let place = self.sources.trees.place_of(source);
         let is_init =
-            Engines::is_init(&source.path, mount) && self.sources.trees.reach(&place).is_none();
+            Engines::is_init(&source.path, mount) && self.sources.trees.overlap(&place).is_none();
         let refusal = {
             let allowed = self.allowed(Control::HostMounts, findings);
-            let judged =
+            let checked =
                 allowed.strength != Strength::Off && !(is_init && self.own.is_read_only(mount));
-            let refusal = || self.sources.refusal(&place, &allowed, &self.asked(Some(mount)));
-            judged.then(refusal).flatten()
+            let refusal = || self.sources.refusal(&place, &allowed, &self.query(Some(mount)));
+            checked.then(refusal).flatten()
         };
         // A mount that audit mode lets pass must not contain lockc's own files.
         let is_audit = findings.policy.mode == Mode::Audit;
@@ -318,12 +318,18 @@ impl Judge<'_> {
         }
     }
 
-    fn socket(&self, source: Opened, label: &str, given: &mut Given, findings: &mut Findings<'_>) {
+    fn socket(
+        &self,
+        source: Opened,
+        label: &str,
+        grants: &mut Grants,
+        findings: &mut Findings<'_>,
+    ) {
         let named = self.sources.engines.is_build_agent(&source.path, self.request.bundle)
             || self.named_sockets(findings).any(|(_, named)| named.has(&source.path));
         if named || !findings.applies(Control::HostSockets) {
-            given.sockets.push(source.clone());
-            given.mounts.push(self.tree(source, false));
+            grants.sockets.push(source.clone());
+            grants.mounts.push(self.tree(source, false));
         } else {
             findings.add(
                 Control::HostSockets,
@@ -331,7 +337,7 @@ impl Judge<'_> {
                 format!("add it to allowed_sockets in {CONFIG_PATH}"),
             );
             // In the mode audit it is there, and connecting to it is reported.
-            given.mounts.push(self.tree(source, false));
+            grants.mounts.push(self.tree(source, false));
         }
     }
 
@@ -348,18 +354,18 @@ impl Judge<'_> {
         written.filter_map(|path| NamedSockets::new(path).ok().map(|named| (path, named)))
     }
 
-    /// What the settings name in directories that the container is given, under whichever path.
-    fn sockets_below(&self, given: &mut Given, findings: &Findings<'_>) {
+    /// What the settings name in directories that the container is granted, under whichever path.
+    fn sockets_below(&self, grants: &mut Grants, findings: &Findings<'_>) {
         let mut roots: Vec<PathBuf> = Vec::new();
-        for source in &given.mounts {
+        for source in &grants.mounts {
             let names = self.sources.trees.names(&self.sources.trees.place_of(&source.top));
             roots.push(source.top.path.clone());
             roots.extend(names.host.iter().map(|name| name.path().to_owned()));
         }
         for (written, named) in self.named_sockets(findings) {
             let is_below = roots.iter().any(|root| named.directory.starts_with(root));
-            if is_below && !given.named_sockets.contains(written) {
-                given.named_sockets.push(written.clone());
+            if is_below && !grants.named_sockets.contains(written) {
+                grants.named_sockets.push(written.clone());
             }
         }
     }
@@ -372,9 +378,9 @@ impl Judge<'_> {
         let own = Path::new(self.request.id).join("userdata/notify");
         let is_notify = mount.destination == Path::new("/run/notify")
             && source.ends_with(own)
-            && self.sources.engines.belongs(source, &self.asked(Some(mount))).is_some();
+            && self.sources.engines.belongs(source, &self.query(Some(mount))).is_some();
         let path = source.join("notify.sock");
-        let opened = is_notify.then(|| self.facts.open(&path).ok()).flatten();
+        let opened = is_notify.then(|| self.view.open(&path).ok()).flatten();
         opened.filter(|opened| opened.path == path && opened.kind == Kind::Socket)
     }
 }

@@ -12,7 +12,7 @@ use std::path::Path;
 
 use super::{
     Findings,
-    facts::{Facts, Namespace},
+    host_view::{HostView, Namespace},
 };
 use crate::{
     rules::Rule,
@@ -31,8 +31,8 @@ const OWN: [(&str, Namespace, &str); 4] = [
     ("uts", Namespace::Uts, "--uts=host"),
 ];
 
-/// Judges `linux.namespaces`.
-pub(super) fn judge(spec: &Spec, facts: &dyn Facts, findings: &mut Findings<'_>) {
+/// Checks `linux.namespaces`.
+pub(super) fn check(spec: &Spec, view: &dyn HostView, findings: &mut Findings<'_>) {
     let of = |kind: &'static str| {
         spec.linux.namespaces.iter().filter(move |namespace| namespace.kind == kind)
     };
@@ -52,7 +52,7 @@ pub(super) fn judge(spec: &Spec, facts: &dyn Facts, findings: &mut Findings<'_>)
             Some(format!("the container uses the host's {name} namespace"))
         } else {
             namespaces.find_map(|namespace| {
-                host_path(&namespace.path, kind, facts)
+                host_path(&namespace.path, kind, view)
                     .map(|why| format!("the {name} namespace {why}"))
             })
         };
@@ -66,9 +66,9 @@ pub(super) fn judge(spec: &Spec, facts: &dyn Facts, findings: &mut Findings<'_>)
     }
 }
 
-/// Judges the cgroup namespace, where the container sees a cgroup file system.
-pub(super) fn judge_cgroup(spec: &Spec, facts: &dyn Facts, findings: &mut Findings<'_>) {
-    if !spec.mounts.iter().any(is_cgroup) || !facts.has_cgroup_v2() {
+/// Checks the cgroup namespace, where the container sees a cgroup file system.
+pub(super) fn check_cgroup(spec: &Spec, view: &dyn HostView, findings: &mut Findings<'_>) {
+    if !spec.mounts.iter().any(is_cgroup) || !view.has_cgroup_v2() {
         return;
     }
     let mut namespaces =
@@ -77,7 +77,7 @@ pub(super) fn judge_cgroup(spec: &Spec, facts: &dyn Facts, findings: &mut Findin
         Some("the container uses the host's cgroup namespace".to_owned())
     } else {
         namespaces.find_map(|namespace| {
-            host_path(&namespace.path, Namespace::Cgroup, facts)
+            host_path(&namespace.path, Namespace::Cgroup, view)
                 .map(|why| format!("the cgroup namespace {why}"))
         })
     };
@@ -98,7 +98,7 @@ fn is_cgroup(mount: &spec::Mount) -> bool {
 /// Whether the runtime lets the container manage what is below its own cgroup, as an init system
 /// does: it mounts it writable, and in a namespace whose root it is. A container that sees the
 /// processes of others could move them there.
-pub(super) fn manages_cgroups(spec: &Spec, facts: &dyn Facts) -> bool {
+pub(super) fn manages_cgroups(spec: &Spec, view: &dyn HostView) -> bool {
     let new = |kind: &str| {
         let mut namespaces =
             spec.linux.namespaces.iter().filter(|namespace| namespace.kind == kind).peekable();
@@ -111,7 +111,7 @@ pub(super) fn manages_cgroups(spec: &Spec, facts: &dyn Facts) -> bool {
     // Without a path the runtime may leave the container in the cgroup of whoever started it.
     let placed = !spec.linux.cgroups_path.is_empty();
     placed
-        && facts.has_cgroup_v2()
+        && view.has_cgroup_v2()
         && new("cgroup")
         && new("pid")
         && spec.mounts.iter().any(writable)
@@ -119,7 +119,7 @@ pub(super) fn manages_cgroups(spec: &Spec, facts: &dyn Facts) -> bool {
 
 /// The host's number of the container's uid 0: by the mappings of its own user namespace, by those
 /// of the one that it joins, or 0 without one.
-pub(super) fn root_uid(linux: &Linux, facts: &dyn Facts, findings: &mut Findings<'_>) -> u32 {
+pub(super) fn root_uid(linux: &Linux, view: &dyn HostView, findings: &mut Findings<'_>) -> u32 {
     let path = linux
         .namespaces
         .iter()
@@ -128,7 +128,7 @@ pub(super) fn root_uid(linux: &Linux, facts: &dyn Facts, findings: &mut Findings
     let Some(path) = path.filter(|path| !path.as_os_str().is_empty()) else {
         return linux.root_uid();
     };
-    let why = match facts.root_uid(path) {
+    let why = match view.root_uid(path) {
         Ok(Some(uid)) => return uid,
         Ok(None) => "no process in it, or no uid 0".to_owned(),
         Err(error) => error.to_string(),
@@ -144,11 +144,11 @@ pub(super) fn root_uid(linux: &Linux, facts: &dyn Facts, findings: &mut Findings
     linux.root_uid()
 }
 
-fn host_path(path: &Path, kind: Namespace, facts: &dyn Facts) -> Option<String> {
+fn host_path(path: &Path, kind: Namespace, view: &dyn HostView) -> Option<String> {
     if path.as_os_str().is_empty() {
         return None;
     }
-    match facts.is_host_namespace(path, kind) {
+    match view.is_host_namespace(path, kind) {
         Ok(false) => None,
         Ok(true) => Some(format!("{} is the host's", path.display())),
         Err(error) => Some(format!("{} cannot be read: {error}", path.display())),

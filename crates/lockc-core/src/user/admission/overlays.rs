@@ -1,10 +1,10 @@
-//! Overlays: which directories they are made of, and whether a container is given each of them.
+//! Overlays: which directories they are made of, and whether a container is granted each of them.
 
 use std::path::{Path, PathBuf};
 
 use super::{
-    engines::{Asked, Belongs, is_infra_layer},
-    facts::MountedAt,
+    engines::{Belongs, Query, is_infra_layer},
+    host_view::MountedAt,
     sources::{Allowed, Refusal, Sources, unknown},
 };
 use crate::user::{
@@ -46,7 +46,7 @@ impl Sources<'_> {
         &self,
         mount: &Mount,
         allowed: &Allowed<'_>,
-        asked: &Asked<'_>,
+        query: &Query<'_>,
     ) -> Option<Refusal> {
         let mut layers = Vec::new();
         for option in &mount.options {
@@ -63,20 +63,20 @@ impl Sources<'_> {
                 _ => return Some(strange(option)),
             }
         }
-        self.of_layers(&layers, None, allowed, asked)
+        self.of_layers(&layers, None, allowed, query)
     }
 
-    /// Why the container is not given an overlay that an engine mounted for somebody.
+    /// Why the container is not granted an overlay that an engine mounted for somebody.
     pub fn layers(
         &self,
         mount: &MountedAt,
         allowed: &Allowed<'_>,
-        asked: &Asked<'_>,
+        query: &Query<'_>,
     ) -> Option<Refusal> {
-        self.of_layers(&mount.layers(), Some(mount), allowed, asked)
+        self.of_layers(&mount.layers(), Some(mount), allowed, query)
     }
 
-    /// Each directory that an overlay is made of is judged as if it were bind-mounted. The kernel
+    /// Each directory that an overlay is made of is checked as if it were bind-mounted. The kernel
     /// side makes sure that it is made of these: where it is mounted already, `mounted`, when
     /// the container is registered; otherwise when the runtime mounts it.
     fn of_layers(
@@ -84,7 +84,7 @@ impl Sources<'_> {
         layers: &[(Part, PathBuf)],
         mounted: Option<&MountedAt>,
         allowed: &Allowed<'_>,
-        asked: &Asked<'_>,
+        query: &Query<'_>,
     ) -> Option<Refusal> {
         if layers.is_empty() {
             return Some((
@@ -96,11 +96,11 @@ impl Sources<'_> {
         // All of them, because audit mode lets refused ones pass.
         let refusals: Vec<_> = layers
             .iter()
-            .map(|(part, path)| self.layer(*part, path, mounted.is_some(), allowed, asked))
+            .map(|(part, path)| self.layer(*part, path, mounted.is_some(), allowed, query))
             .collect();
         let may_move = self.layers.borrow()[known..].iter().any(|layer| layer.may_move);
         if let Some(mount) = mounted {
-            let whole = asked.facts.open(&mount.point).ok();
+            let whole = query.view.open(&mount.point).ok();
             match whole.filter(|whole| whole.mount.is_none_or(|id| id == mount.id)) {
                 Some(opened) => {
                     self.layers.borrow_mut().push(Layer { opened, part: Part::Whole, may_move })
@@ -120,25 +120,25 @@ impl Sources<'_> {
         layer: &Path,
         is_mounted: bool,
         allowed: &Allowed<'_>,
-        asked: &Asked<'_>,
+        query: &Query<'_>,
     ) -> Option<Refusal> {
         let other = || "use a volume of another type".to_owned();
         if !layer.is_absolute() {
             return Some(("is written without its directory".into(), other()));
         }
-        let opened = match asked.facts.open(layer) {
+        let opened = match query.view.open(layer) {
             Ok(opened) => opened,
             Err(_) if is_infra_layer(layer) => return None,
             Err(error) => return Some((format!("cannot be opened: {error}"), other())),
         };
         // An overlay changes nothing below its upper directory.
         let options = if part == Part::Upper { Vec::new() } else { vec!["ro".into()] };
-        let mount = Mount { options, ..asked.mount.cloned().unwrap_or_default() };
-        let asked = &Asked { mount: asked.mount.map(|_| &mount), ..*asked };
+        let mount = Mount { options, ..query.mount.cloned().unwrap_or_default() };
+        let query = &Query { mount: query.mount.map(|_| &mount), ..*query };
         // Only the engine renames what is there. In a volume a container may, and something else
         // may have been mounted on the volume's directory when the overlay was.
         let fixed = |path: &Path| {
-            matches!(self.engines.belongs(path, asked), Some(Belongs::Files | Belongs::Image))
+            matches!(self.engines.belongs(path, query), Some(Belongs::Files | Belongs::Image))
         };
         let is_infra = is_infra_layer(layer);
         let may_move = !(is_infra || fixed(layer) && fixed(&opened.path));
@@ -151,7 +151,7 @@ impl Sources<'_> {
                         the overlay";
             return Some((what.into(), "leave upperdir and workdir out".into()));
         }
-        if is_infra { None } else { self.by_itself(&place, allowed, asked) }
+        if is_infra { None } else { self.by_itself(&place, allowed, query) }
     }
 }
 

@@ -75,8 +75,8 @@ pub(in crate::user) fn short_name(name: &str) -> String {
     upper.strip_prefix("CAP_").unwrap_or(&upper).into()
 }
 
-/// Judges capabilities and user.
-pub(super) fn judge(process: &Process, findings: &mut Findings<'_>) {
+/// Checks capabilities and user.
+pub(super) fn check(process: &Process, findings: &mut Findings<'_>) {
     let strength = findings.strength(Control::Capabilities);
     let mut refused: Vec<String> = Vec::new();
     for name in process.capabilities.all() {
@@ -119,7 +119,7 @@ mod tests {
 
     #[test]
     fn every_admitted_capability_has_its_bit() {
-        let of = |level| usable(&Policy::of_level(level, "a test"));
+        let of = |level| usable(&Policy::for_level(level, "a test"));
         assert_eq!(of(Level::Baseline).count_ones() as usize, BASELINE.len());
         // include/uapi/linux/capability.h: CAP_NET_BIND_SERVICE is 10, CAP_SYS_ADMIN is 21.
         assert_eq!(of(Level::Restricted), 1 << 10);

@@ -1,7 +1,7 @@
 //! What other security modules are told to do with a container: seccomp, AppArmor, SELinux,
 //! no_new_privs.
 
-use super::{Facts, Findings, Request};
+use super::{Findings, HostView, Request};
 use crate::{
     rules::Rule,
     user::{
@@ -23,19 +23,19 @@ const SELINUX_ROLES: [&str; 1] = ["system_r"];
 /// config-linux.md).
 const LETTING: [&str; 2] = ["SCMP_ACT_ALLOW", "SCMP_ACT_LOG"];
 
-/// Judges the profiles that hold for every process of the container.
-pub(super) fn judge(
+/// Checks the profiles that hold for every process of the container.
+pub(super) fn check(
     request: &Request<'_>,
     config: &Config,
-    facts: &dyn Facts,
+    view: &dyn HostView,
     findings: &mut Findings<'_>,
 ) {
     // What runs in a pod's sandbox is the administrator's image, and containerd gives it no profile
     // by itself.
     if !request.sandbox {
         seccomp(request, findings);
-        missing_apparmor(request, facts, findings);
-        missing_label(request, facts, findings);
+        missing_apparmor(request, view, findings);
+        missing_label(request, view, findings);
     }
     let listener = request.spec.linux.seccomp.as_ref().map(|profile| &profile.listener_path);
     if let Some(path) = listener.filter(|path| {
@@ -63,9 +63,9 @@ fn seccomp(request: &Request<'_>, findings: &mut Findings<'_>) {
     }
     // Docker and Podman have a default profile: without one, somebody asked for that. Elsewhere
     // none is what the Pod Security Standards call undefined, which baseline allows.
-    let asked =
+    let query =
         profile.is_some() || matches!(request.engine, Some(Engine::Docker | Engine::Podman));
-    if asked || findings.strength(Control::Seccomp) == Strength::Restricted {
+    if query || findings.strength(Control::Seccomp) == Strength::Restricted {
         let what = if profile.is_some() {
             "a seccomp profile that refuses nothing"
         } else {
@@ -86,10 +86,10 @@ fn refuses(profile: &Seccomp) -> bool {
 }
 
 /// containerd's CRI plugin writes `unconfined` nowhere: it leaves its default profile out.
-fn missing_apparmor(request: &Request<'_>, facts: &dyn Facts, findings: &mut Findings<'_>) {
+fn missing_apparmor(request: &Request<'_>, view: &dyn HostView, findings: &mut Findings<'_>) {
     let missing =
         request.spec.process.as_ref().is_some_and(|process| process.apparmor_profile.is_empty());
-    if missing && request.engine == Some(Engine::Cri) && facts.containerd_uses_apparmor() {
+    if missing && request.engine == Some(Engine::Cri) && view.containerd_uses_apparmor() {
         findings.add(
             Control::AppArmor,
             "no AppArmor profile, although containerd has a default one on this host".into(),
@@ -101,7 +101,7 @@ fn missing_apparmor(request: &Request<'_>, facts: &dyn Facts, findings: &mut Fin
 /// An engine that labels containers leaves the label out for `label=disable`, and where the
 /// container shares the host's PID or IPC namespace, which is another control's to refuse (Podman
 /// 5.4, pkg/specgen/generate/security_linux.go; moby 28, daemon/create.go).
-fn missing_label(request: &Request<'_>, facts: &dyn Facts, findings: &mut Findings<'_>) {
+fn missing_label(request: &Request<'_>, view: &dyn HostView, findings: &mut Findings<'_>) {
     let missing =
         request.spec.process.as_ref().is_some_and(|process| process.selinux_label.is_empty());
     let has =
@@ -109,7 +109,7 @@ fn missing_label(request: &Request<'_>, facts: &dyn Facts, findings: &mut Findin
     if missing
         && has("pid")
         && has("ipc")
-        && request.engine.is_some_and(|engine| facts.labels_containers(engine))
+        && request.engine.is_some_and(|engine| view.labels_containers(engine))
     {
         findings.add(
             Control::SeLinux,
@@ -120,7 +120,7 @@ fn missing_label(request: &Request<'_>, facts: &dyn Facts, findings: &mut Findin
     }
 }
 
-/// Judges the profiles of one process.
+/// Checks the profiles of one process.
 pub(super) fn of_process(process: &Process, findings: &mut Findings<'_>) {
     // `unconfined` may stand in another namespace or on a stack of profiles (apparmor(7)).
     if process.apparmor_profile.split([':', '/', '&']).any(|part| part == "unconfined") {

@@ -3,8 +3,8 @@
 //!
 //! A path says little. A directory in an engine's place may be a mount of something else, and
 //! something may be mounted below it. So a source is looked up in the mount table by the mount that
-//! it was opened on: an object that the host itself sees somewhere is judged by the names it has
-//! there; what is seen in engines' directories alone is judged by whose they are and by its file
+//! it was opened on: an object that the host itself sees somewhere is checked by the names it has
+//! there; what is seen in engines' directories alone is checked by whose they are and by its file
 //! system.
 
 use std::{cell::RefCell, path::Path};
@@ -12,9 +12,9 @@ use std::{cell::RefCell, path::Path};
 use super::{
     Engines,
     devices::Named,
-    engines::{Asked, Belongs, assumed_root},
-    facts::{Kind, MountedAt},
-    trees::{Names, Place, Reach, Trees},
+    engines::{Belongs, Query, assumed_root},
+    host_view::{Kind, MountedAt},
+    protected_paths::{Names, Overlap, ProtectedPaths, ResolvedPath},
 };
 use crate::user::{config::CONFIG_PATH, hold::Layer, policy::Strength};
 
@@ -66,33 +66,33 @@ pub(super) struct Allowed<'a> {
     pub are_defaults: bool,
 }
 
-/// Judges sources of one container.
+/// Checks sources of one container.
 pub(super) struct Sources<'a> {
     pub engines: &'a Engines,
-    pub trees: &'a Trees,
+    pub trees: &'a ProtectedPaths,
     /// Devices that the policy names.
     pub devices: Named,
-    /// What the overlays that were judged are made of.
+    /// What the overlays that were checked are made of.
     pub layers: RefCell<Vec<Layer>>,
 }
 
 impl Sources<'_> {
-    /// Why the container is not given what is at `place` with all that is mounted below.
+    /// Why the container is not granted what is at `place` with all that is mounted below.
     pub fn refusal(
         &self,
-        place: &Place,
+        place: &ResolvedPath,
         allowed: &Allowed<'_>,
-        asked: &Asked<'_>,
+        query: &Query<'_>,
     ) -> Option<Refusal> {
         // Whoever names a directory exactly knows what is mounted in it.
-        if self.explicitly_allowed(place, allowed, asked) {
+        if self.explicitly_allowed(place, allowed, query) {
             return None;
         }
-        if let Some(refusal) = self.by_itself(place, allowed, asked) {
+        if let Some(refusal) = self.by_itself(place, allowed, query) {
             return Some(refusal);
         }
         self.trees.below(place).find_map(|below| {
-            let (what, _) = self.by_itself(&below, allowed, asked)?;
+            let (what, _) = self.by_itself(&below, allowed, query)?;
             let what = format!(
                 "contains {}, where something else is mounted, which {what}",
                 below.path().display()
@@ -102,9 +102,9 @@ impl Sources<'_> {
     }
 
     /// The names of what is at `place`, without those that say nothing where there are others.
-    fn names(&self, place: &Place) -> Names {
+    fn names(&self, place: &ResolvedPath) -> Names {
         let mut names = self.trees.names(place);
-        let decides = |name: &Place| !self.engines.is_second_name(name.path());
+        let decides = |name: &ResolvedPath| !self.engines.is_second_name(name.path());
         if !names.engines.is_empty() || names.host.iter().any(decides) {
             names.host.retain(decides);
         }
@@ -113,13 +113,13 @@ impl Sources<'_> {
 
     pub fn by_itself(
         &self,
-        place: &Place,
+        place: &ResolvedPath,
         allowed: &Allowed<'_>,
-        asked: &Asked<'_>,
+        query: &Query<'_>,
     ) -> Option<Refusal> {
         let Some(mount) = self.trees.mount(place) else { return Some(unknown()) };
         let names = self.names(place);
-        let belongs = |name: &Place| self.belongs(name, asked);
+        let belongs = |name: &ResolvedPath| self.belongs(name, query);
         let is_own =
             |belongs: Option<Belongs>| belongs.is_some_and(|belongs| belongs != Belongs::Transient);
         if names.host.iter().any(|name| is_own(belongs(name))) {
@@ -128,7 +128,7 @@ impl Sources<'_> {
         if !names.host.is_empty() {
             // kubelet mounts directories of the host for volumes that the cluster's administrator
             // made; by their other names they are hostPath volumes of the pod's owner.
-            let is_drivers = |name: &Place| {
+            let is_drivers = |name: &ResolvedPath| {
                 self.engines.is_drivers_volume(name.path())
                     && belongs(name) == Some(Belongs::PodVolume)
             };
@@ -136,10 +136,10 @@ impl Sources<'_> {
                 && names.engines.iter().any(is_drivers)
                 && !OF_THE_HOST.contains(&mount.kind.as_str());
             return names.host.iter().find_map(|name| {
-                let (what, remedy) = match self.trees.reach(name).filter(|_| from_kubelet) {
-                    Some(reach) => (describe(&reach), "use another volume".into()),
+                let (what, remedy) = match self.trees.overlap(name).filter(|_| from_kubelet) {
+                    Some(overlap) => (describe(&overlap), "use another volume".into()),
                     None if from_kubelet => return None,
-                    None => self.of_the_host(name, allowed, asked)?,
+                    None => self.of_the_host(name, allowed, query)?,
                 };
                 let what = match name.path() == place.path() {
                     true => what,
@@ -148,10 +148,15 @@ impl Sources<'_> {
                 Some((what, remedy))
             });
         }
-        let own: Vec<&Path> =
-            names.engines.iter().filter(|name| is_own(belongs(name))).map(Place::path).collect();
-        let shared =
-            |name: &Place| mount.kind != "tmpfs" && self.engines.shares_volume(name.path(), &own);
+        let own: Vec<&Path> = names
+            .engines
+            .iter()
+            .filter(|name| is_own(belongs(name)))
+            .map(ResolvedPath::path)
+            .collect();
+        let shared = |name: &ResolvedPath| {
+            mount.kind != "tmpfs" && self.engines.shares_volume(name.path(), &own)
+        };
         if let Some(foreign) =
             names.engines.iter().find(|name| belongs(name).is_none() && !shared(name))
             && !own.is_empty()
@@ -162,20 +167,20 @@ impl Sources<'_> {
             );
             return Some((what, "use a volume of its own".into()));
         }
-        let Some(first) = own.first() else { return self.of_the_host(place, allowed, asked) };
+        let Some(first) = own.first() else { return self.of_the_host(place, allowed, query) };
         // Where the mount is further up, it is a disk of the engine's own.
-        self.engines.belongs(&mount.point, asked)?;
-        self.file_system(mount, self.engines.belongs(first, asked)?, allowed, asked)
+        self.engines.belongs(&mount.point, query)?;
+        self.file_system(mount, self.engines.belongs(first, query)?, allowed, query)
     }
 
     /// What something in an engine's directory is to the container. What belongs to a namespace
     /// that it joins is its own if the task that the namespace is taken from has it mounted too,
     /// where containers have it: a task of the host's would have every container's somewhere.
-    fn belongs(&self, name: &Place, asked: &Asked<'_>) -> Option<Belongs> {
-        let belongs = self.engines.belongs(name.path(), asked)?;
+    fn belongs(&self, name: &ResolvedPath, query: &Query<'_>) -> Option<Belongs> {
+        let belongs = self.engines.belongs(name.path(), query)?;
         let has = |task: &str| {
-            let table = asked
-                .facts
+            let table = query
+                .view
                 .read(&Path::new("/proc").join(task).join("mountinfo"))
                 .unwrap_or_default();
             let mounts = table.split(|byte| *byte == b'\n').filter_map(MountedAt::parse);
@@ -183,25 +188,25 @@ impl Sources<'_> {
                 .filter(|mount| SHARED.iter().any(|place| mount.point == Path::new(place)))
                 .any(|mount| name.is_beside(&mount))
         };
-        (belongs != Belongs::Shared || asked.joined_tasks(name.path()).any(has)).then_some(belongs)
+        (belongs != Belongs::Shared || query.joined_tasks(name.path()).any(has)).then_some(belongs)
     }
 
-    /// Why the container is not given a file system that is mounted nowhere but in an engine's
+    /// Why the container is not granted a file system that is mounted nowhere but in an engine's
     /// directory.
     fn file_system(
         &self,
         mount: &MountedAt,
         belongs: Belongs,
         allowed: &Allowed<'_>,
-        asked: &Asked<'_>,
+        query: &Query<'_>,
     ) -> Option<Refusal> {
         let kind = mount.kind.as_str();
-        let is_device = || self.devices.is(asked.facts.kind(&mount.source).unwrap_or(Kind::File));
+        let is_device = || self.devices.is(query.view.kind(&mount.source).unwrap_or(Kind::File));
         match belongs {
             _ if OF_THE_HOST.contains(&kind) => {}
             Belongs::PodVolume | Belongs::Image | Belongs::Step => return None,
             _ if VOLUMES.contains(&kind) => return None,
-            _ if kind == "overlay" => return self.layers(mount, allowed, asked),
+            _ if kind == "overlay" => return self.layers(mount, allowed, query),
             _ if mount.source.starts_with("/dev") && is_device() => return None,
             _ if mount.source.starts_with("/dev") => {
                 let what = format!(
@@ -226,38 +231,38 @@ impl Sources<'_> {
         ))
     }
 
-    /// Why the container is not given a directory or file of the host.
+    /// Why the container is not granted a directory or file of the host.
     pub fn of_the_host(
         &self,
-        place: &Place,
+        place: &ResolvedPath,
         allowed: &Allowed<'_>,
-        asked: &Asked<'_>,
+        query: &Query<'_>,
     ) -> Option<Refusal> {
-        if self.explicitly_allowed(place, allowed, asked) {
+        if self.explicitly_allowed(place, allowed, query) {
             return None;
         }
-        if let Some(reach) = self.trees.reach(place) {
-            let remedy = match reach {
+        if let Some(overlap) = self.trees.overlap(place) {
+            let remedy = match overlap {
                 // Never the advice to allow everything.
-                Reach::Contains(ref tree) if tree == Path::new("/") => {
+                Overlap::Contains(ref tree) if tree == Path::new("/") => {
                     "mount the directories that it needs".into()
                 }
-                Reach::Contains(_) => "mount a directory without it".into(),
-                Reach::Inside(_) if self.trees.is_engines(place.path()) => {
+                Overlap::Contains(_) => "mount a directory without it".into(),
+                Overlap::Inside(_) if self.trees.is_engines(place.path()) => {
                     "use a volume of its own".into()
                 }
-                Reach::Inside(_) if !self.trees.is_named(place.path()) => {
+                Overlap::Inside(_) if !self.trees.is_named(place.path()) => {
                     "mount another directory".into()
                 }
                 // What the configuration allows is for baseline.
-                Reach::Inside(_) if allowed.strength == Strength::Restricted => {
+                Overlap::Inside(_) if allowed.strength == Strength::Restricted => {
                     "use a named volume".into()
                 }
-                Reach::Inside(_) => {
+                Overlap::Inside(_) => {
                     format!("add {} to allowed_mounts in {CONFIG_PATH}", place.path().display())
                 }
             };
-            return Some((describe(&reach), remedy));
+            return Some((describe(&overlap), remedy));
         }
         if let Some(mount) =
             self.trees.mount(place).filter(|mount| OF_THE_HOST.contains(&mount.kind.as_str()))
@@ -267,7 +272,7 @@ impl Sources<'_> {
                 "mount a directory without it".into(),
             ));
         }
-        if self.is_allowed(place, allowed, asked) {
+        if self.is_allowed(place, allowed, query) {
             return match is_home(place.path()) {
                 true if allowed.are_defaults => Some((
                     "is a home directory or a hidden file of one, which may hold what logs its \
@@ -281,7 +286,7 @@ impl Sources<'_> {
                 _ => None,
             };
         }
-        if let Some(root) = assumed_root(place.path(), asked.request.id) {
+        if let Some(root) = assumed_root(place.path(), query.request.id) {
             return Some((
                 "looks like an engine's own, in a data root that lockc does not know".into(),
                 format!("add {} to engine_dirs in {CONFIG_PATH} if it is one", root.display()),
@@ -298,19 +303,24 @@ impl Sources<'_> {
         ))
     }
 
-    fn is_allowed(&self, place: &Place, allowed: &Allowed<'_>, asked: &Asked<'_>) -> bool {
-        let paths = allowed.paths.iter().flat_map(|allowed| self.trees.both(allowed, asked.facts));
+    fn is_allowed(&self, place: &ResolvedPath, allowed: &Allowed<'_>, query: &Query<'_>) -> bool {
+        let paths = allowed.paths.iter().flat_map(|allowed| self.trees.both(allowed, query.view));
         paths.into_iter().any(|allowed| place.is_within(&allowed))
     }
 
     /// The administrator named exactly this path, or a directory around it that is itself in a
     /// forbidden tree, and the path says which. What is compared is the path as the administrator
     /// wrote it: where a link leads, or what is mounted there, may be somebody else's choice.
-    fn explicitly_allowed(&self, place: &Place, allowed: &Allowed<'_>, asked: &Asked<'_>) -> bool {
+    fn explicitly_allowed(
+        &self,
+        place: &ResolvedPath,
+        allowed: &Allowed<'_>,
+        query: &Query<'_>,
+    ) -> bool {
         allowed.paths.iter().any(|&written| {
             let inside =
-                matches!(self.trees.reach(&self.trees.place(written)), Some(Reach::Inside(_)));
-            let around = || self.trees.both(written, asked.facts);
+                matches!(self.trees.overlap(&self.trees.place(written)), Some(Overlap::Inside(_)));
+            let around = || self.trees.both(written, query.view);
             self.trees.is_named(written)
                 && (written == place.path()
                     || inside
@@ -321,16 +331,17 @@ impl Sources<'_> {
     /// Why a directory is not the root file system of this container. `bundle` is canonical.
     pub fn root_refusal(
         &self,
-        place: &Place,
+        place: &ResolvedPath,
         bundle: &Path,
         allowed: &Allowed<'_>,
-        asked: &Asked<'_>,
+        query: &Query<'_>,
     ) -> Option<Refusal> {
         let Some(mount) = self.trees.mount(place) else { return Some(unknown()) };
-        let in_bundle = |name: &Place| name.path() != bundle && name.path().starts_with(bundle);
+        let in_bundle =
+            |name: &ResolvedPath| name.path() != bundle && name.path().starts_with(bundle);
         let engines_bundle = self.trees.is_engines(bundle);
-        let is_own = |name: &Place| {
-            engines_bundle && in_bundle(name) || self.engines.is_rootfs(name.path(), asked)
+        let is_own = |name: &ResolvedPath| {
+            engines_bundle && in_bundle(name) || self.engines.is_rootfs(name.path(), query)
         };
         let names = self.names(place);
         // A file system that an engine mounted for this container.
@@ -339,12 +350,12 @@ impl Sources<'_> {
             if is_own(name) {
                 return None;
             }
-            if let Some(reach) = self.trees.reach(name) {
-                return Some((describe(&reach), "use a directory of its own".to_owned()));
+            if let Some(overlap) = self.trees.overlap(name) {
+                return Some((describe(&overlap), "use a directory of its own".to_owned()));
             }
             // Who calls a runtime without an engine is the host's root and wrote the bundle.
-            let is_callers = asked.request.engine.is_none() || !engines_bundle && in_bundle(name);
-            let refusal = || self.of_the_host(name, allowed, asked);
+            let is_callers = query.request.engine.is_none() || !engines_bundle && in_bundle(name);
+            let refusal = || self.of_the_host(name, allowed, query);
             // No volume is a root file system.
             let (what, _) = (!is_whole && !is_callers).then(refusal).flatten()?;
             Some((what, format!("use a directory in one of allowed_mounts in {CONFIG_PATH}")))
@@ -368,7 +379,7 @@ impl Sources<'_> {
         }
         // Podman's overlay of a directory that somebody chose (`--rootfs DIR:O`).
         if mount.kind == "overlay" && place.path().ends_with("rootfs/merge") {
-            return self.layers(mount, allowed, asked);
+            return self.layers(mount, allowed, query);
         }
         None
     }
@@ -390,10 +401,14 @@ fn is_home(path: &Path) -> bool {
     parts.next().is_none_or(|entry| entry.as_os_str().as_encoded_bytes().starts_with(b"."))
 }
 
-pub(super) fn describe(reach: &Reach) -> String {
-    match reach {
-        Reach::Inside(tree) => format!("is in {}, which belongs to the host", tree.display()),
-        Reach::Contains(tree) if tree == Path::new("/") => "gives the host's root directory".into(),
-        Reach::Contains(tree) => format!("contains {}, which belongs to the host", tree.display()),
+pub(super) fn describe(overlap: &Overlap) -> String {
+    match overlap {
+        Overlap::Inside(tree) => format!("is in {}, which belongs to the host", tree.display()),
+        Overlap::Contains(tree) if tree == Path::new("/") => {
+            "gives the host's root directory".into()
+        }
+        Overlap::Contains(tree) => {
+            format!("contains {}, which belongs to the host", tree.display())
+        }
     }
 }

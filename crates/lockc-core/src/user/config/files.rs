@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 use toml::de::{DeTable, DeValue};
 
 use super::{
-    Choice, Config, ConfigError, Engine, Fail, Fault, Follow, Labels, Mode, PolicyConfig, Rootless,
-    nearest,
+    Choice, Config, ConfigError, ConfigIssue, Engine, Fail, Follow, Labels, Mode, PolicyConfig,
+    Rootless, nearest,
 };
 use crate::user::{paths, userns};
 
@@ -293,7 +293,7 @@ impl Loaded {
     /// What no single file shows: names that one file uses and another defines.
     fn checked(self, path: &Path) -> Result<Self, ConfigError> {
         let both = ["default", "ceiling"].iter().all(|key| self.origins.contains_key(*key));
-        self.config.check(both).map_err(|Fault { key, value, message }| {
+        self.config.check(both).map_err(|ConfigIssue { key, value, message }| {
             // The place of the value, of the key, or of the table that it is in.
             let value = value.map(|value| format!("{key}[{value:?}]"));
             let table = key.rsplit_once('.').map(|(table, _)| table);

@@ -44,7 +44,7 @@ pub struct Namespace {
 
 /// What the cluster says of one namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Said {
+pub enum NamespaceLabel {
     /// This level.
     Level(Level),
     /// The namespace has no label.
@@ -97,15 +97,17 @@ impl Labels {
     /// What the cluster says of a namespace. A label that is no level of the Pod Security Standards
     /// means restricted, as for Kubernetes itself (`ParseLevel` of pod-security-admission
     /// v0.33, api/helpers.go).
-    pub fn of(&self, namespace: &str) -> Said {
+    pub fn of(&self, namespace: &str) -> NamespaceLabel {
         match self.namespaces.get(namespace) {
-            None => Said::Unknown,
-            Some(Namespace { enforce: None }) => Said::Nothing,
-            Some(Namespace { enforce: Some(value) }) => Said::Level(match value.as_str() {
-                "privileged" => Level::Privileged,
-                "baseline" => Level::Baseline,
-                _ => Level::Restricted,
-            }),
+            None => NamespaceLabel::Unknown,
+            Some(Namespace { enforce: None }) => NamespaceLabel::Nothing,
+            Some(Namespace { enforce: Some(value) }) => {
+                NamespaceLabel::Level(match value.as_str() {
+                    "privileged" => Level::Privileged,
+                    "baseline" => Level::Baseline,
+                    _ => Level::Restricted,
+                })
+            }
         }
     }
 }
@@ -131,13 +133,13 @@ mod tests {
     fn each_value_of_the_label_and_what_is_none() {
         let labels = parse(TEXT).unwrap();
         for (namespace, said) in [
-            ("a", Said::Level(Level::Privileged)),
-            ("b", Said::Level(Level::Baseline)),
-            ("c", Said::Level(Level::Restricted)),
-            ("d", Said::Nothing),
-            ("e", Said::Level(Level::Restricted)),
-            ("f", Said::Level(Level::Restricted)),
-            ("g", Said::Unknown),
+            ("a", NamespaceLabel::Level(Level::Privileged)),
+            ("b", NamespaceLabel::Level(Level::Baseline)),
+            ("c", NamespaceLabel::Level(Level::Restricted)),
+            ("d", NamespaceLabel::Nothing),
+            ("e", NamespaceLabel::Level(Level::Restricted)),
+            ("f", NamespaceLabel::Level(Level::Restricted)),
+            ("g", NamespaceLabel::Unknown),
         ] {
             assert_eq!(labels.of(namespace), said, "{namespace}");
         }

@@ -254,7 +254,7 @@ pub struct PolicyConfig {
 
 /// What makes no sense, and where.
 #[derive(Debug)]
-pub(super) struct Fault {
+pub(super) struct ConfigIssue {
     /// The key (`policies.NAME.admit`).
     pub key: String,
     /// The value in its list, where one is at fault.
@@ -377,7 +377,7 @@ impl Config {
 
     /// Whether it makes sense; `both`: a file gives `default` and `ceiling`, so that one of them is
     /// not just missing.
-    fn check(&self, both: bool) -> Result<(), Fault> {
+    fn check(&self, both: bool) -> Result<(), ConfigIssue> {
         let lists = [
             ("runtimes", &self.runtimes),
             ("sandbox_runtimes", &self.sandbox_runtimes),
@@ -391,7 +391,7 @@ impl Config {
                     let message = format!(
                         "{key}: {path:?} is not an absolute path without `..`; write the full path"
                     );
-                    return Err(Fault {
+                    return Err(ConfigIssue {
                         key: key.into(),
                         value: Some(path.to_string_lossy().into()),
                         message,
@@ -403,7 +403,7 @@ impl Config {
             if let Err(problem) = NamedSockets::new(path) {
                 let message = format!("allowed_sockets: {problem}");
                 let value = Some(path.to_string_lossy().into());
-                return Err(Fault { key: "allowed_sockets".into(), value, message });
+                return Err(ConfigIssue { key: "allowed_sockets".into(), value, message });
             }
         }
         for name in &self.require {
@@ -415,7 +415,11 @@ impl Config {
                     "require: {name:?} is not an LSM hook of lockc's{hint}; docs/hooks.md has \
                      them all"
                 );
-                return Err(Fault { key: "require".into(), value: Some(name.clone()), message });
+                return Err(ConfigIssue {
+                    key: "require".into(),
+                    value: Some(name.clone()),
+                    message,
+                });
             }
         }
         policy::check(self, both)

@@ -66,7 +66,7 @@ pub(super) fn once_each<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     from.deserialize_any(Members(PhantomData))
 }
 
-/// Why a configuration or process file cannot be judged.
+/// Why a configuration or process file cannot be checked.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SpecError {

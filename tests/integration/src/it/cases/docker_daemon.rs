@@ -63,7 +63,7 @@ fn ordinary(lab: &mut Lab) -> Result<String> {
     for (level, user) in
         [("baseline", &[][..]), ("restricted", &["--user", "1000", "--cap-drop", "ALL"])]
     {
-        let runtime = if plain { "runc".to_owned() } else { docker::Docker::of_level(level) };
+        let runtime = if plain { "runc".to_owned() } else { docker::Docker::for_level(level) };
         let act = if plain { "cat /proc/self/uid_map" } else { act };
         let act = if level == "restricted" {
             act.replace("touch /v/f /tmp/x", "ls /v")

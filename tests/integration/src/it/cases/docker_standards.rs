@@ -141,7 +141,7 @@ pub fn prove(lab: &mut Lab, control: &Control) -> Result<String> {
         ("restricted", &FIT[..], control.restricted),
         ("privileged", &[], ""),
     ] {
-        let run = go(&Docker::of_level(level), fit)?;
+        let run = go(&Docker::for_level(level), fit)?;
         let told = run.stderr.contains(&format!("refused by level {level} "))
             && run.stderr.contains(reason)
             && run.stderr.contains(" [");

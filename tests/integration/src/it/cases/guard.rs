@@ -103,7 +103,7 @@ fn off(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     let under = launch::attempt(By::Plain(runtime), &Bundle::probe(&["list", "/sys/fs/ext4"]))?;
     let events = if lab.plain { Vec::new() } else { lab.events()? };
     if under.ok && events.is_empty() {
-        Ok("not judged".into())
+        Ok("not checked".into())
     } else {
         bail!("{under:?} {events:?}")
     }

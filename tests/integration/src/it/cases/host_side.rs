@@ -150,7 +150,7 @@ fn exec_options(lab: &mut Lab, _: Runtime) -> Result<String> {
         }
     }
     running.call(&["exec", "--no-new-privs"], &["true"])?.must()?;
-    Ok("options are judged".into())
+    Ok("options are checked".into())
 }
 
 /// New limits come by standard input, as containerd gives them, and reach the runtime.

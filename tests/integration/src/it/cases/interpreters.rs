@@ -65,7 +65,7 @@ fn prints(run: &Run, what: &str) -> Result<()> {
     if run.ok() && run.stdout.contains(FOREIGN) { Ok(()) } else { bail!("{what}: {}", run.said()) }
 }
 
-/// Foreign programs run as without lockc; the interpreter is not to be had otherwise, and is judged
+/// Foreign programs run as without lockc; the interpreter is not to be had otherwise, and is checked
 /// as the container.
 fn registered(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     let sets = ["F", "OCF", "PF"];
@@ -92,7 +92,7 @@ fn registered(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     if lab.plain {
         return Ok("works without lockc".into());
     }
-    // What it reads is judged: `cat` in the host's name would read these.
+    // What it reads is checked: `cat` in the host's name would read these.
     lab.forget_events()?;
     for path in ["/sys/fs/ext4", "/proc/kallsyms"] {
         let script = format!("/foreign-F {path}");

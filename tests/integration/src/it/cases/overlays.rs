@@ -1,5 +1,5 @@
-//! Overlays of directories of the host: judged as if they were bind-mounted, and made of what was
-//! judged, whoever mounts them.
+//! Overlays of directories of the host: checked as if they were bind-mounted, and made of what was
+//! checked, whoever mounts them.
 
 use anyhow::{Context as _, Result};
 use serde_json::json;

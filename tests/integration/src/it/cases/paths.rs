@@ -1,4 +1,4 @@
-//! What needs no open file, and what somebody left open or sends: judged by the mount as well.
+//! What needs no open file, and what somebody left open or sends: checked by the mount as well.
 
 use anyhow::Result;
 use libc::{EACCES, ENOBUFS, EPERM};

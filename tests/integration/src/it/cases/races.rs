@@ -1,5 +1,5 @@
 //! Who may write in a directory exchanges a part of a path for a link to the host, again and again,
-//! while containers start whose mounts lead through it: what was not judged is never reached.
+//! while containers start whose mounts lead through it: what was not checked is never reached.
 
 use std::fs;
 use std::os::unix::net::UnixListener;

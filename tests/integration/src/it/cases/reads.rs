@@ -103,7 +103,7 @@ fn at_once(lab: &mut Lab) -> Result<String> {
     }
     let dmi = Running::start(By::Lockc("reads-dmi"), &bundle)?;
     let block = Running::start(By::Lockc("reads-block"), &bundle)?;
-    let judge = || -> Result<()> {
+    let check = || -> Result<()> {
         for (container, own, other) in [(&dmi, DMI, BLOCK), (&block, BLOCK, DMI)] {
             container.exec(&["sh", "-c", own])?.must()?;
             // Each half of it alone: what the first one is denied must not hide that the second one
@@ -117,9 +117,9 @@ fn at_once(lab: &mut Lab) -> Result<String> {
         }
         Ok(())
     };
-    judge()?;
+    check()?;
     command::run(&["lockc", "load", "--force"])?.must()?;
-    judge()?;
+    check()?;
     Ok("before and after lockc load --force".into())
 }
 

@@ -1,5 +1,5 @@
 //! gVisor's runsc as the real runtime: the kernel rules do not reach inside, everything says so,
-//! and what is judged before the container starts holds as for any other.
+//! and what is checked before the container starts holds as for any other.
 
 use anyhow::{Context, Result, bail};
 
@@ -135,7 +135,7 @@ fn refused(lab: &mut Lab, _: Runtime) -> Result<String> {
     with_runsc(|| {
         let run = runsc(WRAPPER, &["run", "--bundle", &folder, &fresh_id()])?;
         command::shows(&run, &["sysctls: kernel.msgmax", "level baseline"])?;
-        // What starts something in a way of runsc's own is not known to be judged.
+        // What starts something in a way of runsc's own is not known to be checked.
         command::shows(&runsc(WRAPPER, &["do", "true"])?, &["unknown subcommand"])?;
         command::shows(
             &command::run(&[WRAPPER, "--platform", "ptrace", "run", "-b", &folder, "x"])?,
@@ -196,7 +196,7 @@ fn by_docker(lab: &mut Lab, _: Runtime) -> Result<String> {
     }
     lab.only_with_lockc()?;
     let docker = lab.docker()?;
-    let lockc = Docker::of_level(docker::GVISOR);
+    let lockc = Docker::for_level(docker::GVISOR);
     with_runsc(|| {
         let inside = docker.run(&lockc, &[&[docker::IMAGE], &VERSION[..]].concat())?.must()?;
         if inside != plain.stdout.trim_end() {

@@ -67,24 +67,24 @@ pub const ACTORS: &[Actor] = &[
     actor(
         "overlayfs",
         "the mounter's credentials",
-        "allowed: it acts on the layers for what the task did to the overlay, which was judged",
+        "allowed: it acts on the layers for what the task did to the overlay, which was checked",
     ),
     actor(
         "io_uring personalities",
         "credentials that a task of the container registered",
         "denied if they have CAP_SYS_ADMIN in the initial user namespace and are not the caller's \
-         (rule capability): they could be taken for the kernel's own; others are judged as the \
+         (rule capability): they could be taken for the kernel's own; others are checked as the \
          task's; technique personality",
     ),
     actor(
         "io_uring workers",
         "the credentials of the task that submitted",
-        "judged as the task's: the thread has at least their capabilities; case surface/worker",
+        "checked as the task's: the thread has at least their capabilities; case surface/worker",
     ),
     actor(
         "io_uring polling threads (SQPOLL)",
         "the credentials of the task that made the ring",
-        "denied to tasks with CAP_SYS_ADMIN in the initial user namespace, otherwise judged as \
+        "denied to tasks with CAP_SYS_ADMIN in the initial user namespace, otherwise checked as \
          the task's",
     ),
     actor(
@@ -95,18 +95,18 @@ pub const ACTORS: &[Actor] = &[
     actor(
         "checks by a file's opener (`file_ns_capable`: uid_map, netlink, kallsyms)",
         "the opener's credentials",
-        "judged as the task's",
+        "checked as the task's",
     ),
     actor(
         "cgroup.procs",
         "the opener's credentials",
         "cgroup files cannot be written (rule sysfs), and a descriptor that was left open is \
-         judged",
+         checked",
     ),
     actor(
         "nfsd, ksmbd, cachefiles, accounting, aio fsync, target drivers",
         "the client's, the cache's or the opener's credentials, in threads of the kernel",
-        "not in the name of a task of a container: nothing to judge",
+        "not in the name of a task of a container: nothing to check",
     ),
     actor(
         "F_SETOWN, F_SETOWN_EX, FIOSETOWN, SIOCSPGRP with F_SETSIG",

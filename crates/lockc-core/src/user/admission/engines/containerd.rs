@@ -2,7 +2,7 @@
 
 use std::path::{Component, Path};
 
-use super::{Asked, Belongs, Layout, docker, is_read_only};
+use super::{Belongs, Layout, Query, docker, is_read_only};
 use crate::user::config::Engine;
 
 /// Roots and state directories: containerd's own, and those of k3s, RKE2, k0s and MicroK8s.
@@ -24,25 +24,25 @@ pub(super) struct Containerd;
 impl Layout for Containerd {
     const ENGINES: &'static [Engine] = &[Engine::Containerd, Engine::Cri, Engine::Docker];
 
-    fn belongs(&self, _dir: &Path, rest: &[&str], asked: &Asked<'_>) -> Option<Belongs> {
+    fn belongs(&self, _dir: &Path, rest: &[&str], query: &Query<'_>) -> Option<Belongs> {
         let files = |is: bool| is.then_some(Belongs::Files);
         match rest {
             // Caches and other stages of a build, where dockerd keeps its images with containerd.
             [plugin, "snapshots", _, "fs", ..]
                 if plugin.starts_with("io.containerd.snapshotter.") =>
             {
-                docker::is_step(asked.request.bundle).then_some(Belongs::Step)
+                docker::is_step(query.request.bundle).then_some(Belongs::Step)
             }
-            _ if asked.request.engine == Some(Engine::Docker) => None,
-            [plugin, "sandboxes", owner, file] if is_cri(plugin) => asked.of_namespace(owner, file),
+            _ if query.request.engine == Some(Engine::Docker) => None,
+            [plugin, "sandboxes", owner, file] if is_cri(plugin) => query.of_namespace(owner, file),
             [plugin, "containers", owner, "volumes", _, ..] if is_cri(plugin) => {
-                files(*owner == asked.id())
+                files(*owner == query.id())
             }
             // An image as a volume (containerd 2.1, internal/cri/server/container_image_mount.go).
             [plugin, "image-volumes", pod, _, ..] if is_cri(plugin) => {
-                let annotations = &asked.request.spec.annotations;
+                let annotations = &query.request.spec.annotations;
                 let sandbox = annotations.get("io.kubernetes.cri.sandbox-id").map(String::as_str);
-                (sandbox == Some(*pod) && is_read_only(asked)).then_some(Belongs::Image)
+                (sandbox == Some(*pod) && is_read_only(query)).then_some(Belongs::Image)
             }
             _ => None,
         }
@@ -51,8 +51,8 @@ impl Layout for Containerd {
     /// A snapshot that containerd mounted in the bundle: by its own path somebody chose it (`ctr
     /// run
     /// --rootfs`), and dockerd's users cannot choose.
-    fn is_rootfs(&self, _dir: &Path, rest: &[&str], asked: &Asked<'_>) -> bool {
-        let request = asked.request;
+    fn is_rootfs(&self, _dir: &Path, rest: &[&str], query: &Query<'_>) -> bool {
+        let request = query.request;
         let root = || Some(request.bundle.join(&request.spec.root.as_ref()?.path));
         let is_direct = |root: &Path| !root.components().any(|part| part == Component::ParentDir);
         let is_mounted =

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Asked, Belongs, Layout, ROOTFS_PARENTS, below, is_read_only};
+use super::{Belongs, Layout, Query, ROOTFS_PARENTS, below, is_read_only};
 use crate::user::config::Engine;
 
 /// Data roots of the packages: Docker's own, and Canonical's snap; and what is gone after a boot.
@@ -25,22 +25,22 @@ pub(super) struct Docker;
 impl Layout for Docker {
     const ENGINES: &'static [Engine] = &[Engine::Docker];
 
-    fn belongs(&self, dir: &Path, rest: &[&str], asked: &Asked<'_>) -> Option<Belongs> {
+    fn belongs(&self, dir: &Path, rest: &[&str], query: &Query<'_>) -> Option<Belongs> {
         let (dir, rest) = &remapped(dir, rest);
-        let own = |owner: &str| owner == asked.id();
-        let builds = is_build(dir, asked.request.bundle);
+        let own = |owner: &str| owner == query.id();
+        let builds = is_build(dir, query.request.bundle);
         let files = |is: bool| is.then_some(Belongs::Files);
         match *rest {
             ["containers", owner, file @ ("resolv.conf" | "hosts" | "hostname")] => {
-                asked.of_namespace(owner, file)
+                query.of_namespace(owner, file)
             }
-            ["containers", owner, "mounts", "shm"] => asked.of_namespace(owner, "shm"),
+            ["containers", owner, "mounts", "shm"] => query.of_namespace(owner, "shm"),
             ["containers", owner, "mounts", _, ..] => files(own(owner)),
             ["volumes", _, "_data", ..] => Some(Belongs::Volume),
             // A part of a volume or an image that is mounted by itself (moby 28,
             // volume/safepath/join_linux.go).
             ["tmp", name] if name.starts_with("safe-mount") => Some(Belongs::Transient),
-            ["buildkit", "executor", file] => files(is_buildkits(file, asked.destination())),
+            ["buildkit", "executor", file] => files(is_buildkits(file, query.destination())),
             ["buildkit", "executor", owner, ..] => files(own(owner)),
             // Caches, and what a step mounts of another stage, are snapshots. Nobody but BuildKit
             // chooses which.
@@ -54,7 +54,7 @@ impl Layout for Docker {
             // plugin/v2/plugin_linux.go).
             ["plugins", owner] => files(own(owner) && dir == Path::new(EXEC_ROOT)),
             ["plugins", owner, "propagated-mount", ..] => {
-                files(own(owner) && is_plugin(asked.request.bundle))
+                files(own(owner) && is_plugin(query.request.bundle))
             }
             ["tmp", name, ..] if name.starts_with("buildkit-") => builds.then_some(Belongs::Step),
             _ => {
@@ -62,25 +62,22 @@ impl Layout for Docker {
                 // Overlays are mounted below the layer's directory.
                 let whole = depth == 3 || matches!(rest[depth..], ["merged", ..] | []);
                 let image =
-                    whole && is_read_only(asked) && is_image_mount(dir, driver, name, asked);
+                    whole && is_read_only(query) && is_image_mount(dir, driver, name, query);
                 image.then_some(Belongs::Image)
             }
         }
     }
 
-    fn is_rootfs(&self, dir: &Path, rest: &[&str], asked: &Asked<'_>) -> bool {
+    fn is_rootfs(&self, dir: &Path, rest: &[&str], query: &Query<'_>) -> bool {
         let (dir, rest) = &remapped(dir, rest);
         if let ["plugins", owner, "rootfs"] = *rest {
-            return *owner == asked.id() && is_plugin(asked.request.bundle);
+            return *owner == query.id() && is_plugin(query.request.bundle);
         }
         layer_of(rest).is_some_and(|layer| {
             // Which layer a container has, dockerd writes down; with containerd's snapshotters it
             // does not.
-            let record = layers(dir, layer.driver).join(asked.id()).join("mount-id");
-            asked
-                .facts
-                .read(&record)
-                .is_none_or(|found| found.trim_ascii() == layer.name.as_bytes())
+            let record = layers(dir, layer.driver).join(query.id()).join("mount-id");
+            query.view.read(&record).is_none_or(|found| found.trim_ascii() == layer.name.as_bytes())
         })
     }
 }
@@ -128,13 +125,13 @@ fn layers(dir: &Path, driver: &str) -> PathBuf {
 
 /// Whether `layer` is one that dockerd made to mount an image into this container: it is named by
 /// the container's id and the image (moby 28, daemon/volumes.go).
-fn is_image_mount(dir: &Path, driver: &str, layer: &str, asked: &Asked<'_>) -> bool {
-    let prefix = format!("{}-", asked.id());
+fn is_image_mount(dir: &Path, driver: &str, layer: &str, query: &Query<'_>) -> bool {
+    let prefix = format!("{}-", query.id());
     let named = |path: &PathBuf| {
         path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(prefix.as_bytes()))
     };
-    let mut open: Vec<(PathBuf, u32)> = asked
-        .facts
+    let mut open: Vec<(PathBuf, u32)> = query
+        .view
         .entries(&layers(dir, driver))
         .into_iter()
         .filter(named)
@@ -142,15 +139,15 @@ fn is_image_mount(dir: &Path, driver: &str, layer: &str, asked: &Asked<'_>) -> b
         .collect();
     // An image's name may have slashes, and so be several directories.
     while let Some((path, depth)) = open.pop() {
-        if asked
-            .facts
+        if query
+            .view
             .read(&path.join("mount-id"))
             .is_some_and(|found| found.trim_ascii() == layer.as_bytes())
         {
             return true;
         }
         if depth < 8 {
-            open.extend(asked.facts.entries(&path).into_iter().map(|path| (path, depth + 1)));
+            open.extend(query.view.entries(&path).into_iter().map(|path| (path, depth + 1)));
         }
     }
     false

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Asked, Belongs, Layout, below};
+use super::{Belongs, Layout, Query, below};
 use crate::user::config::Engine;
 
 /// Roots: kubelet's own, and those of k0s and MicroK8s.
@@ -15,13 +15,13 @@ pub(super) struct Kubelet;
 impl Layout for Kubelet {
     const ENGINES: &'static [Engine] = &[Engine::Cri, Engine::Crio];
 
-    fn belongs(&self, dir: &Path, rest: &[&str], asked: &Asked<'_>) -> Option<Belongs> {
+    fn belongs(&self, dir: &Path, rest: &[&str], query: &Query<'_>) -> Option<Belongs> {
         match rest {
             ["pods", uid, "volumes" | "volume-subpaths", _, ..] => {
-                is_pod(dir, uid, asked).then_some(Belongs::PodVolume)
+                is_pod(dir, uid, query).then_some(Belongs::PodVolume)
             }
             ["pods", uid, "containers", _, ..] | ["pods", uid, "etc-hosts"] => {
-                is_pod(dir, uid, asked).then_some(Belongs::Files)
+                is_pod(dir, uid, query).then_some(Belongs::Files)
             }
             _ => None,
         }
@@ -31,8 +31,8 @@ impl Layout for Kubelet {
 /// Whether a pod is the container's. Where the engine does not name it, kubelet's files do: it
 /// gives every container a termination log from its pod's directory, so that a container with files
 /// of two pods has those of a stranger.
-fn is_pod(dir: &Path, uid: &str, asked: &Asked<'_>) -> bool {
-    let spec = asked.request.spec;
+fn is_pod(dir: &Path, uid: &str, query: &Query<'_>) -> bool {
+    let spec = query.request.spec;
     let has_no_other = || {
         spec.mounts.iter().filter(|mount| mount.is_bind()).all(|mount| {
             match below(&mount.source, dir).as_deref() {
@@ -73,13 +73,13 @@ pub(super) fn shares_volume(dir: &Path, path: &Path, own: &[&Path]) -> bool {
 
 /// The nodes of the raw block volumes that kubelet maps to this container's pod (Kubernetes 1.34,
 /// pkg/volume/util/volumepathhandler): links to devices, or mounts of them.
-pub(super) fn block_volumes(dir: &Path, asked: &Asked<'_>) -> Vec<PathBuf> {
-    let binds = asked.request.spec.mounts.iter().filter(|mount| mount.is_bind());
+pub(super) fn block_volumes(dir: &Path, query: &Query<'_>) -> Vec<PathBuf> {
+    let binds = query.request.spec.mounts.iter().filter(|mount| mount.is_bind());
     let mut uid = binds.filter_map(|mount| match below(&mount.source, dir)?.as_slice() {
         ["pods", uid, ..] => Some((*uid).to_owned()),
         _ => None,
     });
-    let Some(uid) = uid.next().filter(|uid| is_pod(dir, uid, asked)) else { return Vec::new() };
-    let plugins = asked.facts.entries(&dir.join("pods").join(uid).join("volumeDevices"));
-    plugins.iter().flat_map(|plugin| asked.facts.entries(plugin)).collect()
+    let Some(uid) = uid.next().filter(|uid| is_pod(dir, uid, query)) else { return Vec::new() };
+    let plugins = query.view.entries(&dir.join("pods").join(uid).join("volumeDevices"));
+    plugins.iter().flat_map(|plugin| query.view.entries(plugin)).collect()
 }

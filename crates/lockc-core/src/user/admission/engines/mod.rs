@@ -7,15 +7,15 @@
 //! `/dev/shm` with the IPC namespace); then, and only at those destinations, they may be another
 //! container's. No annotation is believed for this that a tenant can write.
 
-mod asked;
 mod containerd;
 mod docker;
 mod kubelet;
 mod nerdctl;
+mod query;
 mod storage;
 
-pub(super) use asked::Asked;
 pub(crate) use docker::{is_container as is_dockers, is_plugin};
+pub(super) use query::Query;
 pub(crate) use storage::is_buildahs;
 pub(super) use storage::is_infra_layer;
 
@@ -24,7 +24,7 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
-use super::{Request, facts::Facts};
+use super::{Request, host_view::HostView};
 use crate::user::{config::Engine, spec::Mount, userns};
 
 /// Programs that engines put into a container as its init.
@@ -60,7 +60,7 @@ const ROOTFS_PARENTS: [&str; 10] = [
     "aufs",
 ];
 
-/// What something in an engine's directory is to the container that is judged.
+/// What something in an engine's directory is to the container that is checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Belongs {
     /// Made by the engine for this container: its hosts file, its secrets, its /dev/shm.
@@ -86,10 +86,10 @@ trait Layout {
     const ENGINES: &'static [Engine];
 
     /// What is at `rest` below `dir`.
-    fn belongs(&self, dir: &Path, rest: &[&str], asked: &Asked<'_>) -> Option<Belongs>;
+    fn belongs(&self, dir: &Path, rest: &[&str], query: &Query<'_>) -> Option<Belongs>;
 
     /// Whether the root file system of this container is at `rest` below `dir`.
-    fn is_rootfs(&self, _dir: &Path, _rest: &[&str], _asked: &Asked<'_>) -> bool {
+    fn is_rootfs(&self, _dir: &Path, _rest: &[&str], _asked: &Query<'_>) -> bool {
         false
     }
 }
@@ -111,16 +111,16 @@ impl<L: Layout> Kept<L> {
         request.engine.is_none_or(|engine| L::ENGINES.contains(&engine))
     }
 
-    fn belongs(&self, path: &Path, asked: &Asked<'_>) -> Option<Belongs> {
-        let classify = |dir: &PathBuf| self.layout.belongs(dir, &below(path, dir)?, asked);
-        if Self::may_be(asked.request) { self.dirs.iter().find_map(classify) } else { None }
+    fn belongs(&self, path: &Path, query: &Query<'_>) -> Option<Belongs> {
+        let classify = |dir: &PathBuf| self.layout.belongs(dir, &below(path, dir)?, query);
+        if Self::may_be(query.request) { self.dirs.iter().find_map(classify) } else { None }
     }
 
-    fn is_rootfs(&self, path: &Path, asked: &Asked<'_>) -> bool {
+    fn is_rootfs(&self, path: &Path, query: &Query<'_>) -> bool {
         let is_rootfs = |dir: &PathBuf| {
-            below(path, dir).is_some_and(|rest| self.layout.is_rootfs(dir, &rest, asked))
+            below(path, dir).is_some_and(|rest| self.layout.is_rootfs(dir, &rest, query))
         };
-        Self::may_be(asked.request) && self.dirs.iter().any(is_rootfs)
+        Self::may_be(query.request) && self.dirs.iter().any(is_rootfs)
     }
 }
 
@@ -216,10 +216,10 @@ impl Engines {
 
     /// With the directories' resolved paths beside those that are links.
     #[must_use]
-    pub fn resolved(mut self, facts: &dyn Facts) -> Self {
+    pub fn resolved(mut self, view: &dyn HostView) -> Self {
         for dirs in self.all_dirs() {
             let targets: Vec<_> =
-                dirs.iter().filter_map(|dir| facts.canonicalize(dir).ok()).collect();
+                dirs.iter().filter_map(|dir| view.canonicalize(dir).ok()).collect();
             for target in targets {
                 if !dirs.contains(&target) {
                     dirs.push(target);
@@ -259,13 +259,13 @@ impl Engines {
 
     /// What `path` is to the container, by the layout of the engine that starts it; a path says so
     /// only where the engine itself put something there, see [`sources`](super::sources).
-    pub(super) fn belongs(&self, path: &Path, asked: &Asked<'_>) -> Option<Belongs> {
-        None.or_else(|| self.docker.belongs(path, asked))
-            .or_else(|| self.storage.belongs(path, asked))
-            .or_else(|| self.containerd.belongs(path, asked))
-            .or_else(|| self.kubelet.belongs(path, asked))
-            .or_else(|| self.nerdctl.belongs(path, asked))
-            .or_else(|| storage::belongs_to_build(path, asked))
+    pub(super) fn belongs(&self, path: &Path, query: &Query<'_>) -> Option<Belongs> {
+        None.or_else(|| self.docker.belongs(path, query))
+            .or_else(|| self.storage.belongs(path, query))
+            .or_else(|| self.containerd.belongs(path, query))
+            .or_else(|| self.kubelet.belongs(path, query))
+            .or_else(|| self.nerdctl.belongs(path, query))
+            .or_else(|| storage::belongs_to_build(path, query))
     }
 
     /// Whether a name of the host's is an engine's second mount of something, so that other names
@@ -275,11 +275,11 @@ impl Engines {
     }
 
     /// Whether the engine keeps the root file system of this container at `path`.
-    pub(super) fn is_rootfs(&self, path: &Path, asked: &Asked<'_>) -> bool {
-        self.docker.is_rootfs(path, asked)
-            || self.storage.is_rootfs(path, asked)
-            || self.containerd.is_rootfs(path, asked)
-            || self.nerdctl.is_rootfs(path, asked)
+    pub(super) fn is_rootfs(&self, path: &Path, query: &Query<'_>) -> bool {
+        self.docker.is_rootfs(path, query)
+            || self.storage.is_rootfs(path, query)
+            || self.containerd.is_rootfs(path, query)
+            || self.nerdctl.is_rootfs(path, query)
     }
 
     /// Whether `path` is in a volume that is none of a pod's owner's, although it may be a
@@ -295,14 +295,14 @@ impl Engines {
 
     /// Nodes of devices that the engine gives to the container by itself: raw block volumes of its
     /// pod.
-    pub(super) fn devices(&self, request: &Request<'_>, facts: &dyn Facts) -> Vec<PathBuf> {
-        let asked = Asked { request, mount: None, facts };
+    pub(super) fn devices(&self, request: &Request<'_>, view: &dyn HostView) -> Vec<PathBuf> {
+        let query = Query { request, mount: None, view };
         match request.engine {
             Some(Engine::Cri | Engine::Crio) => self
                 .kubelet
                 .dirs
                 .iter()
-                .flat_map(|dir| kubelet::block_volumes(dir, &asked))
+                .flat_map(|dir| kubelet::block_volumes(dir, &query))
                 .collect(),
             _ => Vec::new(),
         }
@@ -348,8 +348,8 @@ pub(super) fn assumed_root(path: &Path, id: &str) -> Option<PathBuf> {
 }
 
 /// Whether what is granted stays unchanged by the container.
-fn is_read_only(asked: &Asked<'_>) -> bool {
-    asked
+fn is_read_only(query: &Query<'_>) -> bool {
+    query
         .mount
         .is_some_and(|mount| mount.options.iter().any(|option| option == "ro" || option == "rro"))
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Asked, Belongs, Layout};
+use super::{Belongs, Layout, Query};
 use crate::user::config::Engine;
 
 pub(super) const DIRS: [&str; 1] = ["/var/lib/nerdctl"];
@@ -13,10 +13,10 @@ pub(super) struct Nerdctl;
 impl Layout for Nerdctl {
     const ENGINES: &'static [Engine] = &[Engine::Containerd];
 
-    fn belongs(&self, _dir: &Path, rest: &[&str], asked: &Asked<'_>) -> Option<Belongs> {
+    fn belongs(&self, _dir: &Path, rest: &[&str], query: &Query<'_>) -> Option<Belongs> {
         match rest {
             [_, "containers", _, owner, _, ..] | [_, "etchosts", _, owner, _, ..] => {
-                (*owner == asked.id()).then_some(Belongs::Files)
+                (*owner == query.id()).then_some(Belongs::Files)
             }
             [_, "volumes", _, _, "_data", ..] => Some(Belongs::Volume),
             _ => None,

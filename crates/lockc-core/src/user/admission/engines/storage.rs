@@ -4,7 +4,7 @@ use std::path::{Component, Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::{Asked, Belongs, Layout, ROOTFS_PARENTS, is_read_only};
+use super::{Belongs, Layout, Query, ROOTFS_PARENTS, is_read_only};
 use crate::user::config::Engine;
 
 pub(super) const DIRS: [&str; 2] = ["/var/lib/containers/storage", "/run/containers/storage"];
@@ -27,43 +27,43 @@ struct Image {
 impl Layout for Storage {
     const ENGINES: &'static [Engine] = &[Engine::Podman, Engine::Crio];
 
-    fn belongs(&self, dir: &Path, rest: &[&str], asked: &Asked<'_>) -> Option<Belongs> {
+    fn belongs(&self, dir: &Path, rest: &[&str], query: &Query<'_>) -> Option<Belongs> {
         let files = |is: bool| is.then_some(Belongs::Files);
-        let image = |is: bool| (is && is_read_only(asked)).then_some(Belongs::Image);
+        let image = |is: bool| (is && is_read_only(query)).then_some(Belongs::Image);
         match rest {
             [containers, owner, "userdata", file, ..] if containers.ends_with("-containers") => {
                 if rest.len() == 4 {
-                    asked.of_namespace(owner, file)
+                    query.of_namespace(owner, file)
                 } else {
-                    files(*owner == asked.id())
+                    files(*owner == query.id())
                 }
             }
             // A root file system that is an overlay of another directory.
             [containers, owner, "rootfs", _] if containers.ends_with("-containers") => {
-                files(*owner == asked.id() && asked.mount.is_none())
+                files(*owner == query.id() && query.mount.is_none())
             }
             ["volumes", _, "_data", ..] => Some(Belongs::Volume),
             // Files of artifacts (Podman 5.5 and later), whole images as mounts.
             ["artifacts", "blobs", _, _] => image(true),
             [driver, layer, "merged", ..] if ROOTFS_PARENTS.contains(driver) => {
-                image(is_image(dir, driver, layer, asked))
+                image(is_image(dir, driver, layer, query))
             }
             _ => None,
         }
     }
 
-    fn is_rootfs(&self, dir: &Path, rest: &[&str], asked: &Asked<'_>) -> bool {
+    fn is_rootfs(&self, dir: &Path, rest: &[&str], query: &Query<'_>) -> bool {
         match rest {
             [driver, _, ..] if ROOTFS_PARENTS.contains(driver) => {
                 // Which layer a step of a build has, nobody but buildah chooses; and who calls a
                 // runtime without an engine is the host's root.
                 let is_chosen =
-                    asked.request.engine.is_some() && !is_buildahs(asked.request.bundle);
+                    query.request.engine.is_some() && !is_buildahs(query.request.bundle);
                 !is_chosen
-                    || layer_of(rest).is_some_and(|layer| is_layer(dir, driver, layer, asked))
+                    || layer_of(rest).is_some_and(|layer| is_layer(dir, driver, layer, query))
             }
             [containers, owner, "rootfs", "merge"] => {
-                containers.ends_with("-containers") && *owner == asked.id()
+                containers.ends_with("-containers") && *owner == query.id()
             }
             _ => false,
         }
@@ -97,48 +97,48 @@ struct Metadata {
 }
 
 /// What the storage has written down of this container, in one of these directories.
-fn record(lists: impl Iterator<Item = PathBuf>, asked: &Asked<'_>) -> Option<Container> {
+fn record(lists: impl Iterator<Item = PathBuf>, query: &Query<'_>) -> Option<Container> {
     let mut files = lists.flat_map(|list| {
         ["containers.json", "volatile-containers.json"].map(|name| list.join(name))
     });
     files.find_map(|file| {
-        let containers: Vec<Container> = serde_json::from_slice(&asked.facts.read(&file)?).ok()?;
-        containers.into_iter().find(|container| container.id == asked.id())
+        let containers: Vec<Container> = serde_json::from_slice(&query.view.read(&file)?).ok()?;
+        containers.into_iter().find(|container| container.id == query.id())
     })
 }
 
 /// Whether nobody but the host's root writes in a directory.
-fn is_roots(directory: &Path, asked: &Asked<'_>) -> bool {
-    let directory = asked.facts.canonicalize(directory);
+fn is_roots(directory: &Path, query: &Query<'_>) -> bool {
+    let directory = query.view.canonicalize(directory);
     directory
-        .and_then(|directory| asked.facts.others_may_change(&directory))
+        .and_then(|directory| query.view.others_may_change(&directory))
         .is_ok_and(|others| !others)
 }
 
 /// Whether `layer` is the one of this container: Podman's user can name any other (`--rootfs`). The
 /// list is beside the storage, or beside the bundle where nothing outlives a reboot.
-fn is_layer(dir: &Path, driver: &str, layer: &str, asked: &Asked<'_>) -> bool {
+fn is_layer(dir: &Path, driver: &str, layer: &str, query: &Query<'_>) -> bool {
     let beside_bundle =
-        asked.request.bundle.ancestors().nth(2).filter(|list| is_roots(list, asked));
+        query.request.bundle.ancestors().nth(2).filter(|list| is_roots(list, query));
     let lists = std::iter::once(dir.join(format!("{driver}-containers")))
         .chain(beside_bundle.map(Path::to_owned));
-    record(lists, asked).is_some_and(|container| container.layer == layer)
+    record(lists, query).is_some_and(|container| container.layer == layer)
 }
 
 /// Whether CRI-O wrote down that this container is one of the pod's: annotations may be its
 /// owner's.
-pub(super) fn is_in_pod(pod: &str, asked: &Asked<'_>) -> bool {
-    let root = asked.request.spec.root.as_ref().and_then(|root| root.path.ancestors().nth(2));
+pub(super) fn is_in_pod(pod: &str, query: &Query<'_>) -> bool {
+    let root = query.request.spec.root.as_ref().and_then(|root| root.path.ancestors().nth(2));
     let list = root.map(|driver| PathBuf::from(format!("{}-containers", driver.display())));
-    let container = record(list.filter(|list| is_roots(list, asked)).into_iter(), asked);
+    let container = record(list.filter(|list| is_roots(list, query)).into_iter(), query);
     let metadata =
         container.and_then(|container| serde_json::from_str::<Metadata>(&container.metadata).ok());
     metadata.is_some_and(|metadata| metadata.pod == pod)
 }
 
 /// Whether `layer` is an image's, not a container's.
-fn is_image(dir: &Path, driver: &str, layer: &str, asked: &Asked<'_>) -> bool {
-    let Some(text) = asked.facts.read(&dir.join(format!("{driver}-images/images.json"))) else {
+fn is_image(dir: &Path, driver: &str, layer: &str, query: &Query<'_>) -> bool {
+    let Some(text) = query.view.read(&dir.join(format!("{driver}-images/images.json"))) else {
         return false;
     };
     let images: Vec<Image> = serde_json::from_slice(&text).unwrap_or_default();
@@ -164,8 +164,8 @@ pub(super) fn is_intermediate(path: &Path) -> bool {
 
 /// Whether `path` is in the directory that buildah makes for one step of a build, which is its
 /// bundle too; nobody but root may enter it (buildah 1.39, run_linux.go).
-pub(super) fn belongs_to_build(path: &Path, asked: &Asked<'_>) -> Option<Belongs> {
-    let bundle = asked.request.bundle;
+pub(super) fn belongs_to_build(path: &Path, query: &Query<'_>) -> Option<Belongs> {
+    let bundle = query.request.bundle;
     (is_buildahs(bundle) && path != bundle && path.starts_with(bundle)).then_some(Belongs::Files)
 }
 

@@ -28,8 +28,8 @@ fn refused(spec: &Value) -> Vec<&'static str> {
     host.kinds.insert("/run/other.sock".into(), Kind::Socket);
     let config = config();
     let policy = policy::named(&config, "still-more", "a test").unwrap();
-    let judged = judge_with(spec, &policy, &config, &host);
-    judged.err().into_iter().flatten().map(|violation| violation.control.name()).collect()
+    let checked = check_with(spec, &policy, &config, &host);
+    checked.err().into_iter().flatten().map(|violation| violation.control.name()).collect()
 }
 
 #[test]
@@ -126,13 +126,13 @@ fn what_may_be_read_need_not_be_hidden_and_the_rest_must() {
     .unwrap();
     let seen = |name: &str, masked: &[&str]| {
         let policy = policy::named(&config, name, "a test").unwrap();
-        let judged = judge_with(
+        let checked = check_with(
             &with("/linux/maskedPaths", json!(masked)),
             &policy,
             &config,
             &Fake::default(),
         );
-        judged.err().map(|violations| violations[0].what.clone())
+        checked.err().map(|violations| violations[0].what.clone())
     };
     let but = |shown: &[&str]| -> Vec<&str> {
         kernel_files::MASKED.into_iter().filter(|masked| !shown.contains(masked)).collect()
@@ -151,19 +151,19 @@ fn what_may_be_read_need_not_be_hidden_and_the_rest_must() {
 
 #[test]
 fn a_mount_that_audit_lets_pass_is_none_of_lockcs_own_files() {
-    let mut policy = Policy::of_level(Level::Baseline, "x");
+    let mut policy = Policy::for_level(Level::Baseline, "x");
     policy.mode = Mode::Audit;
-    let judged = |source: &str, options: &[&str], caps: &[&str]| {
+    let checked = |source: &str, options: &[&str], caps: &[&str]| {
         let mut spec = with("/process/capabilities", json!({ "bounding": caps }));
         spec["mounts"] =
             json!([{ "destination": "/x", "type": "bind", "source": source, "options": options }]);
-        judge_with(&spec, &policy, &Config::default(), &Fake::default())
-            .map(|given| given.reported.len())
+        check_with(&spec, &policy, &Config::default(), &Fake::default())
+            .map(|grants| grants.reported.len())
     };
-    assert_eq!(judged("/var/lib", &["rbind"], &[]).unwrap(), 1);
-    assert_eq!(judged("/etc", &["bind", "ro"], &[]).unwrap(), 1);
+    assert_eq!(checked("/var/lib", &["rbind"], &[]).unwrap(), 1);
+    assert_eq!(checked("/etc", &["bind", "ro"], &[]).unwrap(), 1);
     for (options, caps) in [(["rbind", "rw"], &[][..]), (["bind", "ro"], &["CAP_SYS_ADMIN"])] {
-        let refused = judged("/etc", &options, caps).unwrap_err();
+        let refused = checked("/etc", &options, caps).unwrap_err();
         assert!(refused.len() == 1 && refused[0].control == Control::OwnFiles, "{refused:?}");
         assert!(refused[0].reason().contains("the mode audit does not let it pass"));
     }

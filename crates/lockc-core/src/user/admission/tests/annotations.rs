@@ -37,13 +37,13 @@ fn refusals_of(asked: &Asked, spec: &Value) -> Vec<String> {
     let (engine, sandbox) = (asked.engine, asked.sandbox);
     let request =
         Request { id: ID, bundle: Path::new("/b"), spec: &spec, restore: false, engine, sandbox };
-    let policy = Policy::of_level(Level::Baseline, "a test");
+    let policy = Policy::for_level(Level::Baseline, "a test");
     let circumstances =
         Circumstances { runtime: Some(Path::new(asked.runtime)), kernel_side: asked.kernel_side };
     let (config, engines) = (Config::default(), Engines::default());
-    let judged =
+    let checked =
         admit_under(&request, &policy, &config, &engines, &Fake::default(), &circumstances);
-    let found = judged.err().into_iter().flatten();
+    let found = checked.err().into_iter().flatten();
     found
         .filter(|found| found.control == Control::RuntimeHandlers)
         .map(|found| found.what)
@@ -196,7 +196,7 @@ fn a_runtime_that_chooses_a_handler_by_its_name_is_refused() {
     let config = Config { sandbox_runtimes: vec!["/usr/bin/krun".into()], ..Config::default() };
     let circumstances =
         Circumstances { runtime: Some(Path::new("/usr/bin/krun")), ..Circumstances::default() };
-    let policy = Policy::of_level(Level::Baseline, "a test");
+    let policy = Policy::for_level(Level::Baseline, "a test");
     admit_under(&request, &policy, &config, &Engines::default(), &Fake::default(), &circumstances)
         .unwrap();
 }

@@ -5,14 +5,14 @@ use super::*;
 #[test]
 fn the_root_of_another_container_is_not_this_ones_whoever_names_it() {
     let storage = "/var/lib/containers/storage";
-    let policy = Policy::of_level(Level::Baseline, "x");
-    let judge = |engine: Engine, lists: &[(&str, &str)], root: &str| {
+    let policy = Policy::for_level(Level::Baseline, "x");
+    let check = |engine: Engine, lists: &[(&str, &str)], root: &str| {
         let mut fake = Fake::default();
         fake.mount("0:90", "/", root);
         for (file, text) in lists {
             fake.texts.insert(file.into(), text.as_bytes().to_vec());
         }
-        judge_as(engine, &with("/root/path", json!(root)), &policy, &fake).is_ok()
+        check_as(engine, &with("/root/path", json!(root)), &policy, &fake).is_ok()
     };
     let list = format!("{storage}/overlay-containers/containers.json");
     let volatile = format!("{storage}/overlay-containers/volatile-containers.json");
@@ -21,8 +21,8 @@ fn the_root_of_another_container_is_not_this_ones_whoever_names_it() {
         (format!("{storage}/overlay/l1/merged"), format!("{storage}/overlay/l2/merged"));
     for engine in [Engine::Podman, Engine::Crio] {
         for file in [list.as_str(), &volatile] {
-            assert!(judge(engine, &[(file, text)], &own), "{file}");
-            assert!(!judge(engine, &[(file, text)], &others), "{file}");
+            assert!(check(engine, &[(file, text)], &own), "{file}");
+            assert!(!check(engine, &[(file, text)], &others), "{file}");
         }
         for lists in [
             &[][..],
@@ -30,26 +30,26 @@ fn the_root_of_another_container_is_not_this_ones_whoever_names_it() {
             &[(&list, "no list")],
             &[("/x/containers.json", text)],
         ] {
-            assert!(!judge(engine, lists, &own), "{lists:?}");
+            assert!(!check(engine, lists, &own), "{lists:?}");
         }
         assert!(
-            !judge(engine, &[(&list, text)], &format!("{storage}/overlay/l2/diff")),
+            !check(engine, &[(&list, text)], &format!("{storage}/overlay/l2/diff")),
             "its layer itself"
         );
     }
     assert!(
-        !judge(Engine::Podman, &[(&list, text)], &format!("{storage}/vfs/dir/l1")),
+        !check(Engine::Podman, &[(&list, text)], &format!("{storage}/vfs/dir/l1")),
         "another driver's list"
     );
     for part in ["merged/l1", "merged/x/l1", "diff/l1"] {
         let root = format!("{storage}/overlay/l2/{part}");
         assert!(
-            !judge(Engine::Podman, &[(&list, text)], &root),
+            !check(Engine::Podman, &[(&list, text)], &root),
             "its layer's name in another root: {part}"
         );
     }
     let vfs = format!("{storage}/vfs-containers/containers.json");
-    assert!(judge(Engine::Podman, &[(&vfs, text)], &format!("{storage}/vfs/dir/l1")));
+    assert!(check(Engine::Podman, &[(&vfs, text)], &format!("{storage}/vfs/dir/l1")));
     // Where nothing outlives a reboot the list is in the run root, as the bundle is. Storage of
     // somebody else's tells nothing.
     for (lists, admitted) in [("/run/containers/storage", true), ("/home/u/storage", false)] {
@@ -74,8 +74,8 @@ fn the_root_of_another_container_is_not_this_ones_whoever_names_it() {
     }
     // containerd mounts a snapshot in the bundle; by its own path somebody chose it.
     let snapshot = "/var/lib/containerd/io.containerd.snapshotter.v1.native/snapshots/7";
-    assert!(!judge(Engine::Containerd, &[], snapshot), "ctr run --rootfs");
-    assert!(judge(Engine::Docker, &[], snapshot));
+    assert!(!check(Engine::Containerd, &[], snapshot), "ctr run --rootfs");
+    assert!(check(Engine::Docker, &[], snapshot));
     let spec = with("/root/path", json!(format!("../../../../..{snapshot}")));
     let spec = Spec::parse(spec.to_string().as_bytes(), Path::new("x")).unwrap();
     let bundle = Path::new("/run/containerd/io.containerd.runtime.v2.task/default/c1");
@@ -95,9 +95,9 @@ fn the_root_of_another_container_is_not_this_ones_whoever_names_it() {
 
 #[test]
 fn files_that_belong_to_a_joined_namespace_may_be_another_containers() {
-    let policy = Policy::of_level(Level::Restricted, "x");
+    let policy = Policy::for_level(Level::Restricted, "x");
     // What the task has mounted from which the namespace is taken.
-    let judge = |engine: Option<Engine>, spec: &Value, mounted: &str| {
+    let check = |engine: Option<Engine>, spec: &Value, mounted: &str| {
         let mut fake = Fake::default();
         fake.mount(
             "0:91",
@@ -107,8 +107,8 @@ fn files_that_belong_to_a_joined_namespace_may_be_another_containers() {
         fake.mounts.last_mut().unwrap().kind = "tmpfs".into();
         fake.texts.insert("/proc/77/mountinfo".into(), mounted.as_bytes().to_vec());
         match engine {
-            Some(engine) => judge_as(engine, spec, &policy, &fake).is_ok(),
-            None => judge_with(spec, &policy, &Config::default(), &fake).is_ok(),
+            Some(engine) => check_as(engine, spec, &policy, &fake).is_ok(),
+            None => check_with(spec, &policy, &Config::default(), &fake).is_ok(),
         }
     };
     let line = |device: &str, root: &str, point: &str| {
@@ -124,12 +124,12 @@ fn files_that_belong_to_a_joined_namespace_may_be_another_containers() {
     };
     let joined = "/proc/77/ns/net";
     let docker = Some(Engine::Docker);
-    assert!(judge(docker, &hosts("/etc/hosts", joined), &of(OTHER, "hosts")));
+    assert!(check(docker, &hosts("/etc/hosts", joined), &of(OTHER, "hosts")));
     assert!(
-        judge(docker, &hosts("/etc/hosts", joined), &of(OTHER, "resolv.conf")),
+        check(docker, &hosts("/etc/hosts", joined), &of(OTHER, "resolv.conf")),
         "it has another hosts file"
     );
-    assert!(judge(None, &hosts("/etc/hosts", joined), ""));
+    assert!(check(None, &hosts("/etc/hosts", joined), ""));
     for (destination, path, mounted) in [
         ("/x", joined, of(OTHER, "hosts")),
         ("/etc/hosts", joined, of("c0", "hosts")),
@@ -153,7 +153,7 @@ fn files_that_belong_to_a_joined_namespace_may_be_another_containers() {
         ("/etc/hosts", "/proc/77/ns/../../78/ns/net", of(OTHER, "hosts")),
     ] {
         assert!(
-            !judge(docker, &hosts(destination, path), &mounted),
+            !check(docker, &hosts(destination, path), &mounted),
             "{destination} {path} {mounted}"
         );
     }
@@ -166,18 +166,18 @@ fn files_that_belong_to_a_joined_namespace_may_be_another_containers() {
         spec
     };
     let podman = Some(Engine::Podman);
-    assert!(judge(podman, &shm("/proc/77/ns/ipc"), &line("0:91", "/", "/dev/shm")));
-    assert!(!judge(podman, &shm("/proc/77/ns/ipc"), &line("0:92", "/", "/dev/shm")));
+    assert!(check(podman, &shm("/proc/77/ns/ipc"), &line("0:91", "/", "/dev/shm")));
+    assert!(!check(podman, &shm("/proc/77/ns/ipc"), &line("0:92", "/", "/dev/shm")));
     let in_host = format!("/var/lib/containers/storage/overlay-containers/{OTHER}/userdata/shm");
     assert!(
-        !judge(podman, &shm("/proc/77/ns/ipc"), &line("0:91", "/", &in_host)),
+        !check(podman, &shm("/proc/77/ns/ipc"), &line("0:91", "/", &in_host)),
         "a task of the host's"
     );
-    assert!(!judge(podman, &shm(""), &line("0:91", "/", "/dev/shm")));
+    assert!(!check(podman, &shm(""), &line("0:91", "/", "/dev/shm")));
     let mut spec = shm("/proc/78/ns/ipc");
     spec["linux"]["namespaces"][2] = json!({ "type": "network", "path": "/proc/77/ns/net" });
     assert!(
-        !judge(podman, &spec, &line("0:91", "/", "/dev/shm")),
+        !check(podman, &spec, &line("0:91", "/", "/dev/shm")),
         "of whom it joins the network alone"
     );
     // The sandbox of a pod is named by the engine: containerd's annotation, CRI-O's record.
@@ -192,7 +192,7 @@ fn files_that_belong_to_a_joined_namespace_may_be_another_containers() {
         let text = json!([{ "id": ID, "layer": "l1", "metadata": metadata }]).to_string();
         fake.texts.insert(list.into(), text.into_bytes());
         fake.mount("0:93", "/", "/var/lib/containers/storage/overlay/l1/merged");
-        let found = judge_as(engine, &spec, &policy, &fake);
+        let found = check_as(engine, &spec, &policy, &fake);
         found
             .err()
             .is_none_or(|found| found.iter().all(|found| found.control != Control::HostMounts))
@@ -205,8 +205,8 @@ fn files_that_belong_to_a_joined_namespace_may_be_another_containers() {
     assert!(!pods(Engine::Crio, OTHER, "c9", &sandbox), "the annotation may be its owner's");
     let shm = shm("/proc/77/ns/ipc");
     assert!(
-        judge(Some(Engine::Crio), &shm, &line("0:91", "/", "/dev/shm")),
+        check(Some(Engine::Crio), &shm, &line("0:91", "/", "/dev/shm")),
         "podman --transient-store"
     );
-    assert!(!judge(Some(Engine::Crio), &shm, &line("0:92", "/", "/dev/shm")));
+    assert!(!check(Some(Engine::Crio), &shm, &line("0:92", "/", "/dev/shm")));
 }

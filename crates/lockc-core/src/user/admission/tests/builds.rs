@@ -5,7 +5,7 @@ use super::*;
 const STEP: &str = "/var/lib/docker/buildkit/executor/c1";
 
 /// The controls that refuse a mount of `source` at `destination` to a container with that bundle.
-fn refused_to(bundle: &str, source: &str, destination: &str, facts: &Fake) -> Vec<&'static str> {
+fn refused_to(bundle: &str, source: &str, destination: &str, view: &Fake) -> Vec<&'static str> {
     let mut spec = bind(source, destination);
     spec["root"]["path"] = "rootfs".into();
     let spec = Spec::parse(spec.to_string().as_bytes(), Path::new("x")).unwrap();
@@ -17,9 +17,9 @@ fn refused_to(bundle: &str, source: &str, destination: &str, facts: &Fake) -> Ve
         engine: None,
         sandbox: false,
     };
-    let policy = Policy::of_level(Level::Baseline, "x");
-    let judged = admit(&request, &policy, &Config::default(), &Engines::default(), facts);
-    judged.err().into_iter().flatten().map(|violation| violation.control.name()).collect()
+    let policy = Policy::for_level(Level::Baseline, "x");
+    let checked = admit(&request, &policy, &Config::default(), &Engines::default(), view);
+    checked.err().into_iter().flatten().map(|violation| violation.control.name()).collect()
 }
 
 #[test]

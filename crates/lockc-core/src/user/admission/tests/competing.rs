@@ -13,37 +13,37 @@ fn findings(
     spec: &Value,
     engine: Option<Engine>,
     sandbox: bool,
-    facts: &Fake,
+    view: &Fake,
     kernel_side: KernelSide,
 ) -> Vec<Control> {
     let spec = Spec::parse(spec.to_string().as_bytes(), Path::new("config.json")).unwrap();
     let request =
         Request { id: LONG, bundle: Path::new("/b"), spec: &spec, restore: false, engine, sandbox };
-    let policy = Policy::of_level(Level::Baseline, "a test");
+    let policy = Policy::for_level(Level::Baseline, "a test");
     let circumstances = Circumstances { runtime: None, kernel_side };
-    let judged = admit_under(
+    let checked = admit_under(
         &request,
         &policy,
         &Config::default(),
         &Engines::default(),
-        facts,
+        view,
         &circumstances,
     );
-    judged.err().into_iter().flatten().map(|violation| violation.control).collect()
+    checked.err().into_iter().flatten().map(|violation| violation.control).collect()
 }
 
 /// Whether a cgroup passes on a host with a service and another container in their cgroups.
 fn passes(engine: Option<Engine>, path: &str) -> bool {
     let mut spec = spec();
     spec["linux"]["cgroupsPath"] = json!(path.replace("ID", LONG));
-    let facts = Fake {
+    let view = Fake {
         used_cgroups: ["/system.slice/ssh.service", "/docker/other", "/init", "/x"]
             .map(PathBuf::from)
             .to_vec(),
         own_cgroup: "/system.slice/web.service/supervisor".into(),
         ..Fake::default()
     };
-    let found = findings(&spec, engine, false, &facts, KernelSide::Confines);
+    let found = findings(&spec, engine, false, &view, KernelSide::Confines);
     assert!(found.is_empty() || found == [Control::Resources], "{path}: {found:?}");
     found.is_empty()
 }
@@ -135,14 +135,14 @@ fn a_container_that_is_called_after_a_service_is_not_that_service() {
             engine,
             sandbox: false,
         };
-        let facts = Fake {
+        let view = Fake {
             own_cgroup: "/system.slice/containerd.service".into(),
             used_cgroups: vec!["/system.slice/x".into()],
             ..Fake::default()
         };
-        let policy = Policy::of_level(Level::Baseline, "a test");
-        let judged = admit(&request, &policy, &Config::default(), &Engines::default(), &facts);
-        assert_eq!(judged.unwrap_err()[0].control, Control::Resources, "{id} {path}");
+        let policy = Policy::for_level(Level::Baseline, "a test");
+        let checked = admit(&request, &policy, &Config::default(), &Engines::default(), &view);
+        assert_eq!(checked.unwrap_err()[0].control, Control::Resources, "{id} {path}");
     }
 }
 
@@ -151,11 +151,11 @@ fn a_rootless_engine_works_below_its_users_service() {
     let mut spec = spec();
     spec["linux"]["cgroupsPath"] =
         json!(format!("/user.slice/user-1000.slice/user@1000.service/x/libpod-{LONG}"));
-    let facts = Fake {
+    let view = Fake {
         own_cgroup: "/user.slice/user-1000.slice/user@1000.service/x/y".into(),
         ..Fake::default()
     };
-    let found = |side| findings(&spec, Some(Engine::Crio), false, &facts, side);
+    let found = |side| findings(&spec, Some(Engine::Crio), false, &view, side);
     assert!(found(KernelSide::Rootless).is_empty());
     assert_eq!(found(KernelSide::Confines), [Control::Resources]);
 }
@@ -181,16 +181,16 @@ fn nobody_is_spared_by_the_oom_killer_beyond_what_engines_do() {
     let joining = |score: i64| {
         let value = json!({ "user": { "uid": 1 }, "oomScoreAdj": score });
         let process: Process = serde_json::from_value(value).unwrap();
-        admit_process(&process, &Policy::of_level(Level::Baseline, "a test")).is_ok()
+        admit_process(&process, &Policy::for_level(Level::Baseline, "a test")).is_ok()
     };
     assert!(joining(-998) && !joining(-999));
 }
 
 #[test]
 fn a_label_that_the_engine_would_have_given_is_missed() {
-    let facts = || Fake { selinux: true, ..Fake::default() };
+    let view = || Fake { selinux: true, ..Fake::default() };
     let found = |spec: &Value, engine, sandbox| {
-        findings(spec, engine, sandbox, &facts(), KernelSide::Confines)
+        findings(spec, engine, sandbox, &view(), KernelSide::Confines)
     };
     for engine in [Engine::Podman, Engine::Crio, Engine::Docker, Engine::Cri] {
         assert_eq!(found(&spec(), Some(engine), false), [Control::SeLinux], "{engine:?}");

@@ -23,10 +23,10 @@ fn by_engine(path: &str, value: Value, level: Level, engine: Option<Engine>) -> 
         engine,
         sandbox: false,
     };
-    let policy = Policy::of_level(level, "a test");
-    let judged =
+    let policy = Policy::for_level(level, "a test");
+    let checked =
         admit(&request, &policy, &Config::default(), &Engines::default(), &Fake::default());
-    judged.err().into_iter().flatten().map(|violation| violation.control.name()).collect()
+    checked.err().into_iter().flatten().map(|violation| violation.control.name()).collect()
 }
 
 /// Refused at baseline, offline and restricted, by that control alone; never at privileged.
@@ -71,10 +71,10 @@ fn containerds_missing_profile_means_unconfined() {
             engine,
             sandbox,
         };
-        let facts = Fake { apparmor, ..Fake::default() };
-        let policy = Policy::of_level(level, "a test");
-        let judged = admit(&request, &policy, &Config::default(), &Engines::default(), &facts);
-        judged.err().into_iter().flatten().map(|violation| violation.control).collect::<Vec<_>>()
+        let view = Fake { apparmor, ..Fake::default() };
+        let policy = Policy::for_level(level, "a test");
+        let checked = admit(&request, &policy, &Config::default(), &Engines::default(), &view);
+        checked.err().into_iter().flatten().map(|violation| violation.control).collect::<Vec<_>>()
     };
     let cri = Some(Engine::Cri);
     assert_eq!(controls(true, cri, false, Level::Baseline), [Control::AppArmor]);
@@ -187,11 +187,11 @@ fn sysctls() {
 #[test]
 fn privilege_escalation_is_left_to_the_kernel_unless_its_rule_is_off() {
     admitted_everywhere("/process/noNewPrivileges", &json!(false));
-    let mut policy = Policy::of_level(Level::Restricted, "a test");
+    let mut policy = Policy::for_level(Level::Restricted, "a test");
     policy.rules = policy.rules.without(crate::rules::Rule::Privilege);
     let controls = |spec: &Value| {
-        let judged = judge_with(spec, &policy, &Config::default(), &Fake::default());
-        judged.err().into_iter().flatten().map(|violation| violation.control).collect::<Vec<_>>()
+        let checked = check_with(spec, &policy, &Config::default(), &Fake::default());
+        checked.err().into_iter().flatten().map(|violation| violation.control).collect::<Vec<_>>()
     };
     assert_eq!(controls(&spec()), [Control::PrivilegeEscalation]);
     let mut without = spec();
@@ -270,16 +270,16 @@ fn a_user_that_is_the_hosts_root() {
     let mut spec = spec();
     spec["linux"]["namespaces"].as_array_mut().unwrap().push(json!({ "type": "user" }));
     spec["linux"]["uidMappings"] = json!([{ "containerID": 1, "hostID": 0, "size": 1 }, { "containerID": 990, "hostID": 100_000, "size": 20 }]);
-    judge(&spec, Level::Restricted).unwrap();
+    check(&spec, Level::Restricted).unwrap();
     spec["process"]["user"]["uid"] = 1.into();
-    let violations = judge(&spec, Level::Restricted).unwrap_err();
+    let violations = check(&spec, Level::Restricted).unwrap_err();
     assert!(violations[0].what.contains("the host's uid 0"), "{violations:?}");
-    judge(&spec, Level::Baseline).unwrap();
+    check(&spec, Level::Baseline).unwrap();
 }
 
 #[test]
-fn a_joining_process_is_judged_alike() {
-    let policy = Policy::of_level(Level::Baseline, "a test");
+fn a_joining_process_is_checked_alike() {
+    let policy = Policy::for_level(Level::Baseline, "a test");
     for (text, control) in [
         (json!({ "apparmorProfile": "unconfined", "user": { "uid": 1 } }), Control::AppArmor),
         (
@@ -304,7 +304,7 @@ fn a_pods_sandbox_needs_no_masks_and_keeps_its_engines_capabilities() {
         spec["linux"].as_object_mut().unwrap().remove(key);
     }
     let parsed = Spec::parse(spec.to_string().as_bytes(), Path::new("config.json")).unwrap();
-    let judged = |sandbox| {
+    let checked = |sandbox| {
         let request = Request {
             id: ID,
             bundle: Path::new("/b"),
@@ -313,11 +313,11 @@ fn a_pods_sandbox_needs_no_masks_and_keeps_its_engines_capabilities() {
             engine: None,
             sandbox,
         };
-        let policy = Policy::of_level(Level::Restricted, "a test");
+        let policy = Policy::for_level(Level::Restricted, "a test");
         admit(&request, &policy, &Config::default(), &Engines::default(), &Fake::default())
     };
-    judged(true).unwrap();
-    assert_eq!(judged(false).unwrap_err().len(), 4);
+    checked(true).unwrap();
+    assert_eq!(checked(false).unwrap_err().len(), 4);
 }
 
 #[test]
@@ -327,9 +327,9 @@ fn raw_block_volumes_of_a_pod_are_its_devices() {
     spec["linux"]["devices"] =
         json!([{ "path": "/dev/xvda", "type": "b", "major": 7, "minor": 3 }]);
     spec["linux"]["resources"] = json!({ "devices": [{ "allow": true, "type": "b", "major": 7, "minor": 3, "access": "rwm" }] });
-    let policy = Policy::of_level(Level::Restricted, "x");
+    let policy = Policy::for_level(Level::Restricted, "x");
     let mut fake = Fake::default();
-    let refused = |engine, fake: &Fake| judge_as(engine, &spec, &policy, fake).is_err();
+    let refused = |engine, fake: &Fake| check_as(engine, &spec, &policy, fake).is_err();
     assert!(refused(Engine::Cri, &fake), "a device of the host");
     let node = "/var/lib/kubelet/pods/u1/volumeDevices/kubernetes.io~csi/pvc-1";
     fake.texts.insert(node.into(), Vec::new());

@@ -83,7 +83,7 @@ impl Fake {
     }
 }
 
-impl Facts for Fake {
+impl HostView for Fake {
     fn read(&self, path: &Path) -> Option<Vec<u8>> {
         self.texts.get(path).cloned()
     }

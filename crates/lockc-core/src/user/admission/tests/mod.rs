@@ -11,7 +11,7 @@ mod hooks;
 mod mounts;
 mod order;
 mod overlays;
-mod own;
+mod self_protection;
 mod sources;
 
 use std::{collections::BTreeMap, io};
@@ -24,7 +24,7 @@ use fake::Fake;
 use super::*;
 use crate::{
     rules::Level,
-    user::{admission::facts::MountedAt, config::Engine},
+    user::{admission::host_view::MountedAt, config::Engine},
 };
 
 const ID: &str = "c1";
@@ -59,22 +59,22 @@ fn bind(source: &str, destination: &str) -> Value {
     )
 }
 
-fn judge_with(
+fn check_with(
     spec: &Value,
     policy: &Policy,
     config: &Config,
-    facts: &Fake,
-) -> Result<Given, Vec<Violation>> {
-    admit_of(None, spec, policy, config, facts)
+    view: &Fake,
+) -> Result<Grants, Vec<Violation>> {
+    admit_of(None, spec, policy, config, view)
 }
 
-fn judge_as(
+fn check_as(
     engine: Engine,
     spec: &Value,
     policy: &Policy,
-    facts: &Fake,
-) -> Result<Given, Vec<Violation>> {
-    admit_of(Some(engine), spec, policy, &Config::default(), facts)
+    view: &Fake,
+) -> Result<Grants, Vec<Violation>> {
+    admit_of(Some(engine), spec, policy, &Config::default(), view)
 }
 
 fn admit_of(
@@ -82,8 +82,8 @@ fn admit_of(
     spec: &Value,
     policy: &Policy,
     config: &Config,
-    facts: &Fake,
-) -> Result<Given, Vec<Violation>> {
+    view: &Fake,
+) -> Result<Grants, Vec<Violation>> {
     let spec = Spec::parse(spec.to_string().as_bytes(), Path::new("config.json")).unwrap();
     let request = Request {
         id: ID,
@@ -94,17 +94,17 @@ fn admit_of(
         sandbox: false,
     };
     let engines = Engines::default().with_dirs(&config.engine_dirs);
-    admit(&request, policy, config, &engines, facts)
+    admit(&request, policy, config, &engines, view)
 }
 
-fn judge(spec: &Value, level: Level) -> Result<Given, Vec<Violation>> {
-    judge_with(spec, &Policy::of_level(level, "the default"), &Config::default(), &Fake::default())
+fn check(spec: &Value, level: Level) -> Result<Grants, Vec<Violation>> {
+    check_with(spec, &Policy::for_level(level, "the default"), &Config::default(), &Fake::default())
 }
 
 /// The controls that refuse, at baseline; the same must pass under privileged.
 fn refused(spec: &Value) -> Vec<&'static str> {
-    judge(spec, Level::Privileged).unwrap();
-    judge(spec, Level::Baseline)
+    check(spec, Level::Privileged).unwrap();
+    check(spec, Level::Baseline)
         .err()
         .into_iter()
         .flatten()
@@ -121,8 +121,8 @@ fn bind_refused(source: &str) -> bool {
 #[test]
 fn an_ordinary_container_is_admitted_at_every_level() {
     for level in Level::ALL {
-        let given = judge(&spec(), level).unwrap();
-        assert_eq!(given.rootfs.top.path, Path::new("/b/rootfs"));
+        let grants = check(&spec(), level).unwrap();
+        assert_eq!(grants.rootfs.top.path, Path::new("/b/rootfs"));
     }
 }
 
@@ -153,15 +153,15 @@ fn the_hosts_cgroup_namespace_is_refused_where_the_container_would_see_it() {
     assert!(refused(&with_cgroups(&[json!({ "type": "cgroup" })], &["ro"])).is_empty());
     // Sandboxes of CRI engines, and cgroup v1, where the engines' default is the host's.
     assert!(refused(&spec()).is_empty());
-    let facts = Fake { cgroup_v2: false, ..Fake::default() };
-    let baseline = Policy::of_level(Level::Baseline, "the default");
-    judge_with(&with_cgroups(&[], &["ro"]), &baseline, &Config::default(), &facts).unwrap();
+    let view = Fake { cgroup_v2: false, ..Fake::default() };
+    let baseline = Policy::for_level(Level::Baseline, "the default");
+    check_with(&with_cgroups(&[], &["ro"]), &baseline, &Config::default(), &view).unwrap();
 }
 
 #[test]
 fn who_manages_its_own_cgroup() {
     let new = json!({ "type": "cgroup" });
-    let manages = |spec: &Value| judge(spec, Level::Privileged).unwrap().cgroups;
+    let manages = |spec: &Value| check(spec, Level::Privileged).unwrap().cgroups;
     assert!(manages(&with_cgroups(std::slice::from_ref(&new), &["nosuid", "rw"])));
     assert!(manages(&with_cgroups(std::slice::from_ref(&new), &["nosuid"])));
     assert!(!manages(&with_cgroups(std::slice::from_ref(&new), &["ro"])));
@@ -222,7 +222,7 @@ fn capabilities_beyond_the_default_set_are_refused() {
         json!({ "effective": ["CAP_NET_RAW", "CAP_MKNOD", "CAP_SETUID"] }),
     );
     assert!(refused(&default).is_empty());
-    let violations = judge(&default, Level::Restricted).unwrap_err();
+    let violations = check(&default, Level::Restricted).unwrap_err();
     assert_eq!(violations[0].what, "NET_RAW, MKNOD, SETUID");
 }
 
@@ -236,7 +236,7 @@ fn devices_of_the_host_are_refused() {
     };
     assert!(refused(&device("c", 1, 3)).is_empty());
     assert_eq!(refused(&device("c", 10, 229)), ["devices"]);
-    let violations = judge(&device("b", 8, 0), Level::Baseline).unwrap_err();
+    let violations = check(&device("b", 8, 0), Level::Baseline).unwrap_err();
     assert!(violations[0].what.contains("block device"), "{}", violations[0]);
     let rule = |rule: Value| {
         let mut spec = spec();
@@ -261,20 +261,20 @@ fn devices_of_the_host_are_refused() {
     }
     let mut fake = Fake::default();
     fake.kinds.insert("/home/u/sda".into(), Kind::Block(8, 0));
-    let policy = Policy::of_level(Level::Baseline, "x");
+    let policy = Policy::for_level(Level::Baseline, "x");
     let violations =
-        judge_with(&bind("/home/u/sda", "/x"), &policy, &Config::default(), &fake).unwrap_err();
+        check_with(&bind("/home/u/sda", "/x"), &policy, &Config::default(), &fake).unwrap_err();
     assert_eq!(violations[0].control, Control::Devices);
 }
 
 #[test]
 fn uid_0_is_refused_by_restricted_alone() {
     let root = with("/process/user/uid", json!(0));
-    assert!(judge(&root, Level::Baseline).is_ok());
-    let violations = judge(&root, Level::Restricted).unwrap_err();
+    assert!(check(&root, Level::Baseline).is_ok());
+    let violations = check(&root, Level::Restricted).unwrap_err();
     assert_eq!(violations[0].control, Control::RunAsRoot);
     assert_eq!(
-        judge(&with("/process", Value::Null), Level::Restricted).unwrap_err()[0].control,
+        check(&with("/process", Value::Null), Level::Restricted).unwrap_err()[0].control,
         Control::RunAsRoot
     );
 }
@@ -309,7 +309,7 @@ fn restoring_is_refused_below_privileged() {
         sandbox: false,
     };
     for level in Level::ALL {
-        let policy = Policy::of_level(level, "x");
+        let policy = Policy::for_level(level, "x");
         let result =
             admit(&request, &policy, &Config::default(), &Engines::default(), &Fake::default());
         assert_eq!(result.is_ok(), level == Level::Privileged);
@@ -317,16 +317,16 @@ fn restoring_is_refused_below_privileged() {
 }
 
 #[test]
-fn a_process_that_joins_is_judged_by_the_containers_policy() {
+fn a_process_that_joins_is_checked_by_the_containers_policy() {
     let process = |uid: u32, cap: &str| {
         let value = json!({ "user": { "uid": uid }, "capabilities": { "effective": [cap] } });
         serde_json::from_value::<Process>(value).unwrap()
     };
-    let judge = |process: &Process, level| admit_process(process, &Policy::of_level(level, "x"));
-    assert!(judge(&process(0, "CAP_CHOWN"), Level::Baseline).is_ok());
-    assert!(judge(&process(0, "CAP_SYS_ADMIN"), Level::Baseline).is_err());
-    assert!(judge(&process(0, "CAP_SYS_ADMIN"), Level::Privileged).is_ok());
-    assert_eq!(judge(&process(0, "CAP_CHOWN"), Level::Restricted).unwrap_err().len(), 2);
+    let check = |process: &Process, level| admit_process(process, &Policy::for_level(level, "x"));
+    assert!(check(&process(0, "CAP_CHOWN"), Level::Baseline).is_ok());
+    assert!(check(&process(0, "CAP_SYS_ADMIN"), Level::Baseline).is_err());
+    assert!(check(&process(0, "CAP_SYS_ADMIN"), Level::Privileged).is_ok());
+    assert_eq!(check(&process(0, "CAP_CHOWN"), Level::Restricted).unwrap_err().len(), 2);
 }
 
 #[test]
@@ -334,7 +334,7 @@ fn every_violation_is_told_at_once_with_policy_and_remedy() {
     let mut spec = bind("/etc", "/x");
     spec["linux"]["namespaces"] = json!([{ "type": "mount" }]);
     spec["process"]["capabilities"]["effective"] = json!(["CAP_SYS_ADMIN"]);
-    let violations = judge(&spec, Level::Baseline).unwrap_err();
+    let violations = check(&spec, Level::Baseline).unwrap_err();
     assert_eq!(violations.len(), 6);
     for violation in &violations {
         let text = violation.to_string();
@@ -358,13 +358,13 @@ proptest! {
         spec["process"] = json!({ "user": { "uid": uid }, "capabilities": { "bounding": [cap] } });
         let kept = spec["linux"]["namespaces"].as_array().unwrap().iter().take(namespaces).cloned().collect::<Vec<_>>();
         spec["linux"]["namespaces"] = json!(kept);
-        let policy = Policy::of_level(Level::ALL[level], "x");
+        let policy = Policy::for_level(Level::ALL[level], "x");
         let looser = policy.clone().admitting(Control::ALL[control]);
-        let judged = |policy: &Policy| judge_with(&spec, policy, &Config::default(), &Fake::default()).err().unwrap_or_default();
-        prop_assert!(judged(&looser).len() <= judged(&policy).len());
-        for other in Level::ALL.map(|level| Policy::of_level(level, "x")) {
-            if other.at_least_as_strict_as(&policy) && !judged(&policy).is_empty() {
-                prop_assert!(!judged(&other).is_empty());
+        let checked = |policy: &Policy| check_with(&spec, policy, &Config::default(), &Fake::default()).err().unwrap_or_default();
+        prop_assert!(checked(&looser).len() <= checked(&policy).len());
+        for other in Level::ALL.map(|level| Policy::for_level(level, "x")) {
+            if other.at_least_as_strict_as(&policy) && !checked(&policy).is_empty() {
+                prop_assert!(!checked(&other).is_empty());
             }
         }
     }

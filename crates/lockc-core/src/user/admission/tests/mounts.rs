@@ -1,4 +1,4 @@
-//! What of the host's file systems is given and what is not.
+//! What of the host's file systems is granted and what is not.
 
 use super::*;
 
@@ -40,7 +40,7 @@ fn trees_of_the_host_are_refused() {
 fn configured_directories_are_given_component_by_component() {
     for source in ["/home/u/data", "/srv/a/b", "/media/x", "/mnt/x", "/var/data"] {
         assert!(!bind_refused(source), "{source}");
-        let violations = judge(&bind(source, "/x"), Level::Restricted).unwrap_err();
+        let violations = check(&bind(source, "/x"), Level::Restricted).unwrap_err();
         assert_eq!(
             violations[0].control,
             Control::HostMounts,
@@ -68,9 +68,9 @@ fn configured_directories_are_given_component_by_component() {
 fn links_into_the_host_are_followed() {
     let mut fake = Fake::default();
     fake.link("/home/u/link", "/etc");
-    let policy = Policy::of_level(Level::Baseline, "x");
+    let policy = Policy::for_level(Level::Baseline, "x");
     let violations =
-        judge_with(&bind("/home/u/link/passwd", "/x"), &policy, &Config::default(), &fake)
+        check_with(&bind("/home/u/link/passwd", "/x"), &policy, &Config::default(), &fake)
             .unwrap_err();
     assert!(violations[0].what.contains("/etc/passwd"), "{}", violations[0]);
 }
@@ -82,8 +82,8 @@ fn bind_mounts_of_the_host_are_recognised_under_other_paths() {
     fake.mount("8:1", "/etc", "/srv/e");
     fake.mount("0:20", "/", "/home/chroot/proc");
     fake.mount("8:2", "/", "/media/disk");
-    let policy = Policy::of_level(Level::Baseline, "x");
-    let judge = |source: &str| judge_with(&bind(source, "/x"), &policy, &Config::default(), &fake);
+    let policy = Policy::for_level(Level::Baseline, "x");
+    let check = |source: &str| check_with(&bind(source, "/x"), &policy, &Config::default(), &fake);
     for source in [
         "/mnt/host",
         "/mnt/host/etc",
@@ -95,16 +95,16 @@ fn bind_mounts_of_the_host_are_recognised_under_other_paths() {
         "/home/chroot",
         "/mnt/host/var",
     ] {
-        assert!(judge(source).is_err(), "{source}");
+        assert!(check(source).is_err(), "{source}");
     }
     for source in ["/media/disk", "/media", "/home/u/data", "/mnt/other", "/mnt/host/home/u/data"] {
-        assert!(judge(source).is_ok(), "{source}");
+        assert!(check(source).is_ok(), "{source}");
     }
     let shallow = with(
         "/mounts",
         json!([{ "destination": "/x", "type": "bind", "source": "/home/chroot", "options": ["bind"] }]),
     );
-    assert!(judge_with(&shallow, &policy, &Config::default(), &fake).is_err(), "rbind or not");
+    assert!(check_with(&shallow, &policy, &Config::default(), &fake).is_err(), "rbind or not");
 }
 
 #[test]
@@ -113,9 +113,9 @@ fn the_administrator_may_name_parts_of_the_host() {
         allowed_mounts: paths.iter().map(PathBuf::from).collect(),
         ..Config::default()
     };
-    let policy = Policy::of_level(Level::Baseline, "x");
+    let policy = Policy::for_level(Level::Baseline, "x");
     let ok = |paths: &[&str], source: &str, fake: &Fake| {
-        judge_with(&bind(source, "/x"), &policy, &config(paths), fake).is_ok()
+        check_with(&bind(source, "/x"), &policy, &config(paths), fake).is_ok()
     };
     let fake = Fake::default();
     assert!(ok(&["/etc/ssl"], "/etc/ssl/certs", &fake));
@@ -123,7 +123,7 @@ fn the_administrator_may_name_parts_of_the_host() {
     assert!(!ok(&["/etc/ssl"], "/etc", &fake));
     let mut reads = bind("/", "/x");
     reads["mounts"][0]["options"] = json!(["rbind", "ro"]);
-    assert!(judge_with(&reads, &policy, &config(&["/"]), &fake).is_ok(), "exactly that path");
+    assert!(check_with(&reads, &policy, &config(&["/"]), &fake).is_ok(), "exactly that path");
     assert!(!ok(&["/"], "/etc", &fake), "not what is in it");
     assert!(ok(&["/"], "/usr/share/doc", &fake));
     assert!(!ok(&["/var"], "/var/lib", &fake), "contains engine state");
@@ -131,9 +131,9 @@ fn the_administrator_may_name_parts_of_the_host() {
     let mut fake = Fake::default();
     fake.link("/srv/tenant", "/etc");
     assert!(!ok(&["/srv/tenant"], "/etc/shadow", &fake), "a link that somebody else may have made");
-    let restricted = Policy::of_level(Level::Restricted, "x");
+    let restricted = Policy::for_level(Level::Restricted, "x");
     assert!(
-        judge_with(&bind("/etc/ssl", "/x"), &restricted, &config(&["/etc/ssl"]), &fake).is_err()
+        check_with(&bind("/etc/ssl", "/x"), &restricted, &config(&["/etc/ssl"]), &fake).is_err()
     );
 }
 
@@ -161,32 +161,32 @@ fn the_engines_own_files_are_given_at_every_level() {
         ("/var/lib/nerdctl/1935db59/volumes/default/v/_data", "/data"),
     ] {
         for level in [Level::Baseline, Level::Restricted, Level::Offline] {
-            judge(&bind(source, destination), level)
+            check(&bind(source, destination), level)
                 .unwrap_or_else(|found| panic!("{source}: {}", found[0]));
         }
     }
     let mut fake = Fake::default();
     fake.kinds.insert("/dev/null".into(), Kind::Char(1, 3));
-    let policy = Policy::of_level(Level::Restricted, "x");
-    assert!(judge_with(&bind("/dev/null", "/x"), &policy, &Config::default(), &fake).is_ok());
+    let policy = Policy::for_level(Level::Restricted, "x");
+    assert!(check_with(&bind("/dev/null", "/x"), &policy, &Config::default(), &fake).is_ok());
 }
 
 #[test]
 fn the_engines_init_is_given_read_only_and_may_be_a_link() {
     let mut fake = Fake::default();
     fake.link("/usr/bin/docker-init", "/usr/lib/other/tini");
-    let policy = Policy::of_level(Level::Restricted, "x");
-    let judge = |source: &str, destination: &str, option: &str| {
+    let policy = Policy::for_level(Level::Restricted, "x");
+    let check = |source: &str, destination: &str, option: &str| {
         let mount = json!([{ "destination": destination, "type": "bind", "source": source, "options": ["bind", option] }]);
-        judge_with(&with("/mounts", mount), &policy, &Config::default(), &fake).is_ok()
+        check_with(&with("/mounts", mount), &policy, &Config::default(), &fake).is_ok()
     };
-    assert!(judge("/usr/bin/docker-init", "/sbin/docker-init", "ro"));
-    assert!(judge("/usr/libexec/podman/catatonit", "/run/podman-init", "ro"));
+    assert!(check("/usr/bin/docker-init", "/sbin/docker-init", "ro"));
+    assert!(check("/usr/libexec/podman/catatonit", "/run/podman-init", "ro"));
     assert!(
-        !judge("/usr/bin/docker-init", "/sbin/docker-init", "rw"),
+        !check("/usr/bin/docker-init", "/sbin/docker-init", "rw"),
         "dockerd itself executes it"
     );
-    assert!(!judge("/usr/bin/docker-init", "/bin/sh", "ro"));
+    assert!(!check("/usr/bin/docker-init", "/bin/sh", "ro"));
 }
 
 #[test]
@@ -208,15 +208,15 @@ fn another_containers_files_are_the_hosts() {
         assert_eq!(refused(&bind(source, destination)), ["host-mounts"], "{source}");
     }
     let token = bind("/var/lib/kubelet/pods/u1/volumes/kubernetes.io~projected/token", "/x");
-    let policy = Policy::of_level(Level::Restricted, "x");
+    let policy = Policy::for_level(Level::Restricted, "x");
     for engine in [Engine::Docker, Engine::Podman, Engine::Containerd] {
         assert!(
-            judge_as(engine, &token, &policy, &Fake::default()).is_err(),
+            check_as(engine, &token, &policy, &Fake::default()).is_err(),
             "no pod's: {}",
             engine.name()
         );
     }
-    assert!(judge_as(Engine::Cri, &token, &policy, &Fake::default()).is_ok());
+    assert!(check_as(Engine::Cri, &token, &policy, &Fake::default()).is_ok());
     let two_pods = with(
         "/mounts",
         json!([
@@ -230,15 +230,15 @@ fn another_containers_files_are_the_hosts() {
 #[test]
 fn an_engines_directory_may_be_elsewhere() {
     let config = Config { engine_dirs: vec!["/data/docker".into()], ..Config::default() };
-    let policy = Policy::of_level(Level::Restricted, "x");
+    let policy = Policy::for_level(Level::Restricted, "x");
     let fake = Fake::default();
     assert!(
-        judge_with(&bind("/data/docker/volumes/v/_data", "/x"), &policy, &config, &fake).is_ok()
+        check_with(&bind("/data/docker/volumes/v/_data", "/x"), &policy, &config, &fake).is_ok()
     );
     assert!(
-        judge_with(
+        check_with(
             &bind("/data/docker", "/x"),
-            &Policy::of_level(Level::Baseline, "x"),
+            &Policy::for_level(Level::Baseline, "x"),
             &config,
             &fake
         )
@@ -247,7 +247,7 @@ fn an_engines_directory_may_be_elsewhere() {
     let mut fake = Fake::default();
     fake.link("/var/lib/docker", "/big/docker");
     assert!(
-        judge_with(
+        check_with(
             &bind("/var/lib/docker/volumes/v/_data", "/x"),
             &policy,
             &Config::default(),
@@ -258,7 +258,7 @@ fn an_engines_directory_may_be_elsewhere() {
     let mut fake = Fake::default();
     fake.mount("8:3", "/docker", "/var/lib/docker");
     assert!(
-        judge_with(
+        check_with(
             &bind("/var/lib/docker/volumes/v/_data", "/x"),
             &policy,
             &Config::default(),
@@ -274,21 +274,21 @@ fn sockets_of_the_host_are_refused_unless_they_are_named() {
     for path in ["/run/docker.sock", "/home/u/renamed"] {
         fake.kinds.insert(path.into(), Kind::Socket);
     }
-    let policy = Policy::of_level(Level::Baseline, "x");
+    let policy = Policy::for_level(Level::Baseline, "x");
     for source in ["/var/run/docker.sock", "/run/docker.sock", "/home/u/renamed"] {
         let violations =
-            judge_with(&bind(source, "/s"), &policy, &Config::default(), &fake).unwrap_err();
+            check_with(&bind(source, "/s"), &policy, &Config::default(), &fake).unwrap_err();
         assert_eq!(violations[0].control, Control::HostSockets);
         assert!(violations[0].remedy.contains("allowed_sockets"));
     }
     let config =
         Config { allowed_sockets: vec!["/var/run/docker.sock".into()], ..Config::default() };
-    let given = judge_with(&bind("/run/docker.sock", "/s"), &policy, &config, &fake).unwrap();
-    assert_eq!(given.sockets[0].path, Path::new("/run/docker.sock"));
+    let grants = check_with(&bind("/run/docker.sock", "/s"), &policy, &config, &fake).unwrap();
+    assert_eq!(grants.sockets[0].path, Path::new("/run/docker.sock"));
     let policy = policy.admitting(Control::HostSockets);
-    let given =
-        judge_with(&bind("/home/u/renamed", "/s"), &policy, &Config::default(), &fake).unwrap();
-    assert_eq!(given.sockets.len(), 1);
+    let grants =
+        check_with(&bind("/home/u/renamed", "/s"), &policy, &Config::default(), &fake).unwrap();
+    assert_eq!(grants.sockets.len(), 1);
 }
 
 #[test]
@@ -299,15 +299,15 @@ fn named_sockets_are_granted_with_a_directory_around_them() {
     fake.mount("8:1", "/srv/app", "/mnt/again");
     let named = ["/srv/app/*.sock", "/srv/other/x.sock"].map(PathBuf::from).to_vec();
     let config = Config { allowed_sockets: named.clone(), ..Config::default() };
-    let policy = Policy::of_level(Level::Baseline, "x");
-    let given = |source: &str| judge_with(&bind(source, "/s"), &policy, &config, &fake);
-    assert_eq!(given("/srv/app/a.sock").unwrap().sockets[0].path, Path::new("/srv/app/a.sock"));
-    assert_eq!(given("/srv/app/b.txt").unwrap_err()[0].control, Control::HostSockets);
+    let policy = Policy::for_level(Level::Baseline, "x");
+    let grants = |source: &str| check_with(&bind(source, "/s"), &policy, &config, &fake);
+    assert_eq!(grants("/srv/app/a.sock").unwrap().sockets[0].path, Path::new("/srv/app/a.sock"));
+    assert_eq!(grants("/srv/app/b.txt").unwrap_err()[0].control, Control::HostSockets);
     for around in ["/srv", "/srv/app", "/mnt/again"] {
-        assert_eq!(given(around).unwrap().named_sockets.first(), Some(&named[0]), "{around}");
+        assert_eq!(grants(around).unwrap().named_sockets.first(), Some(&named[0]), "{around}");
     }
-    assert!(given("/srv/app/below").unwrap().named_sockets.is_empty());
-    assert!(given("/home/u/data").unwrap().named_sockets.is_empty());
+    assert!(grants("/srv/app/below").unwrap().named_sockets.is_empty());
+    assert!(grants("/home/u/data").unwrap().named_sockets.is_empty());
 }
 
 #[test]
@@ -360,10 +360,10 @@ fn the_root_file_system_is_not_the_hosts() {
     }
     assert_eq!(root("/usr"), ["own-files"], "an overwritten program would be the host's");
     for path in ["/usr", "/tmp/b/rootfs", "/home/u"] {
-        let policy = Policy::of_level(Level::Baseline, "x");
+        let policy = Policy::for_level(Level::Baseline, "x");
         let chosen = with("/root/path", json!(path));
         assert!(
-            judge_as(Engine::Podman, &chosen, &policy, &Fake::default()).is_err(),
+            check_as(Engine::Podman, &chosen, &policy, &Fake::default()).is_err(),
             "podman --rootfs {path}"
         );
     }
@@ -371,9 +371,9 @@ fn the_root_file_system_is_not_the_hosts() {
     assert_eq!(root("/missing/rootfs"), ["rootfs"]);
     let mut fake = Fake::default();
     fake.mount("8:1", "/", "/b/rootfs");
-    let policy = Policy::of_level(Level::Baseline, "x");
+    let policy = Policy::for_level(Level::Baseline, "x");
     assert!(
-        judge_with(&spec(), &policy, &Config::default(), &fake).is_err(),
+        check_with(&spec(), &policy, &Config::default(), &fake).is_err(),
         "the host's root bound to the bundle"
     );
 }
@@ -383,8 +383,8 @@ fn containerds_bundle_holds_the_root_file_system() {
     let spec =
         Spec::parse(with("/root/path", json!("rootfs")).to_string().as_bytes(), Path::new("x"))
             .unwrap();
-    let policy = Policy::of_level(Level::Baseline, "x");
-    let judge = |bundle: &str| {
+    let policy = Policy::for_level(Level::Baseline, "x");
+    let check = |bundle: &str| {
         let request = Request {
             id: ID,
             bundle: Path::new(bundle),
@@ -395,8 +395,8 @@ fn containerds_bundle_holds_the_root_file_system() {
         };
         admit(&request, &policy, &Config::default(), &Engines::default(), &Fake::default())
     };
-    assert!(judge("/run/containerd/io.containerd.runtime.v2.task/moby/c1").is_ok());
-    assert!(judge("/run/elsewhere").is_err());
+    assert!(check("/run/containerd/io.containerd.runtime.v2.task/moby/c1").is_ok());
+    assert!(check("/run/elsewhere").is_err());
 }
 
 proptest! {
@@ -414,23 +414,23 @@ fn conmons_socket_for_notifications_is_given_with_its_directory_and_no_other() {
     let folder = |owner: &str| {
         format!("/var/lib/containers/storage/overlay-containers/{owner}/userdata/notify")
     };
-    let policy = Policy::of_level(Level::Baseline, "x");
-    let given = |spec: &Value, facts: &Fake| judge_with(spec, &policy, &Config::default(), facts);
+    let policy = Policy::for_level(Level::Baseline, "x");
+    let grants = |spec: &Value, view: &Fake| check_with(spec, &policy, &Config::default(), view);
     let socket = PathBuf::from(folder(ID)).join("notify.sock");
     let mut fake = Fake::default();
     assert!(
-        given(&bind(&folder(ID), "/run/notify"), &fake).unwrap().sockets.is_empty(),
+        grants(&bind(&folder(ID), "/run/notify"), &fake).unwrap().sockets.is_empty(),
         "no socket"
     );
     fake.kinds.insert(socket.clone(), Kind::Socket);
-    assert_eq!(given(&bind(&folder(ID), "/run/notify"), &fake).unwrap().sockets[0].path, socket);
-    assert!(given(&bind(&folder(ID), "/elsewhere"), &fake).unwrap().sockets.is_empty());
+    assert_eq!(grants(&bind(&folder(ID), "/run/notify"), &fake).unwrap().sockets[0].path, socket);
+    assert!(grants(&bind(&folder(ID), "/elsewhere"), &fake).unwrap().sockets.is_empty());
     fake.kinds.insert(PathBuf::from(folder(OTHER)).join("notify.sock"), Kind::Socket);
-    assert!(given(&bind(&folder(OTHER), "/run/notify"), &fake).is_err(), "another container's");
+    assert!(grants(&bind(&folder(OTHER), "/run/notify"), &fake).is_err(), "another container's");
     // What the container put there leads elsewhere.
     fake.link(socket.to_str().unwrap(), "/run/docker.sock");
     fake.kinds.insert("/run/docker.sock".into(), Kind::Socket);
-    assert!(given(&bind(&folder(ID), "/run/notify"), &fake).unwrap().sockets.is_empty());
+    assert!(grants(&bind(&folder(ID), "/run/notify"), &fake).unwrap().sockets.is_empty());
 }
 
 #[test]
@@ -458,7 +458,7 @@ fn an_overlay_of_podmans_own_empty_directory_is_a_root_and_of_no_other() {
             engine: None,
             sandbox: false,
         };
-        let policy = Policy::of_level(Level::Baseline, "a test");
+        let policy = Policy::for_level(Level::Baseline, "a test");
         admit(&request, &policy, &Config::default(), &Engines::default(), &host).is_ok()
     };
     assert!(infra(&root, &["/run/libpod/infra-container"]));

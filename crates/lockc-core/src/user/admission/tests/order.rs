@@ -145,8 +145,8 @@ proptest! {
         derived in prop::bool::weighted(0.75),
         spec in container(),
     ) {
-        let strict = loosened(Policy::of_level(Level::ALL[levels[0]], "x"), &first);
-        let mut loose = loosened(Policy::of_level(Level::ALL[levels[1]], "x"), &second);
+        let strict = loosened(Policy::for_level(Level::ALL[levels[0]], "x"), &first);
+        let mut loose = loosened(Policy::for_level(Level::ALL[levels[1]], "x"), &second);
         if derived || levels[0] == levels[1] {
             loose = loosened(strict.clone(), &second);
         }
@@ -156,9 +156,9 @@ proptest! {
         }
         prop_assume!(strict.at_least_as_strict_as(&loose));
         let (config, host) = (Config::default(), host());
-        if judge_with(&spec, &strict, &config, &host).is_ok() {
-            let judged = judge_with(&spec, &loose, &config, &host);
-            prop_assert!(judged.is_ok(), "{spec}: {judged:?} by {loose:?}");
+        if check_with(&spec, &strict, &config, &host).is_ok() {
+            let checked = check_with(&spec, &loose, &config, &host);
+            prop_assert!(checked.is_ok(), "{spec}: {checked:?} by {loose:?}");
             let process = Spec::parse(spec.to_string().as_bytes(), Path::new("config.json")).unwrap().process;
             if let Some(process) = process && admit_process(&process, &strict).is_ok() {
                 prop_assert!(admit_process(&process, &loose).is_ok());
@@ -168,12 +168,12 @@ proptest! {
 
     #[test]
     fn audit_refuses_only_what_nothing_could_be_reported_without(level in 1..4usize, spec in container()) {
-        let mut policy = Policy::of_level(Level::ALL[level], "x");
+        let mut policy = Policy::for_level(Level::ALL[level], "x");
         let (config, host) = (Config::default(), host());
-        let enforced = judge_with(&spec, &policy, &config, &host);
+        let enforced = check_with(&spec, &policy, &config, &host);
         policy.mode = Mode::Audit;
-        match (enforced, judge_with(&spec, &policy, &config, &host)) {
-            (Ok(given), Ok(audited)) => prop_assert_eq!(given, audited),
+        match (enforced, check_with(&spec, &policy, &config, &host)) {
+            (Ok(grants), Ok(audited)) => prop_assert_eq!(grants, audited),
             (Err(violations), Ok(audited)) => {
                 prop_assert_eq!(violations.len(), audited.reported.len());
                 prop_assert!(audited.reported.iter().all(|violation| violation.control.optional()));

@@ -12,18 +12,18 @@ fn an_overlay_that_the_runtime_mounts_is_of_the_engines_own_directories() {
     );
     let storage = "/var/lib/containers/storage";
     fake.link(&format!("{storage}/volumes/v/_data/link"), "/etc");
-    let judge_at = |level: Level, options: &[&str]| {
+    let check_at = |level: Level, options: &[&str]| {
         let options: Vec<String> =
             options.iter().map(|option| option.replace('@', storage)).collect();
         let mount = json!([{ "destination": "/d", "type": "overlay", "source": "overlay", "options": options }]);
-        judge_as(Engine::Podman, &with("/mounts", mount), &Policy::of_level(level, "x"), &fake)
+        check_as(Engine::Podman, &with("/mounts", mount), &Policy::for_level(level, "x"), &fake)
     };
-    let judge = |options: &[&str]| judge_at(Level::Restricted, options).is_ok();
+    let check = |options: &[&str]| check_at(Level::Restricted, options).is_ok();
     let own = [
         "upperdir=@/overlay-containers/c1/userdata/overlay/7/upper",
         "workdir=@/overlay-containers/c1/userdata/overlay/7/work",
     ];
-    let of = |lower: &str| judge(&[&format!("lowerdir={lower}"), own[0], own[1], "private"]);
+    let of = |lower: &str| check(&[&format!("lowerdir={lower}"), own[0], own[1], "private"]);
     assert!(of("@/volumes/v/_data"), "-v v:/d:O");
     assert!(
         of("@/overlay/img/merged") && of("@/overlay/mapped/merged"),
@@ -48,12 +48,12 @@ fn an_overlay_that_the_runtime_mounts_is_of_the_engines_own_directories() {
         &["lowerdir=@/volumes/v/_data\\:/etc"],
         &[],
     ] {
-        assert!(!judge(options), "{options:?}");
+        assert!(!check(options), "{options:?}");
     }
-    assert!(judge(&[lower, "ro"]));
+    assert!(check(&[lower, "ro"]));
     // `-v /srv/data:/d:O`: as if it were bind-mounted, and the kernel side has to tell.
     let parts = |options: &[&str]| {
-        let layers = judge_at(Level::Baseline, options).ok()?.layers;
+        let layers = check_at(Level::Baseline, options).ok()?.layers;
         Some(layers.iter().map(|layer| (layer.part, layer.may_move)).collect::<Vec<_>>())
     };
     let fixed = (Part::Upper, false);
@@ -79,19 +79,19 @@ fn an_overlay_that_the_runtime_mounts_is_of_the_engines_own_directories() {
 #[test]
 fn an_overlay_that_was_mounted_before_is_asked_for_its_layers() {
     let volume = "/var/lib/docker/volumes/v/_data";
-    let judge = |options: &str| {
+    let check = |options: &str| {
         let mut fake = Fake::default();
         fake.mount_new("overlay", "overlay", options, volume);
-        let policy = Policy::of_level(Level::Baseline, "x");
-        let given =
-            judge_as(Engine::Docker, &bind(&format!("{volume}/in"), "/x"), &policy, &fake).unwrap();
+        let policy = Policy::for_level(Level::Baseline, "x");
+        let grants =
+            check_as(Engine::Docker, &bind(&format!("{volume}/in"), "/x"), &policy, &fake).unwrap();
         let told = |layer: &Layer| (layer.part, layer.opened.path.display().to_string());
-        given.layers.iter().map(told).collect::<Vec<_>>()
+        grants.layers.iter().map(told).collect::<Vec<_>>()
     };
     let whole =
         |moving: &str| vec![(Part::Lower, moving.to_owned()), (Part::Whole, volume.to_owned())];
-    assert_eq!(judge("ro,lowerdir=/srv/a"), whole("/srv/a"));
+    assert_eq!(check("ro,lowerdir=/srv/a"), whole("/srv/a"));
     for layer in ["/var/lib/docker/volumes/a/_data", "/var/lib/docker/volumes/a/_data/sub"] {
-        assert_eq!(judge(&format!("ro,lowerdir={layer}")), whole(layer));
+        assert_eq!(check(&format!("ro,lowerdir={layer}")), whole(layer));
     }
 }

@@ -1,4 +1,4 @@
-//! What admission has to know of the host; a trait, so that tests judge recorded containers without
+//! What admission has to know of the host; a trait, so that tests check recorded containers without
 //! their host.
 
 use std::{
@@ -80,7 +80,7 @@ impl Namespace {
     }
 }
 
-/// An object of the host's, opened once: what is judged is what the kernel is told of, whatever its
+/// An object of the host's, opened once: what is checked is what the kernel is told of, whatever its
 /// path leads to later.
 #[derive(Clone, Debug)]
 pub struct Opened {
@@ -131,7 +131,7 @@ impl PartialEq for Opened {
 impl Eq for Opened {}
 
 /// What admission asks of the host.
-pub trait Facts {
+pub trait HostView {
     /// The path without symbolic links, `.` and `..`.
     fn canonicalize(&self, path: &Path) -> io::Result<PathBuf>;
     /// Opens what is there, for good.

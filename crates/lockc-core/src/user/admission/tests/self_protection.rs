@@ -4,13 +4,13 @@ use super::*;
 use crate::rules::Rule;
 
 fn admitting_mounts() -> Policy {
-    Policy::of_level(Level::Baseline, "x").admitting(Control::HostMounts)
+    Policy::for_level(Level::Baseline, "x").admitting(Control::HostMounts)
 }
 
-fn mounted(source: &str, options: &[&str], policy: &Policy, facts: &Fake) -> bool {
+fn mounted(source: &str, options: &[&str], policy: &Policy, view: &Fake) -> bool {
     let mount =
         json!([{ "destination": "/x", "type": "bind", "source": source, "options": options }]);
-    match judge_with(&with("/mounts", mount), policy, &Config::default(), facts) {
+    match check_with(&with("/mounts", mount), policy, &Config::default(), view) {
         Ok(_) => true,
         Err(violations) => {
             assert!(
@@ -54,7 +54,7 @@ fn no_policy_below_privileged_lets_a_container_change_lockc() {
     }
     let writes =
         json!([{ "destination": "/x", "type": "bind", "source": "/", "options": ["rbind"] }]);
-    assert!(judge(&with("/mounts", writes), Level::Privileged).is_ok());
+    assert!(check(&with("/mounts", writes), Level::Privileged).is_ok());
 }
 
 #[test]
@@ -88,10 +88,10 @@ fn root_of_a_joined_user_namespace_is_looked_up() {
         spec
     };
     for level in [Level::Baseline, Level::Restricted] {
-        assert_eq!(judge(&joins("/proc/77/ns/user"), level).unwrap().root_uid, 100_000);
+        assert_eq!(check(&joins("/proc/77/ns/user"), level).unwrap().root_uid, 100_000);
     }
-    assert!(judge(&joins("/proc/78/ns/user"), Level::Baseline).is_ok());
-    let violations = judge(&joins("/proc/78/ns/user"), Level::Restricted).unwrap_err();
+    assert!(check(&joins("/proc/78/ns/user"), Level::Baseline).is_ok());
+    let violations = check(&joins("/proc/78/ns/user"), Level::Restricted).unwrap_err();
     assert_eq!(violations[0].control, Control::HostNamespaces);
-    assert_eq!(judge(&spec(), Level::Restricted).unwrap().root_uid, 0);
+    assert_eq!(check(&spec(), Level::Restricted).unwrap().root_uid, 0);
 }

@@ -100,7 +100,7 @@ pub fn inode_init_security_anon(ctx: LsmContext) -> i32 {
     if earlier != 0 {
         return earlier;
     }
-    let Some(who) = verdict::judged(Rule::IoUring) else {
+    let Some(who) = verdict::subject_to(Rule::IoUring) else {
         return 0;
     };
     const NAME: &[u8; 12] = b"[io_uring]\0\0";

@@ -1,4 +1,4 @@
-//! Parts of the host that no container below `privileged` is given, recognised under any path.
+//! Parts of the host that no container below `privileged` is granted, recognised under any path.
 //!
 //! A path alone says little: a directory may be a bind mount of another one. So each path is
 //! compared twice, as it stands and by its location: the superblock and the path inside of it,
@@ -10,7 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::facts::{Facts, MountedAt, Opened};
+use super::host_view::{HostView, MountedAt, Opened};
 
 /// Directories that hold the host's configuration, its view of kernel and devices, its sockets, and
 /// its boot files.
@@ -25,7 +25,7 @@ struct Location {
 
 /// A path in both forms.
 #[derive(Clone, Debug)]
-pub(crate) struct Place {
+pub(crate) struct ResolvedPath {
     path: PathBuf,
     location: Option<Location>,
     /// The mount that it is reached by: its place in the table.
@@ -36,28 +36,28 @@ pub(crate) struct Place {
 #[derive(Debug, Default)]
 pub(crate) struct Names {
     /// By mounts that are the host's own.
-    pub host: Vec<Place>,
+    pub host: Vec<ResolvedPath>,
     /// By mounts that an engine made inside of its own directories.
-    pub engines: Vec<Place>,
+    pub engines: Vec<ResolvedPath>,
 }
 
 /// The mount table, and the forbidden trees in it.
-pub(crate) struct Trees {
+pub(crate) struct ProtectedPaths {
     table: Vec<MountedAt>,
-    system: Vec<Place>,
-    engines: Vec<Place>,
+    system: Vec<ResolvedPath>,
+    engines: Vec<ResolvedPath>,
 }
 
 /// In which way a source reaches a forbidden tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Reach {
+pub(crate) enum Overlap {
     /// It is in the tree.
     Inside(PathBuf),
     /// It contains the tree.
     Contains(PathBuf),
 }
 
-impl Place {
+impl ResolvedPath {
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
@@ -94,17 +94,17 @@ impl Place {
     }
 }
 
-impl Trees {
+impl ProtectedPaths {
     /// Reads the mount table and locates the forbidden trees, engine state among them.
-    pub(crate) fn new(engine_dirs: &[PathBuf], facts: &dyn Facts) -> io::Result<Self> {
-        let mut trees = Self { table: facts.mounts()?, system: Vec::new(), engines: Vec::new() };
-        trees.system = SYSTEM.iter().flat_map(|path| trees.both(Path::new(path), facts)).collect();
-        trees.engines = engine_dirs.iter().flat_map(|path| trees.both(path, facts)).collect();
+    pub(crate) fn new(engine_dirs: &[PathBuf], view: &dyn HostView) -> io::Result<Self> {
+        let mut trees = Self { table: view.mounts()?, system: Vec::new(), engines: Vec::new() };
+        trees.system = SYSTEM.iter().flat_map(|path| trees.both(Path::new(path), view)).collect();
+        trees.engines = engine_dirs.iter().flat_map(|path| trees.both(path, view)).collect();
         Ok(trees)
     }
 
     /// The place of a canonical path.
-    pub(crate) fn place(&self, path: &Path) -> Place {
+    pub(crate) fn place(&self, path: &Path) -> ResolvedPath {
         // The last of the longest is the mount on top.
         let mount = self
             .table
@@ -117,7 +117,7 @@ impl Trees {
 
     /// The place of an object that was opened; without a location where its mount is not in the
     /// table, so that its path says nothing.
-    pub(crate) fn place_of(&self, opened: &Opened) -> Place {
+    pub(crate) fn place_of(&self, opened: &Opened) -> ResolvedPath {
         match opened.mount {
             Some(id) => {
                 self.reached(&opened.path, self.table.iter().position(|mount| mount.id == id))
@@ -126,23 +126,23 @@ impl Trees {
         }
     }
 
-    fn reached(&self, path: &Path, mount: Option<usize>) -> Place {
+    fn reached(&self, path: &Path, mount: Option<usize>) -> ResolvedPath {
         let location = mount.and_then(|at| {
             let mount = &self.table[at];
             let rest = path.strip_prefix(&mount.point).ok()?;
             Some(Location { device: mount.device.clone(), path: join(&mount.root, rest) })
         });
         let mount = mount.filter(|_| location.is_some());
-        Place { path: path.into(), location, mount }
+        ResolvedPath { path: path.into(), location, mount }
     }
 
     /// The mount that a place is reached by.
-    pub(crate) fn mount(&self, place: &Place) -> Option<&MountedAt> {
+    pub(crate) fn mount(&self, place: &ResolvedPath) -> Option<&MountedAt> {
         place.mount.map(|at| &self.table[at])
     }
 
     /// What is mounted below a directory, by path.
-    pub(crate) fn below(&self, place: &Place) -> impl Iterator<Item = Place> {
+    pub(crate) fn below(&self, place: &ResolvedPath) -> impl Iterator<Item = ResolvedPath> {
         let path = &place.path;
         let below = move |mount: &MountedAt| mount.point != *path && mount.point.starts_with(path);
         let mounts = self.table.iter().enumerate().filter(move |(_, mount)| below(mount));
@@ -155,9 +155,9 @@ impl Trees {
     }
 
     /// The places of a path as written and resolved; the first alone where it does not exist.
-    pub(crate) fn both(&self, path: &Path, facts: &dyn Facts) -> Vec<Place> {
+    pub(crate) fn both(&self, path: &Path, view: &dyn HostView) -> Vec<ResolvedPath> {
         let mut places = vec![self.place(path)];
-        match facts.canonicalize(path) {
+        match view.canonicalize(path) {
             Ok(resolved) if resolved != path => places.push(self.place(&resolved)),
             _ => {}
         }
@@ -165,7 +165,7 @@ impl Trees {
     }
 
     /// Under which paths the host sees what is at `place`, its own among them.
-    pub(crate) fn names(&self, place: &Place) -> Names {
+    pub(crate) fn names(&self, place: &ResolvedPath) -> Names {
         let Some(location) = &place.location else { return Names::default() };
         let mut names = Names::default();
         for (at, mount) in
@@ -176,7 +176,7 @@ impl Trees {
                 Some(point) => (&mut names.engines, point),
                 None => (&mut names.host, mount.point.clone()),
             };
-            kind.push(Place {
+            kind.push(ResolvedPath {
                 path: join(&point, rest),
                 location: Some(location.clone()),
                 mount: Some(at),
@@ -222,25 +222,25 @@ impl Trees {
     }
 
     /// How `place` reaches the host's root or a forbidden tree, by itself.
-    pub(crate) fn reach(&self, place: &Place) -> Option<Reach> {
+    pub(crate) fn overlap(&self, place: &ResolvedPath) -> Option<Overlap> {
         let root = self.place(Path::new("/"));
         if root.is_within(place) {
-            return Some(Reach::Contains("/".into()));
+            return Some(Overlap::Contains("/".into()));
         }
         for tree in self.system.iter().chain(&self.engines) {
             if place.is_within(tree) {
-                return Some(Reach::Inside(tree.path.clone()));
+                return Some(Overlap::Inside(tree.path.clone()));
             }
             if tree.is_within(place) {
-                return Some(Reach::Contains(tree.path.clone()));
+                return Some(Overlap::Contains(tree.path.clone()));
             }
         }
-        self.shown_by_the_system(place).map(|point| Reach::Contains(point.into()))
+        self.shown_by_the_system(place).map(|point| Overlap::Contains(point.into()))
     }
 
     /// Where the host mounted a part of what is at `place` in a directory of its own: `/etc/ssh`
     /// from `/srv/persistent/etc/ssh`. A name of `place` itself says that by its path.
-    fn shown_by_the_system(&self, place: &Place) -> Option<&Path> {
+    fn shown_by_the_system(&self, place: &ResolvedPath) -> Option<&Path> {
         let location = place.location.as_ref()?;
         let is_part = |mount: &&MountedAt| {
             mount.device == location.device

@@ -33,7 +33,7 @@ use lockc_core::{
     user::{
         NewContainer,
         error::told,
-        hold::{Grants, Held},
+        hold::{GrantedFiles, Held},
         sys,
     },
 };
@@ -52,8 +52,8 @@ use nix::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    argv::{Call, Start},
-    flow::{Environment, Kernel, Plan, Refusal},
+    argv::{Call, Create},
+    flow::{ContainerRegistry, Environment, Plan, Refusal},
     hand,
     kernel::Pinned,
     log,
@@ -138,8 +138,8 @@ pub fn prepare(
     invocation: &crate::argv::Invocation,
     held: &mut Vec<Held>,
 ) -> Result<Plan, Refusal> {
-    let given_file = given_file(environment, invocation)?;
-    let environment = &Environment { given_file: given_file.as_deref(), ..*environment };
+    let granted_file = granted_file(environment, invocation)?;
+    let environment = &Environment { granted_file: granted_file.as_deref(), ..*environment };
     let (own, childs) =
         socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
             .context("the wrapper cannot make a pair of sockets; nothing was executed")?;
@@ -162,11 +162,11 @@ pub fn prepare(
 }
 
 /// What the engine gives as an open descriptor, which the child does not have.
-fn given_file(
+fn granted_file(
     environment: &Environment<'_>,
     invocation: &crate::argv::Invocation,
 ) -> Result<Option<Vec<u8>>> {
-    let Call::Start(Start { config: Some(file), .. }) = &invocation.call else { return Ok(None) };
+    let Call::Create(Create { config: Some(file), .. }) = &invocation.call else { return Ok(None) };
     let file = environment.directory.join(file);
     hand::read_own(&file)
         .with_context(|| format!("{} cannot be read", file.display()))
@@ -214,7 +214,7 @@ fn serve(
             Some((Message::Registered(_), _)) => {}
             None => {
                 break Err(Refusal(vec![
-                    "the part of the wrapper that judges the container ended early; the container \
+                    "the part of the wrapper that checks the container ended early; the container \
                      is not started"
                         .to_owned(),
                 ]));
@@ -292,8 +292,8 @@ fn work(
     });
     let looks = Looks { note, count: RefCell::new(0) };
     let kernel = Client { line: &line, looks: &looks };
-    let facts = Watched { host: environment.facts, looks: &looks };
-    let environment = Environment { kernel: &kernel, facts: &facts, ..*environment };
+    let view = Watched { host: environment.view, looks: &looks };
+    let environment = Environment { kernel: &kernel, view: &view, ..*environment };
     let (message, handed) = match crate::flow::prepare(invocation, &environment) {
         Ok(plan) => {
             (Message::Ready { runtime: plan.runtime, registered: plan.registered }, plan.handed)
@@ -338,8 +338,8 @@ struct Client<'a> {
     looks: &'a Looks<'a>,
 }
 
-impl Kernel for Client<'_> {
-    fn register(&self, new: &NewContainer, grants: Grants) -> Result<()> {
+impl ContainerRegistry for Client<'_> {
+    fn register(&self, new: &NewContainer, grants: GrantedFiles) -> Result<()> {
         let held = grants.hold(&new.root, &|path| self.looks.at(path))?;
         for part in held.chunks(AT_ONCE) {
             let list = part.iter().map(|object| (object.path.clone(), object.grant)).collect();

@@ -2,19 +2,19 @@
 
 use std::path::Path;
 
-use super::{super::facts::Facts, Belongs, Request, storage};
+use super::{super::host_view::HostView, Belongs, Request, storage};
 use crate::user::{config::Engine, spec::Mount};
 
-/// The container that is judged, and how it would get what is judged.
+/// The container that is checked, and how it would get what is checked.
 #[derive(Clone, Copy)]
-pub(in super::super) struct Asked<'a> {
+pub(in super::super) struct Query<'a> {
     pub request: &'a Request<'a>,
     /// Where it is to be mounted; nothing for its root file system.
     pub mount: Option<&'a Mount>,
-    pub facts: &'a dyn Facts,
+    pub view: &'a dyn HostView,
 }
 
-impl Asked<'_> {
+impl Query<'_> {
     pub(super) fn id(&self) -> &str {
         self.request.id
     }
@@ -49,9 +49,10 @@ impl Asked<'_> {
         let namespaces = &self.request.spec.linux.namespaces;
         let kind = if file.ends_with("shm") { "ipc" } else { "network" };
         let is_there = namespaces.iter().any(|namespace| namespace.kind == kind);
-        let asked = namespaces.iter().filter(move |namespace| !is_there || namespace.kind == kind);
-        let parts = asked
-            .filter_map(|asked| asked.path.to_str()?.strip_prefix("/proc/")?.split_once("/ns/"));
+        let query = namespaces.iter().filter(move |namespace| !is_there || namespace.kind == kind);
+        let parts = query.filter_map(|namespace| {
+            namespace.path.to_str()?.strip_prefix("/proc/")?.split_once("/ns/")
+        });
         let exact = parts.filter(|(task, file)| {
             !file.contains('/') && task.bytes().all(|byte| byte.is_ascii_digit())
         });

@@ -11,8 +11,8 @@ use crate::user::{
 const SCHEDULERS: [&str; 4] = ["", "SCHED_OTHER", "SCHED_BATCH", "SCHED_IDLE"];
 const IO_CLASSES: [&str; 4] = ["", "IOPRIO_CLASS_NONE", "IOPRIO_CLASS_BE", "IOPRIO_CLASS_IDLE"];
 
-/// Judges the rest of `linux`.
-pub(super) fn judge(linux: &Linux, findings: &mut Findings<'_>) {
+/// Checks the rest of `linux`.
+pub(super) fn check(linux: &Linux, findings: &mut Findings<'_>) {
     // A shared root gives what is mounted in the container to the host.
     if ["shared", "rshared"].contains(&linux.rootfs_propagation.as_str()) {
         findings.add(
@@ -54,7 +54,7 @@ fn resources(linux: &Linux, findings: &mut Findings<'_>) {
     }
 }
 
-/// Judges how a process competes with others.
+/// Checks how a process competes with others.
 pub(super) fn of_process(process: &Process, findings: &mut Findings<'_>) {
     let choices = [
         ("the scheduling policy", &process.scheduler.policy, SCHEDULERS, "scheduler"),

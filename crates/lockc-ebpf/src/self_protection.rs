@@ -45,10 +45,10 @@ pub fn bpf_map(ctx: LsmContext) -> i32 {
     if unsafe { OWN_MAPS.get(id) }.is_some() && !may_change() { -EPERM } else { 0 }
 }
 
-/// Judges a change of the entry `dentry` in the directory of `path`, or (null) of what `path` names
+/// Checks a change of the entry `dentry` in the directory of `path`, or (null) of what `path` names
 /// itself.
 #[inline(always)]
-pub fn judge(path: Obj, dentry: Obj) -> i32 {
+pub fn check(path: Obj, dentry: Obj) -> i32 {
     let directory = follow(path, &kernel::PATH_DENTRY);
     let sb = follow(directory, &kernel::DENTRY_SB);
     if u64::from(load::<u32>(sb, &kernel::SB_DEV)) != kernel::offset(&PINS_DEV) as u64 {

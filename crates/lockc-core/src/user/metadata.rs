@@ -25,7 +25,7 @@ const RECORD_LIMIT: u64 = 16 << 20;
 
 /// What the engine says of a container.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Described {
+pub struct ContainerMetadata {
     /// Which engine, if its way of keeping bundles is known.
     pub engine: Option<Engine>,
     /// Another engine that it may be as well, if the bundle's place and the annotations contradict
@@ -66,7 +66,7 @@ struct RecordConfig {
     labels: Option<std::collections::BTreeMap<String, String>>,
 }
 
-impl Described {
+impl ContainerMetadata {
     /// Reads it from the bundle's place, the annotations, and dockerd's record.
     ///
     /// # Errors
@@ -220,9 +220,14 @@ mod tests {
         Spec::parse(text.as_bytes(), Path::new("config.json")).unwrap()
     }
 
-    fn described(bundle: &str, annotations: Value) -> Described {
-        Described::of("c1", Path::new(bundle), &spec(annotations, json!([])), &Engines::default())
-            .unwrap()
+    fn metadata(bundle: &str, annotations: Value) -> ContainerMetadata {
+        ContainerMetadata::of(
+            "c1",
+            Path::new(bundle),
+            &spec(annotations, json!([])),
+            &Engines::default(),
+        )
+        .unwrap()
     }
 
     const CRI: &str = "/run/containerd/io.containerd.runtime.v2.task/k8s.io/c1";
@@ -273,7 +278,7 @@ mod tests {
             ("/srv/bundle", None),
             ("/io.containerd.runtime.v2.task/moby", None),
         ] {
-            assert_eq!(described(bundle, json!({})).engine, engine, "{bundle}");
+            assert_eq!(metadata(bundle, json!({})).engine, engine, "{bundle}");
         }
     }
 
@@ -282,7 +287,7 @@ mod tests {
         for (bundle, prefix, engine) in
             [(CRI, "cri", Engine::Cri), (RUN_STORAGE, "crio", Engine::Crio)]
         {
-            let found = described(bundle, pod(prefix));
+            let found = metadata(bundle, pod(prefix));
             assert_eq!(found.engine, Some(engine));
             assert_eq!(
                 (found.namespace.as_deref(), found.sandbox.as_deref()),
@@ -291,7 +296,7 @@ mod tests {
         }
         let mut sandbox = pod("cri");
         sandbox["io.kubernetes.cri.container-type"] = "sandbox".into();
-        let found = described(CRI, sandbox);
+        let found = metadata(CRI, sandbox);
         assert!(found.is_sandbox && found.sandbox.is_none());
     }
 
@@ -303,10 +308,10 @@ mod tests {
             "/srv/bundle",
             "/run/containerd/io.containerd.runtime.v2.task/default/c1",
         ] {
-            let found = described(bundle, pod("cri"));
+            let found = metadata(bundle, pod("cri"));
             assert_eq!((found.namespace, found.sandbox), (None, None), "{bundle}");
         }
-        assert_eq!(described(CRI, pod("crio")).namespace, None);
+        assert_eq!(metadata(CRI, pod("crio")).namespace, None);
     }
 
     #[test]
@@ -325,7 +330,7 @@ mod tests {
                 Some(Engine::Podman),
             ),
         ] {
-            let found = described(bundle, manager);
+            let found = metadata(bundle, manager);
             assert_eq!((found.engine, found.or_engine), (Some(engine), or_engine), "{bundle}");
             assert!(found.is_claimed());
         }
@@ -335,19 +340,19 @@ mod tests {
     fn a_container_that_calls_itself_a_sandbox_is_none() {
         let mut annotations = pod("crio");
         annotations["io.kubernetes.cri-o.ContainerType"] = "sandbox".into();
-        let found = described(RUN_STORAGE, annotations.clone());
+        let found = metadata(RUN_STORAGE, annotations.clone());
         assert!(!found.is_sandbox);
         annotations["io.kubernetes.cri-o.SandboxID"] = "c1".into();
-        assert!(described(RUN_STORAGE, annotations.clone()).is_sandbox);
-        assert!(!described(STORAGE, annotations).is_sandbox, "Podman has none");
+        assert!(metadata(RUN_STORAGE, annotations.clone()).is_sandbox);
+        assert!(!metadata(STORAGE, annotations).is_sandbox, "Podman has none");
     }
 
     #[test]
     fn members_of_a_podman_pod_name_their_infra_container() {
-        let found = described(STORAGE, json!({ "io.kubernetes.cri-o.SandboxID": "s1" }));
+        let found = metadata(STORAGE, json!({ "io.kubernetes.cri-o.SandboxID": "s1" }));
         assert_eq!((found.engine, found.sandbox.as_deref()), (Some(Engine::Podman), Some("s1")));
         assert_eq!(
-            described(STORAGE, json!({ "io.kubernetes.cri-o.SandboxID": "c1" })).sandbox,
+            metadata(STORAGE, json!({ "io.kubernetes.cri-o.SandboxID": "c1" })).sandbox,
             None
         );
     }
@@ -359,7 +364,7 @@ mod tests {
         fs::create_dir_all(&folder).unwrap();
         let hosts = json!([{ "destination": "/etc/hosts", "type": "bind", "source": folder.join("hosts"), "options": ["rbind"] }]);
         let by_mount = |bundle: &str| {
-            Described::of(
+            ContainerMetadata::of(
                 "c1",
                 Path::new(bundle),
                 &spec(json!({}), hosts.clone()),
@@ -378,7 +383,8 @@ mod tests {
         assert_eq!(label(CRI), None, "not dockerd's");
         let engines = Engines::default().with_dirs(&[root.path().into()]);
         let known =
-            Described::of("c1", Path::new(MOBY), &spec(json!({}), json!([])), &engines).unwrap();
+            ContainerMetadata::of("c1", Path::new(MOBY), &spec(json!({}), json!([])), &engines)
+                .unwrap();
         assert_eq!(known.label.as_deref(), Some("restricted"));
         for text in [r#"{"Config":{"Labels":null}}"#, "{}"] {
             fs::write(&record, text).unwrap();
@@ -387,7 +393,8 @@ mod tests {
         fs::write(&record, r#"{"Config":"#).unwrap();
         assert!(by_mount(MOBY).unwrap_err().to_string().contains("config.v2.json"));
         let strange =
-            Described::of("../c1", Path::new(MOBY), &spec(json!({}), hosts), &engines).unwrap();
+            ContainerMetadata::of("../c1", Path::new(MOBY), &spec(json!({}), hosts), &engines)
+                .unwrap();
         assert_eq!(strange.label, None);
     }
 }

@@ -6,29 +6,34 @@
 use std::path::{Path, PathBuf};
 
 use super::{
-    facts::Facts,
-    trees::{Place, Trees},
+    host_view::HostView,
+    protected_paths::{ProtectedPaths, ResolvedPath},
 };
 use crate::user::{config::Config, spec::Mount};
 
 /// Such files and directories, located.
 pub(super) struct Own {
     /// lockc's.
-    lockc: Vec<(PathBuf, Place)>,
+    lockc: Vec<(PathBuf, ResolvedPath)>,
     /// What else the host's root executes.
-    programs: Vec<(PathBuf, Place)>,
+    programs: Vec<(PathBuf, ResolvedPath)>,
     /// Whether the kernel side denies a remount: a read-only mount stays so.
     sealed: bool,
 }
 
 impl Own {
-    pub(super) fn new(trees: &Trees, config: &Config, facts: &dyn Facts, sealed: bool) -> Self {
+    pub(super) fn new(
+        trees: &ProtectedPaths,
+        config: &Config,
+        view: &dyn HostView,
+        sealed: bool,
+    ) -> Self {
         let locate = |path: PathBuf| {
-            trees.both(&path, facts).into_iter().map(move |place| (path.clone(), place))
+            trees.both(&path, view).into_iter().map(move |place| (path.clone(), place))
         };
         let programs = programs().into_iter().chain(config.runtimes.iter().cloned());
         Self {
-            lockc: facts.own_files().into_iter().flat_map(locate).collect(),
+            lockc: view.own_files().into_iter().flat_map(locate).collect(),
             programs: programs.flat_map(locate).collect(),
             sealed,
         }
@@ -41,8 +46,8 @@ impl Own {
 
     /// Which of them a container with this root file system may change; of lockc's alone with
     /// `lockc_only`.
-    pub(super) fn changed_in(&self, root: &Place, lockc_only: bool) -> Option<&Path> {
-        let overlaps = |own: &Place| own.is_located_in(root) || root.is_within(own);
+    pub(super) fn changed_in(&self, root: &ResolvedPath, lockc_only: bool) -> Option<&Path> {
+        let overlaps = |own: &ResolvedPath| own.is_located_in(root) || root.is_within(own);
         let programs: &[_] = if lockc_only { &[] } else { &self.programs };
         let mut all = self.lockc.iter().chain(programs);
         all.find(|(_, own)| overlaps(own)).map(|(path, _)| path.as_path())
@@ -53,7 +58,7 @@ impl Own {
     pub(super) fn changed_by(
         &self,
         mount: &Mount,
-        source: &Place,
+        source: &ResolvedPath,
         lockc_only: bool,
     ) -> Option<&Path> {
         let has = |option: &str| mount.options.iter().any(|given| given == option);
