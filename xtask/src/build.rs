@@ -156,15 +156,9 @@ pub fn programs(source: &Path, packages: &[&str], arch: Arch) -> Result<PathBuf>
         "--target",
         arch.target(),
     ]);
-    match packages {
-        [NODE] => {
-            command.args(["-p", "lockc-bpf", "--bin", NODE, "--features", "lockc-bpf/kubernetes"])
-        }
-        packages => {
-            command.arg("--bins").args(packages.iter().flat_map(|package| ["-p", *package]))
-        }
-    };
     command
+        .arg("--bins")
+        .args(packages.iter().flat_map(|package| ["-p", *package]))
         .env("CARGO_TARGET_DIR", &target)
         .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"))
         .env_remove("RUSTFLAGS");

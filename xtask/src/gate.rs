@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 
 use crate::assets::{KERNELS, Kernel};
-use crate::kubernetes::{self, NODE};
+use crate::kubernetes;
 use crate::report::{Case, Outcome, Report};
 use crate::{build, fuzz, setup, suite, ui};
 
@@ -103,16 +103,7 @@ fn lints(report: &mut Report) -> Result<()> {
     check(
         report,
         "cargo clippy -D warnings",
-        build::cargo().args([
-            "clippy",
-            "--quiet",
-            "--all-targets",
-            "--features",
-            NODE,
-            "--",
-            "-D",
-            "warnings",
-        ]),
+        build::cargo().args(["clippy", "--quiet", "--all-targets", "--", "-D", "warnings"]),
     );
     check(
         report,
@@ -208,8 +199,6 @@ fn unit_tests(report: &mut Report) -> Result<()> {
             "nextest",
             "run",
             "--no-fail-fast",
-            "--features",
-            NODE,
             "--no-tests",
             "pass",
             "--status-level",

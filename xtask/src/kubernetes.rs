@@ -12,8 +12,7 @@ use crate::dist::{self, Kind};
 use crate::{build, root, ui, upstream};
 
 const PLACE: &str = "packaging/kubernetes";
-/// With the program for Kubernetes' nodes.
-pub const NODE: &str = "lockc-bpf/kubernetes";
+/// The Helm chart.
 const CHART: &str = "packaging/kubernetes/chart/lockc";
 const MANIFESTS: &str = "packaging/kubernetes/manifests/lockc.yaml";
 
@@ -101,13 +100,13 @@ pub fn judged() -> Result<Command> {
         "nextest",
         "run",
         "--package",
-        "lockc-bpf",
+        build::NODE,
         "--test",
         "kubernetes",
         "--status-level",
         "fail",
     ]);
-    cargo.args(["--features", NODE]).env("LOCKC_ADMISSION_JUDGE", upstream::judge()?);
+    cargo.env("LOCKC_ADMISSION_JUDGE", upstream::judge()?);
     Ok(cargo)
 }
 

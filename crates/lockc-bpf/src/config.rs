@@ -4,10 +4,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::Subcommand;
-use lockc_core::user::{
-    config::{self, Config, Loaded},
-    paths,
-};
+use lockc_core::paths;
+use lockc_policy::config::{self, Config, Loaded};
 use serde::Serialize;
 use serde_json::Value;
 

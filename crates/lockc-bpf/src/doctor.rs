@@ -6,8 +6,10 @@ use anyhow::{Result, bail};
 use lockc_core::{
     abi::MODE_AUDIT,
     hooks::{PROGRAMS, Without},
-    user::{Registry, config::Config, paths},
+    maps::Registry,
+    paths,
 };
+use lockc_policy::config::Config;
 use nix::{
     sys::statfs::{BPF_FS_MAGIC, CGROUP2_SUPER_MAGIC, FsType, statfs},
     unistd::geteuid,
@@ -234,7 +236,7 @@ fn config() -> Check {
 fn runtime() -> Check {
     let configured =
         Config::load(Path::new(paths::CONFIG)).map(|config| config.runtimes).unwrap_or_default();
-    match paths::runtimes(&configured).into_iter().find(|path| path.is_file()) {
+    match lockc_policy::runtimes::candidates(&configured).into_iter().find(|path| path.is_file()) {
         Some(path) => check("real runtime", State::Ok, path.display().to_string(), ""),
         None => check(
             "real runtime",

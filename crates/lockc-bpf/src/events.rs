@@ -11,13 +11,12 @@ use aya::maps::{Map, RingBuf};
 use lockc_core::{
     abi::{ARG_DESCRIPTOR, ContainerKey, DETAIL_NAME_LEN, DETAIL_NAMES, Event, Hook, MODE_AUDIT},
     families,
+    maps::{self, registry},
     rules::{Level, Rule},
-    user::{reads, registry},
 };
+use lockc_policy::reads;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde::Serialize;
-
-use crate::loader::text;
 
 /// One denial in words.
 #[derive(Debug, Serialize)]
@@ -118,7 +117,7 @@ fn explain(event: &Event) -> Denial {
     let rule = Rule::from_raw(event.rule);
     let hook = Hook::from_raw(event.hook);
     let name = rule.map_or("unknown", Rule::name);
-    let id = text(&event.id);
+    let id = maps::text(&event.id);
     Denial {
         time: event.time_ns as f64 / 1e9,
         // A task that outlived its container's entry.
@@ -128,13 +127,13 @@ fn explain(event: &Event) -> Denial {
             id
         },
         level: Level::from_raw(event.level).map_or("", Level::name),
-        policy: text(&event.policy),
-        origin: text(&event.origin),
+        policy: maps::text(&event.policy),
+        origin: maps::text(&event.origin),
         rule: name,
         denies: rule.map_or("unknown", Rule::denies),
         hook: hook.map_or_else(|| event.hook.to_string(), |hook| format!("{hook:?}")),
         pid: event.pid,
-        comm: text(&event.comm),
+        comm: maps::text(&event.comm),
         detail: detail(event, hook),
         mode: if event.mode == MODE_AUDIT { "audit" } else { "enforce" },
         errno: event.errno.wrapping_neg(),
@@ -223,7 +222,7 @@ fn names(event: &Event) -> Vec<String> {
         .filter_map(|index| {
             event.detail.get(index * DETAIL_NAME_LEN..(index + 1) * DETAIL_NAME_LEN)
         })
-        .map(text)
+        .map(maps::text)
         .take_while(|name| !name.is_empty())
         .collect()
 }

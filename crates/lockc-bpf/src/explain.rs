@@ -9,25 +9,24 @@ use anyhow::{Context as _, Result, bail};
 use lockc_core::{
     abi::{ContainerEntry, ENTRY_DELETING, ENTRY_SANDBOX},
     families,
+    maps::{self, Registry, registry::Registered},
+    paths,
     rules::Rule,
-    user::{
-        Registry,
-        admission::{Host, Violation, kernel_files},
-        config::{CONFIG_PATH, Config, Fail, Mode, Rootless},
-        decision::{self, Case, Decision},
-        enforcement::{Circumstances, Enforcement, Gap, KernelSide},
-        paths,
-        policy::{Control, Policy, Strength},
-        refused::Refused,
-        registry::Registered,
-        sandbox,
-        spec::{Spec, strict},
-        userns::Privilege,
-    },
+};
+use lockc_policy::{
+    admission::{Host, Violation, kernel_files},
+    config::{CONFIG_PATH, Config, Fail, Mode, Rootless},
+    decision::{self, Case, Decision},
+    enforcement::{Circumstances, Enforcement, Gap, KernelSide},
+    policy::{Control, Policy, Strength},
+    refused::Refused,
+    sandbox,
+    spec::{Spec, strict},
+    userns::Privilege,
 };
 use serde::Serialize;
 
-use crate::{docker, loader::text};
+use crate::docker;
 
 /// Where engines keep the bundles of running containers.
 const BUNDLES: [&str; 4] = [
@@ -172,7 +171,7 @@ fn bundles(id: &str) -> Vec<PathBuf> {
 
 /// The runtime that the wrapper would execute: the engine's argument, or the first that is there.
 fn runtime_of(target: &Target, config: &Config) -> Option<PathBuf> {
-    let candidates = || paths::runtimes(&config.runtimes).into_iter();
+    let candidates = || lockc_policy::runtimes::candidates(&config.runtimes).into_iter();
     target.runtime.clone().or_else(|| candidates().find(|path| path.is_file()))
 }
 
@@ -329,7 +328,7 @@ fn containers() -> Vec<Registered> {
 /// state directory, which a bundle does not tell.
 fn find<'a>(containers: &'a [Registered], id: &str) -> Option<&'a Registered> {
     let mut found = containers.iter().filter(|container| {
-        text(&container.entry.id) == id && container.entry.flags & ENTRY_DELETING == 0
+        maps::text(&container.entry.id) == id && container.entry.flags & ENTRY_DELETING == 0
     });
     found.next().filter(|_| found.next().is_none())
 }

@@ -4,10 +4,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use clap::ValueEnum;
-use lockc_core::user::{
-    Registry, admission,
+use lockc_core::{
+    maps::{GuardPolicy, Registry},
+    paths,
+};
+use lockc_policy::{
+    admission,
     config::{Config, Mode},
-    paths, policy, sandbox,
+    policy, sandbox,
 };
 
 /// What happens to containers that a runtime starts without the wrapper.
@@ -35,10 +39,18 @@ pub fn set(guard: Option<Guard>) -> Result<Vec<PathBuf>> {
         .context("the runtimes are not guarded")?;
     let capabilities = admission::process::usable(&policy);
     // Whatever the wrapper executes, others may be executed without it.
-    let mut programs = paths::runtimes(&[]);
+    let mut programs = lockc_policy::runtimes::candidates(&[]);
     programs.extend(config.runtimes.iter().cloned());
     // The processes that make up a sandbox do what no container may.
     programs.retain(|program| sandbox::made_by(program, &config).is_none());
     let mode = if guard == Guard::Report { Mode::Audit } else { policy.mode };
-    Ok(registry.guard(&programs, &policy, capabilities, mode.raw())?)
+    let guarded = GuardPolicy {
+        name: &policy.name,
+        level: policy.level,
+        rules: policy.rules,
+        mode: mode.raw(),
+        capabilities,
+        families: policy.more.families,
+    };
+    Ok(registry.guard(&programs, &guarded)?)
 }

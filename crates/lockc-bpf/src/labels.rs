@@ -4,10 +4,8 @@
 use std::{path::Path, time::Duration};
 
 use jiff::Timestamp;
-use lockc_core::user::{
-    config::{Config, Follow, Labels},
-    paths,
-};
+use lockc_core::paths;
+use lockc_policy::config::{Config, Follow, Labels};
 
 use crate::doctor::{self, Check, State};
 

@@ -20,8 +20,10 @@ use aya::{
 use lockc_core::{
     abi::{ABI_VERSION, Meta, NameKey, NameRule},
     hooks::{self, PROGRAMS, Program},
-    user::{config::Config, names, paths, registry},
+    maps::{self, names, registry},
+    paths,
 };
+use lockc_policy::config::Config;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use crate::{btf, doctor};
@@ -49,12 +51,6 @@ pub fn version() -> String {
     format!("{}+{:08x}", env!("CARGO_PKG_VERSION"), hash as u32)
 }
 
-/// The bytes of a text that was padded with zeros.
-pub fn text(bytes: &[u8]) -> String {
-    let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
-    String::from_utf8_lossy(&bytes[..end]).into_owned()
-}
-
 /// Attaches and pins everything. Idempotent.
 ///
 /// # Errors
@@ -80,7 +76,10 @@ pub fn load(force: bool) -> Result<Outcome> {
             meta.layers_told == 0
                 && btf::kernel().is_ok_and(|kernel| kernel.untold_layers.is_none())
         };
-        if !force && text(&meta.version) == version() && missing_links().is_empty() && !tells_more()
+        if !force
+            && maps::text(&meta.version) == version()
+            && missing_links().is_empty()
+            && !tells_more()
         {
             return Ok(Outcome::AlreadyLoaded);
         }

@@ -11,7 +11,7 @@ use lockc_bpf::{
     loader::{self, Outcome},
     manifest, manual, out, println, programs, refused, status,
 };
-use lockc_core::user::error::told;
+use lockc_policy::with_causes;
 
 const EXIT_CODES: &str = "Exit codes:\n  0  done; the answer is yes\n  1  an error, said on \
                           standard error\n  2  the command line is wrong\n  3  status: not \
@@ -156,7 +156,7 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) if out::is_closed(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("lockc: {}", told(&error));
+            eprintln!("lockc: {}", with_causes(&error));
             ExitCode::FAILURE
         }
     }

@@ -11,7 +11,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use lockc_core::user::{
+use lockc_policy::{
     admission::{HostView, Kind, Namespace, host_view::MountedAt, kernel_files, process},
     config::{
         CONFIG_PATH, Config,
@@ -19,9 +19,9 @@ use lockc_core::user::{
     },
     decision::{self, Case},
     enforcement::Circumstances,
-    error::told,
     policy::ANNOTATION,
     spec::Spec,
+    with_causes,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -280,7 +280,7 @@ fn of_object(
                         notes,
                     )))
                 }
-                Err(error) => Outcome::NoPolicy { starts: false, reason: told(&error) },
+                Err(error) => Outcome::NoPolicy { starts: false, reason: with_causes(&error) },
             };
         verdicts.push(Verdict { object: name.clone(), container: container.name.clone(), outcome });
     }

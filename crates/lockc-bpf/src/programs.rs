@@ -7,7 +7,7 @@ use aya::programs::ProgramInfo;
 use aya_obj::{Object, generated::bpf_insn};
 use lockc_core::{
     hooks::{PROGRAMS, Without},
-    user::paths,
+    paths,
 };
 use serde::Serialize;
 

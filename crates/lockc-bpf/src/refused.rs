@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use lockc_core::user::{paths, refused::Refused};
+use lockc_core::paths;
+use lockc_policy::refused::Refused;
 use serde::Serialize;
 
 use crate::docker;

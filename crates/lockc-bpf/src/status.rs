@@ -5,12 +5,13 @@ use aya::maps::{Array, Map};
 use lockc_core::{
     abi::{ENTRY_DELETING, ENTRY_SANDBOX, ERROR_SITES, Hook, MODE_AUDIT},
     hooks::PROGRAMS,
+    maps::{self, Registry, RegistryError, registry},
+    paths,
     rules::{Level, Rule, RuleMask},
-    user::{Registry, RegistryError, paths, registry},
 };
 use serde::Serialize;
 
-use crate::loader::{self, text};
+use crate::loader;
 
 /// All that `lockc status` knows.
 #[derive(Debug, Serialize)]
@@ -106,7 +107,7 @@ pub fn gather() -> Result<Status> {
         absent.filter_map(|program| program.loses().map(|what| (program.name, what))).collect();
     let mut status = Status {
         enforcing: false,
-        version: meta.map(|meta| text(&meta.version)),
+        version: meta.map(|meta| maps::text(&meta.version)),
         abi: meta.map(|meta| meta.abi),
         tells_layers: meta.is_some_and(|meta| meta.layers_told != 0),
         own_version: loader::version(),
@@ -144,10 +145,10 @@ fn container(registered: &registry::Registered) -> Container {
     let entry = &registered.entry;
     let rules = RuleMask(entry.rules);
     Container {
-        id: text(&entry.id),
+        id: maps::text(&entry.id),
         level: Level::from_raw(entry.level).map_or("unknown", Level::name),
-        policy: text(&entry.policy),
-        origin: text(&entry.origin),
+        policy: maps::text(&entry.policy),
+        origin: maps::text(&entry.origin),
         rules: Rule::ALL.into_iter().filter(|rule| rules.has(*rule)).map(Rule::name).collect(),
         mode: if entry.mode == MODE_AUDIT { "audit" } else { "enforce" },
         tasks: registered.usage.tasks,

@@ -6,10 +6,12 @@
 mod grants;
 mod hook;
 mod names;
+mod text;
 
 pub use grants::*;
 pub use hook::Hook;
 pub use names::*;
+pub use text::{padded, unpadded};
 
 /// Version of everything in this module.
 pub const ABI_VERSION: u32 = 9;

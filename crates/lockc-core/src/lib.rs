@@ -1,4 +1,4 @@
-//! What the LSM programs and the user-space commands of lockc share.
+//! The contract between lockc's LSM programs and user space, and user space's access to it.
 //!
 //! Principles of this crate:
 //! - The [`abi`] is the contract across the privilege boundary: plain integers, no padding, sizes
@@ -7,13 +7,15 @@
 //!   matched.
 //! - Every level and rule is defined once, in [`rules`]; kernel side, commands and docs follow that
 //!   table.
-//! - `user` (feature, on by default) is user space's half and never reaches the BPF target.
-#![cfg_attr(not(feature = "user"), no_std)]
+//! - Without features the crate is `no_std` and has no dependency: the BPF target builds it like
+//!   that. The feature `maps` adds the pinned maps: registry, registration, labels.
+#![cfg_attr(not(feature = "maps"), no_std)]
 
 pub mod abi;
 pub mod families;
 pub mod fields;
 pub mod hooks;
+#[cfg(feature = "maps")]
+pub mod maps;
+pub mod paths;
 pub mod rules;
-#[cfg(feature = "user")]
-pub mod user;

@@ -23,20 +23,15 @@ use std::{
         unix::ffi::OsStrExt as _,
     },
     path::{Path, PathBuf},
-    sync::Arc,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use lockc_core::{
     abi::ContainerEntry,
-    user::{
-        NewContainer,
-        error::told,
-        hold::{GrantedFiles, Held},
-        sys,
-    },
+    maps::{Held, NewContainer},
 };
+use lockc_policy::{admission::GrantedFiles, with_causes};
 use nix::{
     cmsg_space,
     poll::{PollFd, PollFlags, PollTimeout, poll},
@@ -54,9 +49,9 @@ use serde::{Deserialize, Serialize};
 use crate::{
     argv::{Call, Create},
     flow::{ContainerRegistry, Environment, Plan, Refusal},
-    hand,
+    hand, hold,
     kernel::Pinned,
-    log,
+    log, sys,
     watched::Watched,
 };
 
@@ -189,18 +184,17 @@ fn serve(
         match line.receive().context("the container is not started")? {
             Some((Message::Objects(list), fds)) => {
                 let objects = list.into_iter().zip(fds);
-                held.extend(objects.map(|((path, grant), fd)| Held {
-                    file: Arc::new(File::from(fd)),
-                    path,
-                    grant,
-                }));
+                held.extend(objects.map(|((path, grant), fd)| hold::held(fd.into(), path, grant)));
             }
             Some((Message::Register(text), _)) => {
                 let new: NewContainer = serde_json::from_slice(&text)
                     .context("an unreadable message of the wrapper's own")?;
                 let outcome = Pinned.register_held(&new, held);
                 registered = outcome.is_ok();
-                line.send(&Message::Registered(outcome.err().map(|error| told(&error))), &[])?;
+                line.send(
+                    &Message::Registered(outcome.err().map(|error| with_causes(&error))),
+                    &[],
+                )?;
             }
             Some((Message::Warn(message), _)) => log::warn(&message),
             Some((Message::Report { in_engines_log, message }, _)) => {
@@ -340,7 +334,7 @@ struct Client<'a> {
 
 impl ContainerRegistry for Client<'_> {
     fn register(&self, new: &NewContainer, grants: GrantedFiles) -> Result<()> {
-        let held = grants.hold(&new.root, &|path| self.looks.at(path))?;
+        let held = hold::hold(grants, &new.root, &|path| self.looks.at(path))?;
         for part in held.chunks(AT_ONCE) {
             let list = part.iter().map(|object| (object.path.clone(), object.grant)).collect();
             let fds: Vec<i32> = part.iter().map(|object| object.file.as_raw_fd()).collect();

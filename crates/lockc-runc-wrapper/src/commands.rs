@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
-use lockc_core::user::{
+use lockc_policy::{
     admission,
     config::Config,
     decision::{self, Case},

@@ -21,7 +21,7 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use lockc_core::user::{error::told, userns::Privilege};
+use lockc_policy::{userns::Privilege, with_causes};
 
 use crate::{
     containers::Containers,
@@ -62,7 +62,7 @@ pub fn expect(
             root,
         }),
         Err(error) => {
-            log::warn(&format!("{}; {id} is deleted nevertheless", told(&error)));
+            log::warn(&format!("{}; {id} is deleted nevertheless", with_causes(&error)));
             None
         }
     }

@@ -8,21 +8,17 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use lockc_core::{
-    abi::ContainerEntry,
-    user::{
-        NewContainer,
-        admission::{self, HostView},
-        config::{CONFIG_PATH, Config, ConfigError, Engine, Fail, Rootless},
-        decision::{self, Case, Decision},
-        enforcement::{Circumstances, Gap, KernelSide},
-        error::told as with_causes,
-        hold::{GrantedFiles, Tree},
-        paths,
-        policy::Policy,
-        spec::{Spec, contents},
-        userns::Privilege,
-    },
+use lockc_core::{abi::ContainerEntry, maps::NewContainer};
+use lockc_policy::{
+    admission::{self, GrantedFiles, HostView, Tree},
+    config::{CONFIG_PATH, Config, ConfigError, Engine, Fail, Rootless},
+    decision::{self, Case, Decision},
+    enforcement::{Circumstances, Gap, KernelSide},
+    policy::Policy,
+    runtimes,
+    spec::{Spec, contents},
+    userns::Privilege,
+    with_causes,
 };
 
 use crate::{
@@ -192,7 +188,7 @@ fn strict(invocation: &Invocation, environment: &Environment<'_>) -> Result<(Con
 fn candidates(invocation: &Invocation, config: &Config) -> Result<Vec<PathBuf>> {
     match &invocation.runtime {
         None => Ok(config.runtimes.clone()),
-        Some(runtime) if paths::runtimes(&config.runtimes).contains(runtime) => {
+        Some(runtime) if runtimes::candidates(&config.runtimes).contains(runtime) => {
             Ok(vec![runtime.clone()])
         }
         Some(runtime) => bail!(

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use lockc_core::user::{
+use lockc_policy::{
     admission::{Engines, Request},
     config::Engine,
     spec::strict,

@@ -2,7 +2,7 @@
 
 use std::{fs::File, io::Read as _};
 
-use lockc_core::user::refused::Refused;
+use lockc_policy::refused::Refused;
 
 use super::*;
 

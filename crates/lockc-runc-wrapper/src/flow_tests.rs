@@ -3,12 +3,10 @@
 use std::{cell::RefCell, collections::BTreeMap, fs, io, os::unix::fs::PermissionsExt as _};
 
 use anyhow::anyhow;
-use lockc_core::{
-    rules::Level,
-    user::{
-        admission::{Kind, Namespace, host_view::MountedAt},
-        policy,
-    },
+use lockc_core::rules::Level;
+use lockc_policy::{
+    admission::{Kind, Namespace, host_view::MountedAt},
+    policy,
 };
 use serde_json::{Value, json};
 

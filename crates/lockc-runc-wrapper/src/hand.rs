@@ -19,14 +19,14 @@ use std::{
     path::{Component, Path},
 };
 
-use lockc_core::user::{spec::SIZE_LIMIT, sys};
+use lockc_policy::spec::SIZE_LIMIT;
 use nix::{
     errno::Errno,
     fcntl::{FcntlArg, SealFlag, fcntl},
     sys::memfd::{MFdFlags, memfd_create},
 };
 
-use crate::check::LEFT_OPEN_FROM;
+use crate::{check::LEFT_OPEN_FROM, sys};
 
 /// Where in a command line the value of an option stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,13 +6,11 @@ use std::path::Path;
 use anyhow::Result;
 use lockc_core::{
     abi::ContainerEntry,
-    user::{
-        NewContainer, Registry,
-        hold::{GrantedFiles, Held},
-    },
+    maps::{Held, NewContainer, Registry},
 };
+use lockc_policy::admission::GrantedFiles;
 
-use crate::flow::ContainerRegistry;
+use crate::{flow::ContainerRegistry, hold};
 
 /// The maps below `/sys/fs/bpf/lockc`.
 pub struct Pinned;
@@ -27,7 +25,7 @@ impl Pinned {
 
 impl ContainerRegistry for Pinned {
     fn register(&self, new: &NewContainer, grants: GrantedFiles) -> Result<()> {
-        self.register_held(new, &grants.hold(&new.root, &|_| {})?)
+        self.register_held(new, &hold::hold(grants, &new.root, &|_| {})?)
     }
 
     fn join(&self, root: &Path, id: &str) -> Result<()> {

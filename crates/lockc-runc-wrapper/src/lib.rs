@@ -1,5 +1,5 @@
 //! The wrapper's parts, for the program and for fuzzing; `main` has the overview.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 pub mod argv;
 pub mod check;
@@ -9,10 +9,13 @@ pub mod delete;
 mod flags;
 pub mod flow;
 pub mod hand;
+pub mod hold;
 pub mod kernel;
 pub mod log;
 mod options;
 pub mod runtime;
+#[allow(unsafe_code)]
+pub mod sys;
 pub mod unregistered;
 mod watched;
 mod words;

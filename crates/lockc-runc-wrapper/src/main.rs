@@ -22,14 +22,8 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use lockc_core::user::{
-    admission::Host,
-    config::CONFIG_PATH,
-    error::told,
-    paths,
-    sys::{child, startup},
-    userns::Privilege,
-};
+use lockc_core::paths;
+use lockc_policy::{admission::Host, config::CONFIG_PATH, userns::Privilege, with_causes};
 
 use lockc_runc_wrapper::{
     argv::{self, Call, Invocation},
@@ -38,7 +32,9 @@ use lockc_runc_wrapper::{
     flow::{self, ContainerRegistry as _, Environment, Plan, Refusal},
     hand,
     kernel::Pinned,
-    log, runtime, unregistered,
+    log, runtime,
+    sys::{child, startup},
+    unregistered,
 };
 
 const HELP: &str = "\
@@ -118,7 +114,7 @@ fn run(invocation: &Invocation) -> Result<std::convert::Infallible, Refusal> {
     {
         log::warn(&format!(
             "{}; what the container was granted is not kept in memory until it is mounted",
-            told(&error)
+            with_causes(&error)
         ));
     }
     drop(held);
@@ -129,7 +125,10 @@ fn run(invocation: &Invocation) -> Result<std::convert::Infallible, Refusal> {
     if let Some((root, id)) = &plan.registered
         && let Err(error) = Pinned.mark_deleting(root, id, None)
     {
-        log::warn(&format!("{}; the slot of {id} stays taken until `lockc load`", told(&error)));
+        log::warn(&format!(
+            "{}; the slot of {id} stays taken until `lockc load`",
+            with_causes(&error)
+        ));
     }
     Err(failed.into())
 }
@@ -163,7 +162,11 @@ fn execute(plan: &Plan) -> Result<std::convert::Infallible> {
     if let Some(deletion) = &plan.deletion {
         let ended = child::run(&runtime, &args).with_context(cannot)?;
         if let Err(error) = deletion.follow(ended.ok(), &Existing, &Pinned) {
-            log::warn(&format!("{}; {} was deleted nevertheless", told(&error), deletion.id));
+            log::warn(&format!(
+                "{}; {} was deleted nevertheless",
+                with_causes(&error),
+                deletion.id
+            ));
         }
         ended.repeat();
     }

@@ -8,12 +8,12 @@ use std::{
 };
 
 use anyhow::{Result, bail};
-use lockc_core::user::paths;
+use lockc_policy::runtimes;
 
 /// The first candidate that is a program and is not lockc: those of the configuration if it has
 /// any, else the usual names in the usual places.
 pub fn find(configured: &[PathBuf]) -> Result<PathBuf> {
-    choose(&paths::runtimes(configured), Path::new("/proc/self/exe"))
+    choose(&runtimes::candidates(configured), Path::new("/proc/self/exe"))
 }
 
 fn choose(candidates: &[PathBuf], own: &Path) -> Result<PathBuf> {
@@ -31,7 +31,7 @@ fn choose(candidates: &[PathBuf], own: &Path) -> Result<PathBuf> {
     bail!(
         "no OCI runtime found{passed}; nothing was executed: install runc or crun, or name the \
          runtime in `runtimes` in {}",
-        lockc_core::user::config::CONFIG_PATH
+        lockc_policy::config::CONFIG_PATH
     )
 }
 
@@ -68,10 +68,8 @@ pub fn state_root(given: Option<&Path>, runtime: &Path, uid: u32) -> PathBuf {
         None => {
             let target = runtime.canonicalize().unwrap_or_else(|_| runtime.into());
             let name = target.file_name().and_then(OsStr::to_str).unwrap_or_default();
-            let name = paths::RUNTIME_NAMES
-                .into_iter()
-                .find(|known| name.contains(known))
-                .unwrap_or("runc");
+            let name =
+                runtimes::NAMES.into_iter().find(|known| name.contains(known)).unwrap_or("runc");
             if uid == 0 {
                 Path::new("/run").join(name)
             } else {

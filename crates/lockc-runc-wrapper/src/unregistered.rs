@@ -9,17 +9,13 @@
 use std::{ffi::OsString, fs, os::unix::fs::DirBuilderExt as _, path::Path};
 
 use anyhow::{Context as _, Result, bail};
-use lockc_core::{
-    rules::RuleMask,
-    user::{
-        RegistryError,
-        config::Config,
-        decision::{self, Case},
-        enforcement::Circumstances,
-        paths,
-        policy::{Control, Policy, Strength},
-        spec::Spec,
-    },
+use lockc_core::{maps::RegistryError, paths, rules::RuleMask};
+use lockc_policy::{
+    config::Config,
+    decision::{self, Case},
+    enforcement::Circumstances,
+    policy::{Control, Policy, Strength},
+    spec::Spec,
 };
 
 use crate::{

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use lockc_core::user::{
+use lockc_policy::{
     admission::{HostView, Kind, Namespace, Opened, host_view::MountedAt},
     config::Engine,
 };

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use lockc_core::user::{
+use lockc_policy::{
     admission::{self, Summary, Violation},
     config::Engine,
     policy::Policy,
@@ -23,7 +23,7 @@ pub fn report(violations: &[Violation], consequence: &str, engines_log: Option<&
             engines_log,
             &format!(
                 "{}; {consequence}, because the mode is audit",
-                told(violations, "would be refused")
+                listed(violations, "would be refused")
             ),
         );
     }
@@ -31,10 +31,10 @@ pub fn report(violations: &[Violation], consequence: &str, engines_log: Option<&
 
 /// Refuses what is done with a container that exists, for which `lockc explain` keeps nothing.
 pub fn refusal(violations: Vec<Violation>) -> Refusal {
-    Refusal(vec![told(&violations, "refused")])
+    Refusal(vec![listed(&violations, "refused")])
 }
 
-fn told(violations: &[Violation], what: &str) -> String {
+fn listed(violations: &[Violation], what: &str) -> String {
     let policy = violations.first().map(|violation| violation.policy.clone()).unwrap_or_default();
     let each: Vec<_> = match violations {
         [one] => vec![one.reason()],
@@ -97,7 +97,7 @@ fn in_short(violations: &[Violation], id: &str, engine: Option<&str>) -> String 
 
 #[cfg(test)]
 mod tests {
-    use lockc_core::user::policy::Control;
+    use lockc_policy::policy::Control;
 
     use super::*;
 

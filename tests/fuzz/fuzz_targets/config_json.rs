@@ -8,15 +8,8 @@ use std::{
 };
 
 use libfuzzer_sys::fuzz_target;
-use lockc_core::{
-    rules::Level,
-    user::{
-        admission::{self, Engines, Facts, Kind, Namespace, Request, facts::MountedAt},
-        config::Config,
-        policy::Policy,
-        spec::{Spec, strict},
-    },
-};
+use lockc_core::rules::Level;
+use lockc_policy::{admission::{Engines, Facts, Kind, Namespace, Request, facts::MountedAt, self}, config::Config, policy::Policy, spec::{Spec, strict}};
 
 /// A host where every path exists and is what it looks like.
 struct AnyHost;

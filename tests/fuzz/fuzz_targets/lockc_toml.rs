@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use libfuzzer_sys::fuzz_target;
-use lockc_core::user::config::{Config, Loaded};
+use lockc_policy::config::{Config, Loaded};
 
 fuzz_target!(|text: &str| {
     let path = Path::new("lockc.toml");

@@ -11,7 +11,7 @@ use std::{
 };
 
 use libfuzzer_sys::{fuzz_mutator, fuzz_target, fuzzer_mutate};
-use lockc_core::user::spec::{Process, Resources, Spec};
+use lockc_policy::spec::{Process, Resources, Spec};
 use serde_json::{Map, Value};
 
 /// What the Go program understands, as JSON; nothing where it refuses the text.

@@ -188,3 +188,15 @@ pub const MAX_IPC_OBJECTS: u32 = 1 << 17;
 /// How many message queues of containers there can be in the host's IPC namespace;
 /// `fs.mqueue.queues_max` is 256 by default.
 pub const MAX_QUEUES: u32 = 1 << 16;
+
+/// A device that a container may open and make nodes of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "maps", derive(serde::Serialize, serde::Deserialize))]
+pub struct GrantedDevice {
+    /// A block device; otherwise a character device.
+    pub block: bool,
+    /// 12 bits.
+    pub major: u32,
+    /// 20 bits; `None`: every one.
+    pub minor: Option<u32>,
+}

@@ -10,10 +10,10 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 use lockc_core::abi::MODE_ENFORCE;
+use lockc_core::maps::{NewContainer, Registry};
 use lockc_core::rules::Level;
-use lockc_core::user::admission::{Host, HostView as _};
-use lockc_core::user::hold::{GrantedFiles, Tree};
-use lockc_core::user::{NewContainer, Registry};
+use lockc_policy::admission::{GrantedFiles, Tree};
+use lockc_policy::admission::{Host, HostView as _};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::unistd::pivot_root;
@@ -83,8 +83,8 @@ fn create(id: &str, rootfs: &str) -> Result<()> {
     };
     let top = Host::default().open(Path::new(rootfs))?;
     let rootfs_alone = Tree { top, below: Vec::new(), propagates: false };
-    let held = GrantedFiles { rootfs: rootfs_alone, ..GrantedFiles::default() }
-        .hold(&new.root, &|_| {})?;
+    let files = GrantedFiles { rootfs: rootfs_alone, ..GrantedFiles::default() };
+    let held = lockc_runc_wrapper::hold::hold(files, &new.root, &|_| {})?;
     Registry::open()?.register(&new, &held)?;
     drop(held);
     unshare(CloneFlags::CLONE_NEWNS)?;

@@ -4,7 +4,7 @@
 use std::fs;
 
 use anyhow::{Context as _, Result, bail};
-use lockc_core::user::admission::annotations;
+use lockc_policy::admission::annotations;
 use serde_json::{Value, json};
 
 use super::{Row, Test, both, row};

@@ -1,0 +1,23 @@
+//! The pinned maps: opening them, registering containers, labelling this process.
+
+mod error;
+mod guard;
+mod held;
+pub mod names;
+mod read_sets;
+mod register;
+pub mod registry;
+mod task_storage;
+
+pub use error::RegistryError;
+pub use guard::{GUARD_ID, GuardPolicy};
+pub use held::Held;
+pub use register::NewContainer;
+pub use registry::{Registered, Registry};
+
+use crate::abi::unpadded;
+
+/// A text in a map, as far as it is UTF-8.
+pub fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(unpadded(bytes)).into_owned()
+}

@@ -1,0 +1,252 @@
+//! `lockc-node sync`: a watch on the cluster's namespaces that ends in a file on the node.
+//!
+//! The file is replaced when a whole list is in, and changed by what the watch tells after that.
+//! Until the first list, and while the API server does not answer, it stays: containers start by
+//! what was last heard.
+
+use std::{collections::BTreeMap, path::Path, pin::pin, time::Duration};
+
+use anyhow::{Context as _, Result, bail};
+use futures_util::{Stream, StreamExt as _};
+use k8s_openapi::api::core::v1::Namespace as Object;
+use kube::{
+    Api, Client, Config,
+    config::{KubeConfigOptions, Kubeconfig},
+    core::PartialObjectMeta,
+    runtime::{
+        WatchStreamExt as _,
+        watcher::{self, Event},
+    },
+};
+use lockc_policy::config::labels::{LABEL, Namespace};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    time::{Instant, timeout_at},
+};
+use tracing::{info, warn};
+
+use super::cache::Cache;
+
+/// All of a namespace but its metadata stays with the API server.
+type Metadata = PartialObjectMeta<Object>;
+
+/// Runs until it is told to stop.
+///
+/// # Errors
+///
+/// Where it cannot know whom to ask, or cannot write the file. An API server that does not answer
+/// is no error.
+pub fn run(cache: &Path, resync: Duration, kubeconfig: Option<&Path>) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let client = Client::try_from(config(kubeconfig).await?)
+            .context("the API server's address is unusable")?;
+        tokio::select! {
+            result = follow(client, Follower::new(Cache::new(cache)), resync) => result,
+            _ = terminate.recv() => Ok(()),
+            _ = interrupt.recv() => Ok(()),
+        }
+    })
+}
+
+async fn config(kubeconfig: Option<&Path>) -> Result<Config> {
+    let mut config = match kubeconfig {
+        Some(path) => {
+            let file = Kubeconfig::read_from(path).with_context(|| path.display().to_string())?;
+            Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await?
+        }
+        None => {
+            Config::incluster().context("this is no pod of a cluster; say --kubeconfig FILE")?
+        }
+    };
+    // A watch is never silent that long: the API server ends it before.
+    config.read_timeout = Some(Duration::from_secs(330));
+    Ok(config)
+}
+
+/// Lists and watches, and lists anew after `resync`.
+async fn follow(client: Client, mut follower: Follower, resync: Duration) -> Result<()> {
+    let api: Api<Metadata> = Api::all(client);
+    loop {
+        let stream = watcher::watcher(api.clone(), watcher::Config::default()).default_backoff();
+        follower.until(pin!(stream), Instant::now() + resync).await?;
+    }
+}
+
+/// What the watch told so far.
+struct Follower {
+    cache: Cache,
+    /// What stands in the file; nothing before the first list.
+    known: Option<BTreeMap<String, Namespace>>,
+    /// A list that is coming in.
+    listing: BTreeMap<String, Namespace>,
+    /// Whether the API server answered the last time.
+    reached: Option<bool>,
+}
+
+impl Follower {
+    fn new(cache: Cache) -> Self {
+        Self { cache, known: None, listing: BTreeMap::new(), reached: None }
+    }
+
+    /// Follows one stream until a time. While the API server does not answer there is nothing to
+    /// list anew.
+    async fn until(
+        &mut self,
+        mut stream: impl Stream<Item = watcher::Result<Event<Metadata>>> + Unpin,
+        end: Instant,
+    ) -> Result<()> {
+        loop {
+            match timeout_at(end, stream.next()).await {
+                Ok(Some(event)) => self.take(event)?,
+                Ok(None) => bail!("the watch ended"),
+                Err(_) if self.reached == Some(false) => self.take_event_of(&mut stream).await?,
+                Err(_) => return Ok(()),
+            }
+        }
+    }
+
+    /// Waits for the stream's own backoff, which a new stream would begin anew.
+    async fn take_event_of(
+        &mut self,
+        stream: &mut (impl Stream<Item = watcher::Result<Event<Metadata>>> + Unpin),
+    ) -> Result<()> {
+        match stream.next().await {
+            Some(event) => self.take(event),
+            None => bail!("the watch ended"),
+        }
+    }
+
+    fn take(&mut self, event: watcher::Result<Event<Metadata>>) -> Result<()> {
+        match event {
+            Err(error) => self.lost(&error),
+            Ok(Event::Init) => self.listing.clear(),
+            Ok(Event::InitApply(object)) => {
+                self.listing.extend(of(object));
+            }
+            Ok(Event::InitDone) => {
+                self.found();
+                let listing = std::mem::take(&mut self.listing);
+                self.cache.write(&listing, true)?;
+                self.known = Some(listing);
+            }
+            Ok(Event::Apply(object)) => self.change(|known| known.extend(of(object)))?,
+            Ok(Event::Delete(object)) => self.change(|known| {
+                if let Some((name, _)) = of(object) {
+                    known.remove(&name);
+                }
+            })?,
+        }
+        Ok(())
+    }
+
+    /// The watch tells of changes only after a list.
+    fn change(&mut self, change: impl FnOnce(&mut BTreeMap<String, Namespace>)) -> Result<()> {
+        self.found();
+        if let Some(known) = &mut self.known {
+            change(known);
+            self.cache.write(known, false)?;
+        }
+        Ok(())
+    }
+
+    fn lost(&mut self, error: &watcher::Error) {
+        if self.reached != Some(false) {
+            warn!("{error}; the labels stay as they were last heard, and it is tried again");
+        }
+        self.reached = Some(false);
+    }
+
+    fn found(&mut self) {
+        if self.reached != Some(true) {
+            info!("the API server answers; namespaces are followed");
+        }
+        self.reached = Some(true);
+    }
+}
+
+/// Its name and label.
+fn of(object: Metadata) -> Option<(String, Namespace)> {
+    let metadata = object.metadata;
+    let enforce = metadata.labels.and_then(|mut labels| labels.remove(LABEL));
+    Some((metadata.name?, Namespace { enforce }))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::PathBuf};
+
+    use futures_util::stream;
+    use lockc_policy::config::labels::Labels;
+
+    use super::*;
+
+    fn object(name: &str, enforce: Option<&str>) -> Metadata {
+        let labels =
+            enforce.map(|enforce| BTreeMap::from([(LABEL.to_owned(), enforce.to_owned())]));
+        Metadata {
+            metadata: kube::api::ObjectMeta {
+                name: Some(name.into()),
+                labels,
+                ..Default::default()
+            },
+            ..Metadata::default()
+        }
+    }
+
+    fn place() -> (tempfile::TempDir, PathBuf, Follower) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("namespaces.json");
+        let follower = Follower::new(Cache::new(&path));
+        (dir, path, follower)
+    }
+
+    fn names(path: &Path) -> Vec<(String, Option<String>)> {
+        let labels = Labels::parse(&fs::read_to_string(path).unwrap(), path).unwrap();
+        labels.namespaces.into_iter().map(|(name, namespace)| (name, namespace.enforce)).collect()
+    }
+
+    #[test]
+    fn the_file_stays_until_a_whole_list_is_in() {
+        let (_dir, path, mut follower) = place();
+        fs::write(&path, "old").unwrap();
+        follower.take(Ok(Event::Init)).unwrap();
+        follower.take(Ok(Event::InitApply(object("a", Some("baseline"))))).unwrap();
+        follower.take(Ok(Event::Apply(object("z", None)))).unwrap();
+        follower.take(Err(watcher::Error::NoResourceVersion)).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "old");
+        // The list begins anew, and what was in the first part is gone.
+        follower.take(Ok(Event::Init)).unwrap();
+        follower.take(Ok(Event::InitApply(object("b", None)))).unwrap();
+        follower.take(Ok(Event::InitDone)).unwrap();
+        assert_eq!(names(&path), [("b".into(), None)]);
+        follower.take(Ok(Event::Apply(object("b", Some("restricted"))))).unwrap();
+        follower.take(Ok(Event::Apply(object("c", None)))).unwrap();
+        assert_eq!(names(&path), [("b".into(), Some("restricted".into())), ("c".into(), None)]);
+        follower.take(Ok(Event::Delete(object("b", None)))).unwrap();
+        assert_eq!(names(&path), [("c".into(), None)]);
+        // The watch fell out of the server's window: nothing is forgotten before the new list is
+        // in.
+        follower.take(Ok(Event::Init)).unwrap();
+        assert_eq!(names(&path), [("c".into(), None)]);
+    }
+
+    #[test]
+    fn a_stream_is_left_for_another_list_only_while_the_server_answers() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(async {
+            let (_dir, _path, mut follower) = place();
+            follower.reached = Some(true);
+            follower.until(stream::pending(), Instant::now()).await.unwrap();
+            follower.reached = Some(false);
+            let waiting = follower.until(stream::pending(), Instant::now());
+            assert!(tokio::time::timeout(Duration::from_millis(50), waiting).await.is_err());
+            assert!(
+                follower.until(stream::empty(), Instant::now()).await.is_err(),
+                "the watch never ends by itself"
+            );
+        });
+    }
+}

@@ -1,0 +1,334 @@
+//! `packaging/kubernetes`: the rendered chart has the form that Kubernetes' types have, its
+//! admission policy lets ask for a namespace's level at most, and the examples run or are refused
+//! as their names say.
+
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+use std::{
+    collections::BTreeMap,
+    ffi::OsStr,
+    fs,
+    io::Write as _,
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use cel::{Context, Program, Value as Cel};
+use k8s_openapi::api::{
+    admissionregistration::v1::{ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding},
+    apps::v1::DaemonSet,
+    core::v1::{ConfigMap, Namespace, Pod, ServiceAccount},
+    node::v1::RuntimeClass,
+    rbac::v1::{ClusterRole, ClusterRoleBinding},
+};
+use lockc_bpf::manifest;
+use lockc_core::rules::Level;
+use lockc_policy::{config::Config, policy::Policy};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+fn packaging() -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../packaging/kubernetes")
+}
+
+fn documents(path: &Path) -> Vec<Value> {
+    serde_saphyr::from_multiple(&fs::read_to_string(path).unwrap()).unwrap()
+}
+
+fn chart() -> Vec<Value> {
+    documents(&packaging().join("manifests/lockc.yaml"))
+}
+
+/// As Kubernetes' own type of it, with nothing that the type does not have.
+fn strict<T: DeserializeOwned>(object: &Value) -> T {
+    let mut unknown = Vec::new();
+    let typed = serde_ignored::deserialize(object, |path| unknown.push(path.to_string()));
+    // The types' own keys `apiVersion` and `kind` are known to them.
+    assert!(unknown.is_empty(), "{}: {unknown:?}", object["metadata"]["name"]);
+    typed.unwrap_or_else(|error| panic!("{}: {error}", object["metadata"]["name"]))
+}
+
+fn check(object: &Value) {
+    match object["kind"].as_str().unwrap() {
+        "ClusterRole" => drop(strict::<ClusterRole>(object)),
+        "ClusterRoleBinding" => drop(strict::<ClusterRoleBinding>(object)),
+        "ConfigMap" => drop(strict::<ConfigMap>(object)),
+        "DaemonSet" => drop(strict::<DaemonSet>(object)),
+        "Namespace" => drop(strict::<Namespace>(object)),
+        "Pod" => drop(strict::<Pod>(object)),
+        "RuntimeClass" => drop(strict::<RuntimeClass>(object)),
+        "ServiceAccount" => drop(strict::<ServiceAccount>(object)),
+        "ValidatingAdmissionPolicy" => drop(strict::<ValidatingAdmissionPolicy>(object)),
+        "ValidatingAdmissionPolicyBinding" => {
+            drop(strict::<ValidatingAdmissionPolicyBinding>(object))
+        }
+        other => panic!("no type for {other}"),
+    }
+}
+
+fn examples() -> Vec<std::path::PathBuf> {
+    let levels = fs::read_dir(packaging().join("examples")).unwrap();
+    let files = levels.flat_map(|level| fs::read_dir(level.unwrap().path()).unwrap());
+    files.map(|file| file.unwrap().path()).collect()
+}
+
+/// The admission policy of the chart, evaluated by the order that Kubernetes has: variables, then
+/// validations.
+struct Admission {
+    policy: ValidatingAdmissionPolicy,
+}
+
+impl Admission {
+    fn of(objects: &[Value]) -> Self {
+        let policy =
+            objects.iter().find(|object| object["kind"] == "ValidatingAdmissionPolicy").unwrap();
+        Self { policy: strict(policy) }
+    }
+
+    /// The messages of what refuses.
+    fn refusals(&self, namespace: &Value, old: Option<&Value>, object: &Value) -> Vec<String> {
+        let spec = self.policy.spec.as_ref().unwrap();
+        let mut variables = serde_json::Map::new();
+        let run = |expression: &str, variables: &serde_json::Map<String, Value>| -> Cel {
+            let mut context = Context::default();
+            // Of Kubernetes' own library of lists.
+            let _ = context.add_function(
+                "join",
+                |cel::extractors::This(items): cel::extractors::This<std::sync::Arc<Vec<Cel>>>,
+                 by: std::sync::Arc<String>| {
+                    let texts: Vec<String> = items
+                        .iter()
+                        .map(|item| match item {
+                            Cel::String(text) => text.to_string(),
+                            other => panic!("{other:?}"),
+                        })
+                        .collect();
+                    texts.join(&by)
+                },
+            );
+            context.add_variable("namespaceObject", namespace).unwrap();
+            context.add_variable("object", object).unwrap();
+            context.add_variable("oldObject", old.unwrap_or(&Value::Null)).unwrap();
+            let operation = if old.is_some() { "UPDATE" } else { "CREATE" };
+            context.add_variable("request", json!({ "operation": operation })).unwrap();
+            context.add_variable("variables", variables).unwrap();
+            let program = Program::compile(expression)
+                .unwrap_or_else(|error| panic!("{expression}: {error}"));
+            program.execute(&context).unwrap_or_else(|error| panic!("{expression}: {error}"))
+        };
+        for variable in spec.variables.as_deref().unwrap_or_default() {
+            let value = run(&variable.expression, &variables).json().unwrap();
+            variables.insert(variable.name.clone(), value);
+        }
+        let mut refusals = Vec::new();
+        for validation in spec.validations.as_deref().unwrap_or_default() {
+            match run(&validation.expression, &variables) {
+                Cel::Bool(true) => {}
+                Cel::Bool(false) => {
+                    refusals.push(match (&validation.message, &validation.message_expression) {
+                        (Some(message), None) => message.clone(),
+                        (None, Some(expression)) => {
+                            run(expression, &variables).json().unwrap().as_str().unwrap().to_owned()
+                        }
+                        other => panic!("{other:?}"),
+                    })
+                }
+                other => panic!("{}: {other:?}", validation.expression),
+            }
+        }
+        if let Some(check) = std::env::var_os("LOCKC_ADMISSION_JUDGE") {
+            let answer = ask(&check, namespace, old, object);
+            assert_eq!(answer.is_none(), refusals.is_empty(), "{object}: {answer:?}, {refusals:?}");
+            let same = answer
+                .is_none_or(|answer| refusals.iter().any(|refusal| answer.ends_with(refusal)));
+            assert!(same, "{object}: other words than {refusals:?}");
+        }
+        refusals
+    }
+}
+
+/// The answer of Kubernetes' own plugin (`cargo xtask chart --check --admission` builds it): why it
+/// refuses the request.
+fn ask(check: &OsStr, namespace: &Value, old: Option<&Value>, object: &Value) -> Option<String> {
+    let mut namespace = namespace.clone();
+    // The API server labels each namespace with its name.
+    namespace["metadata"]["labels"]["kubernetes.io/metadata.name"] =
+        namespace["metadata"]["name"].clone();
+    let request = json!({ "namespace": namespace, "object": object, "old": old });
+    let mut child = Command::new(check)
+        .arg(packaging().join("manifests/lockc.yaml"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(request.to_string().as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "the check failed on {request}");
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+fn namespace(label: Option<&str>) -> Value {
+    match label {
+        Some(label) => {
+            json!({ "metadata": { "name": "n", "labels": { "pod-security.kubernetes.io/enforce": label } } })
+        }
+        None => json!({ "metadata": { "name": "n" } }),
+    }
+}
+
+fn pod(annotation: Option<&str>, class: Option<&str>) -> Value {
+    let mut pod = json!({ "metadata": { "name": "p" }, "spec": {} });
+    if let Some(annotation) = annotation {
+        pod["metadata"]["annotations"] = json!({ "org.lockc.policy": annotation });
+    }
+    if let Some(class) = class {
+        pod["spec"]["runtimeClassName"] = json!(class);
+    }
+    pod
+}
+
+#[test]
+fn every_object_has_the_form_of_its_type() {
+    let objects = chart();
+    assert!(objects.len() >= 10, "{}", objects.len());
+    objects.iter().for_each(check);
+    for file in examples() {
+        documents(&file).iter().for_each(check);
+    }
+    let mut wrong = objects.iter().find(|object| object["kind"] == "DaemonSet").unwrap().clone();
+    wrong["spec"]["template"]["spec"]["hostPid"] = json!(true);
+    assert!(std::panic::catch_unwind(|| check(&wrong)).is_err(), "a key that is no key is found");
+}
+
+/// What the node grants by the same label is what the admission policy lets through, for every
+/// level.
+#[test]
+fn no_pod_names_a_level_above_its_namespaces() {
+    let admission = Admission::of(&chart());
+    for label in
+        [Some("privileged"), Some("baseline"), Some("restricted"), Some("Restricted"), None]
+    {
+        let ceiling = match label {
+            Some(label) => Level::from_name(label).unwrap_or(Level::Restricted),
+            None => Level::Baseline,
+        };
+        let ceiling = Policy::for_level(ceiling, "x");
+        for level in Level::ALL {
+            let granted = Policy::for_level(level, "x").at_least_as_strict_as(&ceiling);
+            let class = format!("lockc-{}", level.name());
+            for pod in [pod(Some(level.name()), Some("lockc")), pod(None, Some(&class))] {
+                let refusals = admission.refusals(&namespace(label), None, &pod);
+                assert_eq!(refusals.is_empty(), granted, "{label:?} {level:?}: {refusals:?}");
+                assert!(
+                    refusals.iter().all(|text| text.contains("namespace of the level")),
+                    "{refusals:?}"
+                );
+            }
+        }
+        for (annotation, class) in
+            [(Some("none-such"), None), (Some(""), None), (None, Some("lockc-none-such"))]
+        {
+            assert_eq!(
+                admission.refusals(&namespace(label), None, &pod(annotation, class)).len(),
+                1,
+                "{annotation:?}"
+            );
+        }
+        for class in [None, Some("lockc"), Some("gvisor")] {
+            assert!(
+                admission.refusals(&namespace(label), None, &pod(None, class)).is_empty(),
+                "{class:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_pods_annotation_stays_what_it_was() {
+    let admission = Admission::of(&chart());
+    let namespace = namespace(Some("restricted"));
+    let update = |old: Option<&str>, new: Option<&str>| {
+        admission.refusals(&namespace, Some(&pod(old, None)), &pod(new, None)).is_empty()
+    };
+    assert!(update(None, None));
+    // The label is tighter by now; the pod goes on and can be changed otherwise.
+    assert!(update(Some("baseline"), Some("baseline")));
+    for (old, new) in [
+        (None, Some("restricted")),
+        (Some("restricted"), None),
+        (Some("restricted"), Some("offline")),
+    ] {
+        assert!(!update(old, new), "{old:?} {new:?}");
+    }
+}
+
+#[test]
+fn what_crio_writes_no_pod_writes() {
+    let admission = Admission::of(&chart());
+    let namespace = namespace(Some("privileged"));
+    for place in ["annotations", "labels"] {
+        for key in [
+            "io.kubernetes.cri-o.Namespace",
+            "io.kubernetes.cri-o.SandboxID",
+            "io.container.manager",
+        ] {
+            let mut claiming = pod(None, None);
+            claiming["metadata"][place] = json!({ key: "x" });
+            assert_eq!(admission.refusals(&namespace, None, &claiming).len(), 1, "{place} {key}");
+            assert_eq!(
+                admission.refusals(&namespace, Some(&pod(None, None)), &claiming).len(),
+                1,
+                "{place} {key}"
+            );
+            assert!(admission.refusals(&namespace, Some(&claiming), &claiming).is_empty());
+        }
+        let mut other = pod(None, None);
+        other["metadata"][place] =
+            json!({ "io.kubernetes.cri-o.userns-mode": "auto", "app": "web" });
+        assert!(admission.refusals(&namespace, None, &other).is_empty());
+    }
+}
+
+/// The binding says so; the plugin knows which namespaces it selects.
+#[test]
+fn the_clusters_own_pods_are_not_checked() {
+    let chart = chart();
+    let binding =
+        chart.iter().find(|object| object["kind"] == "ValidatingAdmissionPolicyBinding").unwrap();
+    let exempt = &binding["spec"]["matchResources"]["namespaceSelector"]["matchExpressions"][0];
+    assert_eq!(exempt["operator"], "NotIn");
+    assert_eq!(exempt["values"], json!(["kube-system", "lockc-system"]));
+    let Some(check) = std::env::var_os("LOCKC_ADMISSION_JUDGE") else { return };
+    for (name, refused) in
+        [("kube-system", false), ("lockc-system", false), ("kube-system-2", true)]
+    {
+        let namespace = json!({ "metadata": { "name": name } });
+        let answer = ask(&check, &namespace, None, &pod(Some("privileged"), Some("lockc")));
+        assert_eq!(answer.is_some(), refused, "{name}: {answer:?}");
+    }
+}
+
+#[test]
+fn the_examples_do_what_their_names_say() {
+    let admission = Admission::of(&chart());
+    let mut seen = BTreeMap::new();
+    for file in examples() {
+        let objects = documents(&file);
+        let namespace = &objects[0];
+        assert_eq!(namespace["kind"], "Namespace", "{}", file.display());
+        let name = file.file_name().unwrap().to_str().unwrap().to_owned();
+        let should_run = name.starts_with("should-run-");
+        assert!(should_run || name.starts_with("should-be-refused-"), "{name}");
+        for pod in &objects[1..] {
+            let refused = !admission.refusals(namespace, None, pod).is_empty();
+            let text = json!({ "kind": "List", "items": [namespace, pod] }).to_string();
+            let verdicts = manifest::explain(&text, &Config::default(), None).unwrap();
+            let starts = verdicts.iter().all(manifest::Verdict::starts);
+            assert_eq!(starts, should_run, "{name}: {}", pod["metadata"]["name"]);
+            assert!(!(refused && should_run), "{name}: {}", pod["metadata"]["name"]);
+        }
+        *seen.entry((file.parent().unwrap().to_owned(), should_run)).or_insert(0) +=
+            objects.len() - 1;
+    }
+    assert_eq!(seen.len(), 2 * Level::ALL.len(), "{seen:?}");
+}

@@ -1,0 +1,205 @@
+//! Devices: nodes that the runtime makes, and what the device cgroup lets the container use.
+
+use std::path::PathBuf;
+
+use super::{Findings, HostView, Kind};
+use crate::{
+    policy::Control,
+    spec::{Device, DeviceRule, Linux},
+};
+use lockc_core::abi::GrantedDevice;
+use lockc_core::abi::is_default_device;
+
+/// Whether a character device is in every container.
+pub(super) fn is_default(major: i64, minor: i64) -> bool {
+    matches!((u32::try_from(major), u32::try_from(minor)), (Ok(major), Ok(minor)) if is_default_device(major, minor))
+}
+
+/// Checks `linux.devices` and `linux.resources.devices`.
+/// `more`: what the policy names and the engine gives by itself.
+pub(super) fn check(linux: &Linux, more: &Named, findings: &mut Findings<'_>) {
+    let harmless =
+        |device: &&Device| harmless(device) || more.has(&device.kind, device.major, device.minor);
+    let refused: Vec<_> =
+        linux.devices.iter().filter(|device| !harmless(device)).map(describe).collect();
+    if !refused.is_empty() {
+        findings.add(Control::Devices, list(&refused), "leave --device (--privileged) out");
+    }
+    let harmless = |rule: &&DeviceRule| {
+        let named = |major, minor| more.has(rule.kind.as_deref().unwrap_or("a"), major, minor);
+        harmless_rule(rule)
+            || matches!((rule.major, rule.minor), (Some(major), Some(minor)) if named(major, minor))
+    };
+    let rules: Vec<_> =
+        linux.resources.devices.iter().filter(|rule| !harmless(rule)).map(describe_rule).collect();
+    if !rules.is_empty() {
+        findings.add(
+            Control::Devices,
+            format!("access to {}", list(&rules)),
+            "leave --device-cgroup-rule (--privileged) out",
+        );
+    }
+}
+
+/// Devices that a policy names by their nodes on the host; one that is not there is nobody's.
+pub(super) struct Named(Vec<Kind>);
+
+impl Named {
+    pub(super) fn of(nodes: &[PathBuf], view: &dyn HostView) -> Self {
+        Self(nodes.iter().filter_map(|node| view.kind(node).ok()).collect())
+    }
+
+    fn has(&self, kind: &str, major: i64, minor: i64) -> bool {
+        let (Ok(major), Ok(minor)) = (u32::try_from(major), u32::try_from(minor)) else {
+            return false;
+        };
+        match kind {
+            "c" | "u" => self.0.contains(&Kind::Char(major, minor)),
+            "b" => self.0.contains(&Kind::Block(major, minor)),
+            _ => false,
+        }
+    }
+
+    /// Whether it is the device of a node that is mounted.
+    pub(super) fn is(&self, kind: Kind) -> bool {
+        matches!(kind, Kind::Char(..) | Kind::Block(..)) && self.0.contains(&kind)
+    }
+}
+
+/// Whether the specification gives every device there is.
+pub fn gives_all(linux: &Linux) -> bool {
+    granted(linux).1
+}
+
+/// What the specification gives, and whether that is every device there is: the policy has let it
+/// through.
+pub(super) fn granted(linux: &Linux) -> (Vec<GrantedDevice>, bool) {
+    let (mut devices, mut all) = (Vec::new(), false);
+    let mut add = |kind: &str, major: Option<i64>, minor: Option<i64>| {
+        let number = |number: Option<i64>| number.and_then(|number| u32::try_from(number).ok());
+        match (kind, number(major)) {
+            ("c" | "u" | "b", Some(major)) => {
+                devices.push(GrantedDevice { block: kind == "b", major, minor: number(minor) });
+            }
+            ("p", _) => {}
+            _ => all = true,
+        }
+    };
+    for device in &linux.devices {
+        add(&device.kind, Some(device.major), Some(device.minor));
+    }
+    let granting =
+        |rule: &&DeviceRule| rule.allow && rule.access.contains(['r', 'w']) && !is_console(rule);
+    for rule in linux.resources.devices.iter().filter(granting) {
+        add(rule.kind.as_deref().unwrap_or("a"), rule.major, rule.minor);
+    }
+    (devices, all)
+}
+
+/// Whether a rule is about the host's console. Docker writes one for every container, whoever
+/// asked, so that it neither is an offence nor gives anything; a node in `linux.devices` does.
+fn is_console(rule: &DeviceRule) -> bool {
+    matches!((rule.kind.as_deref(), rule.major, rule.minor), (Some("c" | "u"), Some(5), Some(1)))
+}
+
+fn harmless(device: &Device) -> bool {
+    match device.kind.as_str() {
+        "p" => true,
+        "c" | "u" => is_default(device.major, device.minor),
+        _ => false,
+    }
+}
+
+fn harmless_rule(rule: &DeviceRule) -> bool {
+    if !rule.allow || !rule.access.contains(['r', 'w']) || is_console(rule) {
+        return true;
+    }
+    // Absent and negative numbers stand for all.
+    let number = |number: Option<i64>| number.filter(|number| *number >= 0);
+    match (rule.kind.as_deref(), number(rule.major), number(rule.minor)) {
+        (Some("c" | "u"), Some(major), Some(minor)) => is_default(major, minor),
+        (Some("c" | "u"), Some(major), None) => is_default(major, 0) && is_default(major, 255),
+        _ => false,
+    }
+}
+
+fn describe(device: &Device) -> String {
+    let kind = if device.kind == "b" { "block device" } else { "device" };
+    format!("{kind} {} ({} {}:{})", device.path.display(), device.kind, device.major, device.minor)
+}
+
+fn describe_rule(rule: &DeviceRule) -> String {
+    let number = |number: Option<i64>| {
+        number.filter(|number| *number >= 0).map_or("*".into(), |number| number.to_string())
+    };
+    format!(
+        "devices {} {}:{} {}",
+        rule.kind.as_deref().unwrap_or("a"),
+        number(rule.major),
+        number(rule.minor),
+        rule.access
+    )
+}
+
+/// `--privileged` brings every device of the host: the first few say enough.
+fn list(items: &[String]) -> String {
+    match items {
+        [a, b, c, rest @ ..] if rest.len() > 1 => format!("{a}, {b}, {c} and {} more", rest.len()),
+        items => items.join(", "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_specification_gives() {
+        let linux: Linux = serde_json::from_value(serde_json::json!({
+            "devices": [
+                {"path": "/dev/fuse", "type": "c", "major": 10, "minor": 229},
+                {"path": "/run/pipe", "type": "p"},
+            ],
+            "resources": {"devices": [
+                {"allow": false, "access": "rwm"},
+                {"allow": true, "type": "c", "access": "m"},
+                {"allow": true, "type": "b", "major": 8, "minor": -1, "access": "r"},
+            ]},
+        }))
+        .unwrap();
+        let fuse = GrantedDevice { block: false, major: 10, minor: Some(229) };
+        let disks = GrantedDevice { block: true, major: 8, minor: None };
+        assert_eq!(granted(&linux), (vec![fuse, disks], false));
+    }
+
+    #[test]
+    fn the_console_is_given_by_a_node_alone() {
+        let console = |list: &str| -> Linux {
+            let device = serde_json::json!({"allow": true, "access": "rwm", "path": "/dev/console", "type": "c", "major": 5, "minor": 1});
+            let linux = match list {
+                "devices" => serde_json::json!({"devices": [device]}),
+                _ => serde_json::json!({"resources": {"devices": [device]}}),
+            };
+            serde_json::from_value(linux).unwrap()
+        };
+        let docker = console("rules");
+        assert_eq!(granted(&docker), (Vec::new(), false));
+        assert!(docker.resources.devices.iter().all(harmless_rule));
+        let node = console("devices");
+        assert_eq!(granted(&node).0, [GrantedDevice { block: false, major: 5, minor: Some(1) }]);
+        assert!(!node.devices.iter().all(harmless));
+    }
+
+    #[test]
+    fn every_device() {
+        for rule in [
+            serde_json::json!({"allow": true, "access": "rwm"}),
+            serde_json::json!({"allow": true, "type": "b", "access": "r"}),
+        ] {
+            let linux: Linux =
+                serde_json::from_value(serde_json::json!({"resources": {"devices": [rule]}}))
+                    .unwrap();
+            assert_eq!(granted(&linux), (Vec::new(), true));
+        }
+    }
+}

@@ -1,0 +1,384 @@
+//! The files that make the configuration: trusted, read, and put together.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    fs::{self, File},
+    io::{self, Read as _},
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+use toml::de::{DeTable, DeValue};
+
+use super::{
+    Choice, Config, ConfigError, ConfigIssue, Engine, Fail, Follow, Labels, Mode, PolicyConfig,
+    Rootless, nearest,
+};
+use crate::userns;
+use lockc_core::paths;
+
+/// Larger than any configuration that a person wrote.
+const SIZE_LIMIT: u64 = 1 << 20;
+
+/// Where a value stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Origin {
+    /// The file.
+    pub path: PathBuf,
+    /// The line, from 1.
+    pub line: usize,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.path.display(), self.line)
+    }
+}
+
+/// The configuration with the place of each value that a file gives: by key, by table and name
+/// (`policies.monitoring`), by the key in that (`policies.monitoring.admit`), and by the value in a
+/// list (`policies.monitoring.admit["devices"]`).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Loaded {
+    /// What holds.
+    pub config: Config,
+    /// Keys that no file gives are not in here.
+    pub origins: BTreeMap<String, Origin>,
+    /// The files, in the order in which they were read.
+    pub files: Vec<PathBuf>,
+}
+
+/// One file.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Deserialize, Default)]
+#[serde(default, deny_unknown_fields)]
+struct Part {
+    /// Level or policy of a container for which nothing else chooses.
+    default: Option<String>,
+    /// The most that annotations and labels may ask for.
+    ceiling: Option<String>,
+    /// What happens when the kernel side cannot be reached.
+    fail: Option<Fail>,
+    /// Whether what a policy forbids is refused and denied (enforce), or only reported (audit).
+    mode: Option<Mode>,
+    /// Whether containers without network may use 127.0.0.0/8.
+    offline_loopback: Option<bool>,
+    /// Optional LSM hooks without which `lockc load` fails.
+    require: Option<Vec<String>>,
+    /// Candidates for the real runtime, best first.
+    runtimes: Option<Vec<PathBuf>>,
+    /// Real runtimes whose containers run on a kernel of their own, beyond gVisor's and Kata's.
+    sandbox_runtimes: Option<Vec<PathBuf>>,
+    /// What happens to containers of rootless engines.
+    rootless: Option<Rootless>,
+    /// Directories of the host that containers may be given at the level baseline.
+    allowed_mounts: Option<Vec<PathBuf>>,
+    /// Unix sockets of the host that containers may be given.
+    allowed_sockets: Option<Vec<PathBuf>>,
+    /// State directories of engines in unusual places.
+    engine_dirs: Option<Vec<PathBuf>>,
+    /// What holds for the containers of one engine.
+    engines: BTreeMap<Engine, Choice>,
+    /// What holds for the pods of a Kubernetes namespace; `*` stands for any characters.
+    namespaces: BTreeMap<String, Choice>,
+    /// What holds in Kubernetes.
+    kubernetes: KubernetesPart,
+    /// Policies of one's own.
+    policies: BTreeMap<String, PolicyConfig>,
+}
+
+/// `[kubernetes]`.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Deserialize, Default)]
+#[serde(default, deny_unknown_fields)]
+struct KubernetesPart {
+    /// What a namespace's label pod-security.kubernetes.io/enforce does, as `lockc-node sync`
+    /// wrote it down.
+    namespace_labels: Option<Follow>,
+    /// Level or policy of the pods of a namespace of which `lockc-node sync` does not know.
+    unknown_namespaces: Option<String>,
+}
+
+/// Tables whose keys are settings.
+const SECTIONS: [&str; 1] = ["kubernetes"];
+
+/// Tables whose entries come from several files, each from one.
+const TABLES: [&str; 3] = ["engines", "namespaces", "policies"];
+
+impl Config {
+    /// Reads the configuration at `path` and the files `*.toml` in the directory beside it
+    /// (`lockc.d` for `lockc.toml`) in the order of their names; the defaults if there is none.
+    /// A later file's value takes the place of an earlier one's; an engine, a namespace or a
+    /// policy stands in one file only. With it goes what the node knows of a cluster's
+    /// namespaces ([`paths::NAMESPACES`]).
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        Self::load_with_labels(path, Path::new(paths::NAMESPACES))
+    }
+
+    /// As [`Config::load`], with another file of a cluster's namespaces.
+    pub fn load_with_labels(path: &Path, namespaces: &Path) -> Result<Self, ConfigError> {
+        let mut config = load_owned_by(path, userns::root_uid())?.config;
+        config.labels = Labels::load(namespaces)?;
+        Ok(config)
+    }
+
+    /// As [`Config::load`], with the place of each value.
+    pub fn load_with_origins(path: &Path) -> Result<Loaded, ConfigError> {
+        let mut loaded = load_owned_by(path, userns::root_uid())?;
+        loaded.config.labels = Labels::load(Path::new(paths::NAMESPACES))?;
+        Ok(loaded)
+    }
+
+    /// Parses and checks one file's text; `path` is for the messages.
+    pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
+        Loaded::of_text(text, path).map(|loaded| loaded.config)
+    }
+}
+
+/// The JSON Schema of one file.
+#[cfg(feature = "schema")]
+pub fn schema() -> serde_json::Value {
+    let mut schema = schemars::schema_for!(Part);
+    schema.insert("title".into(), "lockc.toml".into());
+    schema.to_value()
+}
+
+/// With another owner than root: for tests that do not run as root.
+pub(super) fn load_owned_by(path: &Path, owner: u32) -> Result<Loaded, ConfigError> {
+    let mut loaded = Loaded::default();
+    for file in std::iter::once(path.to_owned()).chain(drop_ins(&path.with_extension("d"), owner)?)
+    {
+        if let Some(text) = read(&file, owner, SIZE_LIMIT)? {
+            loaded.add(&text, &file)?;
+        }
+    }
+    loaded.checked(path)
+}
+
+/// The files `*.toml` of a directory, sorted; none if it does not exist.
+fn drop_ins(directory: &Path, owner: u32) -> Result<Vec<PathBuf>, ConfigError> {
+    let read_error = |source| ConfigError::Read { path: directory.into(), source };
+    let entries = match fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error)
+            if error.kind() == io::ErrorKind::NotFound && directory.symlink_metadata().is_err() =>
+        {
+            return Ok(Vec::new());
+        }
+        Err(error) => return Err(read_error(error)),
+    };
+    trust(directory, &directory.metadata().map_err(read_error)?, owner)?;
+    let mut files = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(read_error)?.path();
+        if path.extension().is_some_and(|extension| extension == "toml") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn trust(path: &Path, metadata: &fs::Metadata, owner: u32) -> Result<(), ConfigError> {
+    let untrusted = |problem, remedy: &str| {
+        Err(ConfigError::Untrusted {
+            path: path.into(),
+            problem,
+            remedy: format!("{remedy} {}", path.display()),
+        })
+    };
+    if metadata.uid() != owner {
+        return untrusted("not owned by root", "chown root:root");
+    }
+    if metadata.mode() & 0o022 != 0 {
+        return untrusted("writable for group or others", "chmod go-w");
+    }
+    Ok(())
+}
+
+/// The text of a file that only its owner can change; nothing if there is none.
+pub(super) fn read(path: &Path, owner: u32, limit: u64) -> Result<Option<String>, ConfigError> {
+    let read_error = |source| ConfigError::Read { path: path.into(), source };
+    let file = match File::open(path) {
+        Ok(file) => file,
+        // A dangling link is a broken configuration, not a missing one.
+        Err(error)
+            if error.kind() == io::ErrorKind::NotFound && path.symlink_metadata().is_err() =>
+        {
+            return Ok(None);
+        }
+        Err(error) => return Err(read_error(error)),
+    };
+    let metadata = file.metadata().map_err(read_error)?;
+    if !metadata.is_file() {
+        return Err(ConfigError::Untrusted {
+            path: path.into(),
+            problem: "not a regular file",
+            remedy: format!("remove {}", path.display()),
+        });
+    }
+    let target = path.canonicalize().map_err(read_error)?;
+    let directory = target.parent().unwrap_or(Path::new("/"));
+    trust(&target, &metadata, owner)?;
+    trust(directory, &directory.metadata().map_err(read_error)?, owner)?;
+    let mut text = String::new();
+    file.take(limit + 1).read_to_string(&mut text).map_err(read_error)?;
+    if text.len() as u64 > limit {
+        return Err(ConfigError::Invalid {
+            path: path.into(),
+            message: format!("larger than {} MiB", limit >> 20),
+        });
+    }
+    Ok(Some(text))
+}
+
+impl Loaded {
+    /// One file's text alone.
+    ///
+    /// # Errors
+    ///
+    /// As [`Config::load`], but whoever the file belongs to.
+    pub fn of_text(text: &str, path: &Path) -> Result<Self, ConfigError> {
+        let mut loaded = Self::default();
+        loaded.add(text, path)?;
+        loaded.checked(path)
+    }
+
+    /// Puts a file's values over those of the earlier ones.
+    fn add(&mut self, text: &str, path: &Path) -> Result<(), ConfigError> {
+        let syntax = |error: toml::de::Error| ConfigError::Syntax {
+            path: path.into(),
+            message: match meant(error.message()) {
+                Some(key) => format!("{error}(did you mean `{key}`?)"),
+                None => error.to_string().trim_end().to_owned(),
+            },
+        };
+        let part: Part = toml::from_str(text).map_err(syntax)?;
+        for (key, line, alone) in places(&DeTable::parse(text).map_err(syntax)?.into_inner(), text)
+        {
+            let origin = Origin { path: path.into(), line };
+            match self.origins.insert(key.clone(), origin) {
+                Some(other) if alone => {
+                    return Err(ConfigError::Twice { path: path.into(), line, key, other });
+                }
+                _ => {}
+            }
+        }
+        let config = &mut self.config;
+        put(&mut config.default, part.default);
+        put(&mut config.ceiling, part.ceiling);
+        put(&mut config.fail, part.fail);
+        put(&mut config.mode, part.mode);
+        put(&mut config.offline_loopback, part.offline_loopback);
+        put(&mut config.require, part.require);
+        put(&mut config.runtimes, part.runtimes);
+        put(&mut config.sandbox_runtimes, part.sandbox_runtimes);
+        put(&mut config.rootless, part.rootless);
+        put(&mut config.allowed_mounts, part.allowed_mounts);
+        put(&mut config.allowed_sockets, part.allowed_sockets);
+        put(&mut config.engine_dirs, part.engine_dirs);
+        config.engines.extend(part.engines);
+        config.namespaces.extend(part.namespaces);
+        put(&mut config.kubernetes.namespace_labels, part.kubernetes.namespace_labels);
+        put(
+            &mut config.kubernetes.unknown_namespaces,
+            part.kubernetes.unknown_namespaces.map(Some),
+        );
+        config.policies.extend(part.policies);
+        self.files.push(path.into());
+        Ok(())
+    }
+
+    /// What no single file shows: names that one file uses and another defines.
+    fn checked(self, path: &Path) -> Result<Self, ConfigError> {
+        let both = ["default", "ceiling"].iter().all(|key| self.origins.contains_key(*key));
+        self.config.check(both).map_err(|ConfigIssue { key, value, message }| {
+            // The place of the value, of the key, or of the table that it is in.
+            let value = value.map(|value| format!("{key}[{value:?}]"));
+            let table = key.rsplit_once('.').map(|(table, _)| table);
+            let origin = [value.as_deref(), Some(key.as_str()), table].into_iter().flatten();
+            let origin = origin.filter_map(|key| self.origins.get(key)).next();
+            match origin {
+                Some(origin) => ConfigError::Invalid {
+                    path: origin.path.clone(),
+                    message: format!("line {}: {message}", origin.line),
+                },
+                None => ConfigError::Invalid { path: path.into(), message },
+            }
+        })?;
+        Ok(self)
+    }
+}
+
+fn put<T>(value: &mut T, given: Option<T>) {
+    if let Some(given) = given {
+        *value = given;
+    }
+}
+
+/// Every key, and every text in a list, with its line and whether only one file may have it.
+fn places(table: &DeTable<'_>, text: &str) -> Vec<(String, usize, bool)> {
+    let mut places = Places { text, found: Vec::new() };
+    for (key, value) in table {
+        let name = key.get_ref().as_ref();
+        match value.get_ref().as_table() {
+            Some(entries) if TABLES.contains(&name) => {
+                for (entry, value) in entries {
+                    let path = format!("{name}.{}", entry.get_ref());
+                    places.add(path.clone(), entry.span().start, true);
+                    for (key, value) in value.get_ref().as_table().into_iter().flatten() {
+                        places.value(
+                            format!("{path}.{}", key.get_ref()),
+                            key.span().start,
+                            value.get_ref(),
+                        );
+                    }
+                }
+            }
+            Some(settings) if SECTIONS.contains(&name) => {
+                for (key, value) in settings {
+                    places.value(
+                        format!("{name}.{}", key.get_ref()),
+                        key.span().start,
+                        value.get_ref(),
+                    );
+                }
+            }
+            _ => places.value(name.to_owned(), key.span().start, value.get_ref()),
+        }
+    }
+    places.found
+}
+
+struct Places<'a> {
+    text: &'a str,
+    found: Vec<(String, usize, bool)>,
+}
+
+impl Places<'_> {
+    fn add(&mut self, key: String, at: usize, alone: bool) {
+        let line = self.text.bytes().take(at).filter(|byte| *byte == b'\n').count() + 1;
+        self.found.push((key, line, alone));
+    }
+
+    fn value(&mut self, key: String, at: usize, value: &DeValue<'_>) {
+        for item in value.as_array().into_iter().flatten() {
+            if let Some(text) = item.get_ref().as_str() {
+                self.add(format!("{key}[{text:?}]"), item.span().start, false);
+            }
+        }
+        self.add(key, at, false);
+    }
+}
+
+/// The key that was probably meant, from serde's "unknown field `a`, expected one of `b`, `c`".
+fn meant(message: &str) -> Option<String> {
+    if !message.starts_with("unknown") {
+        return None;
+    }
+    let mut names = message.split('`').skip(1).step_by(2);
+    let wrong = names.next()?;
+    nearest(wrong, names).map(str::to_owned)
+}

@@ -1,0 +1,170 @@
+//! The one resolver: from a bundle to the policy and what it says. The wrapper acts on it, `lockc
+//! explain` shows it.
+
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+
+use crate::{
+    admission::{self, Engines, Grants, HostView, Request, Violation},
+    config::{Config, Mode},
+    enforcement::{Circumstances, Enforcement},
+    metadata::ContainerMetadata,
+    policy::{self, ANNOTATION, Policy},
+    selection::{self, PolicyRequest},
+    spec::Spec,
+};
+use lockc_core::{
+    abi::{ContainerEntry, unpadded},
+    rules::{Level, RuleMask},
+};
+
+/// A container that is asked for.
+pub struct Case<'a> {
+    /// Its id.
+    pub id: &'a str,
+    /// Its bundle, absolute.
+    pub bundle: &'a Path,
+    /// Its configuration.
+    pub spec: &'a Spec,
+    /// `--lockc-policy`.
+    pub argument: Option<&'a str>,
+    /// From a checkpoint.
+    pub restore: bool,
+    /// The policy that it runs under, with the rules that are enforced. No other is chosen then.
+    pub registered: Option<Policy>,
+    /// What decides how much of the policy is enforced.
+    pub circumstances: Circumstances<'a>,
+}
+
+/// What was decided.
+pub struct Decision {
+    /// Who starts it.
+    pub metadata: ContainerMetadata,
+    /// What holds for it.
+    pub policy: Policy,
+    /// What the kernel side enforces of that. Admission relied on nothing else.
+    pub enforcement: Enforcement,
+    /// What it is given, or everything that the policy refuses.
+    pub checked: Result<Grants, Vec<Violation>>,
+}
+
+/// Decides. `sandbox` looks up the policy of a pod's sandbox by its id.
+///
+/// # Errors
+///
+/// Where there is no policy, because of an unknown name or a request above the ceiling; where
+/// Docker's record or the sandbox's entry cannot be read.
+pub fn decide(
+    case: &Case<'_>,
+    config: &Config,
+    view: &dyn HostView,
+    sandbox: impl FnOnce(&str) -> Result<Option<Policy>>,
+) -> Result<Decision> {
+    let engines = Engines::detect(case.bundle, &config.engine_dirs);
+    let metadata = ContainerMetadata::of(case.id, case.bundle, case.spec, &engines)?;
+    let policy = policy_for(case, &metadata, config, sandbox)?;
+    let request = Request {
+        id: case.id,
+        bundle: case.bundle,
+        spec: case.spec,
+        restore: case.restore,
+        engine: metadata.engine,
+        sandbox: metadata.is_sandbox,
+    };
+    let enforcement = match &case.registered {
+        Some(policy) => Enforcement { rules: policy.rules, gap: None },
+        None => Enforcement::new(&policy, &case.spec.linux, config, &case.circumstances),
+    };
+    let enforced = policy.enforcing(enforcement.rules);
+    let checked =
+        admission::admit_under(&request, &enforced, config, &engines, view, &case.circumstances);
+    Ok(Decision { metadata, policy, enforcement, checked })
+}
+
+/// Chooses the policy alone, as [`decide`] does.
+///
+/// # Errors
+///
+/// As for [`decide`].
+pub fn policy_of(
+    case: &Case<'_>,
+    config: &Config,
+    sandbox: impl FnOnce(&str) -> Result<Option<Policy>>,
+) -> Result<Policy> {
+    let engines = Engines::detect(case.bundle, &config.engine_dirs);
+    policy_for(
+        case,
+        &ContainerMetadata::of(case.id, case.bundle, case.spec, &engines)?,
+        config,
+        sandbox,
+    )
+}
+
+fn policy_for(
+    case: &Case<'_>,
+    metadata: &ContainerMetadata,
+    config: &Config,
+    sandbox: impl FnOnce(&str) -> Result<Option<Policy>>,
+) -> Result<Policy> {
+    let request = PolicyRequest {
+        argument: case.argument,
+        annotation: case.spec.annotations.get(ANNOTATION).map(String::as_str),
+        label: metadata.label.as_deref(),
+        engine: metadata.engine,
+        namespace: metadata.namespace.as_deref(),
+        // CRI-O writes a pod's own annotations and labels after its own, so that they may replace
+        // them; Podman copies any.
+        pod_is_claimed: metadata.is_claimed(),
+        is_plugin: metadata.is_plugin,
+        sandbox: metadata.sandbox.as_deref().map(sandbox).transpose()?.flatten(),
+    };
+    match &case.registered {
+        Some(policy) => Ok(policy.clone()),
+        None => choose(config, metadata, request),
+    }
+}
+
+/// Where it is not clear which of two engines starts it, the stricter of what holds for either.
+fn choose(
+    config: &Config,
+    metadata: &ContainerMetadata,
+    request: PolicyRequest<'_>,
+) -> Result<Policy> {
+    let policy = selection::resolve(config, &request)?;
+    if metadata.or_engine.is_none() {
+        return Ok(policy);
+    }
+    let other =
+        selection::resolve(config, &PolicyRequest { engine: metadata.or_engine, ..request })?;
+    Ok(if policy.at_least_as_strict_as(&other) { policy } else { other })
+}
+
+/// The policy that a registered container runs under.
+///
+/// # Errors
+///
+/// For an entry that this version of lockc cannot have written.
+pub fn registered(config: &Config, entry: &ContainerEntry) -> Result<Policy> {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(unpadded(bytes)).into_owned();
+    let level = Level::from_raw(entry.level).with_context(|| {
+        format!(
+            "the container is registered with the unknown level {}; create it again",
+            entry.level
+        )
+    })?;
+    let mut policy = policy::registered(config, &text(&entry.policy), level, &text(&entry.origin));
+    // As the kernel side checks the container, until it is created again.
+    policy.mode = Mode::from_raw(entry.mode);
+    Ok(policy)
+}
+
+/// As [`registered`], with the rules that the kernel side enforces for this container. A process
+/// that joins it must not rely on others.
+///
+/// # Errors
+///
+/// As there.
+pub fn running(config: &Config, entry: &ContainerEntry) -> Result<Policy> {
+    Ok(registered(config, entry)?.enforcing(RuleMask(entry.rules)))
+}

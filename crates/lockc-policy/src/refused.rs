@@ -1,0 +1,232 @@
+//! Containers that were refused lately. An engine forgets the configuration of a container that did
+//! not start, and shows the user one line; `lockc explain` tells the rest from what is kept here.
+//!
+//! Each record is a file that only root may read: the reasons name paths of the host and options of
+//! other tenants. A record that cannot be written costs the explanation, and nothing else.
+
+use std::{
+    fs::{self, OpenOptions},
+    io::{self, Write as _},
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use crate::{admission::Violation, policy::Policy};
+
+/// How many are kept.
+const KEPT: usize = 256;
+/// Reasons of a record, and characters of a text. A specification may have 10 MiB, and /run is
+/// memory.
+const REASONS: usize = 64;
+const TEXT: usize = 1024;
+
+/// Why a container was refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refused {
+    /// Its id.
+    pub id: String,
+    /// When, as RFC 3339 has it, in UTC.
+    pub time: String,
+    /// The engine, if it is known.
+    pub engine: Option<String>,
+    /// Its bundle.
+    pub bundle: PathBuf,
+    /// The policy, with the level and where the choice came from.
+    pub policy: String,
+    /// Every reason.
+    pub reasons: Vec<Reason>,
+}
+
+/// One of the reasons.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reason {
+    /// The control's name.
+    pub control: String,
+    /// What is wrong.
+    pub what: String,
+    /// What would change it.
+    pub remedy: String,
+}
+
+impl Refused {
+    /// A record of what the policy refuses.
+    pub fn new(
+        id: &str,
+        time: String,
+        engine: Option<&str>,
+        bundle: &Path,
+        policy: &Policy,
+        violations: &[Violation],
+    ) -> Self {
+        let cut = |text: &str| text.chars().take(TEXT).collect::<String>();
+        let reason = |violation: &Violation| Reason {
+            control: violation.control.name().into(),
+            what: cut(&violation.what),
+            remedy: cut(&violation.remedy),
+        };
+        Self {
+            id: cut(id),
+            time,
+            engine: engine.map(str::to_owned),
+            bundle: bundle.into(),
+            policy: policy.to_string(),
+            reasons: violations.iter().take(REASONS).map(reason).collect(),
+        }
+    }
+
+    /// Keeps the record in `directory`, in place of an earlier one of the same container and of the
+    /// oldest ones.
+    ///
+    /// # Errors
+    ///
+    /// Where it cannot be written.
+    pub fn keep(&self, directory: &Path) -> io::Result<()> {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+        let name: String =
+            Sha256::digest(&self.id).iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+        let path = directory.join(format!("{name}.json"));
+        let new = directory.join(format!("{name}.{}.new", std::process::id()));
+        let written = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&new)
+            .and_then(|mut file| {
+                file.write_all(&serde_json::to_vec(self).map_err(io::Error::from)?)
+            })
+            .and_then(|()| fs::rename(&new, path));
+        if written.is_err() {
+            // The error says enough.
+            let _ = fs::remove_file(&new);
+        }
+        written?;
+        remove_oldest(directory)
+    }
+
+    /// The record of the container whose id is, or begins with, this one.
+    pub fn find(directory: &Path, id: &str) -> Option<Self> {
+        let mut found: Vec<Self> =
+            all(directory).into_iter().filter(|refused| refused.id.starts_with(id)).collect();
+        match found.iter().position(|refused| refused.id == id) {
+            Some(exact) => Some(found.swap_remove(exact)),
+            None if found.len() == 1 && !id.is_empty() => found.pop(),
+            None => None,
+        }
+    }
+}
+
+fn all(directory: &Path) -> Vec<Refused> {
+    let texts = fs::read_dir(directory)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| fs::read(entry.path()).ok());
+    texts.filter_map(|text| serde_json::from_slice(&text).ok()).collect()
+}
+
+fn remove_oldest(directory: &Path) -> io::Result<()> {
+    let mut files: Vec<(SystemTime, PathBuf)> = fs::read_dir(directory)?
+        .flatten()
+        .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
+        .collect();
+    files.sort();
+    for (_, path) in files.iter().take(files.len().saturating_sub(KEPT)) {
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+    use crate::policy::Control;
+    use lockc_core::rules::Level;
+
+    fn refused(id: &str, what: &str) -> Refused {
+        let policy = Policy::for_level(Level::Baseline, "a test");
+        let violation = Violation {
+            control: Control::Devices,
+            what: what.into(),
+            policy: policy.to_string(),
+            remedy: "leave it out".into(),
+        };
+        Refused::new(
+            id,
+            "2026-11-26T20:00:00Z".into(),
+            Some("docker"),
+            Path::new("/b"),
+            &policy,
+            &[violation],
+        )
+    }
+
+    #[test]
+    fn a_record_is_found_again_by_the_beginning_of_the_id() {
+        let dir = tempfile::tempdir().unwrap();
+        let place = dir.path().join("lockc/refused");
+        assert_eq!(Refused::find(&place, "a"), None);
+        for (id, what) in [("abc", "one"), ("abd", "two"), ("../x", "three"), ("abc", "again")] {
+            refused(id, what).keep(&place).unwrap();
+        }
+        let what =
+            |id: &str| Refused::find(&place, id).map(|refused| refused.reasons[0].what.clone());
+        assert_eq!(what("abc").as_deref(), Some("again"));
+        assert_eq!(what("abd").as_deref(), Some("two"));
+        assert_eq!(what("../x").as_deref(), Some("three"));
+        assert_eq!((what("ab"), what(""), what("x")), (None, None, None));
+        assert_eq!(fs::read_dir(&place).unwrap().count(), 3, "nothing half-written");
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&place), 0o700);
+        assert!(fs::read_dir(&place).unwrap().flatten().all(|entry| mode(&entry.path()) == 0o600));
+        assert!(!dir.path().join("lockc/x").exists() && !dir.path().join("x").exists());
+    }
+
+    #[test]
+    fn the_oldest_records_make_room() {
+        let dir = tempfile::tempdir().unwrap();
+        for n in 0..KEPT + 5 {
+            refused(&format!("c{n}"), "x").keep(dir.path()).unwrap();
+        }
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), KEPT);
+        assert!(Refused::find(dir.path(), &format!("c{}", KEPT + 4)).is_some());
+    }
+
+    #[test]
+    fn a_record_stays_small_whatever_was_asked_for() {
+        let policy = Policy::for_level(Level::Baseline, "a test");
+        let violation = Violation {
+            control: Control::RuntimeHandlers,
+            what: "ä".repeat(1 << 20),
+            policy: policy.to_string(),
+            remedy: "r".into(),
+        };
+        let violations = vec![violation; 1000];
+        let refused = Refused::new(
+            &"i".repeat(1 << 20),
+            "t".into(),
+            None,
+            Path::new("/b"),
+            &policy,
+            &violations,
+        );
+        assert!(serde_json::to_vec(&refused).unwrap().len() < 256 << 10);
+    }
+
+    #[test]
+    fn what_is_no_record_is_passed_over() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("x.json"), "{").unwrap();
+        refused("a", "one").keep(dir.path()).unwrap();
+        assert!(Refused::find(dir.path(), "a").is_some());
+    }
+}
