@@ -9,12 +9,17 @@ use std::{
 
 use libfuzzer_sys::fuzz_target;
 use lockc_core::rules::Level;
-use lockc_policy::{admission::{Engines, Facts, Kind, Namespace, Request, facts::MountedAt, self}, config::Config, policy::Policy, spec::{Spec, strict}};
+use lockc_policy::{
+    admission::{self, Engines, HostView, Kind, Namespace, Request, host_view::MountedAt},
+    config::Config,
+    policy::Policy,
+    spec::{Spec, strict},
+};
 
 /// A host where every path exists and is what it looks like.
 struct AnyHost;
 
-impl Facts for AnyHost {
+impl HostView for AnyHost {
     fn canonicalize(&self, path: &Path) -> io::Result<PathBuf> {
         Ok(path.components().collect())
     }

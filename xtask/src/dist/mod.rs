@@ -271,6 +271,8 @@ impl Release<'_> {
             .context("no bill of materials")?;
         for folder in [
             "crates/lockc-core",
+            "crates/lockc-policy",
+            "crates/lockc-node",
             "crates/lockc-bpf",
             "crates/lockc-ebpf",
             "crates/lockc-runc-wrapper",
