@@ -5,7 +5,11 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use clap::Subcommand;
 use lockc_core::paths;
-use lockc_policy::config::{self, Config, Loaded};
+use lockc_policy::{
+    config::{self, Labels, Loaded},
+    host::Host,
+    policy::PolicySet,
+};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -47,26 +51,42 @@ pub fn run(command: Command) -> Result<()> {
     match command {
         Command::Check { file, json } => {
             let loaded = match &file {
-                Some(path) => Loaded::of_text(&std::fs::read_to_string(path)?, path)?,
-                None => load()?,
+                Some(path) => {
+                    let loaded = Loaded::parse(&std::fs::read_to_string(path)?, path)?;
+                    PolicySet::new(&loaded, path)?;
+                    loaded
+                }
+                None => load()?.0,
             };
+            let warnings = loaded.warnings();
             if json {
-                println!("{}", serde_json::json!({ "files": loaded.files }));
+                println!("{}", serde_json::json!({ "files": loaded.files, "warnings": warnings }));
             } else if loaded.files.is_empty() {
                 println!("lockc: there is no {}; the defaults hold", paths::CONFIG);
             }
             for path in loaded.files.iter().filter(|_| !json) {
                 println!("lockc: {} is in order", path.display());
             }
+            for warning in warnings.iter().filter(|_| !json) {
+                println!("lockc: warning: {warning}");
+            }
         }
-        Command::Show { json } => show(&load()?, json)?,
+        Command::Show { json } => {
+            let (loaded, set) = load()?;
+            show(&loaded, &set, json)?;
+        }
         Command::Schema => println!("{}", serde_json::to_string_pretty(&config::schema())?),
     }
     Ok(())
 }
 
-fn load() -> Result<Loaded> {
-    Ok(Config::load_with_origins(Path::new(paths::CONFIG))?)
+/// The configuration as written, and with what the node knows of the cluster's namespaces.
+fn load() -> Result<(Loaded, PolicySet)> {
+    let (path, host) = (Path::new(paths::CONFIG), Host::default());
+    let loaded = Loaded::read(path, &host)?;
+    let mut set = PolicySet::new(&loaded, path)?;
+    set.labels = Labels::load(Path::new(paths::NAMESPACES), &host)?;
+    Ok((loaded, set))
 }
 
 /// A value and where it stands.
@@ -99,11 +119,8 @@ fn entries(loaded: &Loaded) -> Result<Vec<(String, Entry)>> {
 }
 
 /// What the cluster says of its namespaces: no setting, but it decides like one.
-fn labels(config: &Config) -> Vec<(String, Entry)> {
-    let labels = config
-        .labels
-        .as_ref()
-        .filter(|_| config.kubernetes.namespace_labels != config::Follow::Ignore);
+fn labels(set: &PolicySet) -> Vec<(String, Entry)> {
+    let labels = set.labels.as_ref().filter(|_| set.namespace_labels != config::Follow::Ignore);
     let Some(labels) = labels else { return Vec::new() };
     let origin = format!("{} (synced {})", paths::NAMESPACES, labels.synced);
     let of = |(name, namespace): (&String, &config::labels::Namespace)| {
@@ -113,9 +130,9 @@ fn labels(config: &Config) -> Vec<(String, Entry)> {
     labels.namespaces.iter().map(of).collect()
 }
 
-fn show(loaded: &Loaded, json: bool) -> Result<()> {
+fn show(loaded: &Loaded, set: &PolicySet, json: bool) -> Result<()> {
     let mut entries = entries(loaded)?;
-    entries.extend(labels(&loaded.config));
+    entries.extend(labels(set));
     if json {
         let map: serde_json::Map<String, Value> = entries
             .into_iter()
@@ -132,12 +149,14 @@ fn show(loaded: &Loaded, json: bool) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use lockc_policy::config::RawConfig;
+
     use super::*;
 
     #[test]
     fn every_key_is_shown_with_its_place() {
         let text = "\ndefault = 'mine'\n[policies.mine]\nextends = 'offline'\n";
-        let loaded = Loaded::of_text(text, Path::new("lockc.toml")).unwrap();
+        let loaded = Loaded::parse(text, Path::new("lockc.toml")).unwrap();
         let entries = entries(&loaded).unwrap();
         let find = |key: &str| &entries.iter().find(|(name, _)| name == key).unwrap().1;
         assert_eq!(
@@ -151,26 +170,26 @@ mod tests {
 
     #[test]
     fn labels_are_shown_where_they_decide() {
-        let mut loaded = Loaded::of_text("", Path::new("lockc.toml")).unwrap();
-        assert!(labels(&loaded.config).is_empty());
+        let mut set = PolicySet::default();
+        assert!(labels(&set).is_empty());
         let text = r#"{"version":1,"synced":"2026-01-02T03:04:05Z","namespaces":{"a":{"enforce":"baseline"},"b":{}}}"#;
-        loaded.config.labels = Some(config::Labels::parse(text, Path::new("x")).unwrap());
-        let shown = labels(&loaded.config);
+        set.labels = Some(config::Labels::parse(text, Path::new("x")).unwrap());
+        let shown = labels(&set);
         assert_eq!(
             (shown[0].0.as_str(), &shown[0].1.value),
             ("kubernetes.labels.a", &Value::from("baseline"))
         );
         assert_eq!(shown[1].1.value, Value::Null);
         assert!(shown[0].1.origin.contains("synced 2026-01-02T03:04:05Z"));
-        loaded.config.kubernetes.namespace_labels = config::Follow::Ignore;
-        assert!(labels(&loaded.config).is_empty());
+        set.namespace_labels = config::Follow::Ignore;
+        assert!(labels(&set).is_empty());
     }
 
     #[test]
     fn the_schema_knows_every_key_and_refuses_others() {
         let schema = config::schema();
         let properties = schema["properties"].as_object().unwrap();
-        let Value::Object(config) = serde_json::to_value(Config::default()).unwrap() else {
+        let Value::Object(config) = serde_json::to_value(RawConfig::default()).unwrap() else {
             panic!("no object")
         };
         for key in config.keys() {

@@ -9,7 +9,7 @@ use lockc_core::{
     maps::Registry,
     paths,
 };
-use lockc_policy::config::Config;
+use lockc_policy::policy::PolicySet;
 use nix::{
     sys::statfs::{BPF_FS_MAGIC, CGROUP2_SUPER_MAGIC, FsType, statfs},
     unistd::geteuid,
@@ -170,8 +170,7 @@ fn hooks() -> Vec<Check> {
         // NamespaceLabel by the check before.
         return Vec::new();
     };
-    let required =
-        Config::load(Path::new(paths::CONFIG)).map(|config| config.require).unwrap_or_default();
+    let required = PolicySet::of_host().map(|config| config.settings.require).unwrap_or_default();
     let lacking = kernel.lacks.iter().map(|program| {
         let remedy = format!("boot a kernel of {} or later", program.since);
         let required = required.iter().any(|name| name == program.name);
@@ -219,7 +218,7 @@ fn cgroup() -> Check {
 }
 
 fn config() -> Check {
-    match Config::load(Path::new(paths::CONFIG)) {
+    match PolicySet::of_host() {
         Ok(_) if Path::new(paths::CONFIG).exists() => {
             check("configuration", State::Ok, paths::CONFIG, "")
         }
@@ -235,7 +234,7 @@ fn config() -> Check {
 
 fn runtime() -> Check {
     let configured =
-        Config::load(Path::new(paths::CONFIG)).map(|config| config.runtimes).unwrap_or_default();
+        PolicySet::of_host().map(|config| config.settings.runtimes).unwrap_or_default();
     match lockc_policy::runtimes::candidates(&configured).into_iter().find(|path| path.is_file()) {
         Some(path) => check("real runtime", State::Ok, path.display().to_string(), ""),
         None => check(

@@ -14,7 +14,7 @@ use lockc_core::{
     maps::{self, registry},
     rules::{Level, Rule},
 };
-use lockc_policy::reads;
+use lockc_policy::policy::reads;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde::Serialize;
 

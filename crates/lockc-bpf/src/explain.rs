@@ -14,15 +14,15 @@ use lockc_core::{
     rules::Rule,
 };
 use lockc_policy::{
-    admission::{Host, Violation, kernel_files},
-    config::{CONFIG_PATH, Config, Fail, Mode, Rootless},
+    admission::{findings::Violation, kernel_files},
+    config::{CONFIG_PATH, Fail, Mode, Rootless},
     decision::{self, Case, Decision},
     enforcement::{Circumstances, Enforcement, Gap, KernelSide},
-    policy::{Control, Policy, Strength},
+    host::{Host, privilege::Privilege},
+    policy::{Control, Policy, PolicySet, Strength},
     refused::Refused,
-    sandbox,
+    runtimes::sandbox,
     spec::{Spec, strict},
-    userns::Privilege,
 };
 use serde::Serialize;
 
@@ -170,20 +170,22 @@ fn bundles(id: &str) -> Vec<PathBuf> {
 }
 
 /// The runtime that the wrapper would execute: the engine's argument, or the first that is there.
-fn runtime_of(target: &Target, config: &Config) -> Option<PathBuf> {
-    let candidates = || lockc_policy::runtimes::candidates(&config.runtimes).into_iter();
+fn runtime_of(target: &Target, config: &PolicySet) -> Option<PathBuf> {
+    let candidates = || lockc_policy::runtimes::candidates(&config.settings.runtimes).into_iter();
     target.runtime.clone().or_else(|| candidates().find(|path| path.is_file()))
 }
 
 /// Whether the kernel side would confine the container, as far as can be seen from here.
-fn kernel_side(target: &Target, config: &Config) -> KernelSide {
+fn kernel_side(target: &Target, config: &PolicySet) -> KernelSide {
     match Privilege::of_this_process() {
-        Privilege::Root if config.fail == Fail::Open && Registry::open().is_err() => {
+        Privilege::Root if config.settings.fail == Fail::Open && Registry::open().is_err() => {
             KernelSide::Unreachable
         }
         Privilege::Root => KernelSide::Confines,
         // A rootless engine's bundles belong to its user. Another bundle is one that root will run.
-        _ if config.rootless == Rootless::Admission && is_own(&target.file) => KernelSide::Rootless,
+        _ if config.settings.rootless == Rootless::Admission && is_own(&target.file) => {
+            KernelSide::Rootless
+        }
         _ => KernelSide::Confines,
     }
 }
@@ -252,7 +254,7 @@ pub struct Explanation {
 ///
 /// Where the configuration or the container's cannot be read, or there is no policy for it.
 pub fn explain(target: &Target, level: Option<&str>) -> Result<Explanation> {
-    let config = Config::load(Path::new(CONFIG_PATH))?;
+    let config = PolicySet::of_host()?;
     let spec = Spec::read(&target.file)?;
     let containers = containers();
     let registered = match (level, find(&containers, &target.id)) {
@@ -277,7 +279,7 @@ pub fn explain(target: &Target, level: Option<&str>) -> Result<Explanation> {
         decision.policy.origin = "--level".into();
     }
     let mut notes = target.notes.clone();
-    if config.rootless == Rootless::Refuse
+    if config.settings.rootless == Rootless::Refuse
         && Privilege::of_this_process() != Privilege::Root
         && is_own(&target.file)
     {
@@ -311,10 +313,12 @@ pub fn explain(target: &Target, level: Option<&str>) -> Result<Explanation> {
 /// The sandbox in which a registered container runs.
 fn is_sandbox(
     entry: &ContainerEntry,
-    config: &Config,
+    config: &PolicySet,
     circumstances: &Circumstances<'_>,
 ) -> Option<Gap> {
-    let made = circumstances.runtime.and_then(|runtime| sandbox::made_by(runtime, config));
+    let made = circumstances
+        .runtime
+        .and_then(|runtime| sandbox::made_by(runtime, &config.settings, &Host::default()));
     (entry.flags & ENTRY_SANDBOX != 0).then(|| Gap::Sandbox(made.unwrap_or("a sandbox")))
 }
 

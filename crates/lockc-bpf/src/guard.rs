@@ -1,18 +1,11 @@
 //! `lockc load --guard-runtimes`: which programs are guarded, and under which policy.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 use clap::ValueEnum;
-use lockc_core::{
-    maps::{GuardPolicy, Registry},
-    paths,
-};
-use lockc_policy::{
-    admission,
-    config::{Config, Mode},
-    policy, sandbox,
-};
+use lockc_core::maps::{GuardPolicy, Registry};
+use lockc_policy::{config::Mode, host::Host, policy::PolicySet, runtimes::sandbox};
 
 /// What happens to containers that a runtime starts without the wrapper.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -34,15 +27,15 @@ pub fn set(guard: Option<Guard>) -> Result<Vec<PathBuf>> {
         registry.unguard()?;
         return Ok(Vec::new());
     };
-    let config = Config::load(Path::new(paths::CONFIG)).context("the runtimes are not guarded")?;
-    let policy = policy::named(&config, &config.default, "the default")
-        .context("the runtimes are not guarded")?;
-    let capabilities = admission::process::usable(&policy);
+    let host = Host::default();
+    let config = PolicySet::of_host().context("the runtimes are not guarded")?;
+    let policy = config.default_policy();
+    let capabilities = policy.capabilities();
     // Whatever the wrapper executes, others may be executed without it.
     let mut programs = lockc_policy::runtimes::candidates(&[]);
-    programs.extend(config.runtimes.iter().cloned());
+    programs.extend(config.settings.runtimes.iter().cloned());
     // The processes that make up a sandbox do what no container may.
-    programs.retain(|program| sandbox::made_by(program, &config).is_none());
+    programs.retain(|program| sandbox::made_by(program, &config.settings, &host).is_none());
     let mode = if guard == Guard::Report { Mode::Audit } else { policy.mode };
     let guarded = GuardPolicy {
         name: &policy.name,

@@ -5,7 +5,11 @@ use std::{path::Path, time::Duration};
 
 use jiff::Timestamp;
 use lockc_core::paths;
-use lockc_policy::config::{Config, Follow, Labels};
+use lockc_policy::{
+    config::{Follow, Labels},
+    host::Host,
+    policy::PolicySet,
+};
 
 use crate::doctor::{self, Check, State};
 
@@ -14,9 +18,8 @@ const OLD: Duration = Duration::from_secs(60 * 60);
 
 /// Nothing where no cluster is synced to this node; a broken file is the configuration's check.
 pub(crate) fn check() -> Option<Check> {
-    let labels = Labels::load(Path::new(paths::NAMESPACES)).ok()??;
-    let follow =
-        Config::load(Path::new(paths::CONFIG)).map(|config| config.kubernetes.namespace_labels);
+    let labels = Labels::load(Path::new(paths::NAMESPACES), &Host::default()).ok()??;
+    let follow = PolicySet::of_host().map(|config| config.namespace_labels);
     Some(of(&labels, follow.unwrap_or_default(), Timestamp::now()))
 }
 

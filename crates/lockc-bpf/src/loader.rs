@@ -23,7 +23,7 @@ use lockc_core::{
     maps::{self, names, registry},
     paths,
 };
-use lockc_policy::config::Config;
+use lockc_policy::policy::PolicySet;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use crate::{btf, doctor};
@@ -180,8 +180,8 @@ fn check_hooks(lacks: &[&Program]) -> Result<()> {
     }
     // A configuration that cannot be read keeps every container from starting, but must not take
     // the confinement of the running ones away.
-    let wanted = match Config::load(Path::new(paths::CONFIG)) {
-        Ok(config) => config.require,
+    let wanted = match PolicySet::of_host() {
+        Ok(config) => config.settings.require,
         Err(error) => {
             tracing::warn!("{error}; `require` in it is not obeyed");
             Vec::new()

@@ -12,14 +12,12 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use lockc_policy::{
-    admission::{HostView, Kind, Namespace, host_view::MountedAt, kernel_files, process},
-    config::{
-        CONFIG_PATH, Config,
-        labels::{LABEL, Labels, Namespace as Labelled},
-    },
+    admission::kernel_files,
+    config::labels::{LABEL, Labels, Namespace as Labelled},
     decision::{self, Case},
     enforcement::Circumstances,
-    policy::ANNOTATION,
+    host::{HostView, Kind, MountedAt, Namespace, trusted::TrustError},
+    policy::{ANNOTATION, PolicySet, capabilities},
     spec::Spec,
     with_causes,
 };
@@ -146,9 +144,9 @@ pub fn explain_file(
         Some(path) => {
             let text = fs::read_to_string(path)
                 .with_context(|| format!("{} cannot be read", path.display()))?;
-            Config::parse(&text, path)?
+            PolicySet::parse(&text, path)?
         }
-        None => Config::load(Path::new(CONFIG_PATH))?,
+        None => PolicySet::of_host()?,
     };
     if let Some(path) = namespaces {
         let text = fs::read_to_string(path)
@@ -164,7 +162,7 @@ pub fn explain_file(
 /// # Errors
 ///
 /// Where the text is no manifest, or has no pod.
-pub fn explain(text: &str, config: &Config, level: Option<&str>) -> Result<Vec<Verdict>> {
+pub fn explain(text: &str, config: &PolicySet, level: Option<&str>) -> Result<Vec<Verdict>> {
     let documents: Vec<Value> =
         serde_saphyr::from_multiple(text).context("not a Kubernetes manifest in YAML or JSON")?;
     let objects: Vec<Object> = documents
@@ -204,7 +202,7 @@ fn without_nulls(value: Value) -> Value {
 }
 
 /// The namespaces among the objects, with their labels.
-fn add_namespaces(object: &Object, config: &mut Config) {
+fn add_namespaces(object: &Object, config: &mut PolicySet) {
     object.items.iter().for_each(|item| add_namespaces(item, config));
     if object.kind == "Namespace" {
         let enforce = object.metadata.labels.as_ref().and_then(|labels| labels.get(LABEL)).cloned();
@@ -215,7 +213,7 @@ fn add_namespaces(object: &Object, config: &mut Config) {
 
 fn of_object(
     object: &Object,
-    config: &Config,
+    config: &PolicySet,
     level: Option<&str>,
     verdicts: &mut Vec<Verdict>,
 ) -> Result<()> {
@@ -304,7 +302,7 @@ fn bundle(pod: &PodSpec, container: &Container, namespace: &str, asked: Option<&
             namespaces.push(json!({ "type": kind }));
         }
     }
-    let capabilities = security.capabilities(&process::usual(), &process::every());
+    let capabilities = security.capabilities(&capabilities::usual(), &capabilities::every());
     let mut annotations = json!({
         "io.kubernetes.cri.container-type": "container",
         "io.kubernetes.cri.sandbox-namespace": namespace,
@@ -423,6 +421,14 @@ impl HostView for ManifestHost<'_> {
         ["/etc/lockc", "/var/lib/lockc", "/usr/bin/lockc", "/usr/bin/lockc-runc-wrapper"]
             .map(PathBuf::from)
             .to_vec()
+    }
+
+    fn trusted_text(&self, _path: &Path, _limit: u64) -> Result<Option<String>, TrustError> {
+        Ok(None)
+    }
+
+    fn trusted_entries(&self, _directory: &Path) -> Result<Vec<PathBuf>, TrustError> {
+        Ok(Vec::new())
     }
 
     fn mounts(&self) -> io::Result<Vec<MountedAt>> {

@@ -35,7 +35,7 @@ fn checked(pointer: &str, value: Value, level: Option<&str>) -> Verdict {
         let parent = pods[0].pointer_mut(parent).unwrap();
         parent[key] = value;
     }
-    explain(&pods[0].to_string(), &Config::default(), level).unwrap().remove(0)
+    explain(&pods[0].to_string(), &PolicySet::default(), level).unwrap().remove(0)
 }
 
 const CONTAINER: &str = "/spec/containers/0/securityContext";
@@ -100,8 +100,9 @@ fn host_paths() {
         pods[0]["spec"]["containers"][0]["volumeMounts"] =
             json!([{ "name": "v", "mountPath": "/v" }]);
         ["baseline", "restricted"].map(|level| {
-            let verdict =
-                explain(&pods[0].to_string(), &Config::default(), Some(level)).unwrap().remove(0);
+            let verdict = explain(&pods[0].to_string(), &PolicySet::default(), Some(level))
+                .unwrap()
+                .remove(0);
             let lines = verdict
                 .explanation()
                 .unwrap()
@@ -200,7 +201,7 @@ spec: {jobTemplate: {spec: {template: {spec: {hostNetwork: true, containers: [{n
 kind: ConfigMap
 metadata: {name: x}
 ";
-    let config = Config::parse(
+    let config = PolicySet::parse(
         "[namespaces.other]\ndefault = 'privileged'\nceiling = 'privileged'\n",
         Path::new("x"),
     )
@@ -247,7 +248,7 @@ items:
 - kind: Namespace
   metadata: {name: lax, labels: {pod-security.kubernetes.io/enforce: privileged}}
 ";
-    let policies = |config: &Config| -> Vec<_> {
+    let policies = |config: &PolicySet| -> Vec<_> {
         let verdicts = explain(text, config, None).unwrap();
         verdicts
             .iter()
@@ -255,11 +256,11 @@ items:
             .collect()
     };
     assert_eq!(
-        policies(&Config::default()),
+        policies(&PolicySet::default()),
         [("restricted".into(), false), ("privileged".into(), true)]
     );
     let ignoring =
-        Config::parse("[kubernetes]\nnamespace_labels = 'ignore'\n", Path::new("x")).unwrap();
+        PolicySet::parse("[kubernetes]\nnamespace_labels = 'ignore'\n", Path::new("x")).unwrap();
     assert_eq!(policies(&ignoring), [("baseline".into(), true), ("baseline".into(), false)]);
 }
 
@@ -279,7 +280,7 @@ kind: Pod
 metadata: {name: d}
 spec: {containers: [{name: c}]}
 "#;
-    let verdicts = explain(text, &Config::default(), None).unwrap();
+    let verdicts = explain(text, &PolicySet::default(), None).unwrap();
     assert_eq!(verdicts.iter().map(Verdict::starts).collect::<Vec<_>>(), [false, false, true]);
     let json = serde_json::to_value(&verdicts).unwrap();
     for (at, reason) in [(0, "ceiling"), (1, "no-such")] {
@@ -307,7 +308,7 @@ fn raw_block_volumes_and_image_volumes_are_checked_as_the_wrapper_checks_them() 
     let mut pod: Value = serde_saphyr::from_str(POD).unwrap();
     pod["spec"]["containers"][0]["volumeMounts"] = json!([{ "name": "i", "mountPath": "/img" }]);
     pod["spec"]["volumes"] = json!([{ "name": "i", "image": { "reference": "quay.io/x/y" } }]);
-    let image = explain(&pod.to_string(), &Config::default(), None).unwrap().remove(0);
+    let image = explain(&pod.to_string(), &PolicySet::default(), None).unwrap().remove(0);
     assert!(image.starts(), "{:?}", image.explanation().unwrap().controls);
     assert!(
         image.explanation().unwrap().notes.is_empty(),
@@ -316,7 +317,7 @@ fn raw_block_volumes_and_image_volumes_are_checked_as_the_wrapper_checks_them() 
     );
     pod["spec"]["volumes"] = json!([{ "name": "i", "emptyDir": {} }]);
     assert!(
-        explain(&pod.to_string(), &Config::default(), None)
+        explain(&pod.to_string(), &PolicySet::default(), None)
             .unwrap()
             .remove(0)
             .explanation()

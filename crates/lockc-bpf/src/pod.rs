@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use lockc_policy::admission::Kind;
+use lockc_policy::host::Kind;
 
 use serde::Deserialize;
 use serde_json::{Value, json};

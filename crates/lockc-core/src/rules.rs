@@ -1,8 +1,8 @@
 //! Levels and rules: the one table that kernel side, commands and docs follow.
 
-/// A policy level, named after the Kubernetes Pod Security Standards; `Offline` is baseline without
-/// network.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// A policy level, named after the Kubernetes Pod Security Standards. The order is that of
+/// strictness.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u32)]
 pub enum Level {
     /// Labelled and audited, nothing denied.
@@ -11,21 +11,19 @@ pub enum Level {
     Baseline = 2,
     /// Baseline, and the Pod Security Standards' restricted profile.
     Restricted = 3,
-    /// Baseline without any socket family but unix.
-    Offline = 4,
 }
 
 impl Level {
     /// Every level, loosest first.
-    pub const ALL: [Self; 4] = [Self::Privileged, Self::Baseline, Self::Restricted, Self::Offline];
+    pub const ALL: [Self; 3] = [Self::Privileged, Self::Baseline, Self::Restricted];
 
-    /// The level of a raw value from a map, if it is one.
+    /// The level of a raw value from a map, if it is one. Entries that were written when offline
+    /// was a level have 4.
     pub const fn from_raw(raw: u32) -> Option<Self> {
         match raw {
             1 => Some(Self::Privileged),
-            2 => Some(Self::Baseline),
+            2 | 4 => Some(Self::Baseline),
             3 => Some(Self::Restricted),
-            4 => Some(Self::Offline),
             _ => None,
         }
     }
@@ -36,7 +34,6 @@ impl Level {
             Self::Privileged => "privileged",
             Self::Baseline => "baseline",
             Self::Restricted => "restricted",
-            Self::Offline => "offline",
         }
     }
 
@@ -54,8 +51,39 @@ impl Level {
                 .with(Rule::Privilege)
                 .with(Rule::IoUring)
                 .with(Rule::RawSocket),
-            Self::Offline => RuleMask::CONFINEMENT.with(Rule::Network),
         }
+    }
+}
+
+/// The network that a policy leaves a container, beside its level. The order is that of
+/// strictness.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Network {
+    /// Every socket family that the level leaves.
+    #[default]
+    Full,
+    /// Unix sockets, and IPv4 sockets that are bound or connected to 127.0.0.0/8.
+    Loopback,
+    /// Unix sockets only.
+    None,
+}
+
+impl Network {
+    /// All of them, loosest first.
+    pub const ALL: [Self; 3] = [Self::Full, Self::Loopback, Self::None];
+
+    /// The name used in configuration, annotations and messages.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Loopback => "loopback",
+            Self::None => "none",
+        }
+    }
+
+    /// The network of that name, if there is one.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|network| network.name() == name)
     }
 }
 
@@ -250,6 +278,10 @@ mod tests {
             assert_eq!(Rule::from_raw(rule as u32), Some(rule));
             assert_eq!(Rule::from_name(rule.name()), Some(rule));
         }
+        for network in Network::ALL {
+            assert_eq!(Network::from_name(network.name()), Some(network));
+        }
+        assert!(Level::ALL.is_sorted() && Network::ALL.is_sorted());
         assert_eq!(Level::from_raw(0), None);
         assert_eq!(Rule::from_raw(Rule::ALL.len() as u32), None);
     }
@@ -259,8 +291,6 @@ mod tests {
         for level in Level::ALL {
             assert_eq!(level.rules() == RuleMask::NONE, level == Level::Privileged);
         }
-        assert!(Level::Offline.rules().covers(Level::Baseline.rules()));
-        assert!(!Level::Baseline.rules().covers(Level::Offline.rules()));
         assert!(Level::Restricted.rules().covers(Level::Baseline.rules()));
     }
 }

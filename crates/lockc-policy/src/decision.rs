@@ -6,17 +6,18 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 
 use crate::{
-    admission::{self, Engines, Grants, HostView, Request, Violation},
-    config::{Config, Mode},
+    admission::{self, findings::Violation, grants::Grants},
+    config::Mode,
     enforcement::{Circumstances, Enforcement},
-    metadata::ContainerMetadata,
-    policy::{self, ANNOTATION, Policy},
-    selection::{self, PolicyRequest},
+    engines::{Engines, Request},
+    host::HostView,
+    policy::{ANNOTATION, NETWORK_ANNOTATION, Policy, PolicySet},
+    selection::{self, PolicyRequest, metadata::ContainerMetadata},
     spec::Spec,
 };
 use lockc_core::{
-    abi::{ContainerEntry, unpadded},
-    rules::{Level, RuleMask},
+    abi::{ContainerEntry, ENTRY_LOOPBACK, unpadded},
+    rules::{Level, Network, Rule, RuleMask},
 };
 
 /// A container that is asked for.
@@ -57,13 +58,13 @@ pub struct Decision {
 /// Docker's record or the sandbox's entry cannot be read.
 pub fn decide(
     case: &Case<'_>,
-    config: &Config,
+    set: &PolicySet,
     view: &dyn HostView,
     sandbox: impl FnOnce(&str) -> Result<Option<Policy>>,
 ) -> Result<Decision> {
-    let engines = Engines::detect(case.bundle, &config.engine_dirs);
-    let metadata = ContainerMetadata::of(case.id, case.bundle, case.spec, &engines)?;
-    let policy = policy_for(case, &metadata, config, sandbox)?;
+    let engines = Engines::detect(case.bundle, &set.settings.engine_dirs, view);
+    let metadata = ContainerMetadata::of(case.id, case.bundle, case.spec, &engines, view)?;
+    let policy = policy_for(case, &metadata, set, sandbox)?;
     let request = Request {
         id: case.id,
         bundle: case.bundle,
@@ -74,11 +75,19 @@ pub fn decide(
     };
     let enforcement = match &case.registered {
         Some(policy) => Enforcement { rules: policy.rules, gap: None },
-        None => Enforcement::new(&policy, &case.spec.linux, config, &case.circumstances),
+        None => {
+            Enforcement::new(&policy, &case.spec.linux, &set.settings, &case.circumstances, view)
+        }
     };
     let enforced = policy.enforcing(enforcement.rules);
-    let checked =
-        admission::admit_under(&request, &enforced, config, &engines, view, &case.circumstances);
+    let checked = admission::admit_under(
+        &request,
+        &enforced,
+        &set.settings,
+        &engines,
+        view,
+        &case.circumstances,
+    );
     Ok(Decision { metadata, policy, enforcement, checked })
 }
 
@@ -89,14 +98,15 @@ pub fn decide(
 /// As for [`decide`].
 pub fn policy_of(
     case: &Case<'_>,
-    config: &Config,
+    set: &PolicySet,
+    view: &dyn HostView,
     sandbox: impl FnOnce(&str) -> Result<Option<Policy>>,
 ) -> Result<Policy> {
-    let engines = Engines::detect(case.bundle, &config.engine_dirs);
+    let engines = Engines::detect(case.bundle, &set.settings.engine_dirs, view);
     policy_for(
         case,
-        &ContainerMetadata::of(case.id, case.bundle, case.spec, &engines)?,
-        config,
+        &ContainerMetadata::of(case.id, case.bundle, case.spec, &engines, view)?,
+        set,
         sandbox,
     )
 }
@@ -104,13 +114,17 @@ pub fn policy_of(
 fn policy_for(
     case: &Case<'_>,
     metadata: &ContainerMetadata,
-    config: &Config,
+    set: &PolicySet,
     sandbox: impl FnOnce(&str) -> Result<Option<Policy>>,
 ) -> Result<Policy> {
     let request = PolicyRequest {
         argument: case.argument,
         annotation: case.spec.annotations.get(ANNOTATION).map(String::as_str),
         label: metadata.label.as_deref(),
+        network: [
+            case.spec.annotations.get(NETWORK_ANNOTATION).map(String::as_str),
+            metadata.network_label.as_deref(),
+        ],
         engine: metadata.engine,
         namespace: metadata.namespace.as_deref(),
         // CRI-O writes a pod's own annotations and labels after its own, so that they may replace
@@ -121,22 +135,21 @@ fn policy_for(
     };
     match &case.registered {
         Some(policy) => Ok(policy.clone()),
-        None => choose(config, metadata, request),
+        None => choose(set, metadata, request),
     }
 }
 
 /// Where it is not clear which of two engines starts it, the stricter of what holds for either.
 fn choose(
-    config: &Config,
+    set: &PolicySet,
     metadata: &ContainerMetadata,
     request: PolicyRequest<'_>,
 ) -> Result<Policy> {
-    let policy = selection::resolve(config, &request)?;
+    let policy = selection::resolve(set, &request)?;
     if metadata.or_engine.is_none() {
         return Ok(policy);
     }
-    let other =
-        selection::resolve(config, &PolicyRequest { engine: metadata.or_engine, ..request })?;
+    let other = selection::resolve(set, &PolicyRequest { engine: metadata.or_engine, ..request })?;
     Ok(if policy.at_least_as_strict_as(&other) { policy } else { other })
 }
 
@@ -145,7 +158,7 @@ fn choose(
 /// # Errors
 ///
 /// For an entry that this version of lockc cannot have written.
-pub fn registered(config: &Config, entry: &ContainerEntry) -> Result<Policy> {
+pub fn registered(set: &PolicySet, entry: &ContainerEntry) -> Result<Policy> {
     let text = |bytes: &[u8]| String::from_utf8_lossy(unpadded(bytes)).into_owned();
     let level = Level::from_raw(entry.level).with_context(|| {
         format!(
@@ -153,9 +166,17 @@ pub fn registered(config: &Config, entry: &ContainerEntry) -> Result<Policy> {
             entry.level
         )
     })?;
-    let mut policy = policy::registered(config, &text(&entry.policy), level, &text(&entry.origin));
+    let mut policy = set.registered(&text(&entry.policy), level, &text(&entry.origin));
     // As the kernel side checks the container, until it is created again.
     policy.mode = Mode::from_raw(entry.mode);
+    let rules = RuleMask(entry.rules);
+    if rules != RuleMask::NONE {
+        policy = policy.with_network(match entry.flags & ENTRY_LOOPBACK {
+            _ if !rules.has(Rule::Network) => Network::Full,
+            0 => Network::None,
+            _ => Network::Loopback,
+        });
+    }
     Ok(policy)
 }
 
@@ -165,6 +186,6 @@ pub fn registered(config: &Config, entry: &ContainerEntry) -> Result<Policy> {
 /// # Errors
 ///
 /// As there.
-pub fn running(config: &Config, entry: &ContainerEntry) -> Result<Policy> {
-    Ok(registered(config, entry)?.enforcing(RuleMask(entry.rules)))
+pub fn running(set: &PolicySet, entry: &ContainerEntry) -> Result<Policy> {
+    Ok(registered(set, entry)?.enforcing(RuleMask(entry.rules)))
 }

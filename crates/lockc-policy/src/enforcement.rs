@@ -6,11 +6,11 @@
 use std::path::Path;
 
 use crate::{
-    admission::gives_all_devices,
-    config::{CONFIG_PATH, Config},
+    config::{CONFIG_PATH, Settings},
+    host::HostView,
     policy::Policy,
-    sandbox,
-    spec::Linux,
+    runtimes::sandbox,
+    spec::{Linux, devices::gives_all},
 };
 use lockc_core::rules::{Rule, RuleMask};
 
@@ -38,8 +38,8 @@ pub struct Circumstances<'a> {
 
 impl Circumstances<'_> {
     /// The sandbox that the runtime makes.
-    pub(super) fn sandbox(&self, config: &Config) -> Option<&'static str> {
-        self.runtime.and_then(|runtime| sandbox::made_by(runtime, config))
+    pub(super) fn sandbox(&self, settings: &Settings, view: &dyn HostView) -> Option<&'static str> {
+        self.runtime.and_then(|runtime| sandbox::made_by(runtime, settings, view))
     }
 }
 
@@ -91,10 +91,11 @@ impl Enforcement {
     pub fn new(
         policy: &Policy,
         linux: &Linux,
-        config: &Config,
+        settings: &Settings,
         circumstances: &Circumstances<'_>,
+        view: &dyn HostView,
     ) -> Self {
-        let gap = match (circumstances.kernel_side, circumstances.sandbox(config)) {
+        let gap = match (circumstances.kernel_side, circumstances.sandbox(settings, view)) {
             (KernelSide::Rootless, _) => Some(Gap::Rootless),
             (KernelSide::Unreachable, _) => Some(Gap::Unreachable),
             (KernelSide::Confines, sandbox) => sandbox.map(Gap::Sandbox),
@@ -103,7 +104,7 @@ impl Enforcement {
             _ if gap.is_some() => RuleMask::NONE,
             // The kernel side compares devices with those of the container: there is none that
             // such a container lacks.
-            rules if gives_all_devices(linux) => rules.without(Rule::Device),
+            rules if gives_all(linux) => rules.without(Rule::Device),
             rules => rules,
         };
         Self { rules, gap }

@@ -1,27 +1,23 @@
 //! Which policy holds for a container, and what that admits.
 //!
-//! From the bottom up: [`spec`] (OCI), [`config`], [`policy`], [`selection`], [`admission`],
-//! [`decision`]. This crate knows nothing of maps, and asks the host through
-//! [`HostView`](admission::HostView) only.
+//! Layers, from the bottom up; imports lead downward only (`cargo xtask layers` checks it):
+//! [`spec`] and [`engine`], [`host`], [`config`], [`policy`], [`engines`] and [`selection`],
+//! [`enforcement`], [`admission`], [`decision`]. This crate knows nothing of maps. Only [`host`]
+//! does I/O; everything else asks a [`HostView`](host::HostView).
 #![forbid(unsafe_code)]
 
-mod additions;
 pub mod admission;
 pub mod config;
-pub mod control;
 pub mod decision;
 pub mod enforcement;
-pub mod handlers;
-pub mod metadata;
+pub mod engine;
+pub mod engines;
+pub mod host;
 pub mod policy;
-pub mod reads;
 pub mod refused;
 pub mod runtimes;
-pub mod sandbox;
 pub mod selection;
-pub mod sockets;
 pub mod spec;
-pub mod userns;
 
 /// An error with its causes, each of them once: many messages name their cause themselves, in the
 /// middle of the sentence, and the chain names it again.
@@ -49,7 +45,7 @@ mod tests {
     #[test]
     fn a_cause_is_told_once() {
         let gone = || io::Error::from_raw_os_error(2);
-        let record = config::ConfigError::Read { path: "/a".into(), source: gone() };
+        let record = host::trusted::TrustError::Read { path: "/a".into(), source: gone() };
         let error = Err::<(), _>(record).context("the container is not started").unwrap_err();
         let text = with_causes(&error);
         assert_eq!(text.matches("No such file").count(), 1, "{text}");

@@ -15,7 +15,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::{admission::Violation, policy::Policy};
+use crate::{admission::findings::Violation, policy::Policy};
 
 /// How many are kept.
 const KEPT: usize = 256;

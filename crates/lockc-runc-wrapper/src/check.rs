@@ -31,7 +31,7 @@ use lockc_core::{
     abi::ContainerEntry,
     maps::{Held, NewContainer},
 };
-use lockc_policy::{admission::GrantedFiles, with_causes};
+use lockc_policy::{admission::grants::GrantedFiles, with_causes};
 use nix::{
     cmsg_space,
     poll::{PollFd, PollFlags, PollTimeout, poll},

@@ -8,12 +8,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use lockc_policy::{
     admission,
-    config::Config,
     decision::{self, Case},
     enforcement::{Circumstances, KernelSide},
-    policy::Policy,
+    host::privilege::Privilege,
+    policy::{Policy, PolicySet},
     spec::{Process, Resources, Spec, contents},
-    userns::Privilege,
 };
 
 use crate::{
@@ -74,7 +73,9 @@ fn policy_of(root: &Path, id: &str, environment: &Environment<'_>) -> Option<Pol
     if environment.privilege != Privilege::Root {
         return None;
     }
-    let config = Config::load_with_labels(environment.config, environment.namespaces).ok()?;
+    let config =
+        PolicySet::load_with_labels(environment.config, environment.namespaces, environment.view)
+            .ok()?;
     let entry = environment
         .kernel
         .entry(root, id)
@@ -130,7 +131,7 @@ fn resources(
 pub fn policy_without_entry(
     invocation: &Invocation,
     exec: &Exec,
-    config: &Config,
+    config: &PolicySet,
     runtime: &Path,
     kernel_side: KernelSide,
     environment: &Environment<'_>,

@@ -21,7 +21,7 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use lockc_policy::{userns::Privilege, with_causes};
+use lockc_policy::{host::privilege::Privilege, with_causes};
 
 use crate::{
     containers::Containers,

@@ -8,16 +8,17 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use lockc_core::{abi::ContainerEntry, maps::NewContainer};
+use lockc_core::{abi::ContainerEntry, maps::NewContainer, rules::Network};
 use lockc_policy::{
-    admission::{self, GrantedFiles, HostView, Tree},
-    config::{CONFIG_PATH, Config, ConfigError, Engine, Fail, Rootless},
+    admission::grants::{GrantedFiles, Tree},
+    config::{CONFIG_PATH, ConfigError, Fail, Rootless},
     decision::{self, Case, Decision},
     enforcement::{Circumstances, Gap, KernelSide},
-    policy::Policy,
+    engine::Engine,
+    host::{HostView, privilege::Privilege},
+    policy::{Policy, PolicySet},
     runtimes,
     spec::{Spec, contents},
-    userns::Privilege,
     with_causes,
 };
 
@@ -168,27 +169,31 @@ fn tolerant(
     invocation: &Invocation,
     environment: &Environment<'_>,
 ) -> Result<(Plan, Option<ConfigError>)> {
-    let (candidates, problem) =
-        match Config::load_with_labels(environment.config, environment.namespaces) {
-            Ok(config) => (candidates(invocation, &config)?, None),
-            Err(error) => (invocation.runtime.iter().cloned().collect(), Some(error)),
-        };
+    let (candidates, problem) = match PolicySet::load_with_labels(
+        environment.config,
+        environment.namespaces,
+        environment.view,
+    ) {
+        Ok(config) => (candidates(invocation, &config)?, None),
+        Err(error) => (invocation.runtime.iter().cloned().collect(), Some(error)),
+    };
     Ok((Plan::of((environment.find)(&candidates)?), problem))
 }
 
-fn strict(invocation: &Invocation, environment: &Environment<'_>) -> Result<(Config, Plan)> {
-    let config = Config::load_with_labels(environment.config, environment.namespaces)
-        .context("the container is not started")?;
+fn strict(invocation: &Invocation, environment: &Environment<'_>) -> Result<(PolicySet, Plan)> {
+    let config =
+        PolicySet::load_with_labels(environment.config, environment.namespaces, environment.view)
+            .context("the container is not started")?;
     let runtime = (environment.find)(&candidates(invocation, &config)?)?;
     Ok((config, Plan::of(runtime)))
 }
 
 /// The programs of which one is executed. The engine's arguments choose among those of the
 /// configuration.
-fn candidates(invocation: &Invocation, config: &Config) -> Result<Vec<PathBuf>> {
+fn candidates(invocation: &Invocation, config: &PolicySet) -> Result<Vec<PathBuf>> {
     match &invocation.runtime {
-        None => Ok(config.runtimes.clone()),
-        Some(runtime) if runtimes::candidates(&config.runtimes).contains(runtime) => {
+        None => Ok(config.settings.runtimes.clone()),
+        Some(runtime) if runtimes::candidates(&config.settings.runtimes).contains(runtime) => {
             Ok(vec![runtime.clone()])
         }
         Some(runtime) => bail!(
@@ -272,7 +277,7 @@ fn create(
         ));
         return Ok(plan);
     }
-    let capabilities = admission::process::usable(&policy);
+    let capabilities = policy.capabilities();
     let new = NewContainer {
         root: root.clone(),
         id: create.id.clone(),
@@ -281,7 +286,7 @@ fn create(
         mode: policy.mode.raw(),
         capabilities,
         root_uid: grants.root_uid,
-        loopback: config.offline_loopback,
+        loopback: policy.network == Network::Loopback,
         sandboxed: enforcement.sandbox().is_some(),
         hook_mounts: policy.more.hook_mounts,
         policy_grants: policy.grants_beyond_level(),
@@ -304,7 +309,7 @@ fn create(
         Ok(()) => plan.registered = Some((new.root, new.id)),
         Err(error) => {
             // Nothing is enforced then: admission must not have relied on it.
-            if config.fail == Fail::Open {
+            if config.settings.fail == Fail::Open {
                 let Decision { policy, metadata, checked, .. } = decide(KernelSide::Unreachable)?;
                 checked.map_err(|found| {
                     refused(&found, &create.id, &bundle, &policy, metadata.engine, environment)
@@ -319,7 +324,7 @@ fn create(
 /// Rootless engines start containers from where the pinned maps are out of reach, whatever else is
 /// in order.
 fn reachable(
-    config: &Config,
+    config: &PolicySet,
     environment: &Environment<'_>,
     consequence: &'static str,
 ) -> Result<()> {
@@ -330,7 +335,7 @@ fn reachable(
             format!("uid {} of a user namespace, not the host's root", environment.uid)
         }
     };
-    match config.rootless {
+    match config.settings.rootless {
         Rootless::Admission => Ok(()),
         Rootless::Refuse => bail!(
             "{consequence}: lockc's runtime was called by a rootless engine ({who}), from where \
@@ -344,7 +349,7 @@ fn reachable(
 
 /// The policy of a pod's sandbox. Without an entry it was started around lockc, and says nothing.
 pub(crate) fn pod_sandbox(
-    config: &Config,
+    config: &PolicySet,
     root: &Path,
     id: &str,
     environment: &Environment<'_>,
@@ -384,7 +389,7 @@ fn join(
     let entry = match environment.kernel.entry(&root, &exec.id) {
         Ok(entry) => entry,
         Err(error) => {
-            if config.fail == Fail::Open {
+            if config.settings.fail == Fail::Open {
                 unknown(KernelSide::Unreachable, &mut plan)?;
             }
             fail(&config, error, "the process is not started")?;
@@ -413,8 +418,8 @@ fn join(
 }
 
 /// What `fail` says about a kernel side that does not answer.
-fn fail(config: &Config, error: anyhow::Error, consequence: &'static str) -> Result<()> {
-    match config.fail {
+fn fail(config: &PolicySet, error: anyhow::Error, consequence: &'static str) -> Result<()> {
+    match config.settings.fail {
         Fail::Closed => Err(error.context(consequence)),
         Fail::Open => {
             log::warn(&format!(

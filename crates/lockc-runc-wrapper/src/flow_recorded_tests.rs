@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use lockc_core::{abi::padded, rules::Rule};
 use lockc_policy::{
-    admission::{Engines, Request},
-    config::Engine,
+    admission,
+    config::Settings,
+    engine::Engine,
+    engines::{Engines, Request},
     spec::strict,
 };
 
@@ -72,7 +75,7 @@ fn recorded_containers_are_admitted_unless_they_ask_for_more() {
                     |shm| PathBuf::from(shm).parent().unwrap().to_owned(),
                 );
                 let engines = Engines::default()
-                    .with_bundle(&bundle)
+                    .with_bundle(&bundle, &AnyHost::default())
                     .with_storage(Path::new("/run/user/1000/containers"));
                 (bundle, engines)
             } else {
@@ -100,7 +103,7 @@ fn recorded_containers_are_admitted_unless_they_ask_for_more() {
             };
             let policy = Policy::for_level(Level::Baseline, "the default");
             let host = AnyHost { texts: written(&spec, &id) };
-            match admission::admit(&request, &policy, &Config::default(), &engines, &host) {
+            match admission::admit(&request, &policy, &Settings::default(), &engines, &host) {
                 Ok(grants) => {
                     assert_eq!(grants.mounts.len(), sources.len());
                     admitted += 1;
@@ -187,7 +190,11 @@ fn a_member_of_a_cri_o_pod_takes_its_sandboxs_policy_and_claims_nothing() {
         fs::write(userdata.join("config.json"), spec.to_string()).unwrap();
     };
     let mut place = Place::new(&spec());
-    place.fake.entry = Some(entry(Level::Offline));
+    place.fake.entry = Some(ContainerEntry {
+        policy: padded(b"offline"),
+        rules: Level::Baseline.rules().with(Rule::Network).0,
+        ..entry(Level::Baseline)
+    });
     let call = format!("--root=/run/runc create --bundle {} --pid-file p c1", userdata.display());
     crio(&[]);
     place.run(&call).unwrap();

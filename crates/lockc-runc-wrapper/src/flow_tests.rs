@@ -5,7 +5,7 @@ use std::{cell::RefCell, collections::BTreeMap, fs, io, os::unix::fs::Permission
 use anyhow::anyhow;
 use lockc_core::rules::Level;
 use lockc_policy::{
-    admission::{Kind, Namespace, host_view::MountedAt},
+    host::{Host, Kind, MountedAt, Namespace, trusted::TrustError},
     policy,
 };
 use serde_json::{Value, json};
@@ -86,8 +86,16 @@ impl HostView for AnyHost {
         vec!["/etc/lockc".into()]
     }
 
-    fn read(&self, path: &Path) -> Option<Vec<u8>> {
-        self.texts.get(path).cloned()
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        self.texts.get(path).cloned().ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    fn trusted_text(&self, path: &Path, limit: u64) -> Result<Option<String>, TrustError> {
+        Host::default().trusted_text(path, limit)
+    }
+
+    fn trusted_entries(&self, directory: &Path) -> Result<Vec<PathBuf>, TrustError> {
+        Host::default().trusted_entries(directory)
     }
 
     fn mounts(&self) -> io::Result<Vec<MountedAt>> {

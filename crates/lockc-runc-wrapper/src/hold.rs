@@ -19,8 +19,9 @@ use lockc_core::{
     maps::{Held, RegistryError},
 };
 use lockc_policy::{
-    admission::{GrantedFiles, Layer, Opened, Part},
-    sockets::NamedSockets,
+    admission::grants::{GrantedFiles, Layer},
+    host::{Opened, mount_table::Part},
+    policy::sockets::NamedSockets,
 };
 use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat2};
 

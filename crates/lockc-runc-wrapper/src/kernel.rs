@@ -8,7 +8,7 @@ use lockc_core::{
     abi::ContainerEntry,
     maps::{Held, NewContainer, Registry},
 };
-use lockc_policy::admission::GrantedFiles;
+use lockc_policy::admission::grants::GrantedFiles;
 
 use crate::{flow::ContainerRegistry, hold};
 

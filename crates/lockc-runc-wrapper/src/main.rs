@@ -23,7 +23,11 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use lockc_core::paths;
-use lockc_policy::{admission::Host, config::CONFIG_PATH, userns::Privilege, with_causes};
+use lockc_policy::{
+    config::CONFIG_PATH,
+    host::{Host, privilege::Privilege},
+    with_causes,
+};
 
 use lockc_runc_wrapper::{
     argv::{self, Call, Invocation},

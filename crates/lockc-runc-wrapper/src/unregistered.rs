@@ -11,10 +11,9 @@ use std::{ffi::OsString, fs, os::unix::fs::DirBuilderExt as _, path::Path};
 use anyhow::{Context as _, Result, bail};
 use lockc_core::{maps::RegistryError, paths, rules::RuleMask};
 use lockc_policy::{
-    config::Config,
     decision::{self, Case},
     enforcement::Circumstances,
-    policy::{Control, Policy, Strength},
+    policy::{Control, Policy, PolicySet, Strength},
     spec::Spec,
 };
 
@@ -32,7 +31,7 @@ pub fn plan(
     invocation: &Invocation,
     id: &str,
     root: &Path,
-    config: &Config,
+    config: &PolicySet,
     plan: &mut Plan,
     environment: &Environment<'_>,
 ) -> Result<()> {
@@ -53,7 +52,7 @@ fn policy(
     id: &str,
     root: &Path,
     bundle: &Path,
-    config: &Config,
+    config: &PolicySet,
     environment: &Environment<'_>,
 ) -> Result<Policy> {
     let spec = Spec::read(&bundle.join("config.json"))?;
@@ -67,7 +66,9 @@ fn policy(
         registered: None,
         circumstances: Circumstances::default(),
     };
-    decision::policy_of(&case, config, |id| flow::pod_sandbox(config, root, id, environment))
+    decision::policy_of(&case, config, environment.view, |id| {
+        flow::pod_sandbox(config, root, id, environment)
+    })
 }
 
 /// Whether neither the kernel side nor admission would refuse anything.

@@ -7,8 +7,8 @@ use std::{
 };
 
 use lockc_policy::{
-    admission::{HostView, Kind, Namespace, Opened, host_view::MountedAt},
-    config::Engine,
+    engine::Engine,
+    host::{HostView, Kind, MountedAt, Namespace, Opened, trusted::TrustError},
 };
 
 use crate::check::Looks;
@@ -66,9 +66,24 @@ impl HostView for Watched<'_> {
         self.host.entries(directory)
     }
 
-    fn read(&self, path: &Path) -> Option<Vec<u8>> {
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         self.looks.at(path);
         self.host.read(path)
+    }
+
+    fn trusted_text(&self, path: &Path, limit: u64) -> Result<Option<String>, TrustError> {
+        self.looks.at(path);
+        self.host.trusted_text(path, limit)
+    }
+
+    fn trusted_entries(&self, directory: &Path) -> Result<Vec<PathBuf>, TrustError> {
+        self.looks.at(directory);
+        self.host.trusted_entries(directory)
+    }
+
+    fn owner(&self, path: &Path) -> Option<u32> {
+        self.looks.at(path);
+        self.host.owner(path)
     }
 
     fn mounts(&self) -> io::Result<Vec<MountedAt>> {

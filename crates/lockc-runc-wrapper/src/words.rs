@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use lockc_policy::{
-    admission::{self, Summary, Violation},
-    config::Engine,
+    admission::{self, Summary, findings::Violation},
+    engine::Engine,
+    host::privilege::Privilege,
     policy::Policy,
     refused::Refused,
-    userns::Privilege,
 };
 
 use crate::{

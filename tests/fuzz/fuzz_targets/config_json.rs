@@ -9,12 +9,7 @@ use std::{
 
 use libfuzzer_sys::fuzz_target;
 use lockc_core::rules::Level;
-use lockc_policy::{
-    admission::{self, Engines, HostView, Kind, Namespace, Request, host_view::MountedAt},
-    config::Config,
-    policy::Policy,
-    spec::{Spec, strict},
-};
+use lockc_policy::{admission, engines::{Engines, Request}, host::{HostView, Kind, MountedAt, Namespace}, policy::{Policy, PolicySet}, spec::{Spec, strict}};
 
 /// A host where every path exists and is what it looks like.
 struct AnyHost;
@@ -78,7 +73,7 @@ fuzz_target!(|data: &[u8]| {
     };
     let admitted = |level| {
         let policy = Policy::for_level(level, "fuzzing");
-        admission::admit(&request, &policy, &Config::default(), &Engines::default(), &AnyHost)
+        admission::admit(&request, &policy, &PolicySet::default(), &Engines::default(), &AnyHost)
             .is_ok()
     };
     let [privileged, baseline, restricted] =

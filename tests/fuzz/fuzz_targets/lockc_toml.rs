@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use libfuzzer_sys::fuzz_target;
-use lockc_policy::config::{Config, Loaded};
+use lockc_policy::{config::Loaded, policy::PolicySet};
 
 fuzz_target!(|text: &str| {
     let path = Path::new("lockc.toml");
@@ -21,7 +21,7 @@ fuzz_target!(|text: &str| {
                 }
             }
             assert_eq!(
-                Config::parse(&written.to_string(), path).expect("and read again"),
+                PolicySet::parse(&written.to_string(), path).expect("and read again"),
                 loaded.config
             );
         }

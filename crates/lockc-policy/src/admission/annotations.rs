@@ -6,10 +6,10 @@
 
 use std::path::Path;
 
-use super::{Findings, Request};
+use crate::{admission::findings::Findings, engines::Request};
 use crate::{
-    config::Engine,
     enforcement::{Circumstances, KernelSide},
+    engine::Engine,
     policy::Control,
 };
 

@@ -15,10 +15,10 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use super::{Findings, HostView, Request};
+use crate::{admission::findings::Findings, engines::Request, host::HostView};
 use crate::{
-    config::Engine,
     enforcement::{Circumstances, KernelSide},
+    engine::Engine,
     policy::Control,
 };
 

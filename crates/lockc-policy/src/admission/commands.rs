@@ -3,7 +3,16 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Findings, HostView, Violation, cgroups, check_process, devices, hooks};
+use crate::{
+    admission::{
+        cgroups,
+        create::check_process,
+        devices,
+        findings::{Findings, Violation},
+        hooks,
+    },
+    host::HostView,
+};
 use crate::{
     policy::{Control, Policy},
     spec::{Linux, Process, Resources, Spec},

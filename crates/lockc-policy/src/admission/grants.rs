@@ -1,9 +1,11 @@
 //! What admission lets a container have of the host: objects, opened once.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use super::host_view::Opened;
-pub use super::table::Part;
+use lockc_core::abi::GrantedDevice;
+
+use super::findings::Violation;
+use crate::host::{Opened, mount_table::Part};
 
 /// An object of the host's, and what is mounted below it, which a recursive bind mount brings
 /// along.
@@ -43,4 +45,42 @@ pub struct GrantedFiles {
     pub named_sockets: Vec<PathBuf>,
     /// What its overlays are made of; an overlay itself comes after its layers.
     pub layers: Vec<Layer>,
+}
+
+/// What the container is granted: objects of the host.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Grants {
+    /// Its root file system.
+    pub rootfs: Tree,
+    /// Sources of its bind mounts.
+    pub mounts: Vec<Tree>,
+    /// Unix sockets of the host that it may connect to.
+    pub sockets: Vec<Opened>,
+    /// What `allowed_sockets` names in directories that it is granted.
+    pub named_sockets: Vec<PathBuf>,
+    /// What its overlays are made of, the directories before the overlay.
+    pub layers: Vec<Layer>,
+    /// Devices of its specification.
+    pub devices: Vec<GrantedDevice>,
+    /// What it may read in procfs and sysfs beyond what every container may.
+    pub reads: Vec<PathBuf>,
+    /// Why something that its policy lets it read stays unreadable all the same.
+    pub unread: Vec<String>,
+    /// What the policy forbids, and in the mode audit lets pass.
+    pub reported: Vec<Violation>,
+    /// Whether the specification gives every device there is.
+    pub all_devices: bool,
+    /// The host's number of its uid 0.
+    pub root_uid: u32,
+    /// Whether it manages what is below its own cgroup.
+    pub cgroups: bool,
+}
+
+impl Grants {
+    /// The directories and files of the host that the container sees. Nothing is known of the root
+    /// file system where it was not found; that is a violation of its own.
+    pub(super) fn directories(&self) -> impl Iterator<Item = &Path> {
+        let trees = self.mounts.iter().chain([&self.rootfs]).map(|tree| tree.top.path.as_path());
+        trees.filter(|path| !path.as_os_str().is_empty())
+    }
 }

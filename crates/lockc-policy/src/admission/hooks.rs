@@ -7,7 +7,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Findings, Grants, HostView};
+use crate::{
+    admission::{findings::Findings, grants::Grants},
+    host::HostView,
+};
 use crate::{
     policy::Control,
     spec::{Hook, Spec},

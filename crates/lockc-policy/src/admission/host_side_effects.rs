@@ -1,7 +1,7 @@
 //! What the runtime itself is made to do with its own rights, beyond the kernel's view of the
 //! container: attributes of processes that other containers feel.
 
-use super::Findings;
+use crate::admission::findings::Findings;
 use crate::{
     policy::Control,
     spec::{Linux, Process},

@@ -5,7 +5,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use super::{Findings, Request};
+use crate::{admission::findings::Findings, engines::Request};
 use crate::{config::globs::fits, policy::Control, spec::Linux};
 use lockc_core::rules::Rule;
 

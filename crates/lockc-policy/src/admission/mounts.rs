@@ -7,21 +7,25 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{
-    Engines, Findings, Grants, Request, devices,
-    engines::Query,
-    host_view::{HostView, Kind, Opened},
-    process::short_name,
-    protected_paths::ProtectedPaths,
-    self_protection::Own,
-    sources::{Allowed, Sources},
+use crate::{
+    admission::grants::Tree,
+    config::{CONFIG_PATH, Mode, Settings},
+    host::mount_table::Part,
+    policy::{Control, Strength, sockets::NamedSockets},
+    spec::Mount,
 };
 use crate::{
-    admission::{Part, Tree},
-    config::{CONFIG_PATH, Config, Mode},
-    policy::{Control, Strength},
-    sockets::NamedSockets,
-    spec::Mount,
+    admission::{
+        devices,
+        findings::Findings,
+        grants::Grants,
+        protected_paths::ProtectedPaths,
+        self_protection::Own,
+        sources::{Allowed, Sources},
+    },
+    engines::{self, Engines, Query, Request},
+    host::{HostView, Kind, Opened},
+    policy::capabilities::short_name,
 };
 use lockc_core::rules::Rule;
 
@@ -32,7 +36,7 @@ const TYPES: [&str; 7] = ["proc", "sysfs", "tmpfs", "devpts", "mqueue", "cgroup"
 /// checked by the table is what the descriptor holds.
 pub(super) fn check(
     request: &Request<'_>,
-    config: &Config,
+    settings: &Settings,
     engines: &Engines,
     view: &dyn HostView,
     findings: &mut Findings<'_>,
@@ -69,11 +73,11 @@ pub(super) fn check(
     } else {
         findings.policy.rules.has(Rule::Mount)
     };
-    let own = Own::new(&trees, config, view, sealed);
+    let own = Own::new(&trees, settings, view, sealed);
     let devices = devices::Named::of(&findings.policy.more.devices, view);
     let sources_of =
         Sources { engines: &engines, trees: &trees, devices, layers: RefCell::default() };
-    let check = MountCheck { request, config, sources: &sources_of, own: &own, view };
+    let check = MountCheck { request, settings, sources: &sources_of, own: &own, view };
     let mut grants = Grants::default();
     check.rootfs(root, &mut grants, findings);
     for (mount, source) in request.spec.mounts.iter().zip(sources) {
@@ -97,7 +101,7 @@ pub(super) fn check(
 
 struct MountCheck<'a> {
     request: &'a Request<'a>,
-    config: &'a Config,
+    settings: &'a Settings,
     sources: &'a Sources<'a>,
     own: &'a Own,
     view: &'a dyn HostView,
@@ -113,7 +117,7 @@ impl MountCheck<'_> {
         let strength = findings.strength(control);
         // Beyond the engine's own; what the configuration allows is for baseline.
         let (for_level, are_defaults) = match strength {
-            Strength::Baseline => self.config.allowed_mounts_of(self.request.engine),
+            Strength::Baseline => self.settings.allowed_mounts_of(self.request.engine),
             Strength::Off | Strength::Restricted => (&[][..], false),
         };
         let paths =
@@ -288,7 +292,7 @@ impl MountCheck<'_> {
     fn files(&self, mount: &Mount, source: &Opened, label: &str, findings: &mut Findings<'_>) {
         let place = self.sources.trees.place_of(source);
         let is_init =
-            Engines::is_init(&source.path, mount) && self.sources.trees.overlap(&place).is_none();
+            engines::is_init(&source.path, mount) && self.sources.trees.overlap(&place).is_none();
         let refusal = {
             let allowed = self.allowed(Control::HostMounts, findings);
             let checked =
@@ -347,12 +351,12 @@ impl MountCheck<'_> {
     where
         Self: 'b,
     {
-        let written = self.config.allowed_sockets.iter().chain(&findings.policy.more.sockets);
+        let written = self.settings.allowed_sockets.iter().chain(&findings.policy.more.sockets);
         // Invalid patterns were refused when the configuration was read.
         written.filter_map(|path| NamedSockets::new(path).ok().map(|named| (path, named)))
     }
 
-    /// What the settings name in directories that the container is granted, under whichever path.
+    /// What `allowed_sockets` names in directories that the container is granted, under whichever path.
     fn sockets_below(&self, grants: &mut Grants, findings: &Findings<'_>) {
         let mut roots: Vec<PathBuf> = Vec::new();
         for source in &grants.mounts {

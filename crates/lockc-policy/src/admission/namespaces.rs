@@ -10,9 +10,9 @@
 
 use std::path::Path;
 
-use super::{
-    Findings,
-    host_view::{HostView, Namespace},
+use crate::{
+    admission::findings::Findings,
+    host::{HostView, Namespace},
 };
 use crate::{
     policy::Control,

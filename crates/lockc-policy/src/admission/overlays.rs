@@ -2,14 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{
-    engines::{Belongs, Query, is_infra_layer},
-    host_view::MountedAt,
-    sources::{Allowed, Refusal, Sources, unknown},
-};
+use crate::{admission::grants::Layer, host::mount_table::Part, spec::Mount};
 use crate::{
-    admission::{Layer, Part},
-    spec::Mount,
+    admission::sources::{Allowed, Refusal, Sources, unknown},
+    engines::{Belongs, Query, is_infra_layer},
+    host::MountedAt,
 };
 
 /// Options of overlayfs, and of any mount, that lead nowhere (mount(8);

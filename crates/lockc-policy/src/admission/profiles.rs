@@ -1,9 +1,10 @@
 //! What other security modules are told to do with a container: seccomp, AppArmor, SELinux,
 //! no_new_privs.
 
-use super::{Findings, HostView, Request};
+use crate::{admission::findings::Findings, engines::Request, host::HostView};
 use crate::{
-    config::{CONFIG_PATH, Config, Engine},
+    config::{CONFIG_PATH, Settings},
+    engine::Engine,
     policy::{Control, Strength},
     spec::{Process, Seccomp},
 };
@@ -24,7 +25,7 @@ const LETTING: [&str; 2] = ["SCMP_ACT_ALLOW", "SCMP_ACT_LOG"];
 /// Checks the profiles that hold for every process of the container.
 pub(super) fn check(
     request: &Request<'_>,
-    config: &Config,
+    settings: &Settings,
     view: &dyn HostView,
     findings: &mut Findings<'_>,
 ) {
@@ -38,7 +39,7 @@ pub(super) fn check(
     let listener = request.spec.linux.seccomp.as_ref().map(|profile| &profile.listener_path);
     if let Some(path) = listener.filter(|path| {
         !path.as_os_str().is_empty()
-            && !config
+            && !settings
                 .allowed_sockets
                 .iter()
                 .chain(&findings.policy.more.sockets)

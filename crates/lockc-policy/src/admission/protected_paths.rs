@@ -10,7 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::host_view::{HostView, MountedAt, Opened};
+use crate::host::{HostView, MountedAt, Opened};
 
 /// Directories that hold the host's configuration, its view of kernel and devices, its sockets, and
 /// its boot files.

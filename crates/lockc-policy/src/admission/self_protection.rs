@@ -5,11 +5,11 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{
-    host_view::HostView,
-    protected_paths::{ProtectedPaths, ResolvedPath},
+use crate::{
+    admission::protected_paths::{ProtectedPaths, ResolvedPath},
+    host::HostView,
 };
-use crate::{config::Config, spec::Mount};
+use crate::{config::Settings, spec::Mount};
 
 /// Such files and directories, located.
 pub(super) struct Own {
@@ -24,14 +24,14 @@ pub(super) struct Own {
 impl Own {
     pub(super) fn new(
         trees: &ProtectedPaths,
-        config: &Config,
+        settings: &Settings,
         view: &dyn HostView,
         sealed: bool,
     ) -> Self {
         let locate = |path: PathBuf| {
             trees.both(&path, view).into_iter().map(move |place| (path.clone(), place))
         };
-        let programs = programs().into_iter().chain(config.runtimes.iter().cloned());
+        let programs = programs().into_iter().chain(settings.runtimes.iter().cloned());
         Self {
             lockc: view.own_files().into_iter().flat_map(locate).collect(),
             programs: programs.flat_map(locate).collect(),

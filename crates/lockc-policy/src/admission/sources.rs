@@ -9,14 +9,15 @@
 
 use std::{cell::RefCell, path::Path};
 
-use super::{
-    Engines,
-    devices::Named,
-    engines::{Belongs, Query, assumed_root},
-    host_view::{Kind, MountedAt},
-    protected_paths::{Names, Overlap, ProtectedPaths, ResolvedPath},
+use crate::{admission::grants::Layer, config::CONFIG_PATH, policy::Strength};
+use crate::{
+    admission::{
+        devices::Named,
+        protected_paths::{Names, Overlap, ProtectedPaths, ResolvedPath},
+    },
+    engines::{Belongs, Engines, Query, assumed_root},
+    host::{Kind, MountedAt},
 };
-use crate::{admission::Layer, config::CONFIG_PATH, policy::Strength};
 
 /// File systems that show the host's kernel, its devices or its services, whoever mounted them.
 const OF_THE_HOST: [&str; 26] = [

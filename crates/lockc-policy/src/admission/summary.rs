@@ -1,7 +1,7 @@
 //! What a refused user is told: one sentence. Engines show it in one line, among words of their
 //! own; everything else is for `lockc explain`.
 
-use super::Violation;
+use crate::admission::findings::Violation;
 use crate::policy::Control;
 
 /// A refusal in short.

@@ -3,9 +3,6 @@
 use std::{
     collections::BTreeMap,
     fmt,
-    fs::{self, File},
-    io::{self, Read as _},
-    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
 
@@ -13,11 +10,11 @@ use serde::{Deserialize, Serialize};
 use toml::de::{DeTable, DeValue};
 
 use super::{
-    Choice, Config, ConfigError, ConfigIssue, Engine, Fail, Follow, Labels, Mode, PolicyConfig,
-    Rootless, nearest,
+    error::ConfigError,
+    raw::{Choice, Fail, Follow, Mode, PolicyConfig, RawConfig, Rootless},
+    spelling::nearest,
 };
-use crate::userns;
-use lockc_core::paths;
+use crate::{engine::Engine, host::HostView};
 
 /// Larger than any configuration that a person wrote.
 const SIZE_LIMIT: u64 = 1 << 20;
@@ -43,7 +40,7 @@ impl fmt::Display for Origin {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Loaded {
     /// What holds.
-    pub config: Config,
+    pub config: RawConfig,
     /// Keys that no file gives are not in here.
     pub origins: BTreeMap<String, Origin>,
     /// The files, in the order in which they were read.
@@ -101,41 +98,17 @@ struct KubernetesPart {
     unknown_namespaces: Option<String>,
 }
 
+/// Keys that have a newer form, and what to write instead.
+const OLDER_FORMS: [(&str, &str); 1] = [(
+    "offline_loopback",
+    "write a policy of your own with extends = \"baseline\" and network = \"loopback\" instead",
+)];
+
 /// Tables whose keys are settings.
 const SECTIONS: [&str; 1] = ["kubernetes"];
 
 /// Tables whose entries come from several files, each from one.
 const TABLES: [&str; 3] = ["engines", "namespaces", "policies"];
-
-impl Config {
-    /// Reads the configuration at `path` and the files `*.toml` in the directory beside it
-    /// (`lockc.d` for `lockc.toml`) in the order of their names; the defaults if there is none.
-    /// A later file's value takes the place of an earlier one's; an engine, a namespace or a
-    /// policy stands in one file only. With it goes what the node knows of a cluster's
-    /// namespaces ([`paths::NAMESPACES`]).
-    pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        Self::load_with_labels(path, Path::new(paths::NAMESPACES))
-    }
-
-    /// As [`Config::load`], with another file of a cluster's namespaces.
-    pub fn load_with_labels(path: &Path, namespaces: &Path) -> Result<Self, ConfigError> {
-        let mut config = load_owned_by(path, userns::root_uid())?.config;
-        config.labels = Labels::load(namespaces)?;
-        Ok(config)
-    }
-
-    /// As [`Config::load`], with the place of each value.
-    pub fn load_with_origins(path: &Path) -> Result<Loaded, ConfigError> {
-        let mut loaded = load_owned_by(path, userns::root_uid())?;
-        loaded.config.labels = Labels::load(Path::new(paths::NAMESPACES))?;
-        Ok(loaded)
-    }
-
-    /// Parses and checks one file's text; `path` is for the messages.
-    pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
-        Loaded::of_text(text, path).map(|loaded| loaded.config)
-    }
-}
 
 /// The JSON Schema of one file.
 #[cfg(feature = "schema")]
@@ -145,105 +118,51 @@ pub fn schema() -> serde_json::Value {
     schema.to_value()
 }
 
-/// With another owner than root: for tests that do not run as root.
-pub(super) fn load_owned_by(path: &Path, owner: u32) -> Result<Loaded, ConfigError> {
-    let mut loaded = Loaded::default();
-    for file in std::iter::once(path.to_owned()).chain(drop_ins(&path.with_extension("d"), owner)?)
-    {
-        if let Some(text) = read(&file, owner, SIZE_LIMIT)? {
-            loaded.add(&text, &file)?;
-        }
-    }
-    loaded.checked(path)
-}
-
-/// The files `*.toml` of a directory, sorted; none if it does not exist.
-fn drop_ins(directory: &Path, owner: u32) -> Result<Vec<PathBuf>, ConfigError> {
-    let read_error = |source| ConfigError::Read { path: directory.into(), source };
-    let entries = match fs::read_dir(directory) {
-        Ok(entries) => entries,
-        Err(error)
-            if error.kind() == io::ErrorKind::NotFound && directory.symlink_metadata().is_err() =>
-        {
-            return Ok(Vec::new());
-        }
-        Err(error) => return Err(read_error(error)),
-    };
-    trust(directory, &directory.metadata().map_err(read_error)?, owner)?;
-    let mut files = Vec::new();
-    for entry in entries {
-        let path = entry.map_err(read_error)?.path();
-        if path.extension().is_some_and(|extension| extension == "toml") {
-            files.push(path);
-        }
-    }
-    files.sort();
-    Ok(files)
-}
-
-fn trust(path: &Path, metadata: &fs::Metadata, owner: u32) -> Result<(), ConfigError> {
-    let untrusted = |problem, remedy: &str| {
-        Err(ConfigError::Untrusted {
-            path: path.into(),
-            problem,
-            remedy: format!("{remedy} {}", path.display()),
-        })
-    };
-    if metadata.uid() != owner {
-        return untrusted("not owned by root", "chown root:root");
-    }
-    if metadata.mode() & 0o022 != 0 {
-        return untrusted("writable for group or others", "chmod go-w");
-    }
-    Ok(())
-}
-
-/// The text of a file that only its owner can change; nothing if there is none.
-pub(super) fn read(path: &Path, owner: u32, limit: u64) -> Result<Option<String>, ConfigError> {
-    let read_error = |source| ConfigError::Read { path: path.into(), source };
-    let file = match File::open(path) {
-        Ok(file) => file,
-        // A dangling link is a broken configuration, not a missing one.
-        Err(error)
-            if error.kind() == io::ErrorKind::NotFound && path.symlink_metadata().is_err() =>
-        {
-            return Ok(None);
-        }
-        Err(error) => return Err(read_error(error)),
-    };
-    let metadata = file.metadata().map_err(read_error)?;
-    if !metadata.is_file() {
-        return Err(ConfigError::Untrusted {
-            path: path.into(),
-            problem: "not a regular file",
-            remedy: format!("remove {}", path.display()),
-        });
-    }
-    let target = path.canonicalize().map_err(read_error)?;
-    let directory = target.parent().unwrap_or(Path::new("/"));
-    trust(&target, &metadata, owner)?;
-    trust(directory, &directory.metadata().map_err(read_error)?, owner)?;
-    let mut text = String::new();
-    file.take(limit + 1).read_to_string(&mut text).map_err(read_error)?;
-    if text.len() as u64 > limit {
-        return Err(ConfigError::Invalid {
-            path: path.into(),
-            message: format!("larger than {} MiB", limit >> 20),
-        });
-    }
-    Ok(Some(text))
-}
-
 impl Loaded {
     /// One file's text alone.
     ///
     /// # Errors
     ///
-    /// As [`Config::load`], but whoever the file belongs to.
-    pub fn of_text(text: &str, path: &Path) -> Result<Self, ConfigError> {
+    /// As [`Loaded::read`], but whoever the file belongs to.
+    pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
         let mut loaded = Self::default();
         loaded.add(text, path)?;
-        loaded.checked(path)
+        Ok(loaded)
+    }
+
+    /// Reads the configuration at `path` and the files `*.toml` in the directory beside it
+    /// (`lockc.d` for `lockc.toml`) in the order of their names; the defaults if there is none.
+    /// A later file's value takes the place of an earlier one's; an engine, a namespace or a
+    /// policy stands in one file only.
+    ///
+    /// # Errors
+    ///
+    /// Where a file cannot be read, can be changed by others than root, or has another form.
+    pub fn read(path: &Path, view: &dyn HostView) -> Result<Self, ConfigError> {
+        let mut loaded = Self::default();
+        let drop_ins = view.trusted_entries(&path.with_extension("d"))?;
+        let is_toml = |path: &PathBuf| path.extension().is_some_and(|end| end == "toml");
+        let files = std::iter::once(path.to_owned()).chain(drop_ins.into_iter().filter(is_toml));
+        for file in files {
+            if let Some(text) = view.trusted_text(&file, SIZE_LIMIT)? {
+                loaded.add(&text, &file)?;
+            }
+        }
+        Ok(loaded)
+    }
+
+    /// What still holds and has a newer form, with its place and what to write instead.
+    pub fn warnings(&self) -> Vec<String> {
+        let older = |(key, instead): (&str, &str)| {
+            let origin = self.origins.get(key)?;
+            Some(format!("{origin}: {key} still holds; {instead}"))
+        };
+        OLDER_FORMS.into_iter().filter_map(older).collect()
+    }
+
+    /// The place of the first of these keys that a file gives.
+    pub fn origin<'a>(&self, keys: impl IntoIterator<Item = &'a str>) -> Option<&Origin> {
+        keys.into_iter().find_map(|key| self.origins.get(key))
     }
 
     /// Puts a file's values over those of the earlier ones.
@@ -269,16 +188,16 @@ impl Loaded {
         let config = &mut self.config;
         put(&mut config.default, part.default);
         put(&mut config.ceiling, part.ceiling);
-        put(&mut config.fail, part.fail);
+        put(&mut config.settings.fail, part.fail);
         put(&mut config.mode, part.mode);
         put(&mut config.offline_loopback, part.offline_loopback);
-        put(&mut config.require, part.require);
-        put(&mut config.runtimes, part.runtimes);
-        put(&mut config.sandbox_runtimes, part.sandbox_runtimes);
-        put(&mut config.rootless, part.rootless);
-        put(&mut config.allowed_mounts, part.allowed_mounts);
-        put(&mut config.allowed_sockets, part.allowed_sockets);
-        put(&mut config.engine_dirs, part.engine_dirs);
+        put(&mut config.settings.require, part.require);
+        put(&mut config.settings.runtimes, part.runtimes);
+        put(&mut config.settings.sandbox_runtimes, part.sandbox_runtimes);
+        put(&mut config.settings.rootless, part.rootless);
+        put(&mut config.settings.allowed_mounts, part.allowed_mounts);
+        put(&mut config.settings.allowed_sockets, part.allowed_sockets);
+        put(&mut config.settings.engine_dirs, part.engine_dirs);
         config.engines.extend(part.engines);
         config.namespaces.extend(part.namespaces);
         put(&mut config.kubernetes.namespace_labels, part.kubernetes.namespace_labels);
@@ -289,26 +208,6 @@ impl Loaded {
         config.policies.extend(part.policies);
         self.files.push(path.into());
         Ok(())
-    }
-
-    /// What no single file shows: names that one file uses and another defines.
-    fn checked(self, path: &Path) -> Result<Self, ConfigError> {
-        let both = ["default", "ceiling"].iter().all(|key| self.origins.contains_key(*key));
-        self.config.check(both).map_err(|ConfigIssue { key, value, message }| {
-            // The place of the value, of the key, or of the table that it is in.
-            let value = value.map(|value| format!("{key}[{value:?}]"));
-            let table = key.rsplit_once('.').map(|(table, _)| table);
-            let origin = [value.as_deref(), Some(key.as_str()), table].into_iter().flatten();
-            let origin = origin.filter_map(|key| self.origins.get(key)).next();
-            match origin {
-                Some(origin) => ConfigError::Invalid {
-                    path: origin.path.clone(),
-                    message: format!("line {}: {message}", origin.line),
-                },
-                None => ConfigError::Invalid { path: path.into(), message },
-            }
-        })?;
-        Ok(self)
     }
 }
 

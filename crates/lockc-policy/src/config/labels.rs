@@ -8,9 +8,10 @@ use std::{collections::BTreeMap, path::Path};
 
 use serde::{Deserialize, Serialize};
 
-use super::{ConfigError, files};
-use crate::userns;
 use lockc_core::rules::Level;
+
+use super::error::ConfigError;
+use crate::host::HostView;
 
 /// The label of a namespace by which Kubernetes' own admission chooses (Pod Security Admission,
 /// KEP-2579).
@@ -60,13 +61,8 @@ impl Labels {
     /// # Errors
     ///
     /// Where it cannot be read, is not of this form, or can be changed by others than root.
-    pub fn load(path: &Path) -> Result<Option<Self>, ConfigError> {
-        Self::load_owned_by(path, userns::root_uid())
-    }
-
-    /// With another owner than root: for tests that do not run as root.
-    pub(super) fn load_owned_by(path: &Path, owner: u32) -> Result<Option<Self>, ConfigError> {
-        files::read(path, owner, SIZE_LIMIT)?.map(|text| Self::parse(&text, path)).transpose()
+    pub fn load(path: &Path, view: &dyn HostView) -> Result<Option<Self>, ConfigError> {
+        view.trusted_text(path, SIZE_LIMIT)?.map(|text| Self::parse(&text, path)).transpose()
     }
 
     /// Parses a file's text; `path` is for the messages.
@@ -121,6 +117,7 @@ mod tests {
     };
 
     use super::*;
+    use crate::host::Host;
 
     const TEXT: &str = r#"{"version":1,"synced":"2026-01-02T03:04:05Z","namespaces":
         {"a":{"enforce":"privileged"},"b":{"enforce":"baseline"},"c":{"enforce":"restricted"},"d":{},
@@ -167,19 +164,22 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("namespaces.json");
         let owner = dir.path().metadata().unwrap().uid();
-        assert_eq!(Labels::load_owned_by(&path, owner).unwrap(), None);
+        assert_eq!(Labels::load(&path, &Host::owned_by(owner)).unwrap(), None);
         fs::write(&path, TEXT).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
-        assert!(Labels::load_owned_by(&path, owner).unwrap().is_some());
-        assert!(Labels::load_owned_by(&path, owner + 1).is_err());
+        assert!(Labels::load(&path, &Host::owned_by(owner)).unwrap().is_some());
+        assert!(Labels::load(&path, &Host::owned_by(owner + 1)).is_err());
         fs::set_permissions(&path, fs::Permissions::from_mode(0o646)).unwrap();
         assert!(
-            Labels::load_owned_by(&path, owner).unwrap_err().to_string().contains("chmod go-w")
+            Labels::load(&path, &Host::owned_by(owner))
+                .unwrap_err()
+                .to_string()
+                .contains("chmod go-w")
         );
         fs::remove_file(&path).unwrap();
         std::os::unix::fs::symlink("/nonexistent", &path).unwrap();
         assert!(
-            Labels::load_owned_by(&path, owner).is_err(),
+            Labels::load(&path, &Host::owned_by(owner)).is_err(),
             "a dangling link is broken, not missing"
         );
     }

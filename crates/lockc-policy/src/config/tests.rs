@@ -3,13 +3,21 @@
 use std::{
     fs,
     os::unix::fs::{MetadataExt as _, PermissionsExt as _},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
-use super::{files::load_owned_by, *};
+use super::*;
+use crate::{host::Host, policy::PolicySet};
 
-fn parse(text: &str) -> Result<Config, String> {
-    Config::parse(text, Path::new("lockc.toml")).map_err(|error| error.to_string())
+fn parse(text: &str) -> Result<PolicySet, String> {
+    PolicySet::parse(text, Path::new("lockc.toml")).map_err(|error| error.to_string())
+}
+
+/// As a host does on which the files belong to `owner`, with what no single file shows.
+fn load_owned_by(path: &Path, owner: u32) -> Result<Loaded, ConfigError> {
+    let loaded = Loaded::read(path, &Host::owned_by(owner))?;
+    PolicySet::new(&loaded, path)?;
+    Ok(loaded)
 }
 
 fn written(text: &str) -> (tempfile::TempDir, PathBuf, u32) {
@@ -24,30 +32,32 @@ fn written(text: &str) -> (tempfile::TempDir, PathBuf, u32) {
 #[test]
 fn a_missing_file_is_the_defaults_and_a_dangling_link_is_not() {
     let (dir, ..) = written("");
-    assert_eq!(Config::load(&dir.path().join("none")).unwrap(), Config::default());
+    assert_eq!(
+        PolicySet::load(&dir.path().join("none"), &Host::default()).unwrap(),
+        PolicySet::default()
+    );
     let link = dir.path().join("link");
     std::os::unix::fs::symlink("/nonexistent/lockc.toml", &link).unwrap();
-    assert!(Config::load(&link).is_err());
+    assert!(PolicySet::load(&link, &Host::default()).is_err());
 }
 
 #[test]
 fn every_key_is_read() {
-    let config = parse(
-        "default = 'restricted'\nceiling = 'test'\nfail = 'open'\nmode = 'audit'\nruntimes = \
+    let text = "default = 'restricted'\nceiling = 'test'\nfail = 'open'\nmode = 'audit'\nruntimes = \
          ['/usr/bin/crun']\nallowed_mounts = ['/data']\nallowed_sockets = \
          ['/run/x.sock']\nengine_dirs = ['/data/docker']\nrootless = \
          'admission'\nsandbox_runtimes = ['/opt/vmm']\n[policies.test]\nextends = \
-         'baseline'\nadmit = ['capabilities']\nwithout_rules = ['mount']\n",
-    )
-    .unwrap();
+         'baseline'\nadmit = ['capabilities']\nwithout_rules = ['mount']\n";
+    parse(text).unwrap();
+    let config = Loaded::parse(text, Path::new("lockc.toml")).unwrap().config;
     assert_eq!(
-        (config.fail, config.mode, config.rootless),
+        (config.settings.fail, config.mode, config.settings.rootless),
         (Fail::Open, Mode::Audit, Rootless::Admission)
     );
-    assert_eq!(config.sandbox_runtimes, [Path::new("/opt/vmm")]);
-    assert_eq!(config.runtimes, [Path::new("/usr/bin/crun")]);
+    assert_eq!(config.settings.sandbox_runtimes, [Path::new("/opt/vmm")]);
+    assert_eq!(config.settings.runtimes, [Path::new("/usr/bin/crun")]);
     assert_eq!(config.policies["test"].without_rules, ["mount"]);
-    assert_eq!(parse("").unwrap(), Config::default());
+    assert_eq!(parse("").unwrap(), PolicySet::default());
 }
 
 #[test]
@@ -119,7 +129,7 @@ fn later_files_take_the_place_of_earlier_values_and_each_value_has_a_place() {
     );
     let loaded = loaded.unwrap();
     assert_eq!(loaded.config.default, "two");
-    assert_eq!(loaded.config.allowed_mounts, [Path::new("/a")]);
+    assert_eq!(loaded.config.settings.allowed_mounts, [Path::new("/a")]);
     assert_eq!(loaded.files.len(), 3);
     let place = |key: &str| {
         let origin = &loaded.origins[key];
@@ -241,15 +251,15 @@ fn a_drop_in_that_others_can_change_is_refused() {
 fn the_most_special_entry_of_a_namespace_holds() {
     let config = parse(
         "[namespaces]\n'*' = { default = 'restricted' }\n'team-*' = { default = 'baseline' \
-         }\n'team-a-*' = {}\nteam-a-b = { default = 'offline' }\n",
+         }\n'team-a-*' = { ceiling = 'restricted' }\nteam-a-b = { default = 'offline' }\n",
     )
     .unwrap();
     for (name, key) in
         [("x", "*"), ("team-b", "team-*"), ("team-a-c", "team-a-*"), ("team-a-b", "team-a-b")]
     {
-        assert_eq!(config.namespace(name).unwrap().0, key, "{name}");
+        assert_eq!(config.namespace(name), config.namespaces.get(key), "{name}");
     }
-    assert!(Config::default().namespace("x").is_none());
+    assert!(PolicySet::default().namespace("x").is_none());
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use serde::{Deserialize, de::IgnoredAny};
 
-use super::read::{none_if_empty, once_each, or_default};
+use crate::spec::read::{none_if_empty, once_each, or_default};
 
 /// `linux`.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq)]

@@ -4,6 +4,7 @@
 //! does read must be read as the runtime will: a key that stands twice, or that Go would match in
 //! another case, is refused instead of read differently.
 
+pub mod devices;
 mod linux;
 mod read;
 pub mod strict;

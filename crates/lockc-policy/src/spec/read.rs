@@ -15,7 +15,7 @@ use serde::{
 };
 use serde_json::Value;
 
-use super::{Process, Resources, Spec};
+use crate::spec::{Process, Resources, Spec};
 
 /// No real bundle comes near; a larger one is an attempt to keep the wrapper busy.
 pub const SIZE_LIMIT: u64 = 10 << 20;

@@ -12,7 +12,7 @@ use std::{
 
 use oci_spec::runtime;
 
-use super::{Process, Spec, SpecError, read::contents};
+use crate::spec::{Process, Spec, SpecError, read::contents};
 
 /// What `oci-spec` does not understand in a configuration; nothing if it is of the specification's
 /// form, or cannot be read at all.

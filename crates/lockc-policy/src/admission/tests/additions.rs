@@ -1,7 +1,6 @@
 //! What policies of the administrator's own add to a level, and nothing beyond it.
 
 use super::*;
-use crate::policy::{self, registered};
 
 const CONFIG: &str = "
 [policies.more]
@@ -16,8 +15,8 @@ extends = 'more'
 allowed_mounts = ['/more']
 ";
 
-fn config() -> Config {
-    Config::parse(CONFIG, Path::new("lockc.toml")).unwrap()
+fn config() -> PolicySet {
+    PolicySet::parse(CONFIG, Path::new("lockc.toml")).unwrap()
 }
 
 /// The controls that refuse under `still-more`.
@@ -27,8 +26,8 @@ fn refused(spec: &Value) -> Vec<&'static str> {
     host.kinds.insert("/run/agent.sock".into(), Kind::Socket);
     host.kinds.insert("/run/other.sock".into(), Kind::Socket);
     let config = config();
-    let policy = policy::named(&config, "still-more", "a test").unwrap();
-    let checked = check_with(spec, &policy, &config, &host);
+    let policy = config.request("still-more", "a test").unwrap();
+    let checked = check_with(spec, &policy, &config.settings, &host);
     checked.err().into_iter().flatten().map(|violation| violation.control.name()).collect()
 }
 
@@ -76,15 +75,15 @@ fn capabilities_and_sysctls() {
     for name in ["net.corex", "kernel.msgmaxx"] {
         assert_eq!(setting(name), ["sysctls"], "{name}");
     }
-    let policy = policy::named(&config(), "more", "a test").unwrap();
+    let policy = config().request("more", "a test").unwrap();
     // CAP_CHOWN is 0, CAP_NET_BIND_SERVICE 10, CAP_NET_ADMIN 12 (include/uapi/linux/capability.h).
-    assert_eq!(process::usable(&policy), 1 | 1 << 10 | 1 << 12);
+    assert_eq!(policy.capabilities(), 1 | 1 << 10 | 1 << 12);
 }
 
 #[test]
 fn a_policy_that_adds_is_looser_than_one_that_does_not() {
     let config = config();
-    let named = |name| policy::named(&config, name, "a test").unwrap();
+    let named = |name| config.request(name, "a test").unwrap();
     let (more, still_more) = (named("more"), named("still-more"));
     assert!(more.at_least_as_strict_as(&still_more) && !still_more.at_least_as_strict_as(&more));
     assert!(
@@ -95,7 +94,7 @@ fn a_policy_that_adds_is_looser_than_one_that_does_not() {
         named("restricted").at_least_as_strict_as(&more)
             && more.at_least_as_strict_as(&named("privileged"))
     );
-    assert_eq!(registered(&config, "more", Level::Restricted, "x").more, more.more);
+    assert_eq!(config.registered("more", Level::Restricted, "x").more, more.more);
 }
 
 #[test]
@@ -108,7 +107,7 @@ fn values_that_cannot_be_meant_are_errors() {
         ("socket = []", "did you mean"),
     ] {
         let text = format!("[policies.x]\nextends = 'baseline'\n{line}\n");
-        let error = Config::parse(&text, Path::new("lockc.toml")).unwrap_err().to_string();
+        let error = PolicySet::parse(&text, Path::new("lockc.toml")).unwrap_err().to_string();
         assert!(
             error.contains(problem) || line.starts_with("socket") && error.contains("line 3"),
             "{line}: {error}"
@@ -118,18 +117,18 @@ fn values_that_cannot_be_meant_are_errors() {
 
 #[test]
 fn what_may_be_read_need_not_be_hidden_and_the_rest_must() {
-    let config = Config::parse(
+    let config = PolicySet::parse(
         "[policies.x]\nextends = 'baseline'\nreads = ['/sys/firmware/acpi', \
          '/proc/keys']\n[policies.y]\nextends = 'x'\nwithout_rules = ['sysfs']\n",
         Path::new("lockc.toml"),
     )
     .unwrap();
     let seen = |name: &str, masked: &[&str]| {
-        let policy = policy::named(&config, name, "a test").unwrap();
+        let policy = config.request(name, "a test").unwrap();
         let checked = check_with(
             &with("/linux/maskedPaths", json!(masked)),
             &policy,
-            &config,
+            &config.settings,
             &Fake::default(),
         );
         checked.err().map(|violations| violations[0].what.clone())
@@ -157,7 +156,7 @@ fn a_mount_that_audit_lets_pass_is_none_of_lockcs_own_files() {
         let mut spec = with("/process/capabilities", json!({ "bounding": caps }));
         spec["mounts"] =
             json!([{ "destination": "/x", "type": "bind", "source": source, "options": options }]);
-        check_with(&spec, &policy, &Config::default(), &Fake::default())
+        check_with(&spec, &policy, &Settings::default(), &Fake::default())
             .map(|grants| grants.reported.len())
     };
     assert_eq!(checked("/var/lib", &["rbind"], &[]).unwrap(), 1);

@@ -3,8 +3,8 @@
 use super::*;
 use crate::{
     admission::annotations::covers,
-    config::Engine,
     enforcement::{Circumstances, KernelSide},
+    engine::Engine,
 };
 
 /// What `runc features` (1.3.4) and `crun features` (1.21) call unsafe.
@@ -40,7 +40,7 @@ fn refusals_of(asked: &Asked, spec: &Value) -> Vec<String> {
     let policy = Policy::for_level(Level::Baseline, "a test");
     let circumstances =
         Circumstances { runtime: Some(Path::new(asked.runtime)), kernel_side: asked.kernel_side };
-    let (config, engines) = (Config::default(), Engines::default());
+    let (config, engines) = (Settings::default(), Engines::default());
     let checked =
         admit_under(&request, &policy, &config, &engines, &Fake::default(), &circumstances);
     let found = checked.err().into_iter().flatten();
@@ -193,7 +193,7 @@ fn a_runtime_that_chooses_a_handler_by_its_name_is_refused() {
         engine: None,
         sandbox: false,
     };
-    let config = Config { sandbox_runtimes: vec!["/usr/bin/krun".into()], ..Config::default() };
+    let config = Settings { sandbox_runtimes: vec!["/usr/bin/krun".into()], ..Settings::default() };
     let circumstances =
         Circumstances { runtime: Some(Path::new("/usr/bin/krun")), ..Circumstances::default() };
     let policy = Policy::for_level(Level::Baseline, "a test");

@@ -69,7 +69,7 @@ fn the_root_of_another_container_is_not_this_ones_whoever_names_it() {
             engine,
             sandbox: false,
         };
-        let result = admit(&request, &policy, &Config::default(), &Engines::default(), &fake);
+        let result = admit(&request, &policy, &Settings::default(), &Engines::default(), &fake);
         assert_eq!(result.is_ok(), admitted, "{lists:?}");
     }
     // containerd mounts a snapshot in the bundle; by its own path somebody chose it.
@@ -88,7 +88,7 @@ fn the_root_of_another_container_is_not_this_ones_whoever_names_it() {
         sandbox: false,
     };
     assert!(
-        admit(&request, &policy, &Config::default(), &Engines::default(), &Fake::default())
+        admit(&request, &policy, &Settings::default(), &Engines::default(), &Fake::default())
             .is_err()
     );
 }
@@ -108,7 +108,7 @@ fn files_that_belong_to_a_joined_namespace_may_be_another_containers() {
         fake.texts.insert("/proc/77/mountinfo".into(), mounted.as_bytes().to_vec());
         match engine {
             Some(engine) => check_as(engine, spec, &policy, &fake).is_ok(),
-            None => check_with(spec, &policy, &Config::default(), &fake).is_ok(),
+            None => check_with(spec, &policy, &Settings::default(), &fake).is_ok(),
         }
     };
     let line = |device: &str, root: &str, point: &str| {

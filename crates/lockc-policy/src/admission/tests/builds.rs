@@ -18,7 +18,7 @@ fn refused_to(bundle: &str, source: &str, destination: &str, view: &Fake) -> Vec
         sandbox: false,
     };
     let policy = Policy::for_level(Level::Baseline, "x");
-    let checked = admit(&request, &policy, &Config::default(), &Engines::default(), view);
+    let checked = admit(&request, &policy, &Settings::default(), &Engines::default(), view);
     checked.err().into_iter().flatten().map(|violation| violation.control.name()).collect()
 }
 

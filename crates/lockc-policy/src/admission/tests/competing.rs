@@ -3,8 +3,8 @@
 
 use super::*;
 use crate::{
-    config::Engine,
     enforcement::{Circumstances, KernelSide},
+    engine::Engine,
 };
 
 const LONG: &str = "4712cb25233a7e142990b5c5ebc776148aa8b949a971e69500a57d1c9e7ae8a9";
@@ -24,7 +24,7 @@ fn findings(
     let checked = admit_under(
         &request,
         &policy,
-        &Config::default(),
+        &Settings::default(),
         &Engines::default(),
         view,
         &circumstances,
@@ -141,7 +141,7 @@ fn a_container_that_is_called_after_a_service_is_not_that_service() {
             ..Fake::default()
         };
         let policy = Policy::for_level(Level::Baseline, "a test");
-        let checked = admit(&request, &policy, &Config::default(), &Engines::default(), &view);
+        let checked = admit(&request, &policy, &Settings::default(), &Engines::default(), &view);
         assert_eq!(checked.unwrap_err()[0].control, Control::Resources, "{id} {path}");
     }
 }

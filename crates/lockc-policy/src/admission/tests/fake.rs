@@ -84,8 +84,16 @@ impl Fake {
 }
 
 impl HostView for Fake {
-    fn read(&self, path: &Path) -> Option<Vec<u8>> {
-        self.texts.get(path).cloned()
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        self.texts.get(path).cloned().ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    fn trusted_text(&self, _path: &Path, _limit: u64) -> Result<Option<String>, TrustError> {
+        Ok(None)
+    }
+
+    fn trusted_entries(&self, _directory: &Path) -> Result<Vec<PathBuf>, TrustError> {
+        Ok(Vec::new())
     }
 
     fn entries(&self, directory: &Path) -> Vec<PathBuf> {

@@ -94,7 +94,7 @@ fn a_path_that_is_not_there_counts_as_what_it_would_be_in() {
         let mut spec = spec();
         spec["hooks"] = json!({ "prestart": [{ "path": "/usr/bin/own", "args": ["own", path] }] });
         let policy = Policy::for_level(Level::Baseline, "x");
-        let violations = check_with(&spec, &policy, &Config::default(), &fake).unwrap_err();
+        let violations = check_with(&spec, &policy, &Settings::default(), &fake).unwrap_err();
         assert_eq!(violations[0].control, Control::Hooks, "{path}");
     }
 }

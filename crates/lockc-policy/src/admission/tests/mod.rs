@@ -14,16 +14,28 @@ mod overlays;
 mod self_protection;
 mod sources;
 
-use std::{collections::BTreeMap, io};
+use std::{
+    collections::BTreeMap,
+    io,
+    path::{Path, PathBuf},
+};
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use fake::Fake;
 
-use super::*;
-use crate::{admission::host_view::MountedAt, config::Engine};
 use lockc_core::rules::Level;
+
+use super::{admit, admit_under, findings::Violation, grants::Grants, *};
+use crate::{
+    config::{Mode, Settings},
+    engine::Engine,
+    engines::{Engines, Request},
+    host::{HostView, Kind, MountedAt, Namespace, trusted::TrustError},
+    policy::{Control, Policy, PolicySet},
+    spec::{Process, Spec},
+};
 
 const ID: &str = "c1";
 const OTHER: &str = "c2";
@@ -60,10 +72,10 @@ fn bind(source: &str, destination: &str) -> Value {
 fn check_with(
     spec: &Value,
     policy: &Policy,
-    config: &Config,
+    settings: &Settings,
     view: &Fake,
 ) -> Result<Grants, Vec<Violation>> {
-    admit_of(None, spec, policy, config, view)
+    admit_of(None, spec, policy, settings, view)
 }
 
 fn check_as(
@@ -72,14 +84,14 @@ fn check_as(
     policy: &Policy,
     view: &Fake,
 ) -> Result<Grants, Vec<Violation>> {
-    admit_of(Some(engine), spec, policy, &Config::default(), view)
+    admit_of(Some(engine), spec, policy, &Settings::default(), view)
 }
 
 fn admit_of(
     engine: Option<Engine>,
     spec: &Value,
     policy: &Policy,
-    config: &Config,
+    settings: &Settings,
     view: &Fake,
 ) -> Result<Grants, Vec<Violation>> {
     let spec = Spec::parse(spec.to_string().as_bytes(), Path::new("config.json")).unwrap();
@@ -91,12 +103,17 @@ fn admit_of(
         engine,
         sandbox: false,
     };
-    let engines = Engines::default().with_dirs(&config.engine_dirs);
-    admit(&request, policy, config, &engines, view)
+    let engines = Engines::default().with_dirs(&settings.engine_dirs);
+    admit(&request, policy, settings, &engines, view)
 }
 
 fn check(spec: &Value, level: Level) -> Result<Grants, Vec<Violation>> {
-    check_with(spec, &Policy::for_level(level, "the default"), &Config::default(), &Fake::default())
+    check_with(
+        spec,
+        &Policy::for_level(level, "the default"),
+        &Settings::default(),
+        &Fake::default(),
+    )
 }
 
 /// The controls that refuse, at baseline; the same must pass under privileged.
@@ -153,7 +170,7 @@ fn the_hosts_cgroup_namespace_is_refused_where_the_container_would_see_it() {
     assert!(refused(&spec()).is_empty());
     let view = Fake { cgroup_v2: false, ..Fake::default() };
     let baseline = Policy::for_level(Level::Baseline, "the default");
-    check_with(&with_cgroups(&[], &["ro"]), &baseline, &Config::default(), &view).unwrap();
+    check_with(&with_cgroups(&[], &["ro"]), &baseline, &Settings::default(), &view).unwrap();
 }
 
 #[test]
@@ -261,7 +278,7 @@ fn devices_of_the_host_are_refused() {
     fake.kinds.insert("/home/u/sda".into(), Kind::Block(8, 0));
     let policy = Policy::for_level(Level::Baseline, "x");
     let violations =
-        check_with(&bind("/home/u/sda", "/x"), &policy, &Config::default(), &fake).unwrap_err();
+        check_with(&bind("/home/u/sda", "/x"), &policy, &Settings::default(), &fake).unwrap_err();
     assert_eq!(violations[0].control, Control::Devices);
 }
 
@@ -309,7 +326,7 @@ fn restoring_is_refused_below_privileged() {
     for level in Level::ALL {
         let policy = Policy::for_level(level, "x");
         let result =
-            admit(&request, &policy, &Config::default(), &Engines::default(), &Fake::default());
+            admit(&request, &policy, &Settings::default(), &Engines::default(), &Fake::default());
         assert_eq!(result.is_ok(), level == Level::Privileged);
     }
 }
@@ -349,7 +366,7 @@ proptest! {
     fn taking_a_control_away_never_refuses_more(
         source in prop::sample::select(vec!["/", "/etc/x", "/home/u", "/usr", "/var/lib/docker/volumes/v/_data", "/var/lib"]),
         kind in prop::sample::select(vec!["bind", "tmpfs", "ext4"]), cap in prop::sample::select(vec!["CAP_CHOWN", "CAP_BPF"]),
-        level in 0..4usize, control in 0..Control::ALL.len(), uid in 0..2u32, namespaces in 0..6usize,
+        level in 0..Level::ALL.len(), control in 0..Control::ALL.len(), uid in 0..2u32, namespaces in 0..6usize,
     ) {
         let mut spec = spec();
         spec["mounts"] = json!([{ "destination": "/x", "type": kind, "source": source }]);
@@ -358,7 +375,7 @@ proptest! {
         spec["linux"]["namespaces"] = json!(kept);
         let policy = Policy::for_level(Level::ALL[level], "x");
         let looser = policy.clone().admitting(Control::ALL[control]);
-        let checked = |policy: &Policy| check_with(&spec, policy, &Config::default(), &Fake::default()).err().unwrap_or_default();
+        let checked = |policy: &Policy| check_with(&spec, policy, &Settings::default(), &Fake::default()).err().unwrap_or_default();
         prop_assert!(checked(&looser).len() <= checked(&policy).len());
         for other in Level::ALL.map(|level| Policy::for_level(level, "x")) {
             if other.at_least_as_strict_as(&policy) && !checked(&policy).is_empty() {

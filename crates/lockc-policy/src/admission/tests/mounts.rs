@@ -70,7 +70,7 @@ fn links_into_the_host_are_followed() {
     fake.link("/home/u/link", "/etc");
     let policy = Policy::for_level(Level::Baseline, "x");
     let violations =
-        check_with(&bind("/home/u/link/passwd", "/x"), &policy, &Config::default(), &fake)
+        check_with(&bind("/home/u/link/passwd", "/x"), &policy, &Settings::default(), &fake)
             .unwrap_err();
     assert!(violations[0].what.contains("/etc/passwd"), "{}", violations[0]);
 }
@@ -83,7 +83,8 @@ fn bind_mounts_of_the_host_are_recognised_under_other_paths() {
     fake.mount("0:20", "/", "/home/chroot/proc");
     fake.mount("8:2", "/", "/media/disk");
     let policy = Policy::for_level(Level::Baseline, "x");
-    let check = |source: &str| check_with(&bind(source, "/x"), &policy, &Config::default(), &fake);
+    let check =
+        |source: &str| check_with(&bind(source, "/x"), &policy, &Settings::default(), &fake);
     for source in [
         "/mnt/host",
         "/mnt/host/etc",
@@ -104,14 +105,14 @@ fn bind_mounts_of_the_host_are_recognised_under_other_paths() {
         "/mounts",
         json!([{ "destination": "/x", "type": "bind", "source": "/home/chroot", "options": ["bind"] }]),
     );
-    assert!(check_with(&shallow, &policy, &Config::default(), &fake).is_err(), "rbind or not");
+    assert!(check_with(&shallow, &policy, &Settings::default(), &fake).is_err(), "rbind or not");
 }
 
 #[test]
 fn the_administrator_may_name_parts_of_the_host() {
-    let config = |paths: &[&str]| Config {
+    let config = |paths: &[&str]| Settings {
         allowed_mounts: paths.iter().map(PathBuf::from).collect(),
-        ..Config::default()
+        ..Settings::default()
     };
     let policy = Policy::for_level(Level::Baseline, "x");
     let ok = |paths: &[&str], source: &str, fake: &Fake| {
@@ -160,7 +161,7 @@ fn the_engines_own_files_are_given_at_every_level() {
         ("/var/lib/nerdctl/1935db59/containers/default/c1/resolv.conf", "/etc/resolv.conf"),
         ("/var/lib/nerdctl/1935db59/volumes/default/v/_data", "/data"),
     ] {
-        for level in [Level::Baseline, Level::Restricted, Level::Offline] {
+        for level in [Level::Baseline, Level::Restricted] {
             check(&bind(source, destination), level)
                 .unwrap_or_else(|found| panic!("{source}: {}", found[0]));
         }
@@ -168,7 +169,7 @@ fn the_engines_own_files_are_given_at_every_level() {
     let mut fake = Fake::default();
     fake.kinds.insert("/dev/null".into(), Kind::Char(1, 3));
     let policy = Policy::for_level(Level::Restricted, "x");
-    assert!(check_with(&bind("/dev/null", "/x"), &policy, &Config::default(), &fake).is_ok());
+    assert!(check_with(&bind("/dev/null", "/x"), &policy, &Settings::default(), &fake).is_ok());
 }
 
 #[test]
@@ -178,7 +179,7 @@ fn the_engines_init_is_given_read_only_and_may_be_a_link() {
     let policy = Policy::for_level(Level::Restricted, "x");
     let check = |source: &str, destination: &str, option: &str| {
         let mount = json!([{ "destination": destination, "type": "bind", "source": source, "options": ["bind", option] }]);
-        check_with(&with("/mounts", mount), &policy, &Config::default(), &fake).is_ok()
+        check_with(&with("/mounts", mount), &policy, &Settings::default(), &fake).is_ok()
     };
     assert!(check("/usr/bin/docker-init", "/sbin/docker-init", "ro"));
     assert!(check("/usr/libexec/podman/catatonit", "/run/podman-init", "ro"));
@@ -229,7 +230,7 @@ fn another_containers_files_are_the_hosts() {
 
 #[test]
 fn an_engines_directory_may_be_elsewhere() {
-    let config = Config { engine_dirs: vec!["/data/docker".into()], ..Config::default() };
+    let config = Settings { engine_dirs: vec!["/data/docker".into()], ..Settings::default() };
     let policy = Policy::for_level(Level::Restricted, "x");
     let fake = Fake::default();
     assert!(
@@ -250,7 +251,7 @@ fn an_engines_directory_may_be_elsewhere() {
         check_with(
             &bind("/var/lib/docker/volumes/v/_data", "/x"),
             &policy,
-            &Config::default(),
+            &Settings::default(),
             &fake
         )
         .is_ok()
@@ -261,7 +262,7 @@ fn an_engines_directory_may_be_elsewhere() {
         check_with(
             &bind("/var/lib/docker/volumes/v/_data", "/x"),
             &policy,
-            &Config::default(),
+            &Settings::default(),
             &fake
         )
         .is_ok()
@@ -277,17 +278,17 @@ fn sockets_of_the_host_are_refused_unless_they_are_named() {
     let policy = Policy::for_level(Level::Baseline, "x");
     for source in ["/var/run/docker.sock", "/run/docker.sock", "/home/u/renamed"] {
         let violations =
-            check_with(&bind(source, "/s"), &policy, &Config::default(), &fake).unwrap_err();
+            check_with(&bind(source, "/s"), &policy, &Settings::default(), &fake).unwrap_err();
         assert_eq!(violations[0].control, Control::HostSockets);
         assert!(violations[0].remedy.contains("allowed_sockets"));
     }
     let config =
-        Config { allowed_sockets: vec!["/var/run/docker.sock".into()], ..Config::default() };
+        Settings { allowed_sockets: vec!["/var/run/docker.sock".into()], ..Settings::default() };
     let grants = check_with(&bind("/run/docker.sock", "/s"), &policy, &config, &fake).unwrap();
     assert_eq!(grants.sockets[0].path, Path::new("/run/docker.sock"));
     let policy = policy.admitting(Control::HostSockets);
     let grants =
-        check_with(&bind("/home/u/renamed", "/s"), &policy, &Config::default(), &fake).unwrap();
+        check_with(&bind("/home/u/renamed", "/s"), &policy, &Settings::default(), &fake).unwrap();
     assert_eq!(grants.sockets.len(), 1);
 }
 
@@ -298,7 +299,7 @@ fn named_sockets_are_granted_with_a_directory_around_them() {
     fake.kinds.insert("/srv/app/b.txt".into(), Kind::Socket);
     fake.mount("8:1", "/srv/app", "/mnt/again");
     let named = ["/srv/app/*.sock", "/srv/other/x.sock"].map(PathBuf::from).to_vec();
-    let config = Config { allowed_sockets: named.clone(), ..Config::default() };
+    let config = Settings { allowed_sockets: named.clone(), ..Settings::default() };
     let policy = Policy::for_level(Level::Baseline, "x");
     let grants = |source: &str| check_with(&bind(source, "/s"), &policy, &config, &fake);
     assert_eq!(grants("/srv/app/a.sock").unwrap().sockets[0].path, Path::new("/srv/app/a.sock"));
@@ -373,7 +374,7 @@ fn the_root_file_system_is_not_the_hosts() {
     fake.mount("8:1", "/", "/b/rootfs");
     let policy = Policy::for_level(Level::Baseline, "x");
     assert!(
-        check_with(&spec(), &policy, &Config::default(), &fake).is_err(),
+        check_with(&spec(), &policy, &Settings::default(), &fake).is_err(),
         "the host's root bound to the bundle"
     );
 }
@@ -393,7 +394,7 @@ fn containerds_bundle_holds_the_root_file_system() {
             engine: None,
             sandbox: false,
         };
-        admit(&request, &policy, &Config::default(), &Engines::default(), &Fake::default())
+        admit(&request, &policy, &Settings::default(), &Engines::default(), &Fake::default())
     };
     assert!(check("/run/containerd/io.containerd.runtime.v2.task/moby/c1").is_ok());
     assert!(check("/run/elsewhere").is_err());
@@ -415,7 +416,7 @@ fn conmons_socket_for_notifications_is_given_with_its_directory_and_no_other() {
         format!("/var/lib/containers/storage/overlay-containers/{owner}/userdata/notify")
     };
     let policy = Policy::for_level(Level::Baseline, "x");
-    let grants = |spec: &Value, view: &Fake| check_with(spec, &policy, &Config::default(), view);
+    let grants = |spec: &Value, view: &Fake| check_with(spec, &policy, &Settings::default(), view);
     let socket = PathBuf::from(folder(ID)).join("notify.sock");
     let mut fake = Fake::default();
     assert!(
@@ -459,7 +460,7 @@ fn an_overlay_of_podmans_own_empty_directory_is_a_root_and_of_no_other() {
             sandbox: false,
         };
         let policy = Policy::for_level(Level::Baseline, "a test");
-        admit(&request, &policy, &Config::default(), &Engines::default(), &host).is_ok()
+        admit(&request, &policy, &Settings::default(), &Engines::default(), &host).is_ok()
     };
     assert!(infra(&root, &["/run/libpod/infra-container"]));
     assert!(!infra(&root, &["/"]), "podman run --rootfs /:O");

@@ -140,7 +140,7 @@ proptest! {
 
     #[test]
     fn the_looser_policy_admits_what_the_stricter_one_does(
-        levels in prop::array::uniform2(0..4usize),
+        levels in prop::array::uniform2(0..Level::ALL.len()),
         (first, second) in (prop::collection::vec(loosening(), 0..4), prop::collection::vec(loosening(), 0..4)),
         derived in prop::bool::weighted(0.75),
         spec in container(),
@@ -155,7 +155,7 @@ proptest! {
             loose.rules = strict.rules;
         }
         prop_assume!(strict.at_least_as_strict_as(&loose));
-        let (config, host) = (Config::default(), host());
+        let (config, host) = (Settings::default(), host());
         if check_with(&spec, &strict, &config, &host).is_ok() {
             let checked = check_with(&spec, &loose, &config, &host);
             prop_assert!(checked.is_ok(), "{spec}: {checked:?} by {loose:?}");
@@ -167,9 +167,9 @@ proptest! {
     }
 
     #[test]
-    fn audit_refuses_only_what_nothing_could_be_reported_without(level in 1..4usize, spec in container()) {
+    fn audit_refuses_only_what_nothing_could_be_reported_without(level in 1..Level::ALL.len(), spec in container()) {
         let mut policy = Policy::for_level(Level::ALL[level], "x");
-        let (config, host) = (Config::default(), host());
+        let (config, host) = (Settings::default(), host());
         let enforced = check_with(&spec, &policy, &config, &host);
         policy.mode = Mode::Audit;
         match (enforced, check_with(&spec, &policy, &config, &host)) {

@@ -1,7 +1,7 @@
 //! Overlays, whoever mounts them.
 
 use super::*;
-use crate::admission::{Layer, Part};
+use crate::{admission::grants::Layer, host::mount_table::Part};
 
 #[test]
 fn an_overlay_that_the_runtime_mounts_is_of_the_engines_own_directories() {

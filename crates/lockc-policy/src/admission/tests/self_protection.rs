@@ -10,7 +10,7 @@ fn admitting_mounts() -> Policy {
 fn mounted(source: &str, options: &[&str], policy: &Policy, view: &Fake) -> bool {
     let mount =
         json!([{ "destination": "/x", "type": "bind", "source": source, "options": options }]);
-    match check_with(&with("/mounts", mount), policy, &Config::default(), view) {
+    match check_with(&with("/mounts", mount), policy, &Settings::default(), view) {
         Ok(_) => true,
         Err(violations) => {
             assert!(

@@ -10,7 +10,7 @@ fn a_volume_that_leads_into_the_host_is_checked_by_where_it_leads() {
         let mut fake = Fake::default();
         fake.mount("8:2", "/", "/mnt/disk");
         fake.mount(device, root, volume);
-        check_with(&bind(volume, "/x"), &policy, &Config::default(), &fake).is_ok()
+        check_with(&bind(volume, "/x"), &policy, &Settings::default(), &fake).is_ok()
     };
     for root in ["/", "/etc", "/usr", "/var/lib/docker/containers/c2", "/var/lib/docker"] {
         assert!(!leads("8:1", root), "docker volume create -o o=bind -o device={root}");
@@ -32,7 +32,7 @@ fn a_volume_is_checked_by_its_file_system() {
         fake.mount_new(kind, source, options, volume);
         let mut policy = Policy::for_level(level, "x");
         policy.more.devices = vec!["/dev/sdb".into()];
-        let result = check_with(&bind(volume, "/x"), &policy, &Config::default(), &fake);
+        let result = check_with(&bind(volume, "/x"), &policy, &Settings::default(), &fake);
         result.map(|_| ()).map_err(|found| found[0].what.clone())
     };
     for level in [Level::Baseline, Level::Restricted] {
@@ -104,7 +104,7 @@ fn a_directory_with_a_part_that_the_host_mounts_in_etc_is_the_hosts() {
         fake.mount("8:1", "/srv/persistent/ssh", point);
         ["/srv/persistent", "/srv", "/srv/persistent/ssh", "/srv/persistent/ssh/keys", "/srv/other"]
             .map(|source| {
-                check_with(&bind(source, "/x"), &policy, &Config::default(), &fake).is_ok()
+                check_with(&bind(source, "/x"), &policy, &Settings::default(), &fake).is_ok()
             })
     };
     for point in ["/etc/ssh", "/run/ssh", "/boot/x", "/var/run/ssh"] {
@@ -118,7 +118,7 @@ fn a_directory_with_a_part_that_the_host_mounts_in_etc_is_the_hosts() {
     // That it is in an allowed directory does not matter.
     let mut fake = Fake::default();
     fake.mount("8:1", "/srv/persistent/ssh", "/etc/ssh");
-    let config = Config { allowed_mounts: vec!["/srv/persistent".into()], ..Config::default() };
+    let config = Settings { allowed_mounts: vec!["/srv/persistent".into()], ..Settings::default() };
     let result = check_with(&bind("/srv/persistent", "/x"), &policy, &config, &fake);
     assert!(result.unwrap_err()[0].what.contains("contains /etc/ssh, which belongs to the host"));
 }
@@ -133,7 +133,7 @@ fn what_is_mounted_below_a_volume_is_checked_too() {
         let mut fake = Fake::default();
         fake.mount("8:1", "/srv/jail", volume);
         fake.mount(device, root, &format!("{volume}/h"));
-        let checked = check_with(&bind(volume, "/x"), &policy, &Config::default(), &fake);
+        let checked = check_with(&bind(volume, "/x"), &policy, &Settings::default(), &fake);
         assert_eq!(checked.is_ok(), admitted, "{device} {root}");
         if let Ok(grants) = checked {
             assert_eq!(grants.mounts[0].below[0].path, Path::new(volume).join("h"));
@@ -165,7 +165,7 @@ fn mounts_inside_of_an_engines_directories_are_names_too() {
     fake.mounts.last_mut().unwrap().kind = "nfs".into();
     let check = |name: &str| {
         let source = format!("/var/lib/docker/tmp/{name}");
-        check_with(&bind(&source, "/x"), &policy, &Config::default(), &fake).is_ok()
+        check_with(&bind(&source, "/x"), &policy, &Settings::default(), &fake).is_ok()
     };
     assert!(check("safe-mount12") && check("safe-mount14"));
     assert!(!check("safe-mount13") && !check("safe-mount"));
@@ -180,7 +180,7 @@ fn a_pods_volume_may_be_another_pods_too_and_its_secrets_not() {
         fake.mount("0:90", "/", own);
         others.iter().for_each(|other| fake.mount("0:90", "/", other));
         fake.mounts.iter_mut().for_each(|mount| mount.kind = kind.into());
-        check_with(&bind(own, "/x"), &policy, &Config::default(), &fake).is_ok()
+        check_with(&bind(own, "/x"), &policy, &Settings::default(), &fake).is_ok()
     };
     let claim = "kubernetes.io~csi/pvc-1/mount";
     let stage = "/var/lib/kubelet/plugins/kubernetes.io/csi/driver/0ab/globalmount".to_owned();
@@ -236,10 +236,10 @@ fn directories_that_engines_mount_within_their_own_state_are_theirs() {
     let mut fake = Fake::default();
     let subpath = "/var/lib/kubelet/pods/u1/volume-subpaths/v/c/0";
     fake.mount("8:1", "/var/lib/kubelet/pods/u1/volumes/kubernetes.io~empty-dir/v/sub", subpath);
-    assert!(check_with(&bind(subpath, "/x"), &policy, &Config::default(), &fake).is_ok());
+    assert!(check_with(&bind(subpath, "/x"), &policy, &Settings::default(), &fake).is_ok());
     let strange = "/var/lib/kubelet/pods/u1/volume-subpaths/v/c/1";
     fake.mount("8:1", "/var/lib/kubelet/pods/u2/volumes/kubernetes.io~secret/s", strange);
-    assert!(check_with(&bind(strange, "/x"), &policy, &Config::default(), &fake).is_err());
+    assert!(check_with(&bind(strange, "/x"), &policy, &Settings::default(), &fake).is_err());
 
     let rootfs = "/run/containerd/io.containerd.runtime.v2.task/default/c1/rootfs";
     let check = |root: &str| {
@@ -256,7 +256,7 @@ fn directories_that_engines_mount_within_their_own_state_are_theirs() {
         let bundle = Path::new(rootfs).parent().unwrap();
         let request =
             Request { id: ID, bundle, spec: &spec, restore: false, engine: None, sandbox: false };
-        admit(&request, &policy, &Config::default(), &Engines::default(), &fake).is_ok()
+        admit(&request, &policy, &Settings::default(), &Engines::default(), &fake).is_ok()
     };
     assert!(native("/var/lib/containerd/io.containerd.snapshotter.v1.native/snapshots/7"));
     assert!(!native("/"));

@@ -1,0 +1,106 @@
+//! What a check finds.
+
+use std::fmt;
+
+use crate::{
+    config::{CONFIG_PATH, Mode},
+    policy::{PLUGINS, Policy, Strength, control::Control},
+};
+
+/// One thing that the policy refuses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// What was checked.
+    pub control: Control,
+    /// What is wrong, with the value.
+    pub what: String,
+    /// The policy and where it came from.
+    pub policy: String,
+    /// What would change it.
+    pub remedy: String,
+}
+
+impl Violation {
+    /// What is wrong and what would change it, without the policy.
+    pub fn reason(&self) -> String {
+        format!("{}: {} [{}]", self.control.name(), self.what, self.remedy)
+    }
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "refused by {}: {}", self.policy, self.reason())
+    }
+}
+
+/// Collects violations of the controls that the policy applies.
+pub(crate) struct Findings<'a> {
+    pub(super) policy: &'a Policy,
+    /// Whether a pod's sandbox is checked.
+    sandbox: bool,
+    /// Whether one of Docker's managed plugins is checked.
+    pub(super) plugin: bool,
+    found: Vec<Violation>,
+}
+
+impl<'a> Findings<'a> {
+    pub(super) fn new(policy: &'a Policy, sandbox: bool) -> Self {
+        Self { policy, sandbox, plugin: false, found: Vec::new() }
+    }
+
+    pub(super) fn strength(&self, control: Control) -> Strength {
+        match (control, self.policy.strength(control)) {
+            // A pod's owner cannot take containerd's default capabilities from its sandbox. The
+            // kernel side lets it use no more than the policy says.
+            (Control::Capabilities, Strength::Restricted) if self.sandbox => Strength::Baseline,
+            (_, strength) => strength,
+        }
+    }
+
+    pub(super) fn applies(&self, control: Control) -> bool {
+        self.strength(control) != Strength::Off
+    }
+
+    /// What is let pass, or everything, if something is refused. In the mode audit only what
+    /// nothing can be reported without is.
+    pub(super) fn outcome(self, can_report: bool) -> Result<Vec<Violation>, Vec<Violation>> {
+        let passes =
+            |violation: &Violation| self.policy.mode == Mode::Audit && violation.control.optional();
+        if !can_report && !self.found.is_empty() {
+            return Err(self.found);
+        }
+        let (passing, refused): (Vec<_>, Vec<_>) = self.found.into_iter().partition(passes);
+        if refused.is_empty() { Ok(passing) } else { Err(refused) }
+    }
+
+    /// Notes a violation unless the policy is without that control.
+    pub(super) fn add(&mut self, control: Control, what: String, remedy: impl Into<String>) {
+        if self.applies(control) {
+            let mut remedy = remedy.into();
+            if remedy.contains("allowed_mounts") && what.contains("gives the host's root directory")
+            {
+                // Who allows that allows everything.
+                remedy = "mount the directories that it needs".into();
+            }
+            let remedy = match (remedy, control.optional()) {
+                (_, true) if self.plugin => {
+                    format!(
+                        "name a policy for Docker's plugins that admits {}: {PLUGINS} in \
+                         {CONFIG_PATH}",
+                        control.name()
+                    )
+                }
+                (remedy, true) => {
+                    format!("{remedy}, or use a policy that admits {}", control.name())
+                }
+                (remedy, false) if self.policy.mode == Mode::Audit => format!(
+                    "{remedy}, or use the level privileged; the mode audit does not let it pass: \
+                     without this control lockc could not report what the container does, or \
+                     would be the container's to change"
+                ),
+                (remedy, false) => format!("{remedy}, or use the level privileged"),
+            };
+            self.found.push(Violation { control, what, policy: self.policy.to_string(), remedy });
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! containerd, and its plugin for Kubernetes' Container Runtime Interface.
+
+use std::path::{Component, Path};
+
+use super::{
+    belongs::Belongs,
+    docker,
+    layout::{Layout, is_read_only},
+    namespaces,
+    query::Query,
+};
+use crate::engine::Engine;
+
+/// Roots and state directories: containerd's own, and those of k3s, RKE2, k0s and MicroK8s.
+pub(super) const DIRS: [&str; 9] = [
+    "/var/lib/containerd",
+    "/run/containerd",
+    "/var/lib/rancher/k3s/agent/containerd",
+    "/var/lib/rancher/rke2/agent/containerd",
+    "/run/k3s/containerd",
+    "/var/lib/k0s/containerd",
+    "/run/k0s/containerd",
+    "/var/snap/microk8s/common/var/lib/containerd",
+    "/var/snap/microk8s/common/run/containerd",
+];
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Containerd;
+
+impl Layout for Containerd {
+    const ENGINES: &'static [Engine] = &[Engine::Containerd, Engine::Cri, Engine::Docker];
+
+    fn belongs(&self, _dir: &Path, rest: &[&str], query: &Query<'_>) -> Option<Belongs> {
+        let files = |is: bool| is.then_some(Belongs::Files);
+        match rest {
+            // Caches and other stages of a build, where dockerd keeps its images with containerd.
+            [plugin, "snapshots", _, "fs", ..]
+                if plugin.starts_with("io.containerd.snapshotter.") =>
+            {
+                docker::is_step(query.request.bundle).then_some(Belongs::Step)
+            }
+            _ if query.request.engine == Some(Engine::Docker) => None,
+            [plugin, "sandboxes", owner, file] if is_cri(plugin) => {
+                namespaces::belongs(query, owner, file)
+            }
+            [plugin, "containers", owner, "volumes", _, ..] if is_cri(plugin) => {
+                files(*owner == query.id())
+            }
+            // An image as a volume (containerd 2.1, internal/cri/server/container_image_mount.go).
+            [plugin, "image-volumes", pod, _, ..] if is_cri(plugin) => {
+                let annotations = &query.request.spec.annotations;
+                let sandbox = annotations.get("io.kubernetes.cri.sandbox-id").map(String::as_str);
+                (sandbox == Some(*pod) && is_read_only(query)).then_some(Belongs::Image)
+            }
+            _ => None,
+        }
+    }
+
+    /// A snapshot that containerd mounted in the bundle: by its own path somebody chose it (`ctr
+    /// run
+    /// --rootfs`), and dockerd's users cannot choose.
+    fn is_rootfs(&self, _dir: &Path, rest: &[&str], query: &Query<'_>) -> bool {
+        let request = query.request;
+        let root = || Some(request.bundle.join(&request.spec.root.as_ref()?.path));
+        let is_direct = |root: &Path| !root.components().any(|part| part == Component::ParentDir);
+        let is_mounted =
+            || root().is_some_and(|root| is_direct(&root) && root.starts_with(request.bundle));
+        matches!(rest, [first, _, ..] if first.starts_with("io.containerd.snapshotter."))
+            && (request.engine == Some(Engine::Docker) || is_mounted())
+    }
+}
+
+fn is_cri(plugin: &str) -> bool {
+    plugin == "io.containerd.grpc.v1.cri"
+        || plugin.starts_with("io.containerd.cri.")
+        || plugin == "io.containerd.podsandbox.controller.v1.podsandbox"
+}

@@ -1,0 +1,12 @@
+//! The host that decisions are made on: the only place of this crate that does I/O.
+
+mod local;
+pub mod mount_table;
+pub mod privilege;
+mod selinux;
+pub mod trusted;
+mod view;
+
+pub use local::Host;
+pub use mount_table::MountedAt;
+pub use view::{HostView, Kind, Namespace, Opened};

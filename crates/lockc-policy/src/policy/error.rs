@@ -1,0 +1,185 @@
+//! Why there is no policy.
+
+use lockc_core::rules::Rule;
+
+use crate::config::CONFIG_PATH;
+
+/// Why a policy of the configuration cannot be used: found when it is loaded.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DefinitionError {
+    /// A name that neither lockc nor the configuration defines.
+    #[error(
+        "unknown policy {name:?} in {origin}{hint}; use privileged, baseline, restricted, offline \
+         or a policy that {CONFIG_PATH} defines"
+    )]
+    Unknown {
+        /// The name.
+        name: String,
+        /// Where it stands.
+        origin: String,
+        /// The nearest name, or nothing.
+        hint: String,
+    },
+    /// Policies that extend each other.
+    #[error("policy {0:?} extends itself through other policies; let one of them extend a level")]
+    Cycle(String),
+    /// A policy under a level's name.
+    #[error("policies.{0}: a policy cannot have the name of a level; choose another name")]
+    Reserved(String),
+    /// A name that a container's entry could not keep whole.
+    #[error(
+        "policies.{0}: a policy's name has at most 31 letters, digits, `.`, `_` or `-`; choose \
+         another name"
+    )]
+    Name(String),
+    /// `admit` with a name that is no control, or one that cannot be taken away.
+    #[error("policies.{policy}.admit: {name:?} {problem}")]
+    Admit {
+        /// The policy.
+        policy: String,
+        /// What stands there.
+        name: String,
+        /// What is wrong with it, and what would be right.
+        problem: String,
+    },
+    /// A value that cannot be added.
+    #[error("policies.{policy}.{key}: {problem}")]
+    Addition {
+        /// The policy.
+        policy: String,
+        /// The key.
+        key: &'static str,
+        /// The value.
+        value: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A policy that changes what forbids nothing.
+    #[error(
+        "policies.{policy}.{key}: the policy extends privileged, which forbids nothing: there is \
+         nothing to take away or to add; leave the key out, or extend baseline"
+    )]
+    Nothing {
+        /// The policy.
+        policy: String,
+        /// The key.
+        key: &'static str,
+    },
+    /// A default that nobody could ask for.
+    #[error(
+        "{table}default is {default}, which is looser than {table}ceiling, which is {ceiling}: \
+         nobody could ask for what holds for everybody; lower the default or raise the \
+         ceiling"
+    )]
+    Contradiction {
+        /// `engines.docker.` or nothing.
+        table: String,
+        /// The default.
+        default: String,
+        /// The ceiling.
+        ceiling: String,
+    },
+    /// A name that Kubernetes gives to no namespace.
+    #[error(
+        "namespaces.{0}: no namespace is called so; write small letters, digits and `-`, or `*` \
+         for any of them"
+    )]
+    Namespace(String),
+    /// Plugins of something that has none.
+    #[error("{0}: only Docker has managed plugins; write `plugins` in [engines.docker]")]
+    Plugins(String),
+    /// `without_rules` with a name that is no rule.
+    #[error(
+        "policies.{policy}.without_rules: {name:?} is not a rule{hint}; the rules are {}",
+        rule_names()
+    )]
+    Rule {
+        /// The policy.
+        policy: String,
+        /// What stands there.
+        name: String,
+        /// The nearest rule, or nothing.
+        hint: String,
+    },
+    /// `network` beside `without_rules` that takes the rule away.
+    #[error(
+        "policies.{0}.without_rules: takes the `network` rule away, and `network` adds it; leave \
+         one of them out"
+    )]
+    NetworkTwice(String),
+}
+
+/// Why a container does not get what is asked for.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RequestError {
+    /// A name that neither lockc nor the configuration defines.
+    #[error(
+        "unknown policy {name:?} in {origin}{hint}; use privileged, baseline, restricted, offline \
+         or a policy that {CONFIG_PATH} defines"
+    )]
+    Unknown {
+        /// The name.
+        name: String,
+        /// Where it stands.
+        origin: String,
+        /// The nearest name, or nothing.
+        hint: String,
+    },
+    /// A request for more than the ceiling.
+    #[error(
+        "the {origin} asks for {wanted}, which is looser than the ceiling {ceiling}; ask for a \
+         tighter policy, or {remedy}"
+    )]
+    AboveCeiling {
+        /// By what it was asked for.
+        origin: String,
+        /// What was asked for.
+        wanted: String,
+        /// What is granted at most.
+        ceiling: String,
+        /// What else helps.
+        remedy: String,
+    },
+    /// A network that is none.
+    #[error("unknown network {name:?} in {origin}; use full, loopback or none")]
+    UnknownNetwork {
+        /// The name.
+        name: String,
+        /// Where it stands.
+        origin: String,
+    },
+    /// A request for more network than the policy leaves.
+    #[error(
+        "the {origin} asks for network {wanted}, which is looser than network {holds} of {policy}; \
+         leave it out, or ask for another policy"
+    )]
+    LooserNetwork {
+        /// By what it was asked for.
+        origin: String,
+        /// What was asked for.
+        wanted: &'static str,
+        /// What the policy leaves.
+        holds: &'static str,
+        /// The policy.
+        policy: String,
+    },
+    /// A request for less network under a policy that denies nothing.
+    #[error(
+        "the {origin} asks for network {wanted}, and {policy} denies nothing; ask for the level \
+         baseline as well"
+    )]
+    NothingDenied {
+        /// By what it was asked for.
+        origin: String,
+        /// What was asked for.
+        wanted: &'static str,
+        /// The policy.
+        policy: String,
+    },
+}
+
+fn rule_names() -> String {
+    Rule::ALL.map(Rule::name).join(", ")
+}

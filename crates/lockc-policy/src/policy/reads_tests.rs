@@ -1,0 +1,140 @@
+//! Paths that a policy can let its containers read, what they lead to, and the kernel side's walk
+//! over the result.
+
+use std::io;
+
+use super::*;
+use crate::host::{Kind, MountedAt, Namespace, trusted::TrustError};
+
+/// A host with these links.
+struct Links(&'static [(&'static str, &'static str)]);
+
+impl HostView for Links {
+    fn canonicalize(&self, path: &Path) -> io::Result<PathBuf> {
+        if path.starts_with("/proc/missing") {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        let mut resolved = PathBuf::new();
+        for part in path {
+            resolved.push(part);
+            if let Some((_, to)) = self.0.iter().find(|(from, _)| Path::new(from) == resolved) {
+                resolved = to.into();
+            }
+        }
+        Ok(resolved)
+    }
+
+    fn links(&self, directory: &Path) -> Vec<PathBuf> {
+        self.0
+            .iter()
+            .map(|(from, _)| PathBuf::from(from))
+            .filter(|from| from.parent() == Some(directory))
+            .collect()
+    }
+
+    fn kind(&self, _: &Path) -> io::Result<Kind> {
+        Ok(Kind::File)
+    }
+
+    fn is_host_namespace(&self, _: &Path, _: Namespace) -> io::Result<bool> {
+        Ok(false)
+    }
+
+    fn root_uid(&self, _: &Path) -> io::Result<Option<u32>> {
+        Ok(None)
+    }
+
+    fn others_may_change(&self, _: &Path) -> io::Result<bool> {
+        Ok(false)
+    }
+
+    fn own_files(&self) -> Vec<PathBuf> {
+        Vec::new()
+    }
+
+    fn mounts(&self) -> io::Result<Vec<MountedAt>> {
+        Ok(Vec::new())
+    }
+
+    fn trusted_text(&self, _path: &Path, _limit: u64) -> Result<Option<String>, TrustError> {
+        Ok(None)
+    }
+
+    fn trusted_entries(&self, _directory: &Path) -> Result<Vec<PathBuf>, TrustError> {
+        Ok(Vec::new())
+    }
+}
+
+fn paths(texts: &[&str]) -> Vec<PathBuf> {
+    texts.iter().map(|text| check(Path::new(text)).unwrap()).collect()
+}
+
+#[test]
+fn paths_that_cannot_be_let_are_named_with_the_reason() {
+    let deep = format!("/sys{}", "/a".repeat(READ_DEPTH + 1));
+    let long = format!("/sys/{}", "a".repeat(READ_NAME_LEN));
+    for (path, says) in [
+        ("/etc/passwd", "neither in /proc nor in /sys"),
+        ("/system/x", "neither in /proc nor in /sys"),
+        ("sys/class", "absolute path"),
+        ("/sys/../etc", "`..`"),
+        ("/proc", "all of it"),
+        ("/sys/", "all of it"),
+        ("/proc/1/environ", "about a process"),
+        ("/proc/self/mem", "about a process"),
+        ("/proc/net/arp", "about a process"),
+        ("/proc/kcore", "the memory of the host"),
+        ("/proc/kmsg", "the kernel log"),
+        ("/proc/sys/fs/binfmt_misc/register", "another file system"),
+        ("/sys/kernel/debug", "another file system"),
+        ("/sys/fs/cgroup/x", "another file system"),
+        ("/sys/class/*/x", "a `*`"),
+        (deep.as_str(), "more than 12 names"),
+        (long.as_str(), "more than 43 bytes"),
+    ] {
+        let error = check(Path::new(path)).unwrap_err();
+        assert!(error.contains(says), "{path}: {error}");
+    }
+    assert_eq!(paths(&["/sys//class/./hwmon/"]), [Path::new("/sys/class/hwmon")]);
+    assert!(
+        check(Path::new("/proc/kcores")).is_ok()
+            && check(Path::new("/sys/kernel/debugging")).is_ok()
+    );
+}
+
+#[test]
+fn links_in_a_listed_directory_of_links_are_followed_and_no_others() {
+    let host = Links(&[
+        ("/sys/class/hwmon/hwmon0", "/sys/devices/platform/t.0/hwmon/hwmon0"),
+        ("/sys/class/hwmon/hwmon1", "/sys/devices/a/b/c/d/e/f/g/h/i/j/k/l/hwmon1"),
+        ("/sys/class/dmi/id", "/sys/devices/virtual/dmi/id"),
+        ("/sys/devices/virtual/dmi/id/subsystem", "/sys/class/dmi"),
+        ("/proc/device-tree", "/sys/firmware/devicetree/base"),
+    ]);
+    let found = resolve(
+        &paths(&["/sys/class/hwmon", "/sys/class/dmi/id", "/proc/device-tree", "/proc/missing"]),
+        &host,
+    );
+    let wanted = [
+        "/proc/device-tree",
+        "/proc/missing",
+        "/sys/class/dmi/id",
+        "/sys/class/hwmon",
+        "/sys/devices/platform/t.0/hwmon/hwmon0",
+        "/sys/devices/virtual/dmi/id",
+        "/sys/firmware/devicetree/base",
+    ];
+    assert_eq!(found.paths, wanted.map(PathBuf::from));
+    assert!(
+        found.left_out.len() == 1 && found.left_out[0].contains("more than 12 names"),
+        "{:?}",
+        found.left_out
+    );
+}
+
+#[test]
+fn a_path_below_another_one_makes_no_difference() {
+    let host = Links(&[]);
+    let found = resolve(&paths(&["/sys/a/b", "/sys/a", "/sys/a-b", "/sys/a/b/c"]), &host);
+    assert_eq!(found.paths, ["/sys/a", "/sys/a-b"].map(PathBuf::from));
+}
