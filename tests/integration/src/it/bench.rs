@@ -10,11 +10,11 @@ use anyhow::{Context, Result, bail};
 use lockc_integration::Measured;
 
 use crate::bundle::{self, Bundle, PLACE};
-use crate::cases::Tier;
 use crate::command;
 use crate::config;
 use crate::lab::Lab;
 use crate::launch::{self, By, Runtime};
+use crate::select::Tier;
 
 /// More than the slowest configuration takes in an emulated machine.
 const SECONDS: u32 = 600;

@@ -9,11 +9,12 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::cases::{Case, Part, Row, Test, row};
+use crate::cases::{Case, Row, Test, case_of, row};
 use crate::command;
 use crate::docker::{self, IMAGE};
 use crate::lab::Lab;
 use crate::launch::Runtime;
+use crate::select::Part;
 
 /// Set in the process that runs there.
 const INSIDE: &str = "LOCKC_IT_BTRFS";
@@ -33,71 +34,28 @@ pub fn enter() -> Result<()> {
     Err(error).context("cannot run bash")
 }
 
-/// Cases of other parts that the gate runs once more.
-const GATE: &[&str] = &[
-    "files/cve-2024-21626-leaked-directory",
-    "files/volume",
-    "files/exec-of-the-host",
-    "launch/root-of-the-host",
-    "sockets/named-in-a-directory",
-    "demo/sysfs",
-    "docker/shell",
-    "docker/exec-cp-stop",
-];
-
-/// Those that run with `--everything`.
-const MORE: &[&str] = &[
-    "files/reached",
-    "files/other-containers-rootfs",
-    "paths/rename",
-    "paths/setxattr",
-    "paths/received-folder",
-    "launch/hook-with-the-images-program",
-    "launch/unmounted-superblock",
-    "storage/overlay2",
-    "storage/propagation",
-    "storage/idmapped-volume",
-    "neighbours/files-of-the-same-policy",
-    "own-mounts/ordinary",
-    "lifecycle/create-start-exec-delete",
-    "demo/docker-sock",
-    "demo/privileged",
-    "escape/received-file",
-    "escape/shocker",
-    "escape/setns",
-];
-
-/// Cases of other parts under names of their own, and [`ROWS`].
+/// Cases of other parts under names of their own, where they say so, and [`ROWS`].
 pub fn cases(of: &[Case]) -> Vec<Case> {
-    let again = |case: &Case, tags: Vec<&'static str>| Case {
-        name: format!("btrfs/{}", case.name),
-        part: Part::Btrfs,
-        tags,
-        runtime: case.runtime,
-        test: case.test,
-    };
-    let own = |row: &Row| Case {
-        name: row.name.to_owned(),
-        part: Part::Btrfs,
-        tags: vec!["smoke"],
-        runtime: Runtime::Runc,
-        test: row.test,
+    let own = |row: &Row| Case { runtime: Runtime::Runc, ..case_of(row, Part::Btrfs) };
+    let again = |case: &Case| {
+        Some(Case {
+            name: format!("btrfs/{}", case.name),
+            part: Part::Btrfs,
+            tier: case.btrfs?,
+            btrfs: None,
+            runtime: case.runtime,
+            test: case.test,
+        })
     };
     let mut cases: Vec<Case> = ROWS.iter().map(own).collect();
-    for case in of {
-        if GATE.contains(&case.name.as_str()) {
-            cases.push(again(case, vec!["smoke"]));
-        } else if MORE.contains(&case.name.as_str()) {
-            cases.push(again(case, Vec::new()));
-        }
-    }
+    cases.extend(of.iter().filter_map(again));
     // Last: Docker runs with another driver from then on.
     cases.extend(LAST.iter().map(own));
     cases
 }
 
-const ROWS: &[Row] = &[row("btrfs/root-is-a-subvolume", Test::Code(root_is_a_subvolume))];
-const LAST: &[Row] = &[row("btrfs/docker-driver", Test::Code(driver))];
+const ROWS: &[Row] = &[row("btrfs/root-is-a-subvolume", Test::Code(root_is_a_subvolume)).smoke()];
+const LAST: &[Row] = &[row("btrfs/docker-driver", Test::Code(driver)).smoke()];
 
 /// That the other cases prove what they say.
 fn root_is_a_subvolume(_: &mut Lab, _: Runtime) -> Result<String> {
@@ -145,17 +103,4 @@ fn driver(lab: &mut Lab, _: Runtime) -> Result<String> {
         }
     }
     Ok("ordinary work, and confined".into())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_entry_of_the_tables_names_a_case() {
-        let names: Vec<String> = crate::cases::all().into_iter().map(|case| case.name).collect();
-        for listed in GATE.iter().chain(MORE) {
-            assert!(names.iter().any(|name| name == listed), "{listed}");
-        }
-    }
 }

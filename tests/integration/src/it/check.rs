@@ -4,10 +4,10 @@
 use anyhow::{Context, Result, bail};
 
 use crate::bundle::Bundle;
-use crate::cases::Tier;
 use crate::config;
 use crate::lab::Lab;
 use crate::launch::{self, By, Runtime};
+use crate::select::Tier;
 
 /// An attempt that a level denies.
 #[derive(Clone, Copy, Debug)]

@@ -5,10 +5,10 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
-use crate::cases::Tier;
 use crate::command::{self, Run};
 use crate::docker::IMAGE;
 use crate::lab::Lab;
+use crate::select::Tier;
 
 /// The disk file system's folder in sysfs, and the renamed socket, in a row's arguments.
 const DISK: &str = "{disk}";

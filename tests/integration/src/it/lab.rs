@@ -13,13 +13,13 @@ use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use serde_json::Value;
 
 use crate::bundle::PLACE;
-use crate::cases::Tier;
 use crate::command;
 use crate::config;
 use crate::containerd::Containerd;
 use crate::docker::Docker;
 use crate::launch::{Runtime, STATE};
 use crate::podman::Podman;
+use crate::select::Tier;
 use crate::workloads::Sessions;
 
 /// Folder with the host's sockets, given to containers as a volume.
@@ -116,11 +116,9 @@ impl Lab {
         command::run(&["lockc", "unload"])?.must().context("lockc unload").map(|_| ())
     }
 
-    /// Whatever a case did, the next one finds lockc configured and loaded.
-    pub fn after_case(&mut self) {
-        if !self.plain && !self.loaded && self.load().is_err() {
-            println!("lockc could not be loaded again; what follows will fail");
-        }
+    /// Loads lockc again if a case took it away.
+    pub fn restore(&mut self) -> Result<()> {
+        if self.plain || self.loaded { Ok(()) } else { self.load() }
     }
 
     /// Forgets what was denied so far.

@@ -16,59 +16,45 @@ mod cri;
 mod demo;
 mod docker;
 mod escapes;
+mod harness;
 mod kubernetes;
-
 mod lab;
 mod launch;
 mod podman;
+mod select;
 mod system;
 mod without_runtime;
 mod workloads;
 
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+use libtest_mimic::Arguments;
 
-use crate::cases::{Case, Part, Skip, Tier};
-use crate::lab::Lab;
-
+/// A test program as cargo's are, unless its first argument is a [`Verb`].
 #[derive(Parser)]
 #[command(
     name = "lockc-it",
     about = "lockc's integration suite; runs in a virtual machine: cargo xtask test"
 )]
-struct Cli {
+struct Tests {
+    #[command(flatten)]
+    libtest: Arguments,
+    #[command(flatten)]
+    options: harness::Options,
+}
+
+/// What it can do beside.
+#[derive(Parser)]
+#[command(name = "lockc-it")]
+struct Tool {
     #[command(subcommand)]
-    command: Verb,
+    verb: Verb,
 }
 
 #[derive(Subcommand)]
 enum Verb {
-    /// The names and tags of the cases
-    List(Choice),
-    /// Run cases; one line each: case NAME ok|FAIL|skip MILLISECONDS DETAIL
-    Run {
-        #[command(flatten)]
-        choice: Choice,
-        /// Without lockc: only that the attempts are possible at all
-        #[arg(long)]
-        plain: bool,
-        /// Seconds after which no case is begun any more: those that are left count as skipped
-        #[arg(long)]
-        seconds: Option<u64>,
-    },
-    /// The packages, and the chart, on a system with systemd: one boot's cases, in a folder with
-    /// what they need
-    System {
-        /// The beginning of the cases' names: system/1-, the first boot; kubernetes/
-        #[arg(default_value = "")]
-        stage: String,
-        /// Only their names
-        #[arg(long)]
-        list: bool,
-    },
     /// Containers, or execs, one after the other, by lockc's library alone
     #[command(hide = true)]
     WithoutRuntime {
@@ -103,36 +89,15 @@ enum Page {
     Workloads,
 }
 
-#[derive(clap::Args)]
-struct Choice {
-    /// bare runtimes, the escape suite, an engine, or workloads; may be given several times; all
-    /// by default
-    #[arg(long)]
-    part: Vec<Part>,
-    /// Only cases whose name or a tag of which contains this
-    #[arg(long, default_value = "")]
-    filter: String,
-    /// How many of them
-    #[arg(long, default_value = "all")]
-    tier: Tier,
-}
-
-impl Choice {
-    fn cases(&self) -> Vec<Case> {
-        let mut cases = cases::all();
-        cases.retain(|case| {
-            (self.part.is_empty() || self.part.contains(&case.part))
-                && (case.name.contains(&self.filter) || case.tags.iter().any(|tag| tag.contains(&self.filter)))
-                && self.tier.has(case)
-                // Only by its name: it is the machine's root that makes it.
-                && (case.part != Part::Btrfs || self.part == [Part::Btrfs])
-        });
-        cases
-    }
-}
-
 fn main() -> ExitCode {
-    match run(Cli::parse().command) {
+    let first = std::env::args().nth(1);
+    let result = if first.is_some_and(|first| Verb::has_subcommand(&first)) {
+        run(Tool::parse().verb)
+    } else {
+        let Tests { libtest, options } = Tests::parse();
+        harness::run(libtest, &options)
+    };
+    match result {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -144,44 +109,6 @@ fn main() -> ExitCode {
 
 fn run(verb: Verb) -> Result<bool> {
     match verb {
-        Verb::List(choice) => {
-            for case in choice.cases() {
-                println!("{} {}", case.name, case.tags.join(","));
-            }
-            Ok(true)
-        }
-        Verb::Run { choice, plain, seconds } => {
-            let end = seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
-            if choice.part == [Part::Btrfs] {
-                btrfs::enter()?;
-            }
-            let mut lab = Lab::new(plain, choice.tier)?;
-            let mut passed = true;
-            for case in choice.cases() {
-                if end.is_some_and(|end| end < Instant::now()) {
-                    report(
-                        &case.name,
-                        Instant::now(),
-                        &Err(Skip("the time of the gate was over".into()).into()),
-                    );
-                } else {
-                    passed &= run_case(&mut lab, &case);
-                }
-            }
-            Ok(passed)
-        }
-        Verb::System { stage, list } => {
-            let mut passed = true;
-            for step in system::steps().filter(|step| step.name.starts_with(&stage)) {
-                if list {
-                    println!("{}", step.name);
-                } else {
-                    let start = Instant::now();
-                    passed &= report(step.name, start, &(step.code)());
-                }
-            }
-            Ok(passed)
-        }
         Verb::WithoutRuntime { count, exec } => without_runtime::run(count, &exec).map(|()| true),
         Verb::Docs { page } => {
             let text = match page {
@@ -194,26 +121,4 @@ fn run(verb: Verb) -> Result<bool> {
         Verb::Bench { count } => bench::run(count).map(|()| true),
         Verb::Demo { here } => demo::run(here),
     }
-}
-
-fn run_case(lab: &mut Lab, case: &Case) -> bool {
-    let start = Instant::now();
-    let passed = report(&case.name, start, &case.test.run(lab, case.runtime));
-    lab.after_case();
-    passed
-}
-
-/// Prints a case's line; false if it failed.
-fn report(name: &str, start: Instant, result: &Result<String>) -> bool {
-    let (verdict, detail) = match result {
-        Ok(detail) => ("ok", detail.clone()),
-        Err(error) => match error.downcast_ref::<Skip>() {
-            Some(Skip(reason)) => ("skip", reason.clone()),
-            None => ("FAIL", format!("{error:#}")),
-        },
-    };
-    // One line, whatever a runtime wrote.
-    let detail = detail.split_whitespace().collect::<Vec<_>>().join(" ");
-    println!("case {name} {verdict} {} {detail}", start.elapsed().as_millis());
-    verdict != "FAIL"
 }

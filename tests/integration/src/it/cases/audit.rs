@@ -5,7 +5,9 @@
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
-use super::{Row, Test, files, kernel_log, mounts, paths, pseudo, row, sockets, surface, tasks};
+use super::{
+    Row, Test, files, kernel_log, mounts, one_kernel, paths, pseudo, row, sockets, surface, tasks,
+};
 use crate::bundle::Bundle;
 use crate::check::Probe;
 use crate::command;
@@ -13,7 +15,8 @@ use crate::config;
 use crate::lab::Lab;
 use crate::launch::{self, By, Running, Runtime};
 
-pub const ROWS: &[Row] = &[
+/// One hook shows audit mode as well as any other.
+pub const ROWS: &[Row] = &one_kernel([
     row("audit/mounts", Test::Code(|lab, runtime| reported(lab, runtime, mounts::ROWS))),
     row("audit/pseudo", Test::Code(|lab, runtime| reported(lab, runtime, pseudo::ROWS))),
     row("audit/kernel-log", Test::Code(|lab, runtime| reported(lab, runtime, kernel_log::ROWS))),
@@ -26,7 +29,7 @@ pub const ROWS: &[Row] = &[
     row("audit/exec", Test::Code(exec)),
     row("audit/own-files", Test::Code(|lab, _| own_files(lab))),
     row("audit/ceiling", Test::Code(|lab, _| ceiling(lab))),
-];
+]);
 
 /// Every attempt of a topic, with all policies in the mode audit.
 fn reported(lab: &mut Lab, runtime: Runtime, rows: &[Row]) -> Result<String> {

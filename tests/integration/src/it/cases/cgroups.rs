@@ -38,7 +38,8 @@ fn leaked(mut bundle: Bundle) -> Bundle {
 const HOST: &str = "host's cgroup namespace";
 
 pub const ROWS: &[Row] = &[
-    both("cgroups/host-namespace", Test::Refused { give: host, policy: "baseline", reason: HOST }),
+    both("cgroups/host-namespace", Test::Refused { give: host, policy: "baseline", reason: HOST })
+        .thorough_with_runc(),
     row(
         "cgroups/host-namespace-joined",
         Test::Refused {
@@ -50,7 +51,8 @@ pub const ROWS: &[Row] = &[
     both(
         "cgroups/clone-into",
         denied(&["clone-into-cgroup", "/sys/fs/cgroup"], host, "test", EACCES, "sysfs"),
-    ),
+    )
+    .thorough_with_runc(),
     row(
         "cgroups/clone-into-by-a-thread",
         denied(&["thread", "clone-into-cgroup", "/sys/fs/cgroup"], host, "test", EACCES, "sysfs"),

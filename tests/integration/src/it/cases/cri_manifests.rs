@@ -12,8 +12,7 @@ use crate::cri::proto::{ContainerConfig, PodConfig, Security, SecurityProfile, m
 use crate::lab::Lab;
 use crate::launch::Runtime;
 
-pub const ROWS: &[Row] =
-    &[Row { tags: &["cri", "cri-standards"], ..row("cri/manifests", Test::Code(manifests)) }];
+pub const ROWS: &[Row] = &[row("cri/manifests", Test::Code(manifests))];
 
 /// What kubelet sends of these pods, and whether they start in that namespace, by the Pod Security
 /// Standards; beside those of the other cases.

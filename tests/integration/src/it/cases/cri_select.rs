@@ -15,17 +15,14 @@ const ANNOTATION: &str = "org.lockc.policy";
 /// Where that puts a choice.
 const BY_ANNOTATION: &str = "annotation org.lockc.policy";
 
-const fn smoke(name: &'static str, code: fn(&mut Lab, Runtime) -> Result<String>) -> Row {
-    Row { tags: &["smoke", "cri"], ..row(name, Test::Code(code)) }
-}
-
 const fn case(name: &'static str, code: fn(&mut Lab, Runtime) -> Result<String>) -> Row {
-    Row { tags: &["cri"], ..row(name, Test::Code(code)) }
+    row(name, Test::Code(code))
 }
 
 pub const ROWS: &[Row] = &[
-    smoke("cri/default", |lab, _| chosen(lab, "lockc", pod("default"), "baseline", "the default")),
-    smoke("cri/pod-annotation", |lab, _| {
+    case("cri/default", |lab, _| chosen(lab, "lockc", pod("default"), "baseline", "the default"))
+        .smoke(),
+    case("cri/pod-annotation", |lab, _| {
         chosen(
             lab,
             "lockc",
@@ -33,7 +30,8 @@ pub const ROWS: &[Row] = &[
             "restricted",
             BY_ANNOTATION,
         )
-    }),
+    })
+    .smoke(),
     case("cri/pod-annotation-offline", |lab, _| {
         chosen(
             lab,
@@ -42,11 +40,13 @@ pub const ROWS: &[Row] = &[
             "offline",
             BY_ANNOTATION,
         )
-    }),
-    smoke("cri/pod-annotation-above-ceiling", |lab, _| {
+    })
+    .thorough(),
+    case("cri/pod-annotation-above-ceiling", |lab, _| {
         let config = pod("default").annotation(ANNOTATION, "privileged");
         pod_refused(lab, "lockc", config, &["privileged", "baseline", "`ceiling`"])
-    }),
+    })
+    .smoke(),
     case("cri/pod-annotation-unknown", |lab, _| {
         pod_refused(
             lab,
@@ -54,8 +54,9 @@ pub const ROWS: &[Row] = &[
             pod("default").annotation(ANNOTATION, "lax"),
             &["unknown policy", "lax"],
         )
-    }),
-    case("cri/container-annotation", container_annotation),
+    })
+    .thorough(),
+    case("cri/container-annotation", container_annotation).thorough(),
     case("cri/namespace-privileged", |lab, _| {
         chosen(lab, "lockc", pod("trusted"), "privileged", "namespaces.\"trusted\".default")
     }),
@@ -64,13 +65,16 @@ pub const ROWS: &[Row] = &[
     }),
     case("cri/namespace-offline", |lab, _| {
         sandbox_has(lab, "lockc", pod("closed"), "offline", "namespaces.\"closed\".default")
-    }),
+    })
+    .thorough(),
     case("cri/namespace-glob", |lab, _| {
         sandbox_has(lab, "lockc", pod("team-a"), "restricted", "namespaces.\"team-*\".default")
-    }),
+    })
+    .thorough(),
     case("cri/namespace-exact-before-glob", |lab, _| {
         sandbox_has(lab, "lockc", pod("team-b"), "offline", "namespaces.\"team-b\".default")
-    }),
+    })
+    .thorough(),
     case("cri/namespace-ceiling", |lab, _| {
         let config = pod("tight").annotation(ANNOTATION, "baseline");
         pod_refused(
@@ -88,20 +92,23 @@ pub const ROWS: &[Row] = &[
             "privileged",
             BY_ANNOTATION,
         )
-    }),
+    })
+    .thorough(),
     case("cri/engine-default", |lab, _| {
         lab.containerd()?;
         with_drop_in("[engines.cri]\ndefault = 'offline'\n", || {
             sandbox_has(lab, "lockc", pod("default"), "offline", "engines.cri.default")
         })
-    }),
+    })
+    .thorough(),
     case("cri/other-engines-default", |lab, _| {
         lab.containerd()?;
         with_drop_in(
             "[engines.containerd]\ndefault = 'offline'\n[engines.crio]\ndefault = 'offline'\n",
             || sandbox_has(lab, "lockc", pod("default"), "baseline", "the default"),
         )
-    }),
+    })
+    .thorough(),
     case("cri/engine-ceiling", |lab, _| {
         lab.containerd()?;
         with_drop_in("[engines.cri]\nceiling = 'restricted'\n", || {
@@ -123,7 +130,8 @@ pub const ROWS: &[Row] = &[
             .annotation("kubernetes.io/config.mirror", "0123456789abcdef")
             .annotation(ANNOTATION, "privileged");
         pod_refused(lab, "lockc-all", config, &["privileged", "baseline", "`ceiling`"])
-    }),
+    })
+    .thorough(),
     case("cri/pretended-namespace", pretended),
     case("cri/pretended-namespace-ceiling", |lab, _| {
         let mut config = pod("default").annotation(ANNOTATION, "privileged");
@@ -131,13 +139,15 @@ pub const ROWS: &[Row] = &[
             config = config.annotation(key, value);
         }
         pod_refused(lab, "lockc-all", config, &["privileged", "baseline", "`ceiling`"])
-    }),
+    })
+    .thorough(),
     case("cri/pretended-sandbox", pretended_sandbox),
-    smoke("cri/crun", |lab, _| {
+    case("cri/crun", |lab, _| {
         lab.containerd()?;
         config::write(Runtime::Crun)?;
         chosen(lab, "lockc", pod("tight"), "restricted", "namespaces.\"tight\".default")
-    }),
+    })
+    .smoke(),
 ];
 
 /// What a tenant may write where the administrator lets containerd pass every annotation.

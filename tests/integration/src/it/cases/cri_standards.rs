@@ -22,57 +22,58 @@ const BASELINE: &str = "default";
 const RESTRICTED: &str = "tight";
 
 const fn case(name: &'static str, code: fn(&mut Lab, Runtime) -> Result<String>) -> Row {
-    Row { tags: &["cri", "cri-standards"], ..row(name, Test::Code(code)) }
+    row(name, Test::Code(code))
 }
 
 pub const ROWS: &[Row] = &[
     // baseline: host namespaces
-    Row {
-        tags: &["cri", "cri-standards", "smoke"],
-        ..case("cri/host-network", |lab, _| {
-            pod_alike(
-                lab,
-                PodConfig::host_network,
-                "host-namespaces: the container uses the host's network namespace",
-            )
-        })
-    },
+    case("cri/host-network", |lab, _| {
+        pod_alike(
+            lab,
+            PodConfig::host_network,
+            "host-namespaces: the container uses the host's network namespace",
+        )
+    })
+    .smoke(),
     case("cri/host-pid", |lab, _| {
         pod_alike(
             lab,
             PodConfig::host_pid,
             "host-namespaces: the container uses the host's pid namespace",
         )
-    }),
+    })
+    .thorough(),
     case("cri/host-ipc", |lab, _| {
         pod_alike(
             lab,
             PodConfig::host_ipc,
             "host-namespaces: the container uses the host's ipc namespace",
         )
-    }),
+    })
+    .thorough(),
     // privileged containers
     case("cri/privileged", privileged),
     // capabilities
-    Row {
-        tags: &["cri", "cri-standards", "smoke"],
-        ..case("cri/capability", |lab, _| {
-            refused(lab, BASELINE, idle().add_capability("SYS_ADMIN"), "capabilities: SYS_ADMIN")
-        })
-    },
+    case("cri/capability", |lab, _| {
+        refused(lab, BASELINE, idle().add_capability("SYS_ADMIN"), "capabilities: SYS_ADMIN")
+    })
+    .smoke(),
     case("cri/capability-net-admin", |lab, _| {
         refused(lab, BASELINE, idle().add_capability("NET_ADMIN"), "capabilities: NET_ADMIN")
-    }),
+    })
+    .thorough(),
     case("cri/capability-in-the-default-set", |lab, _| {
         admitted(lab, BASELINE, idle().add_capability("CHOWN"))
-    }),
+    })
+    .thorough(),
     // volumes
     case("cri/host-path", |lab, _| {
         refused(lab, BASELINE, idle().volume("/etc", "/host", true), "host-mounts: ")
     }),
     case("cri/host-root", |lab, _| {
         refused(lab, BASELINE, idle().volume("/", "/host", true), "gives the host's root directory")
-    }),
+    })
+    .thorough(),
     case("cri/engine-socket", |lab, _| {
         let config =
             idle().volume("/run/containerd/containerd.sock", "/run/containerd.sock", false);
@@ -82,41 +83,47 @@ pub const ROWS: &[Row] = &[
         std::fs::create_dir_all("/var/lib/kubelet/pods/another/volumes/kubernetes.io~secret/s")?;
         let volume = "/var/lib/kubelet/pods/another/volumes/kubernetes.io~secret/s";
         refused(lab, BASELINE, idle().volume(volume, "/stolen", true), "host-mounts: ")
-    }),
+    })
+    .thorough(),
     case("cri/allowed-host-path", |lab, _| {
         admitted(lab, BASELINE, idle().volume("/srv/lockc-it/data", "/data", false))
-    }),
+    })
+    .thorough(),
     case("cri/host-path-under-restricted", |lab, _| {
         let config = idle().hardened().volume("/srv/lockc-it/data", "/data", false);
         refused(lab, RESTRICTED, config, "host-mounts: ")
     }),
     case("cri/bidirectional-mount", |lab, _| {
         refused(lab, BASELINE, bidirectional(), "rootfs-propagation: ")
-    }),
+    })
+    .thorough(),
     // devices
     case("cri/device", |lab, _| refused(lab, BASELINE, device("/dev/vda"), "devices: ")),
-    case("cri/default-device", |lab, _| admitted(lab, BASELINE, device("/dev/null"))),
+    case("cri/default-device", |lab, _| admitted(lab, BASELINE, device("/dev/null"))).thorough(),
     // AppArmor
     case("cri/apparmor-unconfined", |lab, _| {
         refused(lab, BASELINE, apparmor(profile::UNCONFINED), "apparmor: no AppArmor profile")
     }),
     case("cri/apparmor-default", |lab, _| {
         admitted(lab, BASELINE, apparmor(profile::RUNTIME_DEFAULT))
-    }),
+    })
+    .thorough(),
     // /proc mount type
     case("cri/proc-unmasked", |lab, _| {
         refused(lab, BASELINE, idle().unmasked(), "proc-mount: /proc/acpi")
     }),
     // seccomp
-    case("cri/seccomp-undefined", |lab, _| admitted(lab, BASELINE, idle())),
-    case("cri/seccomp-default", |lab, _| admitted(lab, BASELINE, idle().seccomp_default())),
+    case("cri/seccomp-undefined", |lab, _| admitted(lab, BASELINE, idle())).thorough(),
+    case("cri/seccomp-default", |lab, _| admitted(lab, BASELINE, idle().seccomp_default()))
+        .thorough(),
     case("cri/seccomp-unconfined-under-restricted", |lab, _| {
         let config = idle().hardened().security(|security| {
             security.seccomp =
                 Some(SecurityProfile { profile_type: profile::UNCONFINED, ..Default::default() });
         });
         refused(lab, RESTRICTED, config, "seccomp: no seccomp profile")
-    }),
+    })
+    .thorough(),
     // sysctls
     case("cri/sysctl", |lab, _| {
         pod_refused_at(
@@ -128,7 +135,8 @@ pub const ROWS: &[Row] = &[
     }),
     case("cri/safe-sysctl", |lab, _| {
         pod_admitted(lab, BASELINE, pod(BASELINE).sysctl("net.ipv4.tcp_keepalive_time", "600"))
-    }),
+    })
+    .thorough(),
     // restricted: privilege escalation, running as root, capabilities
     case("cri/root-under-restricted", |lab, _| {
         refused(
@@ -142,16 +150,14 @@ pub const ROWS: &[Row] = &[
         let config =
             idle().user(1000).seccomp_default().security(|security| security.no_new_privs = true);
         refused(lab, RESTRICTED, config, "capabilities: ")
-    }),
+    })
+    .thorough(),
     case("cri/net-bind-service-under-restricted", |lab, _| {
         admitted(lab, RESTRICTED, idle().hardened().add_capability("NET_BIND_SERVICE"))
-    }),
-    Row {
-        tags: &["cri", "cri-standards", "smoke"],
-        ..case("cri/hardened-under-restricted", |lab, _| {
-            admitted(lab, RESTRICTED, idle().hardened())
-        })
-    },
+    })
+    .thorough(),
+    case("cri/hardened-under-restricted", |lab, _| admitted(lab, RESTRICTED, idle().hardened()))
+        .smoke(),
     // The kernel rule lets nobody gain rights at exec, with no_new_privs or without.
     case("cri/escalation-under-restricted", |lab, _| {
         admitted(

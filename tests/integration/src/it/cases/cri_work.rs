@@ -15,23 +15,20 @@ use crate::lab::Lab;
 use crate::launch::{self, Runtime};
 
 const fn case(name: &'static str, code: fn(&mut Lab, Runtime) -> Result<String>) -> Row {
-    Row { tags: &["cri", "cri-work"], ..row(name, Test::Code(code)) }
-}
-
-const fn smoke(name: &'static str, code: fn(&mut Lab, Runtime) -> Result<String>) -> Row {
-    Row { tags: &["cri", "cri-work", "smoke"], ..row(name, Test::Code(code)) }
+    row(name, Test::Code(code))
 }
 
 pub const ROWS: &[Row] = &[
-    smoke("cri/life-of-a-pod", life),
-    smoke("cri/streams", streams),
-    case("cri/attach", attach),
-    case("cri/pod-network", network),
-    case("cri/read-only-root", read_only),
-    case("cri/seccomp-localhost", seccomp),
-    smoke("cri/shared-processes", |lab, _| shared(lab, PodConfig::share_processes, mode::POD)),
-    case("cri/shared-processes-of-a-debugger", |lab, _| shared(lab, |config| config, mode::TARGET)),
-    case("cri/shared-processes-of-looser-containers", trace),
+    case("cri/life-of-a-pod", life),
+    case("cri/streams", streams).smoke(),
+    case("cri/attach", attach).thorough(),
+    case("cri/pod-network", network).thorough(),
+    case("cri/read-only-root", read_only).thorough(),
+    case("cri/seccomp-localhost", seccomp).thorough(),
+    case("cri/shared-processes", |lab, _| shared(lab, PodConfig::share_processes, mode::POD)),
+    case("cri/shared-processes-of-a-debugger", |lab, _| shared(lab, |config| config, mode::TARGET))
+        .thorough(),
+    case("cri/shared-processes-of-looser-containers", trace).thorough(),
     case("cri/node-agent", node_agent),
 ];
 

@@ -20,12 +20,12 @@ const STORAGE: &str = "/var/lib/containers/storage/overlay";
 const RUN_STORAGE: &str = "/run/containers/storage/overlay-containers";
 
 pub const ROWS: &[Row] = &[
-    Row { tags: &["smoke"], ..both("crio/life", Test::Code(life)) },
+    both("crio/life", Test::Code(life)).smoke(),
     row("crio/namespace-chooses", Test::Code(namespace_chooses)),
     row("crio/namespace-ceiling", Test::Code(namespace_ceiling)),
     row("crio/members-inherit", Test::Code(members)),
     row("crio/refused", Test::Code(refused)),
-    row("crio/replaced-annotations", Test::Code(replaced)),
+    row("crio/replaced-annotations", Test::Code(replaced)).thorough(),
 ];
 
 const NAMESPACES: &str = "[namespaces.'team-*']\ndefault = 'offline'\nceiling = \

@@ -11,10 +11,7 @@ use crate::lab::Lab;
 use crate::launch::{Runtime, WRAPPER, fresh_id};
 
 pub const ROWS: &[Row] = &[
-    Row {
-        tags: &["smoke", "ctr"],
-        ..case("ctr/default", |lab, _| chosen(lab, WRAPPER, "", &[], "baseline", "the default"))
-    },
+    case("ctr/default", |lab, _| chosen(lab, WRAPPER, "", &[], "baseline", "the default")).smoke(),
     case("ctr/annotation", |lab, _| {
         let options = ["--annotation", "org.lockc.policy=offline"];
         chosen(lab, WRAPPER, "", &options, "offline", "annotation org.lockc.policy")
@@ -30,16 +27,19 @@ pub const ROWS: &[Row] = &[
     case("ctr/engine-default", |lab, _| {
         let config = "[engines.containerd]\ndefault = 'offline'\n";
         chosen(lab, WRAPPER, config, &[], "offline", "engines.containerd.default")
-    }),
+    })
+    .thorough(),
     case("ctr/engine-ceiling", |lab, _| {
         let config = "[engines.containerd]\nceiling = 'restricted'\n";
         let texts = ["baseline", "restricted", "engines.containerd.ceiling"];
         refused(lab, config, &["--annotation", "org.lockc.policy=baseline"], &texts)
-    }),
+    })
+    .thorough(),
     case("ctr/other-engines-default", |lab, _| {
         let config = "[engines.cri]\ndefault = 'offline'\n";
         chosen(lab, WRAPPER, config, &[], "baseline", "the default")
-    }),
+    })
+    .thorough(),
     case("ctr/binary-told", |lab, _| {
         chosen(lab, TOLD, "", HARDENED, "restricted", "--lockc-policy")
     }),
@@ -51,9 +51,11 @@ pub const ROWS: &[Row] = &[
             "io.kubernetes.cri.container-type=sandbox",
         ];
         chosen(lab, WRAPPER, "", &options, "baseline", "the default")
-    }),
+    })
+    .thorough(),
     case("ctr/privileged", |lab, _| refused(lab, "", &["--privileged"], &["--privileged gives"])),
-    case("ctr/host-network", |lab, _| refused(lab, "", &["--net-host"], &["host-namespaces: "])),
+    case("ctr/host-network", |lab, _| refused(lab, "", &["--net-host"], &["host-namespaces: "]))
+        .thorough(),
     case("ctr/exec", exec),
     case("ctr/rootfs", rootfs),
 ];
@@ -78,7 +80,7 @@ pub const HARDENED: &[&str] = &[
 ];
 
 const fn case(name: &'static str, code: fn(&mut Lab, Runtime) -> Result<String>) -> Row {
-    Row { tags: &["ctr"], ..row(name, Test::Code(code)) }
+    row(name, Test::Code(code))
 }
 
 /// A container in the background, removed when dropped.

@@ -8,18 +8,18 @@ use crate::demo::{self, Renamed, Went};
 use crate::lab::Lab;
 use crate::launch::Runtime;
 
-const fn smoke(name: &'static str, code: fn(&mut Lab, Runtime) -> Result<String>) -> Row {
-    Row { tags: &["demo", "smoke"], ..row(name, Test::Code(code)) }
+const fn case(name: &'static str, code: fn(&mut Lab, Runtime) -> Result<String>) -> Row {
+    row(name, Test::Code(code))
 }
 
 pub const ROWS: &[Row] = &[
-    smoke("demo/sysfs", |lab, _| check(lab, "sysfs")),
-    smoke("demo/host-root", |lab, _| check(lab, "host-root")),
-    smoke("demo/chroot", |lab, _| check(lab, "chroot")),
-    smoke("demo/docker-sock", |lab, _| check(lab, "docker-sock")),
-    smoke("demo/renamed-sock", |lab, _| check(lab, "renamed-sock")),
-    smoke("demo/privileged", |lab, _| check(lab, "privileged")),
-    smoke("demo/dmesg", |lab, _| check(lab, "dmesg")),
+    case("demo/sysfs", |lab, _| check(lab, "sysfs")).smoke().on_btrfs(),
+    case("demo/host-root", |lab, _| check(lab, "host-root")),
+    case("demo/chroot", |lab, _| check(lab, "chroot")).thorough(),
+    case("demo/docker-sock", |lab, _| check(lab, "docker-sock")).smoke().on_btrfs_thorough(),
+    case("demo/renamed-sock", |lab, _| check(lab, "renamed-sock")).thorough(),
+    case("demo/privileged", |lab, _| check(lab, "privileged")).smoke().on_btrfs_thorough(),
+    case("demo/dmesg", |lab, _| check(lab, "dmesg")).smoke(),
 ];
 
 fn check(lab: &mut Lab, name: &str) -> Result<String> {

@@ -71,7 +71,8 @@ pub const ROWS: &[Row] = &[
             ];
             probe(lab, "lockc-test", &args, &["fsmount", "tmpfs", "."], EPERM)
         }),
-    ),
+    )
+    .thorough(),
     row(
         "docker/unconfined-userns",
         Test::Code(|lab, _| {
@@ -79,7 +80,8 @@ pub const ROWS: &[Row] = &[
                 ["--security-opt", "seccomp=unconfined", "--security-opt", "apparmor=unconfined"];
             probe(lab, "lockc-test", &args, &["unshare", "user", "list", "/"], EPERM)
         }),
-    ),
+    )
+    .thorough(),
 ];
 
 /// Works with plain runc, fails with that errno under `runtime`, works under privileged.

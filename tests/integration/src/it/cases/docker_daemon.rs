@@ -12,7 +12,7 @@ use crate::launch::Runtime;
 
 pub const ROWS: &[Row] = &[
     row("docker/beside-a-volume-of-the-root", Test::Code(beside)),
-    row("docker/userns-remap", Test::Code(remapped)),
+    row("docker/userns-remap", Test::Code(remapped)).thorough(),
 ];
 
 /// Below a volume that shows the host's root, every mount of dockerd's appears a second time. (A

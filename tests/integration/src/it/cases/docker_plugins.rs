@@ -11,7 +11,7 @@ use crate::config::with_drop_in;
 use crate::docker::{self, default_runtime};
 use crate::lab::Lab;
 
-pub const ROWS: &[Row] = &[row("docker/plugin", Test::Code(plugin))];
+pub const ROWS: &[Row] = &[row("docker/plugin", Test::Code(plugin)).thorough()];
 
 const NAME: &str = "lockc-it/plugin";
 const FOLDER: &str = "/tmp/lockc-it-plugin";

@@ -36,7 +36,8 @@ pub const ROWS: &[Row] = &[
         Test::Code(|lab, _| {
             refused(lab, "", &["--label", "org.lockc.policy=lax"], "unknown policy")
         }),
-    ),
+    )
+    .thorough(),
     row(
         "docker/annotation-before-label",
         Test::Code(|lab, _| {
@@ -48,7 +49,8 @@ pub const ROWS: &[Row] = &[
             ];
             chosen(lab, "", &options, "offline", "annotation org.lockc.policy")
         }),
-    ),
+    )
+    .thorough(),
     row(
         "docker/argument-before-all",
         Test::Code(|lab, _| {
@@ -73,7 +75,8 @@ pub const ROWS: &[Row] = &[
                 "engines.docker.default",
             )
         }),
-    ),
+    )
+    .thorough(),
     row(
         "docker/engine-ceiling",
         Test::Code(|lab, _| {
@@ -84,13 +87,15 @@ pub const ROWS: &[Row] = &[
                 "engines.docker.ceiling",
             )
         }),
-    ),
+    )
+    .thorough(),
     row(
         "docker/other-engines-default",
         Test::Code(|lab, _| {
             chosen(lab, "[engines.podman]\ndefault = 'offline'\n", &[], "baseline", "the default")
         }),
-    ),
+    )
+    .thorough(),
     row(
         "docker/pretended-namespace",
         Test::Code(|lab, _| {
@@ -98,7 +103,8 @@ pub const ROWS: &[Row] = &[
                 "[namespaces.kube-system]\ndefault = 'privileged'\nceiling = 'privileged'\n";
             chosen(lab, config, &PRETENDED, "baseline", "the default")
         }),
-    ),
+    )
+    .thorough(),
     row(
         "docker/pretended-namespace-ceiling",
         Test::Code(|lab, _| {
@@ -108,7 +114,8 @@ pub const ROWS: &[Row] = &[
                 [&PRETENDED[..], &["--annotation", "org.lockc.policy=privileged"]].concat();
             refused(lab, config, &options, "`ceiling`")
         }),
-    ),
+    )
+    .thorough(),
     row(
         "docker/broken-drop-in-line",
         Test::Code(|lab, _| {
@@ -120,7 +127,8 @@ pub const ROWS: &[Row] = &[
     row(
         "docker/broken-drop-in",
         Test::Code(|lab, _| refused(lab, "defualt = 'baseline'\n", &[], "50-case.toml")),
-    ),
+    )
+    .thorough(),
 ];
 
 /// What containerd's CRI plugin would have written.

@@ -44,19 +44,23 @@ pub const ROWS: &[Row] = &[
     row(
         "docker/standard-host-pid",
         refused(&["--pid", "host"], "host-namespaces: the container uses the host's pid"),
-    ),
+    )
+    .thorough(),
     row(
         "docker/standard-host-ipc",
         refused(&["--ipc", "host"], "host-namespaces: the container uses the host's ipc"),
-    ),
+    )
+    .thorough(),
     row(
         "docker/standard-host-network",
         refused(&["--network", "host"], "host-namespaces: the container uses the host's network"),
-    ),
+    )
+    .thorough(),
     row(
         "docker/standard-host-uts",
         refused(&["--uts", "host"], "host-namespaces: the container uses the host's uts"),
-    ),
+    )
+    .thorough(),
     row("docker/standard-privileged", refused(&["--privileged"], "--privileged gives")),
     row(
         "docker/standard-capability",
@@ -65,8 +69,9 @@ pub const ROWS: &[Row] = &[
     row(
         "docker/standard-default-capability",
         restricted(&["--cap-add", "CHOWN"], "capabilities: CHOWN"),
-    ),
-    row("docker/standard-bind-service", admitted(&["--cap-add", "NET_BIND_SERVICE"])),
+    )
+    .thorough(),
+    row("docker/standard-bind-service", admitted(&["--cap-add", "NET_BIND_SERVICE"])).thorough(),
     row(
         "docker/standard-host-path",
         refused(&["-v", "/etc:/host-etc"], "host-mounts: bind mount of /etc"),
@@ -77,48 +82,59 @@ pub const ROWS: &[Row] = &[
             &["-v", "/srv/lockc-it/data:/data"],
             "host-mounts: bind mount of /srv/lockc-it/data",
         ),
-    ),
+    )
+    .thorough(),
     row(
         "docker/standard-volumes",
         admitted(&["-v", "lockc-it-standard:/data", "--tmpfs", "/scratch"]),
-    ),
+    )
+    .thorough(),
     row(
         "docker/standard-socket",
         refused(&["-v", "/run/docker.sock:/s"], "host-sockets: bind mount of /run/docker.sock"),
-    ),
+    )
+    .thorough(),
     row(
         "docker/standard-device",
         refused(&["--device", "/dev/vda:/dev/x"], "devices: block device /dev/x"),
-    ),
-    row("docker/standard-harmless-device", admitted(&["--device", "/dev/null:/dev/x"])),
+    )
+    .thorough(),
+    row("docker/standard-harmless-device", admitted(&["--device", "/dev/null:/dev/x"])).thorough(),
     row(
         "docker/standard-apparmor",
         refused(
             &["--security-opt", "apparmor=unconfined"],
             "apparmor: the AppArmor profile unconfined",
         ),
-    ),
+    )
+    .thorough(),
     row(
         "docker/standard-seccomp",
         refused(&["--security-opt", "seccomp=unconfined"], "seccomp: no seccomp profile"),
-    ),
+    )
+    .thorough(),
     row(
         "docker/standard-proc-mount",
         refused(
             &["--security-opt", "systempaths=unconfined"],
             "proc-mount: /proc/acpi, /proc/kcore",
         ),
-    ),
+    )
+    .thorough(),
     row(
         "docker/standard-sysctl",
         refused(&["--sysctl", "kernel.msgmax=65536"], "sysctls: kernel.msgmax"),
-    ),
-    row("docker/standard-safe-sysctl", admitted(&["--sysctl", "net.ipv4.ping_group_range=0 1"])),
+    )
+    .thorough(),
+    row("docker/standard-safe-sysctl", admitted(&["--sysctl", "net.ipv4.ping_group_range=0 1"]))
+        .thorough(),
     row(
         "docker/standard-root",
         restricted(&["--user", "0"], "run-as-root: the process would run as uid 0"),
-    ),
-    row("docker/standard-no-new-privileges", admitted(&["--security-opt", "no-new-privileges"])),
+    )
+    .thorough(),
+    row("docker/standard-no-new-privileges", admitted(&["--security-opt", "no-new-privileges"]))
+        .thorough(),
 ];
 
 /// The verdict of each level.

@@ -11,25 +11,25 @@ use crate::docker::{DEBIAN, IMAGE};
 use crate::lab::Lab;
 use crate::launch::Runtime;
 
-const fn smoke(name: &'static str, code: fn(&mut Lab, Runtime) -> Result<String>) -> Row {
-    Row { tags: &["smoke"], ..row(name, Test::Code(code)) }
+const fn case(name: &'static str, code: fn(&mut Lab, Runtime) -> Result<String>) -> Row {
+    row(name, Test::Code(code))
 }
 
 pub const ROWS: &[Row] = &[
-    smoke("docker/shell", shell),
-    smoke("docker/debian-package-work", packages),
-    smoke("docker/exec-cp-stop", exec_cp_stop),
-    row("docker/healthcheck", Test::Code(healthcheck)),
-    row("docker/named-volume", Test::Code(named_volume)),
-    row("docker/home-volume", Test::Code(home_volume)),
-    row("docker/tmpfs-init-user-workdir", Test::Code(options)),
+    case("docker/shell", shell).smoke().on_btrfs(),
+    case("docker/debian-package-work", packages),
+    case("docker/exec-cp-stop", exec_cp_stop).smoke().on_btrfs(),
+    row("docker/healthcheck", Test::Code(healthcheck)).thorough(),
+    row("docker/named-volume", Test::Code(named_volume)).thorough(),
+    row("docker/home-volume", Test::Code(home_volume)).thorough(),
+    row("docker/tmpfs-init-user-workdir", Test::Code(options)).thorough(),
     row("docker/terminal", Test::Code(terminal)),
-    row("docker/exit-codes", Test::Code(exit_codes)),
-    row("docker/signals", Test::Code(signals)),
-    row("docker/restart", Test::Code(restart)),
-    row("docker/pause-top-update-stats", Test::Code(manage)),
-    row("docker/read-only", Test::Code(read_only)),
-    row("docker/shared-namespaces", Test::Code(shared)),
+    row("docker/exit-codes", Test::Code(exit_codes)).thorough(),
+    row("docker/signals", Test::Code(signals)).thorough(),
+    row("docker/restart", Test::Code(restart)).thorough(),
+    row("docker/pause-top-update-stats", Test::Code(manage)).thorough(),
+    row("docker/read-only", Test::Code(read_only)).thorough(),
+    row("docker/shared-namespaces", Test::Code(shared)).thorough(),
 ];
 
 /// The runtime under test.

@@ -10,9 +10,9 @@ use crate::lab::Lab;
 use crate::launch::Runtime;
 
 pub const ROWS: &[Row] = &[
-    Row { tags: &["smoke"], ..row("docker/failclosed-not-loaded", Test::Code(not_loaded)) },
-    row("docker/failclosed-config-broken", Test::Code(config_broken)),
-    row("docker/failclosed-pins-removed", Test::Code(pins_removed)),
+    row("docker/failclosed-not-loaded", Test::Code(not_loaded)),
+    row("docker/failclosed-config-broken", Test::Code(config_broken)).thorough(),
+    row("docker/failclosed-pins-removed", Test::Code(pins_removed)).thorough(),
 ];
 
 /// Docker shows lockc's reason; plain runc works.

@@ -6,14 +6,15 @@ use std::fs;
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
-use super::{Row, Test, row};
+use super::{Row, Test, one_kernel, row};
 use crate::bundle::Bundle;
 use crate::command;
 use crate::docker::IMAGE;
 use crate::lab::Lab;
 use crate::launch::{self, By};
 
-pub const BARE: &[Row] = &[
+/// User space alone decides these.
+pub const BARE: &[Row] = &one_kernel([
     row(
         "explain/bundle-that-starts",
         Test::Code(|lab, _| bundle(lab, &Bundle::new(&["true"]), "")),
@@ -31,13 +32,14 @@ pub const BARE: &[Row] = &[
     row("explain/ordinary-user", Test::Code(ordinary_user)),
     row("explain/manifest", Test::Code(manifest)),
     row("explain/closed-pipe", Test::Code(closed_pipe)),
-];
+]);
 
 pub const DOCKER: &[Row] = &[
     row(
         "docker/explain-argument",
         Test::Code(|lab, _| docker(lab, "lockc-offline", &[], "offline", "--lockc-policy")),
-    ),
+    )
+    .thorough(),
     row(
         "docker/explain-label",
         Test::Code(|lab, _| {
@@ -49,8 +51,9 @@ pub const DOCKER: &[Row] = &[
                 "Docker label org.lockc.policy",
             )
         }),
-    ),
-    row("docker/explain-foreign-runtime", Test::Code(foreign)),
+    )
+    .thorough(),
+    row("docker/explain-foreign-runtime", Test::Code(foreign)).thorough(),
     row("docker/explain-refused", Test::Code(refused_before)),
 ];
 

@@ -14,26 +14,29 @@ use crate::lab::Lab;
 use crate::launch::{self, By, Running, Runtime};
 
 pub const ROWS: &[Row] = &[
-    both("failclosed/not-loaded", Test::Code(not_loaded)),
-    row("failclosed/link-pin-removed", Test::Code(link_removed)),
+    both("failclosed/not-loaded", Test::Code(not_loaded)).thorough_with_runc(),
+    row("failclosed/link-pin-removed", Test::Code(link_removed)).one_kernel(),
     row("failclosed/map-pin-removed", Test::Code(map_removed)),
-    row("failclosed/all-pins-removed", Test::Code(pins_removed)),
-    row("failclosed/load-killed", Test::Code(load_killed)),
+    row("failclosed/all-pins-removed", Test::Code(pins_removed)).one_kernel(),
+    row("failclosed/load-killed", Test::Code(load_killed)).one_kernel(),
     row("failclosed/abi-version-changed", Test::Code(abi_changed)),
     row(
         "failclosed/config-broken",
         Test::Code(|lab, runtime| config_is(lab, runtime, "default = \n", 0o644, "lockc.toml")),
-    ),
+    )
+    .one_kernel(),
     row(
         "failclosed/config-unknown-key",
         Test::Code(|lab, runtime| {
             config_is(lab, runtime, "defualt = \"baseline\"\n", 0o644, "defualt")
         }),
-    ),
+    )
+    .one_kernel(),
     row(
         "failclosed/config-unknown-level",
         Test::Code(|lab, runtime| config_is(lab, runtime, "default = \"lax\"\n", 0o644, "lax")),
-    ),
+    )
+    .one_kernel(),
     row(
         "failclosed/config-unknown-rule",
         Test::Code(|lab, runtime| {
@@ -46,7 +49,8 @@ pub const ROWS: &[Row] = &[
                 "lockc.toml: line 4: policies.a.without_rules: \"mout\" is not a rule",
             )
         }),
-    ),
+    )
+    .one_kernel(),
     row(
         "failclosed/config-reads",
         Test::Code(|lab, runtime| {
@@ -59,7 +63,8 @@ pub const ROWS: &[Row] = &[
                 "lockc.toml: line 3: policies.a.reads: \"/proc/1/environ\" is about",
             )
         }),
-    ),
+    )
+    .one_kernel(),
     row(
         "failclosed/config-contradiction",
         Test::Code(|lab, runtime| {
@@ -72,14 +77,16 @@ pub const ROWS: &[Row] = &[
                 "lockc.toml: line 3: namespaces.a.default is privileged, which is looser",
             )
         }),
-    ),
+    )
+    .one_kernel(),
     row(
         "failclosed/config-writable-by-others",
         Test::Code(|lab, runtime| config_is(lab, runtime, "", 0o666, "lockc.toml")),
-    ),
-    row("failclosed/config-is-a-folder", Test::Code(config_folder)),
-    row("failclosed/running-containers-can-be-managed", Test::Code(manage)),
-    row("failclosed/fail-open-is-said", Test::Code(fail_open)),
+    )
+    .one_kernel(),
+    row("failclosed/config-is-a-folder", Test::Code(config_folder)).one_kernel(),
+    row("failclosed/running-containers-can-be-managed", Test::Code(manage)).slow(),
+    row("failclosed/fail-open-is-said", Test::Code(fail_open)).slow(),
 ];
 
 /// Nothing starts under lockc and it says why; everything else works.

@@ -50,8 +50,8 @@ const fn proc_of_host(args: &'static [&'static str]) -> Test {
 }
 
 pub const ROWS: &[Row] = &[
-    both("files/cve-2024-21626-leaked-directory", leak(&["read", "fd:3/key"])),
-    row("files/reached", reach(&["read", KEY])),
+    both("files/cve-2024-21626-leaked-directory", leak(&["read", "fd:3/key"])).on_btrfs(),
+    row("files/reached", reach(&["read", KEY])).on_btrfs_thorough(),
     row("files/reached-thread", reach(&["thread", "read", KEY])),
     row("files/reached-double-fork", reach(&["double-fork", "setsid", "read", KEY])),
     row("files/reached-vfork", reach(&["vfork", "read", KEY])),
@@ -63,7 +63,8 @@ pub const ROWS: &[Row] = &[
         "files/leaked-directory-restricted",
         denied(&["read", "fd:3/key"], |b| leaked(b).user(1000), "restricted", EACCES, "files"),
     ),
-    both("files/proc-1-root", proc_of_host(&["read", "/proc/1/root/etc/hostname"])),
+    both("files/proc-1-root", proc_of_host(&["read", "/proc/1/root/etc/hostname"]))
+        .thorough_with_runc(),
     row("files/proc-victim-root", proc_of_host(&["read", "/proc/{victim}/root/etc/shadow"])),
     row("files/proc-victim-cwd", proc_of_host(&["list", "/proc/{victim}/cwd"])),
     row("files/proc-victim-fd", proc_of_host(&["read", "/proc/{victim}/fd/0"])),
@@ -79,7 +80,8 @@ pub const ROWS: &[Row] = &[
             ],
             volume,
         ),
-    ),
+    )
+    .on_btrfs(),
     row(
         "files/tmpfs",
         works(&["sh", "-ec", "echo x > /scratch/f; cat /scratch/f; echo x > /dev/shm/f"], tmpfs),
@@ -108,8 +110,8 @@ pub const ROWS: &[Row] = &[
             same,
         ),
     ),
-    row("files/exec-of-the-host", Test::Code(exec_of_host)),
-    row("files/other-containers-rootfs", Test::Code(other_rootfs)),
+    row("files/exec-of-the-host", Test::Code(exec_of_host)).on_btrfs(),
+    row("files/other-containers-rootfs", Test::Code(other_rootfs)).on_btrfs_thorough(),
 ];
 
 /// A symlink that a tenant leaves in a volume leads into the container's own root, not the host's.

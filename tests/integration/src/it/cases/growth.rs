@@ -16,11 +16,11 @@ use crate::lab::Lab;
 use crate::launch::{self, By, Running, Runtime};
 
 pub const ROWS: &[Row] = &[
-    row("growth/few", Test::Code(|lab, _| grows(lab, 15, 5))),
+    row("growth/few", Test::Code(|lab, _| grows(lab, 15, 5))).slow(),
     row("growth/root-is-forgotten", Test::Code(root_is_forgotten)),
-    row("growth/many", Test::Code(many)),
-    row("growth/no-room-for-tags", Test::Code(no_room)),
-    row("growth/thousands", Test::Code(thousands)),
+    row("growth/many", Test::Code(many)).thorough(),
+    row("growth/no-room-for-tags", Test::Code(no_room)).thorough(),
+    row("growth/thousands", Test::Code(thousands)).thorough(),
 ];
 
 /// Slots of containers that are gone are taken again by so many at a time (`registry`).

@@ -3,17 +3,19 @@
 use anyhow::{Result, bail};
 use libc::{EACCES, EPERM};
 
-use super::{Row, Test, both, row};
+use super::{Row, Test, both, one_kernel, row};
 use crate::bundle::Bundle;
 use crate::command;
 use crate::lab::{Lab, SECRETS};
 use crate::launch::{self, By, Runtime};
 
-pub const ROWS: &[Row] = &[
+/// The guard reads the kernel's events, which are alike on every kernel.
+pub const ROWS: &[Row] = &one_kernel([
     both(
         "guard/enforce",
         Test::Code(|lab, runtime| guarded(lab, "--guard-runtimes", |lab| enforced(lab, runtime))),
-    ),
+    )
+    .thorough_with_runc(),
     row(
         "guard/report",
         Test::Code(|lab, runtime| {
@@ -21,7 +23,7 @@ pub const ROWS: &[Row] = &[
         }),
     ),
     row("guard/off-by-default", Test::Code(off)),
-];
+]);
 
 /// Whatever comes of `work`, the next case finds no guard.
 fn guarded(

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, bail};
 use lockc_policy::admission::annotations;
 use serde_json::{Value, json};
 
-use super::{Row, Test, both, row};
+use super::{Row, Test, both, one_kernel, row};
 use crate::bundle::Bundle;
 use crate::command;
 use crate::config;
@@ -21,11 +21,13 @@ const fn refused(give: fn(Bundle) -> Bundle, reason: &'static str) -> Test {
 /// A cgroup of the host's, with a process in it.
 const VICTIM: &str = "/lockc-it-victim.service";
 
-pub const ROWS: &[Row] = &[
+/// The wrapper alone decides these, whatever the kernel.
+pub const ROWS: &[Row] = &one_kernel([
     both(
         "host-side/annotation-criu",
         refused(|b| b.annotation("org.criu.config", "/home/data/evil.conf"), "org.criu.config"),
-    ),
+    )
+    .thorough_with_runc(),
     row(
         "host-side/annotation-subgroup",
         refused(
@@ -65,10 +67,10 @@ pub const ROWS: &[Row] = &[
             "hooks",
         ),
     ),
-    both("host-side/exec-options", Test::Code(exec_options)),
+    both("host-side/exec-options", Test::Code(exec_options)).thorough_with_runc(),
     both("host-side/update", Test::Code(update)),
-    both("host-side/checkpoint", Test::Code(checkpoint)),
-];
+    both("host-side/checkpoint", Test::Code(checkpoint)).thorough_with_runc(),
+]);
 
 /// Whatever the runtime of this machine calls unsafe is in lockc's table.
 fn unsafe_annotations(lab: &mut Lab, runtime: Runtime) -> Result<String> {

@@ -18,12 +18,13 @@ fn host_ipc(bundle: Bundle) -> Bundle {
 pub const ROWS: &[Row] = &[
     row("ipc/objects-of-the-host", Test::Code(objects)),
     row("ipc/queues-of-the-host", Test::Code(queues)),
-    row("ipc/addresses-used-again", Test::Code(used_again)),
+    row("ipc/addresses-used-again", Test::Code(used_again)).one_kernel(),
     row("ipc/between-containers", Test::Code(between)),
     row(
         "ipc/own",
         Test::Works(Works { args: &["/probe", "ipc-own", "4712"], give: host_ipc, policy: "test" }),
-    ),
+    )
+    .one_kernel(),
 ];
 
 /// Runs the probe on the host.

@@ -15,7 +15,8 @@ fn kmsg_elsewhere(bundle: Bundle) -> Bundle {
 }
 
 pub const ROWS: &[Row] = &[
-    both("kernel-log/syslog", denied(&["syslog", "3"], Bundle::admin, "test", EPERM, "kernel-log")),
+    both("kernel-log/syslog", denied(&["syslog", "3"], Bundle::admin, "test", EPERM, "kernel-log"))
+        .thorough_with_runc(),
     // Where the host lets everybody read it, no capability is asked for.
     row(
         "kernel-log/syslog-unprivileged",

@@ -15,16 +15,18 @@ pub const ROWS: &[Row] = &[
     row(
         "keys/persistent-of-root",
         denied(&["persistent-keyring", "0"], same, "baseline", EACCES, "keyring"),
-    ),
+    )
+    .one_kernel(),
     row(
         "keys/persistent-of-another",
         denied(&["persistent-keyring", "1000"], same, "baseline", EACCES, "keyring"),
-    ),
+    )
+    .one_kernel(),
     row("keys/persistent-new", Test::Code(persistent)),
     row("keys/own", works(&["/probe", "own-key"], same)),
     row("keys/too-many", denied(&["fill-keys", "1500"], same, "baseline", EDQUOT, "keyring")),
-    row("keys/one-after-another", works(&["/probe", "churn-keys", "4000"], same)),
-    row("keys/of-others", Test::Code(others)),
+    row("keys/one-after-another", works(&["/probe", "churn-keys", "4000"], same)).one_kernel(),
+    row("keys/of-others", Test::Code(others)).one_kernel(),
     row("keys/attributes", Test::Code(attributes)),
     row(
         "keys/file-capabilities",

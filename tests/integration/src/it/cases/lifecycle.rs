@@ -15,13 +15,13 @@ use crate::lab::Lab;
 use crate::launch::{By, Running, Runtime};
 
 pub const ROWS: &[Row] = &[
-    both("lifecycle/create-start-exec-delete", Test::Code(whole)),
+    both("lifecycle/create-start-exec-delete", Test::Code(whole)).on_btrfs_thorough(),
     both("lifecycle/exec-is-confined", Test::Code(exec)),
-    row("lifecycle/hooks-run-on-the-host", Test::Code(hooks)),
-    both("lifecycle/survivor-of-delete-stays-confined", Test::Code(survivor)),
+    row("lifecycle/hooks-run-on-the-host", Test::Code(hooks)).one_kernel(),
+    both("lifecycle/survivor-of-delete-stays-confined", Test::Code(survivor)).thorough_with_runc(),
     row("lifecycle/deleted-is-gone-from-status", Test::Code(gone)),
-    row("lifecycle/hundred-containers", Test::Code(hundred)),
-    row("lifecycle/same-id-again", Test::Code(same_id)),
+    row("lifecycle/hundred-containers", Test::Code(hundred)).thorough(),
+    row("lifecycle/same-id-again", Test::Code(same_id)).one_kernel(),
     row("lifecycle/two-at-once-keep-their-levels", Test::Code(two)),
     row("lifecycle/reload-keeps-containers-confined", Test::Code(reload)),
 ];

@@ -55,13 +55,11 @@ mod standards;
 mod storage;
 mod surface;
 mod tasks;
-mod tiers;
 mod transparent;
 
 use std::fmt;
 
 use anyhow::Result;
-use clap::ValueEnum;
 
 use crate::btrfs;
 use crate::bundle::Bundle;
@@ -70,25 +68,9 @@ use crate::config;
 use crate::escapes::{self, Technique};
 use crate::lab::Lab;
 use crate::launch::{By, Runtime};
+use crate::select::{Part, Standing, Tier};
+use crate::system;
 use crate::workloads::{self, Workload};
-
-pub use tiers::Tier;
-
-/// Where a case runs: parts run in machines of their own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Part {
-    Bare,
-    /// The escape suite, on bare runtimes too.
-    Escape,
-    Docker,
-    /// containerd, by its CRI socket and by ctr.
-    Containerd,
-    Podman,
-    /// Some of these once more, with the host's root on btrfs subvolumes.
-    Btrfs,
-    /// The workloads, in a machine with their disk.
-    Work,
-}
 
 /// A case that this machine can't run, with the reason: an error that is shown as a skip.
 #[derive(Debug)]
@@ -119,6 +101,8 @@ pub enum Test {
     Code(fn(&mut Lab, Runtime) -> Result<String>),
     /// A workload that works alike without lockc and under its levels.
     Work(Workload),
+    /// On a system of its own, where the lab is not.
+    Step(fn() -> Result<String>),
 }
 
 impl Test {
@@ -142,6 +126,7 @@ impl Test {
                 config::write(runtime)?;
                 workloads::prove(lab, workload)
             }
+            Self::Step(code) => code(),
         }
     }
 }
@@ -150,20 +135,73 @@ impl Test {
 #[derive(Clone, Copy)]
 pub struct Row {
     pub name: &'static str,
-    pub tags: &'static [&'static str],
     pub test: Test,
     /// With runc too, not only with crun (which starts six times faster).
     pub both: bool,
+    standing: Standing,
 }
 
 /// A row for crun.
 pub const fn row(name: &'static str, test: Test) -> Row {
-    Row { name, tags: &[], test, both: false }
+    Row { name, test, both: false, standing: Standing::USUAL }
 }
 
 /// A row for crun and runc.
 pub const fn both(name: &'static str, test: Test) -> Row {
-    Row { name, tags: &[], test, both: true }
+    Row { both: true, ..row(name, test) }
+}
+
+/// Rows that the gate runs on one kernel.
+pub const fn one_kernel<const N: usize>(mut rows: [Row; N]) -> [Row; N] {
+    let mut at = 0;
+    while at < N {
+        rows[at] = rows[at].one_kernel();
+        at += 1;
+    }
+    rows
+}
+
+impl Row {
+    const fn standing(self, standing: Standing) -> Self {
+        Self { standing, ..self }
+    }
+
+    /// On every kernel, and with every version of its engine. Bare cases are unless they say
+    /// otherwise.
+    pub const fn smoke(self) -> Self {
+        self.standing(self.standing.tier(Tier::Smoke))
+    }
+
+    /// The gate runs it on one kernel: user space alone decides it, or another case shows the same
+    /// hook.
+    pub const fn one_kernel(self) -> Self {
+        self.standing(self.standing.one_kernel())
+    }
+
+    /// The gate runs it on one kernel, because it takes long.
+    pub const fn slow(self) -> Self {
+        self.one_kernel()
+    }
+
+    /// A variation of what another case shows: not in the gate.
+    pub const fn thorough(self) -> Self {
+        self.standing(self.standing.tier(Tier::All))
+    }
+
+    /// With runc, it is a variation of what it shows with crun.
+    pub const fn thorough_with_runc(self) -> Self {
+        self.standing(self.standing.runc(Tier::All))
+    }
+
+    /// Once more where the host's root is on btrfs.
+    pub const fn on_btrfs(self) -> Self {
+        self.standing(self.standing.btrfs(Tier::Smoke))
+    }
+
+    /// Once more where the host's root is on btrfs, but not in the gate.
+    pub const fn on_btrfs_thorough(self) -> Self {
+        self.standing(self.standing.btrfs(Tier::All))
+    }
 }
 
 /// An attempt that `policy` denies by `rule`.
@@ -196,7 +234,9 @@ pub fn same(bundle: Bundle) -> Bundle {
 pub struct Case {
     pub name: String,
     pub part: Part,
-    pub tags: Vec<&'static str>,
+    pub tier: Tier,
+    /// Its tier on btrfs, if it runs there too.
+    pub btrfs: Option<Tier>,
     pub runtime: Runtime,
     pub test: Test,
 }
@@ -275,37 +315,33 @@ pub fn all() -> Vec<Case> {
     ];
     let mut cases = Vec::new();
     cases.extend(bare.into_iter().flatten().flat_map(bare_cases));
-    for technique in escapes::all() {
-        let (name, test) = (format!("escape/{}", technique.name), Test::Escape(technique));
-        cases.push(Case {
-            name,
-            part: Part::Escape,
-            tags: Vec::new(),
-            runtime: Runtime::Crun,
-            test,
-        });
-    }
+    cases.extend(escapes::all().map(|technique| Case {
+        name: format!("escape/{}", technique.name),
+        part: Part::Escape,
+        tier: technique.standing.of(Part::Escape),
+        btrfs: technique.standing.btrfs,
+        runtime: Runtime::Crun,
+        test: Test::Escape(technique),
+    }));
     // Last: they take lockc away.
     cases.extend(failclosed::ROWS.iter().flat_map(bare_cases));
     cases.extend(podman.into_iter().flatten().flat_map(|row| cases_of(row, Part::Podman)));
     for (part, topics) in [(Part::Docker, &docker[..]), (Part::Containerd, &containerd)] {
-        cases.extend(topics.iter().copied().flatten().map(|row| {
-            let (name, tags) = (row.name.to_owned(), row.tags.to_vec());
-            Case { name, part, tags, runtime: Runtime::Runc, test: row.test }
-        }));
+        let rows = topics.iter().copied().flatten();
+        cases.extend(rows.map(|row| Case { runtime: Runtime::Runc, ..case_of(row, part) }));
     }
-    for workload in workloads::ALL.iter() {
-        let tags = if workload.smoke { vec!["smoke", "workloads"] } else { vec!["workloads"] };
-        let name = format!("work/{}", workload.name);
-        cases.push(Case {
-            name,
-            part: Part::Work,
-            tags,
-            runtime: Runtime::Runc,
-            test: Test::Work(*workload),
-        });
-    }
+    cases.extend(workloads::ALL.iter().map(|workload| Case {
+        name: format!("work/{}", workload.name),
+        part: Part::Work,
+        tier: workload.standing.of(Part::Work),
+        btrfs: None,
+        runtime: Runtime::Runc,
+        test: Test::Work(*workload),
+    }));
     cases.extend(btrfs::cases(&cases));
+    for (part, step) in system::steps() {
+        cases.push(case_of(&row(step.name, Test::Step(step.code)), part));
+    }
     cases
 }
 
@@ -313,19 +349,31 @@ fn bare_cases(row: &Row) -> Vec<Case> {
     cases_of(row, Part::Bare)
 }
 
+/// The row's case, or both.
 fn cases_of(row: &Row, part: Part) -> Vec<Case> {
-    let case = |name: String, runtime| Case {
-        name,
-        part,
-        tags: row.tags.to_vec(),
-        runtime,
-        test: row.test,
-    };
-    let mut cases = vec![case(row.name.to_owned(), Runtime::Crun)];
+    let mut cases = vec![case_of(row, part)];
     if row.both {
-        cases.push(case(format!("{}@runc", row.name), Runtime::Runc));
+        cases.push(Case {
+            name: format!("{}@runc", row.name),
+            tier: row.standing.of_runc(part),
+            btrfs: None,
+            runtime: Runtime::Runc,
+            ..case_of(row, part)
+        });
     }
     cases
+}
+
+/// The row's case with crun.
+pub fn case_of(row: &Row, part: Part) -> Case {
+    Case {
+        name: row.name.to_owned(),
+        part,
+        tier: row.standing.of(part),
+        btrfs: row.standing.btrfs,
+        runtime: Runtime::Crun,
+        test: row.test,
+    }
 }
 
 #[cfg(test)]

@@ -10,7 +10,9 @@ use crate::lab::{Lab, SOCKETS};
 use crate::launch::{self, By, Running, Runtime};
 
 pub const ROWS: &[Row] = &[
-    both("neighbours/files-of-the-same-policy", Test::Code(files_of_the_same)),
+    both("neighbours/files-of-the-same-policy", Test::Code(files_of_the_same))
+        .thorough_with_runc()
+        .on_btrfs_thorough(),
     row("neighbours/files-of-a-looser-one", Test::Code(files_of_looser)),
     row("neighbours/files-of-another", Test::Code(files_of_another)),
 ];

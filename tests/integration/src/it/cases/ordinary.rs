@@ -9,7 +9,7 @@ use crate::lab::Lab;
 use crate::launch::{self, By, Runtime};
 
 pub const ROWS: &[Row] = &[
-    Row { tags: &["smoke"], ..both("ordinary/true", works(&["true"], same)) },
+    both("ordinary/true", works(&["true"], same)).thorough_with_runc(),
     both(
         "ordinary/shell",
         works(
@@ -33,7 +33,8 @@ pub const ROWS: &[Row] = &[
             ],
             same,
         ),
-    ),
+    )
+    .thorough_with_runc(),
     row(
         "ordinary/user",
         works(&["sh", "-ec", "id -u | grep 1000; touch /tmp/of-$$; rm /tmp/of-$$"], |b| {
@@ -51,7 +52,8 @@ pub const ROWS: &[Row] = &[
             ],
             same,
         ),
-    ),
+    )
+    .one_kernel(),
     row(
         "ordinary/dev-nodes",
         works(
@@ -89,8 +91,8 @@ pub const ROWS: &[Row] = &[
         ),
     ),
     row("ordinary/chroot-in-container", works(&["chroot", "/", "/bin/true"], same)),
-    row("ordinary/exit-codes", Test::Code(exit_codes)),
-    both("ordinary/debian", Test::Code(debian)),
+    row("ordinary/exit-codes", Test::Code(exit_codes)).one_kernel(),
+    both("ordinary/debian", Test::Code(debian)).thorough_with_runc(),
     row(
         "ordinary/cgroup-files",
         works(
@@ -110,7 +112,8 @@ pub const ROWS: &[Row] = &[
             give: Bundle::admin,
             policy: "mounting",
         }),
-    ),
+    )
+    .one_kernel(),
 ];
 
 fn with_cgroup(bundle: Bundle) -> Bundle {

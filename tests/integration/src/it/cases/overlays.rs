@@ -13,10 +13,8 @@ use crate::lab::Lab;
 use crate::launch::{self, Runtime};
 
 pub const ROWS: &[Row] = &[row("overlays/layers-granted", Test::Code(granted))];
-pub const DOCKER: &[Row] =
-    &[Row { tags: &["smoke"], ..row("docker/overlay-exchanged", Test::Code(exchanged)) }];
-pub const PODMAN: &[Row] =
-    &[Row { tags: &["smoke"], ..row("podman/overlay-of-the-host", Test::Code(of_the_host)) }];
+pub const DOCKER: &[Row] = &[row("docker/overlay-exchanged", Test::Code(exchanged)).smoke()];
+pub const PODMAN: &[Row] = &[row("podman/overlay-of-the-host", Test::Code(of_the_host)).smoke()];
 
 const MAKE: &str = "set -e; cd /srv; rm -rf overlays; mkdir -p overlays/a overlays/b overlays/c; \
                     echo of-a > overlays/a/f; echo of-b > overlays/b/f";

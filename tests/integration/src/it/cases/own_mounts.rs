@@ -11,7 +11,7 @@ use crate::lab::{Lab, SECRETS};
 use crate::launch::{self, By, Runtime};
 
 pub const ROWS: &[Row] = &[
-    both("own-mounts/ordinary", Test::Code(ordinary)),
+    both("own-mounts/ordinary", Test::Code(ordinary)).on_btrfs_thorough(),
     row("own-mounts/fuse", Test::Code(fuse)),
     row("own-mounts/of-the-kernel", Test::Code(of_the_kernel)),
     row("own-mounts/of-the-host", Test::Code(of_the_host)),

@@ -69,7 +69,8 @@ pub const ROWS: &[Row] = &[
     row("paths/mkfifo", reach(&["mkfifo", "/proc/{victim}/root/var/lib/lockc-it-secrets/fifo"])),
     row("paths/rmdir", reach(&["rmdir", "/proc/{victim}/root/var/lib/lockc-it-secrets/folder"])),
     row("paths/unlink", reach(&["unlink", "/proc/{victim}/root/var/lib/lockc-it-secrets/file"])),
-    row("paths/rename", reach(&["rename", "/proc/{victim}/root/var/lib/lockc-it-secrets/renamed"])),
+    row("paths/rename", reach(&["rename", "/proc/{victim}/root/var/lib/lockc-it-secrets/renamed"]))
+        .on_btrfs_thorough(),
     row("paths/link", reach(&["link", "/proc/{victim}/root/var/lib/lockc-it-secrets/key"])),
     row(
         "paths/symlink",
@@ -86,7 +87,8 @@ pub const ROWS: &[Row] = &[
     row("paths/chown", reach(&["chown", "/proc/{victim}/root/var/lib/lockc-it-secrets/key"])),
     row("paths/utimes", reach(&["utimes", "/proc/{victim}/root/var/lib/lockc-it-secrets/key"])),
     row("paths/getxattr", reach(&["getxattr", "/proc/{victim}/root/var/lib/lockc-it-secrets/key"])),
-    row("paths/setxattr", reach(&["setxattr", "/proc/{victim}/root/var/lib/lockc-it-secrets/key"])),
+    row("paths/setxattr", reach(&["setxattr", "/proc/{victim}/root/var/lib/lockc-it-secrets/key"]))
+        .on_btrfs_thorough(),
     row(
         "paths/listxattr",
         reach(&["listxattr", "/proc/{victim}/root/var/lib/lockc-it-secrets/key"]),
@@ -109,7 +111,8 @@ pub const ROWS: &[Row] = &[
     row(
         "paths/received-folder",
         denied(&["receive", "/sockets/gives-folder"], sockets, "sockets", ENOBUFS, "files"),
-    ),
+    )
+    .on_btrfs_thorough(),
     row(
         "paths/received-pipe",
         Test::Works(Works {

@@ -13,10 +13,10 @@ use crate::launch::{Runtime, fresh_id};
 use crate::podman::{Background, IMAGE};
 
 pub const ROWS: &[Row] = &[
-    Row { tags: &["smoke"], ..row("podman/pod-members-inherit", Test::Code(members)) },
+    row("podman/pod-members-inherit", Test::Code(members)),
     row("podman/pod-work", Test::Code(work)),
-    row("podman/kube-play", Test::Code(kube_play)),
-    row("podman/kube-play-pretended", Test::Code(kube_play_pretended)),
+    row("podman/kube-play", Test::Code(kube_play)).thorough(),
+    row("podman/kube-play-pretended", Test::Code(kube_play_pretended)).thorough(),
 ];
 
 /// A pod, removed when dropped.

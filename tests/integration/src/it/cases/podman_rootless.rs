@@ -15,9 +15,9 @@ use crate::podman;
 const USER: &str = "lockcu";
 
 pub const ROWS: &[Row] = &[
-    Row { tags: &["smoke"], ..row("podman/rootless-refused", Test::Code(refused)) },
+    row("podman/rootless-refused", Test::Code(refused)).smoke(),
     row("podman/rootless-admission", Test::Code(admission)),
-    row("podman/rootless-guarded", Test::Code(guarded)),
+    row("podman/rootless-guarded", Test::Code(guarded)).thorough(),
     row("podman/ordinary-user-asks", Test::Code(asks)),
     row("podman/ordinary-user-runs", Test::Code(runs)),
 ];

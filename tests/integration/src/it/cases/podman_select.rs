@@ -19,15 +19,15 @@ const LEVELS: [&str; 4] = ["privileged", "baseline", "restricted", "offline"];
 /// Podman has no ceiling then: what bounds the others is not what is looked at.
 const UNBOUND: &str = "[engines.podman]\nceiling = 'privileged'\n";
 
-const fn smoke(
+const fn case(
     name: &'static str,
     code: fn(&mut Lab, crate::launch::Runtime) -> Result<String>,
 ) -> Row {
-    Row { tags: &["smoke"], ..row(name, Test::Code(code)) }
+    row(name, Test::Code(code))
 }
 
 pub const ROWS: &[Row] = &[
-    smoke("podman/levels-by-runtime-flag", |lab, _| {
+    case("podman/levels-by-runtime-flag", |lab, _| {
         each_level(|level| {
             let flag = format!("lockc-policy={level}");
             chosen(
@@ -39,7 +39,8 @@ pub const ROWS: &[Row] = &[
                 "--lockc-policy",
             )
         })
-    }),
+    })
+    .smoke(),
     row(
         "podman/levels-by-runtime-name",
         Test::Code(|lab, _| {
@@ -48,14 +49,16 @@ pub const ROWS: &[Row] = &[
                 chosen(lab, &["--runtime", &name], "", &MODEST, level, "--lockc-policy")
             })
         }),
-    ),
-    smoke("podman/levels-by-annotation", |lab, _| {
+    )
+    .thorough(),
+    case("podman/levels-by-annotation", |lab, _| {
         each_level(|level| {
             let annotation = format!("org.lockc.policy={level}");
             let options = [&MODEST[..], &["--annotation", &annotation]].concat();
             chosen(lab, &LOCKC, UNBOUND, &options, level, "annotation org.lockc.policy")
         })
-    }),
+    })
+    .smoke(),
     row(
         "podman/levels-by-engine-default",
         Test::Code(|lab, _| {
@@ -64,7 +67,8 @@ pub const ROWS: &[Row] = &[
                 chosen(lab, &LOCKC, &config, &MODEST, level, "engines.podman.default")
             })
         }),
-    ),
+    )
+    .thorough(),
     row(
         "podman/default",
         Test::Code(|lab, _| chosen(lab, &LOCKC, "", &[], "baseline", "the default")),
@@ -76,7 +80,8 @@ pub const ROWS: &[Row] = &[
                 "[engines.docker]\ndefault = 'offline'\n[engines.crio]\ndefault = 'privileged'\n";
             chosen(lab, &LOCKC, config, &[], "baseline", "the default")
         }),
-    ),
+    )
+    .thorough(),
     row(
         "podman/labels-do-not-choose",
         Test::Code(|lab, _| {
@@ -104,9 +109,10 @@ pub const ROWS: &[Row] = &[
             )
         }),
     ),
-    smoke("podman/annotation-above-ceiling", |lab, _| {
+    case("podman/annotation-above-ceiling", |lab, _| {
         refused(lab, "", &[PRIVILEGED], &["asks for privileged", "ceiling baseline", "`ceiling`"])
-    }),
+    })
+    .smoke(),
     row(
         "podman/annotation-above-engine-ceiling",
         Test::Code(|lab, _| {
@@ -120,9 +126,10 @@ pub const ROWS: &[Row] = &[
         Test::Code(|lab, _| {
             refused(lab, "", &["--annotation=org.lockc.policy=lax"], &["unknown policy \"lax\""])
         }),
-    ),
-    row("podman/pretended-engine", Test::Code(pretended_engine)),
-    row("podman/pretended-namespace", Test::Code(pretended_namespace)),
+    )
+    .thorough(),
+    row("podman/pretended-engine", Test::Code(pretended_engine)).thorough(),
+    row("podman/pretended-namespace", Test::Code(pretended_namespace)).thorough(),
     row("podman/pretended-sandbox", Test::Code(pretended_sandbox)),
 ];
 

@@ -29,17 +29,17 @@ pub const ROWS: &[Row] = &[
         "podman/device",
         Test::Code(|lab, _| refused(lab, &["--device", "/dev/vda"], &["devices: ", "/dev/vda"])),
     ),
-    row("podman/security-options", Test::Code(security_options)),
+    row("podman/security-options", Test::Code(security_options)).thorough(),
     row(
         "podman/sysctl",
         Test::Code(|lab, _| {
             refused(lab, &["--sysctl", "kernel.msgmax=65536"], &["sysctls: ", "kernel.msgmax"])
         }),
     ),
-    row("podman/allowed-neighbours", Test::Code(neighbours)),
+    row("podman/allowed-neighbours", Test::Code(neighbours)).thorough(),
     row("podman/exec-privileged", Test::Code(exec_privileged)),
-    row("podman/restricted-refusals", Test::Code(restricted)),
-    row("podman/runtime-annotations", Test::Code(annotations)),
+    row("podman/restricted-refusals", Test::Code(restricted)).thorough(),
+    row("podman/runtime-annotations", Test::Code(annotations)).thorough(),
 ];
 
 /// Starts with the real runtime; is refused under baseline, in Podman's own words, with the remedy.

@@ -24,15 +24,15 @@ const fn writes(args: &'static [&'static str]) -> Test {
 }
 
 pub const ROWS: &[Row] = &[
-    both("sysfs/ext4", sysfs(&["list", "/sys/fs/ext4"])),
+    both("sysfs/ext4", sysfs(&["list", "/sys/fs/ext4"])).thorough_with_runc(),
     row("sysfs/ext4-disk", sysfs(&["read", "/sys/fs/ext4/vda/session_write_kbytes"])),
     row("sysfs/fs", sysfs(&["list", "/sys/fs"])),
     row("sysfs/block", sysfs(&["list", "/sys/block"])),
-    row("sysfs/class-block", sysfs(&["read", "/sys/class/block/vda/size"])),
-    row("sysfs/pci", sysfs(&["list", "/sys/bus/pci/devices"])),
-    row("sysfs/dmi", sysfs(&["list", "/sys/class/dmi/id"])),
-    row("sysfs/firmware", sysfs(&["list", "/sys/firmware"])),
-    row("sysfs/module", sysfs(&["list", "/sys/module"])),
+    row("sysfs/class-block", sysfs(&["read", "/sys/class/block/vda/size"])).one_kernel(),
+    row("sysfs/pci", sysfs(&["list", "/sys/bus/pci/devices"])).one_kernel(),
+    row("sysfs/dmi", sysfs(&["list", "/sys/class/dmi/id"])).one_kernel(),
+    row("sysfs/firmware", sysfs(&["list", "/sys/firmware"])).one_kernel(),
+    row("sysfs/module", sysfs(&["list", "/sys/module"])).one_kernel(),
     row("sysfs/vmcoreinfo", sysfs(&["read", "/sys/kernel/vmcoreinfo"])),
     row("sysfs/uevent-write", sysfs(&["write", "/sys/block/vda/uevent", "change"])),
     row(
@@ -47,11 +47,11 @@ pub const ROWS: &[Row] = &[
     row("sysfs/readlink-dev", sysfs(&["readlink", "/sys/dev/block/254:0"])),
     row("sysfs/readlink-pci", sysfs(&["readlink", "/sys/bus/pci/devices/0000:00:02.0"])),
     row("sysfs/readlink-open-path", sysfs(&["fd-readlink", "/sys/class/block/vda"])),
-    both("sysfs/stat-module", sysfs(&["stat", "/sys/module/printk"])),
+    both("sysfs/stat-module", sysfs(&["stat", "/sys/module/printk"])).thorough_with_runc(),
     row("sysfs/stat-disk", sysfs(&["stat", "/sys/fs/ext4/vda"])),
     row("sysfs/stat-by-a-link", sysfs(&["stat", "/sys/class/block/vda"])),
     row("sysfs/stat-open-path", sysfs(&["fd-stat", "/sys/module/printk"])),
-    both("procfs/kallsyms", procfs(&["read", "/proc/kallsyms"])),
+    both("procfs/kallsyms", procfs(&["read", "/proc/kallsyms"])).thorough_with_runc(),
     row("procfs/keys", procfs(&["read", "/proc/keys"])),
     row("procfs/interrupts", procfs(&["read", "/proc/interrupts"])),
     row("procfs/iomem", procfs(&["read", "/proc/iomem"])),
@@ -96,7 +96,8 @@ pub const ROWS: &[Row] = &[
              /proc/self/exe /proc/self/fd/1; do readlink $l; done; find /proc/sys /sys/class/net \
              /sys/devices/system > /dev/null 2>&1 || true; df > /dev/null; free; mount > /dev/null",
         ]),
-    ),
+    )
+    .thorough_with_runc(),
     row(
         "pseudo/own-network-devices",
         reads(&[

@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 
-use super::{Row, Test, row};
+use super::{Row, Test, one_kernel, row};
 use crate::bundle::{Bundle, common_rootfs};
 use crate::command::{self, Run};
 use crate::config;
@@ -19,17 +19,18 @@ use crate::docker::IMAGE;
 use crate::lab::Lab;
 use crate::launch::{self, By, Runtime};
 
-pub const ROWS: &[Row] = &[
+/// Many runs of each: they take long.
+pub const ROWS: &[Row] = &one_kernel([
     row("races/directory", Test::Code(|lab, runtime| of_bundle(lab, runtime, &directory))),
-    row("races/file", Test::Code(|lab, runtime| of_bundle(lab, runtime, &file))),
+    row("races/file", Test::Code(|lab, runtime| of_bundle(lab, runtime, &file))).thorough(),
     row("races/root", Test::Code(|lab, runtime| of_bundle(lab, runtime, &root))),
     row("races/socket", Test::Code(socket)),
     row("races/overlay", Test::Code(|lab, runtime| of_bundle(lab, runtime, &overlay))),
-];
+]);
 
 pub const DOCKER: &[Row] = &[
-    row("docker/race-volume", Test::Code(volume)),
-    row("docker/race-subpath", Test::Code(subpath)),
+    row("docker/race-volume", Test::Code(volume)).thorough(),
+    row("docker/race-subpath", Test::Code(subpath)).thorough(),
 ];
 
 /// What is exchanged: the directory of the container's own, and the link.

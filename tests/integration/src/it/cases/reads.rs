@@ -4,7 +4,7 @@
 use anyhow::{Result, bail};
 use libc::EACCES;
 
-use super::{Row, Test, both, denied, row, same};
+use super::{Row, Test, both, denied, one_kernel, row, same};
 use crate::bundle::Bundle;
 use crate::check::Works;
 use crate::command;
@@ -29,7 +29,8 @@ const DMI: &str =
 const BLOCK: &str =
     "head -c 9 /proc/interrupts > /dev/null && cat /sys/class/block/vda/size > /dev/null";
 
-pub const ROWS: &[Row] = &[
+/// One rule by one hook, with many paths.
+pub const ROWS: &[Row] = &one_kernel([
     both(
         "reads/file-and-link",
         works(
@@ -42,7 +43,8 @@ pub const ROWS: &[Row] = &[
             ],
             "reads-dmi",
         ),
-    ),
+    )
+    .thorough_with_runc(),
     row(
         "reads/links-in-a-directory",
         works(
@@ -91,9 +93,9 @@ pub const ROWS: &[Row] = &[
     ),
     row("reads/same-name-elsewhere", sysfs(&["list", "/sys/block/vda/power"], "reads-dmi")),
     row("reads/write", sysfs(&["write", "/sys/class/block/vda/uevent", "change"], "reads-block")),
-    both("reads/at-once-and-over-a-reload", Test::Code(|lab, _| at_once(lab))),
-    row("reads/one-set-for-all", Test::Code(|lab, _| one_set(lab))),
-];
+    both("reads/at-once-and-over-a-reload", Test::Code(|lab, _| at_once(lab))).thorough_with_runc(),
+    row("reads/one-set-for-all", Test::Code(|lab, _| one_set(lab))).thorough(),
+]);
 
 /// Two containers at once each read their own, and not the other's.
 fn at_once(lab: &mut Lab) -> Result<String> {

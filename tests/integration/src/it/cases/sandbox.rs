@@ -25,11 +25,9 @@ pub const PODMAN: &[Row] = &[
     row("sandbox/chosen-by-the-engine-only", Test::Code(chosen)),
 ];
 
-pub const DOCKER: &[Row] =
-    &[Row { tags: &["docker"], ..row("docker/gvisor", Test::Code(by_docker)) }];
+pub const DOCKER: &[Row] = &[row("docker/gvisor", Test::Code(by_docker)).thorough()];
 
-pub const CONTAINERD: &[Row] =
-    &[Row { tags: &["ctr"], ..row("ctr/gvisor", Test::Code(by_containerd)) }];
+pub const CONTAINERD: &[Row] = &[row("ctr/gvisor", Test::Code(by_containerd)).thorough()];
 
 /// A configuration whose first runtime is gVisor's; the usual one for the next case.
 fn with_runsc<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {

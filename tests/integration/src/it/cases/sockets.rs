@@ -31,10 +31,10 @@ const fn own(args: &'static [&'static str]) -> Test {
 const LONG: &str = "/socks/nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn";
 
 pub const ROWS: &[Row] = &[
-    both("sockets/stream", path(&["connect", "stream", "/socks/stream.sock"])),
+    both("sockets/stream", path(&["connect", "stream", "/socks/stream.sock"])).thorough_with_runc(),
     row("sockets/renamed", path(&["connect", "stream", "/socks/notes.txt"])),
-    row("sockets/long-name", path(&["connect", "stream", LONG])),
-    row("sockets/relative", path(&["connect", "stream", "/bin/../socks/./notes.txt"])),
+    row("sockets/long-name", path(&["connect", "stream", LONG])).one_kernel(),
+    row("sockets/relative", path(&["connect", "stream", "/bin/../socks/./notes.txt"])).one_kernel(),
     row("sockets/dgram", path(&["connect", "dgram", "/socks/dgram.sock"])),
     row("sockets/dgram-sendto", path(&["sendto", "/socks/dgram.sock"])),
     row("sockets/seqpacket", path(&["connect", "seqpacket", "/socks/seqpacket.sock"])),
@@ -47,7 +47,8 @@ pub const ROWS: &[Row] = &[
         path(&["double-fork", "setsid", "connect", "stream", "/socks/stream.sock"]),
     ),
     row("sockets/chroot", path(&["chroot", "/socks", "connect", "stream", "/notes.txt"])),
-    both("sockets/own-stream", own(&["/probe", "self-connect", "stream", "/tmp/s"])),
+    both("sockets/own-stream", own(&["/probe", "self-connect", "stream", "/tmp/s"]))
+        .thorough_with_runc(),
     row("sockets/own-seqpacket", own(&["/probe", "self-connect", "seqpacket", "/tmp/s"])),
     row("sockets/own-dgram", own(&["/probe", "self-connect", "dgram", "/tmp/s"])),
     row("sockets/own-abstract", own(&["/probe", "self-connect", "stream", "@own"])),

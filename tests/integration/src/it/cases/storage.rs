@@ -25,7 +25,8 @@ pub const ROWS: &[Row] = &[
                 "mount -t overlay -o lowerdir=$C,upperdir=u,workdir=w o m",
             )
         }),
-    ),
+    )
+    .on_btrfs_thorough(),
     row(
         "storage/overlay-of-tmpfs",
         Test::Code(|lab, runtime| {
@@ -48,7 +49,8 @@ pub const ROWS: &[Row] = &[
                 "fuse-overlayfs -o lowerdir=$C,upperdir=u,workdir=w m",
             )
         }),
-    ),
+    )
+    .thorough_with_runc(),
     row(
         "storage/btrfs",
         Test::Code(|lab, runtime| {
@@ -78,8 +80,8 @@ pub const ROWS: &[Row] = &[
             )
         }),
     ),
-    row("storage/idmapped-volume", Test::Code(idmapped_volume)),
-    row("storage/propagation", Test::Code(propagation)),
+    row("storage/idmapped-volume", Test::Code(idmapped_volume)).on_btrfs_thorough(),
+    row("storage/propagation", Test::Code(propagation)).on_btrfs_thorough(),
     row("storage/no-propagation", Test::Code(no_propagation)),
 ];
 

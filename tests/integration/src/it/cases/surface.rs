@@ -24,7 +24,7 @@ const fn kernel(args: &'static [&'static str]) -> Test {
 }
 
 pub const ROWS: &[Row] = &[
-    both("surface/bpf", kernel(&["bpf"])),
+    both("surface/bpf", kernel(&["bpf"])).thorough_with_runc(),
     row("surface/bpf-thread", kernel(&["thread", "bpf"])),
     row("surface/perf", kernel(&["perf"])),
     row("surface/clock", denied(&["set-clock"], clock, "test", EPERM, "kernel")),

@@ -80,47 +80,56 @@ pub const ROWS: &[Row] = &[
     row(
         "tasks/browser-sandbox-restricted",
         sandboxed(&["/probe", "browser-sandbox"], "tight-nesting"),
-    ),
+    )
+    .one_kernel(),
     row(
         "tasks/sandbox-clock",
         sandboxed(&["/probe", "in-sandbox", "expect-fail", "1", "set-clock"], "nesting"),
-    ),
+    )
+    .one_kernel(),
     row(
         "tasks/sandbox-nice",
         sandboxed(&["/probe", "in-sandbox", "expect-fail", "13", "hurry"], "nesting"),
-    ),
+    )
+    .one_kernel(),
     row(
         "tasks/sandbox-sysfs",
         in_sandbox(&["in-sandbox", "list", "/sys/fs/ext4"], EACCES, "sysfs"),
-    ),
+    )
+    .one_kernel(),
     row(
         "tasks/sandbox-mount",
         in_sandbox(&["in-sandbox", "unshare", "mnt", "mount", "tmpfs", "/mnt/a"], EPERM, "mount"),
-    ),
+    )
+    .one_kernel(),
     row(
         "tasks/sandbox-bind",
         in_sandbox(&["in-sandbox", "unshare", "mnt", "bind", "/etc", "/mnt/a"], EPERM, "mount"),
-    ),
+    )
+    .one_kernel(),
     row(
         "tasks/sandbox-open-tree",
         in_sandbox(&["in-sandbox", "unshare", "mnt", "open-tree", "/etc", "."], EPERM, "mount"),
-    ),
+    )
+    .one_kernel(),
     row(
         "tasks/sandbox-fsmount",
         in_sandbox(&["in-sandbox", "unshare", "mnt", "fsmount", "tmpfs", "."], EPERM, "mount"),
-    ),
+    )
+    .one_kernel(),
     row(
         "tasks/sandbox-in-sandbox",
         in_sandbox(&["in-sandbox", "unshare", "user,mnt", "fsmount", "tmpfs", "."], EPERM, "mount"),
-    ),
-    row("tasks/sandbox-tree-namespace", Test::Code(tree_namespace)),
+    )
+    .one_kernel(),
+    row("tasks/sandbox-tree-namespace", Test::Code(tree_namespace)).one_kernel(),
     row("tasks/unshare-files", by(&["unshare", "fs,files", "list", "/sys/fs/ext4"])),
     row("tasks/chroot", by(&["chroot", "/sys", "list", "/fs/ext4"])),
-    row("tasks/fork-storm", by(&["forks", "2000", "list", "/sys/fs/ext4"])),
-    Row { tags: &["storm"], ..row("tasks/fork-storm-100000", Test::Code(storm)) },
+    row("tasks/fork-storm", by(&["forks", "2000", "list", "/sys/fs/ext4"])).slow(),
+    row("tasks/fork-storm-100000", Test::Code(storm)).thorough(),
     row("tasks/pid-reused-by-the-host", Test::Code(reused_by_host)),
     row("tasks/pid-reused-by-a-container", Test::Code(reused_by_container)),
-    both("tasks/ptrace-host", on_host(&["ptrace", "{victim}"])),
+    both("tasks/ptrace-host", on_host(&["ptrace", "{victim}"])).thorough_with_runc(),
     row("tasks/vm-read-host", on_host(&["vm-read", "{victim}"])),
     row("tasks/pidfd-getfd-host", on_host(&["pidfd-getfd", "{victim}", "0"])),
     row(
@@ -158,7 +167,7 @@ pub const ROWS: &[Row] = &[
             policy: "test",
         }),
     ),
-    row("tasks/shared-pids", Test::Code(shared_pids)),
+    row("tasks/shared-pids", Test::Code(shared_pids)).one_kernel(),
     row("tasks/kill-thread", on_host(&["thread", "kill", "{victim}", "0"])),
     row("tasks/ptrace-own", works(&["/probe", "own-child"], same)),
     row(

@@ -7,14 +7,15 @@ use std::fs;
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
-use super::{Row, Test, both};
+use super::{Row, Test, both, one_kernel};
 use crate::bundle::Bundle;
 use crate::command::{self, Run};
 use crate::config;
 use crate::lab::Lab;
 use crate::launch::{self, By, Running, Runtime};
 
-pub const ROWS: &[Row] = &[
+/// The runtime's own behaviour, with the wrapper before it.
+pub const ROWS: &[Row] = &one_kernel([
     both("transparent/files-from-pipes", Test::Code(pipes)),
     both("transparent/no-such-container", Test::Code(no_such)),
     both("transparent/entered-from-outside", Test::Code(bare)),
@@ -23,7 +24,7 @@ pub const ROWS: &[Row] = &[
     both("transparent/directory-that-is-gone", Test::Code(directory)),
     both("transparent/delete-that-is-refused", Test::Code(refused_delete)),
     both("transparent/ended-without-delete", Test::Code(ended)),
-];
+]);
 
 const PROCESS: &str = "/srv/lockc-it/process.json";
 

@@ -14,10 +14,11 @@ use anyhow::{Context, Result, bail};
 use libc::ENOSYS;
 
 use crate::bundle::Bundle;
-use crate::cases::{Skip, Tier};
+use crate::cases::Skip;
 use crate::config;
 use crate::lab::Lab;
 use crate::launch::{self, By, Runtime};
+use crate::select::{Standing, Tier};
 
 /// Which levels stop a technique.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,9 +53,20 @@ pub struct Technique {
     /// The kernel's rule.
     pub rule: &'static str,
     pub stopped: Stopped,
+    pub standing: Standing,
 }
 
 impl Technique {
+    /// On every kernel: no bare case tries it in the same way.
+    const fn smoke(self) -> Self {
+        Self { standing: self.standing.tier(Tier::Smoke), ..self }
+    }
+
+    /// Once more where the host's root is on btrfs, but not in the gate.
+    const fn on_btrfs_thorough(self) -> Self {
+        Self { standing: self.standing.btrfs(Tier::All), ..self }
+    }
+
     fn stopped_by(&self, level: &str) -> bool {
         match self.stopped {
             Stopped::Everywhere => true,

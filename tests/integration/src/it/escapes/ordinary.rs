@@ -3,6 +3,7 @@
 use super::{Stopped, Technique};
 use crate::bundle::Bundle;
 use crate::lab::{SECRETS, SOCKETS};
+use crate::select::Standing;
 
 type Args = &'static [&'static str];
 
@@ -13,7 +14,16 @@ const fn technique(
     give: fn(Bundle) -> Bundle,
     rule: &'static str,
 ) -> Technique {
-    Technique { name, reference, args, give, control: "", rule, stopped: Stopped::Everywhere }
+    Technique {
+        name,
+        reference,
+        args,
+        give,
+        control: "",
+        rule,
+        stopped: Stopped::Everywhere,
+        standing: Standing::USUAL,
+    }
 }
 
 fn same(bundle: Bundle) -> Bundle {
@@ -72,11 +82,20 @@ const fn only(
     rule: &'static str,
     stopped: Stopped,
 ) -> Technique {
-    Technique { name, reference, args, give: same, control: "", rule, stopped }
+    Technique {
+        name,
+        reference,
+        args,
+        give: same,
+        control: "",
+        rule,
+        stopped,
+        standing: Standing::USUAL,
+    }
 }
 
 pub const TECHNIQUES: &[Technique] = &[
-    leak("leaked-directory", "CVE-2024-21626", &["read", "fd:3/key"]),
+    leak("leaked-directory", "CVE-2024-21626", &["read", "fd:3/key"]).smoke(),
     leak("leaked-directory-up", "CVE-2024-21626", &["read", "fd:3/../../../etc/shadow"]),
     leak("leaked-directory-create", "CVE-2024-21626", &["create", "fd:3/new"]),
     leak("leaked-directory-by-proc", "CVE-2024-21626", &["read", "/proc/self/fd/3/key"]),
@@ -116,9 +135,9 @@ pub const TECHNIQUES: &[Technique] = &[
     socket("socket-seqpacket", &["connect", "seqpacket", "/socks/seqpacket.sock"]),
     socket("socket-chroot", &["chroot", "/socks", "connect", "stream", "/notes.txt"]),
     socket("socket-thread", &["thread", "connect", "stream", "/socks/stream.sock"]),
-    socket("received-file", &["receive", "/socks/gives-file"]),
+    socket("received-file", &["receive", "/socks/gives-file"]).smoke().on_btrfs_thorough(),
     socket("received-folder", &["receive", "/socks/gives-folder"]),
-    proc("core-pattern", "core(5)", &["write", "/proc/sys/kernel/core_pattern", "core"]),
+    proc("core-pattern", "core(5)", &["write", "/proc/sys/kernel/core_pattern", "core"]).smoke(),
     proc(
         "modprobe-path",
         "proc_sys_kernel(5)",
@@ -161,8 +180,9 @@ pub const TECHNIQUES: &[Technique] = &[
         &["double-fork", "unshare", "user", "list", "/"],
         same,
         "user-namespace",
-    ),
-    technique("quota-sync", "quotactl(2)", &["quota-sync"], same, "kernel"),
+    )
+    .smoke(),
+    technique("quota-sync", "quotactl(2)", &["quota-sync"], same, "kernel").smoke(),
     technique("user-keyring", "keyrings(7)", &["user-keyring"], same, "keyring"),
     technique(
         "persistent-keyring",
@@ -193,14 +213,15 @@ pub const TECHNIQUES: &[Technique] = &[
         same,
         "device",
     ),
-    only("io-uring", "io_uring(7)", &["io-uring"], "io-uring", Stopped::Restricted),
+    only("io-uring", "io_uring(7)", &["io-uring"], "io-uring", Stopped::Restricted).smoke(),
     only(
         "regain-root",
         "setresuid(2), PR_SET_KEEPCAPS",
         &["regain-root", "1000"],
         "privilege",
         Stopped::Restricted,
-    ),
+    )
+    .smoke(),
     Technique {
         give: ordinary_user,
         ..only(
@@ -210,6 +231,7 @@ pub const TECHNIQUES: &[Technique] = &[
             "privilege",
             Stopped::Restricted,
         )
+        .smoke()
     },
     Technique {
         give: ordinary_user,
@@ -230,6 +252,7 @@ pub const TECHNIQUES: &[Technique] = &[
             "privilege",
             Stopped::Restricted,
         )
+        .smoke()
     },
     only("inet", "ip(7)", &["socket", "inet"], "network", Stopped::Offline),
     only("inet6", "ipv6(7)", &["socket", "inet6"], "network", Stopped::Offline),
@@ -242,8 +265,9 @@ pub const TECHNIQUES: &[Technique] = &[
             "network",
             Stopped::Offline,
         )
+        .smoke()
     },
-    technique("vsock", "vsock(7)", &["socket", "vsock"], same, "socket-family"),
+    technique("vsock", "vsock(7)", &["socket", "vsock"], same, "socket-family").smoke(),
     technique(
         "device-events",
         "netlink(7), NETLINK_KOBJECT_UEVENT",

@@ -3,6 +3,7 @@
 
 use super::{Stopped, Technique};
 use crate::bundle::Bundle;
+use crate::select::Standing;
 
 type Args = &'static [&'static str];
 
@@ -14,7 +15,16 @@ const fn technique(
     control: &'static str,
     rule: &'static str,
 ) -> Technique {
-    Technique { name, reference, args, give, control, rule, stopped: Stopped::Everywhere }
+    Technique {
+        name,
+        reference,
+        args,
+        give,
+        control,
+        rule,
+        stopped: Stopped::Everywhere,
+        standing: Standing::USUAL,
+    }
 }
 
 fn host_pids(bundle: Bundle) -> Bundle {
@@ -127,10 +137,10 @@ pub const TECHNIQUES: &[Technique] = &[
     mount("move-mount", "mount(2), MS_MOVE", &["move", "/mnt/a", "/mnt/x"]),
     mount("umount-mask", "umount(2)", &["umount", "/mnt/a"]),
     mount("fsopen", "fsopen(2)", &["fsopen", "tmpfs"]),
-    mount("fsmount", "fsmount(2)", &["fsmount", "proc", "uptime"]),
+    mount("fsmount", "fsmount(2)", &["fsmount", "proc", "uptime"]).smoke(),
     mount("fsmount-sysfs", "fsmount(2)", &["fsmount", "sysfs", "fs"]),
     mount("open-tree", "open_tree(2)", &["open-tree", "/mnt/a", "."]),
-    mount("mount-setattr", "mount_setattr(2)", &["mount-setattr", "/mnt/a"]),
+    mount("mount-setattr", "mount_setattr(2)", &["mount-setattr", "/mnt/a"]).smoke(),
     mount("fspick", "fspick(2)", &["fspick", "/mnt/a"]),
     mount("pivot-root", "pivot_root(2)", &["pivot-root", "/mnt/a"]),
     mount("unshare-mount", "unshare(2)", &["unshare", "mnt", "mount", "tmpfs", "/mnt/x"]),
@@ -138,7 +148,7 @@ pub const TECHNIQUES: &[Technique] = &[
     task("ptrace", "ptrace(2)", &["ptrace", "{victim}"]),
     task("vm-read", "process_vm_readv(2)", &["vm-read", "{victim}"]),
     task("pidfd-getfd", "pidfd_getfd(2)", &["pidfd-getfd", "{victim}", "0"]),
-    task("setns", "setns(2)", &["setns", "{victim}", "mnt"]),
+    task("setns", "setns(2)", &["setns", "{victim}", "mnt"]).smoke().on_btrfs_thorough(),
     task("environ", "proc_pid_environ(5)", &["read", "/proc/{victim}/environ"]),
     task("proc-root", "proc_pid_root(5)", &["read", "/proc/1/root/etc/hostname"]),
     task("proc-cwd", "proc_pid_cwd(5)", &["list", "/proc/{victim}/cwd"]),
@@ -182,14 +192,16 @@ pub const TECHNIQUES: &[Technique] = &[
         search,
         "capabilities",
         "files",
-    ),
+    )
+    .smoke()
+    .on_btrfs_thorough(),
     technique("clock", "clock_settime(2)", &["set-clock"], clock, "capabilities", "kernel"),
-    kernel("adjust-clock", "adjtimex(2)", &["adjust-clock"], clock),
-    kernel("load-module", "init_module(2)", &["load-module"], module),
-    kernel("kexec", "kexec_load(2)", &["kexec"], boot),
-    kernel("reboot", "reboot(2)", &["reboot-key"], boot),
-    kernel("accounting", "acct(2)", &["accounting"], accounting),
-    kernel("ioperm", "ioperm(2)", &["port"], ports),
+    kernel("adjust-clock", "adjtimex(2)", &["adjust-clock"], clock).smoke(),
+    kernel("load-module", "init_module(2)", &["load-module"], module).smoke(),
+    kernel("kexec", "kexec_load(2)", &["kexec"], boot).smoke(),
+    kernel("reboot", "reboot(2)", &["reboot-key"], boot).smoke(),
+    kernel("accounting", "acct(2)", &["accounting"], accounting).smoke(),
+    kernel("ioperm", "ioperm(2)", &["port"], ports).smoke(),
     kernel("iopl", "iopl(2)", &["all-ports"], ports),
     technique(
         "release-agent",
@@ -198,7 +210,8 @@ pub const TECHNIQUES: &[Technique] = &[
         cgroup1,
         "capabilities",
         "sysfs",
-    ),
+    )
+    .smoke(),
     technique(
         "clone-into-cgroup",
         "clone(2), CLONE_INTO_CGROUP",
@@ -216,7 +229,7 @@ pub const TECHNIQUES: &[Technique] = &[
         "mount",
     ),
     rebound("rebound-kallsyms", &["read", "/hostproc/kallsyms"], "procfs"),
-    rebound("rebound-sysrq", &["write", "/hostproc/sysrq-trigger", "h"], "procfs"),
+    rebound("rebound-sysrq", &["write", "/hostproc/sysrq-trigger", "h"], "procfs").smoke(),
     rebound(
         "rebound-core-pattern",
         &["write", "/hostproc/sys/kernel/core_pattern", "core"],
@@ -230,7 +243,8 @@ pub const TECHNIQUES: &[Technique] = &[
         bound_with_capabilities,
         "host-mounts",
         "process",
-    ),
+    )
+    .smoke(),
     technique(
         "pins-list",
         "bpf(2), BPF_OBJ_PIN",
@@ -238,7 +252,8 @@ pub const TECHNIQUES: &[Technique] = &[
         pins,
         "host-mounts",
         "files",
-    ),
+    )
+    .smoke(),
     technique(
         "pins-mode",
         "chmod(2)",
@@ -262,5 +277,6 @@ pub const TECHNIQUES: &[Technique] = &[
         pins,
         "host-mounts",
         "files",
-    ),
+    )
+    .smoke(),
 ];

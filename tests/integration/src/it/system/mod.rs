@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
+use crate::select::Part;
 use crate::{command, kubernetes};
 
 /// A case of a stage.
@@ -33,10 +34,16 @@ pub const fn step(name: &'static str, code: fn() -> Result<String>) -> Step {
 
 /// Every case, in their order, those of Kubernetes too. The third stage boots without BPF among the
 /// LSMs.
-pub fn steps() -> impl Iterator<Item = &'static Step> {
-    [install::STEPS, reboot::STEPS, without_bpf::STEPS, remove::STEPS, kubernetes::STEPS]
-        .into_iter()
-        .flatten()
+pub fn steps() -> impl Iterator<Item = (Part, &'static Step)> {
+    [
+        (Part::System, install::STEPS),
+        (Part::System, reboot::STEPS),
+        (Part::System, without_bpf::STEPS),
+        (Part::System, remove::STEPS),
+        (Part::Kubernetes, kubernetes::STEPS),
+    ]
+    .into_iter()
+    .flat_map(|(part, steps)| steps.iter().map(move |step| (part, step)))
 }
 
 /// The package of that kind: of this version, or of a higher one.
@@ -134,7 +141,7 @@ mod tests {
 
     #[test]
     fn names_tell_the_stage_and_are_unique() {
-        let names: Vec<&str> = steps().map(|step| step.name).collect();
+        let names: Vec<&str> = steps().map(|(_, step)| step.name).collect();
         for name in &names {
             let stage =
                 name.starts_with("system/") && ["1-", "2-", "3-", "4-"].contains(&&name[7..9]);

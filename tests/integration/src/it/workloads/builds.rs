@@ -23,6 +23,7 @@ pub const ROWS: &[Workload] = &[
         "gcc",
         Work::Engine(classic),
     )
+    .thorough()
     .baseline_only("its steps are root's"),
     Workload::new(
         "build-kit",
@@ -30,6 +31,7 @@ pub const ROWS: &[Workload] = &[
         "docker-buildx, gcc",
         Work::Engine(buildkit),
     )
+    .thorough()
     .baseline_only("its steps are root's")
     .exception(
         "BuildKit runs a program named `runc` whatever the daemon's default runtime is: to have \

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{ALL, Levels, Work};
+use crate::select::{Part, Tier};
 
 const HEAD: &str = "# Workloads
 
@@ -14,7 +15,7 @@ with Debian's packages: first with plain runc, which proves that the row itself 
                     under `baseline`, and under
 `restricted` as user 1000 without capabilities and with `no-new-privileges`. It passes if it ends \
                     well everywhere and says the
-same. The whole suite runs on kernel 6.12 (`cargo xtask test --kernel 6.12 --filter workloads`); \
+same. The whole suite runs on kernel 6.12 (`cargo xtask test --kernel 6.12 --filter work/`); \
                     rows marked * run on all.
 
 | workload | what it does | packages | baseline | restricted |
@@ -25,7 +26,7 @@ same. The whole suite runs on kernel 6.12 (`cargo xtask test --kernel 6.12 --fil
 pub fn markdown() -> String {
     let mut text = HEAD.to_owned();
     for row in ALL.iter() {
-        let star = if row.smoke { " *" } else { "" };
+        let star = if row.standing.of(Part::Work) == Tier::Smoke { " *" } else { "" };
         let restricted = match row.levels {
             Levels::Both => "works".to_owned(),
             Levels::Baseline(why) => format!("not run: {why}"),

@@ -17,17 +17,22 @@ pub const ROWS: &[Workload] = &[
         "redis-server",
         lifecycle,
     )
+    .thorough()
     .baseline_only(ENGINE),
-    engine("health", "a health check by redis-cli", "redis-tools", health).baseline_only(ENGINE),
+    engine("health", "a health check by redis-cli", "redis-tools", health)
+        .thorough()
+        .baseline_only(ENGINE),
     engine(
         "exec-and-attach",
         "exec with a terminal, a user, a directory; attach; exit codes",
         "",
         exec_and_attach,
     )
+    .thorough()
     .baseline_only(ENGINE),
-    engine("init", "--init: orphans reaped, a signal handed on", "", init),
+    engine("init", "--init: orphans reaped, a signal handed on", "", init).thorough(),
     engine("restart-policy", "a program that fails is started again", "", restart_policy)
+        .thorough()
         .baseline_only(ENGINE),
     engine(
         "limits",
@@ -35,7 +40,9 @@ pub const ROWS: &[Workload] = &[
         "",
         limits,
     ),
-    engine("log-drivers", "the drivers local and none", "", log_drivers).baseline_only(ENGINE),
+    engine("log-drivers", "the drivers local and none", "", log_drivers)
+        .thorough()
+        .baseline_only(ENGINE),
     engine("checkpoint", "docker checkpoint create, and a start from it", "criu", checkpoint)
         .baseline_only("the program that is dumped is root's")
         .exception(

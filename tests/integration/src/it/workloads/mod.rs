@@ -20,6 +20,8 @@ use std::sync::LazyLock;
 
 use anyhow::Result;
 
+use crate::select::{Standing, Tier};
+
 pub use check::prove;
 pub use docs::markdown;
 pub use session::Sessions;
@@ -54,8 +56,7 @@ pub struct Workload {
     needs: &'static str,
     levels: Levels,
     work: Work,
-    /// On every kernel, not only on the one that gets all.
-    pub smoke: bool,
+    pub standing: Standing,
     /// What lockc denies on the way without breaking it, or what would need a policy.
     exception: &'static str,
 }
@@ -63,7 +64,15 @@ pub struct Workload {
 impl Workload {
     /// A row that runs under both levels.
     const fn new(name: &'static str, title: &'static str, needs: &'static str, work: Work) -> Self {
-        Self { name, title, needs, levels: Levels::Both, work, smoke: false, exception: "" }
+        Self {
+            name,
+            title,
+            needs,
+            levels: Levels::Both,
+            work,
+            standing: Standing::USUAL,
+            exception: "",
+        }
     }
 
     /// For baseline only, because of `why`.
@@ -73,7 +82,12 @@ impl Workload {
 
     /// On every kernel.
     const fn smoke(self) -> Self {
-        Self { smoke: true, ..self }
+        Self { standing: self.standing.tier(Tier::Smoke), ..self }
+    }
+
+    /// A variation of what another row shows: not in the gate.
+    const fn thorough(self) -> Self {
+        Self { standing: self.standing.tier(Tier::All), ..self }
     }
 
     /// With a note for the administrator.

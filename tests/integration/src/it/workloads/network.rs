@@ -24,14 +24,16 @@ pub const ROWS: &[Workload] = &[
         "two containers of a user-defined network talk by name; a key login by ssh",
         "openssh-server, redis-server",
         named,
-    ),
+    )
+    .thorough(),
     engine(
         "sidecar",
         "containers that share network, IPC and process namespaces",
         "redis-server, procps",
         sidecar,
     ),
-    engine("internal-network", "an internal network and an alias", "busybox, curl", internal),
+    engine("internal-network", "an internal network and an alias", "busybox, curl", internal)
+        .thorough(),
 ];
 
 /// A page by HTTP from the host.

@@ -45,21 +45,24 @@ pub const ROWS: &[Workload] = &[
         "python3",
         include_str!("scripts/python-processes.sh"),
         "by a pipe",
-    ),
+    )
+    .thorough(),
     script(
         "ruby",
         "threads, fork, socket pairs",
         "ruby",
         include_str!("scripts/ruby.sh"),
         "from a child",
-    ),
+    )
+    .thorough(),
     script(
         "perl",
         "fork, signals, locks, System V shared memory",
         "perl",
         include_str!("scripts/perl.sh"),
         "written",
-    ),
+    )
+    .thorough(),
     script(
         "compile",
         "gcc and make: shared and static programs",
@@ -73,33 +76,38 @@ pub const ROWS: &[Workload] = &[
         "git",
         include_str!("scripts/git.sh"),
         "merge",
-    ),
+    )
+    .thorough(),
     script(
         "memory-map",
         "a database mapped into memory, four writers",
         "sqlite3",
         include_str!("scripts/memory-map.sh"),
         "ok",
-    ),
+    )
+    .thorough(),
     script(
         "openssl",
         "keys, certificates, a TLS server and client",
         "openssl, curl",
         include_str!("scripts/openssl.sh"),
         "Verify return code: 0",
-    ),
+    )
+    .thorough(),
     script(
         "gnupg",
         "a key and a signature through gpg-agent",
         "gnupg",
         include_str!("scripts/gnupg.sh"),
         "Good signature",
-    ),
+    )
+    .thorough(),
     script(
         "chromium",
         "a page with a script as a document, headless, --no-sandbox",
         "chromium-headless-shell",
         include_str!("scripts/chromium.sh"),
         "computed 42",
-    ),
+    )
+    .thorough(),
 ];

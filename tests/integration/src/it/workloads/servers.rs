@@ -17,14 +17,16 @@ pub const ROWS: &[Workload] = &[
         "apache2, curl",
         include_str!("scripts/apache.sh"),
         "the page of apache",
-    ),
+    )
+    .thorough(),
     script(
         "haproxy",
         "a proxy before busybox httpd, statistics by unix socket",
         "haproxy, busybox, socat",
         include_str!("scripts/haproxy.sh"),
         "the page behind",
-    ),
+    )
+    .thorough(),
     script(
         "postgresql",
         "initdb, COPY, parallel query, restart, vacuum, pg_dump",
@@ -45,5 +47,6 @@ pub const ROWS: &[Workload] = &[
         "php-cli, curl",
         include_str!("scripts/php.sh"),
         "hello from php 55",
-    ),
+    )
+    .thorough(),
 ];

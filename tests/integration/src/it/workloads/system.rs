@@ -17,8 +17,8 @@ pub const ROWS: &[Workload] = &[
         include_str!("scripts/apt.sh"),
         "Hello, world!",
     )
-    .baseline_only(ROOT)
-    .smoke(),
+    .smoke()
+    .baseline_only(ROOT),
     script(
         "accounts",
         "useradd, chpasswd, su, sudo with and without a password",
@@ -26,8 +26,8 @@ pub const ROWS: &[Workload] = &[
         include_str!("scripts/accounts.sh"),
         "with a password",
     )
-    .baseline_only("su and sudo gain privileges")
-    .smoke(),
+    .smoke()
+    .baseline_only("su and sudo gain privileges"),
     engine(
         "accounts-offline",
         "the same in a container without network, at the level offline",
@@ -42,6 +42,7 @@ pub const ROWS: &[Workload] = &[
         include_str!("scripts/sshd.sh"),
         "through ssh",
     )
+    .thorough()
     .baseline_only(ROOT),
     script(
         "sshd-user",
@@ -49,7 +50,8 @@ pub const ROWS: &[Workload] = &[
         "openssh-server",
         include_str!("scripts/sshd-user.sh"),
         "through ssh",
-    ),
+    )
+    .thorough(),
     script(
         "cron",
         "jobs of root and of a user, by PAM",
@@ -64,21 +66,24 @@ pub const ROWS: &[Workload] = &[
         "tini",
         include_str!("scripts/tini.sh"),
         "status 9",
-    ),
+    )
+    .thorough(),
     script(
         "supervisor",
         "programs kept alive, control by unix socket",
         "supervisor",
         include_str!("scripts/supervisor.sh"),
         "loop RUNNING",
-    ),
+    )
+    .thorough(),
     script(
         "archives",
         "tar, rsync, cp with owners, links, xattrs, access lists, device nodes",
         "tar, rsync, acl, attr, libcap2-bin",
         include_str!("scripts/archives.sh"),
         "archived",
-    ),
+    )
+    .thorough(),
     script(
         "filecaps",
         "file capabilities, set-uid programs, chroot, mknod of default devices",
@@ -94,14 +99,15 @@ pub const ROWS: &[Workload] = &[
         include_str!("scripts/tracing.sh"),
         "readable",
     )
-    .smoke(),
+    .thorough(),
     script(
         "watching",
         "tail -F over a rotation, inotifywait",
         "inotify-tools",
         include_str!("scripts/watching.sh"),
         "CLOSE_WRITE",
-    ),
+    )
+    .thorough(),
     script(
         "dbus",
         "a session bus, names, replies",
@@ -115,35 +121,40 @@ pub const ROWS: &[Workload] = &[
         "rsyslog, bsdutils",
         include_str!("scripts/syslog.sh"),
         "by the network",
-    ),
+    )
+    .thorough(),
     script(
         "network-tools",
         "ping, ip, ss, unix and abstract sockets",
         "iputils-ping, iproute2, socat",
         include_str!("scripts/network-tools.sh"),
         "2 received",
-    ),
+    )
+    .thorough(),
     script(
         "system-view",
         "ps, top, lsof, lscpu, df, findmnt; forty files of procfs and sysfs",
         "procps, lsof, util-linux",
         include_str!("scripts/system-view.sh"),
         "looked",
-    ),
+    )
+    .thorough(),
     script(
         "scheduling",
         "nice, ionice, chrt, taskset, prlimit, signals",
         "util-linux, psmisc",
         include_str!("scripts/scheduling.sh"),
         "ended with 143",
-    ),
+    )
+    .thorough(),
     script(
         "ipc",
         "shared memory, semaphores, queues, memfds handed on",
         "util-linux, gcc",
         include_str!("scripts/ipc.sh"),
         "child 0",
-    ),
+    )
+    .thorough(),
     script(
         "terminals",
         "pseudo-terminals with script and tmux",
@@ -158,6 +169,7 @@ pub const ROWS: &[Workload] = &[
         include_str!("scripts/exporter.sh"),
         "collector=\"cpu\"} 1",
     )
+    .thorough()
     .exception(
         "an exporter that is to watch the *host* (its disks, sensors, other processes) needs a \
          policy without the rules `sysfs` and `procfs`, and host mounts",

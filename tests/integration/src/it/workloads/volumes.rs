@@ -8,19 +8,24 @@ use super::{Workload, engine};
 use crate::command;
 
 pub const ROWS: &[Workload] = &[
-    engine("copy", "docker cp both ways, diff, commit, export", "", copy).baseline_only(ENGINE),
+    engine("copy", "docker cp both ways, diff, commit, export", "", copy)
+        .thorough()
+        .baseline_only(ENGINE),
     engine("volume", "a named volume, filled from the image, shared and read-only", "", volume),
     engine(
         "volume-socket",
         "a server's unix socket in a volume, used by a second container",
         "redis-server",
         volume_socket,
-    ),
-    engine("secrets", "a read-only secret like a service account's", "", secrets),
-    engine("read-only", "a read-only root with tmpfs: nginx", "nginx", read_only),
+    )
+    .thorough(),
+    engine("secrets", "a read-only secret like a service account's", "", secrets).thorough(),
+    engine("read-only", "a read-only root with tmpfs: nginx", "nginx", read_only).thorough(),
     engine("host-folder", "a folder of /home: files made, built, renamed", "gcc", host_folder)
+        .thorough()
         .baseline_only("restricted admits no folder of the host"),
     engine("volumes-from", "the volumes of another container", "", volumes_from)
+        .thorough()
         .baseline_only(ENGINE),
 ];
 

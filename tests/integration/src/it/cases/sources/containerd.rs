@@ -15,17 +15,17 @@ use crate::lab::Lab;
 use crate::launch::{Runtime, WRAPPER, fresh_id};
 
 pub const ROWS: &[Row] = &[
-    case("cri/places-baseline", |lab, _| pods(lab, Baseline, host_paths)),
-    case("cri/places-restricted", |lab, _| pods(lab, Restricted, host_paths)),
+    case("cri/places-baseline", |lab, _| pods(lab, Baseline, host_paths)).thorough(),
+    case("cri/places-restricted", |lab, _| pods(lab, Restricted, host_paths)).thorough(),
     case("cri/volumes-baseline", |lab, _| pods(lab, Baseline, volumes)),
-    case("cri/volumes-restricted", |lab, _| pods(lab, Restricted, volumes)),
+    case("cri/volumes-restricted", |lab, _| pods(lab, Restricted, volumes)).thorough(),
     case("cri/files-of-another-pod", |lab, _| of_another_pod(lab)),
-    case("ctr/places-baseline", |lab, _| by_ctr(lab, Baseline)),
-    case("ctr/places-restricted", |lab, _| by_ctr(lab, Restricted)),
+    case("ctr/places-baseline", |lab, _| by_ctr(lab, Baseline)).thorough(),
+    case("ctr/places-restricted", |lab, _| by_ctr(lab, Restricted)).thorough(),
 ];
 
 const fn case(name: &'static str, code: fn(&mut Lab, Runtime) -> Result<String>) -> Row {
-    Row { tags: &["sources"], ..row(name, Test::Code(code)) }
+    row(name, Test::Code(code))
 }
 
 /// Cells with the path that kubelet names.

@@ -14,12 +14,17 @@ use crate::launch::Runtime;
 
 pub const ROWS: &[Row] = &[
     row("docker/sources-refused-baseline", Test::Code(|lab, _| refused(lab, Baseline, OWN))),
-    row("docker/sources-refused-restricted", Test::Code(|lab, _| refused(lab, Restricted, OWN))),
-    row("docker/sources-granted-baseline", Test::Code(|lab, _| granted(lab, Baseline, OWN))),
-    row("docker/sources-granted-restricted", Test::Code(|lab, _| granted(lab, Restricted, OWN))),
+    row("docker/sources-refused-restricted", Test::Code(|lab, _| refused(lab, Restricted, OWN)))
+        .thorough(),
+    row("docker/sources-granted-baseline", Test::Code(|lab, _| granted(lab, Baseline, OWN)))
+        .thorough(),
+    row("docker/sources-granted-restricted", Test::Code(|lab, _| granted(lab, Restricted, OWN)))
+        .thorough(),
     row("docker/places-refused-baseline", Test::Code(|lab, _| refused(lab, Baseline, PLACES))),
-    row("docker/places-refused-restricted", Test::Code(|lab, _| refused(lab, Restricted, PLACES))),
-    row("docker/places-granted-baseline", Test::Code(|lab, _| granted(lab, Baseline, PLACES))),
+    row("docker/places-refused-restricted", Test::Code(|lab, _| refused(lab, Restricted, PLACES)))
+        .thorough(),
+    row("docker/places-granted-baseline", Test::Code(|lab, _| granted(lab, Baseline, PLACES)))
+        .thorough(),
     row("docker/files-of-a-third", Test::Code(of_a_third)),
 ];
 

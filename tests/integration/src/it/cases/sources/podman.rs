@@ -10,17 +10,21 @@ use crate::lab::Lab;
 use crate::podman::IMAGE;
 
 pub const ROWS: &[Row] = &[
-    row("podman/places-baseline", Test::Code(|lab, _| table(lab, Baseline, binds, 100))),
-    row("podman/places-restricted", Test::Code(|lab, _| table(lab, Restricted, binds, 100))),
+    row("podman/places-baseline", Test::Code(|lab, _| table(lab, Baseline, binds, 100))).thorough(),
+    row("podman/places-restricted", Test::Code(|lab, _| table(lab, Restricted, binds, 100)))
+        .thorough(),
     row("podman/overlays-baseline", Test::Code(|lab, _| table(lab, Baseline, overlays, 100))),
-    row("podman/overlays-restricted", Test::Code(|lab, _| table(lab, Restricted, overlays, 100))),
-    row("podman/volumes-baseline", Test::Code(|lab, _| table(lab, Baseline, volumes, 1))),
-    row("podman/volumes-restricted", Test::Code(|lab, _| table(lab, Restricted, volumes, 1))),
+    row("podman/overlays-restricted", Test::Code(|lab, _| table(lab, Restricted, overlays, 100)))
+        .thorough(),
+    row("podman/volumes-baseline", Test::Code(|lab, _| table(lab, Baseline, volumes, 1)))
+        .thorough(),
+    row("podman/volumes-restricted", Test::Code(|lab, _| table(lab, Restricted, volumes, 1)))
+        .thorough(),
     row("podman/files-of-a-third", Test::Code(of_a_third)),
-    row("podman/transient-store", Test::Code(transient)),
+    row("podman/transient-store", Test::Code(transient)).thorough(),
     row("podman/rootfs-of-the-host", Test::Code(rootfs)),
-    row("podman/overlay-of-a-volume", Test::Code(overlay)),
-    row("podman/image-mount", Test::Code(image)),
+    row("podman/overlay-of-a-volume", Test::Code(overlay)).thorough(),
+    row("podman/image-mount", Test::Code(image)).thorough(),
     row("podman/build", Test::Code(build)),
 ];
 
