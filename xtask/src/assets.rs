@@ -14,6 +14,7 @@ use std::sync::Mutex;
 use anyhow::{Context, Result, anyhow};
 use sha2::{Digest, Sha256};
 
+use crate::plan::Tier;
 use crate::{apt, setup, ui};
 
 const KERNEL_SH: &str = include_str!("../vm/kernel.sh");
@@ -55,10 +56,8 @@ pub struct Kernel {
     suite: &'static str,
     /// Debian's suite of the guest.
     image: &'static str,
-    /// The parts of the suite of which the gate runs all but variations on it (the tier `gate`).
-    pub whole: &'static [&'static str],
-    /// Those of which it runs the smoke cases.
-    pub smoke: &'static [&'static str],
+    /// The parts of the suite that the gate runs on it, each with how much of it.
+    pub gate: &'static [(&'static str, Tier)],
 }
 
 /// The kernels, oldest first. A guest may be newer than its kernel: 6.1 runs with trixie's engines.
@@ -70,22 +69,27 @@ pub const KERNELS: [Kernel; 3] = [
         name: "6.1",
         suite: "bookworm",
         image: "trixie",
-        whole: &[],
-        smoke: &["bare", "escape"],
+        gate: &[("bare", Tier::Smoke), ("escape", Tier::Smoke)],
     },
     Kernel {
         name: "6.12",
         suite: "trixie",
         image: "trixie",
-        whole: &["system", "bare", "escape", "containerd", "podman", "btrfs"],
-        smoke: &["work"],
+        gate: &[
+            ("system", Tier::Gate),
+            ("bare", Tier::Gate),
+            ("escape", Tier::Gate),
+            ("containerd", Tier::Gate),
+            ("podman", Tier::Gate),
+            ("btrfs", Tier::Gate),
+            ("work", Tier::Smoke),
+        ],
     },
     Kernel {
         name: "7.2",
         suite: "sid",
         image: "sid",
-        whole: &["docker"],
-        smoke: &["bare", "escape"],
+        gate: &[("docker", Tier::Gate), ("bare", Tier::Smoke), ("escape", Tier::Smoke)],
     },
 ];
 

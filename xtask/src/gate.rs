@@ -3,6 +3,7 @@
 //! A failing step does not hide the later ones; the summary and the very last line count all of
 //! them.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -12,6 +13,7 @@ use serde::Serialize;
 
 use crate::assets::{KERNELS, Kernel};
 use crate::kubernetes;
+use crate::plan::Times;
 use crate::report::{Case, Outcome, Report};
 use crate::{build, fuzz, setup, suite, ui};
 
@@ -21,7 +23,7 @@ pub struct Args {
     /// all of them, and what does not depend on the kernel on one
     #[arg(long, value_delimiter = ',')]
     kernel: Vec<String>,
-    /// Only the integration cases whose name or tag contains this; no lints, no unit tests
+    /// Only the integration cases whose name contains this; no lints, no unit tests
     #[arg(long)]
     filter: Option<String>,
     /// Every case on every kernel, those too that usually run on one of them, whatever time it
@@ -35,9 +37,13 @@ pub struct Args {
     /// No virtual machines
     #[arg(long, conflicts_with_all = ["kernel", "filter"])]
     unit_only: bool,
-    /// Write all results to this file
+    /// Write all results to this file, as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Write all results to this file, as JUnit; by default to nextest/gate/junit.xml in cargo's
+    /// target directory
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
 }
 
 #[derive(Serialize)]
@@ -56,6 +62,10 @@ pub fn run(args: &Args) -> Result<bool> {
     } else {
         args.kernel.iter().map(|name| Kernel::named(name)).collect::<Result<_>>()?
     };
+    let everything = args.everything || !args.kernel.is_empty();
+    if !args.unit_only && args.filter.is_none() {
+        eprintln!("{}", Times::load().estimate(&kernels, everything)?);
+    }
     let mut report = Report::default();
     setup::run(!args.unit_only)?;
     if args.filter.is_none() {
@@ -66,7 +76,6 @@ pub fn run(args: &Args) -> Result<bool> {
         fuzz::run(None, fuzz::SECONDS, &mut report)?;
     }
     if !args.unit_only {
-        let everything = args.everything || !args.kernel.is_empty();
         let unlimited = args.budget == 0 || everything || args.filter.is_some();
         let end = (!unlimited).then(|| start + Duration::from_secs(60 * args.budget));
         suite::run(&kernels, args.filter.as_deref().unwrap_or(""), everything, end, &mut report)?;
@@ -74,6 +83,11 @@ pub fn run(args: &Args) -> Result<bool> {
     if let Some(path) = &args.json {
         write_json(&report, path)?;
     }
+    let junit = match &args.junit {
+        Some(path) => path.clone(),
+        None => build::target()?.join("nextest/gate/junit.xml"),
+    };
+    report.write_junit(&junit)?;
     eprintln!("the whole took {:.0} s", start.elapsed().as_secs_f32());
     report.print();
     Ok(report.failed() == 0)
@@ -193,7 +207,7 @@ fn unit_tests(report: &mut Report) -> Result<()> {
     let start = Instant::now();
     eprintln!("  .. unit tests");
     let junit = build::target()?.join("nextest/default/junit.xml");
-    let _ = std::fs::remove_file(&junit);
+    let _ = fs::remove_file(&junit);
     let status = build::cargo()
         .args([
             "nextest",
@@ -209,39 +223,19 @@ fn unit_tests(report: &mut Report) -> Result<()> {
         .stdin(Stdio::null())
         .status()
         .context("cannot run cargo nextest")?;
-    let (ran, failed, skipped) =
-        std::fs::read_to_string(&junit).map_or((0, 0, 0), |text| junit_counts(&text));
-    for n in 0..ran.saturating_sub(failed + skipped) {
-        report.add(
-            "unit",
-            &format!("unit test {n}"),
-            Outcome::Passed(String::new()),
-            start.elapsed(),
-        );
-    }
-    for n in 0..skipped {
-        report.add(
-            "unit",
-            &format!("ignored unit test {n}"),
-            Outcome::Skipped("ignored".into()),
-            start.elapsed(),
-        );
-    }
-    for n in 0..failed {
-        report.add(
-            "unit",
-            &format!("failed unit test {n}"),
-            Outcome::Failed("named above".into()),
-            start.elapsed(),
-        );
-    }
-    if !status.success() && failed == 0 {
-        report.add(
-            "unit",
-            "cargo nextest",
-            Outcome::Failed(format!("{status}, its message is above")),
-            start.elapsed(),
-        );
+    let before = (report.cases.len(), report.failed());
+    let read = fs::read_to_string(&junit).context("nextest wrote no report");
+    let read = read.and_then(|text| report.add_junit("unit", &text));
+    let (ran, failed) = (report.cases.len() - before.0, report.failed() - before.1);
+    let unexplained = match read {
+        Err(error) => Some(format!("{error:#}; {status}")),
+        Ok(()) if !status.success() && failed == 0 => {
+            Some(format!("{status}, its message is above"))
+        }
+        Ok(()) => None,
+    };
+    if let Some(why) = unexplained {
+        report.add("unit", "cargo nextest", Outcome::Failed(why), start.elapsed());
     }
     eprintln!(
         "{} unit tests: {ran} run ({:.1} s)",
@@ -249,18 +243,6 @@ fn unit_tests(report: &mut Report) -> Result<()> {
         start.elapsed().as_secs_f32()
     );
     Ok(())
-}
-
-/// Tests, failures and errors together, skipped: from the first `<testsuites …>` element.
-fn junit_counts(text: &str) -> (usize, usize, usize) {
-    let head =
-        text.split("<testsuites ").nth(1).and_then(|rest| rest.split('>').next()).unwrap_or("");
-    let count = |name: &str| {
-        let value =
-            head.split(&format!("{name}=\"")).nth(1).and_then(|rest| rest.split('"').next());
-        value.and_then(|value| value.parse().ok()).unwrap_or(0)
-    };
-    (count("tests"), count("failures") + count("errors"), text.matches("<skipped").count())
 }
 
 fn write_json(report: &Report, path: &Path) -> Result<()> {
@@ -271,18 +253,6 @@ fn write_json(report: &Report, path: &Path) -> Result<()> {
         cases: &report.cases,
     };
     let text = serde_json::to_string_pretty(&written).context("cannot format the results")?;
-    std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
+    fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
     ui::step(&format!("results in {}", path.display()), || Ok(()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn counts_come_from_the_outer_element() {
-        let text = r#"<?xml?><testsuites name="nextest-run" tests="12" failures="2" errors="1"><testsuite tests="3"/>"#;
-        assert_eq!(junit_counts(text), (12, 3, 0));
-        assert_eq!(junit_counts(""), (0, 0, 0));
-    }
 }

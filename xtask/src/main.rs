@@ -3,7 +3,7 @@
 //!
 //! One module per concern: [`setup`] installs, [`assets`] makes kernels and disk images, [`vm`]
 //! boots, [`build`] compiles what goes into a guest, [`gate`] is the whole test, [`suite`] its part
-//! in virtual machines ([`system`]: its packages, [`kubernetes`]: its chart), [`demo`] the demo,
+//! in virtual machines ([`plan`]: which cases run where, [`protocol`]: what they say, [`system`]: its packages, [`kubernetes`]: its chart), [`demo`] the demo,
 //! [`docs`] writes pages from tables, [`dist`] makes what is released, [`fuzz`] runs the fuzz
 //! targets, [`bpf_report`] asks the verifiers, [`bench`] counts instructions.
 
@@ -20,6 +20,8 @@ mod emulator;
 mod fuzz;
 mod gate;
 mod kubernetes;
+mod plan;
+mod protocol;
 mod report;
 mod setup;
 mod suite;

@@ -83,30 +83,41 @@ pub fn run(mut args: Arguments, options: &Options) -> Result<bool> {
 
 fn trial(case: Case, run: Run) -> Trial {
     Trial::ignorable_test(case.name.clone(), move || {
-        let start = Instant::now();
-        let result = if run.end.is_some_and(|end| end < start) {
-            Err(Skip("the time of the gate was over".into()).into())
+        let (time, result) = if run.end.is_some_and(|end| end < Instant::now()) {
+            (Duration::ZERO, Err(Skip("the time of the gate was over".into()).into()))
         } else {
             prove(&case, run)
         };
-        conclude(&case.name, start.elapsed(), result, run.details)
+        conclude(&case.name, time, result, run.details)
     })
 }
 
-/// Runs a case, in the lab if it needs it.
-fn prove(case: &Case, run: Run) -> Result<String> {
+/// Runs a case, in the lab if it needs it, and says how long that took: without the lab's
+/// preparation.
+fn prove(case: &Case, run: Run) -> (Duration, Result<String>) {
     if let Test::Step(code) = case.test {
-        return code();
+        return timed(code);
     }
     LAB.with_borrow_mut(|lab| {
         let made = lab.get_or_insert_with(|| {
             Lab::new(run.plain, run.tier).map_err(|error| format!("{error:#}"))
         });
-        let lab = made.as_mut().map_err(|error| anyhow!("the machine is not prepared: {error}"))?;
-        // Whatever the case before did, panics included.
-        lab.restore().context("lockc could not be loaded again")?;
-        case.test.run(lab, case.runtime)
+        let ready = match made {
+            // Whatever the case before did, panics included.
+            Ok(lab) => lab.restore().context("lockc could not be loaded again").map(|()| lab),
+            Err(error) => Err(anyhow!("the machine is not prepared: {error}")),
+        };
+        match ready {
+            Ok(lab) => timed(|| case.test.run(lab, case.runtime)),
+            Err(error) => (Duration::ZERO, Err(error)),
+        }
     })
+}
+
+fn timed(work: impl FnOnce() -> Result<String>) -> (Duration, Result<String>) {
+    let start = Instant::now();
+    let result = work();
+    (start.elapsed(), result)
 }
 
 /// Says what a case says, in one line, and tells libtest-mimic how it ended.
