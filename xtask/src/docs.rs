@@ -54,8 +54,8 @@ and `require = [\"HOOK\"]` in `/etc/lockc/lockc.toml` makes `lockc load` fail in
                      is the first release with the
 hook (and with the task storage that every program needs); lockc is tested on 6.1, 6.12 and 7.2.
 
-| hook | guards | kernel | without it |
-|---|---|---|---|
+| hook | guards | kernel | without it | number in its events |
+|---|---|---|---|---|
 ";
 
 fn hooks() -> String {
@@ -69,8 +69,8 @@ fn hooks() -> String {
         // Writing to a string cannot fail.
         let _ = writeln!(
             text,
-            "| {} | {} | {} | {without} |",
-            program.name, program.guards, program.since
+            "| {} | {} | {} | {without} | {} |",
+            program.name, program.guards, program.since, program.argument
         );
     }
     text

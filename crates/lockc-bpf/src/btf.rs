@@ -1,13 +1,15 @@
-//! Offsets of struct members, from the running kernel's BTF.
+//! Offsets and types of struct members, from the running kernel's BTF.
 //!
 //! aya-obj reads BTF too but keeps its members private. The format is that of
 //! Documentation/bpf/btf.rst and include/uapi/linux/btf.h (Linux 6.12). Only what a look-up by name
 //! needs is read; input that breaks the format is an error, never a panic.
 
+mod fields;
+
 use std::{collections::HashMap, path::Path};
 
 use lockc_core::{
-    fields::{FIELDS, Field, OVERLAY_FIELDS, OVERLAY_LAYER},
+    fields::{FIELDS, OVERLAY_FIELDS, OVERLAY_LAYER},
     hooks::{PROGRAMS, Program},
 };
 use thiserror::Error;
@@ -18,11 +20,17 @@ pub const VMLINUX: &str = "/sys/kernel/btf/vmlinux";
 const OVERLAY: &str = "/sys/kernel/btf/overlay";
 
 const MAGIC: u16 = 0xeb9f;
+const KIND_INT: u32 = 1;
+const KIND_PTR: u32 = 2;
 const KIND_ARRAY: u32 = 3;
 const KIND_STRUCT: u32 = 4;
 const KIND_UNION: u32 = 5;
+const KIND_ENUM: u32 = 6;
+const KIND_FWD: u32 = 7;
 const KIND_FUNC: u32 = 12;
 const KIND_FUNC_PROTO: u32 = 13;
+const KIND_FLOAT: u32 = 16;
+const KIND_ENUM64: u32 = 19;
 /// How deep unnamed members are nested at most.
 const MAX_DEPTH: u32 = 16;
 
@@ -45,15 +53,44 @@ pub enum BtfError {
     Malformed(usize),
     /// The kernel has no such struct or member.
     #[error(
-        "this kernel's BTF has no {of}.{members}: lockc does not know this kernel; nothing was \
-         loaded"
+        "Linux {release} has no {of}.{members}: lockc does not know this kernel; nothing was loaded"
     )]
     Missing {
+        /// The kernel's release.
+        release: String,
         /// The struct.
         of: &'static str,
         /// The members that were looked for.
         members: String,
     },
+    /// The kernel's member is of another type than the programs take it for.
+    #[error(
+        "Linux {release} has {found} in {of}.{members}, where lockc reads {expected}: lockc does \
+         not know this kernel; nothing was loaded"
+    )]
+    Mismatch {
+        /// The kernel's release.
+        release: String,
+        /// The struct.
+        of: &'static str,
+        /// The members that were looked for.
+        members: String,
+        /// What the kernel has there.
+        found: String,
+        /// What the programs read there.
+        expected: String,
+    },
+}
+
+/// A member of a struct.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Member {
+    /// Bits from the beginning of the struct.
+    offset: u64,
+    /// Its type, without typedefs and qualifiers.
+    id: u32,
+    /// Bits of a bit-field; 0: it is none.
+    bits: u32,
 }
 
 /// The parts of BTF that are needed to find members.
@@ -182,44 +219,78 @@ impl<'a> Btf<'a> {
         Err(BtfError::Malformed(id as usize))
     }
 
-    /// Bit offset and type of a member, through unnamed members.
-    fn member(&self, id: u32, name: &str, depth: u32) -> Result<Option<(u32, u32)>, BtfError> {
+    /// A member of a struct or union, through unnamed members.
+    fn member(&self, id: u32, name: &str, depth: u32) -> Result<Option<Member>, BtfError> {
         let entry = self.get(id)?;
         if !matches!(entry.kind, KIND_STRUCT | KIND_UNION) || depth > MAX_DEPTH {
             return Ok(None);
         }
         for member in entry.members.chunks_exact(12) {
             let (at, target, raw) = (u32_at(member, 0)?, u32_at(member, 4)?, u32_at(member, 8)?);
-            let offset = if entry.flag { raw & 0x00ff_ffff } else { raw };
+            let (offset, bits) = if entry.flag { (raw & 0x00ff_ffff, raw >> 24) } else { (raw, 0) };
             let found = self.string(at)?;
             if found == name {
-                return Ok(Some((offset, target)));
+                let id = self.resolve(target)?;
+                return Ok(Some(Member { offset: offset.into(), id, bits }));
             }
             if found.is_empty()
-                && let Some((inner, target)) =
-                    self.member(self.resolve(target)?, name, depth + 1)?
+                && let Some(inner) = self.member(self.resolve(target)?, name, depth + 1)?
             {
-                return Ok(Some((offset.wrapping_add(inner), target)));
+                return Ok(Some(Member { offset: u64::from(offset) + inner.offset, ..inner }));
             }
         }
         Ok(None)
     }
 
-    /// Offset in bytes of a path of members (`root.mnt`) in a struct; `Ok(None)`: there is no such
-    /// struct or member.
-    pub fn offset(&self, of: &str, path: &str) -> Result<Option<u64>, BtfError> {
+    /// A member by a path of members (`root.mnt`); of an array on the way the first element is
+    /// meant. `Ok(None)`: there is no such struct or member.
+    fn find(&self, of: &str, path: &str) -> Result<Option<Member>, BtfError> {
         let Some(id) = self.structs.get(of) else {
             return Ok(None);
         };
-        let (mut id, mut bits) = (*id, 0u64);
+        let mut at = Member { offset: 0, id: *id, bits: 0 };
         for name in path.split('.') {
-            let Some((offset, target)) = self.member(id, name, 0)? else {
+            let Some(next) = self.member(self.element(at.id)?, name, 0)? else {
                 return Ok(None);
             };
-            bits += u64::from(offset);
-            id = self.resolve(target)?;
+            at = Member { offset: at.offset + next.offset, ..next };
         }
-        Ok((bits % 8 == 0).then_some(bits / 8))
+        Ok(Some(at))
+    }
+
+    /// The type of the elements, if a type is that of an array; the type itself if it is not.
+    fn element(&self, id: u32) -> Result<u32, BtfError> {
+        let entry = self.get(id)?;
+        match entry.kind {
+            KIND_ARRAY => self.resolve(u32_at(entry.members, 0)?),
+            _ => Ok(id),
+        }
+    }
+
+    /// Offset in bytes of a path of members in a struct; `Ok(None)`: there is no such struct or
+    /// member.
+    pub fn offset(&self, of: &str, path: &str) -> Result<Option<u64>, BtfError> {
+        let found = self.find(of, path)?;
+        Ok(found.filter(|member| member.offset % 8 == 0).map(|member| member.offset / 8))
+    }
+
+    /// Bytes of a type; `None`: BTF does not tell.
+    fn width(&self, id: u32) -> Result<Option<u32>, BtfError> {
+        let entry = self.get(id)?;
+        Ok(match entry.kind {
+            KIND_PTR => Some(8),
+            KIND_INT | KIND_STRUCT | KIND_UNION | KIND_ENUM | KIND_FLOAT | KIND_ENUM64 => {
+                Some(entry.size_or_type)
+            }
+            _ => None,
+        })
+    }
+
+    /// The name of the struct that a type is; `None`: it is no struct, or BTF does not tell.
+    fn struct_name(&self, id: u32) -> Result<Option<&'a str>, BtfError> {
+        let entry = self.get(id)?;
+        let is_struct = matches!(entry.kind, KIND_STRUCT | KIND_FWD);
+        Ok(if is_struct { Some(self.string(entry.name)?) } else { None })
     }
 
     /// Bytes of a struct; nothing if there is none of that name.
@@ -238,29 +309,19 @@ impl<'a> Btf<'a> {
         }
         Ok(found)
     }
-
-    /// The offset of a field that the programs follow.
-    pub fn field(&self, field: &Field) -> Result<u64, BtfError> {
-        for members in field.members {
-            if let Some(offset) = self.offset(field.of, members)? {
-                return Ok(offset);
-            }
-        }
-        Err(BtfError::Missing { of: field.of, members: field.members.join(" or ") })
-    }
 }
 
 /// Bytes that follow a type of that kind; `None`: a kind that this reader does not know.
 fn extra_size(kind: u32, count: usize) -> Option<usize> {
     Some(match kind {
-        // int, variable, declaration tag
-        1 | 14 | 17 => 4,
+        // and variable, declaration tag
+        KIND_INT | 14 | 17 => 4,
         KIND_ARRAY => 12,
-        KIND_STRUCT | KIND_UNION | 15 | 19 => 12 * count,
-        // enum, function prototype
-        6 | KIND_FUNC_PROTO => 8 * count,
-        // pointer, forward, typedef, volatile, const, restrict, function, float, type tag
-        2 | 7..=KIND_FUNC | 16 | 18 => 0,
+        // and data section
+        KIND_STRUCT | KIND_UNION | 15 | KIND_ENUM64 => 12 * count,
+        KIND_ENUM | KIND_FUNC_PROTO => 8 * count,
+        // and typedef, volatile, const, restrict, function, type tag
+        KIND_PTR | KIND_FWD..=KIND_FUNC | KIND_FLOAT | 18 => 0,
         _ => return None,
     })
 }
@@ -280,20 +341,18 @@ pub struct KernelInfo {
 ///
 /// # Errors
 ///
-/// Where a field is missing. A missing hook is none: the caller decides.
+/// Where a field is missing or of another type. A missing hook is none: the caller decides.
 pub fn kernel() -> Result<KernelInfo, BtfError> {
     let path = Path::new(VMLINUX);
     let data = std::fs::read(path).map_err(|error| unreadable(VMLINUX, &error))?;
     let btf = Btf::parse(&data)?;
-    let mut globals: Vec<_> = FIELDS
-        .iter()
-        .map(|field| Ok((field.global, btf.field(field)?)))
-        .collect::<Result<_, BtfError>>()?;
+    let release = release()?;
+    let mut globals = btf.globals(FIELDS, &release)?;
     let functions = btf.functions("bpf_lsm_")?;
     let with_idmap = functions.get("inode_setattr") == Some(&3);
     globals.push(("SETATTR_HAS_IDMAP", u64::from(with_idmap)));
     let lacks = PROGRAMS.iter().filter(|program| !functions.contains_key(program.name)).collect();
-    let untold_layers = overlay(&btf).map(|found| globals.extend(found)).err();
+    let untold_layers = overlay(&btf, &release).map(|found| globals.extend(found)).err();
     Ok(KernelInfo { globals, untold_layers, lacks })
 }
 
@@ -301,8 +360,15 @@ fn unreadable(path: &str, error: &std::io::Error) -> BtfError {
     BtfError::Unreadable { path: path.to_owned(), reason: error.to_string() }
 }
 
+/// The running kernel's release.
+fn release() -> Result<String, BtfError> {
+    const PATH: &str = "/proc/sys/kernel/osrelease";
+    let text = std::fs::read_to_string(PATH).map_err(|error| unreadable(PATH, &error))?;
+    Ok(text.trim().to_owned())
+}
+
 /// The globals for overlayfs.
-fn overlay(kernel: &Btf<'_>) -> Result<Vec<(&'static str, u64)>, BtfError> {
+fn overlay(kernel: &Btf<'_>, release: &str) -> Result<Vec<(&'static str, u64)>, BtfError> {
     let is_built_in = kernel.size(OVERLAY_LAYER)?.is_some();
     let data = if is_built_in {
         Vec::new()
@@ -311,129 +377,16 @@ fn overlay(kernel: &Btf<'_>) -> Result<Vec<(&'static str, u64)>, BtfError> {
     };
     let module = if is_built_in { None } else { Some(Btf::parse_module(&data, kernel)?) };
     let btf = module.as_ref().unwrap_or(kernel);
-    let missing = || BtfError::Missing { of: OVERLAY_LAYER, members: "its size".into() };
+    let missing = || BtfError::Missing {
+        release: release.to_owned(),
+        of: OVERLAY_LAYER,
+        members: "its size".into(),
+    };
     let size = btf.size(OVERLAY_LAYER)?.ok_or_else(missing)?;
-    let fields = OVERLAY_FIELDS.iter().map(|field| Ok((field.global, btf.field(field)?)));
-    fields.chain([Ok(("OVL_LAYER_SIZE", size))]).collect()
+    let mut globals = btf.globals(OVERLAY_FIELDS, release)?;
+    globals.push(("OVL_LAYER_SIZE", size));
+    Ok(globals)
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    /// struct inner { int x; /* 32 bits */ int y; }; struct outer { int a; union { struct inner u;
-    /// int v; }; struct inner n; }; int outer(int a, int u);
-    fn sample() -> Vec<u8> {
-        let strings = b"\0int\0inner\0x\0y\0outer\0a\0u\0v\0n\0";
-        let at = |name: &str| {
-            strings
-                .windows(name.len() + 2)
-                .position(|w| {
-                    &w[1..=name.len()] == name.as_bytes() && w[0] == 0 && w[name.len() + 1] == 0
-                })
-                .unwrap() as u32
-                + 1
-        };
-        let info = |kind: u32, count: u32| kind << 24 | count;
-        let words = [
-            vec![at("int"), info(1, 0), 4, 32],
-            vec![at("inner"), info(4, 2), 8, at("x"), 1, 0, at("y"), 1, 32],
-            vec![0, info(5, 2), 8, at("u"), 2, 0, at("v"), 1, 0],
-            vec![at("outer"), info(4, 3), 20, at("a"), 1, 0, 0, 3, 32, at("n"), 2, 96],
-            vec![0, info(13, 2), 1, at("a"), 1, at("u"), 1],
-            vec![at("outer"), info(12, 0), 5],
-        ]
-        .concat();
-        let types: Vec<u8> = words.into_iter().flat_map(u32::to_le_bytes).collect();
-        let header = [
-            u32::from(MAGIC) | 1 << 16,
-            24,
-            0,
-            types.len() as u32,
-            types.len() as u32,
-            strings.len() as u32,
-        ];
-        [header.into_iter().flat_map(u32::to_le_bytes).collect(), types, strings.to_vec()].concat()
-    }
-
-    #[test]
-    fn members_are_found_through_unnamed_unions() {
-        let data = sample();
-        let btf = Btf::parse(&data).unwrap();
-        assert_eq!(btf.offset("outer", "a"), Ok(Some(0)));
-        assert_eq!(btf.offset("outer", "v"), Ok(Some(4)));
-        assert_eq!(btf.offset("outer", "u.y"), Ok(Some(8)));
-        assert_eq!(btf.offset("outer", "n.y"), Ok(Some(16)));
-        assert_eq!(btf.offset("outer", "none"), Ok(None));
-        assert_eq!(btf.offset("none", "a"), Ok(None));
-        assert_eq!(btf.functions("ou"), Ok(HashMap::from([("ter", 2)])));
-        assert_eq!(btf.functions("in"), Ok(HashMap::new()));
-    }
-
-    /// struct more { struct inner i; int v; }; of a module: its type is numbered after the
-    /// kernel's, and so is its string.
-    fn module(kernel: &[u8]) -> Vec<u8> {
-        let base = Btf::parse(kernel).unwrap();
-        let name = |name: &str| {
-            base.strings.windows(name.len()).position(|w| w == name.as_bytes()).unwrap() as u32
-        };
-        let strings = b"\0more\0";
-        let more = base.strings.len() as u32 + 1;
-        let words = [more, 4 << 24 | 2, 12, name("a\0"), 2, 0, name("v\0"), 1, 64];
-        let types: Vec<u8> = words.into_iter().flat_map(u32::to_le_bytes).collect();
-        let header = [
-            u32::from(MAGIC) | 1 << 16,
-            24,
-            0,
-            types.len() as u32,
-            types.len() as u32,
-            strings.len() as u32,
-        ];
-        [header.into_iter().flat_map(u32::to_le_bytes).collect(), types, strings.to_vec()].concat()
-    }
-
-    #[test]
-    fn a_modules_types_and_strings_go_on_from_the_kernels() {
-        let kernel = sample();
-        let base = Btf::parse(&kernel).unwrap();
-        let data = module(&kernel);
-        let module = Btf::parse_module(&data, &base).unwrap();
-        assert_eq!((module.size("more"), module.size("outer")), (Ok(Some(12)), Ok(None)));
-        assert_eq!(base.size("outer"), Ok(Some(20)));
-        assert_eq!(
-            (module.offset("more", "a.y"), module.offset("more", "v")),
-            (Ok(Some(4)), Ok(Some(8)))
-        );
-        assert_eq!(module.offset("more", "none"), Ok(None));
-    }
-
-    proptest! {
-        #[test]
-        fn a_broken_module_is_an_error_and_no_panic(at in 0usize..100, byte: u8, cut in 0usize..110) {
-            let kernel = sample();
-            let base = Btf::parse(&kernel).unwrap();
-            let mut data = module(&kernel);
-            let length = data.len();
-            data[at % length] = byte;
-            data.truncate(cut.min(length));
-            if let Ok(module) = Btf::parse_module(&data, &base) {
-                let _ = module.offset("more", "a.y");
-                let _ = module.size("more");
-            }
-        }
-
-        #[test]
-        fn broken_input_is_an_error_and_no_panic(at in 0usize..200, byte: u8, cut in 0usize..220) {
-            let mut data = sample();
-            let length = data.len();
-            data[at % length] = byte;
-            data.truncate(cut.min(length));
-            if let Ok(btf) = Btf::parse(&data) {
-                let _ = btf.offset("outer", "u.y");
-                let _ = btf.functions("");
-            }
-        }
-    }
-}
+mod tests;

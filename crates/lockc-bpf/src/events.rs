@@ -11,6 +11,7 @@ use aya::maps::{Map, RingBuf};
 use lockc_core::{
     abi::{ARG_DESCRIPTOR, ContainerKey, DETAIL_NAME_LEN, DETAIL_NAMES, Event, Hook, MODE_AUDIT},
     families,
+    hooks::{Argument, Described},
     maps::{self, registry},
     rules::{Level, Rule},
 };
@@ -131,7 +132,7 @@ fn explain(event: &Event) -> Denial {
         origin: maps::text(&event.origin),
         rule: name,
         denies: rule.map_or("unknown", Rule::denies),
-        hook: hook.map_or_else(|| event.hook.to_string(), |hook| format!("{hook:?}")),
+        hook: hook.map_or_else(|| event.hook.to_string(), |hook| hook.program().name.to_owned()),
         pid: event.pid,
         comm: maps::text(&event.comm),
         detail: detail(event, hook),
@@ -150,7 +151,7 @@ fn remedy(event: &Event, hook: Option<Hook>, rule: Option<Rule>) -> String {
     let without = format!("without_rules = [{:?}]", rule.map_or("unknown", Rule::name));
     // The rules that a named family is let by.
     if matches!(rule, Some(Rule::SocketFamily | Rule::Network))
-        && !matches!(hook, Some(Hook::SocketSetsockopt | Hook::BprmCredsForExec))
+        && !matches!(hook, Some(Hook::socket_setsockopt | Hook::bprm_creds_for_exec))
         && let Some(family) = families::needed(event.arg)
     {
         return format!(
@@ -158,7 +159,7 @@ fn remedy(event: &Event, hook: Option<Hook>, rule: Option<Rule>) -> String {
             family.name
         );
     }
-    if rule == Some(Rule::UnixSocket) && hook == Some(Hook::InodeRename) {
+    if rule == Some(Rule::UnixSocket) && hook == Some(Hook::inode_rename) {
         return format!(
             "allowed_sockets grants sockets in that directory by their names, which only the host \
              may change; a policy in lockc.toml with {without} allows it"
@@ -182,7 +183,7 @@ fn remedy(event: &Event, hook: Option<Hook>, rule: Option<Rule>) -> String {
         _ => "",
     };
     if rule == Some(Rule::Files)
-        && !matches!(hook, Some(Hook::FileReceive | Hook::FileIoctl | Hook::FileIoctlCompat))
+        && !matches!(hook, Some(Hook::file_receive | Hook::file_ioctl | Hook::file_ioctl_compat))
     {
         let to_whom = match event.arg & ARG_DESCRIPTOR {
             0 => "where a hook of root's mounted or executed it",
@@ -193,7 +194,7 @@ fn remedy(event: &Event, hook: Option<Hook>, rule: Option<Rule>) -> String {
              {without} everywhere"
         );
     }
-    let looks = matches!(hook, Some(Hook::FileOpen | Hook::InodeGetattr | Hook::InodeReadlink));
+    let looks = matches!(hook, Some(Hook::file_open | Hook::inode_getattr | Hook::inode_readlink));
     if root.is_empty() || !looks || event.arg & FMODE_WRITE != 0 {
         return format!("a policy in lockc.toml with {without} allows it");
     }
@@ -229,12 +230,16 @@ fn names(event: &Event) -> Vec<String> {
 
 fn detail(event: &Event, hook: Option<Hook>) -> String {
     let names = names(event);
+    let described = Described {
+        argument: hook.map_or(Argument::Unused, |hook| hook.program().argument),
+        number: event.arg,
+        rule: Rule::from_raw(event.rule),
+    };
     if !names.is_empty() {
         // A file system's root is called `/`.
         let mut path = names.into_iter().rev().collect::<Vec<_>>().join("/").replacen("//", "/", 1);
-        if hook == Some(Hook::BprmCredsForExec) && event.arg & ARG_DESCRIPTOR != 0 {
-            path =
-                format!("descriptor {}, which was left open: {path}", event.arg & !ARG_DESCRIPTOR);
+        if described.argument == Argument::Descriptor && event.arg & ARG_DESCRIPTOR != 0 {
+            path = format!("{described}: {path}");
         }
         return match event.rule {
             rule if rule == Rule::Files as u32 => {
@@ -248,78 +253,7 @@ fn detail(event: &Event, hook: Option<Hook>) -> String {
             _ => path,
         };
     }
-    match hook {
-        Some(Hook::TaskAlloc) => "a new process in another cgroup (CLONE_INTO_CGROUP)".to_owned(),
-        Some(Hook::Capable) => format!("capability {}", event.arg),
-        Some(Hook::KeyAlloc) => match event.arg as i32 {
-            nix::libc::EDQUOT => "too many keys of the container, or of all".to_owned(),
-            nix::libc::EOPNOTSUPP => "a persistent keyring, which is the host's user's".to_owned(),
-            _ => "request_key, which runs a program of the host".to_owned(),
-        },
-        Some(Hook::UringOverrideCreds) => "an io_uring personality".to_owned(),
-        Some(Hook::UringSqpoll) => "a polling thread of io_uring, with CAP_SYS_ADMIN".to_owned(),
-        Some(Hook::FileFcntl | Hook::FileIoctl | Hook::FileIoctlCompat)
-            if event.rule == Rule::Process as u32 =>
-        {
-            "a process outside as the owner of a file".to_owned()
-        }
-        Some(Hook::IpcPermission) => format!("a System V object, mode {:o}", event.arg & 0o777),
-        Some(Hook::ShmShmctl) => format!("shmctl command {}", event.arg & 0xff),
-        Some(Hook::SemSemctl) => format!("semctl command {}", event.arg & 0xff),
-        Some(Hook::MsgQueueMsgctl) => format!("msgctl command {}", event.arg & 0xff),
-        Some(Hook::TaskFixSetgid) => format!("gid {}", event.arg),
-        Some(Hook::TaskPrlimit) => "limits of another process".to_owned(),
-        Some(Hook::SbMount) => format!("mount flags {:#x}", event.arg),
-        Some(Hook::TaskKill) => format!("signal {}", event.arg),
-        Some(Hook::Bpf) => format!("bpf command {}", event.arg),
-        Some(Hook::LockedDown) => format!("lockdown reason {}", event.arg),
-        Some(Hook::FileReceive) if event.rule == Rule::Files as u32 => String::new(),
-        Some(Hook::SocketSetsockopt) if event.rule == Rule::Network as u32 => {
-            format!("socket option {} of level {}", event.arg as u32, event.arg >> 32)
-        }
-        // The group stands above the user (creds.rs).
-        Some(Hook::BprmCredsFromFile) if event.arg >> 32 != 0 => {
-            format!("gid {}", (event.arg >> 32) - 1)
-        }
-        Some(Hook::TaskFixSetuid | Hook::BprmCredsFromFile) => {
-            format!("uid {}", event.arg & 0xffff_ffff)
-        }
-        Some(
-            Hook::SocketCreate
-            | Hook::SocketSetsockopt
-            | Hook::FileReceive
-            | Hook::SocketConnect
-            | Hook::SocketBind
-            | Hook::SocketListen
-            | Hook::SocketAccept
-            | Hook::SocketSendmsg
-            | Hook::SocketRecvmsg,
-        ) => socket(event.arg),
-        Some(Hook::BprmCredsForExec) if event.arg & ARG_DESCRIPTOR != 0 => {
-            format!("descriptor {}, which was left open", event.arg & !ARG_DESCRIPTOR)
-        }
-        Some(Hook::Syslog) => format!("syslog type {}", event.arg),
-        Some(Hook::PtraceAccessCheck) => format!("ptrace mode {:#x}", event.arg),
-        Some(Hook::UnixStreamConnect | Hook::UnixMaySend) => "a socket without a path".to_owned(),
-        _ => String::new(),
-    }
-}
-
-/// The number by which an event names a socket.
-fn socket(number: u64) -> String {
-    let (family, protocol) = families::in_event(number);
-    let name = match (family, families::needed(number)) {
-        (families::AF_INET, _) => " (inet)".into(),
-        (families::AF_INET6, _) => " (inet6)".into(),
-        (families::AF_NETLINK, None) => " (netlink)".into(),
-        (families::AF_PACKET, _) => " (packet)".into(),
-        (_, Some(family)) => format!(" ({})", family.name),
-        _ => String::new(),
-    };
-    match protocol {
-        Some(protocol) => format!("socket family {family} protocol {protocol}{name}"),
-        None => format!("socket family {family}{name}"),
-    }
+    described.to_string()
 }
 
 fn sentence(denial: &Denial) -> String {
@@ -364,7 +298,7 @@ mod tests {
         bytes[16..20].copy_from_slice(&(Rule::Sysfs as u32).to_ne_bytes());
         bytes[232..].copy_from_slice(&fields(["vda", "ext4", "fs", ""]));
         let event = decode(&bytes).unwrap();
-        assert_eq!(detail(&event, Some(Hook::FileOpen)), "fs/ext4/vda");
+        assert_eq!(detail(&event, Some(Hook::file_open)), "fs/ext4/vda");
     }
 
     #[test]
@@ -372,7 +306,7 @@ mod tests {
         let said = |rule: Rule, parts, mode: u64| {
             let mut bytes = [0; 328];
             bytes[16..20].copy_from_slice(&(rule as u32).to_ne_bytes());
-            bytes[20..24].copy_from_slice(&(Hook::FileOpen as u32).to_ne_bytes());
+            bytes[20..24].copy_from_slice(&(Hook::file_open as u32).to_ne_bytes());
             bytes[48..56].copy_from_slice(&mode.to_ne_bytes());
             bytes[232..].copy_from_slice(&fields(parts));
             explain(&decode(&bytes).unwrap()).remedy
@@ -403,7 +337,7 @@ mod tests {
         let told = |rule: Rule, arg: u64| {
             let mut bytes = [0; 328];
             bytes[16..20].copy_from_slice(&(rule as u32).to_ne_bytes());
-            bytes[20..24].copy_from_slice(&(Hook::SocketCreate as u32).to_ne_bytes());
+            bytes[20..24].copy_from_slice(&(Hook::socket_create as u32).to_ne_bytes());
             bytes[48..56].copy_from_slice(&arg.to_ne_bytes());
             let denial = explain(&decode(&bytes).unwrap());
             (denial.detail, denial.remedy)
@@ -424,7 +358,7 @@ mod tests {
     fn the_number_of_a_descriptor_is_no_family() {
         let mut bytes = [0; 328];
         bytes[16..20].copy_from_slice(&(Rule::Network as u32).to_ne_bytes());
-        bytes[20..24].copy_from_slice(&(Hook::BprmCredsForExec as u32).to_ne_bytes());
+        bytes[20..24].copy_from_slice(&(Hook::bprm_creds_for_exec as u32).to_ne_bytes());
         bytes[48..56].copy_from_slice(&(3 | ARG_DESCRIPTOR).to_ne_bytes());
         let denial = explain(&decode(&bytes).unwrap());
         assert!(
@@ -437,7 +371,7 @@ mod tests {
     fn a_browsers_sandbox_is_told_its_setting() {
         let mut bytes = [0; 328];
         bytes[16..20].copy_from_slice(&(Rule::UserNamespace as u32).to_ne_bytes());
-        bytes[20..24].copy_from_slice(&(Hook::UsernsCreate as u32).to_ne_bytes());
+        bytes[20..24].copy_from_slice(&(Hook::userns_create as u32).to_ne_bytes());
         let remedy = explain(&decode(&bytes).unwrap()).remedy;
         assert!(
             remedy.contains("without_rules = [\"user-namespace\"]") && remedy.contains("browser"),

@@ -140,6 +140,10 @@ pub fn print(reports: &[Report]) {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use aya_obj::ProgramSection;
+
     use super::*;
 
     #[test]
@@ -147,6 +151,22 @@ mod tests {
         for report in gather().unwrap() {
             assert!(report.instructions > 1, "{}", report.name);
             assert!(report.stack <= MAX_STACK, "{} uses {} bytes", report.name, report.stack);
+        }
+    }
+
+    #[test]
+    fn programs_and_rows_are_the_same() {
+        let object = Object::parse(OBJECT).unwrap();
+        let programs: BTreeSet<&str> = object.programs.keys().map(String::as_str).collect();
+        let rows: BTreeSet<&str> = PROGRAMS.iter().map(|program| program.name).collect();
+        assert_eq!(programs, rows, "programs of lockc-ebpf, rows of lockc_core::hooks");
+        // Each is attached to the hook that it is called after.
+        for (name, program) in &object.programs {
+            assert!(
+                matches!(&program.section, ProgramSection::Lsm { .. }),
+                "{name}: {:?}",
+                program.section
+            );
         }
     }
 

@@ -127,7 +127,7 @@ pub fn gather() -> Result<Status> {
                 let count = errors.get(&site, 0)?;
                 if count != 0 {
                     let hook = Hook::from_raw(site)
-                        .map_or_else(|| site.to_string(), |hook| format!("{hook:?}"));
+                        .map_or_else(|| site.to_string(), |hook| hook.program().name.to_owned());
                     status.errors.push((hook, count));
                 }
             }

@@ -4,14 +4,14 @@
 //! refuse maps of another version instead of misreading them.
 
 mod grants;
-mod hook;
 mod names;
 mod text;
 
 pub use grants::*;
-pub use hook::Hook;
 pub use names::*;
 pub use text::{padded, unpadded};
+
+pub use crate::hooks::{ARG_DESCRIPTOR, Hook};
 
 /// Version of everything in this module.
 pub const ABI_VERSION: u32 = 9;
@@ -279,10 +279,6 @@ pub const DETAIL_NAME_LEN: usize = 24;
 /// Bytes of the detail in an event.
 pub const DETAIL_LEN: usize = DETAIL_NAMES * DETAIL_NAME_LEN;
 
-/// Bit of [`Event::arg`] of `bprm_creds_for_exec`: the event is about a descriptor that was left
-/// open, whose number is in the lower half.
-pub const ARG_DESCRIPTOR: u64 = 1 << 32;
-
 /// One denial (or, in audit mode, what would have been one), as written into the ring buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
@@ -301,7 +297,7 @@ pub struct Event {
     pub tid: u32,
     /// What was denied, if it is a file.
     pub file: FileId,
-    /// A number that explains the hook (capability, socket family, …).
+    /// A number that [`Argument`](crate::hooks::Argument) of the hook explains.
     pub arg: u64,
     /// The negative errno that was returned.
     pub errno: i32,
@@ -333,7 +329,7 @@ pub const NAMES_LEN: usize = ID_LEN + POLICY_LEN + ORIGIN_LEN;
 
 const _: () = {
     use core::mem::offset_of;
-    assert!(Hook::ALL.len() < ERROR_SITES as usize);
+    assert!(crate::hooks::PROGRAMS.len() < ERROR_SITES as usize);
     assert!(
         offset_of!(ContainerEntry, id).is_multiple_of(8)
             && offset_of!(Event, id).is_multiple_of(8)

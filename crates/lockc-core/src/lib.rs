@@ -9,7 +9,7 @@
 //!   table.
 //! - Without features the crate is `no_std` and has no dependency: the BPF target builds it like
 //!   that. The feature `maps` adds the pinned maps: registry, registration, labels.
-#![cfg_attr(not(feature = "maps"), no_std)]
+#![cfg_attr(not(any(feature = "maps", test)), no_std)]
 
 pub mod abi;
 pub mod families;
@@ -18,4 +18,5 @@ pub mod hooks;
 #[cfg(feature = "maps")]
 pub mod maps;
 pub mod paths;
+pub mod pointers;
 pub mod rules;

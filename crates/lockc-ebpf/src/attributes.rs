@@ -1,4 +1,4 @@
-//! Attributes `security.*`, which a kernel before 6.10 leaves to nobody where BPF LSM is active.
+//! Attributes `security.*`, which a kernel before 6.10 does not check where BPF LSM is active.
 //!
 //! The kernel wants CAP_SYS_ADMIN to set or remove one, and CAP_SETFCAP to remove file capabilities
 //! (security/commoncap.c, `cap_inode_setxattr`, `cap_inode_removexattr`). Before 6.10 it asks only
@@ -7,13 +7,15 @@
 //! file (fs/xattr.c, `xattr_permission`). Setting file capabilities has a check of its own
 //! (`cap_convert_nscap`). Since 6.10 the kernel denies before it asks this program.
 
-use aya_ebpf::helpers::generated::bpf_probe_read_kernel_str;
-use lockc_core::{abi::Hook, rules::Rule};
+use lockc_core::{
+    abi::Hook,
+    fields::{Dentry, Inode},
+    pointers::{ProbePtr, Ptr},
+    rules::Rule,
+};
 
 use crate::{
-    creds,
-    kernel::{self, Obj, follow, load},
-    tags,
+    creds, kernel,
     verdict::{self, About, EPERM, Subject},
 };
 
@@ -24,31 +26,28 @@ const FILE_CAPABILITIES: [u64; WORDS] = words(b"security.capability\0\0\0\0\0");
 
 /// Checks the name of an attribute that is set.
 #[inline(always)]
-pub fn check_set(dentry: Obj, name: u64) -> i32 {
-    check(dentry, name, Hook::InodeSetxattr)
+pub fn check_set(dentry: Ptr<Dentry>, name: ProbePtr<u8>) -> i32 {
+    check(dentry, name, Hook::inode_setxattr)
 }
 
 /// Checks the name of an attribute that is removed.
 #[inline(always)]
-pub fn check_remove(dentry: Obj, name: u64) -> i32 {
-    check(dentry, name, Hook::InodeRemovexattr)
+pub fn check_remove(dentry: Ptr<Dentry>, name: ProbePtr<u8>) -> i32 {
+    check(dentry, name, Hook::inode_removexattr)
 }
 
 #[inline(always)]
-fn check(dentry: Obj, name: u64, hook: Hook) -> i32 {
+fn check(dentry: Ptr<Dentry>, name: ProbePtr<u8>, hook: Hook) -> i32 {
     // SELinux and Smack make the kernel's check themselves, and decide about their own labels.
-    if kernel::offset(&kernel::HAS_LABELS) != 0 {
+    if kernel::setting(&kernel::HAS_LABELS) != 0 {
         return 0;
     }
     let Some(who) = verdict::subject_to(Rule::Capability) else {
         return 0;
     };
     let mut text = [0u64; WORDS];
-    // SAFETY: the helper checks the address and writes at most the length of `text`.
-    let length = unsafe {
-        bpf_probe_read_kernel_str(text.as_mut_ptr().cast(), (WORDS * 8) as u32, name as *const _)
-    };
-    let about = About::dentry(dentry.addr());
+    let length = kernel::read_text(&mut text, name);
+    let about = About::dentry(dentry.probe());
     if length <= 0 {
         verdict::error(hook);
         return verdict::deny(&who, Rule::Capability, hook, about, EPERM);
@@ -57,13 +56,9 @@ fn check(dentry: Obj, name: u64, hook: Hook) -> i32 {
         return 0;
     }
     let allowed = if text[1] == FILE_CAPABILITIES[1] && text[2] == FILE_CAPABILITIES[2] {
-        hook as u32 == Hook::InodeSetxattr as u32
-            || may_remove_capabilities(&who, tags::inode(dentry))
+        hook as u32 == Hook::inode_setxattr as u32 || may_remove_capabilities(&who, dentry.inode())
     } else {
-        creds::may_administer_in(
-            &who,
-            follow(follow(dentry, &kernel::DENTRY_SB), &kernel::SB_USER_NS),
-        )
+        creds::may_administer_in(&who, dentry.sb().user_ns())
     };
     if allowed || creds::kernel_at_work() {
         return 0;
@@ -72,8 +67,8 @@ fn check(dentry: Obj, name: u64, hook: Hook) -> i32 {
 }
 
 #[inline(always)]
-fn may_remove_capabilities(who: &Subject, inode: Obj) -> bool {
-    !inode.is_null() && creds::may_set_file_capabilities(who, load(inode, &kernel::INODE_UID))
+fn may_remove_capabilities(who: &Subject, inode: Ptr<Inode>) -> bool {
+    !inode.is_null() && creds::may_set_file_capabilities(who, inode.uid())
 }
 
 /// A text as words in memory.

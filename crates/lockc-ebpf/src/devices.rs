@@ -7,13 +7,13 @@
 
 use lockc_core::{
     abi::{ANY_MINOR, FileId, GRANT_DEVICE, GrantKey, Hook, is_default_device},
+    fields::{Dentry, File},
+    pointers::{ProbePtr, Ptr},
     rules::Rule,
 };
 
 use crate::{
-    files,
-    kernel::{self, Obj, follow},
-    kernel_log,
+    files, kernel_log,
     verdict::{self, About, EPERM, Subject},
 };
 
@@ -31,10 +31,10 @@ pub fn is_granted(who: &Subject, block: bool, device: u32) -> bool {
 
 /// Checks the opening of a device.
 #[inline(always)]
-pub fn check_open(who: &Subject, file: Obj, block: bool, device: u32) -> i32 {
+pub fn check_open(who: &Subject, file: Ptr<File>, block: bool, device: u32) -> i32 {
     if !block && device == kernel_log::DEV_KMSG {
         return if who.has(Rule::KernelLog) {
-            verdict::deny(who, Rule::KernelLog, Hook::FileOpen, files::about(file), EPERM)
+            verdict::deny(who, Rule::KernelLog, Hook::file_open, files::about(file), EPERM)
         } else {
             0
         };
@@ -44,19 +44,17 @@ pub fn check_open(who: &Subject, file: Obj, block: bool, device: u32) -> i32 {
     }
     // A node that is bound by itself was granted by the specification; so was a terminal as standard
     // input.
-    let (dentry, mnt) =
-        (follow(file, &kernel::FILE_PATH_DENTRY), follow(file, &kernel::FILE_PATH_MNT));
-    let root = follow(mnt, &kernel::VFSMOUNT_ROOT);
-    if dentry.addr() == root.addr() || files::is_stdio(dentry) {
+    let dentry = file.dentry();
+    if dentry == file.mnt().root() || files::is_stdio(dentry) {
         return 0;
     }
-    verdict::deny(who, Rule::Device, Hook::FileOpen, files::about(file), EPERM)
+    verdict::deny(who, Rule::Device, Hook::file_open, files::about(file), EPERM)
 }
 
 /// Checks the making of a node; `device` is in the encoding of mknod(2) (include/linux/kdev_t.h,
 /// `new_decode_dev`).
 #[inline(always)]
-pub fn check_mknod(who: &Subject, dentry: u64, mode: u16, device: u32) -> i32 {
+pub fn check_mknod(who: &Subject, dentry: ProbePtr<Dentry>, mode: u16, device: u32) -> i32 {
     let block = match mode & files::S_IFMT {
         files::S_IFCHR => false,
         files::S_IFBLK => true,
@@ -69,5 +67,5 @@ pub fn check_mknod(who: &Subject, dentry: u64, mode: u16, device: u32) -> i32 {
         return 0;
     }
     let about = About { dentry, file: FileId::default(), arg: u64::from(device) };
-    verdict::deny(who, Rule::Device, Hook::PathMknod, about, EPERM)
+    verdict::deny(who, Rule::Device, Hook::path_mknod, about, EPERM)
 }

@@ -11,20 +11,20 @@
 //! EAFNOSUPPORT and EPROTONOSUPPORT as a kernel without audit, and every other errno as a failure
 //! of `su` and `useradd`.
 
-use aya_ebpf::helpers::bpf_probe_read_kernel;
 use lockc_core::{
     abi::Hook,
     families::{
         self, AF_INET, AF_NETLINK, AF_PACKET, AF_UNIX, Access, NETLINK_KOBJECT_UEVENT, UEVENT_BIT,
         event_number,
     },
+    fields::{File, Sock, SockaddrIn, Socket},
+    pointers::{ProbePtr, Ptr},
     rules::Rule,
 };
 
 use crate::{
     files::S_IFMT,
-    kernel::{self, Obj, follow, load},
-    loopback::{self, Use, has_loopback},
+    loopback::{self, SocketUse, has_loopback},
     verdict::{self, About, EACCES, Subject},
 };
 
@@ -99,9 +99,8 @@ fn hides_events(who: &Subject, family: u32, protocol: u32) -> bool {
 /// joins any. The socket itself is let: libudev in a container binds one without groups (systemd,
 /// `sd_device_monitor_new_full`).
 #[inline(always)]
-pub fn check_events(who: &Subject, sk: Obj, hook: Hook, joins: impl FnOnce() -> bool) -> i32 {
-    let (family, protocol): (u16, u16) =
-        (load(sk, &kernel::SOCK_FAMILY), load(sk, &kernel::SOCK_PROTOCOL));
+pub fn check_events(who: &Subject, sk: Ptr<Sock>, hook: Hook, joins: impl FnOnce() -> bool) -> i32 {
+    let (family, protocol) = (sk.family(), sk.protocol());
     if !hides_events(who, family.into(), protocol.into()) || !joins() {
         return 0;
     }
@@ -111,30 +110,28 @@ pub fn check_events(who: &Subject, sk: Obj, hook: Hook, joins: impl FnOnce() -> 
 
 /// Whether a netlink address names groups: `struct sockaddr_nl`, include/uapi/linux/netlink.h.
 #[inline(always)]
-pub fn names_groups(address: u64) -> bool {
+pub fn names_groups(address: ProbePtr<SockaddrIn>) -> bool {
     const GROUPS: u64 = 8;
-    // SAFETY: the helper checks the address.
-    let groups = unsafe { bpf_probe_read_kernel((address + GROUPS) as *const u32) };
-    groups != Ok(0)
+    ProbePtr::<u32>::new(address.addr()).byte_add(GROUPS).read() != Ok(0)
 }
 
 /// Checks a descriptor that the task is about to receive, if it is a socket.
 #[inline(always)]
-pub fn check_received(who: &Subject, file: Obj) -> i32 {
-    let inode = follow(file, &kernel::FILE_INODE);
-    if inode.is_null() || load::<u16>(inode, &kernel::INODE_MODE) & S_IFMT != S_IFSOCK {
+pub fn check_received(who: &Subject, file: Ptr<File>) -> i32 {
+    let inode = file.inode();
+    if inode.is_null() || inode.mode() & S_IFMT != S_IFSOCK {
         return 0;
     }
-    let socket = load::<u64>(file, &kernel::FILE_PRIVATE_DATA);
+    let socket = file.socket();
     // A socket's name in a file system, opened with O_PATH.
-    if socket == 0 {
+    if socket.is_null() {
         return 0;
     }
     let deny = |rule, number, errno| {
-        verdict::deny(who, rule, Hook::FileReceive, About::number(number), errno)
+        verdict::deny(who, rule, Hook::file_receive, About::number(number), errno)
     };
     let Ok((sk, family, kind, protocol)) = parts(socket) else {
-        verdict::error(Hook::FileReceive);
+        verdict::error(Hook::file_receive);
         return deny(Rule::SocketFamily, 0, EACCES);
     };
     if family == AF_UNIX {
@@ -148,7 +145,7 @@ pub fn check_received(who: &Subject, file: Obj) -> i32 {
         return deny(Rule::SocketFamily, number, EACCES);
     }
     // Only loopback is left of IPv4 here, and splice(2) asks nobody before Linux 6.5.
-    let inside = || loopback::stays_inside(sk, &Use::Received) == Ok(true);
+    let inside = || loopback::stays_inside(sk, &SocketUse::Received) == Ok(true);
     if family == AF_INET && who.has(Rule::Network) && !inside() {
         return deny(Rule::Network, number, EACCES);
     }
@@ -158,7 +155,7 @@ pub fn check_received(who: &Subject, file: Obj) -> i32 {
 /// The rule by which a socket that was left open at the container's first exec is denied; unix
 /// sockets are not for this function.
 #[inline(always)]
-pub fn left_open(who: &Subject, socket: u64) -> Result<Option<Rule>, i32> {
+pub fn left_open(who: &Subject, socket: ProbePtr<Socket>) -> Result<Option<Rule>, i32> {
     let (sk, family, kind, protocol) = parts(socket)?;
     if let Some((rule, _)) = refused(who, family, kind, protocol) {
         return Ok(Some(rule));
@@ -166,20 +163,15 @@ pub fn left_open(who: &Subject, socket: u64) -> Result<Option<Rule>, i32> {
     if hides_events(who, family, protocol) {
         return Ok(Some(Rule::SocketFamily));
     }
-    let outside =
-        family == AF_INET && who.has(Rule::Network) && !loopback::stays_inside(sk, &Use::Received)?;
+    let outside = family == AF_INET
+        && who.has(Rule::Network)
+        && !loopback::stays_inside(sk, &SocketUse::Received)?;
     Ok(if outside { Some(Rule::Network) } else { None })
 }
 
 /// The `struct sock` of a socket, with its family, type and protocol.
 #[inline(always)]
-fn parts(socket: u64) -> Result<(u64, u32, u32, u32), i32> {
-    let sk: u64 = kernel::read(socket, &kernel::SOCKET_SK)?;
-    let number = |field| kernel::read::<u16>(sk, field).map(u32::from);
-    Ok((
-        sk,
-        number(&kernel::SOCK_FAMILY)?,
-        number(&kernel::SOCK_TYPE)?,
-        number(&kernel::SOCK_PROTOCOL)?,
-    ))
+fn parts(socket: ProbePtr<Socket>) -> Result<(ProbePtr<Sock>, u32, u32, u32), i32> {
+    let sk = socket.sk()?;
+    Ok((sk, sk.family()?.into(), sk.kind()?.into(), sk.protocol()?.into()))
 }

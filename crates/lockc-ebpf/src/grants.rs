@@ -5,7 +5,6 @@
 //! | sb_statfs | the wrapper grants what it calls fstatfs(2) on; the file system is not asked. What an overlay of a container's own is made of |
 //! | sb_kern_mount | a file system that the runtime mounts belongs to the container |
 
-use aya_ebpf::{macros::lsm, programs::LsmContext};
 use lockc_core::{
     abi::{
         ANSWER_GRANTED, ANSWER_LAYERS_UNTOLD, ANSWER_OTHER_LAYERS, ANSWER_OWN_ROOT, ContainerKey,
@@ -13,54 +12,83 @@ use lockc_core::{
         GRANT_SOCKETS, GRANT_SUPERBLOCK, GrantKey, Hook, LABEL_ASKS_LAYER, LABEL_HAS_BASE,
         LABEL_SEEN, STATE_CONFINED, STATE_GRANT, STATE_LAUNCHING, TAG_SOCKETS, TaskLabel,
     },
+    fields::{Dentry, SuperBlock},
+    pointers::Ptr,
     rules::Rule,
 };
 
 use crate::{
-    inodes,
-    kernel::{self, Obj, follow, load},
-    label, launch,
+    hook::lsm,
+    inodes, label, launch,
     maps::{CONTAINERS, GRANTS},
     overlay, pseudo, tags,
-    verdict::{self, EACCES, ENOMEM, Subject},
+    verdict::{self, About, EACCES, ENOMEM, Subject},
 };
 
-/// `int sb_statfs(struct dentry *dentry)`
-#[lsm(hook = "sb_statfs")]
-pub fn sb_statfs(ctx: LsmContext) -> i32 {
-    let earlier: i32 = ctx.arg(1);
-    if earlier != 0 {
-        return earlier;
+lsm! {
+    /// statfs(2) and fstatfs(2).
+    fn sb_statfs(dentry: Ptr<Dentry>) -> verdict {
+        // SAFETY: null or a live cell of the storage, written only by this task and by user space
+        // while it waits.
+        let Some(label) = (unsafe { label::for_task(label::current()).as_mut() }) else {
+            return 0;
+        };
+        if label.state == STATE_GRANT {
+            // Whatever is denied, the file system is not asked: it may never answer.
+            return -grant(label, dentry);
+        }
+        if label.state == STATE_CONFINED {
+            return check_layer(label, dentry);
+        }
+        // Once: what the runtime asks later, from within the container's namespaces, must not move
+        // the base.
+        if label.state != STATE_LAUNCHING || label.flags & LABEL_HAS_BASE != 0 {
+            return 0;
+        }
+        // The wrapper makes sure that the label will be found and that its root is known, before it
+        // executes the runtime.
+        let (root, mnt_ns) = launch::location();
+        label.base_root = tags::make_tag(root.probe());
+        label.base_mnt_ns = mnt_ns;
+        label.flags |= LABEL_SEEN | LABEL_HAS_BASE;
+        let copy = *label;
+        if copy.base_root == 0 || label::remember(label::current(), &copy).is_err() {
+            label.flags &= !(LABEL_SEEN | LABEL_HAS_BASE);
+            verdict::error(HOOK);
+        }
+        0
     }
-    // SAFETY: null or a live cell of the storage, written only by this task and by user space while
-    // it waits.
-    let Some(label) = (unsafe { label::of(label::current()).as_mut() }) else {
-        return 0;
-    };
-    if label.state == STATE_GRANT {
-        // Whatever is denied, the file system is not asked: it may never answer.
-        return -grant(label, Obj(ctx.arg::<*const u8>(0)));
+
+    /// mount(2) of a file system, or fsmount(2).
+    fn sb_kern_mount(sb: Ptr<SuperBlock>) -> verdict {
+        // SAFETY: null or a live cell of the storage.
+        let Some(label) = (unsafe { label::for_task(label::current()).as_ref() }) else {
+            return 0;
+        };
+        let key = label.key;
+        // A container that may mount owns what it mounts.
+        let owns = match label.state {
+            // An overlay of something that was not checked, whoever exchanged it, is not the
+            // container's; nor is the one from which runc executes itself.
+            STATE_LAUNCHING => {
+                !overlay::is_overlay(sb)
+                    || !overlay::is_told()
+                    || overlay::is_granted(&key, sb)
+                    || !checks_files(key)
+            }
+            STATE_CONFINED => {
+                !Subject::for_container(key).has(Rule::Mount) && is_instance(sb)
+            }
+            _ => false,
+        };
+        if owns && own(key, sb).is_err() {
+            // Fails closed: a container that could not use what it was granted had better not
+            // start.
+            verdict::error(HOOK);
+            return -ENOMEM;
+        }
+        0
     }
-    if label.state == STATE_CONFINED {
-        return check_layer(label, Obj(ctx.arg::<*const u8>(0)));
-    }
-    // Once: what the runtime asks later, from within the container's namespaces, must not move the
-    // base.
-    if label.state != STATE_LAUNCHING || label.flags & LABEL_HAS_BASE != 0 {
-        return 0;
-    }
-    // The wrapper makes sure that the label will be found and that its root is known, before it
-    // executes the runtime.
-    let (root, mnt_ns) = launch::place();
-    label.base_root = tags::make_tag(root);
-    label.base_mnt_ns = mnt_ns;
-    label.flags |= LABEL_SEEN | LABEL_HAS_BASE;
-    let copy = *label;
-    if copy.base_root == 0 || label::remember(label::current(), &copy).is_err() {
-        label.flags &= !(LABEL_SEEN | LABEL_HAS_BASE);
-        verdict::error(Hook::SbStatfs);
-    }
-    0
 }
 
 /// Checks what a container that may mount asks the size of. overlayfs asks it of each directory
@@ -68,26 +96,21 @@ pub fn sb_statfs(ctx: LsmContext) -> i32 {
 /// tells of those: an overlay of a directory that was not granted would be the container's own.
 /// Asked itself, it asks its own upper layer, which is let once.
 #[inline(always)]
-fn check_layer(label: &mut TaskLabel, dentry: Obj) -> i32 {
-    let who = Subject::of(label.key);
+fn check_layer(label: &mut TaskLabel, dentry: Ptr<Dentry>) -> i32 {
+    let who = Subject::for_container(label.key);
     if who.has(Rule::Mount) || !who.has(Rule::Files) {
         return 0;
     }
     let asked = label.flags & LABEL_ASKS_LAYER != 0;
     label.flags &= !LABEL_ASKS_LAYER;
     if !asked && !inodes::is_within(&who, dentry) {
-        let verdict = verdict::deny(
-            &who,
-            Rule::Files,
-            Hook::SbStatfs,
-            verdict::About::dentry(dentry.addr()),
-            EACCES,
-        );
+        let about = About::dentry(dentry.probe());
+        let verdict = verdict::deny(&who, Rule::Files, Hook::sb_statfs, about, EACCES);
         if verdict != 0 {
             return verdict;
         }
     }
-    if overlay::is(follow(dentry, &kernel::DENTRY_SB)) {
+    if overlay::is_overlay(dentry.sb()) {
         label.flags |= LABEL_ASKS_LAYER;
     }
     0
@@ -96,14 +119,14 @@ fn check_layer(label: &mut TaskLabel, dentry: Obj) -> i32 {
 /// Grants a file to the container of the label; the wrapper holds it by a descriptor. Returns the
 /// answer, an errno.
 #[inline(always)]
-fn grant(label: &mut TaskLabel, dentry: Obj) -> i32 {
+fn grant(label: &mut TaskLabel, dentry: Ptr<Dentry>) -> i32 {
     let (kind, key) = (label.grant, label.key);
-    let inode = tags::inode(dentry);
+    let inode = dentry.inode();
     if inode.is_null() {
         return ENOMEM;
     }
     if kind & GRANT_PROGRAM != 0 {
-        let program = launch::program(inode, follow(dentry, &kernel::DENTRY_SB));
+        let program = launch::program(inode, dentry.sb());
         label.stdio =
             [program.ino, u64::from(program.dev) | u64::from(program.generation) << 32, 0];
         return ANSWER_GRANTED;
@@ -112,17 +135,18 @@ fn grant(label: &mut TaskLabel, dentry: Obj) -> i32 {
         return ANSWER_LAYERS_UNTOLD;
     }
     if kind & GRANT_OVERLAY != 0 {
-        let sb = follow(dentry, &kernel::DENTRY_SB);
-        let granted = !overlay::is_told() || overlay::is(sb) && overlay::is_granted(&key, sb);
+        let sb = dentry.sb();
+        let granted =
+            !overlay::is_told() || overlay::is_overlay(sb) && overlay::is_granted(&key, sb);
         return if granted { ANSWER_GRANTED } else { ANSWER_OTHER_LAYERS };
     }
     let mounts = kind & (GRANT_ROOT | GRANT_MOUNT) != 0;
     // Where no rule is about files, a container may have the host's root.
-    if mounts && inode.addr() == launch::place().0.addr() && Subject::of(key).has(Rule::Files) {
+    if mounts && inode == launch::location().0 && Subject::for_container(key).has(Rule::Files) {
         return ANSWER_OWN_ROOT;
     }
     // SAFETY: null or a live cell of the map; the wrapper holds the inode.
-    let Some(object) = (unsafe { tags::make(inode).as_mut() }) else {
+    let Some(object) = (unsafe { tags::make(inode.probe()).as_mut() }) else {
         return ENOMEM;
     };
     if kind & GRANT_ROOT != 0 {
@@ -131,7 +155,7 @@ fn grant(label: &mut TaskLabel, dentry: Obj) -> i32 {
         };
         // SAFETY: a cell of the map; the slot is the wrapper's, which waits.
         unsafe { (*entry).rootfs = object.tag };
-        tags::set_root(object, inode.addr(), key.slot);
+        tags::set_root(object, inode.probe(), key.slot);
         return ANSWER_GRANTED;
     }
     if kind & GRANT_SOCKETS != 0 {
@@ -160,43 +184,10 @@ fn add(key: ContainerKey, tag: u64, kind: u32) -> Result<(), i32> {
     GRANTS.insert(&key, kept | kind, 0)
 }
 
-/// `int sb_kern_mount(const struct super_block *sb)`: mount(2) of a file system, or fsmount(2).
-#[lsm(hook = "sb_kern_mount")]
-pub fn sb_kern_mount(ctx: LsmContext) -> i32 {
-    let earlier: i32 = ctx.arg(1);
-    if earlier != 0 {
-        return earlier;
-    }
-    // SAFETY: null or a live cell of the storage.
-    let Some(label) = (unsafe { label::of(label::current()).as_ref() }) else {
-        return 0;
-    };
-    let (key, sb) = (label.key, Obj(ctx.arg::<*const u8>(0)));
-    // A container that may mount owns what it mounts.
-    let owns = match label.state {
-        // An overlay of something that was not checked, whoever exchanged it, is not the
-        // container's; nor is the one from which runc executes itself.
-        STATE_LAUNCHING => {
-            !overlay::is(sb)
-                || !overlay::is_told()
-                || overlay::is_granted(&key, sb)
-                || !checks_files(key)
-        }
-        STATE_CONFINED => !Subject::of(key).has(Rule::Mount) && is_instance(sb),
-        _ => false,
-    };
-    if owns && own(key, sb).is_err() {
-        // Fails closed: a container that could not use what it was granted had better not start.
-        verdict::error(Hook::SbKernMount);
-        return -ENOMEM;
-    }
-    0
-}
-
 /// Whether anything is asked about a container's files.
 #[inline(always)]
 fn checks_files(key: ContainerKey) -> bool {
-    Subject::of(key).has(Rule::Files)
+    Subject::for_container(key).has(Rule::Files)
 }
 
 /// `FS_REQUIRES_DEV`, `FS_BINARY_MOUNTDATA`, `FS_USERNS_MOUNT`, `FS_RENAME_DOES_D_MOVE`,
@@ -212,21 +203,21 @@ const BINFMTFS_MAGIC: u64 = 0x4249_4e4d;
 /// host's. None of them has one of the flags; binfmt_misc has, and what is registered in it the
 /// host executes too.
 #[inline(always)]
-fn is_instance(sb: Obj) -> bool {
-    match load::<u64>(sb, &kernel::SB_MAGIC) {
+fn is_instance(sb: Ptr<SuperBlock>) -> bool {
+    match sb.magic() {
         HUGETLBFS_MAGIC => true,
         BINFMTFS_MAGIC | pseudo::BPF_FS_MAGIC => false,
-        _ => load::<u32>(follow(sb, &kernel::SB_TYPE), &kernel::FS_TYPE_FLAGS) & INSTANCES != 0,
+        _ => sb.kind().flags() & INSTANCES != 0,
     }
 }
 
 /// Makes a container the owner of a superblock. The mark goes away with the superblock, so that
 /// nothing is left behind by what a runtime mounts for itself at every exec.
 #[inline(always)]
-fn own(key: ContainerKey, sb: Obj) -> Result<(), i32> {
-    let top = follow(sb, &kernel::SB_ROOT);
+fn own(key: ContainerKey, sb: Ptr<SuperBlock>) -> Result<(), i32> {
+    let top = sb.root();
     // SAFETY: null or a live cell of the map; the superblock holds its root.
-    let Some(object) = (unsafe { tags::make(tags::inode(top)).as_mut() }) else {
+    let Some(object) = (unsafe { tags::make(top.inode().probe()).as_mut() }) else {
         return Err(-1);
     };
     if object.owner == key {

@@ -1,4 +1,4 @@
-//! What the kernel tells without a mount: the file's ancestors must lead to something that the
+//! Calls for which the kernel names no mount: the file's ancestors must lead to something that the
 //! container was granted.
 //!
 //! | hook | what for |
@@ -9,19 +9,19 @@
 //! | inode_file_getattr, inode_file_setattr | file_getattr(2), file_setattr(2) |
 //! | inode_readlink | readlink(2) |
 
-use core::arch::asm;
-
-use aya_ebpf::{EbpfContext as _, macros::lsm, programs::LsmContext};
 use lockc_core::{
     abi::{
         ENTRY_GUARD, GRANT_HOST_PROGRAMS, GRANT_MOUNT, GRANT_PROPAGATING, GRANT_SUPERBLOCK, Hook,
     },
+    fields::{Dentry, Iattr},
+    pointers::{ProbePtr, Ptr},
     rules::Rule,
 };
 
 use crate::{
-    attributes, creds, files, ipc,
-    kernel::{self, Obj, follow, load},
+    attributes, creds, files,
+    hook::{self, Check, lsm},
+    ipc, kernel,
     loops::{self, GO_ON, Next, STOP},
     processes, pseudo, tags,
     verdict::{self, About, EACCES, Subject},
@@ -40,20 +40,27 @@ const ATTR_TIMES: u32 = 3 << 4;
 /// denied.
 const MAX_DEPTH: u32 = 1024;
 
+/// Checks a file for a task under the rule `files`.
 #[inline(always)]
-fn check(dentry: Obj, hook: Hook) -> i32 {
-    let Some(who) = verdict::subject_to(Rule::Files) else {
-        return 0;
-    };
-    if is_within(&who, dentry) || creds::kernel_at_work() {
+fn check_within(check: &Check, dentry: Ptr<Dentry>) -> i32 {
+    if is_within(check.who, dentry) || creds::kernel_at_work() {
         return 0;
     }
-    verdict::deny(&who, Rule::Files, hook, About::dentry(dentry.addr()), EACCES)
+    check.deny(About::dentry(dentry.probe()), EACCES)
+}
+
+/// Checks a file for any task.
+#[inline(always)]
+fn check(dentry: Ptr<Dentry>, hook: Hook) -> i32 {
+    match verdict::subject_to(Rule::Files) {
+        Some(who) => check_within(&Check { who: &who, rule: Rule::Files, hook }, dentry),
+        None => 0,
+    }
 }
 
 /// Whether a file is in something that the container was granted.
 #[inline(always)]
-pub fn is_within(who: &Subject, dentry: Obj) -> bool {
+pub fn is_within(who: &Subject, dentry: Ptr<Dentry>) -> bool {
     let Some(entry) = who.entry else {
         return false;
     };
@@ -61,8 +68,8 @@ pub fn is_within(who: &Subject, dentry: Obj) -> bool {
     if entry.flags & ENTRY_GUARD != 0 {
         return true;
     }
-    let sb = follow(dentry, &kernel::DENTRY_SB);
-    if load::<u64>(sb, &kernel::SB_FLAGS) & SB_KERNMOUNT != 0 || pseudo::is_pseudo(sb) {
+    let sb = dentry.sb();
+    if sb.flags() & SB_KERNMOUNT != 0 || pseudo::is_pseudo(sb) {
         return true;
     }
     files::is_stdio(dentry) || leads_to_granted(who, dentry) || leads_to_visited(who, dentry)
@@ -70,14 +77,14 @@ pub fn is_within(who: &Subject, dentry: Obj) -> bool {
 
 /// The same of what was granted to a container that the current task was let act as.
 #[inline(never)]
-fn leads_to_visited(who: &Subject, dentry: Obj) -> bool {
+fn leads_to_visited(who: &Subject, dentry: Ptr<Dentry>) -> bool {
     processes::visited(who).is_some_and(|other| leads_to_granted(&other, dentry))
 }
 
 /// Whether a file, or a directory above it, is the root of something that the container was
 /// granted.
 #[inline(always)]
-pub fn leads_to_granted(who: &Subject, dentry: Obj) -> bool {
+pub fn leads_to_granted(who: &Subject, dentry: Ptr<Dentry>) -> bool {
     leads_to(who, dentry, false, true)
 }
 
@@ -85,172 +92,140 @@ pub fn leads_to_granted(who: &Subject, dentry: Obj) -> bool {
 /// the container's. What the runtime mounts is, once it is `attached` somewhere; until then it is
 /// the runtime's (runc executes itself from such an overlay).
 #[inline(always)]
-pub fn is_containers(who: &Subject, dentry: Obj, attached: bool) -> bool {
+pub fn is_containers(who: &Subject, dentry: Ptr<Dentry>, attached: bool) -> bool {
     leads_to(who, dentry, true, attached)
 }
 
 #[inline(always)]
-fn leads_to(who: &Subject, dentry: Obj, content: bool, owned: bool) -> bool {
+fn leads_to(who: &Subject, dentry: Ptr<Dentry>, content: bool, owned: bool) -> bool {
     let Some(entry) = who.entry else {
         return false;
     };
     // A superblock may be the container's own, however deep the file lies in it.
-    let top = tags::top(follow(dentry, &kernel::DENTRY_SB));
+    let top = dentry.sb().root().inode();
     // SAFETY: null or a live cell of the map.
-    if let Some(object) = unsafe { tags::of(top).as_ref() }
+    if let Some(object) = unsafe { tags::get(top.probe()).as_ref() }
         && (object.tag == entry.rootfs
             || (owned && object.owner == who.key)
-            || files::kind_of(who, object.tag) & GRANT_SUPERBLOCK != 0)
+            || files::grant_kind(who, object.tag) & GRANT_SUPERBLOCK != 0)
     {
         return true;
     }
-    let mut way = Way { who, at: dentry, content: u64::from(content), found: 0 };
-    loops::rounds(MAX_DEPTH, step, &mut way);
-    way.found != 0
+    let mut walk = AncestorWalk { who, at: dentry, content: u64::from(content), found: 0 };
+    loops::rounds(MAX_DEPTH, step, &mut walk);
+    walk.found != 0
 }
 
-/// The way from a file to the root of its file system.
-struct Way<'a> {
+/// A walk from a file to the root of its file system.
+struct AncestorWalk<'a> {
     who: &'a Subject,
-    at: Obj,
+    at: Ptr<Dentry>,
     content: u64,
     found: u64,
 }
 
-/// One directory of the way.
-extern "C" fn step(_: u64, way: &mut Way) -> Next {
-    let who = way.who;
+/// One directory of the walk.
+extern "C" fn step(_: u64, walk: &mut AncestorWalk) -> Next {
+    let who = walk.who;
     // SAFETY: null or a live cell of the map.
     if let (Some(object), Some(entry)) =
-        (unsafe { tags::of(tags::inode(way.at)).as_ref() }, who.entry)
+        (unsafe { tags::get(walk.at.inode().probe()).as_ref() }, who.entry)
     {
-        let kind = files::kind_of(who, object.tag);
+        let kind = files::grant_kind(who, object.tag);
         let is_root = object.tag == entry.rootfs;
         let is_granted =
-            kind & GRANT_MOUNT != 0 && !(way.content != 0 && kind & GRANT_HOST_PROGRAMS != 0);
+            kind & GRANT_MOUNT != 0 && !(walk.content != 0 && kind & GRANT_HOST_PROGRAMS != 0);
         let is_propagated =
-            object.above != 0 && files::kind_of(who, object.above) & GRANT_PROPAGATING != 0;
+            object.above != 0 && files::grant_kind(who, object.above) & GRANT_PROPAGATING != 0;
         if is_root || is_granted || is_propagated {
-            way.found = 1;
+            walk.found = 1;
             return STOP;
         }
     }
-    let parent = follow(way.at, &kernel::DENTRY_PARENT);
-    if parent.is_null() || parent.addr() == way.at.addr() {
+    let parent = walk.at.parent();
+    if parent.is_null() || parent == walk.at {
         return STOP;
     }
-    way.at = parent;
+    walk.at = parent;
     GO_ON
 }
 
-/// An argument, read by an instruction of its own: of two branches with different arguments the
-/// compiler would make one read at a computed place, which the verifier refuses.
-#[inline(always)]
-fn argument<const N: usize>(ctx: &LsmContext) -> Obj {
-    let value: *const u8;
-    // SAFETY: reads a word of the context; the verifier checks that it is an argument.
-    unsafe {
-        asm!("{value} = *(u64 *)({ctx} + {offset})", value = out(reg) value, ctx = in(reg) ctx.as_ptr(), offset = const N * 8)
+lsm! {
+    /// A change of attributes. Since 6.5 or so there is an idmap before the other parameters.
+    fn inode_setattr(context @ ..) -> verdict {
+        // The loader has written it before the verifier looks, which so follows only the branch
+        // that this kernel takes.
+        // SAFETY: the kernel's context; the verifier checks that there is such a parameter.
+        let (dentry, attr): (Ptr<Dentry>, Ptr<Iattr>) = unsafe {
+            if kernel::setting(&kernel::SETATTR_HAS_IDMAP) != 0 {
+                (hook::parameter_at::<1, _>(context), hook::parameter_at::<2, _>(context))
+            } else {
+                (hook::parameter_at::<0, _>(context), hook::parameter_at::<1, _>(context))
+            }
+        };
+        let valid = attr.valid();
+        if valid & ATTR_SIZE != 0 || valid & (ATTR_ACCESS | ATTR_TIMES) == 0 {
+            return 0;
+        }
+        let verdict = ipc::check_queue(dentry, HOOK);
+        if verdict != 0 {
+            return verdict;
+        }
+        let verdict = pseudo::check_attributes(dentry);
+        // Modes and owners have been checked by the mount, in path_chmod and path_chown.
+        if verdict != 0 || valid & ATTR_ACCESS != 0 { verdict } else { check(dentry, HOOK) }
     }
-    Obj(value)
-}
 
-/// `int inode_setattr(struct dentry *dentry, struct iattr *attr)`; since 6.5 or so with an idmap
-/// before. The kernel calls no later program once one has denied.
-#[lsm(hook = "inode_setattr")]
-pub fn inode_setattr(ctx: LsmContext) -> i32 {
-    // The loader has written it before the verifier looks, which so follows only the way that this
-    // kernel takes.
-    let (dentry, attr) = if kernel::offset(&kernel::SETATTR_HAS_IDMAP) != 0 {
-        (argument::<1>(&ctx), argument::<2>(&ctx))
-    } else {
-        (argument::<0>(&ctx), argument::<1>(&ctx))
-    };
-    let valid: u32 = load(attr, &kernel::IATTR_VALID);
-    if valid & ATTR_SIZE != 0 || valid & (ATTR_ACCESS | ATTR_TIMES) == 0 {
-        return 0;
+    /// Setting an extended attribute.
+    fn inode_setxattr(_idmap, dentry: Ptr<Dentry>, name: ProbePtr<u8>, ..) -> verdict {
+        let verdict = attributes::check_set(dentry, name);
+        if verdict != 0 { verdict } else { check(dentry, HOOK) }
     }
-    let verdict = ipc::check_queue(dentry, Hook::InodeSetattr);
-    if verdict != 0 {
-        return verdict;
+
+    /// Removing an extended attribute.
+    fn inode_removexattr(_idmap, dentry: Ptr<Dentry>, name: ProbePtr<u8>, ..) -> verdict {
+        let verdict = attributes::check_remove(dentry, name);
+        if verdict != 0 { verdict } else { check(dentry, HOOK) }
     }
-    let verdict = pseudo::check_attributes(dentry);
-    // Modes and owners have been checked by the mount, in path_chmod and path_chown.
-    if verdict != 0 || valid & ATTR_ACCESS != 0 {
-        verdict
-    } else {
-        check(dentry, Hook::InodeSetattr)
+
+    /// Reading an extended attribute.
+    fn inode_getxattr(dentry: Ptr<Dentry>, ..) -> rule Files |check| {
+        check_within(&check, dentry)
     }
-}
 
-/// `int inode_setxattr(struct mnt_idmap *idmap, struct dentry *dentry, const char *name, const void
-/// *value, size_t size, int flags)`
-#[lsm(hook = "inode_setxattr")]
-pub fn inode_setxattr(ctx: LsmContext) -> i32 {
-    let verdict = attributes::check_set(Obj(ctx.arg(1)), ctx.arg(2));
-    if verdict != 0 {
-        return verdict;
+    /// Listing extended attributes.
+    fn inode_listxattr(dentry: Ptr<Dentry>, ..) -> rule Files |check| {
+        check_within(&check, dentry)
     }
-    check(Obj(ctx.arg(1)), Hook::InodeSetxattr)
-}
 
-/// `int inode_removexattr(struct mnt_idmap *idmap, struct dentry *dentry, const char *name)`
-#[lsm(hook = "inode_removexattr")]
-pub fn inode_removexattr(ctx: LsmContext) -> i32 {
-    let verdict = attributes::check_remove(Obj(ctx.arg(1)), ctx.arg(2));
-    if verdict != 0 {
-        return verdict;
+    /// readlink(2).
+    fn inode_readlink(dentry: Ptr<Dentry>, ..) -> verdict {
+        let verdict = pseudo::check_link(dentry);
+        if verdict != 0 { verdict } else { check(dentry, HOOK) }
     }
-    check(Obj(ctx.arg(1)), Hook::InodeRemovexattr)
-}
 
-/// `int inode_getxattr(struct dentry *dentry, const char *name)`
-#[lsm(hook = "inode_getxattr")]
-pub fn inode_getxattr(ctx: LsmContext) -> i32 {
-    check(Obj(ctx.arg(0)), Hook::InodeGetxattr)
-}
+    /// Setting a POSIX ACL.
+    fn inode_set_acl(_idmap, dentry: Ptr<Dentry>, ..) -> rule Files |check| {
+        check_within(&check, dentry)
+    }
 
-/// `int inode_listxattr(struct dentry *dentry)`
-#[lsm(hook = "inode_listxattr")]
-pub fn inode_listxattr(ctx: LsmContext) -> i32 {
-    check(Obj(ctx.arg(0)), Hook::InodeListxattr)
-}
+    /// Removing a POSIX ACL.
+    fn inode_remove_acl(_idmap, dentry: Ptr<Dentry>, ..) -> rule Files |check| {
+        check_within(&check, dentry)
+    }
 
-/// `int inode_readlink(struct dentry *dentry)`
-#[lsm(hook = "inode_readlink")]
-pub fn inode_readlink(ctx: LsmContext) -> i32 {
-    let dentry = Obj(ctx.arg(0));
-    let verdict = pseudo::check_link(dentry);
-    if verdict != 0 { verdict } else { check(dentry, Hook::InodeReadlink) }
-}
+    /// Reading a POSIX ACL.
+    fn inode_get_acl(_idmap, dentry: Ptr<Dentry>, ..) -> rule Files |check| {
+        check_within(&check, dentry)
+    }
 
-/// `int inode_set_acl(struct mnt_idmap *idmap, struct dentry *dentry, const char *acl_name, struct
-/// posix_acl *kacl)`
-#[lsm(hook = "inode_set_acl")]
-pub fn inode_set_acl(ctx: LsmContext) -> i32 {
-    check(Obj(ctx.arg(1)), Hook::InodeSetAcl)
-}
+    /// file_getattr(2).
+    fn inode_file_getattr(dentry: Ptr<Dentry>, ..) -> rule Files |check| {
+        check_within(&check, dentry)
+    }
 
-/// `int inode_remove_acl(struct mnt_idmap *idmap, struct dentry *dentry, const char *acl_name)`
-#[lsm(hook = "inode_remove_acl")]
-pub fn inode_remove_acl(ctx: LsmContext) -> i32 {
-    check(Obj(ctx.arg(1)), Hook::InodeRemoveAcl)
-}
-
-/// `int inode_get_acl(struct mnt_idmap *idmap, struct dentry *dentry, const char *acl_name)`
-#[lsm(hook = "inode_get_acl")]
-pub fn inode_get_acl(ctx: LsmContext) -> i32 {
-    check(Obj(ctx.arg(1)), Hook::InodeGetAcl)
-}
-
-/// `int inode_file_getattr(struct dentry *dentry, struct file_kattr *fa)`
-#[lsm(hook = "inode_file_getattr")]
-pub fn inode_file_getattr(ctx: LsmContext) -> i32 {
-    check(Obj(ctx.arg(0)), Hook::InodeFileGetattr)
-}
-
-/// `int inode_file_setattr(struct dentry *dentry, struct file_kattr *fa)`
-#[lsm(hook = "inode_file_setattr")]
-pub fn inode_file_setattr(ctx: LsmContext) -> i32 {
-    check(Obj(ctx.arg(0)), Hook::InodeFileSetattr)
+    /// file_setattr(2).
+    fn inode_file_setattr(dentry: Ptr<Dentry>, ..) -> rule Files |check| {
+        check_within(&check, dentry)
+    }
 }

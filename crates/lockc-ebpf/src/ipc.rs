@@ -20,15 +20,16 @@
 //! the one at an address last. A creation that fails leaves an entry; the next at the address
 //! replaces it.
 
-use aya_ebpf::{helpers::bpf_probe_read_kernel, macros::lsm, programs::LsmContext};
 use lockc_core::{
     abi::{ContainerKey, Hook},
+    fields::{Dentry, File, KernIpcPerm},
+    pointers::{ProbePtr, Ptr},
     rules::Rule,
 };
 
 use crate::{
     files,
-    kernel::{self, Obj, follow, load},
+    hook::{Check, lsm},
     label,
     maps::{IPC_OWNERS, QUEUE_OWNERS},
     processes, pseudo,
@@ -47,18 +48,14 @@ const ENOENT: i32 = 2;
 /// of its caller.
 #[inline(always)]
 fn is_in_hosts_namespace() -> bool {
-    let namespaces = follow(label::current(), &kernel::TASK_NSPROXY);
-    load::<u32>(follow(namespaces, &kernel::NSPROXY_IPC_NS), &kernel::IPC_NS_NUMBER) == HOSTS_NUMBER
+    label::current().nsproxy().ipc_ns().inum() == HOSTS_NUMBER
 }
 
 /// Notes who creates an object. Without a label it is the host's.
 #[inline(always)]
-fn created(object: u64, earlier: i32, hook: Hook) -> i32 {
-    if earlier != 0 {
-        return earlier;
-    }
+fn created(object: ProbePtr<KernIpcPerm>, hook: Hook) -> i32 {
     // SAFETY: null or a live cell of the storage.
-    let Some(label) = (unsafe { label::of(label::current()).as_ref() }) else {
+    let Some(label) = (unsafe { label::for_task(label::current()).as_ref() }) else {
         return 0;
     };
     if !is_in_hosts_namespace() {
@@ -67,7 +64,7 @@ fn created(object: u64, earlier: i32, hook: Hook) -> i32 {
     let key = label.key;
     // The map has room for more objects than a namespace may have (`IPCMNI`,
     // include/linux/ipc_namespace.h).
-    if IPC_OWNERS.insert(object, key, 0).is_err() {
+    if IPC_OWNERS.insert(object.addr(), key, 0).is_err() {
         verdict::error(hook);
         return -ENOMEM;
     }
@@ -75,36 +72,30 @@ fn created(object: u64, earlier: i32, hook: Hook) -> i32 {
 }
 
 #[inline(always)]
-fn freed(object: u64, hook: Hook) -> i32 {
-    if owner(object).is_some() && IPC_OWNERS.remove(object).is_err_and(|error| error != -ENOENT) {
+fn freed(object: ProbePtr<KernIpcPerm>, hook: Hook) {
+    let forget = || IPC_OWNERS.remove(object.addr());
+    if owner(object).is_some() && forget().is_err_and(|error| error != -ENOENT) {
         verdict::error(hook);
     }
-    0
 }
 
 #[inline(always)]
-fn owner(object: u64) -> Option<ContainerKey> {
+fn owner(object: ProbePtr<KernIpcPerm>) -> Option<ContainerKey> {
     // SAFETY: the value is copied at once.
-    unsafe { IPC_OWNERS.get(object) }.copied()
+    unsafe { IPC_OWNERS.get(object.addr()) }.copied()
 }
 
 /// Checks a use of an object: its own container may, and containers of the same policy.
 #[inline(always)]
-fn check(object: u64, earlier: i32, hook: Hook, arg: u64) -> i32 {
-    if earlier != 0 {
-        return earlier;
-    }
-    let Some(who) = verdict::subject_to(Rule::Ipc) else {
-        return 0;
-    };
+fn check_use(check: &Check, object: ProbePtr<KernIpcPerm>, arg: u64) -> i32 {
     // Without an object the call asks for limits and totals of the namespace (IPC_INFO, SHM_INFO).
-    if object == 0 || !is_in_hosts_namespace() {
+    if object.is_null() || !is_in_hosts_namespace() {
         return 0;
     }
-    if is_shared(&who, owner(object)) {
+    if is_shared(check.who, owner(object)) {
         return 0;
     }
-    verdict::deny(&who, Rule::Ipc, hook, About::number(arg), EACCES)
+    check.deny(About::number(arg), EACCES)
 }
 
 /// Whether a container may use what belongs to `owner`: itself, or a container of the same policy.
@@ -114,7 +105,7 @@ fn is_shared(who: &Subject, owner: Option<ContainerKey>) -> bool {
 }
 
 #[inline(always)]
-fn queue_owner(dentry: Obj) -> Option<ContainerKey> {
+fn queue_owner(dentry: Ptr<Dentry>) -> Option<ContainerKey> {
     // SAFETY: the value is copied at once.
     unsafe { QUEUE_OWNERS.get(dentry.addr()) }.copied()
 }
@@ -122,32 +113,32 @@ fn queue_owner(dentry: Obj) -> Option<ContainerKey> {
 /// Checks the opening of a message queue, or of a file of procfs that is about the namespace;
 /// allows files on any other file system than these two.
 #[inline(always)]
-pub fn check_open(who: &Subject, file: Obj, magic: u64) -> i32 {
-    let dentry = follow(file, &kernel::FILE_PATH_DENTRY);
+pub fn check_open(who: &Subject, file: Ptr<File>, magic: u64) -> i32 {
+    let dentry = file.dentry();
     let in_procfs = magic == pseudo::PROC_SUPER_MAGIC;
     if (!in_procfs && magic != MQUEUE_MAGIC) || !who.has(Rule::Ipc) || !is_in_hosts_namespace() {
         return 0;
     }
     let allowed = if in_procfs {
-        !is_about_namespace(dentry, load(file, &kernel::FILE_MODE))
+        !is_about_namespace(dentry, file.mode())
     } else {
         is_shared(who, queue_owner(dentry))
     };
     if allowed {
         return 0;
     }
-    verdict::deny(who, Rule::Ipc, Hook::FileOpen, files::about(file), EACCES)
+    verdict::deny(who, Rule::Ipc, Hook::file_open, files::about(file), EACCES)
 }
 
 /// Whether a file of procfs lists the objects of the namespace, or is opened to change its limits:
 /// of what the map `names` lets be written in `sys/kernel`, all but `hostname` and `domainname`;
 /// and `sys/fs/mqueue`.
 #[inline(always)]
-fn is_about_namespace(dentry: Obj, mode: u32) -> bool {
+fn is_about_namespace(dentry: Ptr<Dentry>, mode: u32) -> bool {
     const SYSVIPC: u64 = u64::from_ne_bytes(*b"sysvipc\0");
     const KERNEL: u64 = u64::from_ne_bytes(*b"kernel\0\0");
     const MQUEUE: u64 = u64::from_ne_bytes(*b"mqueue\0\0");
-    let above = name(follow(dentry, &kernel::DENTRY_PARENT));
+    let above = name(dentry.parent());
     if above == SYSVIPC {
         return true;
     }
@@ -158,20 +149,18 @@ fn is_about_namespace(dentry: Obj, mode: u32) -> bool {
 
 /// The first bytes of a name; 0 where it cannot be read. The memory of a name has more than eight.
 #[inline(always)]
-fn name(dentry: Obj) -> u64 {
-    let text: u64 = load(dentry, &kernel::DENTRY_NAME);
-    // SAFETY: the helper checks the address.
-    unsafe { bpf_probe_read_kernel(text as *const u64) }.unwrap_or(0)
+fn name(dentry: Ptr<Dentry>) -> u64 {
+    dentry.name().first().map_or(0, u64::from_ne_bytes)
 }
 
 #[inline(always)]
-fn is_queue(dentry: Obj) -> bool {
-    load::<u64>(follow(dentry, &kernel::DENTRY_SB), &kernel::SB_MAGIC) == MQUEUE_MAGIC
+fn is_queue(dentry: Ptr<Dentry>) -> bool {
+    dentry.sb().magic() == MQUEUE_MAGIC
 }
 
 /// Checks a change of a message queue.
 #[inline(always)]
-pub fn check_queue(dentry: Obj, hook: Hook) -> i32 {
+pub fn check_queue(dentry: Ptr<Dentry>, hook: Hook) -> i32 {
     if !is_queue(dentry) {
         return 0;
     }
@@ -181,27 +170,27 @@ pub fn check_queue(dentry: Obj, hook: Hook) -> i32 {
     if !is_in_hosts_namespace() || is_shared(&who, queue_owner(dentry)) {
         return 0;
     }
-    verdict::deny(&who, Rule::Ipc, hook, About::dentry(dentry.addr()), EACCES)
+    verdict::deny(&who, Rule::Ipc, hook, About::dentry(dentry.probe()), EACCES)
 }
 
 /// Notes who is about to create a queue.
 #[inline(always)]
-fn note_queue(dentry: Obj) -> i32 {
+fn note_queue(dentry: Ptr<Dentry>) -> i32 {
     // SAFETY: null or a live cell of the storage.
-    let label = unsafe { label::of(label::current()).as_ref() };
+    let label = unsafe { label::for_task(label::current()).as_ref() };
     let key = label.map(|label| label.key).filter(|_| is_in_hosts_namespace());
     match key {
         Some(key) if QUEUE_OWNERS.insert(dentry.addr(), key, 0).is_err() => {
-            verdict::error(Hook::InodeCreate);
+            verdict::error(Hook::inode_create);
             -ENOMEM
         }
         Some(_) => 0,
-        None => forget_queue(dentry, Hook::InodeCreate),
+        None => forget_queue(dentry, Hook::inode_create),
     }
 }
 
 #[inline(always)]
-fn forget_queue(dentry: Obj, hook: Hook) -> i32 {
+fn forget_queue(dentry: Ptr<Dentry>, hook: Hook) -> i32 {
     if queue_owner(dentry).is_some()
         && QUEUE_OWNERS.remove(dentry.addr()).is_err_and(|error| error != -ENOENT)
     {
@@ -211,88 +200,69 @@ fn forget_queue(dentry: Obj, hook: Hook) -> i32 {
     0
 }
 
-/// `int shm_alloc_security(struct kern_ipc_perm *perm)`
-#[lsm(hook = "shm_alloc_security")]
-pub fn shm_alloc_security(ctx: LsmContext) -> i32 {
-    created(ctx.arg(0), ctx.arg(1), Hook::ShmAllocSecurity)
-}
-
-/// `int sem_alloc_security(struct kern_ipc_perm *perm)`
-#[lsm(hook = "sem_alloc_security")]
-pub fn sem_alloc_security(ctx: LsmContext) -> i32 {
-    created(ctx.arg(0), ctx.arg(1), Hook::SemAllocSecurity)
-}
-
-/// `int msg_queue_alloc_security(struct kern_ipc_perm *perm)`
-#[lsm(hook = "msg_queue_alloc_security")]
-pub fn msg_queue_alloc_security(ctx: LsmContext) -> i32 {
-    created(ctx.arg(0), ctx.arg(1), Hook::MsgQueueAllocSecurity)
-}
-
-/// `void shm_free_security(struct kern_ipc_perm *perm)`
-#[lsm(hook = "shm_free_security")]
-pub fn shm_free_security(ctx: LsmContext) -> i32 {
-    freed(ctx.arg(0), Hook::ShmFreeSecurity)
-}
-
-/// `void sem_free_security(struct kern_ipc_perm *perm)`
-#[lsm(hook = "sem_free_security")]
-pub fn sem_free_security(ctx: LsmContext) -> i32 {
-    freed(ctx.arg(0), Hook::SemFreeSecurity)
-}
-
-/// `void msg_queue_free_security(struct kern_ipc_perm *perm)`
-#[lsm(hook = "msg_queue_free_security")]
-pub fn msg_queue_free_security(ctx: LsmContext) -> i32 {
-    freed(ctx.arg(0), Hook::MsgQueueFreeSecurity)
-}
-
-/// `int ipc_permission(struct kern_ipc_perm *ipcp, short flag)`
-#[lsm(hook = "ipc_permission")]
-pub fn ipc_permission(ctx: LsmContext) -> i32 {
-    let flag: u32 = ctx.arg(1);
-    check(ctx.arg(0), ctx.arg(2), Hook::IpcPermission, u64::from(flag))
-}
-
-/// `int shm_shmctl(struct kern_ipc_perm *perm, int cmd)`
-#[lsm(hook = "shm_shmctl")]
-pub fn shm_shmctl(ctx: LsmContext) -> i32 {
-    let command: u32 = ctx.arg(1);
-    check(ctx.arg(0), ctx.arg(2), Hook::ShmShmctl, u64::from(command))
-}
-
-/// `int sem_semctl(struct kern_ipc_perm *perm, int cmd)`
-#[lsm(hook = "sem_semctl")]
-pub fn sem_semctl(ctx: LsmContext) -> i32 {
-    let command: u32 = ctx.arg(1);
-    check(ctx.arg(0), ctx.arg(2), Hook::SemSemctl, u64::from(command))
-}
-
-/// `int msg_queue_msgctl(struct kern_ipc_perm *perm, int cmd)`
-#[lsm(hook = "msg_queue_msgctl")]
-pub fn msg_queue_msgctl(ctx: LsmContext) -> i32 {
-    let command: u32 = ctx.arg(1);
-    check(ctx.arg(0), ctx.arg(2), Hook::MsgQueueMsgctl, u64::from(command))
-}
-
-/// `int inode_create(struct inode *dir, struct dentry *dentry, umode_t mode)`: a regular file; a
-/// queue is one.
-#[lsm(hook = "inode_create")]
-pub fn inode_create(ctx: LsmContext) -> i32 {
-    let earlier: i32 = ctx.arg(3);
-    let dentry = Obj(ctx.arg::<*const u8>(1));
-    if earlier != 0 || !is_queue(dentry) { earlier } else { note_queue(dentry) }
-}
-
-/// `int inode_unlink(struct inode *dir, struct dentry *dentry)`
-#[lsm(hook = "inode_unlink")]
-pub fn inode_unlink(ctx: LsmContext) -> i32 {
-    let earlier: i32 = ctx.arg(2);
-    let dentry = Obj(ctx.arg::<*const u8>(1));
-    if earlier != 0 || !is_queue(dentry) {
-        return earlier;
+lsm! {
+    /// New System V shared memory.
+    fn shm_alloc_security(perm: ProbePtr<KernIpcPerm>) -> verdict {
+        created(perm, HOOK)
     }
-    let verdict = check_queue(dentry, Hook::InodeUnlink);
-    // If the kernel then does not remove the queue, it counts as the host's.
-    if verdict != 0 { verdict } else { forget_queue(dentry, Hook::InodeUnlink) }
+
+    /// New System V semaphores.
+    fn sem_alloc_security(perm: ProbePtr<KernIpcPerm>) -> verdict {
+        created(perm, HOOK)
+    }
+
+    /// A new System V message queue.
+    fn msg_queue_alloc_security(perm: ProbePtr<KernIpcPerm>) -> verdict {
+        created(perm, HOOK)
+    }
+
+    /// The kernel frees System V shared memory.
+    fn shm_free_security(perm: ProbePtr<KernIpcPerm>) -> void {
+        freed(perm, HOOK);
+    }
+
+    /// The kernel frees System V semaphores.
+    fn sem_free_security(perm: ProbePtr<KernIpcPerm>) -> void {
+        freed(perm, HOOK);
+    }
+
+    /// The kernel frees a System V message queue.
+    fn msg_queue_free_security(perm: ProbePtr<KernIpcPerm>) -> void {
+        freed(perm, HOOK);
+    }
+
+    /// Every use of a System V object, and finding it by its key.
+    fn ipc_permission(perm: ProbePtr<KernIpcPerm>, flag: u32) -> rule Ipc |check| {
+        check_use(&check, perm, u64::from(flag))
+    }
+
+    /// shmctl(2).
+    fn shm_shmctl(perm: ProbePtr<KernIpcPerm>, command: u32) -> rule Ipc |check| {
+        check_use(&check, perm, u64::from(command))
+    }
+
+    /// semctl(2).
+    fn sem_semctl(perm: ProbePtr<KernIpcPerm>, command: u32) -> rule Ipc |check| {
+        check_use(&check, perm, u64::from(command))
+    }
+
+    /// msgctl(2).
+    fn msg_queue_msgctl(perm: ProbePtr<KernIpcPerm>, command: u32) -> rule Ipc |check| {
+        check_use(&check, perm, u64::from(command))
+    }
+
+    /// A new regular file, which a POSIX message queue is.
+    fn inode_create(_dir, dentry: Ptr<Dentry>, _mode) -> verdict {
+        if is_queue(dentry) { note_queue(dentry) } else { 0 }
+    }
+
+    /// unlink(2) and mq_unlink(3).
+    fn inode_unlink(_dir, dentry: Ptr<Dentry>) -> verdict {
+        if !is_queue(dentry) {
+            return 0;
+        }
+        let verdict = check_queue(dentry, HOOK);
+        // If the kernel then does not remove the queue, it counts as the host's.
+        if verdict != 0 { verdict } else { forget_queue(dentry, HOOK) }
+    }
 }

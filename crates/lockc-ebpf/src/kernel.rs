@@ -1,15 +1,13 @@
-//! Reading kernel structs: offsets come from the loader, see `lockc_core::fields`.
-//!
-//! Two ways: [`follow`] and [`load`] are plain loads, which the verifier accepts from a pointer
-//! whose type it knows and whose faults the kernel handles (they read 0); [`read`] asks a helper,
-//! costs about five times as much, and takes any address.
+//! What the loader tells the programs about the kernel, and reads that the typed pointers of
+//! `lockc_core::pointers` do not cover.
 
 use core::{arch::asm, ptr};
 
-use aya_ebpf::helpers::{bpf_probe_read_kernel, generated::bpf_probe_read_kernel as read_raw};
+use aya_ebpf::helpers::generated::{bpf_probe_read_kernel, bpf_probe_read_kernel_str};
+use lockc_core::pointers::{Plain, ProbePtr};
 
-lockc_core::declare_field_globals!();
-lockc_core::declare_overlay_globals!();
+lockc_core::declare_offsets!();
+lockc_core::declare_overlay_offsets!();
 
 /// Bytes of `struct ovl_layer`, set by the loader; 0: the layout of overlayfs is not known.
 #[unsafe(no_mangle)]
@@ -34,59 +32,31 @@ pub static SETATTR_HAS_IDMAP: u64 = 0;
 #[unsafe(no_mangle)]
 pub static HAS_LABELS: u64 = 0;
 
-/// The offset that the loader wrote.
+/// The value that the loader wrote.
 #[inline(always)]
-pub fn offset(global: &u64) -> usize {
+pub fn setting(global: &u64) -> u64 {
     // SAFETY: a valid reference; volatile, because the compiler must not fold the initial 0.
-    unsafe { ptr::read_volatile(global) as usize }
+    unsafe { ptr::read_volatile(global) }
 }
 
-/// A kernel object. The verifier knows its type if it came from a hook's argument or from
-/// [`follow`].
-#[derive(Clone, Copy)]
-#[repr(transparent)]
-pub struct Obj(pub *const u8);
-
-impl Obj {
-    #[inline(always)]
-    pub fn is_null(self) -> bool {
-        self.0.is_null()
-    }
-
-    #[inline(always)]
-    pub fn addr(self) -> u64 {
-        self.0 as u64
-    }
-}
-
-/// The pointer in a field of a typed object.
+/// Reads a text of the kernel with its terminating zero, cut at the length of `to`. Returns the
+/// length with the zero, or a negative errno.
 #[inline(always)]
-pub fn follow(obj: Obj, field: &u64) -> Obj {
-    Obj(load::<*const u8>(obj, field))
+pub fn read_text<T: Plain>(to: &mut T, from: ProbePtr<u8>) -> i64 {
+    let (to, size) = (ptr::from_mut(to).cast(), size_of::<T>() as u32);
+    // SAFETY: the helper checks the address and writes at most the length of `to`.
+    unsafe { bpf_probe_read_kernel_str(to, size, from.addr() as *const _) }
 }
 
-/// A number in a field of a typed object.
+/// Copies a value so that the verifier forgets what it knows of it: otherwise it follows the rest
+/// of the program once for each value that a part of it may have. False: the kernel did not copy.
 #[inline(always)]
-pub fn load<T>(obj: Obj, field: &u64) -> T {
-    // SAFETY: the verifier proves the load, and the kernel turns a fault into a read of 0.
-    unsafe { ptr::read_volatile(obj.0.wrapping_add(offset(field)).cast::<T>()) }
-}
-
-/// A value in a field of any kernel object; an error where the address cannot be read.
-#[inline(always)]
-pub fn read<T>(addr: u64, field: &u64) -> Result<T, i32> {
-    let address = addr.wrapping_add(offset(field) as u64) as *const T;
-    // SAFETY: the helper checks the address.
-    unsafe { bpf_probe_read_kernel(address) }
-}
-
-/// Copies a value so that the verifier forgets what it knows of it: it would follow what comes next
-/// once for each value that a part of it may have. False: the kernel did not copy.
-#[inline(always)]
-pub fn forget<T: Copy>(from: &T, to: &mut T) -> bool {
+pub fn forget<T: Plain>(from: &T, to: &mut T) -> bool {
     let size = size_of::<T>() as u32;
     // SAFETY: both have that size, and the kernel's stack may be read.
-    unsafe { read_raw(ptr::from_mut(to).cast(), size, ptr::from_ref(from).cast()) == 0 }
+    unsafe {
+        bpf_probe_read_kernel(ptr::from_mut(to).cast(), size, ptr::from_ref(from).cast()) == 0
+    }
 }
 
 /// Adds to a number in a map and returns what it was before. Rust has no atomic arithmetic for this
@@ -100,7 +70,11 @@ pub unsafe fn fetch_add(cell: *mut u64, value: u64) -> u64 {
     let mut value = value;
     // SAFETY: by the caller; the verifier checks it once more.
     unsafe {
-        asm!("{value} = atomic_fetch_add((u64 *)({cell} + 0), {value})", cell = in(reg) cell, value = inout(reg) value);
+        asm!(
+            "{value} = atomic_fetch_add((u64 *)({cell} + 0), {value})",
+            cell = in(reg) cell,
+            value = inout(reg) value
+        );
     }
     value
 }

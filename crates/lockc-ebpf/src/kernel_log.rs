@@ -2,14 +2,14 @@
 //!
 //! | hook | what for |
 //! |---|---|
-//! | syslog | syslog(2); opening /proc/kmsg and /dev/kmsg asks it too, unless dmesg_restrict is off |
+//! | syslog | syslog(2); opening /proc/kmsg and /dev/kmsg calls it too, unless dmesg_restrict is off |
 //! | capable (in `creds`) | CAP_SYSLOG |
 //! | file_open (in `files`) | the device of /dev/kmsg under any name |
 
-use aya_ebpf::{macros::lsm, programs::LsmContext};
-use lockc_core::{abi::Hook, rules::Rule};
-
-use crate::verdict::{self, EPERM};
+use crate::{
+    hook::lsm,
+    verdict::{About, EPERM},
+};
 
 /// include/uapi/linux/capability.h
 pub const CAP_SYSLOG: i32 = 34;
@@ -18,9 +18,9 @@ pub const CAP_SYSLOG: i32 = 34;
 /// include/linux/kdev_t.h.
 pub const DEV_KMSG: u32 = 1 << 20 | 11;
 
-/// `int syslog(int type)`
-#[lsm(hook = "syslog")]
-pub fn syslog(ctx: LsmContext) -> i32 {
-    let what: i32 = ctx.arg(0);
-    verdict::refuse(ctx.arg(1), Rule::KernelLog, Hook::Syslog, what as u64, EPERM)
+lsm! {
+    /// syslog(2).
+    fn syslog(kind: i32) -> rule KernelLog |check| {
+        check.deny(About::number(kind as u64), EPERM)
+    }
 }

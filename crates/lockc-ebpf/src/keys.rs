@@ -12,18 +12,19 @@
 //! for its keys; a new key takes one that has none yet or whose key is gone, and where there is
 //! none the key is not made. No container's keys are forgotten for those of another.
 
-use aya_ebpf::{
-    EbpfContext as _, bindings::BPF_NOEXIST, helpers::bpf_probe_read_kernel, macros::lsm,
-    programs::LsmContext,
-};
+use core::ffi::c_void;
+
+use aya_ebpf::bindings::BPF_NOEXIST;
 use lockc_core::{
     abi::{ContainerKey, Hook, KeyOwner, KeyPlace, MAX_KEYS},
+    fields::{Cred, Key},
+    pointers::{ProbePtr, Ptr},
     rules::Rule,
 };
 
 use crate::{
     creds,
-    kernel::{self, Obj},
+    hook::{Parameter, lsm},
     label,
     loops::{self, GO_ON, Next, STOP},
     maps::{KEY_PLACES, KEYS},
@@ -51,143 +52,175 @@ const KEY_NEED_SEARCH: u32 = 4;
 /// signature: its own keyrings, whose names begin with a dot, and the certificates in them. Finding
 /// one tells no more than its number.
 #[inline(always)]
-fn is_kernels_own(key: u64) -> bool {
-    first(key, &kernel::KEY_DESCRIPTION) == Ok(*b".") || is_asymmetric(key)
+fn is_kernels_own(key: ProbePtr<Key>) -> bool {
+    description(key) == Ok(*b".") || kind_name(key) == Ok(*b"asymmetric")
 }
 
+/// The first bytes of a key's description.
 #[inline(always)]
-fn is_asymmetric(key: u64) -> bool {
-    kernel::read::<u64>(key, &kernel::KEY_TYPE).and_then(|kind| first(kind, &kernel::KEY_TYPE_NAME))
-        == Ok(*b"asymmetric")
+fn description<const N: usize>(key: ProbePtr<Key>) -> Result<[u8; N], i32> {
+    key.description()?.first()
 }
 
-/// The first bytes of the text that a field points to.
+/// The first bytes of the name of a key's type.
 #[inline(always)]
-fn first<const N: usize>(of: u64, field: &u64) -> Result<[u8; N], i32> {
-    let text: u64 = kernel::read(of, field)?;
-    // SAFETY: the helper checks the address.
-    unsafe { bpf_probe_read_kernel(text as *const [u8; N]) }
+fn kind_name<const N: usize>(key: ProbePtr<Key>) -> Result<[u8; N], i32> {
+    key.kind()?.name()?.first()
 }
 
 /// Whether the kernel allocates the key to hand a request to a program in user space: to the host's
 /// `/sbin/request-key` as root, or to a cache of its own file systems.
 /// security/keys/request_key_auth.c (5.11 to 7.2): every upcall begins with a key of this type.
 #[inline(always)]
-fn is_upcall(key: u64) -> bool {
-    const NAME: [u8; 16] = *b".request_key_aut";
-    kernel::read::<u64>(key, &kernel::KEY_TYPE).and_then(|kind| first(kind, &kernel::KEY_TYPE_NAME))
-        == Ok(NAME)
+fn is_upcall(key: ProbePtr<Key>) -> bool {
+    kind_name(key) == Ok(*b".request_key_aut")
 }
 
-/// `int key_alloc(struct key *key, const struct cred *cred, unsigned long flags)`
-#[lsm(hook = "key_alloc")]
-pub fn key_alloc(ctx: LsmContext) -> i32 {
-    let earlier: i32 = ctx.arg(3);
-    if earlier != 0 {
-        return earlier;
-    }
-    let address: u64 = ctx.arg(0);
-    let flags: u64 = ctx.arg(2);
-    // SAFETY: null or a live cell of the storage.
-    let label = unsafe { label::of(label::current()).as_ref() };
-    let Some(label) = label else {
-        forget(address);
-        return 0;
-    };
-    if label::is_confined(label) {
-        let who = Subject::of(label.key);
-        // Where the kernel asks with credentials of its own (NFS id mapping, names of CIFS and AFS
-        // servers), the file system that the host mounted decides what is asked, not the
-        // container.
-        if is_upcall(address) && !creds::kernel_at_work() {
-            if who.has(Rule::Keyring) && refuse_upcall(&who) != 0 {
-                return -ENOKEY;
+lsm! {
+    /// A new key.
+    fn key_alloc(key: ProbePtr<Key>, cred: Ptr<Cred>, flags: u64) -> verdict {
+        // SAFETY: null or a live cell of the storage.
+        let label = unsafe { label::for_task(label::current()).as_ref() };
+        let Some(label) = label else {
+            forget(key);
+            return 0;
+        };
+        if label::is_confined(label) {
+            let who = Subject::for_container(label.key);
+            // Where the kernel asks with credentials of its own (NFS id mapping, names of CIFS and
+            // AFS servers), the file system that the host mounted decides what is asked, not the
+            // container.
+            if is_upcall(key) && !creds::kernel_at_work() {
+                if who.has(Rule::Keyring) && refuse_upcall(&who) != 0 {
+                    return -ENOKEY;
+                }
+            } else if is_persistent(key)
+                && creds::is_initial_cred(cred)
+                && who.has(Rule::Keyring)
+                && refuse_persistent(&who) != 0
+            {
+                return -EOPNOTSUPP;
             }
-        } else if is_persistent(address)
-            && creds::is_initial_cred(Obj(ctx.arg::<*const u8>(1)))
-            && who.has(Rule::Keyring)
-            && refuse_persistent(&who) != 0
-        {
-            return -EOPNOTSUPP;
         }
+        if flags & UID_KEYRING != 0 {
+            forget(key);
+            return 0;
+        }
+        if own(key, label.key).is_ok() {
+            return 0;
+        }
+        // Without an owner: the creator itself could not use it.
+        forget(key);
+        let who = Subject::for_container(label.key);
+        if !who.has(Rule::Keyring) {
+            return 0;
+        }
+        verdict::deny(&who, Rule::Keyring, HOOK, About::number(EDQUOT as u64), EDQUOT)
     }
-    if flags & UID_KEYRING != 0 {
-        forget(address);
-        return 0;
+
+    /// A use of a key by its number or through a keyring.
+    fn key_permission(key: KeyReference, cred: Ptr<Cred>, need: u32) -> rule Keyring |check| {
+        let Ok(key) = key.0 else {
+            check.error();
+            return check.deny(About::NOTHING, EACCES);
+        };
+        // SAFETY: the value is copied at once.
+        let owner: Option<ContainerKey> = unsafe { KEYS.get(key.addr()) }.map(|owner| owner.key);
+        if owner == Some(check.who.key) || creds::are_kernels_own(cred) {
+            return 0;
+        }
+        if need == KEY_NEED_SEARCH && owner.is_none() && is_kernels_own(key) {
+            return 0;
+        }
+        check.deny(About::number(u64::from(need)), EACCES)
     }
-    if own(address, label.key).is_ok() {
-        return 0;
+}
+
+/// `key_ref_t`: a pointer with a flag in its lowest bit. The verifier allows no arithmetic on it,
+/// so it is read by probe.
+struct KeyReference(Result<ProbePtr<Key>, i32>);
+
+impl Parameter for KeyReference {
+    #[inline(always)]
+    unsafe fn read(context: *mut c_void, number: usize) -> Self {
+        Self(ProbePtr::<u64>::new(context as u64).index(number as u64).read().map(Self::address))
     }
-    // Nobody's then: the creator itself could not use it.
-    forget(address);
-    let who = Subject::of(label.key);
-    if !who.has(Rule::Keyring) {
-        return 0;
+
+    #[inline(always)]
+    fn from_register(value: u64) -> Self {
+        Self(Ok(Self::address(value)))
     }
-    verdict::deny(&who, Rule::Keyring, Hook::KeyAlloc, About::number(EDQUOT as u64), EDQUOT)
+}
+
+impl KeyReference {
+    #[inline(always)]
+    fn address(value: u64) -> ProbePtr<Key> {
+        ProbePtr::new(value & !1)
+    }
 }
 
 /// A function of its own, as the next: the verifier of 6.12 must know the errno that is returned.
 #[inline(never)]
 fn refuse_upcall(who: &Subject) -> i32 {
-    verdict::deny(who, Rule::Keyring, Hook::KeyAlloc, About::number(ENOKEY as u64), ENOKEY)
+    verdict::deny(who, Rule::Keyring, Hook::key_alloc, About::number(ENOKEY as u64), ENOKEY)
 }
 
 #[inline(never)]
 fn refuse_persistent(who: &Subject) -> i32 {
-    verdict::deny(who, Rule::Keyring, Hook::KeyAlloc, About::number(EOPNOTSUPP as u64), EOPNOTSUPP)
+    verdict::deny(who, Rule::Keyring, Hook::key_alloc, About::number(EOPNOTSUPP as u64), EOPNOTSUPP)
 }
 
 /// Whether the kernel makes a keyring that all of a user's sessions have, or the register of those
 /// (security/keys/persistent.c): in the initial user namespace they are the host's.
 #[inline(always)]
-fn is_persistent(key: u64) -> bool {
-    let Ok(name) = first::<12>(key, &kernel::KEY_DESCRIPTION) else {
+fn is_persistent(key: ProbePtr<Key>) -> bool {
+    let Ok(name) = description::<12>(key) else {
         return false;
     };
     name == *b"_persistent." || name == *b".persistent_"
 }
 
-/// Forgets the owner of the key at that address.
+/// Forgets the owner of a key.
 #[inline(always)]
-fn forget(address: u64) {
+fn forget(key: ProbePtr<Key>) {
     // Most keys are not in there.
-    let _ = KEYS.remove(address);
+    let _ = KEYS.remove(key.addr());
 }
 
-/// A new key that looks for a place.
-struct Search {
-    key: ContainerKey,
-    address: u64,
+/// The search for a place for a new key.
+struct PlaceSearch {
+    owner: ContainerKey,
+    key: ProbePtr<Key>,
     /// 1: it has one.
     found: u64,
 }
 
 /// Makes the key a container's. An error where it has too many, or all containers together.
 #[inline(always)]
-fn own(address: u64, key: ContainerKey) -> Result<(), i32> {
-    let mut search = Search { key, address, found: 0 };
+fn own(key: ProbePtr<Key>, owner: ContainerKey) -> Result<(), i32> {
+    let mut search = PlaceSearch { owner, key, found: 0 };
     let searched = loops::rounds(MAX_KEYS, try_place, &mut search);
     if searched && search.found == 1 { Ok(()) } else { Err(EDQUOT) }
 }
 
 /// Takes a place if it is free, the first one, so that a container with few keys has few entries.
-extern "C" fn try_place(place: u64, search: &mut Search) -> Next {
-    let (key, address) = (search.key, search.address);
-    let at = KeyPlace { slot: key.slot, place: place as u32 };
-    if is_taken(&at, key) {
+extern "C" fn try_place(place: u64, search: &mut PlaceSearch) -> Next {
+    let (owner, key) = (search.owner, search.key);
+    let at = KeyPlace { slot: owner.slot, place: place as u32 };
+    if is_taken(&at, owner) {
         return GO_ON;
     }
-    match KEY_PLACES.insert(at, address, u64::from(BPF_NOEXIST)) {
+    match KEY_PLACES.insert(at, key.addr(), u64::from(BPF_NOEXIST)) {
         Ok(()) => {}
         // Another CPU was first.
         Err(error) if error == -EEXIST => return GO_ON,
         Err(_) => return STOP,
     }
-    if let Ok(kind) = kernel::read(address, &kernel::KEY_TYPE)
-        && KEYS.insert(address, KeyOwner { key, place: place as u32, pad: 0, kind }, 0).is_ok()
-    {
-        search.found = 1;
+    if let Ok(kind) = key.kind() {
+        let value = KeyOwner { key: owner, place: place as u32, pad: 0, kind: kind.addr() };
+        if KEYS.insert(key.addr(), value, 0).is_ok() {
+            search.found = 1;
+        }
     }
     STOP
 }
@@ -196,53 +229,26 @@ extern "C" fn try_place(place: u64, search: &mut Search) -> Next {
 /// clears a key when it frees it (security/keys/gc.c): its count of users is 0 then, and what else
 /// uses the memory later has no pointer to that type there. Another key in it has passed key_alloc.
 #[inline(always)]
-fn is_taken(at: &KeyPlace, key: ContainerKey) -> bool {
+fn is_taken(at: &KeyPlace, container: ContainerKey) -> bool {
     // SAFETY: the value is copied at once.
     let Some(address) = (unsafe { KEY_PLACES.get(at) }).copied() else {
         return false;
     };
+    let key = ProbePtr::<Key>::new(address);
     // SAFETY: as above.
     if let Some(owner) = (unsafe { KEYS.get(address) }).copied()
         && owner.place == at.place
         && owner.key.slot == at.slot
     {
         // An earlier container of the slot is gone; its keys belong to no container.
-        if owner.key == key
-            && kernel::read::<u32>(address, &kernel::KEY_USAGE).unwrap_or(0) != 0
-            && kernel::read::<u64>(address, &kernel::KEY_TYPE) == Ok(owner.kind)
+        if owner.key == container
+            && key.usage().unwrap_or(0) != 0
+            && key.kind().map(ProbePtr::addr) == Ok(owner.kind)
         {
             return true;
         }
-        forget(address);
+        forget(key);
     }
     let _ = KEY_PLACES.remove(at);
     false
-}
-
-/// `int key_permission(key_ref_t key_ref, const struct cred *cred, enum key_need_perm need_perm)`
-#[lsm(hook = "key_permission")]
-pub fn key_permission(ctx: LsmContext) -> i32 {
-    let earlier: i32 = ctx.arg(3);
-    if earlier != 0 {
-        return earlier;
-    }
-    let Some(who) = verdict::subject_to(Rule::Keyring) else {
-        return 0;
-    };
-    // The reference is a pointer with a flag in its lowest bit, on which the verifier allows no
-    // arithmetic. SAFETY: the context is readable.
-    let Ok(reference) = (unsafe { bpf_probe_read_kernel::<u64>(ctx.as_ptr().cast()) }) else {
-        verdict::error(Hook::KeyPermission);
-        return verdict::deny(&who, Rule::Keyring, Hook::KeyPermission, About::NOTHING, EACCES);
-    };
-    // SAFETY: the value is copied at once.
-    let owner: Option<ContainerKey> = unsafe { KEYS.get(reference & !1) }.map(|owner| owner.key);
-    if owner == Some(who.key) || creds::are_kernels_own(Obj(ctx.arg::<*const u8>(1))) {
-        return 0;
-    }
-    let need: u32 = ctx.arg(2);
-    if need == KEY_NEED_SEARCH && owner.is_none() && is_kernels_own(reference & !1) {
-        return 0;
-    }
-    verdict::deny(&who, Rule::Keyring, Hook::KeyPermission, About::number(u64::from(need)), EACCES)
 }

@@ -1,19 +1,18 @@
-//! What a container without network may do with sockets of IPv4 all the same, where
-//! `offline_loopback` lets it: reach 127.0.0.0/8, and nothing else.
+//! Loopback for containers without network: where `offline_loopback` lets it, a socket of IPv4 may
+//! reach 127.0.0.0/8, and nothing else.
 //!
 //! The address alone does not decide where a packet goes. A socket may be bound to a device, carry
 //! a source route, or name a device in a control message: what is known to change nothing of that
 //! is allowed, the rest is denied.
 
-use aya_ebpf::helpers::bpf_probe_read_kernel;
-use lockc_core::{abi::ENTRY_LOOPBACK, families::AF_INET};
-
-use crate::{
-    families::SOCK_STREAM,
-    kernel::{self, Obj, follow},
-    label,
-    verdict::Subject,
+use lockc_core::{
+    abi::ENTRY_LOOPBACK,
+    families::AF_INET,
+    fields::{InetSock, Msghdr, Sock, SockaddrIn},
+    pointers::{Plain, ProbePtr, Ptr},
 };
+
+use crate::{families::SOCK_STREAM, label, verdict::Subject};
 
 const AF_UNSPEC: u32 = 0;
 /// include/net/net_namespace.h: `lo` has this index in every network namespace.
@@ -22,13 +21,13 @@ const LOOPBACK_IFINDEX: i32 = 1;
 const MSG_BATCH: u32 = 0x4_0000;
 
 /// What a call does with a socket.
-pub enum Use {
+pub enum SocketUse {
     /// Connects to an address in kernel memory.
-    Connect(u64),
+    Connect(ProbePtr<SockaddrIn>),
     /// Binds to an address in kernel memory.
-    Bind(u64),
-    /// Sends a `struct msghdr`.
-    Send(Obj),
+    Bind(ProbePtr<SockaddrIn>),
+    /// Sends a message.
+    Send(Ptr<Msghdr>),
     /// Relies on the address that the socket is bound to.
     Own,
     /// Relies on either of its addresses.
@@ -48,60 +47,62 @@ fn is_loopback(address: u32) -> bool {
     address.to_ne_bytes()[0] == 127
 }
 
-/// Whether all that a use of a `struct sock` would reach is loopback. Sockets of IPv4 only.
+/// Whether all that a use of a socket would reach is loopback. Sockets of IPv4 only.
 #[inline(always)]
-pub fn stays_inside(sk: u64, what: &Use) -> Result<bool, i32> {
-    if u32::from(kernel::read::<u16>(sk, &kernel::SOCK_FAMILY)?) != AF_INET || !is_plain(sk)? {
+pub fn stays_inside(sk: ProbePtr<Sock>, what: &SocketUse) -> Result<bool, i32> {
+    if u32::from(sk.family()?) != AF_INET || !is_plain(sk)? {
         return Ok(false);
     }
-    let own: u32 = kernel::read(sk, &kernel::SOCK_OWN_ADDRESS)?;
-    let peer: u32 = kernel::read(sk, &kernel::SOCK_PEER_ADDRESS)?;
+    let own = sk.own_address()?;
+    let peer = sk.peer_address()?;
     let both = is_loopback(own) || is_loopback(peer);
     match *what {
-        Use::Own => Ok(is_loopback(own)),
-        Use::Both => Ok(both),
-        Use::Received => Ok((own == 0 || is_loopback(own)) && (peer == 0 || is_loopback(peer))),
-        Use::Bind(address) => names_loopback(address),
-        Use::Connect(address) => {
-            if u32::from(kernel::read::<u16>(address, &kernel::SOCKADDR_FAMILY)?) != AF_UNSPEC {
+        SocketUse::Own => Ok(is_loopback(own)),
+        SocketUse::Both => Ok(both),
+        SocketUse::Received => {
+            Ok((own == 0 || is_loopback(own)) && (peer == 0 || is_loopback(peer)))
+        }
+        SocketUse::Bind(address) => names_loopback(address),
+        SocketUse::Connect(address) => {
+            if u32::from(address.family()?) != AF_UNSPEC {
                 return names_loopback(address);
             }
             // Takes the connection back. A datagram socket would hear everybody then, by a call
             // that waits already.
-            Ok(u32::from(kernel::read::<u16>(sk, &kernel::SOCK_TYPE)?) == SOCK_STREAM)
+            Ok(u32::from(sk.kind()?) == SOCK_STREAM)
         }
-        Use::Send(message) => {
-            let name = kernel::load::<u64>(message, &kernel::MSG_NAME);
+        SocketUse::Send(message) => {
+            let name = message.name();
             // The kernel does not ask again for the next message of a sendmmsg(2) if it has the
             // same address, whatever its control messages are (net/socket.c,
             // `____sys_sendmsg`).
-            if name != 0 && kernel::load::<u32>(message, &kernel::MSG_FLAGS) & MSG_BATCH != 0 {
+            if !name.is_null() && message.flags() & MSG_BATCH != 0 {
                 return Ok(false);
             }
-            let there = if name == 0 { both } else { names_loopback(name)? };
+            let there = if name.is_null() { both } else { names_loopback(name)? };
             Ok(there && controls_stay(message)?)
         }
     }
 }
 
 /// Whether a socket is of the task's own network namespace, and nothing but addresses decides where
-/// it sends: somebody else may have made it, and set its options before.
+/// it sends: another task may have made it, and set its options before.
 #[inline(always)]
-fn is_plain(sk: u64) -> Result<bool, i32> {
-    let net = follow(follow(label::current(), &kernel::TASK_NSPROXY), &kernel::NSPROXY_NET).addr();
-    let device: i32 = kernel::read(sk, &kernel::SOCK_BOUND_DEV)?;
-    Ok(kernel::read::<u64>(sk, &kernel::SOCK_NET)? == net
+fn is_plain(sk: ProbePtr<Sock>) -> Result<bool, i32> {
+    let net = label::current().nsproxy().net_ns().probe();
+    let device = sk.bound_dev()?;
+    let inet = sk.downcast::<InetSock>();
+    Ok(sk.net()? == net
         && matches!(device, 0 | LOOPBACK_IFINDEX)
-        && kernel::read::<u64>(sk, &kernel::INET_OPTIONS)? == 0
-        && kernel::read::<i32>(sk, &kernel::INET_UNICAST_IF)? == 0)
+        && inet.options()?.is_null()
+        && inet.unicast_if()? == 0)
 }
 
 /// Whether an address is one of loopback. sendto(2) takes `AF_UNSPEC` for IPv4.
 #[inline(always)]
-fn names_loopback(address: u64) -> Result<bool, i32> {
-    let family: u16 = kernel::read(address, &kernel::SOCKADDR_FAMILY)?;
-    Ok(matches!(u32::from(family), AF_INET | AF_UNSPEC)
-        && is_loopback(kernel::read(address, &kernel::SOCKADDR_ADDRESS)?))
+fn names_loopback(address: ProbePtr<SockaddrIn>) -> Result<bool, i32> {
+    let family = u32::from(address.family()?);
+    Ok(matches!(family, AF_INET | AF_UNSPEC) && is_loopback(address.address()?))
 }
 
 /// include/linux/socket.h
@@ -130,23 +131,28 @@ struct PacketInfo {
     address: u32,
 }
 
+// SAFETY: integers, without padding.
+unsafe impl Plain for ControlHeader {}
+// SAFETY: as above.
+unsafe impl Plain for PacketInfo {}
+
 /// Control messages of one message that are looked at; more are denied.
 const MAX_CONTROLS: usize = 6;
 
 /// Whether control messages leave a packet where its address sends it. They are in kernel memory by
 /// now (net/socket.c, `____sys_sendmsg`), for io_uring too.
 #[inline(always)]
-fn controls_stay(message: Obj) -> Result<bool, i32> {
+fn controls_stay(message: Ptr<Msghdr>) -> Result<bool, i32> {
     const HEADER: u64 = size_of::<ControlHeader>() as u64;
-    let length = kernel::load::<u64>(message, &kernel::MSG_CONTROLLEN);
+    let length = message.control_len();
     if length < HEADER {
         return Ok(true);
     }
-    let start = kernel::load::<u64>(message, &kernel::MSG_CONTROL);
+    let start = message.control();
     let mut at = 0u64;
     for _ in 0..MAX_CONTROLS {
-        // SAFETY: the helper checks the address.
-        let header = unsafe { bpf_probe_read_kernel((start + at) as *const ControlHeader) }?;
+        let position = start.byte_add(at);
+        let header = ProbePtr::<ControlHeader>::new(position.addr()).read()?;
         let stays = match (header.level, header.kind) {
             // SO_PRIORITY, SO_TIMESTAMPING_OLD, SCM_TXTIME, SO_TIMESTAMPING_NEW
             (SOL_SOCKET, 12 | 37 | 61 | 65) => true,
@@ -156,9 +162,8 @@ fn controls_stay(message: Obj) -> Result<bool, i32> {
             (SOL_UDP, 103) => true,
             // How a server answers from the address at which it was asked.
             (SOL_IP, IP_PKTINFO) => {
-                // SAFETY: as above.
-                let info =
-                    unsafe { bpf_probe_read_kernel((start + at + HEADER) as *const PacketInfo) }?;
+                let data = position.byte_add(HEADER);
+                let info = ProbePtr::<PacketInfo>::new(data.addr()).read()?;
                 matches!(info.device, 0 | LOOPBACK_IFINDEX)
                     && (info.source == 0 || is_loopback(info.source))
             }

@@ -38,6 +38,7 @@ mod devices;
 mod families;
 mod files;
 mod grants;
+mod hook;
 mod inodes;
 mod ipc;
 mod kernel;

@@ -1,4 +1,4 @@
-//! Mounts: a container gets all of its mounts from the runtime and changes none of them.
+//! Mounts: the runtime makes a container's mounts, and the container changes none of them.
 //!
 //! | hook | what for |
 //! |---|---|
@@ -7,45 +7,36 @@
 //! | sb_remount | fsconfig(RECONFIGURE) |
 //! | sb_pivotroot | pivot_root(2) |
 //! | move_mount | move_mount(2) |
-//! | capable (in `creds`) | what has no other hook |
+//! | capable (in `creds`) | calls without a hook of their own |
 
-use aya_ebpf::{macros::lsm, programs::LsmContext};
-use lockc_core::{abi::Hook, rules::Rule};
+use crate::{
+    hook::lsm,
+    verdict::{About, EPERM},
+};
 
-use crate::verdict::{self, EPERM};
+lsm! {
+    /// mount(2).
+    fn sb_mount(_dev_name, _path, _type, flags: u64, _data) -> rule Mount |check| {
+        check.deny(About::number(flags), EPERM)
+    }
 
-#[inline(always)]
-fn refuse(earlier: i32, hook: Hook, arg: u64) -> i32 {
-    verdict::refuse(earlier, Rule::Mount, hook, arg, EPERM)
-}
+    /// umount(2).
+    fn sb_umount(_mnt, _flags) -> rule Mount |check| {
+        check.deny(About::NOTHING, EPERM)
+    }
 
-/// `int sb_mount(const char *dev_name, const struct path *path, const char *type, unsigned long
-/// flags, void *data)`
-#[lsm(hook = "sb_mount")]
-pub fn sb_mount(ctx: LsmContext) -> i32 {
-    refuse(ctx.arg(5), Hook::SbMount, ctx.arg(3))
-}
+    /// fsconfig(2).
+    fn sb_remount(_sb, _mnt_opts) -> rule Mount |check| {
+        check.deny(About::NOTHING, EPERM)
+    }
 
-/// `int sb_umount(struct vfsmount *mnt, int flags)`
-#[lsm(hook = "sb_umount")]
-pub fn sb_umount(ctx: LsmContext) -> i32 {
-    refuse(ctx.arg(2), Hook::SbUmount, 0)
-}
+    /// pivot_root(2).
+    fn sb_pivotroot(_old_path, _new_path) -> rule Mount |check| {
+        check.deny(About::NOTHING, EPERM)
+    }
 
-/// `int sb_remount(struct super_block *sb, void *mnt_opts)`
-#[lsm(hook = "sb_remount")]
-pub fn sb_remount(ctx: LsmContext) -> i32 {
-    refuse(ctx.arg(2), Hook::SbRemount, 0)
-}
-
-/// `int sb_pivotroot(const struct path *old_path, const struct path *new_path)`
-#[lsm(hook = "sb_pivotroot")]
-pub fn sb_pivotroot(ctx: LsmContext) -> i32 {
-    refuse(ctx.arg(2), Hook::SbPivotroot, 0)
-}
-
-/// `int move_mount(const struct path *from_path, const struct path *to_path)`
-#[lsm(hook = "move_mount")]
-pub fn move_mount(ctx: LsmContext) -> i32 {
-    refuse(ctx.arg(2), Hook::MoveMount, 0)
+    /// move_mount(2).
+    fn move_mount(_from_path, _to_path) -> rule Mount |check| {
+        check.deny(About::NOTHING, EPERM)
+    }
 }

@@ -4,10 +4,14 @@
 //! somebody mounts. So the directories that the wrapper checked are granted by descriptor, and are
 //! compared with what the superblock holds.
 
-use lockc_core::abi::{ContainerKey, GRANT_LOWER, GRANT_UPPER, GrantKey};
+use lockc_core::{
+    abi::{ContainerKey, GRANT_LOWER, GRANT_UPPER, GrantKey},
+    fields::{Dentry, OvlLayer, SuperBlock},
+    pointers::{ProbePtr, Ptr},
+};
 
 use crate::{
-    kernel::{self, Obj, load, offset, read},
+    kernel::{self, setting},
     loops::{self, GO_ON, Next, STOP},
     maps::GRANTS,
     tags,
@@ -17,72 +21,70 @@ use crate::{
 const OVERLAYFS_SUPER_MAGIC: u64 = 0x794c_7630;
 
 /// More than the kernel allows lower directories (fs/overlayfs/params.h, `OVL_MAX_STACK`: 500).
-const MOST: u32 = 512;
+const MAX_LAYERS: u32 = 512;
 
 /// Whether a superblock is an overlayfs.
 #[inline(always)]
-pub fn is(sb: Obj) -> bool {
-    load::<u64>(sb, &kernel::SB_MAGIC) == OVERLAYFS_SUPER_MAGIC
+pub fn is_overlay(sb: Ptr<SuperBlock>) -> bool {
+    sb.magic() == OVERLAYFS_SUPER_MAGIC
 }
 
 /// Whether the kernel tells what an overlayfs is made of.
 #[inline(always)]
 pub fn is_told() -> bool {
-    offset(&kernel::OVL_LAYER_SIZE) != 0
+    setting(&kernel::OVL_LAYER_SIZE) != 0
 }
 
-/// The layers that are looked at.
-struct Layers {
+/// A loop over the layers of an overlayfs.
+struct LayerWalk {
     key: ContainerKey,
-    array: u64,
-    other: u64,
+    layers: ProbePtr<OvlLayer>,
+    /// 1: one of them was not granted.
+    found_other: u64,
 }
 
 /// Whether an overlayfs is made of directories alone that the container was granted for it: the
 /// upper and the work directory to be changed, the others to be shown. False where the kernel does
 /// not tell.
 #[inline(never)]
-pub fn is_granted(key: &ContainerKey, sb: Obj) -> bool {
-    let info = load::<u64>(sb, &kernel::SB_FS_INFO);
-    let (Ok(count), Ok(array), Ok(work)) = (
-        read::<u32>(info, &kernel::OVL_NUMLAYER),
-        read::<u64>(info, &kernel::OVL_LAYERS),
-        read::<u64>(info, &kernel::OVL_WORKBASEDIR),
-    ) else {
+pub fn is_granted(key: &ContainerKey, sb: Ptr<SuperBlock>) -> bool {
+    let overlay = sb.overlay();
+    let (Ok(count), Ok(layers), Ok(work)) =
+        (overlay.layer_count(), overlay.layers(), overlay.workbasedir())
+    else {
         return false;
     };
-    if !is_told() || count == 0 || count > MOST || (work != 0 && !has(*key, work, GRANT_UPPER)) {
+    let is_work_granted = || work.is_null() || has(*key, work, GRANT_UPPER);
+    if !is_told() || count == 0 || count > MAX_LAYERS || !is_work_granted() {
         return false;
     }
-    let mut layers = Layers { key: *key, array, other: 0 };
-    loops::rounds(count, layer, &mut layers) && layers.other == 0
+    let mut walk = LayerWalk { key: *key, layers, found_other: 0 };
+    loops::rounds(count, check_layer, &mut walk) && walk.found_other == 0
 }
 
 /// One layer. The first is the upper directory, or nothing.
-extern "C" fn layer(index: u64, layers: &mut Layers) -> Next {
-    let at = layers.array + index * offset(&kernel::OVL_LAYER_SIZE) as u64;
+extern "C" fn check_layer(index: u64, walk: &mut LayerWalk) -> Next {
+    let layer = walk.layers.byte_add(index * setting(&kernel::OVL_LAYER_SIZE));
     let wanted = if index == 0 { GRANT_UPPER } else { GRANT_LOWER | GRANT_UPPER };
-    let granted = match read::<u64>(at, &kernel::OVL_LAYER_MNT) {
-        Ok(0) => index == 0,
-        Ok(mnt) => {
-            read::<u64>(mnt, &kernel::VFSMOUNT_ROOT).is_ok_and(|root| has(layers.key, root, wanted))
-        }
+    let granted = match layer.mnt() {
+        Ok(mnt) if mnt.is_null() => index == 0,
+        Ok(mnt) => mnt.root().is_ok_and(|root| has(walk.key, root, wanted)),
         Err(_) => false,
     };
     if granted {
         return GO_ON;
     }
-    layers.other = 1;
+    walk.found_other = 1;
     STOP
 }
 
 /// Whether a container was granted a directory in one of these ways.
 #[inline(always)]
-fn has(key: ContainerKey, dentry: u64, wanted: u32) -> bool {
-    let Ok(inode) = read::<u64>(dentry, &kernel::DENTRY_INODE) else {
+fn has(key: ContainerKey, dentry: ProbePtr<Dentry>, wanted: u32) -> bool {
+    let Ok(inode) = dentry.inode() else {
         return false;
     };
-    let tag = tags::tag_at(inode);
+    let tag = tags::tag(inode);
     // SAFETY: the value is copied at once.
     tag != 0
         && unsafe { GRANTS.get(GrantKey::tagged(key, tag)) }.is_some_and(|kind| kind & wanted != 0)

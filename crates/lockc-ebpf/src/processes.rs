@@ -10,21 +10,23 @@
 //! | task_prlimit | reading the limits of other processes |
 //! | task_setrlimit, task_setscheduler, task_setnice, task_setioprio, task_movememory | what changes how a task runs |
 //!
-//! A launching task is out of reach too: it holds the runtime's descriptors inside of the
-//! container's namespaces.
+//! A launching task is out of reach too: it holds the runtime's descriptors inside the container's
+//! namespaces.
 
-use aya_ebpf::{helpers::bpf_get_current_pid_tgid, macros::lsm, programs::LsmContext};
+use aya_ebpf::helpers::bpf_get_current_pid_tgid;
 use lockc_core::{
     abi::{
         ContainerEntry, ContainerKey, ENTRY_GUARD, ENTRY_LOOPBACK, ENTRY_POLICY_GRANTS,
         ENTRY_PROPAGATION, ENTRY_SANDBOX, Hook, MODE_AUDIT, POLICY_LEN,
     },
+    fields::{Cred, Dentry, File, Pid, PidNamespace, ProcInode, Task},
+    pointers::{ProbePtr, Ptr},
     rules::{Rule, RuleMask},
 };
 
 use crate::{
     files,
-    kernel::{self, Obj},
+    hook::{Check, lsm},
     label,
     verdict::{self, About, EPERM, Subject},
 };
@@ -45,30 +47,35 @@ const PRLIMIT_READ_ONLY: u32 = 1;
 /// Bytes of `struct upid`: a number and a pointer (include/linux/pid.h; the same from 5.11 to 7.2).
 const UPID_SIZE: u64 = 16;
 
-/// The address of the PID namespace that a task is in; 0 for the host's, which makes nobody a
-/// neighbour, and where it cannot be read.
+/// The namespace at a level of a process ID; level 0 is the host's.
 #[inline(always)]
-fn pid_namespace(task: Obj) -> u64 {
-    let Ok(pid) = kernel::read::<u64>(task.addr(), &kernel::TASK_THREAD_PID) else {
-        return 0;
-    };
-    let Ok(level) = kernel::read::<u32>(pid, &kernel::PID_LEVEL) else {
-        return 0;
-    };
-    if level == 0 {
-        return 0;
-    }
-    let number = pid + kernel::offset(&kernel::PID_NUMBERS) as u64 + u64::from(level) * UPID_SIZE;
-    kernel::read(number, &kernel::UPID_NS).unwrap_or(0)
+fn namespace_at(pid: ProbePtr<Pid>, level: u32) -> Result<ProbePtr<PidNamespace>, i32> {
+    pid.numbers().byte_add(u64::from(level) * UPID_SIZE).ns()
 }
 
-/// What a task wants of another.
+/// The PID namespace that a task is in; null for the host's, in which no container is a neighbour,
+/// and where it cannot be read.
+#[inline(always)]
+fn pid_namespace(task: Ptr<Task>) -> ProbePtr<PidNamespace> {
+    let Ok(pid) = task.probe().thread_pid() else {
+        return ProbePtr::NULL;
+    };
+    let Ok(level) = pid.level() else {
+        return ProbePtr::NULL;
+    };
+    if level == 0 {
+        return ProbePtr::NULL;
+    }
+    namespace_at(pid, level).unwrap_or(ProbePtr::NULL)
+}
+
+/// What a task does to another.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Reach {
-    /// To signal or schedule it.
-    Touch,
-    /// To act as it, or to read what is its own: its memory, its descriptors, its environment.
-    Become,
+enum TaskAccess {
+    /// Signals or schedules it.
+    Signal,
+    /// Acts as it, or reads its memory, its descriptors, its environment.
+    ActAs,
 }
 
 /// Whether the tasks of another container may do nothing that those of this one may not.
@@ -115,9 +122,9 @@ fn is_same_policy(one: &ContainerEntry, other: &ContainerEntry) -> bool {
 
 /// Whether a task is within reach.
 #[inline(always)]
-fn reaches(who: &Subject, other: Obj, how: Reach) -> bool {
+fn reaches(who: &Subject, other: Ptr<Task>, access: TaskAccess) -> bool {
     // SAFETY: null or a live cell of the storage.
-    let Some(label) = (unsafe { label::of(other).as_ref() }) else {
+    let Some(label) = (unsafe { label::for_task(other).as_ref() }) else {
         return false;
     };
     if !label::is_confined(label) {
@@ -129,16 +136,19 @@ fn reaches(who: &Subject, other: Obj, how: Reach) -> bool {
     // Another container: whoever runs them lets them share a PID namespace, as the containers of a
     // pod do.
     let own = pid_namespace(label::current());
-    own != 0 && own == pid_namespace(other) && (how == Reach::Touch || is_no_looser(who, label.key))
+    !own.is_null()
+        && own == pid_namespace(other)
+        && (access == TaskAccess::Signal || is_no_looser(who, label.key))
 }
 
 /// Notes in the current task's label that it was let act as a task of another container: what was
 /// granted to that one it may use too, by /proc/N/root, /proc/N/cwd and /proc/N/fd.
 #[inline(always)]
-fn visit(who: &Subject, other: Obj) {
+fn visit(who: &Subject, other: Ptr<Task>) {
     // SAFETY: null or live cells of the storage; that of the current task is written by itself
     // only.
-    let (own, other) = unsafe { (label::of(label::current()).as_mut(), label::of(other).as_ref()) };
+    let (own, other) =
+        unsafe { (label::for_task(label::current()).as_mut(), label::for_task(other).as_ref()) };
     if let (Some(own), Some(other)) = (own, other)
         && other.key != who.key
     {
@@ -151,199 +161,149 @@ fn visit(who: &Subject, other: Obj) {
 #[inline(always)]
 pub fn visited(who: &Subject) -> Option<Subject> {
     // SAFETY: null or a live cell of the storage.
-    let label = unsafe { label::of(label::current()).as_ref() }?;
+    let label = unsafe { label::for_task(label::current()).as_ref() }?;
     let other = label.visits;
-    (other.generation != 0 && is_no_looser(who, other)).then(|| Subject::of(other))
+    (other.generation != 0 && is_no_looser(who, other)).then(|| Subject::for_container(other))
 }
 
+/// Checks a signal to a task, or a change of how it runs.
 #[inline(always)]
-fn check(other: Obj, earlier: i32, hook: Hook, arg: u64) -> i32 {
-    if earlier != 0 {
-        return earlier;
+fn check_signal(check: &Check, target: Ptr<Task>, arg: u64) -> i32 {
+    if !reaches(check.who, target, TaskAccess::Signal) {
+        return check.deny(About::number(arg), EPERM);
     }
-    match verdict::subject_to(Rule::Process) {
-        Some(who) if !reaches(&who, other, Reach::Touch) => {
-            verdict::deny(&who, Rule::Process, hook, About::number(arg), EPERM)
-        }
-        _ => 0,
-    }
+    0
 }
 
-/// `int ptrace_access_check(struct task_struct *child, unsigned int mode)`
-#[lsm(hook = "ptrace_access_check")]
-pub fn ptrace_access_check(ctx: LsmContext) -> i32 {
-    let earlier: i32 = ctx.arg(2);
-    if earlier != 0 {
-        return earlier;
-    }
-    let Some(who) = verdict::subject_to(Rule::Process) else {
-        return 0;
-    };
-    let mode: u32 = ctx.arg(1);
-    // Reading counts too: the kernel asks no more than that for the links in /proc/N/fd, which open
-    // what they lead to.
-    let other = Obj(ctx.arg::<*const u8>(0));
-    if reaches(&who, other, Reach::Become) {
-        visit(&who, other);
-        return 0;
-    }
-    if mode & PTRACE_MODE_NOAUDIT != 0 {
-        return verdict::quietly(&who, EPERM);
-    }
-    verdict::deny(
-        &who,
-        Rule::Process,
-        Hook::PtraceAccessCheck,
-        About::number(u64::from(mode)),
-        EPERM,
-    )
-}
-
-/// `int task_kill(struct task_struct *p, struct kernel_siginfo *info, int sig, const struct cred
-/// *cred)`
-#[lsm(hook = "task_kill")]
-pub fn task_kill(ctx: LsmContext) -> i32 {
-    let signal: i32 = ctx.arg(2);
-    check(Obj(ctx.arg::<*const u8>(0)), ctx.arg(4), Hook::TaskKill, signal as u64)
-}
-
-/// `int task_setrlimit(struct task_struct *p, unsigned int resource, struct rlimit *new_rlim)`
-#[lsm(hook = "task_setrlimit")]
-pub fn task_setrlimit(ctx: LsmContext) -> i32 {
-    let resource: u32 = ctx.arg(1);
-    check(Obj(ctx.arg::<*const u8>(0)), ctx.arg(3), Hook::TaskSetrlimit, u64::from(resource))
-}
-
-/// `int task_setscheduler(struct task_struct *p)`
-#[lsm(hook = "task_setscheduler")]
-pub fn task_setscheduler(ctx: LsmContext) -> i32 {
-    check(Obj(ctx.arg::<*const u8>(0)), ctx.arg(1), Hook::TaskSetscheduler, 0)
-}
-
-/// `int task_setnice(struct task_struct *p, int nice)`
-#[lsm(hook = "task_setnice")]
-pub fn task_setnice(ctx: LsmContext) -> i32 {
-    check(Obj(ctx.arg::<*const u8>(0)), ctx.arg(2), Hook::TaskSetnice, 0)
-}
-
-/// `int task_setioprio(struct task_struct *p, int ioprio)`
-#[lsm(hook = "task_setioprio")]
-pub fn task_setioprio(ctx: LsmContext) -> i32 {
-    check(Obj(ctx.arg::<*const u8>(0)), ctx.arg(2), Hook::TaskSetioprio, 0)
-}
-
-/// `int task_movememory(struct task_struct *p)`
-#[lsm(hook = "task_movememory")]
-pub fn task_movememory(ctx: LsmContext) -> i32 {
-    check(Obj(ctx.arg::<*const u8>(0)), ctx.arg(1), Hook::TaskMovememory, 0)
-}
-
-/// Checks who is to get the signals of a file. The kernel sends them later, in no task's name, so
-/// that only the number that is written tells: in a PID namespace of its own that is a task in it,
-/// in the host's it must be the caller.
+/// Checks who is to get the signals of a file. The kernel sends them later, for no task, so that
+/// only the number tells: in a PID namespace of its own that is a task in it, in the host's it must
+/// be the caller.
 #[inline(always)]
-fn check_owner(earlier: i32, hook: Hook, owner: Option<i32>) -> i32 {
-    if earlier != 0 {
-        return earlier;
-    }
+fn check_owner(hook: Hook, owner: Option<i32>) -> i32 {
     let Some(who) = verdict::subject_to(Rule::Process) else {
         return 0;
     };
     let own = (bpf_get_current_pid_tgid() >> 32) as i32;
     // A negative number is that of a process group: its own, if it leads one.
     let is_own = owner.is_some_and(|owner| owner == 0 || owner == own || owner == -own);
-    if is_own || pid_namespace(label::current()) != 0 {
+    if is_own || !pid_namespace(label::current()).is_null() {
         return 0;
     }
     verdict::deny(&who, Rule::Process, hook, About::number(owner.unwrap_or(0) as u64), EPERM)
 }
 
-/// `int file_fcntl(struct file *file, unsigned int cmd, unsigned long arg)`
-#[lsm(hook = "file_fcntl")]
-pub fn file_fcntl(ctx: LsmContext) -> i32 {
-    let arg: u64 = ctx.arg(2);
-    match ctx.arg::<u32>(1) {
-        F_SETOWN => check_owner(ctx.arg(3), Hook::FileFcntl, Some(arg as i32)),
-        // The owner is in the caller's memory, where another thread may change it after this look.
-        F_SETOWN_EX => check_owner(ctx.arg(3), Hook::FileFcntl, None),
-        _ => ctx.arg(3),
-    }
-}
-
 /// Checks the ioctls of sockets that do what F_SETOWN does; the owner is in the caller's memory
 /// too.
 #[inline(always)]
-fn check_ioctl(file: *const u8, command: u32, earlier: i32, hook: Hook) -> i32 {
-    if earlier != 0 {
-        return earlier;
-    }
+fn check_ioctl(file: Ptr<File>, command: u32, hook: Hook) -> i32 {
     match command {
-        FIOSETOWN | SIOCSPGRP => check_owner(0, hook, None),
-        files::BTRFS_IOC_SNAP_DESTROY_V2 => files::check_subvolume(Obj(file), hook),
+        FIOSETOWN | SIOCSPGRP => check_owner(hook, None),
+        files::BTRFS_IOC_SNAP_DESTROY_V2 => files::check_subvolume(file, hook),
         _ => 0,
     }
 }
 
-/// `int file_ioctl(struct file *file, unsigned int cmd, unsigned long arg)`
-#[lsm(hook = "file_ioctl")]
-pub fn file_ioctl(ctx: LsmContext) -> i32 {
-    check_ioctl(ctx.arg(0), ctx.arg(1), ctx.arg(3), Hook::FileIoctl)
-}
-
-/// `int file_ioctl_compat(struct file *file, unsigned int cmd, unsigned long arg)`
-#[lsm(hook = "file_ioctl_compat")]
-pub fn file_ioctl_compat(ctx: LsmContext) -> i32 {
-    check_ioctl(ctx.arg(0), ctx.arg(1), ctx.arg(3), Hook::FileIoctlCompat)
-}
-
-/// `int task_prlimit(const struct cred *cred, const struct cred *tcred, unsigned int flags)`: the
-/// kernel tells the other's credentials and not the task. Whoever sets limits is checked in
-/// task_setrlimit; reading those of another process is denied in the host's PID namespace. Threads
-/// share their credentials unless one has changed them.
-#[lsm(hook = "task_prlimit")]
-pub fn task_prlimit(ctx: LsmContext) -> i32 {
-    let earlier: i32 = ctx.arg(3);
-    if earlier != 0 || ctx.arg::<u32>(2) != PRLIMIT_READ_ONLY {
-        return earlier;
+lsm! {
+    /// ptrace(2), and whatever asks for the same access. Reading counts too: the kernel asks no
+    /// more than that for the links in /proc/N/fd, which open what they lead to.
+    fn ptrace_access_check(child: Ptr<Task>, mode: u32) -> rule Process |check| {
+        if reaches(check.who, child, TaskAccess::ActAs) {
+            visit(check.who, child);
+            return 0;
+        }
+        if mode & PTRACE_MODE_NOAUDIT != 0 {
+            return verdict::quietly(check.who, EPERM);
+        }
+        check.deny(About::number(u64::from(mode)), EPERM)
     }
-    let Some(who) = verdict::subject_to(Rule::Process) else {
-        return 0;
-    };
-    if ctx.arg::<u64>(0) == ctx.arg::<u64>(1) || pid_namespace(label::current()) != 0 {
-        return 0;
+
+    /// kill(2) and its like.
+    fn task_kill(target: Ptr<Task>, _info, signal: i32, _cred) -> rule Process |check| {
+        check_signal(&check, target, signal as u64)
     }
-    verdict::deny(&who, Rule::Process, Hook::TaskPrlimit, About::NOTHING, EPERM)
+
+    /// Setting limits.
+    fn task_setrlimit(target: Ptr<Task>, resource: u32, _new_rlim) -> rule Process |check| {
+        check_signal(&check, target, u64::from(resource))
+    }
+
+    /// sched_setscheduler(2), sched_setaffinity(2) and their like.
+    fn task_setscheduler(target: Ptr<Task>) -> rule Process |check| {
+        check_signal(&check, target, 0)
+    }
+
+    /// setpriority(2).
+    fn task_setnice(target: Ptr<Task>, _nice) -> rule Process |check| {
+        check_signal(&check, target, 0)
+    }
+
+    /// ioprio_set(2).
+    fn task_setioprio(target: Ptr<Task>, _ioprio) -> rule Process |check| {
+        check_signal(&check, target, 0)
+    }
+
+    /// move_pages(2), migrate_pages(2).
+    fn task_movememory(target: Ptr<Task>) -> rule Process |check| {
+        check_signal(&check, target, 0)
+    }
+
+    /// fcntl(2).
+    fn file_fcntl(_file, command: u32, arg: u64) -> verdict {
+        match command {
+            F_SETOWN => check_owner(HOOK, Some(arg as i32)),
+            // The owner is in the caller's memory, where another thread may change it after this
+            // look.
+            F_SETOWN_EX => check_owner(HOOK, None),
+            _ => 0,
+        }
+    }
+
+    /// ioctl(2).
+    fn file_ioctl(file: Ptr<File>, command: u32, _arg) -> verdict {
+        check_ioctl(file, command, HOOK)
+    }
+
+    /// ioctl(2) of 32-bit programs.
+    fn file_ioctl_compat(file: Ptr<File>, command: u32, _arg) -> verdict {
+        check_ioctl(file, command, HOOK)
+    }
+
+    /// prlimit(2). The kernel passes the other task's credentials and not the task. task_setrlimit
+    /// checks setting limits; reading those of another process is denied in the host's PID
+    /// namespace. Threads share their credentials unless one has changed them.
+    fn task_prlimit(cred: ProbePtr<Cred>, other: ProbePtr<Cred>, flags: u32) -> verdict {
+        if flags != PRLIMIT_READ_ONLY {
+            return 0;
+        }
+        let Some(who) = verdict::subject_to(Rule::Process) else {
+            return 0;
+        };
+        if cred == other || !pid_namespace(label::current()).is_null() {
+            return 0;
+        }
+        verdict::deny(&who, Rule::Process, HOOK, About::NOTHING, EPERM)
+    }
 }
 
 /// Whether the entries below a directory /proc/N are those of a task that this one may touch: one
 /// in its PID namespace, or (in the host's, or through a procfs that is not its own) one in its
 /// mount namespace.
 #[inline(always)]
-pub fn is_neighbours(directory: u64) -> Result<bool, i32> {
-    let inode: u64 = kernel::read(directory, &kernel::DENTRY_INODE)?;
-    // `struct proc_inode` embeds the inode.
-    let proc_inode = inode.wrapping_sub(kernel::offset(&kernel::PROC_INODE_INODE) as u64);
-    let pid: u64 = kernel::read(proc_inode, &kernel::PROC_INODE_PID)?;
-    let own: u64 = kernel::read(label::current().addr(), &kernel::TASK_THREAD_PID)?;
+pub fn is_neighbours(directory: ProbePtr<Dentry>) -> Result<bool, i32> {
+    let pid = directory.inode()?.container::<ProcInode>().pid()?;
+    let own = label::current().probe().thread_pid()?;
     if pid == own {
         return Ok(true);
     }
-    let level: u32 = kernel::read(own, &kernel::PID_LEVEL)?;
-    if level != 0 && kernel::read::<u32>(pid, &kernel::PID_LEVEL)? >= level {
-        let number = kernel::offset(&kernel::PID_NUMBERS) as u64 + u64::from(level) * UPID_SIZE;
-        if kernel::read::<u64>(pid + number, &kernel::UPID_NS)?
-            == kernel::read::<u64>(own + number, &kernel::UPID_NS)?
-        {
-            return Ok(true);
-        }
+    let level = own.level()?;
+    if level != 0 && pid.level()? >= level && namespace_at(pid, level)? == namespace_at(own, level)?
+    {
+        return Ok(true);
     }
-    // PIDTYPE_PID is the first of the lists and of the links (include/linux/pid_types.h).
-    let link: u64 = kernel::read(pid, &kernel::PID_TASKS)?;
-    if link == 0 {
+    let link = pid.first_task()?;
+    if link.is_null() {
         return Ok(false);
     }
-    let task = link.wrapping_sub(kernel::offset(&kernel::TASK_PID_LINKS) as u64);
-    let nsproxy: u64 = kernel::read(task, &kernel::TASK_NSPROXY)?;
-    Ok(nsproxy != 0
-        && kernel::read::<u64>(nsproxy, &kernel::NSPROXY_MNT_NS)? == files::own_mount_ns())
+    let nsproxy = link.container::<Task>().nsproxy()?;
+    Ok(!nsproxy.is_null() && nsproxy.mnt_ns()? == files::own_mount_ns())
 }

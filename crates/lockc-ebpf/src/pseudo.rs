@@ -16,19 +16,20 @@
 //! policy lets its containers read beyond it stands in the map `reads`, one set of names for all
 //! containers that may read the same. What is in neither is denied.
 
-use aya_ebpf::helpers::{bpf_probe_read_kernel, generated::bpf_probe_read_kernel_str};
 use lockc_core::{
     abi::{
         Hook, NAME_LEN, NAME_READ, NAME_SUBTREE, NAME_WRITE, NODE_PROC, NODE_SYS, NameKey,
         NameRule, READ_DEPTH, READ_NAME_LEN, ReadKey,
     },
+    fields::{Dentry, File, SuperBlock, Vfsmount},
+    pointers::{ProbePtr, Ptr},
     rules::Rule,
 };
 
 use crate::{
     cgroups,
-    files::{self, Place},
-    kernel::{self, Obj, follow, load},
+    files::{self, MountView},
+    kernel,
     maps::{NAMES, READS},
     processes,
     verdict::{self, About, EACCES, Subject},
@@ -52,18 +53,18 @@ const LOOK: u32 = 1 << 31;
 const MAX_DEPTH: usize = 24;
 
 #[inline(always)]
-pub fn magic(mnt: Obj) -> u64 {
-    load(follow(mnt, &kernel::VFSMOUNT_SB), &kernel::SB_MAGIC)
+pub fn magic(mnt: Ptr<Vfsmount>) -> u64 {
+    mnt.sb().magic()
 }
 
 /// Whether a superblock is one of those that are checked by name.
 #[inline(always)]
-pub fn is_pseudo(sb: Obj) -> bool {
-    rule_of(load(sb, &kernel::SB_MAGIC)).is_some()
+pub fn is_pseudo(sb: Ptr<SuperBlock>) -> bool {
+    rule_for(sb.magic()).is_some()
 }
 
 #[inline(always)]
-pub fn rule_of(magic: u64) -> Option<Rule> {
+pub fn rule_for(magic: u64) -> Option<Rule> {
     match magic {
         PROC_SUPER_MAGIC => Some(Rule::Procfs),
         SYSFS_MAGIC | CGROUP_SUPER_MAGIC | CGROUP2_SUPER_MAGIC => Some(Rule::Sysfs),
@@ -73,16 +74,16 @@ pub fn rule_of(magic: u64) -> Option<Rule> {
 
 /// Whether the mount is of a cgroup file system.
 #[inline(always)]
-pub fn is_cgroup(mnt: Obj) -> bool {
+pub fn is_cgroup(mnt: Ptr<Vfsmount>) -> bool {
     matches!(magic(mnt), CGROUP_SUPER_MAGIC | CGROUP2_SUPER_MAGIC)
 }
 
 /// Checks a change of mode, owner or times: in procfs and sysfs they are the host's.
 #[inline(always)]
-pub fn check_attributes(dentry: Obj) -> i32 {
-    let sb = follow(dentry, &kernel::DENTRY_SB);
-    let magic = load(sb, &kernel::SB_MAGIC);
-    let Some(rule) = rule_of(magic) else {
+pub fn check_attributes(dentry: Ptr<Dentry>) -> i32 {
+    let sb = dentry.sb();
+    let magic = sb.magic();
+    let Some(rule) = rule_for(magic) else {
         return 0;
     };
     match verdict::subject_to(rule) {
@@ -92,7 +93,7 @@ pub fn check_attributes(dentry: Obj) -> i32 {
             0
         }
         Some(who) => {
-            verdict::deny(&who, rule, Hook::InodeSetattr, About::dentry(dentry.addr()), EACCES)
+            verdict::deny(&who, rule, Hook::inode_setattr, About::dentry(dentry.probe()), EACCES)
         }
         None => 0,
     }
@@ -101,8 +102,8 @@ pub fn check_attributes(dentry: Obj) -> i32 {
 /// Checks a look at the attributes of a file that a path leads to; allows those of other file
 /// systems.
 #[inline(always)]
-pub fn check_look(who: &Subject, place: &Place, dentry: Obj) -> i32 {
-    let (rule, root) = match place.magic {
+pub fn check_look(who: &Subject, mount: &MountView, dentry: Ptr<Dentry>) -> i32 {
+    let (rule, root) = match mount.magic {
         PROC_SUPER_MAGIC => (Rule::Procfs, NODE_PROC),
         SYSFS_MAGIC => (Rule::Sysfs, NODE_SYS),
         CGROUP_SUPER_MAGIC | CGROUP2_SUPER_MAGIC => (Rule::Sysfs, 0),
@@ -112,22 +113,22 @@ pub fn check_look(who: &Subject, place: &Place, dentry: Obj) -> i32 {
         return 0;
     }
     let allowed = if root == 0 {
-        cgroups::may_use(who, place.mnt, dentry.addr(), false)
+        cgroups::may_use(who, mount.mnt, dentry.probe(), false)
     } else {
-        may_look(who, dentry.addr(), root)
+        may_look(who, dentry.probe(), root)
     };
     // What the runtime left as standard input, output or error was handed over on purpose.
     if allowed || files::is_stdio(dentry) {
         return 0;
     }
-    verdict::deny(who, rule, Hook::InodeGetattr, About::dentry(dentry.addr()), EACCES)
+    verdict::deny(who, rule, Hook::inode_getattr, About::dentry(dentry.probe()), EACCES)
 }
 
 /// Checks reading the target of a link; allows those of other file systems. cgroup file systems
 /// have none.
 #[inline(always)]
-pub fn check_link(dentry: Obj) -> i32 {
-    let (rule, root) = match load::<u64>(follow(dentry, &kernel::DENTRY_SB), &kernel::SB_MAGIC) {
+pub fn check_link(dentry: Ptr<Dentry>) -> i32 {
+    let (rule, root) = match dentry.sb().magic() {
         PROC_SUPER_MAGIC => (Rule::Procfs, NODE_PROC),
         SYSFS_MAGIC => (Rule::Sysfs, NODE_SYS),
         _ => return 0,
@@ -135,24 +136,24 @@ pub fn check_link(dentry: Obj) -> i32 {
     let Some(who) = verdict::subject_to(rule) else {
         return 0;
     };
-    if may_look(&who, dentry.addr(), root) {
+    if may_look(&who, dentry.probe(), root) {
         return 0;
     }
-    verdict::deny(&who, rule, Hook::InodeReadlink, About::dentry(dentry.addr()), EACCES)
+    verdict::deny(&who, rule, Hook::inode_readlink, About::dentry(dentry.probe()), EACCES)
 }
 
 #[inline(always)]
-fn may_look(who: &Subject, dentry: u64, root: u32) -> bool {
+fn may_look(who: &Subject, dentry: ProbePtr<Dentry>, root: u32) -> bool {
     may(who, dentry, root, LOOK)
 }
 
 /// Whether names let what is asked of a file. What it calls are functions of their own, which share
 /// a program's stack.
 #[inline(always)]
-fn may(who: &Subject, dentry: u64, root: u32, need: u32) -> bool {
-    let mut names = [0u64; READ_DEPTH];
-    if top(dentry, &mut names) != 0 {
-        verdict::error(Hook::FileOpen);
+fn may(who: &Subject, dentry: ProbePtr<Dentry>, root: u32, need: u32) -> bool {
+    let mut names = [ProbePtr::NULL; READ_DEPTH];
+    if topmost(dentry, &mut names) != 0 {
+        verdict::error(Hook::file_open);
         return false;
     }
     in_table(&names, root, need)
@@ -161,7 +162,7 @@ fn may(who: &Subject, dentry: u64, root: u32, need: u32) -> bool {
 
 /// Whether the name of a file in a directory of the table may be written.
 #[inline(always)]
-pub fn may_write_in(dentry: u64, node: u32) -> bool {
+pub fn may_write_in(dentry: ProbePtr<Dentry>, node: u32) -> bool {
     let mut key = NameKey { node: 0, name: [0; NAME_LEN] };
     name_of(dentry, node, &mut key) && look_up(&key).flags & NAME_WRITE != 0
 }
@@ -174,8 +175,8 @@ pub fn is_shared(magic: u64) -> bool {
 
 /// Checks a file of procfs, sysfs or cgroupfs; allows any other.
 #[inline(always)]
-pub fn check(who: &Subject, file: Obj, place: &Place) -> i32 {
-    let (rule, root) = match place.magic {
+pub fn check(who: &Subject, file: Ptr<File>, mount: &MountView) -> i32 {
+    let (rule, root) = match mount.magic {
         PROC_SUPER_MAGIC => (Rule::Procfs, NODE_PROC),
         SYSFS_MAGIC => (Rule::Sysfs, NODE_SYS),
         CGROUP_SUPER_MAGIC | CGROUP2_SUPER_MAGIC => (Rule::Sysfs, 0),
@@ -184,25 +185,25 @@ pub fn check(who: &Subject, file: Obj, place: &Place) -> i32 {
     if !who.has(rule) {
         return 0;
     }
-    let mode: u32 = load(file, &kernel::FILE_MODE);
+    let mode: u32 = file.mode();
     let writes = mode & FMODE_WRITE != 0;
     let allowed = if root == 0 {
-        cgroups::may_use(who, place.mnt, follow(file, &kernel::FILE_PATH_DENTRY).addr(), writes)
+        cgroups::may_use(who, mount.mnt, file.dentry().probe(), writes)
     } else {
         let need = if writes { NAME_WRITE } else { NAME_READ };
-        may(who, follow(file, &kernel::FILE_PATH_DENTRY).addr(), root, need)
+        may(who, file.dentry().probe(), root, need)
     };
-    if allowed { 0 } else { verdict::deny(who, rule, Hook::FileOpen, files::about(file), EACCES) }
+    if allowed { 0 } else { verdict::deny(who, rule, Hook::file_open, files::about(file), EACCES) }
 }
 
 /// The topmost dentries on the way to `dentry`, topmost first; 0 where there is none. Another
 /// result than 0: it could not be read, or is too deep.
 #[inline(never)]
-fn top(dentry: u64, top: &mut [u64; READ_DEPTH]) -> i32 {
-    let mut names = [0u64; READ_DEPTH];
+fn topmost(dentry: ProbePtr<Dentry>, top: &mut [ProbePtr<Dentry>; READ_DEPTH]) -> i32 {
+    let mut names = [ProbePtr::NULL; READ_DEPTH];
     let mut at = dentry;
     for _ in 0..MAX_DEPTH {
-        let Ok(parent) = kernel::read::<u64>(at, &kernel::DENTRY_PARENT) else {
+        let Ok(parent) = at.parent() else {
             return -1;
         };
         if parent == at {
@@ -219,16 +220,13 @@ fn top(dentry: u64, top: &mut [u64; READ_DEPTH]) -> i32 {
 
 /// Fills a key; false: the name is in no table.
 #[inline(always)]
-fn name_of(dentry: u64, node: u32, key: &mut NameKey) -> bool {
-    let Ok(name) = kernel::read::<u64>(dentry, &kernel::DENTRY_NAME) else {
+fn name_of(dentry: ProbePtr<Dentry>, node: u32, key: &mut NameKey) -> bool {
+    let Ok(name) = dentry.name() else {
         return false;
     };
     key.node = node;
     key.name = [0; NAME_LEN];
-    // SAFETY: the helper checks the address and writes at most NAME_LEN bytes.
-    let length = unsafe {
-        bpf_probe_read_kernel_str(key.name.as_mut_ptr().cast(), NAME_LEN as u32, name as *const _)
-    };
+    let length = kernel::read_text(&mut key.name, name);
     // A name that fills the buffer may have been cut: no entry of the table is that long.
     length > 0 && length < NAME_LEN as i64
 }
@@ -254,14 +252,14 @@ fn below(rule: NameRule, need: u32) -> bool {
 }
 
 #[inline(never)]
-fn in_table(top: &[u64; READ_DEPTH], root: u32, need: u32) -> bool {
-    if top[0] == 0 {
+fn in_table(top: &[ProbePtr<Dentry>; READ_DEPTH], root: u32, need: u32) -> bool {
+    if top[0].is_null() {
         // The root directory itself may be listed.
         return need != NAME_WRITE;
     }
     // So may be looked at what that shows: `ls -l` does, and df, which looks at the mount points of
     // engines' masks.
-    if top[1] == 0 && need == LOOK {
+    if top[1].is_null() && need == LOOK {
         return true;
     }
     let mut key = NameKey { node: 0, name: [0; NAME_LEN] };
@@ -272,7 +270,7 @@ fn in_table(top: &[u64; READ_DEPTH], root: u32, need: u32) -> bool {
         return need == LOOK || in_task(top, need == NAME_WRITE);
     }
     let rule = look_up(&key);
-    if top[1] == 0 {
+    if top[1].is_null() {
         return lets(rule, need);
     }
     if rule.node == 0 {
@@ -285,7 +283,7 @@ fn in_table(top: &[u64; READ_DEPTH], root: u32, need: u32) -> bool {
     if rule.flags == 0 && rule.node == 0 {
         return below(above, need);
     }
-    if top[2] == 0 {
+    if top[2].is_null() {
         return lets(rule, need);
     }
     if rule.node == 0 {
@@ -303,7 +301,7 @@ fn in_table(top: &[u64; READ_DEPTH], root: u32, need: u32) -> bool {
 /// ptrace access. The rest may be read of every task in sight, as ps does, but for what tells of
 /// its namespaces; it is written only of tasks within reach.
 #[inline(never)]
-fn in_task(top: &[u64; READ_DEPTH], writes: bool) -> bool {
+fn in_task(top: &[ProbePtr<Dentry>; READ_DEPTH], writes: bool) -> bool {
     if !writes {
         let Ok(name) = below_task(top[1])
             .and_then(|name| if name == *b"task" { below_task(top[3]) } else { Ok(name) })
@@ -318,7 +316,7 @@ fn in_task(top: &[u64; READ_DEPTH], writes: bool) -> bool {
     match processes::is_neighbours(top[0]) {
         Ok(within) => within,
         Err(_) => {
-            verdict::error(Hook::FileOpen);
+            verdict::error(Hook::file_open);
             false
         }
     }
@@ -326,19 +324,18 @@ fn in_task(top: &[u64; READ_DEPTH], writes: bool) -> bool {
 
 /// The first bytes of a name; zeros where there is none.
 #[inline(always)]
-fn below_task(dentry: u64) -> Result<[u8; 4], i32> {
-    if dentry == 0 {
+fn below_task(dentry: ProbePtr<Dentry>) -> Result<[u8; 4], i32> {
+    if dentry.is_null() {
         return Ok([0; 4]);
     }
-    let name: u64 = kernel::read(dentry, &kernel::DENTRY_NAME)?;
-    // SAFETY: the helper checks the address; a name's buffer is longer than this.
-    unsafe { bpf_probe_read_kernel(name as *const [u8; 4]) }
+    // A name's buffer is longer than this.
+    dentry.name()?.first()
 }
 
 /// Whether the policy of the container lets it read the file, or a directory above it; with `look`,
 /// also whether the file is a directory on the way to one.
 #[inline(never)]
-fn in_reads(who: &Subject, top: &[u64; READ_DEPTH], root: u32, look: bool) -> bool {
+fn in_reads(who: &Subject, top: &[ProbePtr<Dentry>; READ_DEPTH], root: u32, look: bool) -> bool {
     let Some(entry) = who.entry else {
         return false;
     };
@@ -349,7 +346,7 @@ fn in_reads(who: &Subject, top: &[u64; READ_DEPTH], root: u32, look: bool) -> bo
     let mut key = ReadKey { node: 0, name: [0; READ_NAME_LEN] };
     for at in top {
         let at = *at;
-        if at == 0 {
+        if at.is_null() {
             // Every name so far was on the way.
             return look;
         }
@@ -369,20 +366,13 @@ fn in_reads(who: &Subject, top: &[u64; READ_DEPTH], root: u32, look: bool) -> bo
 }
 
 #[inline(always)]
-fn read_key(dentry: u64, node: u32, key: &mut ReadKey) -> bool {
-    let Ok(name) = kernel::read::<u64>(dentry, &kernel::DENTRY_NAME) else {
+fn read_key(dentry: ProbePtr<Dentry>, node: u32, key: &mut ReadKey) -> bool {
+    let Ok(name) = dentry.name() else {
         return false;
     };
     key.node = node;
     key.name = [0; READ_NAME_LEN];
-    // SAFETY: the helper checks the address and writes at most READ_NAME_LEN bytes.
-    let length = unsafe {
-        bpf_probe_read_kernel_str(
-            key.name.as_mut_ptr().cast(),
-            READ_NAME_LEN as u32,
-            name as *const _,
-        )
-    };
+    let length = kernel::read_text(&mut key.name, name);
     // As in `name_of`.
     length > 0 && length < READ_NAME_LEN as i64
 }

@@ -11,24 +11,23 @@
 //! | unix_may_send | datagram sockets of the host |
 //! | inode_rename | the names of sockets in directories that `allowed_sockets` names |
 
-use core::ffi::c_void;
-
-use aya_ebpf::{helpers::generated::bpf_probe_read_kernel_str, macros::lsm, programs::LsmContext};
 use lockc_core::{
     abi::{
-        GRANT_SOCKET, GRANT_SOCKETS, Hook, SOCKET_NAME_LEN, SOCKET_NAMES, SocketName,
-        SocketNameKey, TAG_SOCKETS,
+        GRANT_SOCKET, GRANT_SOCKETS, SOCKET_NAME_LEN, SOCKET_NAMES, SocketName, SocketNameKey,
+        TAG_SOCKETS,
     },
     families::{AF_INET, AF_UNIX, event_number},
+    fields::{Dentry, Inode, Msghdr, Sock, SockaddrIn, Socket, UnixSock},
+    pointers::{ProbePtr, Ptr},
     rules::Rule,
 };
 
 use crate::{
     families,
     files::{self, S_IFMT, S_IFSOCK},
-    kernel::{self, Obj, follow, load},
-    label,
-    loopback::{Use, has_loopback, option_stays, stays_inside},
+    hook::{Check, lsm},
+    kernel, label,
+    loopback::{SocketUse, has_loopback, option_stays, stays_inside},
     maps::SOCKET_NAMES as SOCKETS,
     tags,
     verdict::{self, About, EACCES, ENOMEM, Subject},
@@ -41,245 +40,197 @@ const SOL_NETLINK: i32 = 270;
 const NETLINK_ADD_MEMBERSHIP: i32 = 1;
 const ENOPROTOOPT: i32 = 92;
 
-/// `int socket_create(int family, int type, int protocol, int kern)`
-#[lsm(hook = "socket_create")]
-pub fn socket_create(ctx: LsmContext) -> i32 {
-    let earlier: i32 = ctx.arg(4);
-    if earlier != 0 {
-        return earlier;
-    }
-    let family: u32 = ctx.arg(0);
-    let kern: i32 = ctx.arg(3);
-    if family == AF_UNIX || kern != 0 {
-        return 0;
-    }
-    let Some(who) = verdict::confined() else {
-        return 0;
-    };
-    let (kind, protocol): (u32, u32) = (ctx.arg(1), ctx.arg(2));
-    match families::refused(&who, family, kind & SOCK_TYPE_MASK, protocol) {
-        Some((rule, errno)) => verdict::deny(
-            &who,
-            rule,
-            Hook::SocketCreate,
-            About::number(event_number(family, protocol)),
-            errno,
-        ),
-        None => 0,
-    }
-}
-
-/// Checks the use of a socket, however the task came by it.
+/// Checks the use of a socket by a task of a container under the rule `network`, however the task
+/// came by the socket.
 #[inline(always)]
-fn check_use(sock: Obj, what: Use, earlier: i32, hook: Hook) -> i32 {
-    if earlier != 0 {
-        return earlier;
-    }
-    match verdict::subject_to(Rule::Network) {
-        Some(who) => check_network(&who, follow(sock, &kernel::SOCKET_SK), &what, hook),
-        None => 0,
-    }
-}
-
-/// Checks the use of a socket by a task of a container under the rule `network`.
-#[inline(always)]
-fn check_network(who: &Subject, sk: Obj, what: &Use, hook: Hook) -> i32 {
-    let family: u16 = if sk.is_null() { 0 } else { kernel::load(sk, &kernel::SOCK_FAMILY) };
-    let family = u32::from(family);
-    if family == AF_UNIX || families::is_named(who, family) {
+fn check_network(check: &Check, sk: Ptr<Sock>, what: &SocketUse) -> i32 {
+    let family = u32::from(if sk.is_null() { 0 } else { sk.family() });
+    if family == AF_UNIX || families::is_named(check.who, family) {
         return 0;
     }
-    if has_loopback(who) && !sk.is_null() && stays_inside(sk.addr(), what) == Ok(true) {
+    if has_loopback(check.who) && !sk.is_null() && stays_inside(sk.probe(), what) == Ok(true) {
         return 0;
     }
-    verdict::deny(who, Rule::Network, hook, About::number(family.into()), EACCES)
+    check.deny(About::number(family.into()), EACCES)
 }
 
-/// `int socket_connect(struct socket *sock, struct sockaddr *address, int addrlen)`
-#[lsm(hook = "socket_connect")]
-pub fn socket_connect(ctx: LsmContext) -> i32 {
-    check_use(
-        Obj(ctx.arg::<*const u8>(0)),
-        Use::Connect(ctx.arg(1)),
-        ctx.arg(3),
-        Hook::SocketConnect,
-    )
-}
-
-/// `int socket_bind(struct socket *sock, struct sockaddr *address, int addrlen)`
-#[lsm(hook = "socket_bind")]
-pub fn socket_bind(ctx: LsmContext) -> i32 {
-    let earlier: i32 = ctx.arg(3);
-    if earlier != 0 {
-        return earlier;
-    }
-    let Some(who) = verdict::confined() else {
-        return 0;
-    };
-    let (sk, address) =
-        (follow(Obj(ctx.arg::<*const u8>(0)), &kernel::SOCKET_SK), ctx.arg::<u64>(1));
-    if !sk.is_null() {
-        let verdict =
-            families::check_events(&who, sk, Hook::SocketBind, || families::names_groups(address));
-        if verdict != 0 {
-            return verdict;
+lsm! {
+    /// socket(2) and socketpair(2).
+    fn socket_create(family: u32, kind: u32, protocol: u32, kern: i32) -> verdict {
+        if family == AF_UNIX || kern != 0 {
+            return 0;
+        }
+        let Some(who) = verdict::confined() else {
+            return 0;
+        };
+        let about = About::number(event_number(family, protocol));
+        match families::refused(&who, family, kind & SOCK_TYPE_MASK, protocol) {
+            Some((rule, errno)) => verdict::deny(&who, rule, HOOK, about, errno),
+            None => 0,
         }
     }
-    if who.has(Rule::Network) {
-        check_network(&who, sk, &Use::Bind(address), Hook::SocketBind)
-    } else {
+
+    /// connect(2).
+    fn socket_connect(
+        sock: Ptr<Socket>, address: ProbePtr<SockaddrIn>, _addrlen
+    ) -> rule Network |check| {
+        check_network(&check, sock.sk(), &SocketUse::Connect(address))
+    }
+
+    /// bind(2).
+    fn socket_bind(
+        sock: Ptr<Socket>, address: ProbePtr<SockaddrIn>, _addrlen
+    ) -> confined |who| {
+        let sk = sock.sk();
+        if !sk.is_null() {
+            let joins = || families::names_groups(address);
+            let verdict = families::check_events(&who, sk, HOOK, joins);
+            if verdict != 0 {
+                return verdict;
+            }
+        }
+        if !who.has(Rule::Network) {
+            return 0;
+        }
+        let check = Check { who: &who, rule: Rule::Network, hook: HOOK };
+        check_network(&check, sk, &SocketUse::Bind(address))
+    }
+
+    /// listen(2).
+    fn socket_listen(sock: Ptr<Socket>, _backlog) -> rule Network |check| {
+        check_network(&check, sock.sk(), &SocketUse::Own)
+    }
+
+    /// accept(2).
+    fn socket_accept(sock: Ptr<Socket>, _newsock) -> rule Network |check| {
+        check_network(&check, sock.sk(), &SocketUse::Own)
+    }
+
+    /// send(2) and its like.
+    fn socket_sendmsg(sock: Ptr<Socket>, message: Ptr<Msghdr>, _size) -> rule Network |check| {
+        check_network(&check, sock.sk(), &SocketUse::Send(message))
+    }
+
+    /// recv(2) and its like.
+    fn socket_recvmsg(sock: Ptr<Socket>, _message, _size, _flags) -> rule Network |check| {
+        check_network(&check, sock.sk(), &SocketUse::Both)
+    }
+
+    /// setsockopt(2).
+    fn socket_setsockopt(sock: Ptr<Socket>, level: i32, option: i32) -> confined |who| {
+        let sk = sock.sk();
+        if sk.is_null() {
+            return 0;
+        }
+        let joins = || level == SOL_NETLINK && option == NETLINK_ADD_MEMBERSHIP;
+        let verdict = families::check_events(&who, sk, HOOK, joins);
+        if verdict != 0 || !who.has(Rule::Network) {
+            return verdict;
+        }
+        let family = u32::from(sk.family());
+        if family == AF_UNIX || families::is_named(&who, family) {
+            return 0;
+        }
+        // "No such option" is an answer that programs expect.
+        let errno = if family == AF_INET && has_loopback(&who) { ENOPROTOOPT } else { EACCES };
+        if errno == ENOPROTOOPT && option_stays(level, option) {
+            return 0;
+        }
+        let about = About::number(u64::from(level as u32) << 32 | u64::from(option as u32));
+        verdict::deny(&who, Rule::Network, HOOK, about, errno)
+    }
+
+    /// A new socket: one of the unix family carries its container.
+    fn socket_post_create(sock: Ptr<Socket>, family: u32, _type, _protocol, _kern) -> verdict {
+        if family != AF_UNIX {
+            return 0;
+        }
+        // Sockets of the runtime are the container's too: it listens for the container's
+        // notifications. SAFETY: null or a live cell of the storage.
+        let Some(label) = (unsafe { label::for_task(label::current()).as_ref() }) else {
+            return 0;
+        };
+        let key = label.key;
+        let sk = sock.sk();
+        // A socket without its mark would be taken for the host's, and the container's own peers
+        // could not reach it.
+        if sk.is_null() || label::mark_sock(sk, key).is_err() {
+            verdict::error(HOOK);
+            return -ENOMEM;
+        }
         0
     }
+
+    /// connect(2) of a stream or seqpacket socket of the unix family.
+    fn unix_stream_connect(_sock, other: Ptr<Sock>, _newsk) -> rule UnixSocket |check| {
+        check_peer(&check, other)
+    }
+
+    /// A datagram, or connect(2) of a datagram socket of the unix family.
+    fn unix_may_send(_sock, other: Ptr<Socket>) -> rule UnixSocket |check| {
+        check_peer(&check, other.sk())
+    }
+
+    /// rename(2) of a socket's name: called twice for an exchange, and for what an overlayfs of the
+    /// container's own does in its upper directory. Whoever serves a socket decides under which
+    /// name it may be connected to.
+    fn inode_rename(
+        _old_dir, old_dentry: Ptr<Dentry>, new_dir: ProbePtr<Inode>, _new_dentry
+    ) -> rule UnixSocket |check| {
+        let inode = old_dentry.inode();
+        if inode.is_null() || inode.mode() & S_IFMT != S_IFSOCK {
+            return 0;
+        }
+        // SAFETY: null or a live cell of the map.
+        match unsafe { tags::get(new_dir).as_ref() } {
+            Some(directory) if directory.flags & TAG_SOCKETS != 0 => {
+                check.deny(About::dentry(old_dentry.probe()), EACCES)
+            }
+            _ => 0,
+        }
+    }
 }
 
-/// `int socket_listen(struct socket *sock, int backlog)`
-#[lsm(hook = "socket_listen")]
-pub fn socket_listen(ctx: LsmContext) -> i32 {
-    check_use(Obj(ctx.arg::<*const u8>(0)), Use::Own, ctx.arg(2), Hook::SocketListen)
-}
-
-/// `int socket_accept(struct socket *sock, struct socket *newsock)`
-#[lsm(hook = "socket_accept")]
-pub fn socket_accept(ctx: LsmContext) -> i32 {
-    check_use(Obj(ctx.arg::<*const u8>(0)), Use::Own, ctx.arg(2), Hook::SocketAccept)
-}
-
-/// `int socket_sendmsg(struct socket *sock, struct msghdr *msg, int size)`
-#[lsm(hook = "socket_sendmsg")]
-pub fn socket_sendmsg(ctx: LsmContext) -> i32 {
-    let message = Obj(ctx.arg::<*const u8>(1));
-    check_use(Obj(ctx.arg::<*const u8>(0)), Use::Send(message), ctx.arg(3), Hook::SocketSendmsg)
-}
-
-/// `int socket_recvmsg(struct socket *sock, struct msghdr *msg, int size, int flags)`
-#[lsm(hook = "socket_recvmsg")]
-pub fn socket_recvmsg(ctx: LsmContext) -> i32 {
-    check_use(Obj(ctx.arg::<*const u8>(0)), Use::Both, ctx.arg(4), Hook::SocketRecvmsg)
-}
-
-/// `int socket_setsockopt(struct socket *sock, int level, int optname)`
-#[lsm(hook = "socket_setsockopt")]
-pub fn socket_setsockopt(ctx: LsmContext) -> i32 {
-    let earlier: i32 = ctx.arg(3);
-    if earlier != 0 {
-        return earlier;
-    }
-    let Some(who) = verdict::confined() else {
-        return 0;
-    };
-    let sk = follow(Obj(ctx.arg::<*const u8>(0)), &kernel::SOCKET_SK);
-    if sk.is_null() {
-        return 0;
-    }
-    let (level, option): (i32, i32) = (ctx.arg(1), ctx.arg(2));
-    let joins = || level == SOL_NETLINK && option == NETLINK_ADD_MEMBERSHIP;
-    let verdict = families::check_events(&who, sk, Hook::SocketSetsockopt, joins);
-    if verdict != 0 || !who.has(Rule::Network) {
-        return verdict;
-    }
-    let family = u32::from(kernel::load::<u16>(sk, &kernel::SOCK_FAMILY));
-    if family == AF_UNIX || families::is_named(&who, family) {
-        return 0;
-    }
-    // "No such option" is an answer that programs expect.
-    let errno = if family == AF_INET && has_loopback(&who) { ENOPROTOOPT } else { EACCES };
-    if errno == ENOPROTOOPT && option_stays(level, option) {
-        return 0;
-    }
-    let about = About::number(u64::from(level as u32) << 32 | u64::from(option as u32));
-    verdict::deny(&who, Rule::Network, Hook::SocketSetsockopt, about, errno)
-}
-
-/// `int socket_post_create(struct socket *sock, int family, int type, int protocol, int kern)`
-#[lsm(hook = "socket_post_create")]
-pub fn socket_post_create(ctx: LsmContext) -> i32 {
-    let earlier: i32 = ctx.arg(5);
-    if earlier != 0 {
-        return earlier;
-    }
-    let family: u32 = ctx.arg(1);
-    if family != AF_UNIX {
-        return 0;
-    }
-    // Sockets of the runtime are the container's too: it listens for the container's notifications.
-    // SAFETY: null or a live cell of the storage.
-    let Some(label) = (unsafe { label::of(label::current()).as_ref() }) else {
-        return 0;
-    };
-    let key = label.key;
-    let sk = follow(Obj(ctx.arg::<*const u8>(0)), &kernel::SOCKET_SK);
-    // A socket without its mark would be taken for the host's, and the container's own peers could
-    // not reach it.
-    if sk.is_null() || label::mark_sock(sk, key).is_err() {
-        verdict::error(Hook::SocketPostCreate);
-        return -ENOMEM;
-    }
-    0
-}
-
-/// `int unix_stream_connect(struct sock *sock, struct sock *other, struct sock *newsk)`
-#[lsm(hook = "unix_stream_connect")]
-pub fn unix_stream_connect(ctx: LsmContext) -> i32 {
-    let earlier: i32 = ctx.arg(3);
-    if earlier != 0 {
-        return earlier;
-    }
-    check(Obj(ctx.arg::<*const u8>(1)), Hook::UnixStreamConnect)
-}
-
-/// `int unix_may_send(struct socket *sock, struct socket *other)`
-#[lsm(hook = "unix_may_send")]
-pub fn unix_may_send(ctx: LsmContext) -> i32 {
-    let earlier: i32 = ctx.arg(2);
-    if earlier != 0 {
-        return earlier;
-    }
-    check(follow(Obj(ctx.arg::<*const u8>(1)), &kernel::SOCKET_SK), Hook::UnixMaySend)
-}
-
+/// Checks a peer of the unix family.
 #[inline(always)]
-fn check(other: Obj, hook: Hook) -> i32 {
-    let Some(who) = verdict::subject_to(Rule::UnixSocket) else {
-        return 0;
-    };
+fn check_peer(check: &Check, other: Ptr<Sock>) -> i32 {
     if other.is_null() {
-        verdict::error(hook);
-        return verdict::deny(&who, Rule::UnixSocket, hook, About::NOTHING, EACCES);
+        check.error();
+        return check.deny(About::NOTHING, EACCES);
     }
-    if !label::of_sock(other).is_null() {
+    if !label::for_sock(other).is_null() {
         // Another container's, which this one can only reach through something that both were
         // granted.
         return 0;
     }
-    let dentry = kernel::read::<u64>(other.addr(), &kernel::UNIX_SOCK_DENTRY).unwrap_or(0);
-    if dentry != 0 && named(&who, dentry) {
+    let dentry = other.probe().downcast::<UnixSock>().dentry().unwrap_or(ProbePtr::NULL);
+    if !dentry.is_null() && is_named(check.who, dentry) {
         return 0;
     }
-    verdict::deny(&who, Rule::UnixSocket, hook, About::dentry(dentry), EACCES)
+    check.deny(About::dentry(dentry), EACCES)
 }
 
 /// Whether the policy names the socket of the host that is bound to this dentry: the socket itself,
 /// or its name in the directory that it is in. The dentry is the one that the server made: another
 /// mount, hard link or symbolic link that leads to the socket does not change it.
 #[inline(always)]
-fn named(who: &Subject, dentry: u64) -> bool {
-    let tag_of =
-        |dentry: u64| kernel::read::<u64>(dentry, &kernel::DENTRY_INODE).map_or(0, tags::tag_at);
+fn is_named(who: &Subject, dentry: ProbePtr<Dentry>) -> bool {
+    let tag_of = |dentry: ProbePtr<Dentry>| dentry.inode().map_or(0, tags::tag);
     let tag = tag_of(dentry);
-    if tag != 0 && files::kind_of(who, tag) & GRANT_SOCKET != 0 {
+    if tag != 0 && files::grant_kind(who, tag) & GRANT_SOCKET != 0 {
         return true;
     }
-    let directory = tag_of(kernel::read::<u64>(dentry, &kernel::DENTRY_PARENT).unwrap_or(0));
+    let directory = tag_of(dentry.parent().unwrap_or(ProbePtr::NULL));
     directory != 0
-        && files::kind_of(who, directory) & GRANT_SOCKETS != 0
+        && files::grant_kind(who, directory) & GRANT_SOCKETS != 0
         && is_called(who, directory, dentry)
 }
 
 /// Whether a dentry is called as the container is granted sockets in a directory. A function of its
 /// own, for its stack.
 #[inline(never)]
-fn is_called(who: &Subject, directory: u64, dentry: u64) -> bool {
-    let Ok(at) = kernel::read::<u64>(dentry, &kernel::DENTRY_NAME) else {
+fn is_called(who: &Subject, directory: u64, dentry: ProbePtr<Dentry>) -> bool {
+    let Ok(at) = dentry.name() else {
         return false;
     };
     let mut text = [0u64; SOCKET_NAME_LEN / 8];
@@ -299,7 +250,7 @@ fn is_called(who: &Subject, directory: u64, dentry: u64) -> bool {
         for (word, (head, mask)) in text.iter().zip(name.head.iter().zip(&name.mask)) {
             differs |= (word & mask) ^ head;
         }
-        if differs | differs_at_end(at.wrapping_add(length), name) == 0 {
+        if differs | differs_at_end(at.byte_add(length), name) == 0 {
             return true;
         }
     }
@@ -308,10 +259,10 @@ fn is_called(who: &Subject, directory: u64, dentry: u64) -> bool {
 
 /// 0 where the text that ends at an address has the end of a name.
 #[inline(never)]
-fn differs_at_end(end: u64, name: &SocketName) -> u64 {
+fn differs_at_end(end: ProbePtr<u8>, name: &SocketName) -> u64 {
     let mut text = [0u64; SOCKET_NAME_LEN / 8];
     let mut differs =
-        u64::from(text_at(&mut text, end.wrapping_sub(u64::from(name.tail_len))).is_none());
+        u64::from(text_at(&mut text, end.byte_sub(u64::from(name.tail_len))).is_none());
     for (word, tail) in text.iter().zip(&name.tail) {
         differs |= word ^ tail;
     }
@@ -321,76 +272,37 @@ fn differs_at_end(end: u64, name: &SocketName) -> u64 {
 /// Reads a text of the kernel's into zeros, and returns its length; `None`: it does not fit, so
 /// that it is no socket's name.
 #[inline(always)]
-fn text_at(into: &mut [u64; SOCKET_NAME_LEN / 8], at: u64) -> Option<u64> {
-    // SAFETY: the helper checks the address, and writes no more than the length that it is told.
-    let read = unsafe {
-        bpf_probe_read_kernel_str(
-            into.as_mut_ptr().cast(),
-            SOCKET_NAME_LEN as u32,
-            at as *const c_void,
-        )
-    };
+fn text_at(into: &mut [u64; SOCKET_NAME_LEN / 8], at: ProbePtr<u8>) -> Option<u64> {
+    let read = kernel::read_text(into, at);
     // With the zero at the end.
     if read > 0 && read < SOCKET_NAME_LEN as i64 { Some(read as u64 - 1) } else { None }
-}
-
-/// `int inode_rename(struct inode *old_dir, struct dentry *old_dentry, struct inode *new_dir,
-/// struct dentry *new_dentry)`: called twice for an exchange, and for what an overlayfs of the
-/// container's own does in its upper directory. Under which name a socket may be connected to is
-/// for whoever serves it to say.
-#[lsm(hook = "inode_rename")]
-pub fn inode_rename(ctx: LsmContext) -> i32 {
-    let earlier: i32 = ctx.arg(4);
-    if earlier != 0 {
-        return earlier;
-    }
-    let Some(who) = verdict::subject_to(Rule::UnixSocket) else {
-        return 0;
-    };
-    let dentry = Obj(ctx.arg::<*const u8>(1));
-    let inode = tags::inode(dentry);
-    if inode.is_null() || load::<u16>(inode, &kernel::INODE_MODE) & S_IFMT != S_IFSOCK {
-        return 0;
-    }
-    // SAFETY: null or a live cell of the map.
-    match unsafe { tags::at(ctx.arg(2)).as_ref() } {
-        Some(directory) if directory.flags & TAG_SOCKETS != 0 => verdict::deny(
-            &who,
-            Rule::UnixSocket,
-            Hook::InodeRename,
-            About::dentry(dentry.addr()),
-            EACCES,
-        ),
-        _ => 0,
-    }
 }
 
 /// `TCP_LISTEN`, include/net/tcp_states.h: unix sockets use the same numbers.
 const LISTENS: u8 = 10;
 
-/// The rule by which a socket that was left open at the container's first exec is denied; `socket`
-/// is the address of its `struct socket`. It was handed over on purpose unless the container could
+/// The rule by which a socket that was left open at the container's first exec is denied. It
+/// was handed over on purpose unless the container could
 /// not have such a socket by itself, or it is connected to a named socket of the host's, to which
 /// the container could not connect.
 #[inline(always)]
-pub fn left_open(who: &Subject, socket: u64) -> Result<Option<Rule>, i32> {
-    let sk: u64 = kernel::read(socket, &kernel::SOCKET_SK)?;
-    if u32::from(kernel::read::<u16>(sk, &kernel::SOCK_FAMILY)?) != AF_UNIX {
+pub fn left_open(who: &Subject, socket: ProbePtr<Socket>) -> Result<Option<Rule>, i32> {
+    let sk = socket.sk()?;
+    if u32::from(sk.family()?) != AF_UNIX {
         return families::left_open(who, socket);
     }
-    if kernel::read::<u8>(sk, &kernel::SOCK_STATE)? == LISTENS {
+    if sk.state()? == LISTENS {
         return Ok(None);
     }
-    let peer: u64 = kernel::read(sk, &kernel::UNIX_SOCK_PEER)?;
-    let named = peer != 0 && kernel::read::<u64>(peer, &kernel::UNIX_SOCK_ADDRESS)? != 0;
+    let peer = sk.downcast::<UnixSock>().peer()?;
+    let named = !peer.is_null() && !peer.downcast::<UnixSock>().address()?.is_null();
     Ok(if named { Some(Rule::UnixSocket) } else { None })
 }
 
 /// As [`left_open`], of a standard stream, which may be any socket of the unix family.
 #[inline(always)]
-pub fn standard_stream(who: &Subject, socket: u64) -> Result<Option<Rule>, i32> {
-    let sk: u64 = kernel::read(socket, &kernel::SOCKET_SK)?;
-    if u32::from(kernel::read::<u16>(sk, &kernel::SOCK_FAMILY)?) == AF_UNIX {
+pub fn standard_stream(who: &Subject, socket: ProbePtr<Socket>) -> Result<Option<Rule>, i32> {
+    if u32::from(socket.sk()?.family()?) == AF_UNIX {
         return Ok(None);
     }
     families::left_open(who, socket)

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | inode_free_security | the kernel frees an inode: its tag goes with it |
 //!
-//! A tag is a number that is granted out once. It belongs to an inode, which the map knows by its
+//! A tag is a number that is used once. It belongs to an inode, which the map knows by its
 //! address for as long as the inode lives: whoever gets the address next has no tag. Inode and
 //! device numbers would not do: btrfs subvolumes share them, FUSE may number its root 0, and the
 //! device number of a superblock that is gone is the next one's.
@@ -16,11 +16,16 @@
 
 use core::ptr;
 
-use aya_ebpf::{bindings::BPF_NOEXIST, macros::lsm, programs::LsmContext};
-use lockc_core::abi::{ContainerKey, Hook, ObjectTag};
+use aya_ebpf::bindings::BPF_NOEXIST;
+use lockc_core::{
+    abi::{ContainerKey, ObjectTag},
+    fields::Inode,
+    pointers::{ProbePtr, Ptr},
+};
 
 use crate::{
-    kernel::{self, Obj, follow},
+    hook::lsm,
+    kernel,
     maps::{ROOTS, SEQUENCE, TAGS},
     verdict,
 };
@@ -30,42 +35,23 @@ const ENOENT: i32 = 2;
 
 /// What is known of an inode, or null.
 #[inline(always)]
-pub fn at(inode: u64) -> *mut ObjectTag {
-    TAGS.get_ptr_mut(inode).unwrap_or(ptr::null_mut())
-}
-
-/// What is known of an inode, or null.
-#[inline(always)]
-pub fn of(inode: Obj) -> *mut ObjectTag {
-    at(inode.addr())
-}
-
-/// The tag of the inode at an address; 0: it has none.
-#[inline(always)]
-pub fn tag_at(inode: u64) -> u64 {
-    // SAFETY: null or a live cell of the map.
-    unsafe { at(inode).as_ref() }.map_or(0, |found| found.tag)
+pub fn get(inode: ProbePtr<Inode>) -> *mut ObjectTag {
+    TAGS.get_ptr_mut(inode.addr()).unwrap_or(ptr::null_mut())
 }
 
 /// The tag of an inode; 0: it has none.
 #[inline(always)]
-pub fn tag(inode: Obj) -> u64 {
-    tag_at(inode.addr())
+pub fn tag(inode: ProbePtr<Inode>) -> u64 {
+    // SAFETY: null or a live cell of the map.
+    unsafe { get(inode).as_ref() }.map_or(0, |found| found.tag)
 }
 
 /// What is known of an inode, made if it is not there yet; null: the map is full. Somebody must
-/// hold the inode: a tag that is granted while the kernel frees the inode would stay for the next
-/// one.
+/// hold the inode: a tag that is made while the kernel frees the inode would stay for the next one.
 #[inline(always)]
-pub fn make(inode: Obj) -> *mut ObjectTag {
-    make_at(inode.addr())
-}
-
-/// As [`make`].
-#[inline(always)]
-pub fn make_at(inode: u64) -> *mut ObjectTag {
-    let found = at(inode);
-    if !found.is_null() || inode == 0 {
+pub fn make(inode: ProbePtr<Inode>) -> *mut ObjectTag {
+    let found = get(inode);
+    if !found.is_null() || inode.is_null() {
         return found;
     }
     let Some(cell) = SEQUENCE.get_ptr_mut(0) else {
@@ -83,13 +69,13 @@ pub fn make_at(inode: u64) -> *mut ObjectTag {
         root_slot: 0,
     };
     // Another CPU may have been first: its tag counts.
-    let _ = TAGS.insert(inode, fresh, u64::from(BPF_NOEXIST));
-    at(inode)
+    let _ = TAGS.insert(inode.addr(), fresh, u64::from(BPF_NOEXIST));
+    get(inode)
 }
 
 /// The tag of an inode, made if it has none; 0: the map is full.
 #[inline(always)]
-pub fn make_tag(inode: Obj) -> u64 {
+pub fn make_tag(inode: ProbePtr<Inode>) -> u64 {
     // SAFETY: null or a live cell of the map.
     unsafe { make(inode).as_ref() }.map_or(0, |made| made.tag)
 }
@@ -98,21 +84,21 @@ pub fn make_tag(inode: Obj) -> u64 {
 /// containers with the same one the last has it in `roots`, so that whoever frees it finds the
 /// place. The caller holds the inode and the registry's lock.
 #[inline(always)]
-pub fn set_root(object: &mut ObjectTag, inode: u64, slot: u32) {
+pub fn set_root(object: &mut ObjectTag, inode: ProbePtr<Inode>, slot: u32) {
     forget_root(object, inode);
     object.root_slot = slot + 1;
     if let Some(cell) = ROOTS.get_ptr_mut(slot) {
         // SAFETY: a cell of the map.
-        unsafe { *cell = inode };
+        unsafe { *cell = inode.addr() };
     }
 }
 
 #[inline(always)]
-fn forget_root(object: &ObjectTag, inode: u64) {
+fn forget_root(object: &ObjectTag, inode: ProbePtr<Inode>) {
     if let Some(cell) = ROOTS.get_ptr_mut(object.root_slot.wrapping_sub(1)) {
         // SAFETY: a cell of the map. Another address is that of a later container in the slot.
         unsafe {
-            if *cell == inode {
+            if *cell == inode.addr() {
                 *cell = 0;
             }
         }
@@ -122,41 +108,21 @@ fn forget_root(object: &ObjectTag, inode: u64) {
 /// Whether an inode is the root of the root file system of the container in a slot; false also
 /// where only its tag tells.
 #[inline(always)]
-pub fn is_root_of(inode: Obj, slot: u32) -> bool {
+pub fn is_root_of(inode: Ptr<Inode>, slot: u32) -> bool {
     !inode.is_null() && ROOTS.get(slot).is_some_and(|root| *root == inode.addr())
 }
 
-/// The inode of a dentry.
-#[inline(always)]
-pub fn inode(dentry: Obj) -> Obj {
-    follow(dentry, &kernel::DENTRY_INODE)
-}
-
-/// The inode of a mount's root.
-#[inline(always)]
-pub fn root(mnt: Obj) -> Obj {
-    inode(follow(mnt, &kernel::VFSMOUNT_ROOT))
-}
-
-/// The root inode of a superblock.
-#[inline(always)]
-pub fn top(sb: Obj) -> Obj {
-    inode(follow(sb, &kernel::SB_ROOT))
-}
-
-/// `void inode_free_security(struct inode *inode)`: nobody holds the inode any more (fs/inode.c,
-/// `__destroy_inode`).
-#[lsm(hook = "inode_free_security")]
-pub fn inode_free_security(ctx: LsmContext) -> i32 {
-    let inode: u64 = ctx.arg(0);
-    // Most inodes have no tag: looking is cheaper than removing.
-    // SAFETY: null or a live cell of the map.
-    let Some(object) = (unsafe { at(inode).as_ref() }) else {
-        return 0;
-    };
-    forget_root(object, inode);
-    if TAGS.remove(inode).is_err_and(|error| error != -ENOENT) {
-        verdict::error(Hook::InodeFreeSecurity);
+lsm! {
+    /// Nobody holds the inode any more (fs/inode.c, `__destroy_inode`).
+    fn inode_free_security(inode: ProbePtr<Inode>) -> void {
+        // Most inodes have no tag: looking is cheaper than removing.
+        // SAFETY: null or a live cell of the map.
+        let Some(object) = (unsafe { get(inode).as_ref() }) else {
+            return;
+        };
+        forget_root(object, inode);
+        if TAGS.remove(inode.addr()).is_err_and(|error| error != -ENOENT) {
+            verdict::error(HOOK);
+        }
     }
-    0
 }

@@ -11,11 +11,12 @@ use lockc_core::{
         ContainerEntry, ContainerKey, DETAIL_NAME_LEN, DETAIL_NAMES, ERROR_SITES, Event, FileId,
         Hook, MODE_AUDIT, MODE_ENFORCE, NAMES_LEN, STATE_CONFINED,
     },
+    fields::{Dentry, Vfsmount},
+    pointers::{ProbePtr, Ptr},
     rules::{Level, Rule, RuleMask},
 };
 
 use crate::{
-    kernel::{self, Obj},
     label,
     maps::{CONTAINERS, ERRORS, EVENTS, USAGE},
 };
@@ -36,14 +37,15 @@ pub struct Subject {
 /// What a denial is about, for the event.
 #[derive(Clone, Copy)]
 pub struct About {
-    /// A dentry, or 0.
-    pub dentry: u64,
+    /// A file, or null.
+    pub dentry: ProbePtr<Dentry>,
     pub file: FileId,
     pub arg: u64,
 }
 
 impl About {
-    pub const NOTHING: Self = Self { dentry: 0, file: FileId { ino: 0, dev: 0, pad: 0 }, arg: 0 };
+    pub const NOTHING: Self =
+        Self { dentry: ProbePtr::NULL, file: FileId { ino: 0, dev: 0, pad: 0 }, arg: 0 };
 
     #[inline(always)]
     pub fn number(arg: u64) -> Self {
@@ -51,7 +53,7 @@ impl About {
     }
 
     #[inline(always)]
-    pub fn dentry(dentry: u64) -> Self {
+    pub fn dentry(dentry: ProbePtr<Dentry>) -> Self {
         Self { dentry, ..Self::NOTHING }
     }
 }
@@ -69,10 +71,10 @@ pub fn entry(key: ContainerKey) -> Option<&'static ContainerEntry> {
 /// The current task, if it is confined.
 #[inline(always)]
 pub fn confined() -> Option<Subject> {
-    let label = label::of(label::current());
+    let label = label::for_task(label::current());
     // SAFETY: null or a live cell of the storage.
     let label = unsafe { label.as_ref() }?;
-    (label.state == STATE_CONFINED).then(|| Subject::of(label.key))
+    (label.state == STATE_CONFINED).then(|| Subject::for_container(label.key))
 }
 
 /// The current task, if it is confined and its container is under `rule`.
@@ -84,7 +86,7 @@ pub fn subject_to(rule: Rule) -> Option<Subject> {
 impl Subject {
     /// A task of that container, confined or about to be.
     #[inline(always)]
-    pub fn of(key: ContainerKey) -> Self {
+    pub fn for_container(key: ContainerKey) -> Self {
         match entry(key) {
             Some(entry) => Self { key, mode: entry.mode, entry: Some(entry) },
             // Refuse rather than fail open.
@@ -114,19 +116,6 @@ impl Subject {
             Some(entry) => entry.capabilities >> (cap as u32 & 63) & 1 != 0,
             None => false,
         }
-    }
-}
-
-/// Denies what a rule forbids altogether: most hooks are this and nothing else. `earlier` is
-/// another program's verdict.
-#[inline(always)]
-pub fn refuse(earlier: i32, rule: Rule, hook: Hook, arg: u64, errno: i32) -> i32 {
-    if earlier != 0 {
-        return earlier;
-    }
-    match subject_to(rule) {
-        Some(who) => deny(&who, rule, hook, About::number(arg), errno),
-        None => 0,
     }
 }
 
@@ -179,13 +168,13 @@ fn report(who: &Subject, rule: Rule, hook: Hook, about: About, errno: i32) {
         }
         let mut dentry = about.dentry;
         let mut index = 0;
-        while index < DETAIL_NAMES && dentry != 0 {
-            let Ok(name) = kernel::read::<u64>(dentry, &kernel::DENTRY_NAME) else {
+        while index < DETAIL_NAMES && !dentry.is_null() {
+            let Ok(name) = dentry.name() else {
                 break;
             };
             let to = (&raw mut (*event).detail).cast::<u8>().add(index * DETAIL_NAME_LEN);
-            bpf_probe_read_kernel_str(to.cast(), DETAIL_NAME_LEN as u32, name as *const _);
-            let Ok(parent) = kernel::read::<u64>(dentry, &kernel::DENTRY_PARENT) else {
+            bpf_probe_read_kernel_str(to.cast(), DETAIL_NAME_LEN as u32, name.addr() as *const _);
+            let Ok(parent) = dentry.parent() else {
                 break;
             };
             if parent == dentry {
@@ -253,12 +242,8 @@ pub fn count_tasks(key: ContainerKey, change: i64) {
 
 /// Numbers of a mount's root, for the event.
 #[inline(always)]
-pub fn mount_root(mnt: Obj) -> FileId {
-    let inode = kernel::follow(kernel::follow(mnt, &kernel::VFSMOUNT_ROOT), &kernel::DENTRY_INODE);
-    let ino = if inode.is_null() { 0 } else { kernel::load(inode, &kernel::INODE_INO) };
-    FileId {
-        ino,
-        dev: kernel::load(kernel::follow(mnt, &kernel::VFSMOUNT_SB), &kernel::SB_DEV),
-        pad: 0,
-    }
+pub fn mount_root(mnt: Ptr<Vfsmount>) -> FileId {
+    let inode = mnt.root().inode();
+    let ino = if inode.is_null() { 0 } else { inode.ino() };
+    FileId { ino, dev: mnt.sb().dev(), pad: 0 }
 }
