@@ -45,7 +45,7 @@ pub(super) fn check(
                     "the {name} hook {}, which runs on the host, {problem}",
                     hook.path.display()
                 ),
-                "use a program that only root can change, outside of what containers are grants, \
+                "use a program that only root can change, outside of what containers are granted, \
                  and give it no such argument",
             );
         }
