@@ -2,6 +2,9 @@
 //!
 //! The table is made by the guest's program (`lockc-it demo`): this module only finds it a machine.
 
+mod picture;
+
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
@@ -20,6 +23,9 @@ pub struct Args {
     /// Which kernel to boot: 6.1, 6.12 or 7.2
     #[arg(long, default_value = "6.12", conflicts_with = "here")]
     kernel: String,
+    /// Also draw the table as an SVG picture; docs/demo.svg is the README's
+    #[arg(long, value_name = "FILE", conflicts_with = "here")]
+    picture: Option<PathBuf>,
 }
 
 /// Shows the demo; true if everything went as it should.
@@ -48,6 +54,15 @@ pub fn run(args: &Args) -> Result<bool> {
         systemd: None,
         counts_instructions: false,
     };
-    let done = machine.run(&programs, "./lockc-it demo", &mut |line| println!("{line}"))?;
+    let mut printed = Vec::new();
+    let done = machine.run(&programs, "./lockc-it demo", &mut |line| {
+        println!("{line}");
+        printed.push(line.to_owned());
+    })?;
+    match &args.picture {
+        Some(file) if done.status == 0 => std::fs::write(file, picture::svg(&printed))
+            .with_context(|| format!("cannot write {}", file.display()))?,
+        _ => {}
+    }
     Ok(done.status == 0)
 }

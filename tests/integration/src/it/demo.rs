@@ -251,9 +251,10 @@ fn host_is_ready() -> Result<()> {
         let runtimes = command::run(&["docker", "info", "--format", "{{json .Runtimes}}"])?.stdout;
         for runtime in ["lockc", "lockc-privileged"] {
             if !runtimes.contains(&format!("\"{runtime}\"")) {
+                let level = runtime.strip_prefix("lockc-");
+                let level = level.map(|level| format!(" --level {level}")).unwrap_or_default();
                 missing.push(format!(
-                    "a runtime named {runtime} in /etc/docker/daemon.json (the README has the \
-                     lines)"
+                    "Docker's runtime {runtime}: run `lockc install docker{level} --restart`"
                 ));
             }
         }
