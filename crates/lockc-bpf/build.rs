@@ -1,4 +1,4 @@
-//! Builds the LSM programs with whichever toolchain can: see `README.md`, "Building".
+//! Builds the LSM programs with whichever toolchain can: see `docs/contributing.md`.
 //!
 //! The BPF target needs `core` built from source, and so a toolchain with `rust-src` and unstable
 //! flags: rustup's nightly with that component, or Debian's `rustc-web`, `cargo-web` and

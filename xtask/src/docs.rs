@@ -1,8 +1,14 @@
 //! `cargo xtask docs`: pages that are written from tables in the code, so that they cannot say
 //! anything else.
 
+mod book;
+#[cfg(test)]
+mod checks;
+mod configuration;
+
 use std::fmt::Write as _;
 use std::fs;
+use std::path::Path;
 
 use anyhow::{Context, Result};
 use lockc_core::families::{FAMILIES, MAX_FAMILY};
@@ -10,10 +16,28 @@ use lockc_core::hooks::{PROGRAMS, Without};
 
 use crate::{build, ui};
 
-/// Writes every page; unit tests tell when one is stale.
-pub fn run() -> Result<()> {
+#[derive(clap::Args)]
+pub struct Args {
+    /// Render the pages as a book instead, in cargo's target directory; installs mdBook if it is
+    /// missing
+    #[arg(long)]
+    book: bool,
+}
+
+/// Writes every generated page, or renders the book; unit tests tell when a page is stale.
+pub fn run(args: &Args) -> Result<()> {
+    if args.book {
+        println!("{}", book::build()?.join("index.html").display());
+        return Ok(());
+    }
     write("hooks", &hooks())?;
     write("sockets", &sockets())?;
+    let schema = schema()?;
+    write_file(&crate::root().join(SCHEMA), &schema)?;
+    let defaults = crate::root().join(DEFAULTS);
+    let defaults = fs::read_to_string(&defaults)
+        .with_context(|| format!("cannot read {}", defaults.display()))?;
+    write("configuration", &configuration::page(&schema, &defaults)?)?;
     for page in PAGES {
         let mut command = build::cargo();
         command.args([
@@ -35,9 +59,24 @@ pub fn run() -> Result<()> {
 /// Pages that the integration suite's program writes from its own tables.
 const PAGES: [&str; 2] = ["escapes", "workloads"];
 
+/// The JSON Schema of `lockc.toml`, as `lockc config schema` prints it.
+const SCHEMA: &str = "packaging/lockc.schema.json";
+
+/// The commented configuration that packages install.
+const DEFAULTS: &str = "packaging/lockc.toml";
+
+fn schema() -> Result<String> {
+    let mut command = build::cargo();
+    command.args(["run", "--quiet", "-p", "lockc-bpf", "--bin", "lockc", "--", "config", "schema"]);
+    ui::capture(&mut command)
+}
+
 fn write(page: &str, text: &str) -> Result<()> {
-    let path = crate::root().join("docs").join(page).with_extension("md");
-    fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+    write_file(&crate::root().join("docs").join(page).with_extension("md"), text)
+}
+
+fn write_file(path: &Path, text: &str) -> Result<()> {
+    fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
     eprintln!("docs: {}", path.display());
     Ok(())
 }
@@ -46,13 +85,15 @@ const HOOKS: &str = "# LSM hooks
 
 <!-- Written by `cargo xtask docs` from crates/lockc-core/src/hooks.rs; do not edit. -->
 
-Each hook has one program of the same name. On a kernel without a required hook nothing is \
-                     attached, and so no container of the
-lockc runtime starts. Without an optional one the rest is attached; `lockc doctor` and `lockc \
-                     status` say what is not enforced,
-and `require = [\"HOOK\"]` in `/etc/lockc/lockc.toml` makes `lockc load` fail instead. The kernel \
-                     is the first release with the
-hook (and with the task storage that every program needs); lockc is tested on 6.1, 6.12 and 7.2.
+Each hook has one program of the same name.
+On a kernel without a required hook nothing is attached.
+Then no container of the lockc runtime starts.
+Without an optional hook the rest is attached.
+`lockc doctor` and `lockc status` report what is not enforced.
+`require = [\"HOOK\"]` in `/etc/lockc/lockc.toml` makes `lockc load` fail instead.
+The kernel column names the first release with the hook,
+and with the task storage that every program needs.
+lockc is tested on Linux 6.1, 6.12 and 7.2.
 
 | hook | guards | kernel | without it | number in its events |
 |---|---|---|---|---|
@@ -103,6 +144,13 @@ mod tests {
         assert!(
             include_str!("../../docs/sockets.md") == sockets(),
             "docs/sockets.md is stale: run `cargo xtask docs`"
+        );
+        let schema = include_str!("../../packaging/lockc.schema.json");
+        let defaults = include_str!("../../packaging/lockc.toml");
+        assert!(
+            include_str!("../../docs/configuration.md")
+                == configuration::page(schema, defaults).unwrap(),
+            "docs/configuration.md is stale: run `cargo xtask docs`"
         );
     }
 }

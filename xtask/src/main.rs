@@ -105,8 +105,10 @@ enum Command {
                             packaging/kubernetes\n  cargo xtask chart --values my-values.yaml")]
     Chart(kubernetes::Args),
     /// Write the pages of docs/ that come from tables in the code
-    #[command(after_help = "Examples:\n  cargo xtask docs && git diff docs")]
-    Docs,
+    #[command(
+        after_help = "Examples:\n  cargo xtask docs && git diff docs\n  cargo xtask docs --book"
+    )]
+    Docs(docs::Args),
 }
 
 fn main() -> ExitCode {
@@ -121,7 +123,7 @@ fn main() -> ExitCode {
         Command::Conformance(args) => conformance::run(&args),
         Command::Dist(args) => dist::command(&args),
         Command::Chart(args) => kubernetes::command(&args),
-        Command::Docs => docs::run().map(|()| true),
+        Command::Docs(args) => docs::run(&args).map(|()| true),
     };
     match result {
         Ok(true) => ExitCode::SUCCESS,

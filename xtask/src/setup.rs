@@ -44,6 +44,7 @@ const FUZZ: &str = "0.13.2";
 const DEB: &str = "3.8.0";
 const GENERATE_RPM: &str = "0.21.1";
 const CYCLONEDX: &str = "0.5.7";
+const MDBOOK: &str = "0.5.4";
 
 /// Brings the machine to where everything else of xtask works; `vms` adds what virtual machines
 /// need.
@@ -152,6 +153,12 @@ pub fn cargo_fuzz() -> Result<()> {
     tool_of_cargo("cargo-fuzz", FUZZ, "runs the fuzz targets", &assets::cache()?.join("logs"))
 }
 
+/// What only the book needs: mdBook's program.
+pub fn mdbook() -> Result<PathBuf> {
+    tool_of_cargo("mdbook", MDBOOK, "renders the book", &assets::cache()?.join("logs"))?;
+    program("mdbook").context("cargo installed mdbook, but not where programs are looked for")
+}
+
 /// What only releases need: the tools for these kinds.
 pub fn packaging(kinds: &[Kind]) -> Result<()> {
     let logs = assets::cache()?.join("logs");
@@ -192,12 +199,17 @@ fn cargo_install(name: &str, version: &str) -> Result<Command> {
 }
 
 /// Whether a program is in PATH or where cargo installs.
-fn has(program: &str) -> bool {
+fn has(name: &str) -> bool {
+    program(name).is_some()
+}
+
+/// A program in PATH or where cargo installs.
+fn program(name: &str) -> Option<PathBuf> {
     let mut folders: Vec<PathBuf> = std::env::var_os("PATH")
         .map(|path| std::env::split_paths(&path).collect())
         .unwrap_or_default();
     folders.extend(cargo_bin());
-    folders.iter().any(|folder| folder.join(program).is_file())
+    folders.iter().map(|folder| folder.join(name)).find(|program| program.is_file())
 }
 
 /// Where `cargo install` puts programs.

@@ -186,6 +186,25 @@ mod tests {
     }
 
     #[test]
+    fn the_pages_show_valid_configurations() {
+        let blocks = lockc_pages::blocks("toml");
+        assert!(!blocks.is_empty());
+        for (page, text) in blocks {
+            Loaded::of_text(&text, &page).unwrap();
+        }
+    }
+
+    #[test]
+    fn the_schema_in_the_tree_is_fresh() {
+        let text = include_str!("../../../packaging/lockc.schema.json");
+        let in_tree: Value = serde_json::from_str(text).unwrap();
+        assert!(
+            in_tree == config::schema(),
+            "packaging/lockc.schema.json is stale: run `cargo xtask docs`"
+        );
+    }
+
+    #[test]
     fn the_schema_knows_every_key_and_refuses_others() {
         let schema = config::schema();
         let properties = schema["properties"].as_object().unwrap();

@@ -304,3 +304,13 @@ fn installed(report: &install::Report, args: &install::Common) -> Result<ExitCod
     }
     Ok(ExitCode::SUCCESS)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pages_show_commands_that_exist() {
+        lockc_pages::check_commands::<Cli>("lockc");
+    }
+}

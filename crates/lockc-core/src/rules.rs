@@ -287,6 +287,14 @@ mod tests {
     }
 
     #[test]
+    fn the_page_names_every_rule() {
+        let page = include_str!("../../../docs/policies.md");
+        for rule in Rule::ALL {
+            assert!(page.contains(&format!("`{}`", rule.name())), "{}", rule.name());
+        }
+    }
+
+    #[test]
     fn only_privileged_is_without_rules() {
         for level in Level::ALL {
             assert_eq!(level.rules() == RuleMask::NONE, level == Level::Privileged);

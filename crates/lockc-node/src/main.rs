@@ -77,3 +77,13 @@ fn run(command: Command) -> Result<()> {
         Command::Uninstall(args) => install::uninstall(&args),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pages_show_commands_that_exist() {
+        lockc_pages::check_commands::<Cli>("lockc-node");
+    }
+}

@@ -152,3 +152,20 @@ pub enum Strength {
     /// As `restricted` does.
     Restricted,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pages_name_every_control() {
+        for page in [
+            include_str!("../../../../docs/policies.md"),
+            include_str!("../../../../docs/troubleshooting.md"),
+        ] {
+            for control in Control::ALL {
+                assert!(page.contains(&format!("`{}`", control.name())), "{}", control.name());
+            }
+        }
+    }
+}

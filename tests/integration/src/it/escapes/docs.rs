@@ -10,15 +10,16 @@ const HEAD: &str = "# Escapes
 
 <!-- Written by `cargo xtask docs` from tests/integration/src/it/escapes; do not edit. -->
 
-Each technique below is a small program that `cargo xtask test --everything --filter escape` runs \
-                    in a container by plain crun,
-where it works, and under each level, on Linux 6.1, 6.12 and 7.2; the test's output shows what was \
-                    observed as a matrix. Where a level
-refuses such a container before it starts, the attempt is made once more under a policy that \
-                    extends the level and admits
-everything, so that both walls are seen. `restricted` also refuses every container here for \
-                    running as root. Under `privileged`
-everything works. A kernel that lacks a call is counted as skipped there, and said.
+Each technique is a small program.
+`cargo xtask test --everything --filter escape` runs it in a container of plain crun,
+where it works, and under each level, on Linux 6.1, 6.12 and 7.2.
+The output of the test shows the results as a matrix.
+If a level refuses such a container before it starts, the test tries again under a \
+                    policy
+that extends the level and admits everything; so it checks both barriers.
+`restricted` also refuses every container here because it runs as root.
+Under `privileged` everything works.
+If a kernel lacks a call, the technique is reported as skipped there.
 
 | technique | reference | refused before it starts | denied by the kernel's rule | baseline | \
                     restricted | offline |
@@ -28,7 +29,8 @@ everything works. A kernel that lacks a call is counted as skipped there, and sa
 const ACTORS_HEAD: &str = "
 ## Acting in a task's name
 
-What the kernel, or a program that it starts, does for a task with other rights than the task's.
+Operations that the kernel, or a program that it starts, performs for a task
+with other rights than the task's.
 
 | facility | with whose rights | decision |
 |---|---|---|
@@ -37,7 +39,7 @@ What the kernel, or a program that it starts, does for a task with other rights 
 const SECOND_HEAD: &str = "
 ## Reaching a second object
 
-Calls that reach more than the file that they are made on, and what was tried with them.
+Calls that reach more than the file on which they are made, and what the tests tried.
 
 | call | what it reaches | decision | tried |
 |---|---|---|---|

@@ -9,6 +9,7 @@ pub const STEPS: &[Step] = &[
     step("system/1-install/package", from_package),
     step("system/1-install/hardened-unit", hardened),
     step("system/1-install/manual-and-completions", manual),
+    step("system/1-install/commands-page", || quickstart::run(quickstart::COMMANDS, &["Examples"])),
     step("system/1-install/configurations-docker", configurations::docker),
     step("system/1-install/configurations-containerd", configurations::containerd),
     step("system/1-install/quickstart-docker", || {

@@ -9,14 +9,13 @@ const HEAD: &str = "# Workloads
 
 <!-- Written by `cargo xtask docs` from tests/integration/src/it/workloads; do not edit. -->
 
-What lockc breaks of ordinary work is a defect of the same rank as an escape. Each row below runs \
-                    in real Docker containers
-with Debian's packages: first with plain runc, which proves that the row itself is right, then \
-                    under `baseline`, and under
-`restricted` as user 1000 without capabilities and with `no-new-privileges`. It passes if it ends \
-                    well everywhere and says the
-same. The whole suite runs on kernel 6.12 (`cargo xtask test --kernel 6.12 --filter work/`); \
-                    rows marked * run on all.
+If lockc breaks ordinary work, that is a defect of the same rank as an escape.
+Each row runs in real Docker containers with Debian's packages.
+It runs with plain runc, which proves that the row itself is correct, then under `baseline`.
+It also runs under `restricted`, as user 1000 without capabilities and with `no-new-privileges`.
+A row passes if it succeeds everywhere with the same output.
+The whole suite runs on kernel 6.12 (`cargo xtask test --kernel 6.12 --filter work/`).
+Rows marked * run on all kernels.
 
 | workload | what it does | packages | baseline | restricted |
 |---|---|---|---|---|
@@ -43,8 +42,7 @@ pub fn markdown() -> String {
         );
     }
     text.push_str(
-        "\n## Exceptions\n\nWhat needs a policy of the administrator's, or is denied on the way \
-         without being missed:\n\n",
+        "\n## Exceptions\n\nThese workloads need a policy of their own, or do not miss what is denied:\n\n",
     );
     for row in ALL.iter().filter(|row| !row.exception.is_empty()) {
         let _ = writeln!(text, "- **{}**: {}", row.name, row.exception);
