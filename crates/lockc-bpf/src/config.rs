@@ -190,7 +190,7 @@ mod tests {
         let blocks = lockc_pages::blocks("toml");
         assert!(!blocks.is_empty());
         for (page, text) in blocks {
-            Loaded::of_text(&text, &page).unwrap();
+            Loaded::parse(&text, &page).unwrap();
         }
     }
 

@@ -9,7 +9,14 @@ use std::{
 
 use libfuzzer_sys::fuzz_target;
 use lockc_core::rules::Level;
-use lockc_policy::{admission, engines::{Engines, Request}, host::{HostView, Kind, MountedAt, Namespace}, policy::{Policy, PolicySet}, spec::{Spec, strict}};
+use lockc_policy::{
+    admission,
+    config::Settings,
+    engines::{Engines, Request},
+    host::{HostView, Kind, MountedAt, Namespace, trusted::TrustError},
+    policy::Policy,
+    spec::{Spec, strict},
+};
 
 /// A host where every path exists and is what it looks like.
 struct AnyHost;
@@ -43,6 +50,14 @@ impl HostView for AnyHost {
         vec!["/etc/lockc".into()]
     }
 
+    fn trusted_text(&self, _path: &Path, _limit: u64) -> Result<Option<String>, TrustError> {
+        Ok(None)
+    }
+
+    fn trusted_entries(&self, _directory: &Path) -> Result<Vec<PathBuf>, TrustError> {
+        Ok(Vec::new())
+    }
+
     fn mounts(&self) -> io::Result<Vec<MountedAt>> {
         let mount = |device: &str, point: &str| MountedAt {
             device: device.into(),
@@ -73,7 +88,7 @@ fuzz_target!(|data: &[u8]| {
     };
     let admitted = |level| {
         let policy = Policy::for_level(level, "fuzzing");
-        admission::admit(&request, &policy, &PolicySet::default(), &Engines::default(), &AnyHost)
+        admission::admit(&request, &policy, &Settings::default(), &Engines::default(), &AnyHost)
             .is_ok()
     };
     let [privileged, baseline, restricted] =

@@ -5,12 +5,20 @@
 use std::path::Path;
 
 use libfuzzer_sys::fuzz_target;
-use lockc_policy::{config::Loaded, policy::PolicySet};
+use lockc_policy::{
+    config::{ConfigError, Loaded},
+    policy::PolicySet,
+};
 
 fuzz_target!(|text: &str| {
     let path = Path::new("lockc.toml");
-    match Loaded::of_text(text, path) {
-        Ok(loaded) => {
+    let resolved = |text: &str| {
+        let loaded = Loaded::parse(text, path)?;
+        let set = PolicySet::new(&loaded, path)?;
+        Ok::<_, ConfigError>((loaded, set))
+    };
+    match resolved(text) {
+        Ok((loaded, set)) => {
             let mut written =
                 toml::Table::try_from(&loaded.config).expect("a configuration can be written");
             // Only a pair that somebody wrote is checked for a contradiction, so that a half stays
@@ -20,10 +28,8 @@ fuzz_target!(|text: &str| {
                     written.remove(key);
                 }
             }
-            assert_eq!(
-                PolicySet::parse(&written.to_string(), path).expect("and read again"),
-                loaded.config
-            );
+            let (again, set_again) = resolved(&written.to_string()).expect("and read again");
+            assert_eq!((again.config, set_again), (loaded.config, set));
         }
         Err(error) => assert!(error.to_string().starts_with("lockc.toml: ")),
     }

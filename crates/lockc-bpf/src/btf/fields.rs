@@ -7,7 +7,7 @@ use super::{Btf, BtfError, KIND_PTR, Member};
 impl Btf<'_> {
     /// What a member holds, if it is not what the programs read there.
     fn mismatch(&self, field: &Field, member: Member) -> Result<Option<String>, BtfError> {
-        if member.bits != 0 || member.offset % 8 != 0 {
+        if member.bits != 0 || !member.offset.is_multiple_of(8) {
             return Ok(Some(format!("a bit-field of {} bits", member.bits)));
         }
         if field.global.is_none() && member.offset != 0 {
