@@ -190,7 +190,8 @@ mod tests {
         let blocks = lockc_pages::blocks("toml");
         assert!(!blocks.is_empty());
         for (page, text) in blocks {
-            Loaded::parse(&text, &page).unwrap();
+            let loaded = Loaded::parse(&text, &page).unwrap();
+            PolicySet::new(&loaded, &page).unwrap();
         }
     }
 
