@@ -1,12 +1,12 @@
 //! cgroup file systems: a container reads its own view of them, and manages the cgroups below its
 //! own where its runtime lets it.
 //!
-//! | hook | what for |
-//! |---|---|
-//! | file_open, inode_getattr (by `pseudo`) | files: read through a mount of the container's own, written below its own cgroup |
-//! | path_mkdir, path_rmdir and their like (in `paths`) | cgroups: made and removed below its own |
-//! | inode_setattr (by `pseudo`) | modes and owners below its own |
-//! | task_alloc (in `lifecycle`) | clone3(CLONE_INTO_CGROUP), which needs no more than a descriptor of a cgroup's directory |
+//! - Files (file_open and inode_getattr, through `pseudo`) are read through a mount of the
+//!   container's own, and written below its own cgroup.
+//! - cgroups (path_mkdir, path_rmdir and their like) are made and removed below its own.
+//! - Modes and owners (inode_setattr, through `pseudo`) change below its own.
+//! - clone3(CLONE_INTO_CGROUP) (task_alloc) needs no more than a descriptor of a cgroup's
+//!   directory, and so leaves the container's limits.
 //!
 //! The container's own cgroup is the root of its cgroup namespace. Kernel objects are compared
 //! (`struct kernfs_node`), not paths: a descriptor or a mount of the host's leads to the same

@@ -1,12 +1,5 @@
-//! Rights: whose credentials the kernel asks about, capabilities when they are used, becoming root.
-//!
-//! | hook | what for |
-//! |---|---|
-//! | capable | CAP_SYS_ADMIN: fsopen, fspick, fsmount, open_tree(CLONE), mount_setattr, unshare and setns of mount namespaces have no other hook (seen on 6.1 to 7.2); CAP_SYSLOG; CAP_DAC_READ_SEARCH; all that the container may not have |
-//! | userns_create | a new user namespace comes with every capability in it |
-//! | bprm_creds_from_file | set-uid and set-gid programs and file capabilities, under `restricted` |
-//! | task_fix_setuid, task_fix_setgid | becoming root or root's group, under `restricted` |
-//! | uring_override_creds, uring_sqpoll | credentials that io_uring keeps and uses later |
+//! Credentials: capabilities when they are used, user namespaces, becoming root; and whether the
+//! kernel acts with credentials of its own.
 
 use lockc_core::{
     abi::{LABEL_CONFINES, STATE_CONFINED, STATE_LAUNCHING},
@@ -211,7 +204,8 @@ pub fn may_set_file_capabilities(who: &Subject, owner: u32) -> bool {
 
 lsm! {
     /// A capability when it is used: called only for what the credentials allow, in any user
-    /// namespace.
+    /// namespace. fsopen, fspick, fsmount, open_tree(CLONE), mount_setattr, unshare and setns of
+    /// mount namespaces have no other hook than this, for CAP_SYS_ADMIN (seen on 6.1 to 7.2).
     fn capable(cred: Ptr<Cred>, ns: Ptr<UserNamespace>, cap: i32, opts: u32) -> confined |who| {
         if cap == CAP_SYS_ADMIN && is_for_own_sandbox(&who, ns) {
             return 0;
@@ -242,12 +236,13 @@ lsm! {
         verdict::deny(&who, rule, HOOK, About::number(cap as u64), EPERM)
     }
 
-    /// A new user namespace.
+    /// A new user namespace, which comes with every capability in it.
     fn userns_create(_cred) -> rule UserNamespace |check| {
         check.deny(About::NOTHING, EPERM)
     }
 
-    /// The new credentials of an exec are computed; it can still fail.
+    /// Set-uid and set-gid programs and file capabilities: the new credentials of an exec are
+    /// computed, and it can still fail.
     fn bprm_creds_from_file(bprm: Ptr<Binprm>, _file) -> verdict {
         // SAFETY: null or a live cell of the storage.
         let Some(label) = (unsafe { label::for_task(label::current()).as_ref() }) else {

@@ -1,22 +1,18 @@
-//! Descriptors that are open at the container's first exec, whoever opened them: each is checked
-//! once, there.
+//! Descriptors that are open at the container's first exec: each is checked once, there, whoever
+//! opened it. One that the container was not granted stops the exec.
 //!
-//! | hook | what for |
-//! |---|---|
-//! | bprm_creds_for_exec | every descriptor that the program will have; one that the container was not granted stops the exec |
+//! Descriptors with close-on-exec are not checked. The engine chooses the standard streams, which
+//! may be anything but a directory, or a socket of the network for a container without network:
+//! splice(2) calls no security module. Pipes, terminals, unnamed pairs of sockets and listening
+//! sockets (`podman --preserve-fds`, socket activation) are handed over on purpose. Files of
+//! procfs, sysfs and cgroup are not, wherever they are mounted. Of the kernel's anonymous files
+//! only those pass that [`HARMLESS`] lists; the rest, io_uring, bpf, perf events, pidfds and
+//! namespaces among them, is denied.
 //!
-//! What close-on-exec closes is not looked at. Standard streams are the engine's choice, whatever
-//! they are, unless they are directories, or a container without network would have a socket of the
-//! network's: splice(2) asks no security module. Pipes, terminals and unnamed pairs of sockets are
-//! handed over on purpose, and listening sockets (`podman --preserve-fds`, socket activation).
-//! Files of procfs, sysfs and cgroup are not, wherever they are mounted. Of the kernel's anonymous
-//! files only those are known to be harmless that are listed here; the rest, io_uring, bpf, perf
-//! events, pidfds and namespaces among them, is denied.
-//!
-//! A hook that root's policy trusts (`hook_mounts`) may have what the runtime left open to it for
-//! reading on a mount that is not the host's: runc 1.3 leaves its own program open, on an overlay
-//! that is mounted nowhere, to a `createContainer` hook, which executes a program of the host's in
-//! the container's root.
+//! A hook that root's policy trusts (`hook_mounts`) may have files that the runtime left open to it
+//! for reading on a mount that is not the host's: runc 1.3 leaves its own program open, on an
+//! overlay that is mounted nowhere, to a `createContainer` hook, which executes a program of the
+//! host's in the container's root.
 
 use lockc_core::{
     abi::{ARG_DESCRIPTOR, ENTRY_HOOK_MOUNTS, Hook, STATE_LAUNCHING},

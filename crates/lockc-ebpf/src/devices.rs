@@ -1,9 +1,7 @@
-//! Devices: those of every container, and those of its specification; however the node came to be.
+//! Devices: those of every container, and those of its specification, however the node was made.
 //!
-//! | hook | what for |
-//! |---|---|
-//! | file_open (in `files`) | opening a node |
-//! | path_mknod (in `paths`) | making one: on a volume it would be the host's to open |
+//! file_open checks opening a node. path_mknod checks making one: on a volume the host could open
+//! it.
 
 use lockc_core::{
     abi::{ANY_MINOR, FileId, GRANT_DEVICE, GrantKey, Hook, is_default_device},
@@ -42,8 +40,7 @@ pub fn check_open(who: &Subject, file: Ptr<File>, block: bool, device: u32) -> i
     if !who.has(Rule::Device) || is_granted(who, block, device) {
         return 0;
     }
-    // A node that is bound by itself was granted by the specification; so was a terminal as standard
-    // input.
+    // The specification granted a node that is bound by itself, or a terminal as standard input.
     let dentry = file.dentry();
     if dentry == file.mnt().root() || files::is_stdio(dentry) {
         return 0;

@@ -1,11 +1,9 @@
 //! Which sockets a confined task may create or receive: families, protocols of netlink, raw
 //! sockets.
 //!
-//! | hook | what for |
-//! |---|---|
-//! | (socket_create) | families under `offline`; families that only a policy opens; raw and packet sockets, under `restricted` |
-//! | (file_receive) | the same for sockets that come over a unix socket, by pidfd_getfd or from a seccomp agent |
-//! | (socket_bind), (socket_setsockopt) | the groups of the host's device events |
+//! socket_create checks new sockets. file_receive checks those that come over a unix socket, by
+//! pidfd_getfd or from a seccomp agent. socket_bind and socket_setsockopt check the groups of the
+//! host's device events.
 //!
 //! A family that is denied does not exist, as far as the caller can tell: PAM and libaudit treat
 //! EAFNOSUPPORT and EPROTONOSUPPORT as a kernel without audit, and every other errno as a failure
@@ -96,7 +94,7 @@ fn hides_events(who: &Subject, family: u32, protocol: u32) -> bool {
 }
 
 /// Denies joining the groups of device events; `sk` is a socket, `joins` says whether the call
-/// joins any. The socket itself is let: libudev in a container binds one without groups (systemd,
+/// joins any. The socket itself passes: libudev in a container binds one without groups (systemd,
 /// `sd_device_monitor_new_full`).
 #[inline(always)]
 pub fn check_events(who: &Subject, sk: Ptr<Sock>, hook: Hook, joins: impl FnOnce() -> bool) -> i32 {
@@ -144,7 +142,7 @@ pub fn check_received(who: &Subject, file: Ptr<File>) -> i32 {
     if hides_events(who, family, protocol) {
         return deny(Rule::SocketFamily, number, EACCES);
     }
-    // Only loopback is left of IPv4 here, and splice(2) asks nobody before Linux 6.5.
+    // Only loopback is left of IPv4 here, and splice(2) calls no hook before Linux 6.5.
     let inside = || loopback::stays_inside(sk, &SocketUse::Received) == Ok(true);
     if family == AF_INET && who.has(Rule::Network) && !inside() {
         return deny(Rule::Network, number, EACCES);

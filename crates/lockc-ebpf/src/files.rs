@@ -1,15 +1,12 @@
 //! Files: one is opened only through a mount that the container was granted.
 //!
-//! | hook | what for |
-//! |---|---|
-//! | capable (in `creds`) | CAP_DAC_READ_SEARCH: open_by_handle_at reaches any file of a volume's file system through the volume's mount |
-//! | file_open | every open but O_PATH: files, directories, devices, executables, reopened descriptors |
-//! | file_receive | descriptors that come over a socket or by pidfd_getfd |
-//!
 //! The mount decides, not the path: a leaked directory descriptor, a working directory,
-//! `/proc/1/root` or a symlink lead to a mount of the host whatever they are called. What needs no
-//! open file is in `paths` and `inodes`; what is open before the container's first instruction is
-//! in `descriptors`. Use of an open file is not checked.
+//! `/proc/1/root` or a symlink lead to a mount of the host whatever they are called. Through a
+//! volume's mount open_by_handle_at(2) reaches any file of the volume's file system; it needs
+//! CAP_DAC_READ_SEARCH, which `creds` denies.
+//!
+//! `paths` and `inodes` check what needs no open file; `descriptors` checks what is open before the
+//! container's first instruction. Use of an open file is not checked.
 
 use lockc_core::{
     abi::{
@@ -47,7 +44,8 @@ pub const S_IFSOCK: u16 = 0o140_000;
 pub const MNT_NS_INTERNAL: ProbePtr<MntNamespace> = ProbePtr::new(-22i64 as u64);
 
 lsm! {
-    /// Every open(2) but one with O_PATH.
+    /// Every open(2) but one with O_PATH: files, directories, devices, executables, reopened
+    /// descriptors.
     fn file_open(file: Ptr<File>) -> confined |who| {
         let inode = file.inode();
         let mode = if inode.is_null() { 0 } else { inode.mode() };
@@ -70,7 +68,7 @@ lsm! {
         pseudo::check(&who, file, &mount)
     }
 
-    /// A descriptor that the task is about to receive.
+    /// A descriptor that the task receives over a socket or by pidfd_getfd(2).
     fn file_receive(file: Ptr<File>) -> confined |who| {
         if who.has(Rule::Files) {
             let mount = MountView::new(file.mnt());
@@ -123,7 +121,7 @@ pub fn is_granted(who: &Subject, mount: &MountView, hook: Hook) -> bool {
         return false;
     };
     let &MountView { mnt, sb, magic } = mount;
-    // Pinned maps and programs, lockc's among them: no container's, whatever somebody mounts into
+    // Pinned maps and programs, lockc's among them, are no container's, whatever is mounted into
     // it.
     if magic == pseudo::BPF_FS_MAGIC {
         return false;

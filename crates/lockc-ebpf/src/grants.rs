@@ -1,9 +1,7 @@
-//! Grants: the kernel learns what a container may use, while the container is set up.
+//! Grants: the kernel side learns what a container may use while the container is set up.
 //!
-//! | hook | what for |
-//! |---|---|
-//! | sb_statfs | the wrapper grants what it calls fstatfs(2) on; the file system is not asked. What an overlay of a container's own is made of |
-//! | sb_kern_mount | a file system that the runtime mounts belongs to the container |
+//! The wrapper calls fstatfs(2) on an object to grant it. A file system that the runtime mounts
+//! belongs to the container without that.
 
 use lockc_core::{
     abi::{
@@ -26,7 +24,7 @@ use crate::{
 };
 
 lsm! {
-    /// statfs(2) and fstatfs(2).
+    /// statfs(2) and fstatfs(2), by which the wrapper grants.
     fn sb_statfs(dentry: Ptr<Dentry>) -> verdict {
         // SAFETY: null or a live cell of the storage, written only by this task and by user space
         // while it waits.
@@ -94,7 +92,7 @@ lsm! {
 /// Checks what a container that may mount asks the size of. overlayfs asks it of each directory
 /// that it is mounted of (fs/overlayfs/super.c, `ovl_check_namelen`, 5.11 to 7.2), and nothing else
 /// tells of those: an overlay of a directory that was not granted would be the container's own.
-/// Asked itself, it asks its own upper layer, which is let once.
+/// Asked itself, it asks its own upper layer, which passes once.
 #[inline(always)]
 fn check_layer(label: &mut TaskLabel, dentry: Ptr<Dentry>) -> i32 {
     let who = Subject::for_container(label.key);

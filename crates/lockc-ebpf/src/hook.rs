@@ -100,8 +100,8 @@ impl<T> Parameter for ProbePtr<T> {
     }
 }
 
-/// A parameter, read by an instruction of its own: of two branches with different numbers the compiler
-/// would make one read at a computed place, which the verifier refuses.
+/// A parameter, read by an instruction of its own: of two branches with different numbers the
+/// compiler would make one read at a computed place, which the verifier refuses.
 ///
 /// # Safety
 ///

@@ -1,13 +1,5 @@
 //! Calls for which the kernel names no mount: the file's ancestors must lead to something that the
 //! container was granted.
-//!
-//! | hook | what for |
-//! |---|---|
-//! | inode_setattr | utimensat(2); modes and owners in sysfs and procfs |
-//! | inode_setxattr, inode_removexattr, inode_getxattr, inode_listxattr | extended attributes |
-//! | inode_set_acl, inode_remove_acl, inode_get_acl | POSIX ACLs, which are attributes no longer since 6.2 |
-//! | inode_file_getattr, inode_file_setattr | file_getattr(2), file_setattr(2) |
-//! | inode_readlink | readlink(2) |
 
 use lockc_core::{
     abi::{
@@ -151,7 +143,8 @@ extern "C" fn step(_: u64, walk: &mut AncestorWalk) -> Next {
 }
 
 lsm! {
-    /// A change of attributes. Since 6.5 or so there is an idmap before the other parameters.
+    /// utimensat(2); modes and owners in sysfs and procfs. Since 6.5 or so there is an idmap before
+    /// the other parameters.
     fn inode_setattr(context @ ..) -> verdict {
         // The loader has written it before the verifier looks, which so follows only the branch
         // that this kernel takes.
@@ -204,7 +197,7 @@ lsm! {
         if verdict != 0 { verdict } else { check(dentry, HOOK) }
     }
 
-    /// Setting a POSIX ACL.
+    /// Setting a POSIX ACL, which is no extended attribute any more since 6.2.
     fn inode_set_acl(_idmap, dentry: Ptr<Dentry>, ..) -> rule Files |check| {
         check_within(&check, dentry)
     }

@@ -1,24 +1,15 @@
 //! System V IPC and POSIX message queues, where a container shares the IPC namespace of the host.
 //!
-//! | hook | what for |
-//! |---|---|
-//! | shm_alloc_security, sem_alloc_security, msg_queue_alloc_security | an object belongs to the container that creates it |
-//! | shm_free_security, sem_free_security, msg_queue_free_security | the kernel frees an object: its owner goes with it |
-//! | ipc_permission | every use of an object, and finding it by its key |
-//! | shm_shmctl, sem_semctl, msg_queue_msgctl | what asks for no permission: *_STAT_ANY, IPC_SET, IPC_RMID, SHM_LOCK |
-//! | inode_create, inode_unlink | a queue belongs to the container that creates it; mq_unlink |
-//! | inode_setattr (in `inodes`) | modes and owners of queues |
-//! | file_open (in `files`) | queues; the lists in /proc/sysvipc; limits in /proc/sys |
-//!
 //! Containers of a pod, or `--ipc container:X`, share a namespace on purpose: nothing is checked in
-//! one that is not the host's. There, the map knows an object by the address of its `struct
-//! kern_ipc_perm`, from its creation by a container until the kernel frees it. One that is not in
-//! the map is the host's.
+//! one that is not the host's. In the host's, an object belongs to the container that creates it:
+//! the map has the address of its `struct kern_ipc_perm` until the kernel frees it. One that is not
+//! in the map is the host's.
 //!
-//! A POSIX queue is a file that keeps its dentry for life. Both mq_open and open(O_CREAT) ask
-//! inode_create about the dentry before the queue is there, so the map of queues knows who created
+//! A POSIX queue is a file that keeps its dentry for life. Both mq_open and open(O_CREAT) call
+//! inode_create with the dentry before the queue is there, so the map of queues knows who created
 //! the one at an address last. A creation that fails leaves an entry; the next at the address
-//! replaces it.
+//! replaces it. file_open checks opening queues, the lists in /proc/sysvipc and the limits in
+//! /proc/sys; inode_setattr checks modes and owners of queues.
 
 use lockc_core::{
     abi::{ContainerKey, Hook},
@@ -236,17 +227,17 @@ lsm! {
         check_use(&check, perm, u64::from(flag))
     }
 
-    /// shmctl(2).
+    /// shmctl(2), for SHM_STAT_ANY, IPC_SET, IPC_RMID and SHM_LOCK, which ask for no permission.
     fn shm_shmctl(perm: ProbePtr<KernIpcPerm>, command: u32) -> rule Ipc |check| {
         check_use(&check, perm, u64::from(command))
     }
 
-    /// semctl(2).
+    /// semctl(2), for SEM_STAT_ANY, IPC_SET and IPC_RMID.
     fn sem_semctl(perm: ProbePtr<KernIpcPerm>, command: u32) -> rule Ipc |check| {
         check_use(&check, perm, u64::from(command))
     }
 
-    /// msgctl(2).
+    /// msgctl(2), for MSG_STAT_ANY, IPC_SET and IPC_RMID.
     fn msg_queue_msgctl(perm: ProbePtr<KernIpcPerm>, command: u32) -> rule Ipc |check| {
         check_use(&check, perm, u64::from(command))
     }

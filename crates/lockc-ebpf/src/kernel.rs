@@ -1,4 +1,4 @@
-//! What the loader tells the programs about the kernel, and reads that the typed pointers of
+//! Settings that the loader writes for the running kernel, and reads that the typed pointers of
 //! `lockc_core::pointers` do not cover.
 
 use core::{arch::asm, ptr};

@@ -1,16 +1,5 @@
 //! The kernel itself: calls that change it, or that tell about more than the container.
 //!
-//! | hook | what for |
-//! |---|---|
-//! | bpf | bpf(2): programs and maps, lockc's among them |
-//! | perf_event_open | perf events |
-//! | kernel_module_request | modules that the kernel loads on demand: a socket family, a cipher, a file system |
-//! | kernel_read_file | finit_module, kexec_file_load |
-//! | kernel_load_data | init_module, kexec_load |
-//! | locked_down | raw memory, ports and MSRs, kcore, debugfs, tracefs, … (`enum lockdown_reason`) |
-//! | settime, quotactl, quota_on | the clock, quotas |
-//! | inode_init_security_anon | io_uring, under `restricted` |
-//!
 //! Swap, accounting, reboot, ioperm, iopl and /dev/mem ask for capabilities (`capable`) that no
 //! container has.
 

@@ -1,10 +1,7 @@
 //! The kernel log: it tells about the host and about every other container.
 //!
-//! | hook | what for |
-//! |---|---|
-//! | syslog | syslog(2); opening /proc/kmsg and /dev/kmsg calls it too, unless dmesg_restrict is off |
-//! | capable (in `creds`) | CAP_SYSLOG |
-//! | file_open (in `files`) | the device of /dev/kmsg under any name |
+//! Where dmesg_restrict is off, opening /proc/kmsg and /dev/kmsg does not call syslog; `creds`
+//! denies CAP_SYSLOG, and file_open the device of /dev/kmsg under any name.
 
 use crate::{
     hook::lsm,

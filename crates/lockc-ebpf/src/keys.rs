@@ -1,10 +1,5 @@
 //! Keyrings: root's keys are those of the host's root in every container without a user namespace
-//! of its own.
-//!
-//! | hook | what for |
-//! |---|---|
-//! | key_alloc | a key belongs to the container whose task, or whose runtime, creates it; no upcall for a confined task |
-//! | key_permission | every use of a key by its number or through a keyring |
+//! of its own. A key belongs to the container whose task, or whose runtime, creates it.
 //!
 //! The map knows a key by its address. An address that is used again belongs to the new creator,
 //! because key_alloc sees every key; a key that is not in the map belongs to no container, and is

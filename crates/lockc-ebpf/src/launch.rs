@@ -1,15 +1,9 @@
 //! Launching: what the runtime, its hooks and the container's first program execute.
 //!
-//! | hook | what for |
-//! |---|---|
-//! | bprm_check_security | whether an exec turns the task into the container's; a file that the container was not granted stops it |
-//! | bprm_committed_creds | that exec cannot fail any more: the task is confined |
-//! | mmap_file, file_mprotect | code of the container's in a task that is not confined yet |
-//!
-//! A launching task has the host's rights. Whose a program is, its file decides: with the
-//! container's root directory or without, a file of the container's either confines the task or is
-//! not executed. CVE-2025-23266 is the reason for the mappings: a hook of the host's inherits
-//! `LD_PRELOAD` from the image.
+//! A launching task has the host's rights. The file tells whose a program is: with the container's
+//! root directory or without, a file of the container either confines the task or is not executed.
+//! CVE-2025-23266 is the reason for checking mappings: a hook of the host inherits `LD_PRELOAD`
+//! from the image.
 
 use lockc_core::{
     abi::{
@@ -45,7 +39,8 @@ pub fn location() -> (Ptr<Inode>, u64) {
 }
 
 lsm! {
-    /// An exec, also one that fails later; called once more for each interpreter.
+    /// An exec, also one that fails later; called once more for each interpreter. Whether it turns
+    /// the task into the container's.
     fn bprm_check_security(bprm: Ptr<Binprm>) -> verdict {
         // SAFETY: null or a live cell of the storage, written only by this task and by user space
         // before the exec.
@@ -78,7 +73,7 @@ lsm! {
         0
     }
 
-    /// The exec cannot fail any more.
+    /// The exec cannot fail any more: the task is confined.
     fn bprm_committed_creds(bprm: Ptr<Binprm>) -> void {
         let task = label::current();
         // SAFETY: as in `bprm_check_security`.
@@ -96,13 +91,13 @@ lsm! {
         }
     }
 
-    /// mmap(2).
+    /// mmap(2), by a task that is not confined yet.
     fn mmap_file(file: Ptr<File>, _reqprot, prot: u64, _flags) -> verdict {
         // Without a file it is anonymous memory.
         if prot & PROT_EXEC == 0 || file.is_null() { 0 } else { check_code(file, HOOK) }
     }
 
-    /// mprotect(2).
+    /// mprotect(2), likewise.
     fn file_mprotect(vma: Ptr<Vma>, _reqprot, prot: u64) -> verdict {
         if prot & PROT_EXEC == 0 {
             return 0;

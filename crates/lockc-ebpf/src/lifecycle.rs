@@ -1,9 +1,4 @@
-//! Labels live and die with tasks.
-//!
-//! | hook | what for |
-//! |---|---|
-//! | task_alloc | every child gets its parent's label, or is not created |
-//! | task_free | count of live tasks |
+//! Labels live and die with tasks: every child gets its parent's label, or is not created.
 
 use lockc_core::{
     abi::{LABEL_COUNTED, STATE_CONFINED},

@@ -1,13 +1,5 @@
-//! Mounts: the runtime makes a container's mounts, and the container changes none of them.
-//!
-//! | hook | what for |
-//! |---|---|
-//! | sb_mount | mount(2) in every form: new, bind, move, remount, propagation |
-//! | sb_umount | umount(2) |
-//! | sb_remount | fsconfig(RECONFIGURE) |
-//! | sb_pivotroot | pivot_root(2) |
-//! | move_mount | move_mount(2) |
-//! | capable (in `creds`) | calls without a hook of their own |
+//! Mounts: the runtime makes a container's mounts, and the container changes none of them. Calls
+//! without a hook of their own need CAP_SYS_ADMIN, which `creds` denies.
 
 use crate::{
     hook::lsm,
@@ -15,7 +7,7 @@ use crate::{
 };
 
 lsm! {
-    /// mount(2).
+    /// mount(2): new, bind, move, remount, propagation.
     fn sb_mount(_dev_name, _path, _type, flags: u64, _data) -> rule Mount |check| {
         check.deny(About::number(flags), EPERM)
     }
@@ -25,7 +17,7 @@ lsm! {
         check.deny(About::NOTHING, EPERM)
     }
 
-    /// fsconfig(2).
+    /// fsconfig(FSCONFIG_CMD_RECONFIGURE).
     fn sb_remount(_sb, _mnt_opts) -> rule Mount |check| {
         check.deny(About::NOTHING, EPERM)
     }

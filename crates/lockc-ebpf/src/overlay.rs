@@ -1,8 +1,8 @@
 //! What an overlayfs is made of: directories, which the kernel looked up when it was mounted.
 //!
-//! The options of a mount name them by path, and a path may lead elsewhere by the time that
-//! somebody mounts. So the directories that the wrapper checked are granted by descriptor, and are
-//! compared with what the superblock holds.
+//! The options of a mount name them by path, which may lead elsewhere by the time of the mount. So
+//! the wrapper grants the directories that it checked by descriptor, and this module compares
+//! them with those that the superblock holds.
 
 use lockc_core::{
     abi::{ContainerKey, GRANT_LOWER, GRANT_UPPER, GrantKey},

@@ -1,13 +1,5 @@
-//! Paths: calls on a file without opening it, checked by the mount that the path leads through.
-//!
-//! | hook | what for |
-//! |---|---|
-//! | path_mknod, path_mkdir, path_rmdir, path_unlink, path_rename, path_link, path_symlink | entries of directories; cgroups (by `cgroups`) |
-//! | path_truncate, path_chmod, path_chown | truncate(2), modes, owners |
-//! | path_chroot, path_notify | chroot(2); inotify, fanotify and dnotify |
-//! | inode_getattr | stat(2) and its like |
-//!
-//! Descriptors opened with O_PATH come here too.
+//! Paths: calls on a file without opening it, also through descriptors of O_PATH, checked by the
+//! mount that the path leads through.
 
 use lockc_core::{
     abi::Hook,

@@ -1,14 +1,6 @@
 //! Processes: a confined task reaches only confined tasks of its own container, or of a PID
-//! namespace that it shares. What it may take over in there (by ptrace and its like) is no task
-//! that may do more than itself.
-//!
-//! | hook | what for |
-//! |---|---|
-//! | ptrace_access_check | ptrace, process_vm_*, pidfd_getfd, kcmp, and reads of /proc/<pid>/{mem,environ,root,cwd,fd,ns,…} |
-//! | task_kill | signals |
-//! | file_fcntl, (file_ioctl) | F_SETOWN and its like: signals that the kernel sends later, whoever causes them |
-//! | task_prlimit | reading the limits of other processes |
-//! | task_setrlimit, task_setscheduler, task_setnice, task_setioprio, task_movememory | what changes how a task runs |
+//! namespace that it shares. There it may take over (by ptrace and its like) no task that may do
+//! more than itself.
 //!
 //! A launching task is out of reach too: it holds the runtime's descriptors inside the container's
 //! namespaces.
@@ -204,8 +196,9 @@ fn check_ioctl(file: Ptr<File>, command: u32, hook: Hook) -> i32 {
 }
 
 lsm! {
-    /// ptrace(2), and whatever asks for the same access. Reading counts too: the kernel asks no
-    /// more than that for the links in /proc/N/fd, which open what they lead to.
+    /// ptrace(2) and whatever asks for the same access: process_vm_readv(2), pidfd_getfd(2),
+    /// kcmp(2), and reads of /proc/N/{mem,environ,root,cwd,fd,ns} and others. Reading counts too:
+    /// the kernel asks no more than that for the links in /proc/N/fd, which open what they lead to.
     fn ptrace_access_check(child: Ptr<Task>, mode: u32) -> rule Process |check| {
         if reaches(check.who, child, TaskAccess::ActAs) {
             visit(check.who, child);
@@ -247,7 +240,7 @@ lsm! {
         check_signal(&check, target, 0)
     }
 
-    /// fcntl(2).
+    /// fcntl(2): F_SETOWN, for signals that the kernel sends later.
     fn file_fcntl(_file, command: u32, arg: u64) -> verdict {
         match command {
             F_SETOWN => check_owner(HOOK, Some(arg as i32)),

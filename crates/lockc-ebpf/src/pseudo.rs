@@ -1,20 +1,15 @@
-//! procfs, sysfs and cgroup files, by their own dentries inside of that file system, wherever and
+//! procfs, sysfs and cgroup files, by their own dentries inside that file system, wherever and
 //! however it is mounted.
 //!
-//! | hook | what for |
-//! |---|---|
-//! | file_open (in `files`) | reading, writing and listing |
-//! | inode_getattr (in `paths`) | stat(2), also of a directory on the way to something that may be read |
-//! | inode_readlink (in `inodes`) | where a link leads |
-//! | inode_setattr (in `inodes`) | modes, owners and times, which are the host's |
+//! file_open checks reading, writing and listing; inode_getattr stat(2), also of a directory on the
+//! way to something that may be read; inode_readlink links; inode_setattr modes, owners and times,
+//! which are the host's. One table serves all of them: what may not be opened has no attributes and
+//! no link target either.
 //!
-//! One table serves all of them: what may not be opened has no attributes and no link target
-//! either.
-//!
-//! What may be read or written stands in the map `names`, which the loader fills from
-//! `lockc_core::user::names`: the entries of a directory by name, at most three levels deep. What a
-//! policy lets its containers read beyond it stands in the map `reads`, one set of names for all
-//! containers that may read the same. What is in neither is denied.
+//! The map `names`, which the loader fills from `lockc_policy::names`, holds what may be read or
+//! written: the entries of a directory by name, at most three levels deep. The map `reads` holds
+//! what policies let their containers read beyond it, one set of names for all containers that may
+//! read the same. What is in neither is denied.
 
 use lockc_core::{
     abi::{
@@ -45,8 +40,7 @@ pub const BPF_FS_MAGIC: u64 = 0xcafe_4a11;
 /// include/linux/fs.h
 pub const FMODE_WRITE: u32 = 2;
 
-/// What is asked of a name: to be read, to be written, or (this) its attributes or the target of a
-/// link.
+/// An access beside [`NAME_READ`] and [`NAME_WRITE`]: to attributes or to the target of a link.
 const LOOK: u32 = 1 << 31;
 
 /// Deeper files than this do not exist in procfs and sysfs; one that does is denied.
@@ -147,8 +141,8 @@ fn may_look(who: &Subject, dentry: ProbePtr<Dentry>, root: u32) -> bool {
     may(who, dentry, root, LOOK)
 }
 
-/// Whether names let what is asked of a file. What it calls are functions of their own, which share
-/// a program's stack.
+/// Whether names allow an access to a file. It calls functions that are not inlined, which share a
+/// program's stack.
 #[inline(always)]
 fn may(who: &Subject, dentry: ProbePtr<Dentry>, root: u32, need: u32) -> bool {
     let mut names = [ProbePtr::NULL; READ_DEPTH];
@@ -237,16 +231,16 @@ fn look_up(key: &NameKey) -> NameRule {
     unsafe { NAMES.get(key) }.copied().unwrap_or_default()
 }
 
-/// Whether an entry of the table lets what is asked: a look at a directory on the way to something
-/// is let, too.
+/// Whether an entry of the table allows an access. It allows a look at a directory on the way to
+/// something that may be read, too.
 #[inline(always)]
-fn lets(rule: NameRule, need: u32) -> bool {
+fn allows(rule: NameRule, need: u32) -> bool {
     if need == LOOK { rule.flags != 0 || rule.node != 0 } else { rule.flags & need != 0 }
 }
 
-/// What an entry lets be done to what is below it and in the table itself no more.
+/// Whether an entry of the table allows an access to a file below it that has no entry.
 #[inline(always)]
-fn below(rule: NameRule, need: u32) -> bool {
+fn allows_below(rule: NameRule, need: u32) -> bool {
     let need = if need == LOOK { NAME_READ } else { need };
     rule.flags & NAME_SUBTREE != 0 && rule.flags & need != 0
 }
@@ -257,7 +251,7 @@ fn in_table(top: &[ProbePtr<Dentry>; READ_DEPTH], root: u32, need: u32) -> bool 
         // The root directory itself may be listed.
         return need != NAME_WRITE;
     }
-    // So may be looked at what that shows: `ls -l` does, and df, which looks at the mount points of
+    // So may the attributes of its entries: `ls -l` reads them, and df those of the mount points of
     // engines' masks.
     if top[1].is_null() && need == LOOK {
         return true;
@@ -271,29 +265,29 @@ fn in_table(top: &[ProbePtr<Dentry>; READ_DEPTH], root: u32, need: u32) -> bool 
     }
     let rule = look_up(&key);
     if top[1].is_null() {
-        return lets(rule, need);
+        return allows(rule, need);
     }
     if rule.node == 0 {
-        return below(rule, need);
+        return allows_below(rule, need);
     }
     if !name_of(top[1], rule.node, &mut key) {
-        return below(rule, need);
+        return allows_below(rule, need);
     }
     let (above, rule) = (rule, look_up(&key));
     if rule.flags == 0 && rule.node == 0 {
-        return below(above, need);
+        return allows_below(above, need);
     }
     if top[2].is_null() {
-        return lets(rule, need);
+        return allows(rule, need);
     }
     if rule.node == 0 {
-        return below(rule, need);
+        return allows_below(rule, need);
     }
     if !name_of(top[2], rule.node, &mut key) {
-        return below(rule, need);
+        return allows_below(rule, need);
     }
     let (above, rule) = (rule, look_up(&key));
-    if rule.flags == 0 { below(above, need) } else { lets(rule, need) }
+    if rule.flags == 0 { allows_below(above, need) } else { allows(rule, need) }
 }
 
 /// Whether an entry below /proc/N may be opened: `top` begins with that directory. Most of what

@@ -1,9 +1,5 @@
-//! lockc's own pins and maps: which tasks of the host may change them.
-//!
-//! | hook | what for |
-//! |---|---|
-//! | bpf_map | a descriptor of one of the maps, by its pin or by its id |
-//! | path_* (in `paths`) | the pins, and the directories in which they are |
+//! lockc's own pins and maps: which tasks of the host may change them. bpf_map checks descriptors
+//! of the maps; the hooks path_* check the pins and their directories.
 //!
 //! File permissions make the pins root's. These checks are about uid 0 without capabilities, such
 //! as a service with a bounding set: on 6.12 BPF_OBJ_GET asks it for nothing but the file's mode,

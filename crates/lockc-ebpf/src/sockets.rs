@@ -1,15 +1,6 @@
-//! Sockets: a peer is known by the container that created its socket, never by a path or an
-//! abstract name.
-//!
-//! | hook | what for |
-//! |---|---|
-//! | socket_create | families, by `families` |
-//! | socket_connect, socket_bind, socket_listen, socket_accept, socket_sendmsg, socket_recvmsg, socket_setsockopt | sockets of those families that were inherited, under `offline`; what leaves 127.0.0.0/8, by `loopback` |
-//! | socket_bind, socket_setsockopt | the groups of the host's device events |
-//! | socket_post_create | a unix socket carries its container's key |
-//! | unix_stream_connect | stream and seqpacket sockets of the host |
-//! | unix_may_send | datagram sockets of the host |
-//! | inode_rename | the names of sockets in directories that `allowed_sockets` names |
+//! Sockets: the container that created its socket identifies a peer, never a path or an abstract
+//! name. `families` decides which sockets there are, `loopback` what a container without network
+//! may do with those of IPv4.
 
 use lockc_core::{
     abi::{

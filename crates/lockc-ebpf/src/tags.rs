@@ -1,18 +1,13 @@
 //! Tags: which kernel object is which.
 //!
-//! | hook | what for |
-//! |---|---|
-//! | inode_free_security | the kernel frees an inode: its tag goes with it |
+//! A tag is a number that is used once. It belongs to an inode, which the map knows by its address
+//! for as long as the inode lives: whoever gets the address next has no tag. Inode and device
+//! numbers would not do: btrfs subvolumes share them, FUSE may number its root 0, and the device
+//! number of a superblock that is gone is the next one's.
 //!
-//! A tag is a number that is used once. It belongs to an inode, which the map knows by its
-//! address for as long as the inode lives: whoever gets the address next has no tag. Inode and
-//! device numbers would not do: btrfs subvolumes share them, FUSE may number its root 0, and the
-//! device number of a superblock that is gone is the next one's.
-//!
-//! The storage that the kernel itself keeps with an inode (`BPF_MAP_TYPE_INODE_STORAGE`) would be
-//! the same without a hook. It wants a pointer whose type the verifier knows, and since 6.14 the
-//! path of a `struct file` is in a union, from which no such pointer comes (kernel/bpf/btf.c,
-//! `btf_struct_walk`).
+//! The storage that the kernel itself keeps with an inode (`BPF_MAP_TYPE_INODE_STORAGE`) would need
+//! no hook. It wants a pointer whose type the verifier knows, and since 6.14 the path of a `struct
+//! file` is in a union, from which no such pointer comes (kernel/bpf/btf.c, `btf_struct_walk`).
 
 use core::ptr;
 

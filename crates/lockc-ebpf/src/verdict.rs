@@ -1,4 +1,4 @@
-//! Who is checked, and what a denial does. Every hook decides through here.
+//! Which tasks are checked, and what a denial does. Every program decides through here.
 
 use core::{arch::asm, ptr};
 
