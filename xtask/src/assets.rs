@@ -47,6 +47,30 @@ const WORKLOAD_PACKAGES: &str = "acl,apache2,apt-utils,attr,busybox,ca-certifica
      python3-wheel,redis-server,rsync,rsyslog,ruby,socat,sqlite3,strace,sudo,supervisor,tini,tmux,\
      util-linux-extra,xz-utils";
 
+/// What a machine of an architecture is made of, where QEMU or the kernel wants to be told.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Platform {
+    /// QEMU's program.
+    pub emulator: &'static str,
+    /// QEMU's options for the machine.
+    pub machine: &'static [&'static str],
+    pub processor: &'static str,
+    /// The same where the clock counts instructions.
+    pub counting_processor: &'static str,
+    /// What the kernel's command line begins with.
+    pub kernel: &'static str,
+}
+
+/// The architecture of most servers.
+pub const X86: Platform = Platform {
+    emulator: "qemu-system-x86_64",
+    machine: &["-M", "q35"],
+    processor: "max",
+    // Copies by `rep movsb` would count each byte as an instruction.
+    counting_processor: "max,-erms,-fsrm",
+    kernel: "console=ttyS0 tsc=reliable no_timer_check",
+};
+
 /// A kernel that lockc is tested on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Kernel {
@@ -56,6 +80,8 @@ pub struct Kernel {
     suite: &'static str,
     /// Debian's suite of the guest.
     image: &'static str,
+    /// What it runs on.
+    pub platform: &'static Platform,
     /// The parts of the suite that the gate runs on it, each with how much of it.
     pub gate: &'static [(&'static str, Tier)],
 }
@@ -69,12 +95,14 @@ pub const KERNELS: [Kernel; 3] = [
         name: "6.1",
         suite: "bookworm",
         image: "trixie",
+        platform: &X86,
         gate: &[("bare", Tier::Smoke), ("escape", Tier::Smoke)],
     },
     Kernel {
         name: "6.12",
         suite: "trixie",
         image: "trixie",
+        platform: &X86,
         gate: &[
             ("system", Tier::Gate),
             ("bare", Tier::Gate),
@@ -89,6 +117,7 @@ pub const KERNELS: [Kernel; 3] = [
         name: "7.2",
         suite: "sid",
         image: "sid",
+        platform: &X86,
         gate: &[("docker", Tier::Gate), ("bare", Tier::Smoke), ("escape", Tier::Smoke)],
     },
 ];

@@ -9,9 +9,9 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
+use crate::assets::{Platform, X86};
 use crate::{apt, assets, ui};
 
-const PROGRAM: &str = "qemu-system-x86_64";
 /// The first release that needs no newer one beside it.
 const NEW: u32 = 10;
 const PACKAGES: [&str; 3] = ["qemu-system-x86", "qemu-system-common", "qemu-system-data"];
@@ -24,7 +24,8 @@ fn folder() -> Result<PathBuf> {
 /// Gets a newer one where the system's is old. Without it everything works, in twice the time.
 pub fn ensure() -> Result<()> {
     let folder = folder()?;
-    if folder.is_dir() || release(Command::new(PROGRAM)).is_some_and(|release| release >= NEW) {
+    if folder.is_dir() || release(Command::new(X86.emulator)).is_some_and(|release| release >= NEW)
+    {
         return Ok(());
     }
     let result =
@@ -34,7 +35,7 @@ pub fn ensure() -> Result<()> {
             let out = scratch.path().join("qemu");
             apt::unpack_backports(&PACKAGES, &out, &maker.logs)?;
             // It may want a library that the system does not have.
-            release(Command::new(out.join("usr/bin").join(PROGRAM)))
+            release(Command::new(out.join("usr/bin").join(X86.emulator)))
                 .context("it does not run here")?;
             maker.finish(&out, &folder, "qemu-")
         });
@@ -51,22 +52,29 @@ fn release(mut program: Command) -> Option<u32> {
 }
 
 /// The program, with where it finds what belongs to it.
-pub fn words() -> Result<Vec<String>> {
+pub fn words(platform: &Platform) -> Result<Vec<String>> {
     let folder = folder()?;
     if !folder.is_dir() {
-        return Ok(vec![PROGRAM.into()]);
+        return Ok(vec![platform.emulator.into()]);
     }
     assets::used(&folder);
     let at = |path: &str| folder.join(path).display().to_string();
     Ok(vec![
         "env".into(),
         format!("QEMU_MODULE_DIR={}", at("usr/lib/x86_64-linux-gnu/qemu")),
-        at("usr/bin/qemu-system-x86_64"),
+        at(&format!("usr/bin/{}", platform.emulator)),
         "-L".into(),
         at("usr/share/qemu"),
         "-L".into(),
         "/usr/share/seabios".into(),
     ])
+}
+
+/// What the program says of its version.
+pub fn version(platform: &Platform) -> Result<String> {
+    let words = words(platform)?;
+    let (first, others) = words.split_first().context("no emulator")?;
+    ui::capture(Command::new(first).args(others).arg("--version"))
 }
 
 #[cfg(test)]

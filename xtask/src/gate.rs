@@ -34,6 +34,10 @@ pub struct Args {
     /// counts as skipped; 0: no limit
     #[arg(long, value_name = "MINUTES", default_value_t = 68)]
     budget: u64,
+    /// Virtual machines at a time: one for each core is right
+    #[arg(long, value_name = "COUNT", default_value_t = 2,
+          value_parser = clap::value_parser!(u16).range(1..))]
+    machines: u16,
     /// No virtual machines
     #[arg(long, conflicts_with_all = ["kernel", "filter"])]
     unit_only: bool,
@@ -64,7 +68,7 @@ pub fn run(args: &Args) -> Result<bool> {
     };
     let everything = args.everything || !args.kernel.is_empty();
     if !args.unit_only && args.filter.is_none() {
-        eprintln!("{}", Times::load().estimate(&kernels, everything)?);
+        eprintln!("{}", Times::load().estimate(&kernels, everything, args.machines.into())?);
     }
     let mut report = Report::default();
     setup::run(!args.unit_only)?;
@@ -78,7 +82,14 @@ pub fn run(args: &Args) -> Result<bool> {
     if !args.unit_only {
         let unlimited = args.budget == 0 || everything || args.filter.is_some();
         let end = (!unlimited).then(|| start + Duration::from_secs(60 * args.budget));
-        suite::run(&kernels, args.filter.as_deref().unwrap_or(""), everything, end, &mut report)?;
+        suite::run(
+            &kernels,
+            args.filter.as_deref().unwrap_or(""),
+            everything,
+            end,
+            args.machines.into(),
+            &mut report,
+        )?;
     }
     if let Some(path) = &args.json {
         write_json(&report, path)?;

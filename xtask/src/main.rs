@@ -2,10 +2,11 @@
 //! --help`.
 //!
 //! One module per concern: [`setup`] installs, [`assets`] makes kernels and disk images, [`vm`]
-//! boots, [`build`] compiles what goes into a guest, [`gate`] is the whole test, [`suite`] its part
-//! in virtual machines ([`plan`]: which cases run where, [`protocol`]: what they say, [`system`]: its packages, [`kubernetes`]: its chart), [`demo`] the demo,
-//! [`docs`] writes pages from tables, [`dist`] makes what is released, [`fuzz`] runs the fuzz
-//! targets, [`bpf_report`] asks the verifiers, [`bench`] counts instructions.
+//! boots, [`saved`] resumes, [`build`] compiles what goes into a guest, [`gate`] is the whole
+//! test, [`suite`] its part in virtual machines ([`plan`]: which cases run where, [`protocol`]: what
+//! they say, [`system`]: its packages, [`kubernetes`]: its chart), [`demo`] the demo, [`docs`]
+//! writes pages from tables, [`dist`] makes what is released, [`fuzz`] runs the fuzz targets,
+//! [`bpf_report`] asks the verifiers, [`bench`] counts instructions.
 
 mod apt;
 mod assets;
@@ -23,6 +24,7 @@ mod kubernetes;
 mod plan;
 mod protocol;
 mod report;
+mod saved;
 mod setup;
 mod suite;
 mod system;

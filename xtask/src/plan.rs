@@ -2,7 +2,7 @@
 //!
 //! A case says its tier itself (`tests/integration/src/it/select.rs`); [`assets::KERNELS`] says which part
 //! the gate runs with which tier on which kernel. A machine runs a part, or the smoke cases of
-//! several: parts balance the two machines that run at a time, and a case that leaves something
+//! several: parts balance the machines that run at a time, and a case that leaves something
 //! behind harms only its own part.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -14,9 +14,6 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use crate::assets::{self, Kernel};
-
-/// How many machines run at a time.
-pub const MACHINES: usize = 2;
 
 /// The parts of the suite, in the order in which they run: the last are left out where time runs
 /// out.
@@ -179,10 +176,15 @@ impl Times {
         (job.parts.iter().map(|part| usual(part)).sum(), false)
     }
 
-    /// What to expect of a run on these kernels, in words.
-    pub fn estimate(&self, kernels: &[Kernel], everything: bool) -> Result<String> {
+    /// What to expect of a run on these kernels, that many machines at a time, in words.
+    pub fn estimate(
+        &self,
+        kernels: &[Kernel],
+        everything: bool,
+        machines: usize,
+    ) -> Result<String> {
         let jobs = jobs(kernels, everything, |_, _| Ok(vec![String::new()]))?;
-        let mut ends = [0; MACHINES];
+        let mut ends = vec![0; machines];
         let mut known = 0;
         for job in &jobs {
             let (seconds, recorded) = self.of(job);
@@ -208,7 +210,7 @@ impl Times {
                 jobs.len()
             ),
         };
-        Ok(format!("the virtual machines take about {time}, {MACHINES} at a time ({basis})"))
+        Ok(format!("the virtual machines take about {time}, {machines} at a time ({basis})"))
     }
 }
 
@@ -272,7 +274,7 @@ mod tests {
 
     #[test]
     fn an_estimate_says_what_it_is_based_on() {
-        let of = |times: &Times| times.estimate(&KERNELS, false).unwrap_or_default();
+        let of = |times: &Times| times.estimate(&KERNELS, false, 2).unwrap_or_default();
         assert!(of(&Times::default()).contains("by the usual time of 10 machines"));
         let mut times = Times::default();
         times.0.insert("6.12 bare gate".into(), 60 * 200);

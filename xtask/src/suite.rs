@@ -1,6 +1,6 @@
-//! The integration suite in virtual machines, two at a time: [`plan`](crate::plan) says which.
+//! The integration suite in virtual machines, some at a time: [`plan`](crate::plan) says which.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
@@ -9,11 +9,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow};
 
 use crate::assets::Kernel;
-use crate::plan::{self, Job, KUBERNETES, MACHINES, PARTS, SYSTEM, Tier, Times, WORK, staged};
+use crate::plan::{self, BTRFS, Job, KUBERNETES, PARTS, SYSTEM, Tier, Times, WORK, staged};
 use crate::protocol::{Line, Reader};
 use crate::report::{Outcome, Report};
-use crate::vm::Vm;
-use crate::{build, kubernetes, system, ui};
+use crate::saved::State;
+use crate::vm::{Done, Vm};
+use crate::{build, kubernetes, saved, system, ui};
 
 /// The boots of the parts that have systemd: the beginning of their cases' names, and more of the
 /// kernel's command line.
@@ -33,13 +34,14 @@ const GRACE: Duration = Duration::from_secs(900);
 /// How long a machine boots.
 const BOOT: Duration = Duration::from_secs(15);
 
-/// Runs the chosen cases on the chosen kernels; `everything`: all of them on each. After `end` no
-/// machine is started.
+/// Runs the chosen cases on the chosen kernels, that many machines at a time; `everything`: all of
+/// them on each. After `end` no machine is started.
 pub fn run(
     kernels: &[Kernel],
     filter: &str,
     everything: bool,
     end: Option<Instant>,
+    machines: usize,
     report: &mut Report,
 ) -> Result<()> {
     let programs = build::guest_programs()?;
@@ -65,12 +67,13 @@ pub fn run(
     if jobs.is_empty() {
         return Err(anyhow!("no case matches {filter:?}; `lockc-it --list` shows the names"));
     }
+    let saved = Saved::new(&jobs, filter);
     let queue = Mutex::new(jobs);
     let report = Mutex::new(report);
     let next = || queue.lock().ok().and_then(|mut queue| queue.pop_front());
     let folders = Folders { programs: programs.clone(), made: Mutex::default() };
     std::thread::scope(|scope| {
-        for _ in 0..MACHINES {
+        for _ in 0..machines {
             scope.spawn(|| {
                 while let Some(job) = next() {
                     let timeout = if job.has(KUBERNETES) { TIMEOUT_OF_A_CLUSTER } else { TIMEOUT };
@@ -79,7 +82,7 @@ pub fn run(
                         continue;
                     }
                     match folders.of(job.parts[0]) {
-                        Ok(folder) => run_job(&job, &folder, filter, timeout, end, &report),
+                        Ok(folder) => run_job(&job, &folder, filter, timeout, end, &saved, &report),
                         Err(error) => missing(
                             &job,
                             &job.expected,
@@ -133,6 +136,46 @@ fn list(programs: &Path, part: &str, filter: &str, tier: Tier) -> Result<Vec<Str
     Ok(if wanted { names } else { Vec::new() })
 }
 
+/// Which machines of this run are resumed from a saved state.
+struct Saved {
+    /// How many machines of a kernel could be.
+    machines: BTreeMap<&'static str, usize>,
+    /// Whether only some cases run: somebody is at work on them, and will run them again.
+    filtered: bool,
+}
+
+impl Saved {
+    fn new(jobs: &VecDeque<Job>, filter: &str) -> Self {
+        let mut machines = BTreeMap::new();
+        for job in jobs.iter().filter(|job| resumable(job) && !job.has(BTRFS)) {
+            *machines.entry(job.kernel.name).or_default() += 1;
+        }
+        Self { machines, filtered: !filter.is_empty() }
+    }
+
+    /// A state for the job: with its engine up, or at least with lockc loaded. It is made where it
+    /// saves time: for several machines of this run, or for the next run of some cases.
+    fn state(&self, job: &Job, machine: &Vm, programs: &Path) -> Result<Option<State>> {
+        if !resumable(job) {
+            return Ok(None);
+        }
+        if let [base @ ("docker" | "containerd" | "podman" | BTRFS)] = job.parts[..] {
+            let state = saved::state(machine, programs, base, self.filtered)?;
+            if state.is_some() || base == BTRFS {
+                return Ok(state);
+            }
+        }
+        let several = self.machines.get(job.kernel.name).is_some_and(|count| *count > 1);
+        saved::state(machine, programs, "plain", self.filtered || several)
+    }
+}
+
+/// Whether the job can go on from a machine that has booted and loaded lockc: not if it is about
+/// booting, or has a disk that it writes to.
+fn resumable(job: &Job) -> bool {
+    job.parts.iter().all(|part| !staged(part) && *part != WORK)
+}
+
 /// Runs a machine's cases, and records how long that took.
 fn run_job(
     job: &Job,
@@ -140,14 +183,15 @@ fn run_job(
     filter: &str,
     timeout: Duration,
     end: Option<Instant>,
+    saved: &Saved,
     report: &Mutex<&mut Report>,
 ) {
     let start = Instant::now();
     let mut complete = true;
-    let rest = end.map(|end| end.saturating_duration_since(start));
+    let rest = || end.map(|end| end.saturating_duration_since(Instant::now()));
     let mut machine = Vm {
         kernel: job.kernel,
-        timeout: rest.map_or(timeout, |rest| timeout.min(rest + GRACE)),
+        timeout: rest().map_or(timeout, |rest| timeout.min(rest + GRACE)),
         append: String::new(),
         workloads: job.has(WORK),
         systemd: None,
@@ -167,17 +211,28 @@ fn run_job(
         for (stage, append) in BOOTS.into_iter().filter(|(stage, _)| stage.starts_with(part)) {
             append.clone_into(&mut machine.append);
             let command = format!("./lockc-it --part {part} --format json -- {stage}");
-            complete &= boot(job, &machine, programs, &command, stage, report);
+            complete &=
+                cases(job, stage, report, |on_line| machine.run(programs, &command, on_line));
         }
     } else {
-        let parts: String = job.parts.iter().map(|part| format!(" --part {part}")).collect();
-        let (filter, tier) = (filter.replace('\'', ""), job.tier.name());
-        let seconds = rest.map_or_else(String::new, |rest| {
-            format!(" --seconds {}", rest.saturating_sub(BOOT).as_secs())
+        let state = saved.state(job, &machine, programs).unwrap_or_else(|error| {
+            println!("{} no saved machine: {error:#}", job.label());
+            None
         });
-        let filter = if filter.is_empty() { String::new() } else { format!(" -- '{filter}'") };
-        let command = format!("./lockc-it{parts} --tier {tier}{seconds} --format json{filter}");
-        complete = boot(job, &machine, programs, &command, "", report);
+        let args = arguments(job, filter, rest());
+        let command = format!(
+            "./lockc-it {}",
+            args.iter().map(|arg| quoted(arg)).collect::<Vec<_>>().join(" ")
+        );
+        complete = cases(job, "", report, |on_line| {
+            if let Some(state) = state {
+                if let Some(done) = saved::resume(&machine, &state, &args, on_line)? {
+                    return Ok(done);
+                }
+                state.remove();
+            }
+            machine.run(programs, &command, on_line)
+        });
     }
     println!("{} done in {:.0} s", job.label(), start.elapsed().as_secs_f32());
     // A part of its cases, or a machine without a neighbour, tells nothing of the next run.
@@ -189,14 +244,32 @@ fn run_job(
     }
 }
 
-/// One boot of a job, for the cases whose names begin with `stage`; true if all of them reported.
-fn boot(
+/// Arguments of `lockc-it` for a job.
+fn arguments(job: &Job, filter: &str, rest: Option<Duration>) -> Vec<String> {
+    let mut args: Vec<String> =
+        job.parts.iter().flat_map(|part| ["--part", part]).map(str::to_owned).collect();
+    args.extend(["--tier", job.tier.name(), "--format", "json"].map(str::to_owned));
+    if let Some(rest) = rest {
+        args.extend(["--seconds".into(), rest.saturating_sub(BOOT).as_secs().to_string()]);
+    }
+    if !filter.is_empty() {
+        args.extend(["--".into(), filter.into()]);
+    }
+    args
+}
+
+/// An argument as a word of a shell.
+fn quoted(arg: &str) -> String {
+    format!("'{}'", arg.replace('\'', "'\\''"))
+}
+
+/// Reads what a machine says of the cases whose names begin with `stage`; true if all of them
+/// reported.
+fn cases(
     job: &Job,
-    machine: &Vm,
-    programs: &Path,
-    command: &str,
     stage: &str,
     report: &Mutex<&mut Report>,
+    run: impl FnOnce(&mut dyn FnMut(&str)) -> Result<Done>,
 ) -> bool {
     let mut waiting: Vec<String> =
         job.expected.iter().filter(|name| name.starts_with(stage)).cloned().collect();
@@ -214,7 +287,7 @@ fn boot(
         Line::Quiet => {}
         Line::Text => println!("{} {line}", job.label()),
     };
-    let result = machine.run(programs, command, &mut on_line);
+    let result = run(&mut on_line);
     // A case that did not report is a failure, whatever kept it from reporting.
     let why = match result {
         Ok(done) if done.status == 0 || waiting.is_empty() => "did not report".to_owned(),
@@ -267,5 +340,34 @@ fn too_late(job: &Job, report: &Mutex<&mut Report>) {
             Outcome::Skipped("the time of the gate was over".into()),
             Duration::ZERO,
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::assets::KERNELS;
+
+    fn job(parts: &[&'static str]) -> Job {
+        Job { kernel: KERNELS[0], parts: parts.to_vec(), tier: Tier::Gate, expected: Vec::new() }
+    }
+
+    #[test]
+    fn arguments_name_parts_tier_time_and_filter() {
+        let args = arguments(&job(&["bare", "escape"]), "it's", Some(Duration::from_secs(100)));
+        assert_eq!(
+            args.join(" "),
+            "--part bare --part escape --tier gate --format json --seconds 85 -- it's"
+        );
+        assert_eq!(quoted("it's"), r"'it'\''s'");
+        assert_eq!(arguments(&job(&["bare"]), "", None).len(), 6);
+    }
+
+    #[test]
+    fn what_needs_its_own_disk_or_boot_is_not_resumed() {
+        for part in PARTS {
+            let own = [SYSTEM, KUBERNETES, WORK].contains(&part);
+            assert_eq!(resumable(&job(&[part])), !own, "{part}");
+        }
     }
 }

@@ -8,12 +8,13 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
 use crate::assets::{self, Kernel};
+use crate::saved::State;
 use crate::{build, emulator, setup, ui};
 
 /// Written to the console by the guest's script; before it, a dead machine is QEMU's fault and not
@@ -41,7 +42,7 @@ pub struct Args {
     /// More of the kernel's command line
     #[arg(long, default_value = "")]
     append: String,
-    /// With the workloads' disk as /dev/vdd
+    /// With the workloads' disk, whose serial number is lockc-work
     #[arg(long)]
     workloads: bool,
     /// With systemd as PID 1, on this disk: made if it isn't there, and what the machine writes
@@ -117,29 +118,72 @@ impl Drop for Guard {
     }
 }
 
+/// How a machine starts.
+#[derive(Clone, Copy)]
+pub enum Start<'a> {
+    Boot,
+    /// It boots, and is saved there.
+    Save(&'a State),
+    /// It goes on from there.
+    Resume(&'a State),
+}
+
+/// A line did not come in time.
+pub struct TimedOut;
+
+/// A machine that runs.
+pub struct Machine {
+    child: Guard,
+    lines: Receiver<String>,
+}
+
+impl Machine {
+    /// Starts QEMU.
+    pub fn start(mut qemu: Command, scratch: &Path) -> Result<Self> {
+        let log = fs::File::create(scratch.join("qemu.log")).context("cannot write a log")?;
+        let child = qemu.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).spawn();
+        let mut child = Guard(child.context("cannot run QEMU; `cargo xtask setup` installs it")?);
+        let output = child.0.stdout.take().context("qemu has no output")?;
+        let (sender, lines) = mpsc::channel();
+        std::thread::spawn(move || {
+            for line in BufReader::new(output).split(b'\n').map_while(Result::ok) {
+                let line = String::from_utf8_lossy(&line).trim_end_matches('\r').to_owned();
+                if sender.send(line).is_err() {
+                    break;
+                }
+            }
+        });
+        Ok(Self { child, lines })
+    }
+
+    /// The next line of its command; nothing when the machine has ended.
+    pub fn line(&self, end: Instant) -> Result<Option<String>, TimedOut> {
+        match self.lines.recv_timeout(end.saturating_duration_since(Instant::now())) {
+            Ok(line) => Ok(Some(line)),
+            Err(RecvTimeoutError::Disconnected) => Ok(None),
+            Err(RecvTimeoutError::Timeout) => Err(TimedOut),
+        }
+    }
+
+    /// Waits for QEMU, which must end well.
+    pub fn end(mut self, scratch: &Path) -> Result<()> {
+        let status = self.child.0.wait().context("cannot wait for qemu")?;
+        if !status.success() {
+            bail!("qemu failed ({status}): {}", ui::tail(&scratch.join("qemu.log"), 2000));
+        }
+        Ok(())
+    }
+}
+
 impl Vm {
     /// Boots, runs `command` for bash with a copy of `input` as its working directory, powers off.
     pub fn run(&self, input: &Path, command: &str, on_line: &mut dyn FnMut(&str)) -> Result<Done> {
-        let scratch = tempfile::Builder::new()
-            .prefix("lockc-vm-")
-            .tempdir()
-            .context("cannot create a temporary folder")?;
+        let scratch = self.scratch(input, command)?;
         let at = |name: &str| scratch.path().join(name);
-        fs::write(at(".command"), format!("{command}\n")).context("cannot write the command")?;
-        let mut tar = Command::new("tar");
-        tar.arg("cf")
-            .arg(at("in.tar"))
-            .arg("--owner=0")
-            .arg("--group=0")
-            .arg("-C")
-            .arg(scratch.path())
-            .arg(".command");
-        ui::capture(tar.arg("-C").arg(input).arg("."))?;
         for attempt in 1.. {
-            fs::File::create(at("out.tar"))
-                .and_then(|file| file.set_len(64 << 20))
-                .context("cannot create the output disk")?;
-            self.boot(scratch.path(), on_line)?;
+            self.output(scratch.path())?;
+            let machine = Machine::start(self.qemu(scratch.path(), Start::Boot)?, scratch.path())?;
+            self.follow(machine, scratch.path(), Instant::now() + self.timeout, on_line)?;
             let console = fs::read(at("console.log")).unwrap_or_default();
             if String::from_utf8_lossy(&console).contains(UP) {
                 break;
@@ -158,14 +202,47 @@ impl Vm {
                 self.kernel.name
             );
         }
+        self.done(scratch.path())
+    }
+
+    /// A directory with the machine's input.
+    pub fn scratch(&self, input: &Path, command: &str) -> Result<tempfile::TempDir> {
+        let scratch = tempfile::Builder::new()
+            .prefix("lockc-vm-")
+            .tempdir()
+            .context("cannot create a temporary directory")?;
+        let at = |name: &str| scratch.path().join(name);
+        fs::write(at(".command"), format!("{command}\n")).context("cannot write the command")?;
+        let mut tar = Command::new("tar");
+        tar.arg("cf")
+            .arg(at("in.tar"))
+            .arg("--owner=0")
+            .arg("--group=0")
+            .arg("-C")
+            .arg(scratch.path())
+            .arg(".command");
+        ui::capture(tar.arg("-C").arg(input).arg("."))?;
+        self.output(scratch.path())?;
+        Ok(scratch)
+    }
+
+    /// Makes the disk that the machine writes its output to, empty.
+    pub fn output(&self, scratch: &Path) -> Result<()> {
+        fs::File::create(scratch.join("out.tar"))
+            .and_then(|file| file.set_len(64 << 20))
+            .context("cannot create the output disk")
+    }
+
+    /// What came out of a machine that has ended.
+    pub fn done(&self, scratch: &Path) -> Result<Done> {
         let out = tempfile::Builder::new()
             .prefix("lockc-out-")
             .tempdir()
-            .context("cannot create a temporary folder")?;
+            .context("cannot create a temporary directory")?;
         // An empty disk (the machine died) is no tar: the missing status below says so.
         let _ = Command::new("tar")
             .arg("xf")
-            .arg(at("out.tar"))
+            .arg(scratch.join("out.tar"))
             .arg("-C")
             .arg(out.path())
             .stderr(Stdio::null())
@@ -178,33 +255,24 @@ impl Vm {
             None => bail!(
                 "the machine with kernel {} died before the command ended; the console's end:\n{}",
                 self.kernel.name,
-                ui::tail(&at("console.log"), 4000)
+                ui::tail(&scratch.join("console.log"), 4000)
             ),
         }
     }
 
-    fn boot(&self, scratch: &Path, on_line: &mut dyn FnMut(&str)) -> Result<()> {
-        let mut qemu = self.qemu(scratch)?;
-        let log = fs::File::create(scratch.join("qemu.log")).context("cannot write a log")?;
-        let child = qemu.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).spawn();
-        let mut child =
-            Guard(child.context("cannot run qemu-system-x86_64; `cargo xtask setup` installs it")?);
-        let output = child.0.stdout.take().context("qemu has no output")?;
-        let (sender, lines) = mpsc::channel();
-        std::thread::spawn(move || {
-            for line in BufReader::new(output).split(b'\n').map_while(Result::ok) {
-                let line = String::from_utf8_lossy(&line).trim_end_matches('\r').to_owned();
-                if sender.send(line).is_err() {
-                    break;
-                }
-            }
-        });
-        let deadline = Instant::now() + self.timeout;
+    /// Hands a machine's lines over until it ends.
+    pub fn follow(
+        &self,
+        machine: Machine,
+        scratch: &Path,
+        end: Instant,
+        on_line: &mut dyn FnMut(&str),
+    ) -> Result<()> {
         loop {
-            match lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-                Ok(line) => on_line(&line),
-                Err(RecvTimeoutError::Disconnected) => break,
-                Err(RecvTimeoutError::Timeout) => bail!(
+            match machine.line(end) {
+                Ok(Some(line)) => on_line(&line),
+                Ok(None) => return machine.end(scratch),
+                Err(TimedOut) => bail!(
                     "kernel {}: the machine was stopped after {} s; the console's end:\n{}",
                     self.kernel.name,
                     self.timeout.as_secs(),
@@ -212,30 +280,26 @@ impl Vm {
                 ),
             }
         }
-        let status = child.0.wait().context("cannot wait for qemu")?;
-        if !status.success() {
-            bail!("qemu failed ({status}): {}", ui::tail(&scratch.join("qemu.log"), 2000));
-        }
-        Ok(())
     }
 
-    fn processor(&self) -> &'static [&'static str] {
+    fn processor(&self) -> Vec<&'static str> {
+        let platform = self.kernel.platform;
         if self.counts_instructions {
-            // Copies by `rep movsb` would count each byte as an instruction.
-            &[
+            vec![
                 "-accel",
                 "tcg,thread=single,tb-size=512",
                 "-icount",
                 "shift=0,align=off,sleep=off",
                 "-cpu",
-                "max,-erms,-fsrm",
+                platform.counting_processor,
             ]
         } else {
-            &["-accel", "tcg,thread=multi,tb-size=512", "-cpu", "max"]
+            vec!["-accel", "tcg,thread=multi,tb-size=512", "-cpu", platform.processor]
         }
     }
 
-    fn qemu(&self, scratch: &Path) -> Result<Command> {
+    /// The machine as a command. One that is saved and one that is resumed have the same devices.
+    pub fn qemu(&self, scratch: &Path, start: Start<'_>) -> Result<Command> {
         let folder = self.kernel.folder()?;
         let image = self.kernel.image()?;
         assets::used(&folder);
@@ -245,9 +309,10 @@ impl Vm {
         // setpriv: a killed xtask takes its machines along.
         let mut qemu = Command::new("setpriv");
         qemu.args(["--pdeathsig", "KILL"])
-            .args(emulator::words()?)
+            .args(emulator::words(self.kernel.platform)?)
             .args(self.processor())
-            .args(["-M", "q35", "-m", "3G", "-smp", "1"])
+            .args(self.kernel.platform.machine)
+            .args(["-m", "3G", "-smp", "1"])
             .args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"])
             .arg("-kernel")
             .arg(folder.join("vmlinuz"))
@@ -255,16 +320,24 @@ impl Vm {
             .arg(folder.join("initrd.img"))
             .arg("-append")
             .arg(format!(
-                "console=ttyS0 quiet panic=-1 lsm=capability,landlock,yama,apparmor,bpf \
-                 mitigations=off tsc=reliable no_timer_check random.trust_cpu=on {} {}",
+                "{} quiet panic=-1 lsm=capability,landlock,yama,apparmor,bpf mitigations=off \
+                 random.trust_cpu=on {} {}",
+                self.kernel.platform.kernel,
                 if self.systemd.is_some() { "lockc.systemd" } else { "" },
                 self.append
             ))
             .arg("-serial")
             .arg(format!("file:{}", scratch.join("console.log").display()));
-        let root = match &self.systemd {
-            None => drive(&image, "snapshot=on,cache=unsafe"),
-            Some(disk) => {
+        let root = match (start, &self.systemd) {
+            (Start::Save(state), _) => {
+                format!("file={},if=none,format=qcow2,cache=unsafe", state.disk().display())
+            }
+            (Start::Resume(state), _) => format!(
+                "file={},if=none,format=qcow2,snapshot=on,cache=unsafe",
+                state.disk().display()
+            ),
+            (Start::Boot, None) => drive(&image, "snapshot=on,cache=unsafe"),
+            (Start::Boot, Some(disk)) => {
                 if !disk.exists() {
                     ui::capture(
                         Command::new("qemu-img")
@@ -276,11 +349,24 @@ impl Vm {
                 format!("file={},if=none,format=qcow2,cache=unsafe", disk.display())
             }
         };
+        let input = match start {
+            Start::Boot => scratch.join("in.tar"),
+            Start::Save(state) | Start::Resume(state) => state.input(),
+        };
         let mut drives = vec![
             ("root", root),
-            ("in", drive(&scratch.join("in.tar"), "read-only=on")),
+            ("in", drive(&input, "read-only=on")),
             ("out", drive(&scratch.join("out.tar"), "cache=unsafe")),
         ];
+        if let Start::Save(state) | Start::Resume(state) = start {
+            drives.push(("job", drive(&scratch.join("job"), "read-only=on")));
+            // A machine is saved while it is stopped, and runs when it is resumed.
+            qemu.args(["-global", "migration.store-global-state=off"])
+                .env("LOCKC_MEMORY", state.memory());
+        }
+        if let Start::Resume(_) = start {
+            qemu.args(["-incoming", "exec:cat \"$LOCKC_MEMORY\""]);
+        }
         if self.workloads {
             let disk = assets::workloads()?;
             assets::used(&disk);
@@ -289,7 +375,7 @@ impl Vm {
         for (id, file) in drives {
             qemu.arg("-drive")
                 .arg(format!("{file},id={id}"))
-                .args(["-device", &format!("virtio-blk-pci,drive={id}")]);
+                .args(["-device", &format!("virtio-blk-pci,drive={id},serial=lockc-{id}")]);
         }
         // A file, not stdio: that one closes the port when its input ends.
         qemu.args([

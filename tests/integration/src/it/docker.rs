@@ -11,6 +11,7 @@ use serde_json::json;
 use crate::cases::sandbox;
 use crate::command::{self, Run};
 use crate::demo::SHARED;
+use crate::lab;
 use crate::launch::{Runtime, WRAPPER};
 
 /// The levels that have a runtime of their own: `lockc` chooses by itself, `lockc-LEVEL` is told.
@@ -160,12 +161,9 @@ impl Drop for Background {
 /// Puts the workloads' disk, which has an image already, where Docker keeps its data; false if the
 /// machine has none.
 fn data_disk() -> Result<bool> {
-    const DISK: &str = "/dev/vdd";
-    if !Path::new(DISK).exists() {
-        return Ok(false);
-    }
+    let Some(disk) = lab::disk("lockc-work") else { return Ok(false) };
     fs::create_dir_all("/var/lib/docker").context("cannot create Docker's data directory")?;
-    command::sh(&format!("mount -t ext4 -o noatime {DISK} /var/lib/docker"))?;
+    command::sh(&format!("mount -t ext4 -o noatime {} /var/lib/docker", disk.display()))?;
     Ok(true)
 }
 

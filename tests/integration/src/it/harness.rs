@@ -56,8 +56,8 @@ thread_local! {
     static LAB: RefCell<Option<Result<Lab, String>>> = const { RefCell::new(None) };
 }
 
-/// Lists or runs the chosen cases; true if none failed.
-pub fn run(mut args: Arguments, options: &Options) -> Result<bool> {
+/// Lists or runs the chosen cases, in a lab that is there already or is made; true if none failed.
+pub fn run(mut args: Arguments, options: &Options, lab: Option<Lab>) -> Result<bool> {
     options.selection.check()?;
     if options.selection.part == [Part::Btrfs] && !args.list {
         btrfs::enter()?;
@@ -74,6 +74,10 @@ pub fn run(mut args: Arguments, options: &Options) -> Result<bool> {
         end: options.seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds)),
         details,
     };
+    LAB.set(lab.map(|mut lab| {
+        lab.tier = run.tier;
+        Ok(lab)
+    }));
     let cases = cases::all().into_iter().filter(|case| options.selection.has(case));
     let conclusion = libtest_mimic::run(&args, cases.map(|case| trial(case, run)).collect());
     // Engines and helpers end before the program does.

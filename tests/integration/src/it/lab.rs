@@ -6,6 +6,7 @@ use std::io::{self, IoSlice};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{UnixDatagram, UnixListener};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result, bail};
@@ -203,6 +204,16 @@ impl Drop for Lab {
         // The machine is switched off next.
         let _ = self.victim.kill();
     }
+}
+
+/// The machine's disk with that serial number.
+pub fn disk(serial: &str) -> Option<PathBuf> {
+    let entries = fs::read_dir("/sys/block").ok()?.flatten();
+    let has = |entry: &fs::DirEntry| {
+        fs::read_to_string(entry.path().join("serial")).is_ok_and(|text| text.trim() == serial)
+    };
+    let entry = entries.into_iter().find(has)?;
+    Some(Path::new("/dev").join(entry.file_name()))
 }
 
 /// Sockets of the host's in every type, under harmless names too, and abstract ones. They live as

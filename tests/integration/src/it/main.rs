@@ -23,12 +23,13 @@ mod launch;
 mod podman;
 mod select;
 mod system;
+mod wait;
 mod without_runtime;
 mod workloads;
 
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
 use libtest_mimic::Arguments;
 
@@ -65,6 +66,10 @@ enum Verb {
         #[arg(long, num_args = 2, value_names = ["ID", "PID"])]
         exec: Vec<String>,
     },
+    /// Prepare the machine, with an engine, and do what a disk says as soon as it says something:
+    /// for machines that are saved and resumed
+    #[command(hide = true)]
+    Wait { base: wait::Base },
     /// A page of the documentation, from the tables of the cases
     Docs { page: Page },
     /// What system calls cost without lockc, on the host with it, and in containers: JSON on
@@ -95,7 +100,7 @@ fn main() -> ExitCode {
         run(Tool::parse().verb)
     } else {
         let Tests { libtest, options } = Tests::parse();
-        harness::run(libtest, &options)
+        harness::run(libtest, &options, None)
     };
     match result {
         Ok(true) => ExitCode::SUCCESS,
@@ -110,6 +115,13 @@ fn main() -> ExitCode {
 fn run(verb: Verb) -> Result<bool> {
     match verb {
         Verb::WithoutRuntime { count, exec } => without_runtime::run(count, &exec).map(|()| true),
+        Verb::Wait { base } => {
+            let (lab, job) = wait::wait(base)?;
+            let words = std::iter::once("lockc-it".to_owned()).chain(job.args);
+            let Tests { libtest, options } =
+                Tests::try_parse_from(words).context("the job's arguments")?;
+            harness::run(libtest, &options, Some(lab))
+        }
         Verb::Docs { page } => {
             let text = match page {
                 Page::Escapes => escapes::docs::markdown(),
