@@ -21,6 +21,8 @@ mod emulator;
 mod fuzz;
 mod gate;
 mod kubernetes;
+#[cfg(test)]
+mod layers;
 mod plan;
 mod protocol;
 mod report;
