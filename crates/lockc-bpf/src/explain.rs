@@ -18,7 +18,7 @@ use lockc_policy::{
     config::{CONFIG_PATH, Fail, Mode, Rootless},
     decision::{self, Case, Decision},
     enforcement::{Circumstances, Enforcement, Gap, KernelSide},
-    host::{Host, privilege::Privilege},
+    host::{Host, bundle, privilege::Privilege},
     policy::{Control, Policy, PolicySet, Strength},
     refused::Refused,
     runtimes::sandbox,
@@ -255,7 +255,7 @@ pub struct Explanation {
 /// Where the configuration or the container's cannot be read, or there is no policy for it.
 pub fn explain(target: &Target, level: Option<&str>) -> Result<Explanation> {
     let config = PolicySet::of_host()?;
-    let spec = Spec::read(&target.file)?;
+    let spec = bundle::spec(&target.file)?;
     let containers = containers();
     let registered = match (level, find(&containers, &target.id)) {
         (None, Some(container)) => Some(decision::running(&config, &container.entry)?),
@@ -288,7 +288,8 @@ pub fn explain(target: &Target, level: Option<&str>) -> Result<Explanation> {
              is what holds for an engine that runs as root"
         ));
     }
-    if let Some(problem) = strict::problem(&target.file) {
+    let text = bundle::contents(&target.file).ok();
+    if let Some(problem) = text.and_then(|text| strict::problem(&text)) {
         notes.push(format!(
             "its config.json is not of the OCI runtime specification's form, and was read as \
              runtimes do: {problem}"

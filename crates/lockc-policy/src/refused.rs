@@ -5,17 +5,13 @@
 //! other tenants. A record that cannot be written costs the explanation, and nothing else.
 
 use std::{
-    fs::{self, OpenOptions},
-    io::{self, Write as _},
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    io,
     path::{Path, PathBuf},
-    time::SystemTime,
 };
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
-use crate::{admission::findings::Violation, policy::Policy};
+use crate::{admission::findings::Violation, host::records, policy::Policy};
 
 /// How many are kept.
 const KEPT: usize = 256;
@@ -85,27 +81,8 @@ impl Refused {
     ///
     /// Where it cannot be written.
     pub fn keep(&self, directory: &Path) -> io::Result<()> {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
-        let name: String =
-            Sha256::digest(&self.id).iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-        let path = directory.join(format!("{name}.json"));
-        let new = directory.join(format!("{name}.{}.new", std::process::id()));
-        let written = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&new)
-            .and_then(|mut file| {
-                file.write_all(&serde_json::to_vec(self).map_err(io::Error::from)?)
-            })
-            .and_then(|()| fs::rename(&new, path));
-        if written.is_err() {
-            // The error says enough.
-            let _ = fs::remove_file(&new);
-        }
-        written?;
-        remove_oldest(directory)
+        let text = serde_json::to_vec(self).map_err(io::Error::from)?;
+        records::keep(directory, &self.id, &text, KEPT)
     }
 
     /// The record of the container whose id is, or begins with, this one.
@@ -121,32 +98,13 @@ impl Refused {
 }
 
 fn all(directory: &Path) -> Vec<Refused> {
-    let texts = fs::read_dir(directory)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter_map(|entry| fs::read(entry.path()).ok());
+    let texts = records::all(directory).into_iter();
     texts.filter_map(|text| serde_json::from_slice(&text).ok()).collect()
-}
-
-fn remove_oldest(directory: &Path) -> io::Result<()> {
-    let mut files: Vec<(SystemTime, PathBuf)> = fs::read_dir(directory)?
-        .flatten()
-        .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
-        .collect();
-    files.sort();
-    for (_, path) in files.iter().take(files.len().saturating_sub(KEPT)) {
-        match fs::remove_file(path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
+    use std::{fs, os::unix::fs::PermissionsExt as _};
 
     use super::*;
     use crate::policy::Control;

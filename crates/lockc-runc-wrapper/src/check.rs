@@ -15,13 +15,9 @@
 //! | `Registered` | wrapper | whether it worked |
 
 use std::{
-    cell::RefCell,
     fs::File,
     io::{IoSlice, IoSliceMut},
-    os::{
-        fd::{AsFd as _, AsRawFd as _, OwnedFd},
-        unix::ffi::OsStrExt as _,
-    },
+    os::fd::{AsFd as _, AsRawFd as _, OwnedFd},
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -47,12 +43,13 @@ use nix::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    argv::{Call, Create},
-    flow::{ContainerRegistry, Environment, Plan, Refusal},
-    hand, hold,
+    environment::{ContainerRegistry, Environment, Plan, Refusal},
+    flow, hand, hold,
+    invocation::{Call, Create},
     kernel::Pinned,
-    log, sys,
-    watched::Watched,
+    log,
+    sys::{self, LEFT_OPEN_FROM},
+    watched::{Looks, Watched},
 };
 
 /// How long the child may stay without progress.
@@ -130,7 +127,7 @@ impl Line {
 /// then.
 pub fn prepare(
     environment: &Environment<'_>,
-    invocation: &crate::argv::Invocation,
+    invocation: &crate::invocation::Invocation,
     held: &mut Vec<Held>,
 ) -> Result<Plan, Refusal> {
     let granted_file = granted_file(environment, invocation)?;
@@ -159,7 +156,7 @@ pub fn prepare(
 /// What the engine gives as an open descriptor, which the child does not have.
 fn granted_file(
     environment: &Environment<'_>,
-    invocation: &crate::argv::Invocation,
+    invocation: &crate::invocation::Invocation,
 ) -> Result<Option<Vec<u8>>> {
     let Call::Create(Create { config: Some(file), .. }) = &invocation.call else { return Ok(None) };
     let file = environment.directory.join(file);
@@ -173,7 +170,7 @@ fn serve(
     line: &Line,
     note: &sys::Note,
     child: Pid,
-    invocation: &crate::argv::Invocation,
+    invocation: &crate::invocation::Invocation,
     held: &mut Vec<Held>,
 ) -> Result<Plan, Refusal> {
     let mut registered = false;
@@ -270,7 +267,7 @@ fn work(
     line: OwnedFd,
     note: &sys::Note,
     environment: &Environment<'_>,
-    invocation: &crate::argv::Invocation,
+    invocation: &crate::invocation::Invocation,
 ) -> Result<()> {
     let line = Line(alone_with(line)?);
     let relay = Line(line.0.try_clone()?);
@@ -284,11 +281,11 @@ fn work(
         // Without the wrapper nobody is left to be told.
         let _ = relay.send(&message, &[]);
     });
-    let looks = Looks { note, count: RefCell::new(0) };
+    let looks = Looks::new(note);
     let kernel = Client { line: &line, looks: &looks };
     let view = Watched { host: environment.view, looks: &looks };
     let environment = Environment { kernel: &kernel, view: &view, ..*environment };
-    let (message, handed) = match crate::flow::prepare(invocation, &environment) {
+    let (message, handed) = match flow::prepare(invocation, &environment) {
         Ok(plan) => {
             (Message::Ready { runtime: plan.runtime, registered: plan.registered }, plan.handed)
         }
@@ -308,22 +305,6 @@ fn alone_with(line: OwnedFd) -> Result<OwnedFd> {
     drop(null);
     let kept = sys::keep_only(line).context("closing descriptors")?;
     Ok(kept)
-}
-
-/// Notes what is looked at.
-pub(crate) struct Looks<'a> {
-    note: &'a sys::Note,
-    count: RefCell<u32>,
-}
-
-impl Looks<'_> {
-    pub(crate) fn at(&self, path: &Path) {
-        let mut count = self.count.borrow_mut();
-        *count = count.wrapping_add(1);
-        let mut text = format!("{count} ").into_bytes();
-        text.extend_from_slice(path.as_os_str().as_bytes());
-        self.note.write(&text);
-    }
 }
 
 /// The kernel side as the child sees it.
@@ -387,7 +368,3 @@ pub fn keep(held: &[Held]) -> Result<()> {
     sys::leave_open(&from, LEFT_OPEN_FROM)?;
     Ok(())
 }
-
-/// The number from which on the socket of [`keep`] gets its own: above what engines pass on purpose
-/// (`--preserve-fds`), within the smallest table of descriptors (64).
-pub(crate) const LEFT_OPEN_FROM: i32 = 48;

@@ -10,15 +10,16 @@ use lockc_policy::{
     admission,
     decision::{self, Case},
     enforcement::{Circumstances, KernelSide},
-    host::privilege::Privilege,
+    host::{bundle, privilege::Privilege},
     policy::{Policy, PolicySet},
-    spec::{Process, Resources, Spec, contents},
+    spec::{Process, Resources, Spec},
 };
 
 use crate::{
-    argv::{Call, Checkpoint, Exec, Invocation, Update},
-    flow::{Environment, Plan, Refusal, absolute},
-    hand, log, runtime,
+    environment::{Environment, Plan, Refusal, absolute},
+    hand,
+    invocation::{Call, Checkpoint, Exec, Invocation, Update},
+    log, runtime,
     words::{refusal, report},
 };
 
@@ -94,7 +95,7 @@ fn bundle(
     environment: &Environment<'_>,
 ) -> Option<(PathBuf, Spec)> {
     let bundle = environment.containers.bundle(runtime, root, id)?;
-    let spec = Spec::read(&bundle.join("config.json")).ok()?;
+    let spec = bundle::spec(&bundle.join("config.json")).ok()?;
     Some((bundle, spec))
 }
 
@@ -120,7 +121,7 @@ fn resources(
     } else {
         absolute(file, environment)?
     };
-    let text = contents(&path)?;
+    let text = bundle::contents(&path)?;
     let resources = Resources::parse(&text, file)?;
     plan.handed = Some(hand::sealed(&text)?);
     Ok(Some(resources))
@@ -157,7 +158,7 @@ pub fn policy_without_entry(
 fn process(exec: &Exec, plan: &mut Plan, environment: &Environment<'_>) -> Result<Option<Process>> {
     let Some(file) = &exec.process else { return Ok(None) };
     let file = absolute(file, environment)?;
-    let text = contents(&file)?;
+    let text = bundle::contents(&file)?;
     plan.handed = Some(hand::sealed(&text)?);
     Ok(Some(Process::parse(&text, &file)?))
 }

@@ -18,29 +18,14 @@
 //! | it was gone before (`--force`), and the runtime says that all is well | marked |
 //! | the id was created again meanwhile | not touched: it has another generation |
 
-use std::path::PathBuf;
-
 use anyhow::Result;
 use lockc_policy::{host::privilege::Privilege, with_causes};
 
 use crate::{
     containers::Containers,
-    flow::{ContainerRegistry, Environment, Plan},
+    environment::{ContainerRegistry, Deletion, Environment, Plan},
     log, runtime,
 };
-
-/// What is to be marked once the runtime has ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Deletion {
-    /// The runtime's state root.
-    pub root: PathBuf,
-    /// The container.
-    pub id: String,
-    /// The generation of its entry.
-    pub generation: u32,
-    /// Whether the runtime has it.
-    pub existed: bool,
-}
 
 /// What a `delete` of this container would have to mark; nothing where it is not registered.
 pub fn expect(

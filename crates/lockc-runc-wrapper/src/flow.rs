@@ -1,119 +1,31 @@
 //! The order of things between reading the command line and executing the runtime. Everything that
-//! touches the kernel side is behind [`ContainerRegistry`], so that the order is tested without one.
+//! touches the kernel side is behind a trait, so that the order is tested without one.
 
-use std::{
-    ffi::OsString,
-    os::fd::OwnedFd,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use lockc_core::{abi::ContainerEntry, maps::NewContainer, rules::Network};
+use lockc_core::{maps::NewContainer, rules::Network};
 use lockc_policy::{
     admission::grants::{GrantedFiles, Tree},
     config::{CONFIG_PATH, ConfigError, Fail, Rootless},
     decision::{self, Case, Decision},
     enforcement::{Circumstances, Gap, KernelSide},
     engine::Engine,
-    host::{HostView, privilege::Privilege},
-    policy::{Policy, PolicySet},
+    host::{bundle, privilege::Privilege},
+    policy::PolicySet,
     runtimes,
-    spec::{Spec, contents},
+    spec::Spec,
     with_causes,
 };
 
 use crate::{
-    argv::{Call, Create, Exec, Invocation},
-    commands,
-    containers::Containers,
-    delete::{self, Deletion},
-    hand, log, runtime, unregistered,
+    commands, delete,
+    environment::{Environment, Plan, Refusal, absolute, fail, pod_sandbox},
+    hand,
+    invocation::{Call, Create, Exec, Invocation},
+    log, runtime, unregistered,
     words::{refused, report},
 };
-
-/// What the flow asks of the kernel side; each call opens the pinned maps anew, so that none stays
-/// open at exec.
-pub trait ContainerRegistry {
-    /// Registers and labels this process.
-    fn register(&self, new: &NewContainer, grants: GrantedFiles) -> Result<()>;
-    /// Labels this process as joining a container.
-    fn join(&self, root: &Path, id: &str) -> Result<()>;
-    /// The entry of a container, if it is registered.
-    fn entry(&self, root: &Path, id: &str) -> Result<Option<ContainerEntry>>;
-    /// Lets the container's slot be taken once its last task is gone; only under that generation,
-    /// if one is given.
-    fn mark_deleting(&self, root: &Path, id: &str, generation: Option<u32>) -> Result<()>;
-}
-
-/// Where things are; other places in tests.
-pub struct Environment<'a> {
-    /// The configuration file.
-    pub config: &'a Path,
-    /// What a cluster says of its namespaces.
-    pub namespaces: &'a Path,
-    /// The directory that a bundle defaults to; empty where that is gone.
-    pub directory: &'a Path,
-    /// What `--config` names, where only another process could read it.
-    pub granted_file: Option<&'a [u8]>,
-    /// User that runs the wrapper.
-    pub uid: u32,
-    /// Whether it is the host's root.
-    pub privilege: Privilege,
-    /// Whether the engine wants to be notified by the container (`NOTIFY_SOCKET`).
-    pub notify: bool,
-    /// The kernel side.
-    pub kernel: &'a dyn ContainerRegistry,
-    /// What the real runtime knows.
-    pub containers: &'a dyn Containers,
-    /// The host.
-    pub view: &'a dyn HostView,
-    /// Where refusals are kept for `lockc explain`; nowhere in tests.
-    pub refused: Option<&'a Path>,
-    /// Finds the real runtime.
-    pub find: &'a dyn Fn(&[PathBuf]) -> Result<PathBuf>,
-}
-
-/// What to execute.
-#[derive(Debug)]
-pub struct Plan {
-    /// The runtime.
-    pub runtime: PathBuf,
-    /// Its arguments, without its name.
-    pub args: Vec<OsString>,
-    /// What was registered, to be undone if the runtime cannot be executed.
-    pub registered: Option<(PathBuf, String)>,
-    /// The file that the runtime is to read in place of the one that `file_at` of the invocation
-    /// names.
-    pub handed: Option<OwnedFd>,
-    /// What is to be marked once the runtime has ended.
-    pub deletion: Option<Deletion>,
-    /// Whether the runtime is to find no container.
-    pub empty_root: bool,
-}
-
-impl Plan {
-    /// Executes a runtime, and nothing else.
-    pub fn of(runtime: PathBuf) -> Self {
-        Self {
-            runtime,
-            args: Vec::new(),
-            registered: None,
-            handed: None,
-            deletion: None,
-            empty_root: false,
-        }
-    }
-}
-
-/// Why nothing is executed: one line a reason.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Refusal(pub Vec<String>);
-
-impl From<anyhow::Error> for Refusal {
-    fn from(error: anyhow::Error) -> Self {
-        Self(vec![with_causes(&error)])
-    }
-}
 
 /// Decides, registers, and says what to execute.
 pub fn prepare(invocation: &Invocation, environment: &Environment<'_>) -> Result<Plan, Refusal> {
@@ -219,12 +131,12 @@ fn create(
             let file = absolute(file, environment)?;
             let text = match environment.granted_file {
                 Some(text) => text.to_vec(),
-                None => contents(&file).context("the container is not started")?,
+                None => bundle::contents(&file).context("the container is not started")?,
             };
             plan.handed = Some(hand::sealed(&text).context("the container is not started")?);
             Spec::parse(&text, &file)
         }
-        _ => Spec::read(&bundle.join("config.json")),
+        _ => bundle::spec(&bundle.join("config.json")),
     }
     .context("the container is not started")?;
     let root = runtime::state_root(invocation.root.as_deref(), &plan.runtime, environment.uid);
@@ -347,22 +259,6 @@ fn reachable(
     }
 }
 
-/// The policy of a pod's sandbox. Without an entry it was started around lockc, and says nothing.
-pub(crate) fn pod_sandbox(
-    config: &PolicySet,
-    root: &Path,
-    id: &str,
-    environment: &Environment<'_>,
-) -> Result<Option<Policy>> {
-    if environment.privilege != Privilege::Root {
-        return Ok(None);
-    }
-    match environment.kernel.entry(root, id) {
-        Ok(entry) => entry.map(|entry| decision::registered(config, &entry)).transpose(),
-        Err(error) => fail(config, error, "its pod's sandbox cannot be looked up").map(|()| None),
-    }
-}
-
 fn join(
     invocation: &Invocation,
     exec: &Exec,
@@ -415,36 +311,6 @@ fn join(
         fail(&config, error, "the process is not started")?;
     }
     Ok(plan)
-}
-
-/// What `fail` says about a kernel side that does not answer.
-fn fail(config: &PolicySet, error: anyhow::Error, consequence: &'static str) -> Result<()> {
-    match config.settings.fail {
-        Fail::Closed => Err(error.context(consequence)),
-        Fail::Open => {
-            log::warn(&format!(
-                "{}; it runs UNCONFINED, because {CONFIG_PATH} says fail = \"open\"",
-                with_causes(&error)
-            ));
-            Ok(())
-        }
-    }
-}
-
-/// A path of the engine's.
-///
-/// # Errors
-///
-/// Where it is relative to a working directory that is gone.
-pub fn absolute(path: &Path, environment: &Environment<'_>) -> Result<PathBuf> {
-    let path = environment.directory.join(path);
-    if path.is_absolute() {
-        return Ok(path);
-    }
-    bail!(
-        "the working directory is gone, so that {:?} leads nowhere; give an absolute path",
-        path.display()
-    );
 }
 
 #[cfg(test)]

@@ -35,7 +35,7 @@ fn recorded_containers_are_admitted_unless_they_ask_for_more() {
                 .map(|part| part.to_string_lossy())
                 .collect::<Vec<_>>()
                 .join("/");
-            let spec = Spec::read(&path).unwrap();
+            let spec = bundle::spec(&path).unwrap();
             assert_eq!(strict::difference(&fs::read(&path).unwrap()).unwrap(), None, "{name}");
             let sources: Vec<_> = spec
                 .mounts
@@ -101,7 +101,7 @@ fn recorded_containers_are_admitted_unless_they_ask_for_more() {
                 engine: Some(engine),
                 sandbox,
             };
-            let policy = Policy::for_level(Level::Baseline, "the default");
+            let policy = policy::Policy::for_level(Level::Baseline, "the default");
             let host = AnyHost { texts: written(&spec, &id) };
             match admission::admit(&request, &policy, &Settings::default(), &engines, &host) {
                 Ok(grants) => {

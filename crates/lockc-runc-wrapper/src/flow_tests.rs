@@ -1,17 +1,27 @@
 //! The order of calls, with a kernel side that only writes down what is asked of it.
 
-use std::{cell::RefCell, collections::BTreeMap, fs, io, os::unix::fs::PermissionsExt as _};
+use std::{
+    cell::RefCell,
+    collections::BTreeMap,
+    ffi::OsString,
+    fs, io,
+    os::{fd::OwnedFd, unix::fs::PermissionsExt as _},
+};
 
 use anyhow::anyhow;
-use lockc_core::rules::Level;
+use lockc_core::{abi::ContainerEntry, rules::Level};
 use lockc_policy::{
-    host::{Host, Kind, MountedAt, Namespace, trusted::TrustError},
+    host::{Host, HostView, Kind, MountedAt, Namespace, trusted::TrustError},
     policy,
 };
 use serde_json::{Value, json};
 
 use super::*;
-use crate::argv;
+use crate::{
+    argv,
+    containers::Containers,
+    environment::{ContainerRegistry, Plan},
+};
 
 #[derive(Default)]
 struct Fake {

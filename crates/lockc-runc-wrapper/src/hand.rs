@@ -9,13 +9,10 @@
 //! the host's, and this one tells the container about itself alone.
 
 use std::{
-    ffi::{OsStr, OsString},
+    ffi::OsString,
     fs::File,
     io::{self, Read as _, Seek as _, Write as _},
-    os::{
-        fd::OwnedFd,
-        unix::ffi::{OsStrExt as _, OsStringExt as _},
-    },
+    os::fd::OwnedFd,
     path::{Component, Path},
 };
 
@@ -26,27 +23,7 @@ use nix::{
     sys::memfd::{MFdFlags, memfd_create},
 };
 
-use crate::{check::LEFT_OPEN_FROM, sys};
-
-/// Where in a command line the value of an option stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct At {
-    /// Which argument.
-    pub index: usize,
-    /// From which byte of it on.
-    pub start: usize,
-}
-
-impl At {
-    /// Puts another value there.
-    pub fn put(self, args: &mut [OsString], value: &OsStr) {
-        if let Some(arg) = args.get_mut(self.index) {
-            let mut bytes = arg.as_bytes().get(..self.start).unwrap_or_default().to_vec();
-            bytes.extend_from_slice(value.as_bytes());
-            *arg = OsString::from_vec(bytes);
-        }
-    }
-}
+use crate::sys::{self, LEFT_OPEN_FROM};
 
 /// A file in memory that nobody can change.
 ///
@@ -125,7 +102,10 @@ fn is_own(path: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsStr;
+
     use super::*;
+    use crate::invocation::At;
 
     #[test]
     fn a_value_is_replaced_where_it_stands() {

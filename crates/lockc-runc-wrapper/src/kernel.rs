@@ -10,7 +10,7 @@ use lockc_core::{
 };
 use lockc_policy::admission::grants::GrantedFiles;
 
-use crate::{flow::ContainerRegistry, hold};
+use crate::{environment::ContainerRegistry, hold};
 
 /// The maps below `/sys/fs/bpf/lockc`.
 pub struct Pinned;

@@ -17,7 +17,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use crate::argv::Invocation;
+use crate::invocation::Invocation;
 
 /// What another process logs in this one's place.
 #[derive(Debug)]

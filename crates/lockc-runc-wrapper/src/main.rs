@@ -30,11 +30,11 @@ use lockc_policy::{
 };
 
 use lockc_runc_wrapper::{
-    argv::{self, Call, Invocation},
-    check,
+    argv, check,
     containers::Existing,
-    flow::{self, ContainerRegistry as _, Environment, Plan, Refusal},
-    hand,
+    environment::{ContainerRegistry as _, Environment, Plan, Refusal},
+    flow, hand,
+    invocation::{Call, Invocation},
     kernel::Pinned,
     log, runtime,
     sys::{child, startup},

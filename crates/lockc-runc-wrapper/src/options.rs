@@ -6,9 +6,8 @@ use std::{
 };
 
 use crate::{
-    argv::{AmbiguousArgs, unclear},
     flags::{Arity, Flag},
-    hand::At,
+    invocation::{AmbiguousArgs, At, unclear},
 };
 
 /// Where options end.

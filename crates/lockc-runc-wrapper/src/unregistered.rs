@@ -13,13 +13,13 @@ use lockc_core::{maps::RegistryError, paths, rules::RuleMask};
 use lockc_policy::{
     decision::{self, Case},
     enforcement::Circumstances,
+    host::bundle,
     policy::{Control, Policy, PolicySet, Strength},
-    spec::Spec,
 };
 
 use crate::{
-    argv::Invocation,
-    flow::{self, Environment, Plan},
+    environment::{Environment, Plan, pod_sandbox},
+    invocation::Invocation,
 };
 
 /// Says how a process is started in a container that is not registered.
@@ -55,7 +55,7 @@ fn policy(
     config: &PolicySet,
     environment: &Environment<'_>,
 ) -> Result<Policy> {
-    let spec = Spec::read(&bundle.join("config.json"))?;
+    let spec = bundle::spec(&bundle.join("config.json"))?;
     let argument = invocation.policy.as_deref();
     let case = Case {
         id,
@@ -67,7 +67,7 @@ fn policy(
         circumstances: Circumstances::default(),
     };
     decision::policy_of(&case, config, environment.view, |id| {
-        flow::pod_sandbox(config, root, id, environment)
+        pod_sandbox(config, root, id, environment)
     })
 }
 

@@ -2,7 +2,9 @@
 //! one that does not answer.
 
 use std::{
+    cell::RefCell,
     io,
+    os::unix::ffi::OsStrExt as _,
     path::{Path, PathBuf},
 };
 
@@ -11,7 +13,27 @@ use lockc_policy::{
     host::{HostView, Kind, MountedAt, Namespace, Opened, trusted::TrustError},
 };
 
-use crate::check::Looks;
+use crate::sys;
+
+/// Notes what is looked at.
+pub(crate) struct Looks<'a> {
+    note: &'a sys::Note,
+    count: RefCell<u32>,
+}
+
+impl<'a> Looks<'a> {
+    pub(crate) fn new(note: &'a sys::Note) -> Self {
+        Self { note, count: RefCell::new(0) }
+    }
+
+    pub(crate) fn at(&self, path: &Path) {
+        let mut count = self.count.borrow_mut();
+        *count = count.wrapping_add(1);
+        let mut text = format!("{count} ").into_bytes();
+        text.extend_from_slice(path.as_os_str().as_bytes());
+        self.note.write(&text);
+    }
+}
 
 /// The host, asked one path after the other.
 pub(crate) struct Watched<'a> {

@@ -11,8 +11,8 @@ use lockc_policy::{
 };
 
 use crate::{
-    argv::Invocation,
-    flow::{Environment, Refusal},
+    environment::{Environment, Refusal},
+    invocation::Invocation,
     log,
 };
 

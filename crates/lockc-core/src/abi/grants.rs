@@ -1,6 +1,6 @@
 //! What containers are granted and what is theirs: mounts, sockets, devices, programs, keys.
 
-use super::ContainerKey;
+use super::containers::ContainerKey;
 
 /// Key of `grants`: what a container is granted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

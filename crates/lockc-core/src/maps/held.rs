@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use super::RegistryError;
+use super::error::RegistryError;
 use crate::abi::SocketName;
 
 /// An object that is to be granted. The descriptor keeps its inode, and so its tag, in memory.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::files::Origin;
+use super::origin::Origin;
 use crate::host::trusted::TrustError;
 
 /// Why the configuration cannot be used.

@@ -2,15 +2,15 @@
 
 use std::{
     collections::BTreeMap,
-    fmt,
     path::{Path, PathBuf},
 };
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use toml::de::{DeTable, DeValue};
 
 use super::{
     error::ConfigError,
+    origin::Origin,
     raw::{Choice, Fail, Follow, Mode, PolicyConfig, RawConfig, Rootless},
     spelling::nearest,
 };
@@ -18,21 +18,6 @@ use crate::{engine::Engine, host::HostView};
 
 /// Larger than any configuration that a person wrote.
 const SIZE_LIMIT: u64 = 1 << 20;
-
-/// Where a value stands.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Origin {
-    /// The file.
-    pub path: PathBuf,
-    /// The line, from 1.
-    pub line: usize,
-}
-
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.path.display(), self.line)
-    }
-}
 
 /// The configuration with the place of each value that a file gives: by key, by table and name
 /// (`policies.monitoring`), by the key in that (`policies.monitoring.admit`), and by the value in a

@@ -8,18 +8,20 @@ mod error;
 mod files;
 pub(crate) mod globs;
 pub mod labels;
+mod origin;
 mod raw;
 pub(crate) mod spelling;
 #[cfg(test)]
 mod tests;
 
 pub use error::ConfigError;
+pub use files::Loaded;
 #[cfg(feature = "schema")]
 pub use files::schema;
-pub use files::{Loaded, Origin};
 pub use labels::Labels;
 /// Where the configuration is. A constant: neither environment nor command line moves it.
 pub use lockc_core::paths::CONFIG as CONFIG_PATH;
+pub use origin::Origin;
 pub use raw::{
     Choice, Fail, Follow, Kubernetes, Mode, NetworkChoice, PolicyConfig, RawConfig, Rootless,
     Settings,

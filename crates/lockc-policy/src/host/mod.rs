@@ -1,8 +1,10 @@
 //! The host that decisions are made on: the only place of this crate that does I/O.
 
+pub mod bundle;
 mod local;
 pub mod mount_table;
 pub mod privilege;
+pub mod records;
 mod selinux;
 pub mod trusted;
 mod view;

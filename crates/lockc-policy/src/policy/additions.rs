@@ -1,10 +1,10 @@
 //! What an administrator's policy admits beyond the level that it extends.
 
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use lockc_core::families;
 
-use super::{capabilities, reads, sockets::NamedSockets};
+use super::{capabilities, paths::is_plain, reads, sockets::NamedSockets};
 use crate::config::{PolicyConfig, spelling::hint};
 
 /// Added to what the level, and for mounts and sockets the configuration, admits anyway.
@@ -120,9 +120,4 @@ impl Additions {
         }
         Ok(())
     }
-}
-
-/// Absolute, and without `..`.
-pub(crate) fn is_plain(path: &Path) -> bool {
-    path.is_absolute() && path.components().all(|part| part != Component::ParentDir)
 }

@@ -2,7 +2,7 @@
 
 use lockc_core::hooks;
 
-use super::{additions::is_plain, error::DefinitionError, sockets::NamedSockets};
+use super::{error::DefinitionError, paths::is_plain, sockets::NamedSockets};
 use crate::config::{Settings, spelling::hint};
 
 /// What makes no sense, and where.

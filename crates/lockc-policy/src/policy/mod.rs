@@ -7,6 +7,7 @@ pub mod control;
 mod definitions;
 pub mod error;
 mod issues;
+pub(crate) mod paths;
 pub mod reads;
 pub mod set;
 pub mod sockets;

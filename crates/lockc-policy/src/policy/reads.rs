@@ -12,7 +12,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{host::HostView, policy::additions::is_plain};
+use super::paths::is_plain;
+use crate::host::HostView;
 use lockc_core::abi::{READ_DEPTH, READ_NAME_LEN};
 
 /// What no policy's `reads` make readable, and why; a policy without the rule procfs does.

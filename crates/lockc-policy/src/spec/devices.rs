@@ -2,7 +2,7 @@
 
 use lockc_core::abi::GrantedDevice;
 
-use super::{DeviceRule, Linux};
+use super::linux::{DeviceRule, Linux};
 
 /// Whether the specification gives every device there is.
 pub fn gives_all(linux: &Linux) -> bool {

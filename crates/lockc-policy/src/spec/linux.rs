@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use serde::{Deserialize, de::IgnoredAny};
 
-use crate::spec::read::{none_if_empty, once_each, or_default};
+use super::fields::{none_if_empty, once_each, or_default};
 
 /// `linux`.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq)]

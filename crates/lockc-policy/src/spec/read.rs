@@ -1,70 +1,20 @@
 //! Reading it: limits, and what runtimes would read differently.
 
 use std::{
-    collections::BTreeMap,
-    fmt,
-    fs::File,
-    io::{self, Read as _},
-    marker::PhantomData,
+    io,
     path::{Path, PathBuf},
 };
 
-use serde::{
-    Deserialize, Deserializer,
-    de::{DeserializeOwned, MapAccess, Visitor},
-};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::spec::{Process, Resources, Spec};
+use super::{
+    linux::Resources,
+    model::{Process, Spec},
+};
 
 /// No real bundle comes near; a larger one is an attempt to keep the wrapper busy.
 pub const SIZE_LIMIT: u64 = 10 << 20;
-
-/// Go writes `null` for an empty slice or map.
-pub(super) fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
-    from: D,
-) -> Result<T, D::Error> {
-    Option::<T>::deserialize(from).map(Option::unwrap_or_default)
-}
-
-/// Go takes an empty string for one that is not there.
-pub(super) fn none_if_empty<'de, D: Deserializer<'de>>(
-    from: D,
-) -> Result<Option<String>, D::Error> {
-    Ok(Option::<String>::deserialize(from)?.filter(|text| !text.is_empty()))
-}
-
-/// A map in which no key stands twice: some runtimes take the first value, some the last.
-pub(super) fn once_each<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
-    from: D,
-) -> Result<BTreeMap<String, T>, D::Error> {
-    struct Members<T>(PhantomData<T>);
-
-    impl<'de, T: Deserialize<'de>> Visitor<'de> for Members<T> {
-        type Value = BTreeMap<String, T>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("an object")
-        }
-
-        fn visit_unit<E>(self) -> Result<Self::Value, E> {
-            Ok(BTreeMap::new())
-        }
-
-        fn visit_map<A: MapAccess<'de>>(self, mut from: A) -> Result<Self::Value, A::Error> {
-            let mut members = BTreeMap::new();
-            while let Some((key, value)) = from.next_entry::<String, T>()? {
-                if let Some((key, _)) = members.get_key_value(&key) {
-                    return Err(serde::de::Error::custom(format!("the key {key:?} stands twice")));
-                }
-                members.insert(key, value);
-            }
-            Ok(members)
-        }
-    }
-
-    from.deserialize_any(Members(PhantomData))
-}
 
 /// Why a configuration or process file cannot be checked.
 #[derive(Debug, thiserror::Error)]
@@ -116,11 +66,6 @@ pub enum SpecError {
 }
 
 impl Spec {
-    /// Reads the configuration file of a bundle.
-    pub fn read(path: &Path) -> Result<Self, SpecError> {
-        parse(&contents(path)?, path)
-    }
-
     /// Parses a configuration; `path` is for the messages.
     pub fn parse(text: &[u8], path: &Path) -> Result<Self, SpecError> {
         parse(text, path)
@@ -128,11 +73,6 @@ impl Spec {
 }
 
 impl Process {
-    /// Reads the process file of `exec`.
-    pub fn read(path: &Path) -> Result<Self, SpecError> {
-        parse(&contents(path)?, path)
-    }
-
     /// Parses a process file; `path` is for the messages.
     pub fn parse(text: &[u8], path: &Path) -> Result<Self, SpecError> {
         parse(text, path)
@@ -144,22 +84,6 @@ impl Resources {
     pub fn parse(text: &[u8], path: &Path) -> Result<Self, SpecError> {
         parse(text, path)
     }
-}
-
-/// Reads a file, or a pipe to its end.
-///
-/// # Errors
-///
-/// Where it cannot be read, or is larger than [`SIZE_LIMIT`].
-pub fn contents(path: &Path) -> Result<Vec<u8>, SpecError> {
-    let read_error = |source| SpecError::Read { path: path.into(), source };
-    let file = File::open(path).map_err(read_error)?;
-    let mut text = Vec::new();
-    file.take(SIZE_LIMIT + 1).read_to_end(&mut text).map_err(read_error)?;
-    if text.len() as u64 > SIZE_LIMIT {
-        return Err(SpecError::TooLarge { path: path.into() });
-    }
-    Ok(text)
 }
 
 fn parse<T: DeserializeOwned>(text: &[u8], path: &Path) -> Result<T, SpecError> {

@@ -12,13 +12,15 @@ use std::{
 
 use oci_spec::runtime;
 
-use crate::spec::{Process, Spec, SpecError, read::contents};
+use super::{
+    model::{Process, Spec},
+    read::SpecError,
+};
 
 /// What `oci-spec` does not understand in a configuration; nothing if it is of the specification's
-/// form, or cannot be read at all.
-pub fn problem(path: &Path) -> Option<String> {
-    let text = contents(path).ok()?;
-    parse(&text).err().map(|error| error.to_string())
+/// form.
+pub fn problem(text: &[u8]) -> Option<String> {
+    parse(text).err().map(|error| error.to_string())
 }
 
 /// By the letter.
@@ -157,16 +159,8 @@ mod tests {
 
     #[test]
     fn what_is_not_of_the_form_is_named() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("config.json");
-        std::fs::write(
-            &path,
-            r#"{"ociVersion":"1.2.0","linux":{"namespaces":[{"type":"planet"}]}}"#,
-        )
-        .unwrap();
-        assert!(problem(&path).unwrap().contains("planet"));
-        std::fs::write(&path, serde_json::to_vec(&runtime::Spec::default()).unwrap()).unwrap();
-        assert_eq!(problem(&path), None);
-        assert_eq!(problem(Path::new("/nonexistent")), None);
+        let planet = br#"{"ociVersion":"1.2.0","linux":{"namespaces":[{"type":"planet"}]}}"#;
+        assert!(problem(planet).unwrap().contains("planet"));
+        assert_eq!(problem(&serde_json::to_vec(&runtime::Spec::default()).unwrap()), None);
     }
 }

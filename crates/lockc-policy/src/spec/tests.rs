@@ -1,7 +1,7 @@
 //! What is read, what is passed over, and what is refused because runtimes would read it
 //! differently.
 
-use std::{fs, path::Path};
+use std::path::Path;
 
 use proptest::prelude::*;
 
@@ -43,15 +43,6 @@ fn keys_that_runtimes_would_read_differently_are_refused() {
         assert!(parse(text).unwrap_err().contains("differs from"), "{text}");
     }
     assert!(parse(r#"{"annotations":{"Type":"x","PATH":"y"}}"#).is_ok(), "keys that are data");
-}
-
-#[test]
-fn the_size_is_limited() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("config.json");
-    fs::write(&path, vec![b' '; SIZE_LIMIT as usize + 1]).unwrap();
-    assert!(matches!(Spec::read(&path), Err(SpecError::TooLarge { .. })));
-    assert!(matches!(Spec::read(dir.path()), Err(SpecError::Read { .. })));
 }
 
 #[test]

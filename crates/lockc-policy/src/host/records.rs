@@ -1,0 +1,61 @@
+//! Small files of lockc's own, one for each container, of which the newest are kept. Only root may
+//! read them: they name paths of the host and options of other tenants.
+
+use std::{
+    fs::{self, OpenOptions},
+    io::{self, Write as _},
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
+
+use sha2::{Digest as _, Sha256};
+
+/// Keeps a text under the id of a container, and at most `limit` of them.
+///
+/// # Errors
+///
+/// Where it cannot be written.
+pub fn keep(directory: &Path, id: &str, text: &[u8], limit: usize) -> io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+    // An id may be any text; its hash is a name.
+    let name: String =
+        Sha256::digest(id).iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+    let path = directory.join(format!("{name}.json"));
+    let new = directory.join(format!("{name}.{}.new", std::process::id()));
+    let written = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&new)
+        .and_then(|mut file| file.write_all(text))
+        .and_then(|()| fs::rename(&new, path));
+    if written.is_err() {
+        // The error says enough.
+        let _ = fs::remove_file(&new);
+    }
+    written?;
+    remove_oldest(directory, limit)
+}
+
+/// What can be read of what is kept, in no order.
+pub fn all(directory: &Path) -> Vec<Vec<u8>> {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    entries.filter_map(|entry| fs::read(entry.path()).ok()).collect()
+}
+
+fn remove_oldest(directory: &Path, limit: usize) -> io::Result<()> {
+    let mut files: Vec<(SystemTime, PathBuf)> = fs::read_dir(directory)?
+        .flatten()
+        .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
+        .collect();
+    files.sort();
+    for (_, path) in files.iter().take(files.len().saturating_sub(limit)) {
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
+}
