@@ -87,131 +87,89 @@ impl Network {
     }
 }
 
-/// One thing that the kernel side denies to a confined container. The value is the rule's bit
-/// number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[repr(u32)]
-pub enum Rule {
+macro_rules! rules {
+    ($($(#[$doc:meta])* $variant:ident = $bit:literal $name:literal $denies:literal;)*) => {
+        /// One thing that the kernel side denies to a confined container. The value is the rule's
+        /// bit number.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[repr(u32)]
+        pub enum Rule {
+            $($(#[$doc])* $variant = $bit,)*
+        }
+
+        impl Rule {
+            /// Every rule, in the order of the bits.
+            pub const ALL: [Self; [$($bit),*].len()] = [$(Self::$variant),*];
+
+            /// The name used in configuration, events and messages.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $name,)*
+                }
+            }
+
+            /// What the rule denies, in a few words for messages.
+            pub const fn denies(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $denies,)*
+                }
+            }
+        }
+    };
+}
+
+// Bit, name, and what it denies.
+rules! {
     /// Mounting, unmounting, remounting, moving mounts, by both mount APIs, and `pivot_root`.
-    Mount = 0,
+    Mount = 0 "mount" "changing mounts";
     /// Host information in sysfs; writes to sysfs and to cgroup files.
-    Sysfs = 1,
+    Sysfs = 1 "sysfs" "host information in sysfs";
     /// Host information in procfs; writes outside of `/proc/<pid>` and the namespaced sysctls.
-    Procfs = 2,
+    Procfs = 2 "procfs" "host information in procfs";
     /// The kernel log: `syslog(2)`, `/dev/kmsg`.
-    KernelLog = 3,
+    KernelLog = 3 "kernel-log" "the kernel log";
     /// Unix sockets of the host, by the identity of the peer.
-    UnixSocket = 4,
+    UnixSocket = 4 "unix-socket" "unix sockets of the host";
     /// Files that the container was not granted, by the identity of the mount.
-    Files = 5,
+    Files = 5 "files" "files that the container was not given";
     /// Tasks outside of the container: ptrace and all that asks for its access, signals, limits,
     /// scheduling.
-    Process = 6,
+    Process = 6 "process" "tasks outside of the container";
     /// Every socket family but unix.
-    Network = 7,
+    Network = 7 "network" "sockets other than unix";
     /// New user namespaces.
-    UserNamespace = 8,
+    UserNamespace = 8 "user-namespace" "new user namespaces";
     /// The kernel itself: bpf(2), perf events, modules, kexec, what lockdown guards, the clock,
     /// quotas.
-    Kernel = 9,
+    Kernel = 9 "kernel" "the kernel's own settings and code";
     /// Keys that the container did not create.
-    Keyring = 10,
+    Keyring = 10 "keyring" "keys that the container did not create";
     /// Capabilities beyond those that the container may have, when they are used.
-    Capability = 11,
+    Capability = 11 "capability" "capabilities beyond those that the container may have";
     /// Becoming root, and gaining rights at exec.
-    Privilege = 12,
+    Privilege = 12 "privilege" "becoming root, and gaining rights at exec";
     /// io_uring.
-    IoUring = 13,
+    IoUring = 13 "io-uring" "io_uring";
     /// Raw and packet sockets.
-    RawSocket = 14,
+    RawSocket = 14 "raw-socket" "raw and packet sockets";
     /// Devices that are neither in every container nor in this one's specification.
-    Device = 15,
+    Device = 15 "device" "devices that the container was not given";
     /// Socket families and netlink protocols that containers do not need, and their policy does not
     /// name.
-    SocketFamily = 16,
+    SocketFamily = 16 "socket-family" "socket families that containers do not need";
     /// With the host's IPC namespace: System V objects and POSIX message queues of the host.
-    Ipc = 17,
+    Ipc = 17 "ipc" "shared memory, semaphores and message queues of the host";
 }
 
 impl Rule {
-    /// Every rule, in the order of the bits.
-    pub const ALL: [Self; 18] = [
-        Self::Mount,
-        Self::Sysfs,
-        Self::Procfs,
-        Self::KernelLog,
-        Self::UnixSocket,
-        Self::Files,
-        Self::Process,
-        Self::Network,
-        Self::UserNamespace,
-        Self::Kernel,
-        Self::Keyring,
-        Self::Capability,
-        Self::Privilege,
-        Self::IoUring,
-        Self::RawSocket,
-        Self::Device,
-        Self::SocketFamily,
-        Self::Ipc,
-    ];
-
     /// The rule of a raw value from an event, if it is one.
     pub fn from_raw(raw: u32) -> Option<Self> {
         Self::ALL.get(raw as usize).copied()
     }
 
-    /// The name used in configuration, events and messages.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Mount => "mount",
-            Self::Sysfs => "sysfs",
-            Self::Procfs => "procfs",
-            Self::KernelLog => "kernel-log",
-            Self::UnixSocket => "unix-socket",
-            Self::Files => "files",
-            Self::Process => "process",
-            Self::Network => "network",
-            Self::UserNamespace => "user-namespace",
-            Self::Kernel => "kernel",
-            Self::Keyring => "keyring",
-            Self::Capability => "capability",
-            Self::Privilege => "privilege",
-            Self::IoUring => "io-uring",
-            Self::RawSocket => "raw-socket",
-            Self::Device => "device",
-            Self::SocketFamily => "socket-family",
-            Self::Ipc => "ipc",
-        }
-    }
-
     /// The rule of that name, if there is one.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|rule| rule.name() == name)
-    }
-
-    /// What the rule denies, in a few words for messages.
-    pub const fn denies(self) -> &'static str {
-        match self {
-            Self::Mount => "changing mounts",
-            Self::Sysfs => "host information in sysfs",
-            Self::Procfs => "host information in procfs",
-            Self::KernelLog => "the kernel log",
-            Self::UnixSocket => "unix sockets of the host",
-            Self::Files => "files that the container was not given",
-            Self::Process => "tasks outside of the container",
-            Self::Network => "sockets other than unix",
-            Self::UserNamespace => "new user namespaces",
-            Self::Kernel => "the kernel's own settings and code",
-            Self::Keyring => "keys that the container did not create",
-            Self::Capability => "capabilities beyond those that the container may have",
-            Self::Privilege => "becoming root, and gaining rights at exec",
-            Self::IoUring => "io_uring",
-            Self::RawSocket => "raw and packet sockets",
-            Self::Device => "devices that the container was not given",
-            Self::SocketFamily => "socket families that containers do not need",
-            Self::Ipc => "shared memory, semaphores and message queues of the host",
-        }
     }
 }
 

@@ -46,13 +46,61 @@ pub fn admit_under(
     let spec = request.spec;
     let mut granted = mounts::check(request, settings, engines, view, &mut findings);
     (granted.devices, granted.all_devices) = spec::devices::granted(&spec.linux);
-    namespaces::check(spec, view, &mut findings);
-    namespaces::check_cgroup(spec, view, &mut findings);
     granted.cgroups = namespaces::manages_cgroups(spec, view);
     granted.root_uid = namespaces::root_uid(&spec.linux, view, &mut findings);
-    let nodes: Vec<PathBuf> =
-        policy.more.devices.iter().cloned().chain(engines.devices(request, view)).collect();
-    devices::check(&spec.linux, &devices::Named::of(&nodes, view), &mut findings);
+    let sandboxed = circumstances.sandbox(settings, view).is_some();
+    let grants = &granted;
+    let subject = Subject { request, settings, engines, view, circumstances, sandboxed, grants };
+    for check in CHECKS {
+        check(&subject, &mut findings);
+    }
+    let resolved = reads::resolve(&policy.more.reads, view);
+    (granted.reads, granted.unread) = (resolved.paths, resolved.left_out);
+    // Without a root file system there is nothing that could be reported.
+    granted.reported = findings.outcome(granted.rootfs != Tree::default())?;
+    Ok(granted)
+}
+
+/// What is checked.
+struct Subject<'a> {
+    request: &'a Request<'a>,
+    settings: &'a Settings,
+    engines: &'a Engines,
+    view: &'a dyn HostView,
+    circumstances: &'a Circumstances<'a>,
+    /// Whether the runtime makes a sandbox.
+    sandboxed: bool,
+    /// What the mounts grant.
+    grants: &'a Grants,
+}
+
+/// The checks, in the order in which a user reads their violations; mounts come before them.
+const CHECKS: [fn(&Subject<'_>, &mut Findings<'_>); 12] = [
+    |of, found| namespaces::check(of.request.spec, of.view, found),
+    |of, found| namespaces::check_cgroup(of.request.spec, of.view, found),
+    check_devices,
+    check_user,
+    |of, found| profiles::check(of.request, of.settings, of.view, found),
+    |of, found| kernel_files::check(of.request, found),
+    |of, found| annotations::check(of.request, of.circumstances, of.sandboxed, found),
+    |of, found| check_name(of.circumstances, of.sandboxed, found),
+    |of, found| hooks::check(of.request.spec, of.grants, of.view, found),
+    |of, found| host_side_effects::check(&of.request.spec.linux, found),
+    |of, found| {
+        cgroups::check(of.request, of.circumstances, of.view, found);
+        cgroups::check_score(of.request, found);
+    },
+    check_restore,
+];
+
+fn check_devices(of: &Subject<'_>, findings: &mut Findings<'_>) {
+    let named = findings.policy.more.devices.iter().cloned();
+    let nodes: Vec<PathBuf> = named.chain(of.engines.devices(of.request, of.view)).collect();
+    devices::check(&of.request.spec.linux, &devices::Named::of(&nodes, of.view), findings);
+}
+
+fn check_user(of: &Subject<'_>, findings: &mut Findings<'_>) {
+    let spec = of.request.spec;
     if let Some(process) = &spec.process
         && process.user.uid != 0
         && spec.linux.host_uid(process.user.uid) == Some(0)
@@ -64,34 +112,23 @@ pub fn admit_under(
         );
     }
     match &spec.process {
-        Some(process) => check_process(process, &mut findings),
+        Some(process) => check_process(process, findings),
         None => findings.add(
             Control::RunAsRoot,
             "no process is configured, so that it would run as uid 0".into(),
             "set process.user.uid",
         ),
     }
-    profiles::check(request, settings, view, &mut findings);
-    kernel_files::check(request, &mut findings);
-    let sandbox = circumstances.sandbox(settings, view);
-    annotations::check(request, circumstances, sandbox.is_some(), &mut findings);
-    check_name(circumstances, sandbox.is_some(), &mut findings);
-    hooks::check(spec, &granted, view, &mut findings);
-    host_side_effects::check(&spec.linux, &mut findings);
-    cgroups::check(request, circumstances, view, &mut findings);
-    cgroups::check_score(request, &mut findings);
-    if request.restore {
+}
+
+fn check_restore(of: &Subject<'_>, findings: &mut Findings<'_>) {
+    if of.request.restore {
         findings.add(
             Control::Restore,
             "a restored container executes nothing, and so would never become confined".into(),
-            "create the container anew",
+            "create the container again",
         );
     }
-    let resolved = reads::resolve(&policy.more.reads, view);
-    (granted.reads, granted.unread) = (resolved.paths, resolved.left_out);
-    // Without a root file system there is nothing that could be reported.
-    granted.reported = findings.outcome(granted.rootfs != Tree::default())?;
-    Ok(granted)
 }
 
 /// Checks the name under which the runtime is executed. A handler that is a sandbox is the

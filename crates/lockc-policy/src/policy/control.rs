@@ -1,132 +1,121 @@
-//! What is checked before a container starts. After the Pod Security Standards, and what only the
-//! OCI runtime specification knows.
+//! What is checked before a container starts: after the Pod Security Standards, and what only the
+//! OCI runtime specification knows. Each control is a row of the table; what checks it is in
+//! [`admission`](crate::admission).
 
-/// Something that is checked before a container starts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[allow(missing_docs)] // the table is in `Control::checks`
-pub enum Control {
-    HostMounts,
-    HostSockets,
-    MountTypes,
-    MountNamespace,
-    HostNamespaces,
-    Capabilities,
-    Devices,
-    Rootfs,
-    RunAsRoot,
-    RuntimeHandlers,
-    Restore,
-    OwnFiles,
-    Seccomp,
-    AppArmor,
-    SeLinux,
-    ProcMount,
-    Sysctls,
-    PrivilegeEscalation,
-    Hooks,
-    RootfsPropagation,
-    Resources,
+use lockc_core::rules::Level;
+
+/// How strictly a control is applied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Strength {
+    /// Not at all.
+    Off,
+    /// As `baseline` does.
+    Baseline,
+    /// As `restricted` does.
+    Restricted,
+}
+
+macro_rules! controls {
+    ($($variant:ident $name:literal $baseline:ident $restricted:ident $optional:ident
+        $checks:literal;)*) => {
+        /// Something that is checked before a container starts.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Control {
+            $(#[doc = $checks] $variant,)*
+        }
+
+        impl Control {
+            /// Every control.
+            pub const ALL: [Self; [$($name),*].len()] = [$(Self::$variant),*];
+
+            /// The name used in configuration and messages.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $name,)*
+                }
+            }
+
+            /// What is checked, in a few words for messages.
+            pub const fn checks(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $checks,)*
+                }
+            }
+
+            /// How strictly a level applies it.
+            pub const fn strength_at(self, level: Level) -> Strength {
+                match (self, level) {
+                    (_, Level::Privileged) => Strength::Off,
+                    $((Self::$variant, Level::Baseline) => Strength::$baseline,
+                    (Self::$variant, Level::Restricted) => Strength::$restricted,)*
+                }
+            }
+
+            /// Whether a policy may take the control away. Without the others the kernel side never
+            /// gets to check the container, so that only `privileged`, which says so, is without
+            /// them.
+            pub const fn optional(self) -> bool {
+                match self {
+                    $(Self::$variant => controls!(@$optional),)*
+                }
+            }
+        }
+    };
+    (@optional) => { true };
+    (@always) => { false };
+}
+
+// Name, how strictly baseline and restricted apply it, whether a policy may take it away, and what
+// it checks.
+controls! {
+    HostMounts "host-mounts" Baseline Restricted optional
+        "bind mounts of the host's files";
+    HostSockets "host-sockets" Baseline Baseline optional
+        "unix sockets of the host";
+    MountTypes "mount-types" Baseline Baseline optional
+        "types of file systems that are mounted";
+    MountNamespace "mount-namespace" Baseline Baseline always
+        "a mount namespace of its own";
+    HostNamespaces "host-namespaces" Baseline Baseline optional
+        "namespaces and network devices of the host";
+    Capabilities "capabilities" Baseline Restricted optional
+        "capabilities beyond the engines' default set";
+    Devices "devices" Baseline Baseline optional
+        "devices beyond the default set";
+    Rootfs "rootfs" Baseline Baseline optional
+        "where the root file system is";
+    RunAsRoot "run-as-root" Off Restricted optional
+        "running as uid 0";
+    RuntimeHandlers "runtime-handlers" Baseline Baseline always
+        "annotations that make the runtime do something else";
+    Restore "restore" Baseline Baseline always
+        "restoring from a checkpoint";
+    OwnFiles "own-files" Baseline Baseline always
+        "writable mounts of lockc's own configuration and programs";
+    Seccomp "seccomp" Baseline Restricted optional
+        "a seccomp profile that refuses anything; agents that it hands system calls to";
+    AppArmor "apparmor" Baseline Baseline optional
+        "the AppArmor profile unconfined";
+    SeLinux "selinux" Baseline Baseline optional
+        "SELinux users, roles and types that are not a container's; a label left out";
+    ProcMount "proc-mount" Baseline Baseline optional
+        "masked and read-only paths of procfs and sysfs";
+    Sysctls "sysctls" Baseline Baseline optional
+        "sysctls beyond the safe ones";
+    PrivilegeEscalation "privilege-escalation" Off Restricted optional
+        "no_new_privs, where the kernel rule privilege is off";
+    Hooks "hooks" Baseline Baseline optional
+        "programs that the runtime executes on the host";
+    RootfsPropagation "rootfs-propagation" Baseline Baseline optional
+        "a root file system whose mounts reach the host";
+    Resources "resources" Baseline Baseline optional
+        "real-time scheduling, memory policy, cache allocation, execution domain, others' cgroups, oom_score_adj";
 }
 
 impl Control {
-    /// Every control.
-    pub const ALL: [Self; 21] = [
-        Self::HostMounts,
-        Self::HostSockets,
-        Self::MountTypes,
-        Self::MountNamespace,
-        Self::HostNamespaces,
-        Self::Capabilities,
-        Self::Devices,
-        Self::Rootfs,
-        Self::RunAsRoot,
-        Self::RuntimeHandlers,
-        Self::Restore,
-        Self::OwnFiles,
-        Self::Seccomp,
-        Self::AppArmor,
-        Self::SeLinux,
-        Self::ProcMount,
-        Self::Sysctls,
-        Self::PrivilegeEscalation,
-        Self::Hooks,
-        Self::RootfsPropagation,
-        Self::Resources,
-    ];
-
-    /// The name used in configuration and messages.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::HostMounts => "host-mounts",
-            Self::HostSockets => "host-sockets",
-            Self::MountTypes => "mount-types",
-            Self::MountNamespace => "mount-namespace",
-            Self::HostNamespaces => "host-namespaces",
-            Self::Capabilities => "capabilities",
-            Self::Devices => "devices",
-            Self::Rootfs => "rootfs",
-            Self::RunAsRoot => "run-as-root",
-            Self::RuntimeHandlers => "runtime-handlers",
-            Self::Restore => "restore",
-            Self::OwnFiles => "own-files",
-            Self::Seccomp => "seccomp",
-            Self::AppArmor => "apparmor",
-            Self::SeLinux => "selinux",
-            Self::ProcMount => "proc-mount",
-            Self::Sysctls => "sysctls",
-            Self::PrivilegeEscalation => "privilege-escalation",
-            Self::Hooks => "hooks",
-            Self::RootfsPropagation => "rootfs-propagation",
-            Self::Resources => "resources",
-        }
-    }
-
     /// The control of that name, if there is one.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|control| control.name() == name)
-    }
-
-    /// What is checked, in a few words for messages.
-    pub const fn checks(self) -> &'static str {
-        match self {
-            Self::HostMounts => "bind mounts of the host's files",
-            Self::HostSockets => "unix sockets of the host",
-            Self::MountTypes => "types of file systems that are mounted",
-            Self::MountNamespace => "a mount namespace of its own",
-            Self::HostNamespaces => "namespaces and network devices of the host",
-            Self::Capabilities => "capabilities beyond the engines' default set",
-            Self::Devices => "devices beyond the default set",
-            Self::Rootfs => "where the root file system is",
-            Self::RunAsRoot => "running as uid 0",
-            Self::RuntimeHandlers => "annotations that make the runtime do something else",
-            Self::Restore => "restoring from a checkpoint",
-            Self::OwnFiles => "writable mounts of lockc's own configuration and programs",
-            Self::Seccomp => {
-                "a seccomp profile that refuses anything; agents that it hands system calls to"
-            }
-            Self::AppArmor => "the AppArmor profile unconfined",
-            Self::SeLinux => {
-                "SELinux users, roles and types that are not a container's; a label left out"
-            }
-            Self::ProcMount => "masked and read-only paths of procfs and sysfs",
-            Self::Sysctls => "sysctls beyond the safe ones",
-            Self::PrivilegeEscalation => "no_new_privs, where the kernel rule privilege is off",
-            Self::Hooks => "programs that the runtime executes on the host",
-            Self::RootfsPropagation => "a root file system whose mounts reach the host",
-            Self::Resources => {
-                "real-time scheduling, memory policy, cache allocation, execution domain, others' \
-                 cgroups, oom_score_adj"
-            }
-        }
-    }
-
-    /// Whether a policy may take the control away. Without the others the kernel side never gets to
-    /// check the container, so that only `privileged`, which says so, is without them.
-    pub const fn optional(self) -> bool {
-        !matches!(
-            self,
-            Self::MountNamespace | Self::RuntimeHandlers | Self::Restore | Self::OwnFiles
-        )
     }
 
     /// The control in a set of them.
@@ -140,17 +129,6 @@ pub(super) fn optional_names() -> String {
     let names: Vec<_> =
         Control::ALL.into_iter().filter(|control| control.optional()).map(Control::name).collect();
     names.join(", ")
-}
-
-/// How strictly a control is applied.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Strength {
-    /// Not at all.
-    Off,
-    /// As `baseline` does.
-    Baseline,
-    /// As `restricted` does.
-    Restricted,
 }
 
 #[cfg(test)]

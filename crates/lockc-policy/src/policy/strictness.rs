@@ -82,21 +82,10 @@ impl Policy {
 
     /// How strictly `control` is applied.
     pub fn strength(&self, control: Control) -> Strength {
-        if self.level == Level::Privileged || self.admitted & control.bit() != 0 {
+        if self.admitted & control.bit() != 0 {
             return Strength::Off;
         }
-        match (control, self.level) {
-            (
-                Control::HostMounts
-                | Control::Capabilities
-                | Control::RunAsRoot
-                | Control::Seccomp
-                | Control::PrivilegeEscalation,
-                Level::Restricted,
-            ) => Strength::Restricted,
-            (Control::RunAsRoot | Control::PrivilegeEscalation, _) => Strength::Off,
-            _ => Strength::Baseline,
-        }
+        control.strength_at(self.level)
     }
 
     /// The capabilities that a container's tasks may use, as bits of the kernel's numbers: those
