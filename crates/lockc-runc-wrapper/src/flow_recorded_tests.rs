@@ -75,7 +75,7 @@ fn recorded_containers_are_admitted_unless_they_ask_for_more() {
                     |shm| PathBuf::from(shm).parent().unwrap().to_owned(),
                 );
                 let engines = Engines::default()
-                    .with_bundle(&bundle, &AnyHost::default())
+                    .with_bundle(&bundle, &host())
                     .with_storage(Path::new("/run/user/1000/containers"));
                 (bundle, engines)
             } else {
@@ -102,7 +102,7 @@ fn recorded_containers_are_admitted_unless_they_ask_for_more() {
                 sandbox,
             };
             let policy = policy::Policy::for_level(Level::Baseline, "the default");
-            let host = AnyHost { texts: written(&spec, &id) };
+            let host = FakeHost { texts: written(&spec, &id), ..host() };
             match admission::admit(&request, &policy, &Settings::default(), &engines, &host) {
                 Ok(grants) => {
                     assert_eq!(grants.mounts.len(), sources.len());

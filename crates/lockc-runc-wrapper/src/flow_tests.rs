@@ -2,18 +2,14 @@
 
 use std::{
     cell::RefCell,
-    collections::BTreeMap,
     ffi::OsString,
-    fs, io,
+    fs,
     os::{fd::OwnedFd, unix::fs::PermissionsExt as _},
 };
 
 use anyhow::anyhow;
 use lockc_core::{abi::ContainerEntry, rules::Level};
-use lockc_policy::{
-    host::{Host, HostView, Kind, MountedAt, Namespace, trusted::TrustError},
-    policy,
-};
+use lockc_policy::{host::fake::FakeHost, policy};
 use serde_json::{Value, json};
 
 use super::*;
@@ -60,68 +56,12 @@ impl ContainerRegistry for Fake {
     }
 }
 
-/// A host where every path exists and is what it looks like.
-#[derive(Default)]
-struct AnyHost {
-    /// What files hold.
-    texts: BTreeMap<PathBuf, Vec<u8>>,
-}
-
-impl HostView for AnyHost {
-    fn canonicalize(&self, path: &Path) -> io::Result<PathBuf> {
-        Ok(path.components().collect())
-    }
-
-    fn kind(&self, path: &Path) -> io::Result<Kind> {
-        Ok(if path.extension().is_some_and(|end| end == "sock") {
-            Kind::Socket
-        } else {
-            Kind::Directory
-        })
-    }
-
-    fn is_host_namespace(&self, path: &Path, _: Namespace) -> io::Result<bool> {
-        Ok(path.starts_with("/proc/1"))
-    }
-
-    fn root_uid(&self, _: &Path) -> io::Result<Option<u32>> {
-        Ok(None)
-    }
-
-    fn others_may_change(&self, _: &Path) -> io::Result<bool> {
-        Ok(false)
-    }
-
-    fn own_files(&self) -> Vec<PathBuf> {
-        vec!["/etc/lockc".into()]
-    }
-
-    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        self.texts.get(path).cloned().ok_or_else(|| io::ErrorKind::NotFound.into())
-    }
-
-    fn trusted_text(&self, path: &Path, limit: u64) -> Result<Option<String>, TrustError> {
-        Host::default().trusted_text(path, limit)
-    }
-
-    fn trusted_entries(&self, directory: &Path) -> Result<Vec<PathBuf>, TrustError> {
-        Host::default().trusted_entries(directory)
-    }
-
-    fn mounts(&self) -> io::Result<Vec<MountedAt>> {
-        let mount = |device: &str, point: &str| MountedAt {
-            device: device.into(),
-            root: "/".into(),
-            point: point.into(),
-            ..MountedAt::default()
-        };
-        Ok(vec![
-            mount("8:1", "/"),
-            mount("0:20", "/proc"),
-            mount("0:21", "/sys"),
-            mount("0:22", "/run"),
-            mount("0:5", "/dev"),
-        ])
+/// A host whose first task's namespaces are the host's, and whose configuration is the test's.
+pub(super) fn host() -> FakeHost {
+    FakeHost {
+        host_namespaces: vec!["/proc/1".into()],
+        reads_trusted_files: true,
+        ..FakeHost::default()
     }
 }
 
@@ -193,7 +133,7 @@ impl Place {
             kernel: &self.fake,
             containers: &self.known,
             refused: self.refused.as_deref(),
-            view: &AnyHost::default(),
+            view: &host(),
             find: &|candidates| {
                 Ok(candidates.first().cloned().unwrap_or_else(|| "/usr/bin/runc".into()))
             },

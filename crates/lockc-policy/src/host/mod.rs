@@ -1,6 +1,8 @@
 //! The host that decisions are made on: the only place of this crate that does I/O.
 
 pub mod bundle;
+#[cfg(any(test, feature = "fake-host"))]
+pub mod fake;
 mod local;
 pub mod mount_table;
 pub mod privilege;

@@ -1,68 +1,16 @@
 //! Paths that a policy can let its containers read, what they lead to, and the kernel side's walk
 //! over the result.
 
-use std::io;
-
 use super::*;
-use crate::host::{Kind, MountedAt, Namespace, trusted::TrustError};
+use crate::host::fake::FakeHost;
 
 /// A host with these links.
-struct Links(&'static [(&'static str, &'static str)]);
-
-impl HostView for Links {
-    fn canonicalize(&self, path: &Path) -> io::Result<PathBuf> {
-        if path.starts_with("/proc/missing") {
-            return Err(io::ErrorKind::NotFound.into());
-        }
-        let mut resolved = PathBuf::new();
-        for part in path {
-            resolved.push(part);
-            if let Some((_, to)) = self.0.iter().find(|(from, _)| Path::new(from) == resolved) {
-                resolved = to.into();
-            }
-        }
-        Ok(resolved)
+fn host(links: &[(&str, &str)]) -> FakeHost {
+    let mut host = FakeHost::default();
+    for (from, to) in links {
+        host.link(from, to);
     }
-
-    fn links(&self, directory: &Path) -> Vec<PathBuf> {
-        self.0
-            .iter()
-            .map(|(from, _)| PathBuf::from(from))
-            .filter(|from| from.parent() == Some(directory))
-            .collect()
-    }
-
-    fn kind(&self, _: &Path) -> io::Result<Kind> {
-        Ok(Kind::File)
-    }
-
-    fn is_host_namespace(&self, _: &Path, _: Namespace) -> io::Result<bool> {
-        Ok(false)
-    }
-
-    fn root_uid(&self, _: &Path) -> io::Result<Option<u32>> {
-        Ok(None)
-    }
-
-    fn others_may_change(&self, _: &Path) -> io::Result<bool> {
-        Ok(false)
-    }
-
-    fn own_files(&self) -> Vec<PathBuf> {
-        Vec::new()
-    }
-
-    fn mounts(&self) -> io::Result<Vec<MountedAt>> {
-        Ok(Vec::new())
-    }
-
-    fn trusted_text(&self, _path: &Path, _limit: u64) -> Result<Option<String>, TrustError> {
-        Ok(None)
-    }
-
-    fn trusted_entries(&self, _directory: &Path) -> Result<Vec<PathBuf>, TrustError> {
-        Ok(Vec::new())
-    }
+    host
 }
 
 fn paths(texts: &[&str]) -> Vec<PathBuf> {
@@ -104,7 +52,7 @@ fn paths_that_cannot_be_let_are_named_with_the_reason() {
 
 #[test]
 fn links_in_a_listed_directory_of_links_are_followed_and_no_others() {
-    let host = Links(&[
+    let host = host(&[
         ("/sys/class/hwmon/hwmon0", "/sys/devices/platform/t.0/hwmon/hwmon0"),
         ("/sys/class/hwmon/hwmon1", "/sys/devices/a/b/c/d/e/f/g/h/i/j/k/l/hwmon1"),
         ("/sys/class/dmi/id", "/sys/devices/virtual/dmi/id"),
@@ -134,7 +82,7 @@ fn links_in_a_listed_directory_of_links_are_followed_and_no_others() {
 
 #[test]
 fn a_path_below_another_one_makes_no_difference() {
-    let host = Links(&[]);
+    let host = host(&[]);
     let found = resolve(&paths(&["/sys/a/b", "/sys/a", "/sys/a-b", "/sys/a/b/c"]), &host);
     assert_eq!(found.paths, ["/sys/a", "/sys/a-b"].map(PathBuf::from));
 }

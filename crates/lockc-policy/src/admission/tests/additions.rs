@@ -21,7 +21,7 @@ fn config() -> PolicySet {
 
 /// The controls that refuse under `still-more`.
 fn refused(spec: &Value) -> Vec<&'static str> {
-    let mut host = Fake::default();
+    let mut host = FakeHost::default();
     host.kinds.insert("/dev/fuse".into(), Kind::Char(10, 229));
     host.kinds.insert("/run/agent.sock".into(), Kind::Socket);
     host.kinds.insert("/run/other.sock".into(), Kind::Socket);
@@ -129,7 +129,7 @@ fn what_may_be_read_need_not_be_hidden_and_the_rest_must() {
             &with("/linux/maskedPaths", json!(masked)),
             &policy,
             &config.settings,
-            &Fake::default(),
+            &FakeHost::default(),
         );
         checked.err().map(|violations| violations[0].what.clone())
     };
@@ -156,7 +156,7 @@ fn a_mount_that_audit_lets_pass_is_none_of_lockcs_own_files() {
         let mut spec = with("/process/capabilities", json!({ "bounding": caps }));
         spec["mounts"] =
             json!([{ "destination": "/x", "type": "bind", "source": source, "options": options }]);
-        check_with(&spec, &policy, &Settings::default(), &Fake::default())
+        check_with(&spec, &policy, &Settings::default(), &FakeHost::default())
             .map(|grants| grants.reported.len())
     };
     assert_eq!(checked("/var/lib", &["rbind"], &[]).unwrap(), 1);

@@ -42,7 +42,7 @@ fn refusals_of(asked: &Asked, spec: &Value) -> Vec<String> {
         Circumstances { runtime: Some(Path::new(asked.runtime)), kernel_side: asked.kernel_side };
     let (config, engines) = (Settings::default(), Engines::default());
     let checked =
-        admit_under(&request, &policy, &config, &engines, &Fake::default(), &circumstances);
+        admit_under(&request, &policy, &config, &engines, &FakeHost::default(), &circumstances);
     let found = checked.err().into_iter().flatten();
     found
         .filter(|found| found.control == Control::RuntimeHandlers)
@@ -197,6 +197,13 @@ fn a_runtime_that_chooses_a_handler_by_its_name_is_refused() {
     let circumstances =
         Circumstances { runtime: Some(Path::new("/usr/bin/krun")), ..Circumstances::default() };
     let policy = Policy::for_level(Level::Baseline, "a test");
-    admit_under(&request, &policy, &config, &Engines::default(), &Fake::default(), &circumstances)
-        .unwrap();
+    admit_under(
+        &request,
+        &policy,
+        &config,
+        &Engines::default(),
+        &FakeHost::default(),
+        &circumstances,
+    )
+    .unwrap();
 }

@@ -7,7 +7,7 @@ fn the_root_of_another_container_is_not_this_ones_whoever_names_it() {
     let storage = "/var/lib/containers/storage";
     let policy = Policy::for_level(Level::Baseline, "x");
     let check = |engine: Engine, lists: &[(&str, &str)], root: &str| {
-        let mut fake = Fake::default();
+        let mut fake = FakeHost::default();
         fake.mount("0:90", "/", root);
         for (file, text) in lists {
             fake.texts.insert(file.into(), text.as_bytes().to_vec());
@@ -54,7 +54,7 @@ fn the_root_of_another_container_is_not_this_ones_whoever_names_it() {
     // somebody else's tells nothing.
     for (lists, admitted) in [("/run/containers/storage", true), ("/home/u/storage", false)] {
         let spec = with("/root/path", json!(own));
-        let mut fake = Fake::default();
+        let mut fake = FakeHost::default();
         fake.mount("0:90", "/", &own);
         let lists = PathBuf::from(lists).join("overlay-containers");
         fake.texts.insert(lists.join("volatile-containers.json"), text.as_bytes().to_vec());
@@ -88,7 +88,7 @@ fn the_root_of_another_container_is_not_this_ones_whoever_names_it() {
         sandbox: false,
     };
     assert!(
-        admit(&request, &policy, &Settings::default(), &Engines::default(), &Fake::default())
+        admit(&request, &policy, &Settings::default(), &Engines::default(), &FakeHost::default())
             .is_err()
     );
 }
@@ -98,7 +98,7 @@ fn files_that_belong_to_a_joined_namespace_may_be_another_containers() {
     let policy = Policy::for_level(Level::Restricted, "x");
     // What the task has mounted from which the namespace is taken.
     let check = |engine: Option<Engine>, spec: &Value, mounted: &str| {
-        let mut fake = Fake::default();
+        let mut fake = FakeHost::default();
         fake.mount(
             "0:91",
             "/",
@@ -186,7 +186,7 @@ fn files_that_belong_to_a_joined_namespace_may_be_another_containers() {
         spec["root"]["path"] = "/var/lib/containers/storage/overlay/l1/merged".into();
         spec["linux"]["namespaces"][1] = json!({ "type": "ipc", "path": "/proc/77/ns/ipc" });
         spec["annotations"] = json!({ "io.kubernetes.cri.sandbox-id": annotation, "io.kubernetes.cri-o.SandboxID": annotation });
-        let mut fake = Fake::default();
+        let mut fake = FakeHost::default();
         let list = "/var/lib/containers/storage/overlay-containers/volatile-containers.json";
         let metadata = json!({ "pod-id": record, "name": "c" }).to_string();
         let text = json!([{ "id": ID, "layer": "l1", "metadata": metadata }]).to_string();

@@ -5,7 +5,7 @@ use super::*;
 const STEP: &str = "/var/lib/docker/buildkit/executor/c1";
 
 /// The controls that refuse a mount of `source` at `destination` to a container with that bundle.
-fn refused_to(bundle: &str, source: &str, destination: &str, view: &Fake) -> Vec<&'static str> {
+fn refused_to(bundle: &str, source: &str, destination: &str, view: &FakeHost) -> Vec<&'static str> {
     let mut spec = bind(source, destination);
     spec["root"]["path"] = "rootfs".into();
     let spec = Spec::parse(spec.to_string().as_bytes(), Path::new("x")).unwrap();
@@ -25,7 +25,7 @@ fn refused_to(bundle: &str, source: &str, destination: &str, view: &Fake) -> Vec
 #[test]
 fn a_step_is_given_what_buildkit_chose() {
     let agent = "/var/lib/docker/tmp/.buildkit-ssh-sock7/ssh_auth_sock";
-    let mut fake = Fake::default();
+    let mut fake = FakeHost::default();
     fake.kinds.insert(agent.into(), Kind::Socket);
     // Layers of another stage, mounted together.
     fake.mount("0:77", "/", "/var/lib/docker/tmp/buildkit-mount9");
@@ -60,7 +60,7 @@ fn the_files_that_name_hosts_are_any_steps_at_their_places() {
     ] {
         let source = format!("/var/lib/docker/buildkit/executor/{file}");
         assert_eq!(
-            refused_to(STEP, &source, destination, &Fake::default()).is_empty(),
+            refused_to(STEP, &source, destination, &FakeHost::default()).is_empty(),
             admitted,
             "{file}"
         );
@@ -69,7 +69,7 @@ fn the_files_that_name_hosts_are_any_steps_at_their_places() {
 
 #[test]
 fn a_step_is_given_nothing_else_of_the_host() {
-    let mut fake = Fake::default();
+    let mut fake = FakeHost::default();
     fake.mount("8:1", "/etc", "/var/lib/docker/tmp/buildkit-mount8");
     for source in [
         "/etc",

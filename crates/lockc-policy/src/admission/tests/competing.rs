@@ -13,7 +13,7 @@ fn findings(
     spec: &Value,
     engine: Option<Engine>,
     sandbox: bool,
-    view: &Fake,
+    view: &FakeHost,
     kernel_side: KernelSide,
 ) -> Vec<Control> {
     let spec = Spec::parse(spec.to_string().as_bytes(), Path::new("config.json")).unwrap();
@@ -36,12 +36,12 @@ fn findings(
 fn passes(engine: Option<Engine>, path: &str) -> bool {
     let mut spec = spec();
     spec["linux"]["cgroupsPath"] = json!(path.replace("ID", LONG));
-    let view = Fake {
+    let view = FakeHost {
         used_cgroups: ["/system.slice/ssh.service", "/docker/other", "/init", "/x"]
             .map(PathBuf::from)
             .to_vec(),
         own_cgroup: "/system.slice/web.service/supervisor".into(),
-        ..Fake::default()
+        ..FakeHost::default()
     };
     let found = findings(&spec, engine, false, &view, KernelSide::Confines);
     assert!(found.is_empty() || found == [Control::Resources], "{path}: {found:?}");
@@ -135,10 +135,10 @@ fn a_container_that_is_called_after_a_service_is_not_that_service() {
             engine,
             sandbox: false,
         };
-        let view = Fake {
+        let view = FakeHost {
             own_cgroup: "/system.slice/containerd.service".into(),
             used_cgroups: vec!["/system.slice/x".into()],
-            ..Fake::default()
+            ..FakeHost::default()
         };
         let policy = Policy::for_level(Level::Baseline, "a test");
         let checked = admit(&request, &policy, &Settings::default(), &Engines::default(), &view);
@@ -151,9 +151,9 @@ fn a_rootless_engine_works_below_its_users_service() {
     let mut spec = spec();
     spec["linux"]["cgroupsPath"] =
         json!(format!("/user.slice/user-1000.slice/user@1000.service/x/libpod-{LONG}"));
-    let view = Fake {
+    let view = FakeHost {
         own_cgroup: "/user.slice/user-1000.slice/user@1000.service/x/y".into(),
-        ..Fake::default()
+        ..FakeHost::default()
     };
     let found = |side| findings(&spec, Some(Engine::Crio), false, &view, side);
     assert!(found(KernelSide::Rootless).is_empty());
@@ -174,7 +174,8 @@ fn nobody_is_spared_by_the_oom_killer_beyond_what_engines_do() {
         for (score, expected) in [(lowest - 1, 1), (-1000, 1), (lowest, 0), (1000, 0)] {
             let mut spec = spec();
             spec["process"]["oomScoreAdj"] = json!(score);
-            let found = findings(&spec, engine, sandbox, &Fake::default(), KernelSide::Confines);
+            let found =
+                findings(&spec, engine, sandbox, &FakeHost::default(), KernelSide::Confines);
             assert_eq!(found, vec![Control::Resources; expected], "{engine:?} {score}");
         }
     }
@@ -188,7 +189,7 @@ fn nobody_is_spared_by_the_oom_killer_beyond_what_engines_do() {
 
 #[test]
 fn a_label_that_the_engine_would_have_given_is_missed() {
-    let view = || Fake { selinux: true, ..Fake::default() };
+    let view = || FakeHost { selinux: true, ..FakeHost::default() };
     let found = |spec: &Value, engine, sandbox| {
         findings(spec, engine, sandbox, &view(), KernelSide::Confines)
     };

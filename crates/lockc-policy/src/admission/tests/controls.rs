@@ -25,7 +25,7 @@ fn by_engine(path: &str, value: Value, level: Level, engine: Option<Engine>) -> 
     };
     let policy = Policy::for_level(level, "a test");
     let checked =
-        admit(&request, &policy, &Settings::default(), &Engines::default(), &Fake::default());
+        admit(&request, &policy, &Settings::default(), &Engines::default(), &FakeHost::default());
     checked.err().into_iter().flatten().map(|violation| violation.control.name()).collect()
 }
 
@@ -71,7 +71,7 @@ fn containerds_missing_profile_means_unconfined() {
             engine,
             sandbox,
         };
-        let view = Fake { apparmor, ..Fake::default() };
+        let view = FakeHost { apparmor, ..FakeHost::default() };
         let policy = Policy::for_level(level, "a test");
         let checked = admit(&request, &policy, &Settings::default(), &Engines::default(), &view);
         checked.err().into_iter().flatten().map(|violation| violation.control).collect::<Vec<_>>()
@@ -190,7 +190,7 @@ fn privilege_escalation_is_left_to_the_kernel_unless_its_rule_is_off() {
     let mut policy = Policy::for_level(Level::Restricted, "a test");
     policy.rules = policy.rules.without(lockc_core::rules::Rule::Privilege);
     let controls = |spec: &Value| {
-        let checked = check_with(spec, &policy, &Settings::default(), &Fake::default());
+        let checked = check_with(spec, &policy, &Settings::default(), &FakeHost::default());
         checked.err().into_iter().flatten().map(|violation| violation.control).collect::<Vec<_>>()
     };
     assert_eq!(controls(&spec()), [Control::PrivilegeEscalation]);
@@ -314,7 +314,7 @@ fn a_pods_sandbox_needs_no_masks_and_keeps_its_engines_capabilities() {
             sandbox,
         };
         let policy = Policy::for_level(Level::Restricted, "a test");
-        admit(&request, &policy, &Settings::default(), &Engines::default(), &Fake::default())
+        admit(&request, &policy, &Settings::default(), &Engines::default(), &FakeHost::default())
     };
     checked(true).unwrap();
     assert_eq!(checked(false).unwrap_err().len(), 4);
@@ -328,8 +328,8 @@ fn raw_block_volumes_of_a_pod_are_its_devices() {
         json!([{ "path": "/dev/xvda", "type": "b", "major": 7, "minor": 3 }]);
     spec["linux"]["resources"] = json!({ "devices": [{ "allow": true, "type": "b", "major": 7, "minor": 3, "access": "rwm" }] });
     let policy = Policy::for_level(Level::Restricted, "x");
-    let mut fake = Fake::default();
-    let refused = |engine, fake: &Fake| check_as(engine, &spec, &policy, fake).is_err();
+    let mut fake = FakeHost::default();
+    let refused = |engine, fake: &FakeHost| check_as(engine, &spec, &policy, fake).is_err();
     assert!(refused(Engine::Cri, &fake), "a device of the host");
     let node = "/var/lib/kubelet/pods/u1/volumeDevices/kubernetes.io~csi/pvc-1";
     fake.texts.insert(node.into(), Vec::new());

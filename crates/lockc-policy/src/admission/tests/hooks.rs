@@ -87,7 +87,7 @@ fn arguments_that_others_decide_about_are_refused() {
 fn a_path_that_is_not_there_counts_as_what_it_would_be_in() {
     let args = |path: &str| hook(json!({ "path": "/usr/bin/own", "args": ["own", path] }));
     assert!(args("/missing/x").is_empty(), "only root makes something in /");
-    let mut fake = Fake::default();
+    let mut fake = FakeHost::default();
     fake.absent.push("/tmp/x".into());
     fake.absent.push("/home/u/new".into());
     for path in ["/tmp/x", "/home/u/new"] {

@@ -6,7 +6,6 @@ mod belongs;
 mod builds;
 mod competing;
 mod controls;
-mod fake;
 mod hooks;
 mod mounts;
 mod order;
@@ -14,16 +13,10 @@ mod overlays;
 mod self_protection;
 mod sources;
 
-use std::{
-    collections::BTreeMap,
-    io,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
-
-use fake::Fake;
 
 use lockc_core::rules::Level;
 
@@ -32,7 +25,7 @@ use crate::{
     config::{Mode, Settings},
     engine::Engine,
     engines::{Engines, Request},
-    host::{HostView, Kind, MountedAt, Namespace, trusted::TrustError},
+    host::{Kind, fake::FakeHost},
     policy::{Control, Policy, PolicySet},
     spec::{Process, Spec},
 };
@@ -73,7 +66,7 @@ fn check_with(
     spec: &Value,
     policy: &Policy,
     settings: &Settings,
-    view: &Fake,
+    view: &FakeHost,
 ) -> Result<Grants, Vec<Violation>> {
     admit_of(None, spec, policy, settings, view)
 }
@@ -82,7 +75,7 @@ fn check_as(
     engine: Engine,
     spec: &Value,
     policy: &Policy,
-    view: &Fake,
+    view: &FakeHost,
 ) -> Result<Grants, Vec<Violation>> {
     admit_of(Some(engine), spec, policy, &Settings::default(), view)
 }
@@ -92,7 +85,7 @@ fn admit_of(
     spec: &Value,
     policy: &Policy,
     settings: &Settings,
-    view: &Fake,
+    view: &FakeHost,
 ) -> Result<Grants, Vec<Violation>> {
     let spec = Spec::parse(spec.to_string().as_bytes(), Path::new("config.json")).unwrap();
     let request = Request {
@@ -112,7 +105,7 @@ fn check(spec: &Value, level: Level) -> Result<Grants, Vec<Violation>> {
         spec,
         &Policy::for_level(level, "the default"),
         &Settings::default(),
-        &Fake::default(),
+        &FakeHost::default(),
     )
 }
 
@@ -168,7 +161,7 @@ fn the_hosts_cgroup_namespace_is_refused_where_the_container_would_see_it() {
     assert!(refused(&with_cgroups(&[json!({ "type": "cgroup" })], &["ro"])).is_empty());
     // Sandboxes of CRI engines, and cgroup v1, where the engines' default is the host's.
     assert!(refused(&spec()).is_empty());
-    let view = Fake { cgroup_v2: false, ..Fake::default() };
+    let view = FakeHost { cgroup_v2: false, ..FakeHost::default() };
     let baseline = Policy::for_level(Level::Baseline, "the default");
     check_with(&with_cgroups(&[], &["ro"]), &baseline, &Settings::default(), &view).unwrap();
 }
@@ -274,7 +267,7 @@ fn devices_of_the_host_are_refused() {
     ] {
         assert_eq!(refused(&rule(rest.clone())), ["devices"], "{rest}");
     }
-    let mut fake = Fake::default();
+    let mut fake = FakeHost::default();
     fake.kinds.insert("/home/u/sda".into(), Kind::Block(8, 0));
     let policy = Policy::for_level(Level::Baseline, "x");
     let violations =
@@ -325,8 +318,13 @@ fn restoring_is_refused_below_privileged() {
     };
     for level in Level::ALL {
         let policy = Policy::for_level(level, "x");
-        let result =
-            admit(&request, &policy, &Settings::default(), &Engines::default(), &Fake::default());
+        let result = admit(
+            &request,
+            &policy,
+            &Settings::default(),
+            &Engines::default(),
+            &FakeHost::default(),
+        );
         assert_eq!(result.is_ok(), level == Level::Privileged);
     }
 }
@@ -375,7 +373,7 @@ proptest! {
         spec["linux"]["namespaces"] = json!(kept);
         let policy = Policy::for_level(Level::ALL[level], "x");
         let looser = policy.clone().admitting(Control::ALL[control]);
-        let checked = |policy: &Policy| check_with(&spec, policy, &Settings::default(), &Fake::default()).err().unwrap_or_default();
+        let checked = |policy: &Policy| check_with(&spec, policy, &Settings::default(), &FakeHost::default()).err().unwrap_or_default();
         prop_assert!(checked(&looser).len() <= checked(&policy).len());
         for other in Level::ALL.map(|level| Policy::for_level(level, "x")) {
             if other.at_least_as_strict_as(&policy) && !checked(&policy).is_empty() {

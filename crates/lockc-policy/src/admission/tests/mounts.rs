@@ -66,7 +66,7 @@ fn configured_directories_are_given_component_by_component() {
 
 #[test]
 fn links_into_the_host_are_followed() {
-    let mut fake = Fake::default();
+    let mut fake = FakeHost::default();
     fake.link("/home/u/link", "/etc");
     let policy = Policy::for_level(Level::Baseline, "x");
     let violations =
@@ -77,7 +77,7 @@ fn links_into_the_host_are_followed() {
 
 #[test]
 fn bind_mounts_of_the_host_are_recognised_under_other_paths() {
-    let mut fake = Fake::default();
+    let mut fake = FakeHost::default();
     fake.mount("8:1", "/", "/mnt/host");
     fake.mount("8:1", "/etc", "/srv/e");
     fake.mount("0:20", "/", "/home/chroot/proc");
@@ -115,10 +115,10 @@ fn the_administrator_may_name_parts_of_the_host() {
         ..Settings::default()
     };
     let policy = Policy::for_level(Level::Baseline, "x");
-    let ok = |paths: &[&str], source: &str, fake: &Fake| {
+    let ok = |paths: &[&str], source: &str, fake: &FakeHost| {
         check_with(&bind(source, "/x"), &policy, &config(paths), fake).is_ok()
     };
-    let fake = Fake::default();
+    let fake = FakeHost::default();
     assert!(ok(&["/etc/ssl"], "/etc/ssl/certs", &fake));
     assert!(!ok(&["/etc/ssl"], "/etc/shadow", &fake));
     assert!(!ok(&["/etc/ssl"], "/etc", &fake));
@@ -129,7 +129,7 @@ fn the_administrator_may_name_parts_of_the_host() {
     assert!(ok(&["/"], "/usr/share/doc", &fake));
     assert!(!ok(&["/var"], "/var/lib", &fake), "contains engine state");
     assert!(ok(&["/var/run/app"], "/run/app/x", &fake), "written through a link of the host");
-    let mut fake = Fake::default();
+    let mut fake = FakeHost::default();
     fake.link("/srv/tenant", "/etc");
     assert!(!ok(&["/srv/tenant"], "/etc/shadow", &fake), "a link that somebody else may have made");
     let restricted = Policy::for_level(Level::Restricted, "x");
@@ -166,7 +166,7 @@ fn the_engines_own_files_are_given_at_every_level() {
                 .unwrap_or_else(|found| panic!("{source}: {}", found[0]));
         }
     }
-    let mut fake = Fake::default();
+    let mut fake = FakeHost::default();
     fake.kinds.insert("/dev/null".into(), Kind::Char(1, 3));
     let policy = Policy::for_level(Level::Restricted, "x");
     assert!(check_with(&bind("/dev/null", "/x"), &policy, &Settings::default(), &fake).is_ok());
@@ -174,7 +174,7 @@ fn the_engines_own_files_are_given_at_every_level() {
 
 #[test]
 fn the_engines_init_is_given_read_only_and_may_be_a_link() {
-    let mut fake = Fake::default();
+    let mut fake = FakeHost::default();
     fake.link("/usr/bin/docker-init", "/usr/lib/other/tini");
     let policy = Policy::for_level(Level::Restricted, "x");
     let check = |source: &str, destination: &str, option: &str| {
@@ -212,12 +212,12 @@ fn another_containers_files_are_the_hosts() {
     let policy = Policy::for_level(Level::Restricted, "x");
     for engine in [Engine::Docker, Engine::Podman, Engine::Containerd] {
         assert!(
-            check_as(engine, &token, &policy, &Fake::default()).is_err(),
+            check_as(engine, &token, &policy, &FakeHost::default()).is_err(),
             "no pod's: {}",
             engine.name()
         );
     }
-    assert!(check_as(Engine::Cri, &token, &policy, &Fake::default()).is_ok());
+    assert!(check_as(Engine::Cri, &token, &policy, &FakeHost::default()).is_ok());
     let two_pods = with(
         "/mounts",
         json!([
@@ -232,7 +232,7 @@ fn another_containers_files_are_the_hosts() {
 fn an_engines_directory_may_be_elsewhere() {
     let config = Settings { engine_dirs: vec!["/data/docker".into()], ..Settings::default() };
     let policy = Policy::for_level(Level::Restricted, "x");
-    let fake = Fake::default();
+    let fake = FakeHost::default();
     assert!(
         check_with(&bind("/data/docker/volumes/v/_data", "/x"), &policy, &config, &fake).is_ok()
     );
@@ -245,7 +245,7 @@ fn an_engines_directory_may_be_elsewhere() {
         )
         .is_err()
     );
-    let mut fake = Fake::default();
+    let mut fake = FakeHost::default();
     fake.link("/var/lib/docker", "/big/docker");
     assert!(
         check_with(
@@ -256,7 +256,7 @@ fn an_engines_directory_may_be_elsewhere() {
         )
         .is_ok()
     );
-    let mut fake = Fake::default();
+    let mut fake = FakeHost::default();
     fake.mount("8:3", "/docker", "/var/lib/docker");
     assert!(
         check_with(
@@ -271,7 +271,7 @@ fn an_engines_directory_may_be_elsewhere() {
 
 #[test]
 fn sockets_of_the_host_are_refused_unless_they_are_named() {
-    let mut fake = Fake::default();
+    let mut fake = FakeHost::default();
     for path in ["/run/docker.sock", "/home/u/renamed"] {
         fake.kinds.insert(path.into(), Kind::Socket);
     }
@@ -294,7 +294,7 @@ fn sockets_of_the_host_are_refused_unless_they_are_named() {
 
 #[test]
 fn named_sockets_are_granted_with_a_directory_around_them() {
-    let mut fake = Fake::default();
+    let mut fake = FakeHost::default();
     fake.kinds.insert("/srv/app/a.sock".into(), Kind::Socket);
     fake.kinds.insert("/srv/app/b.txt".into(), Kind::Socket);
     fake.mount("8:1", "/srv/app", "/mnt/again");
@@ -364,13 +364,13 @@ fn the_root_file_system_is_not_the_hosts() {
         let policy = Policy::for_level(Level::Baseline, "x");
         let chosen = with("/root/path", json!(path));
         assert!(
-            check_as(Engine::Podman, &chosen, &policy, &Fake::default()).is_err(),
+            check_as(Engine::Podman, &chosen, &policy, &FakeHost::default()).is_err(),
             "podman --rootfs {path}"
         );
     }
     assert_eq!(refused(&with("/root", Value::Null)), ["rootfs"]);
     assert_eq!(root("/missing/rootfs"), ["rootfs"]);
-    let mut fake = Fake::default();
+    let mut fake = FakeHost::default();
     fake.mount("8:1", "/", "/b/rootfs");
     let policy = Policy::for_level(Level::Baseline, "x");
     assert!(
@@ -394,7 +394,7 @@ fn containerds_bundle_holds_the_root_file_system() {
             engine: None,
             sandbox: false,
         };
-        admit(&request, &policy, &Settings::default(), &Engines::default(), &Fake::default())
+        admit(&request, &policy, &Settings::default(), &Engines::default(), &FakeHost::default())
     };
     assert!(check("/run/containerd/io.containerd.runtime.v2.task/moby/c1").is_ok());
     assert!(check("/run/elsewhere").is_err());
@@ -416,14 +416,16 @@ fn conmons_socket_for_notifications_is_given_with_its_directory_and_no_other() {
         format!("/var/lib/containers/storage/overlay-containers/{owner}/userdata/notify")
     };
     let policy = Policy::for_level(Level::Baseline, "x");
-    let grants = |spec: &Value, view: &Fake| check_with(spec, &policy, &Settings::default(), view);
+    let grants =
+        |spec: &Value, view: &FakeHost| check_with(spec, &policy, &Settings::default(), view);
     let socket = PathBuf::from(folder(ID)).join("notify.sock");
-    let mut fake = Fake::default();
+    let mut fake = FakeHost::default();
+    fake.absent.push(socket.clone());
     assert!(
         grants(&bind(&folder(ID), "/run/notify"), &fake).unwrap().sockets.is_empty(),
         "no socket"
     );
-    fake.kinds.insert(socket.clone(), Kind::Socket);
+    fake.absent.clear();
     assert_eq!(grants(&bind(&folder(ID), "/run/notify"), &fake).unwrap().sockets[0].path, socket);
     assert!(grants(&bind(&folder(ID), "/elsewhere"), &fake).unwrap().sockets.is_empty());
     fake.kinds.insert(PathBuf::from(folder(OTHER)).join("notify.sock"), Kind::Socket);
@@ -441,7 +443,7 @@ fn an_overlay_of_podmans_own_empty_directory_is_a_root_and_of_no_other() {
     let infra = |root: &str, lower: &[&str]| {
         let mut spec = spec();
         spec["root"]["path"] = root.into();
-        let mut host = Fake::default();
+        let mut host = FakeHost::default();
         let own = Path::new(root).parent().unwrap().display().to_string();
         let options = match lower {
             [] => "rw".into(),

@@ -125,8 +125,8 @@ fn container() -> impl Strategy<Value = Value> {
     })
 }
 
-fn host() -> Fake {
-    let mut host = Fake::default();
+fn host() -> FakeHost {
+    let mut host = FakeHost::default();
     host.kinds.insert("/dev/fuse".into(), Kind::Char(10, 229));
     host.kinds.insert("/dev/sda".into(), Kind::Block(8, 0));
     for socket in ["/run/agent.sock", "/run/other.sock"] {

@@ -5,7 +5,7 @@ use crate::{admission::grants::Layer, host::mount_table::Part};
 
 #[test]
 fn an_overlay_that_the_runtime_mounts_is_of_the_engines_own_directories() {
-    let mut fake = Fake::default();
+    let mut fake = FakeHost::default();
     fake.texts.insert(
         "/var/lib/containers/storage/overlay-images/images.json".into(),
         br#"[{"id":"i","layer":"img","mapped-layers":["mapped"]},{"id":"j"}]"#.to_vec(),
@@ -80,7 +80,7 @@ fn an_overlay_that_the_runtime_mounts_is_of_the_engines_own_directories() {
 fn an_overlay_that_was_mounted_before_is_asked_for_its_layers() {
     let volume = "/var/lib/docker/volumes/v/_data";
     let check = |options: &str| {
-        let mut fake = Fake::default();
+        let mut fake = FakeHost::default();
         fake.mount_new("overlay", "overlay", options, volume);
         let policy = Policy::for_level(Level::Baseline, "x");
         let grants =

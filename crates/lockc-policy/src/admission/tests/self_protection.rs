@@ -7,7 +7,7 @@ fn admitting_mounts() -> Policy {
     Policy::for_level(Level::Baseline, "x").admitting(Control::HostMounts)
 }
 
-fn mounted(source: &str, options: &[&str], policy: &Policy, view: &Fake) -> bool {
+fn mounted(source: &str, options: &[&str], policy: &Policy, view: &FakeHost) -> bool {
     let mount =
         json!([{ "destination": "/x", "type": "bind", "source": source, "options": options }]);
     match check_with(&with("/mounts", mount), policy, &Settings::default(), view) {
@@ -26,7 +26,7 @@ fn mounted(source: &str, options: &[&str], policy: &Policy, view: &Fake) -> bool
 #[test]
 fn no_policy_below_privileged_lets_a_container_change_lockc() {
     let policy = admitting_mounts();
-    let fake = Fake::default();
+    let fake = FakeHost::default();
     for source in [
         "/",
         "/etc",
@@ -60,7 +60,7 @@ fn no_policy_below_privileged_lets_a_container_change_lockc() {
 #[test]
 fn the_location_counts_and_not_the_path() {
     let policy = admitting_mounts();
-    let mut fake = Fake::default();
+    let mut fake = FakeHost::default();
     fake.mount("8:1", "/etc", "/srv/alias");
     assert!(!mounted("/srv/alias", &["bind"], &policy, &fake));
     // A file system of its own below the source: read-only at the top leaves it writable.
@@ -74,7 +74,7 @@ fn the_location_counts_and_not_the_path() {
 fn read_only_is_worth_nothing_where_mounts_are_allowed() {
     let mut policy = admitting_mounts();
     policy.rules = policy.rules.without(Rule::Mount);
-    assert!(!mounted("/etc", &["rbind", "ro"], &policy, &Fake::default()));
+    assert!(!mounted("/etc", &["rbind", "ro"], &policy, &FakeHost::default()));
 }
 
 #[test]

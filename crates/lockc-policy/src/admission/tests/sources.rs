@@ -7,7 +7,7 @@ fn a_volume_that_leads_into_the_host_is_checked_by_where_it_leads() {
     let volume = "/var/lib/docker/volumes/v/_data";
     let policy = Policy::for_level(Level::Baseline, "x");
     let leads = |device: &str, root: &str| {
-        let mut fake = Fake::default();
+        let mut fake = FakeHost::default();
         fake.mount("8:2", "/", "/mnt/disk");
         fake.mount(device, root, volume);
         check_with(&bind(volume, "/x"), &policy, &Settings::default(), &fake).is_ok()
@@ -25,7 +25,7 @@ fn a_volume_that_leads_into_the_host_is_checked_by_where_it_leads() {
 fn a_volume_is_checked_by_its_file_system() {
     let volume = "/var/lib/docker/volumes/v/_data";
     let checked = |kind: &str, source: &str, options: &str, level: Level| {
-        let mut fake = Fake::default();
+        let mut fake = FakeHost::default();
         fake.kinds.insert("/dev/sdb".into(), Kind::Block(8, 16));
         fake.link("/var/lib/docker/volumes/w/_data/link", "/etc");
         fake.kinds.insert("/dev/sdc".into(), Kind::Block(8, 32));
@@ -100,7 +100,7 @@ fn a_volume_is_checked_by_its_file_system() {
 fn a_directory_with_a_part_that_the_host_mounts_in_etc_is_the_hosts() {
     let policy = Policy::for_level(Level::Baseline, "x");
     let checked = |point: &str| {
-        let mut fake = Fake::default();
+        let mut fake = FakeHost::default();
         fake.mount("8:1", "/srv/persistent/ssh", point);
         ["/srv/persistent", "/srv", "/srv/persistent/ssh", "/srv/persistent/ssh/keys", "/srv/other"]
             .map(|source| {
@@ -116,7 +116,7 @@ fn a_directory_with_a_part_that_the_host_mounts_in_etc_is_the_hosts() {
         assert_eq!(checked(point), [true; 5], "{point}");
     }
     // That it is in an allowed directory does not matter.
-    let mut fake = Fake::default();
+    let mut fake = FakeHost::default();
     fake.mount("8:1", "/srv/persistent/ssh", "/etc/ssh");
     let config = Settings { allowed_mounts: vec!["/srv/persistent".into()], ..Settings::default() };
     let result = check_with(&bind("/srv/persistent", "/x"), &policy, &config, &fake);
@@ -130,7 +130,7 @@ fn what_is_mounted_below_a_volume_is_checked_too() {
     for (device, root, admitted) in
         [("8:1", "/", false), ("8:1", "/srv/x", true), ("0:20", "/", false)]
     {
-        let mut fake = Fake::default();
+        let mut fake = FakeHost::default();
         fake.mount("8:1", "/srv/jail", volume);
         fake.mount(device, root, &format!("{volume}/h"));
         let checked = check_with(&bind(volume, "/x"), &policy, &Settings::default(), &fake);
@@ -150,14 +150,14 @@ fn mounts_inside_of_an_engines_directories_are_names_too() {
         "/var/lib/docker/containers/c2/mounts/shm",
         "/var/lib/kubelet/pods/u2/volumes/kubernetes.io~secret/s",
     ] {
-        let mut fake = Fake::default();
+        let mut fake = FakeHost::default();
         fake.mount("0:90", "/", other);
         fake.mount("0:90", "/", volume);
         fake.mounts.iter_mut().for_each(|mount| mount.kind = "tmpfs".into());
         assert!(check_as(Engine::Docker, &bind(volume, "/x"), &policy, &fake).is_err(), "{other}");
     }
     // A part of a volume, mounted by itself; that of a volume with a file system of its own too.
-    let mut fake = Fake::default();
+    let mut fake = FakeHost::default();
     fake.mount("8:1", "/var/lib/docker/volumes/v/_data/sub", "/var/lib/docker/tmp/safe-mount12");
     fake.mount("8:1", "/etc", "/var/lib/docker/tmp/safe-mount13");
     fake.mount("0:90", "/", volume);
@@ -176,7 +176,7 @@ fn a_pods_volume_may_be_another_pods_too_and_its_secrets_not() {
     let policy = Policy::for_level(Level::Restricted, "x");
     let path = |pod: &str, volume: &str| format!("/var/lib/kubelet/pods/{pod}/volumes/{volume}");
     let check = |kind: &str, own: &str, others: &[String]| {
-        let mut fake = Fake::default();
+        let mut fake = FakeHost::default();
         fake.mount("0:90", "/", own);
         others.iter().for_each(|other| fake.mount("0:90", "/", other));
         fake.mounts.iter_mut().for_each(|mount| mount.kind = kind.into());
@@ -198,7 +198,7 @@ fn a_pods_volume_may_be_another_pods_too_and_its_secrets_not() {
         ("/srv/x", subpath, false),
         ("/home/u/data", subpath, false),
     ] {
-        let mut fake = Fake::default();
+        let mut fake = FakeHost::default();
         fake.mount("8:1", root, volume);
         assert_eq!(
             check_as(Engine::Cri, &bind(volume, "/x"), &policy, &fake).is_ok(),
@@ -207,7 +207,7 @@ fn a_pods_volume_may_be_another_pods_too_and_its_secrets_not() {
         );
     }
     // A part of such a volume.
-    let mut fake = Fake::default();
+    let mut fake = FakeHost::default();
     fake.mount("8:1", "/mnt/disks/x", &local);
     fake.mount("8:1", "/mnt/disks/x/part", subpath);
     assert!(check_as(Engine::Cri, &bind(subpath, "/x"), &policy, &fake).is_ok());
@@ -218,7 +218,7 @@ fn a_pods_volume_may_be_another_pods_too_and_its_secrets_not() {
     assert!(!check("proc", &path("u1", claim), &[]));
     // What shows the host's services, although the host sees it in a directory of no importance.
     for (kind, admitted) in [("ext4", true), ("mqueue", false), ("sysfs", false)] {
-        let mut fake = Fake::default();
+        let mut fake = FakeHost::default();
         fake.mount("0:90", "/", "/mnt/disks/x");
         fake.mount("0:90", "/", &local);
         fake.mounts.iter_mut().for_each(|mount| mount.kind = kind.into());
@@ -233,7 +233,7 @@ fn a_pods_volume_may_be_another_pods_too_and_its_secrets_not() {
 #[test]
 fn directories_that_engines_mount_within_their_own_state_are_theirs() {
     let policy = Policy::for_level(Level::Restricted, "x");
-    let mut fake = Fake::default();
+    let mut fake = FakeHost::default();
     let subpath = "/var/lib/kubelet/pods/u1/volume-subpaths/v/c/0";
     fake.mount("8:1", "/var/lib/kubelet/pods/u1/volumes/kubernetes.io~empty-dir/v/sub", subpath);
     assert!(check_with(&bind(subpath, "/x"), &policy, &Settings::default(), &fake).is_ok());
@@ -243,7 +243,7 @@ fn directories_that_engines_mount_within_their_own_state_are_theirs() {
 
     let rootfs = "/run/containerd/io.containerd.runtime.v2.task/default/c1/rootfs";
     let check = |root: &str| {
-        let mut fake = Fake::default();
+        let mut fake = FakeHost::default();
         fake.mount("8:1", root, rootfs);
         check_as(Engine::Containerd, &with("/root/path", json!(rootfs)), &policy, &fake).is_ok()
     };
@@ -251,7 +251,7 @@ fn directories_that_engines_mount_within_their_own_state_are_theirs() {
         Spec::parse(with("/root/path", json!("rootfs")).to_string().as_bytes(), Path::new("x"))
             .unwrap();
     let native = |root: &str| {
-        let mut fake = Fake::default();
+        let mut fake = FakeHost::default();
         fake.mount("8:1", root, rootfs);
         let bundle = Path::new(rootfs).parent().unwrap();
         let request =
@@ -274,7 +274,7 @@ fn what_podman_mounts_once_more_for_a_user_namespace_is_known_by_its_other_name(
     let again = "/var/tmp/intermediate-mountpoint-0.0";
     let policy = Policy::for_level(Level::Restricted, "x");
     let check = |root: &str, device: &str, name: &str| {
-        let mut fake = Fake::default();
+        let mut fake = FakeHost::default();
         let list = "/var/lib/containers/storage/overlay-containers/containers.json";
         fake.texts.insert(list.into(), br#"[{"id":"c1","layer":"x"}]"#.to_vec());
         for (device, point) in
@@ -298,7 +298,7 @@ fn what_podman_mounts_once_more_for_a_user_namespace_is_known_by_its_other_name(
 fn what_an_engine_mounts_is_its_own_where_the_hosts_root_is_mounted_once_more() {
     let volume = "/var/lib/docker/volumes/v/_data";
     let check = |kind: &str, jail: &str, mirrored: bool| {
-        let mut fake = Fake::default();
+        let mut fake = FakeHost::default();
         fake.mount("8:1", "/", jail);
         fake.mount_new(kind, kind, "rw,lowerdir=/etc", volume);
         if mirrored {

@@ -1,25 +1,43 @@
-//! A host that is made up.
+//! The host of tests: made up, the same for all crates (feature `fake-host`).
 
-use super::*;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    path::{Component, Path, PathBuf},
+};
+
+use super::{Host, HostView, Kind, MountedAt, Namespace, trusted::TrustError};
+use crate::engine::Engine;
 
 /// A host with a disk, the usual kernel file systems, and what a test adds.
-pub(super) struct Fake {
-    pub(super) links: BTreeMap<PathBuf, PathBuf>,
-    pub(super) kinds: BTreeMap<PathBuf, Kind>,
-    pub(super) mounts: Vec<MountedAt>,
-    pub(super) host_namespaces: Vec<PathBuf>,
-    pub(super) apparmor: bool,
-    pub(super) cgroup_v2: bool,
+pub struct FakeHost {
+    /// Links, with what they lead to.
+    pub links: BTreeMap<PathBuf, PathBuf>,
+    /// What paths are; others are sockets by their names' ends, or directories.
+    pub kinds: BTreeMap<PathBuf, Kind>,
+    /// What is mounted.
+    pub mounts: Vec<MountedAt>,
+    /// Namespaces of the host, or directories of them.
+    pub host_namespaces: Vec<PathBuf>,
+    /// Whether containerd uses AppArmor.
+    pub apparmor: bool,
+    /// Whether cgroups have version 2.
+    pub cgroup_v2: bool,
     /// Files that can be read.
-    pub(super) texts: BTreeMap<PathBuf, Vec<u8>>,
+    pub texts: BTreeMap<PathBuf, Vec<u8>>,
     /// Whether engines label containers.
-    pub(super) selinux: bool,
-    pub(super) used_cgroups: Vec<PathBuf>,
-    pub(super) absent: Vec<PathBuf>,
-    pub(super) own_cgroup: PathBuf,
+    pub selinux: bool,
+    /// Control groups with tasks.
+    pub used_cgroups: Vec<PathBuf>,
+    /// What is not there.
+    pub absent: Vec<PathBuf>,
+    /// The control group of this process.
+    pub own_cgroup: PathBuf,
+    /// Whether trusted files are those of the computer that runs the test.
+    pub reads_trusted_files: bool,
 }
 
-impl Default for Fake {
+impl Default for FakeHost {
     fn default() -> Self {
         let mut fake = Self {
             links: BTreeMap::new(),
@@ -37,6 +55,7 @@ impl Default for Fake {
             used_cgroups: Vec::new(),
             absent: Vec::new(),
             own_cgroup: "/".into(),
+            reads_trusted_files: false,
         };
         for (device, point) in [
             ("8:1", "/"),
@@ -53,8 +72,9 @@ impl Default for Fake {
     }
 }
 
-impl Fake {
-    pub(super) fn mount(&mut self, device: &str, root: &str, point: &str) {
+impl FakeHost {
+    /// Mounts a file system of that device there.
+    pub fn mount(&mut self, device: &str, root: &str, point: &str) {
         self.mounts.push(MountedAt {
             device: device.into(),
             root: root.into(),
@@ -66,7 +86,7 @@ impl Fake {
     }
 
     /// A file system that is mounted nowhere else.
-    pub(super) fn mount_new(&mut self, kind: &str, source: &str, options: &str, point: &str) {
+    pub fn mount_new(&mut self, kind: &str, source: &str, options: &str, point: &str) {
         self.mounts.push(MountedAt {
             device: format!("0:{}", 100 + self.mounts.len()),
             root: "/".into(),
@@ -78,22 +98,31 @@ impl Fake {
         });
     }
 
-    pub(super) fn link(&mut self, from: &str, to: &str) {
+    /// Makes a link.
+    pub fn link(&mut self, from: &str, to: &str) {
         self.links.insert(from.into(), to.into());
     }
 }
 
-impl HostView for Fake {
+impl HostView for FakeHost {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         self.texts.get(path).cloned().ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
-    fn trusted_text(&self, _path: &Path, _limit: u64) -> Result<Option<String>, TrustError> {
-        Ok(None)
+    fn trusted_text(&self, path: &Path, limit: u64) -> Result<Option<String>, TrustError> {
+        if self.reads_trusted_files { Host::default().trusted_text(path, limit) } else { Ok(None) }
     }
 
-    fn trusted_entries(&self, _directory: &Path) -> Result<Vec<PathBuf>, TrustError> {
-        Ok(Vec::new())
+    fn trusted_entries(&self, directory: &Path) -> Result<Vec<PathBuf>, TrustError> {
+        if self.reads_trusted_files {
+            Host::default().trusted_entries(directory)
+        } else {
+            Ok(Vec::new())
+        }
+    }
+
+    fn links(&self, directory: &Path) -> Vec<PathBuf> {
+        self.links.keys().filter(|link| link.parent() == Some(directory)).cloned().collect()
     }
 
     fn entries(&self, directory: &Path) -> Vec<PathBuf> {
@@ -101,18 +130,19 @@ impl HostView for Fake {
             .texts
             .keys()
             .filter_map(|path| path.strip_prefix(directory).ok()?.components().next());
-        let names: std::collections::BTreeSet<_> = below.collect();
+        let names: BTreeSet<_> = below.collect();
         names.into_iter().map(|name| directory.join(name)).collect()
     }
 
     fn canonicalize(&self, path: &Path) -> io::Result<PathBuf> {
-        if path.starts_with("/missing") || self.absent.iter().any(|absent| absent == path) {
+        if path.starts_with("/missing") || self.absent.iter().any(|absent| path.starts_with(absent))
+        {
             return Err(io::ErrorKind::NotFound.into());
         }
         let mut resolved = PathBuf::new();
         for part in path.components() {
             match part {
-                std::path::Component::ParentDir => {
+                Component::ParentDir => {
                     resolved.pop();
                 }
                 part => resolved.push(part),
@@ -125,14 +155,18 @@ impl HostView for Fake {
     }
 
     fn kind(&self, path: &Path) -> io::Result<Kind> {
-        Ok(self.kinds.get(path).copied().unwrap_or(Kind::Directory))
+        let by_name = || {
+            let socket = path.extension().is_some_and(|end| end == "sock");
+            if socket { Kind::Socket } else { Kind::Directory }
+        };
+        Ok(self.kinds.get(path).copied().unwrap_or_else(by_name))
     }
 
     fn is_host_namespace(&self, path: &Path, _: Namespace) -> io::Result<bool> {
         if path.starts_with("/missing") {
             return Err(io::ErrorKind::NotFound.into());
         }
-        Ok(self.host_namespaces.iter().any(|host| host == path))
+        Ok(self.host_namespaces.iter().any(|host| path.starts_with(host)))
     }
 
     fn root_uid(&self, user_namespace: &Path) -> io::Result<Option<u32>> {
