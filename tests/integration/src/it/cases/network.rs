@@ -81,6 +81,7 @@ pub const ROWS: &[Row] = &[
     ),
     row("network/offline-loopback", Test::Code(loopback)),
     row("network/offline-loopback-received", Test::Code(loopback_received)),
+    row("network/by-policy-and-annotation", Test::Code(beside_the_level)),
 ];
 
 /// `IPOPT_LSRR` by 127.0.0.1, padded.
@@ -167,6 +168,57 @@ fn loopback(lab: &mut Lab, runtime: Runtime) -> Result<String> {
         denied(lab, args, errno)?;
     }
     Ok(format!("{} work, {} are denied", WORK.len(), DENIED.len()))
+}
+
+/// A policy's `network`, and the annotation that gives some of it away, at any level.
+fn beside_the_level(lab: &mut Lab, runtime: Runtime) -> Result<String> {
+    lab.only_with_lockc()?;
+    config::put(&format!(
+        "runtimes = [\"{}\"]\n[policies.local]\nextends = \"restricted\"\nnetwork = \
+         \"loopback\"\nadmit = [\"run-as-root\", \"apparmor\", \"seccomp\"]\n[policies.none]\n\
+         extends = \"local\"\nnetwork = \"none\"\n",
+        runtime.path()
+    ))?;
+    let probe = |args: &[&str], network: Option<&str>| {
+        let bundle = Bundle::probe(args).user(1000);
+        match network {
+            Some(network) => bundle.annotation("org.lockc.network", network),
+            None => bundle,
+        }
+    };
+    let (loopback, everywhere) = (["tcp", "127.0.0.1"], ["tcp", "0.0.0.0"]);
+    for (policy, network, args, errno) in [
+        ("local", None, loopback, 0),
+        ("local", None, everywhere, EACCES),
+        ("none", None, loopback, EAFNOSUPPORT),
+        ("local", Some("none"), loopback, EAFNOSUPPORT),
+        ("baseline", Some("loopback"), loopback, 0),
+        ("baseline", Some("loopback"), everywhere, EACCES),
+        ("baseline", Some("none"), loopback, EAFNOSUPPORT),
+        ("baseline", Some("full"), everywhere, 0),
+        ("offline", Some("none"), loopback, EAFNOSUPPORT),
+    ] {
+        lab.forget_events()?;
+        let under = launch::attempt(By::Lockc(policy), &probe(&args, network))?;
+        if under.ok != (errno == 0) || under.errno != errno {
+            bail!("{policy} with network {network:?}: {args:?} gives {under:?}");
+        }
+        if errno != 0 {
+            lab.expect_event("network")?;
+        }
+    }
+    for (policy, network, says) in [
+        ("offline", "full", "looser than network none"),
+        ("local", "full", "looser than network loopback"),
+        ("privileged", "none", "denies nothing"),
+        ("baseline", "off", "use full, loopback or none"),
+    ] {
+        let run = launch::run(By::Lockc(policy), &probe(&loopback, Some(network)))?;
+        if run.ok() || !run.said().contains(says) {
+            bail!("{policy} with network {network}: {}", run.said());
+        }
+    }
+    Ok("9 as asked, 4 refused".into())
 }
 
 /// With loopback too, no socket of another network namespace is taken.
