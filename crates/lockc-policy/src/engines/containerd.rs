@@ -1,6 +1,6 @@
 //! containerd, and its plugin for Kubernetes' Container Runtime Interface.
 
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 
 use super::{
     belongs::Belongs,
@@ -9,10 +9,10 @@ use super::{
     namespaces,
     query::Query,
 };
-use crate::engine::Engine;
+use crate::{engine::Engine, host::HostView};
 
 /// Roots and state directories: containerd's own, and those of k3s, RKE2, k0s and MicroK8s.
-pub(super) const DIRS: [&str; 9] = [
+const DIRS: [&str; 9] = [
     "/var/lib/containerd",
     "/run/containerd",
     "/var/lib/rancher/k3s/agent/containerd",
@@ -24,11 +24,20 @@ pub(super) const DIRS: [&str; 9] = [
     "/var/snap/microk8s/common/run/containerd",
 ];
 
-#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Containerd;
 
 impl Layout for Containerd {
-    const ENGINES: &'static [Engine] = &[Engine::Containerd, Engine::Cri, Engine::Docker];
+    fn name(&self) -> &'static str {
+        "containerd"
+    }
+
+    fn engines(&self) -> &'static [Engine] {
+        &[Engine::Containerd, Engine::Cri, Engine::Docker]
+    }
+
+    fn usual_dirs(&self) -> &'static [&'static str] {
+        &DIRS
+    }
 
     fn belongs(&self, _dir: &Path, rest: &[&str], query: &Query<'_>) -> Option<Belongs> {
         let files = |is: bool| is.then_some(Belongs::Files);
@@ -67,6 +76,19 @@ impl Layout for Containerd {
             || root().is_some_and(|root| is_direct(&root) && root.starts_with(request.bundle));
         matches!(rest, [first, _, ..] if first.starts_with("io.containerd.snapshotter."))
             && (request.engine == Some(Engine::Docker) || is_mounted())
+    }
+
+    /// The state that holds a bundle that looks like containerd's.
+    fn bundle_dirs(&self, bundle: &Path, _view: &dyn HostView) -> Vec<PathBuf> {
+        let parts: Vec<_> = bundle.components().collect();
+        match parts.as_slice() {
+            [state @ .., task, _, _]
+                if task.as_os_str() == "io.containerd.runtime.v2.task" && state.len() >= 3 =>
+            {
+                vec![state.iter().collect()]
+            }
+            _ => Vec::new(),
+        }
     }
 }
 

@@ -3,8 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use super::{
-    belongs::Belongs, containerd, docker, kubelet, layout::Kept, nerdctl, query::Query,
-    request::Request, storage,
+    belongs::Belongs,
+    containerd, docker, kubelet,
+    layout::{Kept, Layout},
+    nerdctl,
+    query::Query,
+    request::Request,
+    storage,
 };
 use crate::{engine::Engine, host::HostView, spec::Mount};
 
@@ -27,35 +32,27 @@ const INITS: [&str; 11] = [
 const INIT_PLACES: [&str; 5] =
     ["/sbin/docker-init", "/dev/init", "/run/podman-init", "/sbin/tini", "/catatonit"];
 
+/// Every layout. A path is looked up in this order.
+const LAYOUTS: [&dyn Layout; 5] = [
+    &docker::Docker,
+    &storage::Storage,
+    &containerd::Containerd,
+    &kubelet::Kubelet,
+    &nerdctl::Nerdctl,
+];
+
 /// Where the engines of this host keep their state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Engines {
-    /// dockerd's data root (`data-root`).
-    docker: Kept<docker::Docker>,
-    /// Podman's and CRI-O's graph and run roots.
-    storage: Kept<storage::Storage>,
-    /// containerd's root and state.
-    containerd: Kept<containerd::Containerd>,
-    /// kubelet's root.
-    kubelet: Kept<kubelet::Kubelet>,
-    /// nerdctl's data root.
-    nerdctl: Kept<nerdctl::Nerdctl>,
+    kept: Vec<Kept>,
     /// Everything else that is engine state.
     other: Vec<PathBuf>,
 }
 
 impl Default for Engines {
     fn default() -> Self {
-        Self {
-            docker: Kept::at(&docker::DIRS, docker::Docker),
-            storage: Kept::at(&storage::DIRS, storage::Storage),
-            containerd: Kept::at(&containerd::DIRS, containerd::Containerd),
-            kubelet: Kept::at(&kubelet::DIRS, kubelet::Kubelet),
-            nerdctl: Kept::at(&nerdctl::DIRS, nerdctl::Nerdctl),
-            other: ["/var/lib/containers", "/var/lib/crio", "/var/lib/cni"]
-                .map(PathBuf::from)
-                .to_vec(),
-        }
+        let other = ["/var/lib/containers", "/var/lib/crio", "/var/lib/cni"];
+        Self { kept: LAYOUTS.map(Kept::new).into(), other: other.map(PathBuf::from).to_vec() }
     }
 }
 
@@ -64,45 +61,26 @@ impl Engines {
     /// was told, and the storage and the state that the bundle is in.
     pub fn detect(bundle: &Path, engine_dirs: &[PathBuf], view: &dyn HostView) -> Self {
         let mut engines = Self::default();
-        engines.docker.dirs.extend(docker::data_roots(view));
+        for kept in &mut engines.kept {
+            kept.dirs.extend(kept.layout.configured_dirs(view));
+        }
         engines.with_dirs(engine_dirs).with_bundle(bundle, view)
     }
 
     /// With more data roots; each may be any engine's.
     #[must_use]
     pub fn with_dirs(mut self, dirs: &[PathBuf]) -> Self {
-        for kind in self.all_dirs().into_iter().take(5) {
-            kind.extend(dirs.iter().cloned());
+        for kept in &mut self.kept {
+            kept.dirs.extend(dirs.iter().cloned());
         }
         self
     }
 
-    /// With the graph root that holds `bundle`, if the bundle looks like Podman's, and the run root
-    /// of its user; with containerd's state, if it looks like containerd's.
+    /// With the directories that the bundle's place tells of.
     #[must_use]
     pub fn with_bundle(mut self, bundle: &Path, view: &dyn HostView) -> Self {
-        let parts: Vec<_> = bundle.components().collect();
-        match parts.as_slice() {
-            [root @ .., containers, _, userdata]
-                if userdata.as_os_str() == "userdata"
-                    && containers
-                        .as_os_str()
-                        .to_str()
-                        .is_some_and(|name| name.ends_with("-containers"))
-                    && root.len() >= 3 =>
-            {
-                let root: PathBuf = root.iter().collect();
-                if let Some(uid) = view.owner(&root).filter(|uid| *uid != 0) {
-                    self.storage.dirs.push(format!("/run/user/{uid}/containers").into());
-                }
-                self.storage.dirs.push(root);
-            }
-            [state @ .., task, _, _]
-                if task.as_os_str() == "io.containerd.runtime.v2.task" && state.len() >= 3 =>
-            {
-                self.containerd.dirs.push(state.iter().collect());
-            }
-            _ => {}
+        for kept in &mut self.kept {
+            kept.dirs.extend(kept.layout.bundle_dirs(bundle, view));
         }
         self
     }
@@ -110,14 +88,18 @@ impl Engines {
     /// With another root of Podman's storage.
     #[must_use]
     pub fn with_storage(mut self, root: &Path) -> Self {
-        self.storage.dirs.push(root.into());
+        let of_podman = |kept: &&mut Kept| kept.layout.engines().contains(&Engine::Podman);
+        for kept in self.kept.iter_mut().filter(of_podman) {
+            kept.dirs.push(root.into());
+        }
         self
     }
 
     /// With the directories' resolved paths beside those that are links.
     #[must_use]
     pub fn resolved(mut self, view: &dyn HostView) -> Self {
-        for dirs in self.all_dirs() {
+        let all = self.kept.iter_mut().map(|kept| &mut kept.dirs);
+        for dirs in all.chain([&mut self.other]) {
             let targets: Vec<_> =
                 dirs.iter().filter_map(|dir| view.canonicalize(dir).ok()).collect();
             for target in targets {
@@ -129,43 +111,30 @@ impl Engines {
         self
     }
 
-    fn all_dirs(&mut self) -> [&mut Vec<PathBuf>; 6] {
-        [
-            &mut self.docker.dirs,
-            &mut self.storage.dirs,
-            &mut self.containerd.dirs,
-            &mut self.kubelet.dirs,
-            &mut self.nerdctl.dirs,
-            &mut self.other,
-        ]
-    }
-
     /// dockerd's data roots.
-    pub fn docker_roots(&self) -> &[PathBuf] {
-        &self.docker.dirs
+    pub fn docker_roots(&self) -> impl Iterator<Item = &Path> {
+        let dockers = self.kept.iter().filter(|kept| kept.layout.engines() == [Engine::Docker]);
+        dockers.flat_map(|kept| &kept.dirs).map(PathBuf::as_path)
     }
 
     /// Every directory that holds state of an engine.
     pub fn dirs(&self) -> Vec<PathBuf> {
-        let all = [
-            &self.docker.dirs,
-            &self.storage.dirs,
-            &self.containerd.dirs,
-            &self.kubelet.dirs,
-            &self.nerdctl.dirs,
-        ];
-        all.into_iter().flatten().chain(&self.other).cloned().collect()
+        self.kept.iter().flat_map(|kept| &kept.dirs).chain(&self.other).cloned().collect()
+    }
+
+    /// Every layout with each of its directories.
+    fn places(&self) -> impl Iterator<Item = (&'static dyn Layout, &Path)> {
+        let of = |kept: &'_ Kept| kept.layout;
+        self.kept
+            .iter()
+            .flat_map(move |kept| kept.dirs.iter().map(move |dir| (of(kept), dir.as_path())))
     }
 
     /// What `path` is to the container, by the layout of the engine that starts it; a path says so
-    /// only where the engine itself put something there, see [`sources`](super::sources).
+    /// only where the engine itself put something there, see `admission::sources`.
     pub(crate) fn belongs(&self, path: &Path, query: &Query<'_>) -> Option<Belongs> {
-        None.or_else(|| self.docker.belongs(path, query))
-            .or_else(|| self.storage.belongs(path, query))
-            .or_else(|| self.containerd.belongs(path, query))
-            .or_else(|| self.kubelet.belongs(path, query))
-            .or_else(|| self.nerdctl.belongs(path, query))
-            .or_else(|| storage::belongs_to_build(path, query))
+        let kept = self.kept.iter().find_map(|kept| kept.belongs(path, query));
+        kept.or_else(|| storage::belongs_to_build(path, query))
     }
 
     /// Whether a name of the host's is an engine's second mount of something, so that other names
@@ -176,48 +145,36 @@ impl Engines {
 
     /// Whether the engine keeps the root file system of this container at `path`.
     pub(crate) fn is_rootfs(&self, path: &Path, query: &Query<'_>) -> bool {
-        self.docker.is_rootfs(path, query)
-            || self.storage.is_rootfs(path, query)
-            || self.containerd.is_rootfs(path, query)
-            || self.nerdctl.is_rootfs(path, query)
+        self.kept.iter().any(|kept| kept.is_rootfs(path, query))
     }
 
-    /// Whether `path` is in a volume that is none of a pod's owner's, although it may be a
-    /// directory of the host.
+    /// See [`Layout::is_drivers_volume`].
     pub(crate) fn is_drivers_volume(&self, path: &Path) -> bool {
-        self.kubelet.dirs.iter().any(|dir| kubelet::is_drivers(dir, path))
+        self.places().any(|(layout, dir)| layout.is_drivers_volume(dir, path))
     }
 
-    /// Whether `path` is a name that another pod's, or a driver's, mount of the same volume has.
+    /// See [`Layout::shares_volume`].
     pub(crate) fn shares_volume(&self, path: &Path, own: &[&Path]) -> bool {
-        self.kubelet.dirs.iter().any(|dir| kubelet::shares_volume(dir, path, own))
+        self.places().any(|(layout, dir)| layout.shares_volume(dir, path, own))
     }
 
-    /// Nodes of devices that the engine gives to the container by itself: raw block volumes of its
-    /// pod.
+    /// See [`Layout::devices`].
     pub(crate) fn devices(&self, request: &Request<'_>, view: &dyn HostView) -> Vec<PathBuf> {
         let query = Query { request, mount: None, view };
-        match request.engine {
-            Some(Engine::Cri | Engine::Crio) => self
-                .kubelet
-                .dirs
-                .iter()
-                .flat_map(|dir| kubelet::block_volumes(dir, &query))
-                .collect(),
-            _ => Vec::new(),
-        }
+        let Some(engine) = request.engine else { return Vec::new() };
+        let of_engine = self.places().filter(|(layout, _)| layout.engines().contains(&engine));
+        of_engine.flat_map(|(layout, dir)| layout.devices(dir, &query)).collect()
     }
 
     /// Whether the container is a step of a build: BuildKit in dockerd keeps the bundles of these
     /// in its own directory, and no other container's can be there.
     pub fn is_build(&self, bundle: &Path) -> bool {
-        self.docker.dirs.iter().any(|dir| docker::is_build(dir, bundle))
+        self.places().any(|(layout, dir)| layout.is_build(dir, bundle))
     }
 
-    /// Whether `source` is the socket behind which BuildKit puts the SSH agent that the build's
-    /// caller forwards to a step.
+    /// See [`Layout::is_build_agent`].
     pub(crate) fn is_build_agent(&self, source: &Path, bundle: &Path) -> bool {
-        self.docker.dirs.iter().any(|dir| docker::is_build_agent(dir, source, bundle))
+        self.places().any(|(layout, dir)| layout.is_build_agent(dir, source, bundle))
     }
 }
 

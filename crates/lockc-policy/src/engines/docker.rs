@@ -11,8 +11,7 @@ use super::{
 use crate::{engine::Engine, host::HostView};
 
 /// Data roots of the packages: Docker's own, and Canonical's snap; and what is gone after a boot.
-pub(super) const DIRS: [&str; 3] =
-    ["/var/lib/docker", "/var/snap/docker/common/var-lib-docker", EXEC_ROOT];
+const DIRS: [&str; 3] = ["/var/lib/docker", "/var/snap/docker/common/var-lib-docker", EXEC_ROOT];
 
 /// Where dockerd has a directory for each plugin, for the plugin's socket (`exec-root`).
 const EXEC_ROOT: &str = "/run/docker";
@@ -21,11 +20,20 @@ const EXEC_ROOT: &str = "/run/docker";
 const PID_FILES: [&str; 2] = ["/run/docker.pid", "/var/run/docker.pid"];
 const CONFIG: &str = "/etc/docker/daemon.json";
 
-#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Docker;
 
 impl Layout for Docker {
-    const ENGINES: &'static [Engine] = &[Engine::Docker];
+    fn name(&self) -> &'static str {
+        "docker"
+    }
+
+    fn engines(&self) -> &'static [Engine] {
+        &[Engine::Docker]
+    }
+
+    fn usual_dirs(&self) -> &'static [&'static str] {
+        &DIRS
+    }
 
     fn belongs(&self, dir: &Path, rest: &[&str], query: &Query<'_>) -> Option<Belongs> {
         let (dir, rest) = &remapped(dir, rest);
@@ -85,6 +93,18 @@ impl Layout for Docker {
                 .ok()
                 .is_none_or(|found| found.trim_ascii() == layer.name.as_bytes())
         })
+    }
+
+    fn configured_dirs(&self, view: &dyn HostView) -> Vec<PathBuf> {
+        data_roots(view)
+    }
+
+    fn is_build(&self, dir: &Path, bundle: &Path) -> bool {
+        is_build(dir, bundle)
+    }
+
+    fn is_build_agent(&self, dir: &Path, source: &Path, bundle: &Path) -> bool {
+        is_build_agent(dir, source, bundle)
     }
 }
 
@@ -198,12 +218,12 @@ pub(super) fn is_step(bundle: &Path) -> bool {
 }
 
 /// Whether BuildKit in dockerd keeps its steps' bundles there.
-pub(super) fn is_build(dir: &Path, bundle: &Path) -> bool {
+fn is_build(dir: &Path, bundle: &Path) -> bool {
     below(bundle, dir)
         .is_some_and(|rest| matches!(remapped(dir, &rest).1, ["buildkit", "executor", _]))
 }
 
-pub(super) fn is_build_agent(dir: &Path, source: &Path, bundle: &Path) -> bool {
+fn is_build_agent(dir: &Path, source: &Path, bundle: &Path) -> bool {
     let is_agent = |rest: Vec<&str>| matches!(remapped(dir, &rest).1, ["tmp", folder, "ssh_auth_sock"] if folder.starts_with(".buildkit-ssh-sock"));
     is_build(dir, bundle) && below(source, dir).is_some_and(is_agent)
 }
@@ -223,7 +243,7 @@ fn is_buildkits(file: &str, destination: &Path) -> bool {
 
 /// The data roots that dockerd is told: by the arguments of the one that runs, and by its
 /// configuration.
-pub(super) fn data_roots(view: &dyn HostView) -> Vec<PathBuf> {
+fn data_roots(view: &dyn HostView) -> Vec<PathBuf> {
     let pid = |file: &&str| {
         let text = String::from_utf8(view.read(Path::new(file)).ok()?).ok()?;
         text.trim().parse::<u32>().ok()

@@ -10,14 +10,23 @@ use super::{
 use crate::engine::Engine;
 
 /// Roots: kubelet's own, and those of k0s and MicroK8s.
-pub(super) const DIRS: [&str; 3] =
+const DIRS: [&str; 3] =
     ["/var/lib/kubelet", "/var/lib/k0s/kubelet", "/var/snap/microk8s/common/var/lib/kubelet"];
 
-#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Kubelet;
 
 impl Layout for Kubelet {
-    const ENGINES: &'static [Engine] = &[Engine::Cri, Engine::Crio];
+    fn name(&self) -> &'static str {
+        "kubelet"
+    }
+
+    fn engines(&self) -> &'static [Engine] {
+        &[Engine::Cri, Engine::Crio]
+    }
+
+    fn usual_dirs(&self) -> &'static [&'static str] {
+        &DIRS
+    }
 
     fn belongs(&self, dir: &Path, rest: &[&str], query: &Query<'_>) -> Option<Belongs> {
         match rest {
@@ -29,6 +38,18 @@ impl Layout for Kubelet {
             }
             _ => None,
         }
+    }
+
+    fn is_drivers_volume(&self, dir: &Path, path: &Path) -> bool {
+        is_drivers(dir, path)
+    }
+
+    fn shares_volume(&self, dir: &Path, path: &Path, own: &[&Path]) -> bool {
+        shares_volume(dir, path, own)
+    }
+
+    fn devices(&self, dir: &Path, query: &Query<'_>) -> Vec<PathBuf> {
+        block_volumes(dir, query)
     }
 }
 
@@ -51,7 +72,7 @@ fn is_pod(dir: &Path, uid: &str, query: &Query<'_>) -> bool {
 
 /// Whether `path` is in a volume that the cluster's administrator or a storage driver made of a
 /// directory of the host: local volumes, and those of the Container Storage Interface.
-pub(super) fn is_drivers(dir: &Path, path: &Path) -> bool {
+fn is_drivers(dir: &Path, path: &Path) -> bool {
     let drivers = ["kubernetes.io~local-volume", "kubernetes.io~csi"];
     below(path, dir)
         .is_some_and(|rest| matches!(rest[..], ["pods", _, "volumes", plugin, _, ..] if drivers.contains(&plugin)))
@@ -60,7 +81,7 @@ pub(super) fn is_drivers(dir: &Path, path: &Path) -> bool {
 /// Whether `path` is a name that a driver (its staging directory) or another pod has for a volume
 /// which one of the `own` names shows that this pod has too: the same volume has the same path
 /// below a pod's directory.
-pub(super) fn shares_volume(dir: &Path, path: &Path, own: &[&Path]) -> bool {
+fn shares_volume(dir: &Path, path: &Path, own: &[&Path]) -> bool {
     match below(path, dir).as_deref() {
         Some(["plugins", ..]) => true,
         Some(["pods", _, "volumes", plugin, volume @ ..]) => {
@@ -77,7 +98,7 @@ pub(super) fn shares_volume(dir: &Path, path: &Path, own: &[&Path]) -> bool {
 
 /// The nodes of the raw block volumes that kubelet maps to this container's pod (Kubernetes 1.34,
 /// pkg/volume/util/volumepathhandler): links to devices, or mounts of them.
-pub(super) fn block_volumes(dir: &Path, query: &Query<'_>) -> Vec<PathBuf> {
+fn block_volumes(dir: &Path, query: &Query<'_>) -> Vec<PathBuf> {
     let binds = query.request.spec.mounts.iter().filter(|mount| mount.is_bind());
     let mut uid = binds.filter_map(|mount| match below(&mount.source, dir)?.as_slice() {
         ["pods", uid, ..] => Some((*uid).to_owned()),

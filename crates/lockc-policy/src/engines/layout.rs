@@ -1,9 +1,12 @@
 //! One way of keeping files of containers, and a path in it.
 
-use std::path::{Component, Path, PathBuf};
+use std::{
+    fmt,
+    path::{Component, Path, PathBuf},
+};
 
 use super::{belongs::Belongs, query::Query, request::Request};
-use crate::engine::Engine;
+use crate::{engine::Engine, host::HostView};
 
 /// Directories in which root file systems of containers are, below an engine's own.
 pub(super) const ROOTFS_PARENTS: [&str; 10] = [
@@ -20,46 +23,103 @@ pub(super) const ROOTFS_PARENTS: [&str; 10] = [
 ];
 
 /// One way of keeping files of containers below a few directories.
-pub(super) trait Layout {
-    /// Engines that keep them so.
-    const ENGINES: &'static [Engine];
+pub(super) trait Layout: Sync {
+    /// Its name; each has another.
+    fn name(&self) -> &'static str;
+
+    /// Engines that keep files so.
+    fn engines(&self) -> &'static [Engine];
+
+    /// The directories, where nobody moved them.
+    fn usual_dirs(&self) -> &'static [&'static str];
+
+    /// Directories that the running engine was told to use.
+    fn configured_dirs(&self, _view: &dyn HostView) -> Vec<PathBuf> {
+        Vec::new()
+    }
+
+    /// Directories that a bundle tells of by its place.
+    fn bundle_dirs(&self, _bundle: &Path, _view: &dyn HostView) -> Vec<PathBuf> {
+        Vec::new()
+    }
 
     /// What is at `rest` below `dir`.
     fn belongs(&self, dir: &Path, rest: &[&str], query: &Query<'_>) -> Option<Belongs>;
 
     /// Whether the root file system of this container is at `rest` below `dir`.
-    fn is_rootfs(&self, _dir: &Path, _rest: &[&str], _asked: &Query<'_>) -> bool {
+    fn is_rootfs(&self, _dir: &Path, _rest: &[&str], _query: &Query<'_>) -> bool {
+        false
+    }
+
+    /// Whether `path` is in a volume that is none of a pod's owner's, although it may be a
+    /// directory of the host.
+    fn is_drivers_volume(&self, _dir: &Path, _path: &Path) -> bool {
+        false
+    }
+
+    /// Whether `path` is a name that another pod's, or a driver's, mount of the same volume has.
+    fn shares_volume(&self, _dir: &Path, _path: &Path, _own: &[&Path]) -> bool {
+        false
+    }
+
+    /// Nodes of devices that the engine gives to the container by itself.
+    fn devices(&self, _dir: &Path, _query: &Query<'_>) -> Vec<PathBuf> {
+        Vec::new()
+    }
+
+    /// Whether a bundle is a step's of a build.
+    fn is_build(&self, _dir: &Path, _bundle: &Path) -> bool {
+        false
+    }
+
+    /// Whether `source` is the socket behind which a builder puts the SSH agent that the build's
+    /// caller forwards to a step.
+    fn is_build_agent(&self, _dir: &Path, _source: &Path, _bundle: &Path) -> bool {
         false
     }
 }
 
 /// A layout's directories, by which a path is looked up.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Kept<L> {
+#[derive(Clone)]
+pub(super) struct Kept {
+    pub(super) layout: &'static dyn Layout,
     pub(super) dirs: Vec<PathBuf>,
-    layout: L,
 }
 
-impl<L: Layout> Kept<L> {
-    pub(super) fn at(dirs: &[&str], layout: L) -> Self {
-        Self { dirs: dirs.iter().map(PathBuf::from).collect(), layout }
+impl fmt::Debug for Kept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple(self.layout.name()).field(&self.dirs).finish()
+    }
+}
+
+impl PartialEq for Kept {
+    fn eq(&self, other: &Self) -> bool {
+        self.layout.name() == other.layout.name() && self.dirs == other.dirs
+    }
+}
+
+impl Eq for Kept {}
+
+impl Kept {
+    pub(super) fn new(layout: &'static dyn Layout) -> Self {
+        Self { layout, dirs: layout.usual_dirs().iter().map(PathBuf::from).collect() }
     }
 
-    fn may_be(request: &Request<'_>) -> bool {
+    fn may_be(&self, request: &Request<'_>) -> bool {
         // Nobody but the host's root starts a container of no engine.
-        request.engine.is_none_or(|engine| L::ENGINES.contains(&engine))
+        request.engine.is_none_or(|engine| self.layout.engines().contains(&engine))
     }
 
     pub(super) fn belongs(&self, path: &Path, query: &Query<'_>) -> Option<Belongs> {
         let classify = |dir: &PathBuf| self.layout.belongs(dir, &below(path, dir)?, query);
-        if Self::may_be(query.request) { self.dirs.iter().find_map(classify) } else { None }
+        if self.may_be(query.request) { self.dirs.iter().find_map(classify) } else { None }
     }
 
     pub(super) fn is_rootfs(&self, path: &Path, query: &Query<'_>) -> bool {
         let is_rootfs = |dir: &PathBuf| {
             below(path, dir).is_some_and(|rest| self.layout.is_rootfs(dir, &rest, query))
         };
-        Self::may_be(query.request) && self.dirs.iter().any(is_rootfs)
+        self.may_be(query.request) && self.dirs.iter().any(is_rootfs)
     }
 }
 

@@ -5,13 +5,22 @@ use std::path::Path;
 use super::{belongs::Belongs, layout::Layout, query::Query};
 use crate::engine::Engine;
 
-pub(super) const DIRS: [&str; 1] = ["/var/lib/nerdctl"];
+const DIRS: [&str; 1] = ["/var/lib/nerdctl"];
 
-#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Nerdctl;
 
 impl Layout for Nerdctl {
-    const ENGINES: &'static [Engine] = &[Engine::Containerd];
+    fn name(&self) -> &'static str {
+        "nerdctl"
+    }
+
+    fn engines(&self) -> &'static [Engine] {
+        &[Engine::Containerd]
+    }
+
+    fn usual_dirs(&self) -> &'static [&'static str] {
+        &DIRS
+    }
 
     fn belongs(&self, _dir: &Path, rest: &[&str], query: &Query<'_>) -> Option<Belongs> {
         match rest {

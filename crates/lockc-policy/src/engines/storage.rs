@@ -1,6 +1,6 @@
 //! containers/storage, which Podman, CRI-O and buildah keep their containers in.
 
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 
 use super::{
     belongs::Belongs,
@@ -9,18 +9,27 @@ use super::{
     query::Query,
     records,
 };
-use crate::engine::Engine;
+use crate::{engine::Engine, host::HostView};
 
-pub(super) const DIRS: [&str; 2] = ["/var/lib/containers/storage", "/run/containers/storage"];
+const DIRS: [&str; 2] = ["/var/lib/containers/storage", "/run/containers/storage"];
 
 /// The empty directory below the root file system of Podman's infra containers.
 const INFRA_LOWER: &str = "/run/libpod/infra-container";
 
-#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Storage;
 
 impl Layout for Storage {
-    const ENGINES: &'static [Engine] = &[Engine::Podman, Engine::Crio];
+    fn name(&self) -> &'static str {
+        "storage"
+    }
+
+    fn engines(&self) -> &'static [Engine] {
+        &[Engine::Podman, Engine::Crio]
+    }
+
+    fn usual_dirs(&self) -> &'static [&'static str] {
+        &DIRS
+    }
 
     fn belongs(&self, dir: &Path, rest: &[&str], query: &Query<'_>) -> Option<Belongs> {
         let files = |is: bool| is.then_some(Belongs::Files);
@@ -63,6 +72,23 @@ impl Layout for Storage {
             }
             _ => false,
         }
+    }
+
+    /// The graph root that holds a bundle that looks like Podman's, and the run root of its user.
+    fn bundle_dirs(&self, bundle: &Path, view: &dyn HostView) -> Vec<PathBuf> {
+        let parts: Vec<_> = bundle.components().collect();
+        let [root @ .., containers, _, userdata] = parts.as_slice() else { return Vec::new() };
+        let containers = containers.as_os_str().to_str();
+        if userdata.as_os_str() != "userdata"
+            || !containers.is_some_and(|name| name.ends_with("-containers"))
+            || root.len() < 3
+        {
+            return Vec::new();
+        }
+        let root: PathBuf = root.iter().collect();
+        let users = view.owner(&root).filter(|uid| *uid != 0);
+        let run = users.map(|uid| format!("/run/user/{uid}/containers").into());
+        run.into_iter().chain([root]).collect()
     }
 }
 

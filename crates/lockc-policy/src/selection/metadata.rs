@@ -203,7 +203,7 @@ fn records(id: &str, spec: &Spec, engines: &Engines) -> Vec<PathBuf> {
             && mount.destination.parent() == Some(Path::new("/etc"));
         own.then(|| folder.to_owned())
     });
-    let known = engines.docker_roots().iter().map(|root| root.join("containers").join(id));
+    let known = engines.docker_roots().map(|root| root.join("containers").join(id));
     given.chain(known).collect()
 }
 
