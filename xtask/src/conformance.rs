@@ -1,5 +1,6 @@
 //! `cargo xtask conformance`: a runtime's own test suite, with the bare runtime and through lockc's
-//! wrapper at the privileged level, which refuses nothing; what differs is lockc's doing.
+//! wrapper at the privileged level, which refuses nothing; lockc causes
+//! every difference.
 //!
 //! Each of the suites writes TAP, by which its tests are compared. The whole suite runs through the
 //! wrapper; with the bare runtime what did not pass, which halves the time. Tests that differ run

@@ -1,5 +1,4 @@
-//! `cargo xtask docs`: pages that are written from tables in the code, so that they cannot say
-//! anything else.
+//! `cargo xtask docs`: generates pages from tables in the code, and renders the book.
 
 mod book;
 #[cfg(test)]

@@ -1,6 +1,6 @@
-//! `cargo xtask fuzz`: libFuzzer on everything that reads what a tenant or an engine wrote. Without
-//! a sanitizer, since the code is safe Rust, and so with the stable toolchain; what it looks for
-//! are panics and broken promises.
+//! `cargo xtask fuzz`: libFuzzer on everything that reads input of tenants and
+//! engines. No sanitizer is needed, because the code is safe Rust, so the stable toolchain
+//! suffices; it finds panics and violated properties.
 
 use std::fs;
 use std::path::PathBuf;

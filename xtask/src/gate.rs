@@ -26,12 +26,11 @@ pub struct Args {
     /// Only the integration cases whose name contains this; no lints, no unit tests
     #[arg(long)]
     filter: Option<String>,
-    /// Every case on every kernel, those too that usually run on one of them, whatever time it
-    /// takes (hours)
+    /// Run every case on every kernel (some hours)
     #[arg(long)]
     everything: bool,
-    /// Minutes after which no machine, and no case in one, is begun any more: what was left out
-    /// counts as skipped; 0: no limit
+    /// Minutes after which no machine and no case is started; the rest counts as skipped; 0: no
+    /// limit
     #[arg(long, value_name = "MINUTES", default_value_t = 68)]
     budget: u64,
     /// Virtual machines at a time: one for each core is right

@@ -3,8 +3,8 @@
 //!
 //! One module per concern: [`setup`] installs, [`assets`] makes kernels and disk images, [`vm`]
 //! boots, [`saved`] resumes, [`build`] compiles what goes into a guest, [`gate`] is the whole
-//! test, [`suite`] its part in virtual machines ([`plan`]: which cases run where, [`protocol`]: what
-//! they say, [`system`]: its packages, [`kubernetes`]: its chart), [`demo`] the demo, [`docs`]
+//! test, [`suite`] its part in virtual machines ([`plan`]: which cases run where, [`protocol`]:
+//! what they say, [`system`]: its packages, [`kubernetes`]: its chart), [`demo`] the demo, [`docs`]
 //! writes pages from tables, [`dist`] makes what is released, [`fuzz`] runs the fuzz targets,
 //! [`bpf_report`] asks the verifiers, [`bench`] counts instructions.
 
@@ -52,7 +52,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Install what is missing to build, test and show lockc; quick when nothing is
+    /// Install missing dependencies for building, testing and the demo
     #[command(
         after_help = "Examples:\n  cargo xtask setup\n  LOCKC_CACHE=/big/disk cargo xtask setup"
     )]
@@ -66,14 +66,14 @@ enum Command {
     #[command(after_help = "Examples:\n  cargo xtask vm --kernel 6.12 -- ./lockc doctor\n  cargo \
                             xtask vm --kernel 7.2 --no-build -- 'uname -r; docker --version'")]
     Vm(vm::Args),
-    /// The whole gate: format, lints, licences, unit tests, then the integration suite on every
+    /// Run the gate: format, lints, licenses, unit tests, then the integration suite on every
     /// kernel
     #[command(after_help = "Examples:\n  cargo xtask test\n  cargo xtask test --unit-only\n  \
                             cargo xtask test --kernel 6.12 --filter mounts\n  cargo xtask test \
                             --everything --json results.json\n\nExit status: 0 when everything \
                             passed, 1 otherwise.")]
     Test(gate::Args),
-    /// Show what lockc stops: real Docker, with and without lockc, as a table
+    /// Run the demo: a table of what containers can do with and without lockc
     #[command(after_help = "Examples:\n  cargo xtask demo\n  cargo xtask demo --here      (on \
                             this host: BPF LSM and Docker needed)")]
     Demo(demo::Args),
@@ -88,7 +88,7 @@ enum Command {
     #[command(after_help = "Examples:\n  cargo xtask bench --kernel 7.2\n  cargo xtask bench \
                             --json before.json\n  cargo xtask bench --compare before.json")]
     Bench(bench::Args),
-    /// Look for inputs that the parsers and the log writer do not stand
+    /// Fuzz the parsers and the log writer
     #[command(after_help = "Examples:\n  cargo xtask fuzz\n  cargo xtask fuzz config_json \
                             --seconds 3600\n\nExit status: 0 when nothing was found, 1 \
                             otherwise; the input that was found is named.")]
@@ -96,19 +96,19 @@ enum Command {
     /// Run a runtime's own test suite bare and through the wrapper, and print the tests that differ
     #[command(after_help = conformance::HELP)]
     Conformance(conformance::Args),
-    /// Make what is released: packages, an archive, an image for Kubernetes' nodes, checksums, a
-    /// bill of materials
+    /// Build the release: packages, an archive, an image for Kubernetes nodes, checksums, a bill of
+    /// materials
     #[command(after_help = "Examples:\n  cargo xtask dist\n  cargo xtask dist --only deb,rpm \
                             --out /tmp/lockc\n  cargo xtask dist --check-reproducible\n\nExit \
                             status: 0 when everything was made (and is reproducible, where \
                             asked), 1 otherwise.")]
     Dist(dist::Args),
-    /// Print the objects of the Helm chart with its own values, write them beside it, or check it
+    /// Render the Helm chart: print it, write its manifests, or check it
     #[command(after_help = "Examples:\n  cargo xtask chart\n  cargo xtask chart --check \
                             --admission\n  cargo xtask chart --write && git diff \
                             packaging/kubernetes\n  cargo xtask chart --values my-values.yaml")]
     Chart(kubernetes::Args),
-    /// Write the pages of docs/ that come from tables in the code
+    /// Write the generated pages of docs/, or render the book
     #[command(
         after_help = "Examples:\n  cargo xtask docs && git diff docs\n  cargo xtask docs --book"
     )]
@@ -139,7 +139,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// The folder of the workspace.
+/// The directory of the workspace.
 fn root() -> PathBuf {
     let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     here.parent().map(PathBuf::from).unwrap_or(here)

@@ -123,7 +123,7 @@ pub fn installed(wanted: &[(&str, &str)], logs: &Path) -> Result<()> {
     ui::step("installing packages", || apt::install(&missing, logs))
 }
 
-/// Tools from crates.io, at versions that are known to work here.
+/// Tools from crates.io, at tested versions.
 fn tools(own_nightly: bool, logs: &Path) -> Result<()> {
     if !has("bpf-linker") {
         ui::step("building bpf-linker (links the eBPF programs; about a minute)", || {

@@ -1,5 +1,5 @@
-//! What is Kubernetes' own and no package here: Helm, a cluster's programs, the plugin that judges
-//! by admission policies. Made when it is first asked for, and kept in the cache.
+//! Kubernetes programs that are not packaged: Helm, the programs of a cluster, the admission
+//! plugin. Built on first use and cached.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;

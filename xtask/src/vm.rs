@@ -1,4 +1,4 @@
-//! Boots a virtual machine, runs one command in it as root, hands its output over line by line.
+//! Boots a virtual machine, runs one command in it as root, and returns its output line by line.
 //!
 //! QEMU without KVM, so that it works wherever the tests run; one virtual CPU, because
 //! multi-threaded emulation dies now and then in early boot. An image is never written (a snapshot,

@@ -2,10 +2,9 @@
 //! which a policy adds others (`socket_families`). Kernel side, configuration, events and
 //! docs/sockets.md follow this table.
 //!
-//! Families that containers use every day are open. The rest is kernel code that nearly no
-//! container needs (AF_ALG, vsock, TIPC, RDS, …), most of it reachable without any privilege: a
-//! policy names it, or it is not there. "Not there" is what the errno says too, so that programs
-//! take the way they have for kernels without it.
+//! Common families are allowed. The rest is kernel code that few containers need (AF_ALG, vsock,
+//! TIPC, RDS, …), mostly reachable without privileges: a policy must name it. Otherwise the errno
+//! says that the family does not exist, so programs behave as on a kernel without it.
 
 /// include/linux/socket.h
 pub const AF_UNIX: u32 = 1;

@@ -32,8 +32,8 @@ pub struct Field {
     pub global: Option<&'static str>,
     /// Name of the struct.
     pub of: &'static str,
-    /// Member, or members of members; unnamed structs and unions on the way are passed through, and
-    /// of an array the first element is meant. The first that the kernel has is taken.
+    /// Member, or members of members; unnamed structs and unions on the way are passed through,
+    /// and of an array the first element is meant. The first that the kernel has is taken.
     pub members: &'static [&'static str],
     /// What the programs take it for.
     pub holds: Holds,

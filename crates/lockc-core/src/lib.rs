@@ -5,8 +5,7 @@
 //!   asserted. Raw values become enums only through a checked conversion.
 //! - A handle to a container carries a generation, so that a stale handle is detected instead of
 //!   matched.
-//! - Every level and rule is defined once, in [`rules`]; kernel side, commands and docs follow that
-//!   table.
+//! - Every level and rule is defined once, in [`rules`].
 //! - Without features the crate is `no_std` and has no dependency: the BPF target builds it like
 //!   that. The feature `maps` adds the pinned maps: registry, registration, labels.
 #![cfg_attr(not(any(feature = "maps", test)), no_std)]

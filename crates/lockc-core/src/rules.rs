@@ -1,11 +1,11 @@
-//! Levels and rules: the one table that kernel side, commands and docs follow.
+//! The table of levels and rules, used by the kernel side, the commands and the docs.
 
 /// A policy level, named after the Kubernetes Pod Security Standards. The order is that of
 /// strictness.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u32)]
 pub enum Level {
-    /// Labelled and audited, nothing denied.
+    /// Labelled and listed, nothing denied.
     Privileged = 1,
     /// The default.
     Baseline = 2,

@@ -1,5 +1,5 @@
-//! The one resolver: from a bundle to the policy and what it says. The wrapper acts on it, `lockc
-//! explain` shows it.
+//! The decision: from a bundle to its policy and the result. The wrapper acts on it, `lockc
+//! explain` prints it.
 
 use std::path::Path;
 

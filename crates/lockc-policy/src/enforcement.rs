@@ -1,4 +1,4 @@
-//! How much of a policy the kernel side enforces for one container.
+//! Which rules of a policy the kernel side enforces for one container.
 //!
 //! This is known before admission, because admission relies on it: `restricted` does not ask for
 //! no_new_privs where the kernel side denies what set-uid programs gain.

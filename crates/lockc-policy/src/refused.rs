@@ -1,5 +1,5 @@
-//! Containers that were refused lately. An engine forgets the configuration of a container that did
-//! not start, and shows the user one line; `lockc explain` tells the rest from what is kept here.
+//! Recently refused containers. An engine discards the configuration of a container that did not
+//! start and shows one line; `lockc explain` reads the rest from these records.
 //!
 //! Each record is a file that only root may read: the reasons name paths of the host and options of
 //! other tenants. A record that cannot be written costs the explanation, and nothing else.

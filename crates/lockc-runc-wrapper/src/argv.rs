@@ -1,9 +1,9 @@
-//! What the engine asks for: the command line read into a small struct.
+//! Parses the engine's command line.
 //!
-//! runc reads its command line with Go's `flag` (one dash is as good as two, no clusters, flags may
-//! follow the id except for `exec`), crun with argp, youki with clap (clusters). The reading here
-//! accepts what any of them accepts, and refuses what they could take in different ways wherever it
-//! decides on which container is meant or how it is made.
+//! runc parses its command line with Go's `flag` (one or two dashes, no clusters, flags may follow
+//! the id except for `exec`), crun with argp, youki with clap (clusters). This parser accepts what
+//! any of them accepts. It refuses what they could parse differently where that decides which
+//! container is meant or how it is created.
 
 use std::{
     ffi::{OsStr, OsString},

@@ -1,10 +1,10 @@
-//! Judging a container in a process of its own, which may be left behind.
+//! Admission in a child process that the wrapper may abandon.
 //!
-//! Admission and the opening of what is granted ask file systems, and one that does not answer (an
-//! NFS server that is gone, a FUSE daemon that hangs) blocks the asking process, maybe so that not
-//! even a signal ends it. The wrapper forks a child that asks. The child hands the opened
-//! descriptors to the wrapper, which asks no file system itself; when the child makes no
-//! progress for [`PATIENCE`], the wrapper tells so and ends, and the engine goes on.
+//! Admission and opening the grants access file systems. One that does not respond (a dead NFS
+//! server, a hanging FUSE daemon) blocks the process, sometimes even against signals. The wrapper
+//! therefore forks a child for these steps. The child passes the opened descriptors to the wrapper.
+//! If it makes no progress for [`PATIENCE`], the wrapper reports that and exits, and the engine
+//! continues.
 //!
 //! | message | from | what for |
 //! |---|---|---|

@@ -1,4 +1,4 @@
-//! Subcommands that start no container, and make the runtime act on files that it is told of.
+//! Subcommands that start no container but make the runtime act on files.
 //!
 //! They concern containers that exist: nothing is checked where lockc does not know the container,
 //! and nothing fails because lockc is broken.

@@ -1,4 +1,4 @@
-//! What the real runtime knows of a container, as opposed to what lockc was asked for.
+//! What the real runtime knows about a container.
 
 use std::{
     ffi::OsStr,

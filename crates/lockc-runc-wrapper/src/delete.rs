@@ -1,7 +1,7 @@
-//! `delete`: the registry follows what the runtime did.
+//! `delete`: updates the registry after the runtime has deleted the container.
 //!
-//! The runtime runs as a child here, in `delete` alone, and the entry is marked once the container
-//! is gone. The alternatives that were weighed:
+//! Only for `delete` the runtime runs as a child process; the entry is marked when the container is
+//! gone. Alternatives considered:
 //!
 //! - *Marking before the runtime is executed* (as lockc did): a `delete` that the runtime refuses
 //!   leaves a live container marked, and a second `create` of its id took its place.

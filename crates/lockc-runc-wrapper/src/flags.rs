@@ -1,9 +1,8 @@
 //! Every option of runc (1.1 to 1.3), crun and youki, and those of gVisor's runsc that are in use,
 //! that come before or after a subcommand that lockc acts on.
 //!
-//! An option that is in no table may or may not take a value, so that what follows it could be read
-//! in two ways; the parser refuses that instead of guessing. The runtimes agree on every name that
-//! they share.
+//! An unknown option may or may not take a value, so the next word is ambiguous; the parser refuses
+//! it instead of guessing. The runtimes agree on every name that they share.
 
 /// Whether an option takes a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,5 +1,5 @@
-//! The order of things between reading the command line and executing the runtime. Everything that
-//! touches the kernel side is behind a trait, so that the order is tested without one.
+//! The steps between parsing the command line and executing the runtime. The kernel side is behind
+//! a trait, so that tests see the order of the steps without one.
 
 use std::path::{Path, PathBuf};
 

@@ -1,7 +1,6 @@
-//! Files that are checked and then read by the runtime: `exec --process`, crun's `--config`. Each is
-//! read once, and the runtime gets what was read, in a sealed memfd, under a name in /proc. So a
-//! pipe is not empty when the runtime comes to it, and a file that somebody changes meanwhile
-//! changes nothing.
+//! Files that the wrapper checks and the runtime reads: `exec --process`, crun's `--config`. The
+//! wrapper reads each once and passes the text on in a sealed memfd, so a pipe is not consumed, and
+//! later changes have no effect.
 //!
 //! The descriptor has a high number, as that of [`check::keep`](crate::check::keep): runc, crun and
 //! youki set close-on-exec on what they do not pass on, before the container's first program is

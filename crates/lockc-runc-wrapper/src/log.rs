@@ -1,5 +1,5 @@
-//! A refusal, told so that the engine shows it to the user: on stderr always, and in the log file
-//! that the engine names, in the form in which it reads the runtime's own errors.
+//! Reports a refusal so that the engine shows it to the user: on stderr, and in the engine's log
+//! file in the format of the runtime's own errors.
 //!
 //! containerd's shim takes the last object with level "error"; Podman and conmon parse the whole
 //! file as one object, so that exactly one is written. conmon without a log file reads stderr.

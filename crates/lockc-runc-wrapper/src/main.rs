@@ -1,6 +1,6 @@
-//! lockc as an OCI runtime: reads the command line, decides, registers the container and labels
-//! itself, and executes the real runtime with the arguments untouched. Every process of the
-//! container inherits the label from here, so that there is no moment without one.
+//! lockc as an OCI runtime. It parses the command line, decides, registers the container, labels
+//! itself, and executes the real runtime with unchanged arguments. Every process of the container
+//! inherits the label from here, so no process is ever unlabelled.
 //!
 //! | call | what happens before the runtime is executed |
 //! |---|---|

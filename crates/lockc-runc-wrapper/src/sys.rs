@@ -67,8 +67,8 @@ pub fn received(fd: i32) -> OwnedFd {
     unsafe { OwnedFd::from_raw_fd(fd) }
 }
 
-/// The number from which on the socket of the child that looks at the host gets its own: above what engines pass on purpose
-/// (`--preserve-fds`), within the smallest table of descriptors (64).
+/// The number from which on the socket of the child that looks at the host gets its own: above what
+/// engines pass on purpose (`--preserve-fds`), within the smallest table of descriptors (64).
 pub const LEFT_OPEN_FROM: i32 = 48;
 
 /// Leaves a copy of a descriptor open, with a number of at least `from`, for the program that this

@@ -1,4 +1,4 @@
-//! `exec` into what is not registered.
+//! `exec` into unregistered containers.
 //!
 //! There is no such container: the runtime tells so itself, in its words and with its exit code. It
 //! gets an empty state root for that, so that a container which is created at this very moment

@@ -1,5 +1,5 @@
-//! The host as the child asks it, which tells each path before it looks there: the parent names the
-//! one that does not answer.
+//! The child's view of the host. It reports each path before it accesses it, so the parent can name
+//! the one that does not respond.
 
 use std::{
     cell::RefCell,

@@ -1,4 +1,4 @@
-//! What is told of a refusal, and of what audit mode lets pass. Engines show a message in one line.
+//! Messages for refusals and for violations in audit mode. Engines show a message in one line.
 
 use std::path::Path;
 

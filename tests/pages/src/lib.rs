@@ -1,8 +1,8 @@
 //! The project's Markdown pages as the tests read them: links, anchors, and the commands they show.
 //!
 //! Three programs define command lines (`lockc`, `lockc-node`, `cargo xtask`). A unit test in each
-//! of them parses the commands that the pages show, with [`check_commands`]. The quickstarts are run
-//! as well: [`steps`] returns their commands together with the expected result.
+//! of them parses the commands that the pages show, with [`check_commands`]. The quickstarts are
+//! run as well: [`steps`] returns their commands together with the expected result.
 
 use std::fmt;
 use std::fs;

@@ -19,8 +19,8 @@ pub struct Held {
     pub path: PathBuf,
     /// `GRANT_*` of [`abi`](crate::abi).
     pub grant: u32,
-    /// With [`GRANT_SOCKETS`](crate::abi::GRANT_SOCKETS): the names of the sockets that are granted
-    /// in this directory.
+    /// With [`GRANT_SOCKETS`](crate::abi::GRANT_SOCKETS): the names of the sockets that are
+    /// granted in this directory.
     pub sockets: Option<SocketName>,
 }
 

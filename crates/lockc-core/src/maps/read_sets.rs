@@ -107,7 +107,8 @@ struct Set {
 
 impl Set {
     /// The set of absolute paths below `/proc` and `/sys`. A path that the kernel side could not
-    /// compare is left out: it would stand for another one. Directories 0 and 1 are the roots of procfs and sysfs.
+    /// compare is left out: it would stand for another one. Directories 0 and 1 are the roots of
+    /// procfs and sysfs.
     fn new(paths: &[PathBuf]) -> Self {
         let mut nodes: BTreeMap<(u32, String), NameRule> = BTreeMap::new();
         let mut hash = Sha256::new();

@@ -1,8 +1,8 @@
-//! Registering a container: a slot, what it is granted, and the label of the process that will
-//! become the runtime.
+//! Registers a container: its slot, its grants, and the label of the process that becomes the
+//! runtime.
 //!
-//! What is granted is opened first, by [`NewContainer::hold`]: only that asks file systems, which
-//! may never answer. [`Registry::register`] takes the lock and asks none.
+//! The grants are opened first ([`Held`]). Only this step accesses file systems, which may
+//! not respond. [`Registry::register`] takes the lock and accesses none.
 
 use std::{
     collections::HashMap,

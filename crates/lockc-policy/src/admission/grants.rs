@@ -66,7 +66,7 @@ pub struct Grants {
     pub reads: Vec<PathBuf>,
     /// Why something that its policy lets it read stays unreadable all the same.
     pub unread: Vec<String>,
-    /// What the policy forbids, and in the mode audit lets pass.
+    /// Violations that audit mode allows.
     pub reported: Vec<Violation>,
     /// Whether the specification gives every device there is.
     pub all_devices: bool,

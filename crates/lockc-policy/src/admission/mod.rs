@@ -1,7 +1,7 @@
 //! Admission: what a container may be created with, checked before the runtime is executed.
 //!
-//! [`admit`] is a function of its arguments and of [`HostView`](crate::host::HostView); it collects every violation, so that
-//! a user who has three things to change reads of all three at once.
+//! [`admit`] is a function of its arguments and of [`HostView`](crate::host::HostView); it collects
+//! every violation, so that a user who has three things to change reads of all three at once.
 //!
 //! | control | module |
 //! |---|---|

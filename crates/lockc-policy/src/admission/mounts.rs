@@ -356,7 +356,8 @@ impl MountCheck<'_> {
         written.filter_map(|path| NamedSockets::new(path).ok().map(|named| (path, named)))
     }
 
-    /// What `allowed_sockets` names in directories that the container is granted, under whichever path.
+    /// What `allowed_sockets` names in directories that the container is granted, under whichever
+    /// path.
     fn sockets_below(&self, grants: &mut Grants, findings: &Findings<'_>) {
         let mut roots: Vec<PathBuf> = Vec::new();
         for source in &grants.mounts {

@@ -1,5 +1,5 @@
-//! What a refused user is told: one sentence. Engines show it in one line, among words of their
-//! own; everything else is for `lockc explain`.
+//! The one-line summary of a refusal. Engines show it in one line with their own text around it;
+//! everything else is for `lockc explain`.
 
 use crate::admission::findings::Violation;
 use crate::policy::Control;

@@ -32,7 +32,7 @@ pub enum ConfigError {
         /// The earlier file and its line.
         other: Origin,
     },
-    /// Well-formed, but it makes no sense.
+    /// Well-formed but invalid.
     #[error("{path}: {message}")]
     Invalid {
         /// The file.

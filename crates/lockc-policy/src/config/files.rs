@@ -1,4 +1,4 @@
-//! The files that make the configuration: trusted, read, and put together.
+//! The configuration files: checks ownership, reads and merges them.
 
 use std::{
     collections::BTreeMap,
@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{engine::Engine, host::HostView};
 
-/// Larger than any configuration that a person wrote.
+/// Larger than any configuration written by hand.
 const SIZE_LIMIT: u64 = 1 << 20;
 
 /// The configuration with the place of each value that a file gives: by key, by table and name
@@ -37,13 +37,13 @@ pub struct Loaded {
 #[derive(Deserialize, Default)]
 #[serde(default, deny_unknown_fields)]
 struct Part {
-    /// Level or policy of a container for which nothing else chooses.
+    /// Level or policy of a container for which nothing else selects one.
     default: Option<String>,
-    /// The most that annotations and labels may ask for.
+    /// The loosest policy that annotations and labels may ask for.
     ceiling: Option<String>,
-    /// What happens when the kernel side cannot be reached.
+    /// What happens if the kernel side cannot be reached.
     fail: Option<Fail>,
-    /// Whether what a policy forbids is refused and denied (enforce), or only reported (audit).
+    /// Whether lockc enforces a policy or only reports violations.
     mode: Option<Mode>,
     /// Whether containers without network may use 127.0.0.0/8.
     offline_loopback: Option<bool>,
@@ -51,23 +51,23 @@ struct Part {
     require: Option<Vec<String>>,
     /// Candidates for the real runtime, best first.
     runtimes: Option<Vec<PathBuf>>,
-    /// Real runtimes whose containers run on a kernel of their own, beyond gVisor's and Kata's.
+    /// Runtimes, besides gVisor's and Kata's, whose containers run on their own kernel.
     sandbox_runtimes: Option<Vec<PathBuf>>,
     /// What happens to containers of rootless engines.
     rootless: Option<Rootless>,
-    /// Directories of the host that containers may be given at the level baseline.
+    /// Host directories that containers may mount at the baseline level.
     allowed_mounts: Option<Vec<PathBuf>>,
-    /// Unix sockets of the host that containers may be given.
+    /// Unix sockets of the host that containers may use.
     allowed_sockets: Option<Vec<PathBuf>>,
-    /// State directories of engines in unusual places.
+    /// State directories of engines in unusual locations.
     engine_dirs: Option<Vec<PathBuf>>,
-    /// What holds for the containers of one engine.
+    /// Settings for the containers of one engine.
     engines: BTreeMap<Engine, Choice>,
-    /// What holds for the pods of a Kubernetes namespace; `*` stands for any characters.
+    /// Settings for the pods of a Kubernetes namespace; `*` matches any characters.
     namespaces: BTreeMap<String, Choice>,
-    /// What holds in Kubernetes.
+    /// Settings for Kubernetes.
     kubernetes: KubernetesPart,
-    /// Policies of one's own.
+    /// The administrator's policies.
     policies: BTreeMap<String, PolicyConfig>,
 }
 
@@ -76,10 +76,10 @@ struct Part {
 #[derive(Deserialize, Default)]
 #[serde(default, deny_unknown_fields)]
 struct KubernetesPart {
-    /// What a namespace's label pod-security.kubernetes.io/enforce does, as `lockc-node sync`
-    /// wrote it down.
+    /// How lockc uses the namespace label pod-security.kubernetes.io/enforce that `lockc-node
+    /// sync` recorded.
     namespace_labels: Option<Follow>,
-    /// Level or policy of the pods of a namespace of which `lockc-node sync` does not know.
+    /// Level or policy of pods in a namespace that `lockc-node sync` has not recorded.
     unknown_namespaces: Option<String>,
 }
 

@@ -68,10 +68,11 @@ pub struct Choice {
     /// Level or policy of a container that asks for none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub default: Option<String>,
-    /// What its annotations and labels may ask for at most.
+    /// The loosest policy that annotations and labels may ask for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ceiling: Option<String>,
-    /// `[engines.docker]` only: level or policy of Docker's managed plugins, which ask for none.
+    /// `[engines.docker]` only: level or policy of Docker's managed
+    /// plugins.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plugins: Option<String>,
 }
@@ -92,12 +93,12 @@ pub struct Kubernetes {
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Follow {
-    /// Nothing.
+    /// The label has no effect.
     Ignore,
-    /// It holds where it is stricter than what holds without it.
+    /// The label counts only if it is stricter than what applies without it.
     Tighten,
-    /// It is the namespace's default and ceiling: whoever may label a namespace decides, as in
-    /// Kubernetes itself.
+    /// The label is the namespace's default and ceiling, as in Kubernetes: whoever may label a
+    /// namespace decides.
     #[default]
     Follow,
 }
@@ -110,7 +111,7 @@ pub enum Fail {
     /// The container does not start.
     #[default]
     Closed,
-    /// The container starts unconfined, and that is logged.
+    /// The container starts unconfined, and lockc logs that.
     Open,
 }
 
@@ -119,10 +120,10 @@ pub enum Fail {
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
-    /// It is refused and denied.
+    /// Violations are refused and denied.
     #[default]
     Enforce,
-    /// It is allowed and reported: to find out what a policy would break.
+    /// Violations are allowed and reported.
     Audit,
 }
 
@@ -181,7 +182,7 @@ pub enum Rootless {
     /// The container does not start.
     #[default]
     Refuse,
-    /// It starts if its policy admits it, which is logged; the wrapper adds nothing in the kernel.
+    /// It starts if its policy admits it, and lockc logs that; nothing is enforced in the kernel.
     Admission,
 }
 
@@ -190,46 +191,47 @@ pub enum Rootless {
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct PolicyConfig {
-    /// A level or another policy.
+    /// The level or policy that it extends.
     pub extends: String,
     /// Instead of the network of what it extends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<NetworkChoice>,
-    /// Instead of the mode of what it extends.
+    /// Replaces the mode of the policy that it extends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<Mode>,
-    /// Admission controls taken away.
+    /// Admission controls to remove.
     #[serde(default)]
     pub admit: Vec<String>,
-    /// Kernel rules taken away.
+    /// Kernel rules to remove.
     #[serde(default)]
     pub without_rules: Vec<String>,
-    /// Directories of the host that containers may be given beyond the configuration's, under
+    /// Host directories that containers may mount in addition to the global ones, under
     /// `restricted` too.
     #[serde(default)]
     pub allowed_mounts: Vec<PathBuf>,
-    /// Unix sockets of the host that containers may be given beyond the configuration's.
+    /// Unix sockets of the host that containers may use in addition to the global ones.
     #[serde(default)]
     pub allowed_sockets: Vec<PathBuf>,
-    /// Device nodes of the host that containers may be given.
+    /// Device nodes of the host that containers may use.
     #[serde(default)]
     pub devices: Vec<PathBuf>,
-    /// Capabilities that containers may have beyond the level's.
+    /// Capabilities in addition to those of the level.
     #[serde(default)]
     pub capabilities: Vec<String>,
-    /// Sysctls that containers may set beyond the safe ones; `*` stands for any characters.
+    /// Sysctls in addition to the safe ones; `*` matches any characters.
     #[serde(default)]
     pub sysctls: Vec<String>,
-    /// Files and directories of procfs and sysfs that containers may read, themselves and all
-    /// below.
+    /// Files and directories of procfs and sysfs that containers may read, with everything below
+    /// them.
     #[serde(default)]
     pub reads: Vec<PathBuf>,
-    /// Whether what root's own hooks mount into a container (NVIDIA's, for instance) counts as
-    /// granted, and whether they may execute programs of the host's in its root directory.
+    /// Whether mounts that root's OCI hooks make in a container (NVIDIA's, for example) count as
+    /// granted, and whether these hooks may execute host programs in the container's root
+    /// directory.
     #[serde(default)]
     pub hook_mounts: bool,
-    /// Socket families and netlink protocols that containers may use beyond the usual ones, by
-    /// name (docs/sockets.md).
+    /// Socket families and netlink protocols in addition to the default ones, by name
+    /// (docs/sockets.md).
     #[serde(default)]
     pub socket_families: Vec<String>,
 }

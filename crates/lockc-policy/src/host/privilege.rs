@@ -1,5 +1,5 @@
-//! Whether this process is the host's: in a user namespace, as every rootless engine is, the pinned
-//! maps are out of reach, and the host's root has another number.
+//! Whether this process runs in the host's user namespace. In another one, as with every rootless
+//! engine, the pinned maps are unreachable, and the host's root has another uid.
 
 use std::{fs, path::Path};
 

@@ -79,8 +79,8 @@ impl Namespace {
     }
 }
 
-/// An object of the host's, opened once: what is checked is what the kernel is told of, whatever its
-/// path leads to later.
+/// An object of the host's, opened once: what is checked is what the kernel is told of, whatever
+/// its path leads to later.
 #[derive(Clone, Debug)]
 pub struct Opened {
     /// Its path, as the kernel tells it of the descriptor; without links.

@@ -1,4 +1,4 @@
-//! What an administrator's policy admits beyond the level that it extends.
+//! What a policy allows beyond the level that it extends.
 
 use std::path::{Path, PathBuf};
 

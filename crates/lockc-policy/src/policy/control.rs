@@ -51,9 +51,7 @@ macro_rules! controls {
                 }
             }
 
-            /// Whether a policy may take the control away. Without the others the kernel side never
-            /// gets to check the container, so that only `privileged`, which says so, is without
-            /// them.
+            /// Whether a policy may remove the control. lockc depends on the others.
             pub const fn optional(self) -> bool {
                 match self {
                     $(Self::$variant => controls!(@$optional),)*

@@ -1,10 +1,10 @@
 //! Unix sockets of the host by path, as `allowed_sockets` names them.
 //!
-//! A server that starts again makes another socket, so the file is no identity. A setting names a
-//! directory and what the sockets in it are called: the kernel side compares the directory's tag
-//! and the name under which the server bound its socket. A setting is compared as it is written;
-//! only /var/run stands for /run, as on every host. A symbolic link on the way could be the choice
-//! of a container that may write there, so none is followed.
+//! A restarted server creates another socket, so the file cannot be the identity. A setting names a
+//! directory and socket names in it. The kernel side compares the directory's tag and the name to
+//! which the server bound its socket. A setting is compared as it is written; only /var/run stands
+//! for /run, as on every host. A symbolic link on the way could be the choice of a container that
+//! may write there, so none is followed.
 
 use std::{
     ffi::OsStr,

@@ -1,4 +1,4 @@
-//! Runtimes whose containers run on a kernel of their own (gVisor, Kata Containers).
+//! Runtimes whose containers run on their own kernel (gVisor, Kata Containers).
 //!
 //! The host's kernel sees only the processes that make up such a sandbox: none of what the
 //! container does, and some things that no container may do, such as tracing with a root directory

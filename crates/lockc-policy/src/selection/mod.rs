@@ -1,4 +1,4 @@
-//! From what describes a container to the policy that holds for it.
+//! Selects the policy of a container from its description.
 
 pub mod metadata;
 mod resolve;

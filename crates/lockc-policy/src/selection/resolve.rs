@@ -1,8 +1,8 @@
 //! Which policy holds for a container.
 //!
-//! The administrator decides: by the runtime's arguments, or by defaults for everything, for an
-//! engine, for a Kubernetes namespace. Annotations and labels are requests of whoever describes the
-//! container; the nearest ceiling bounds them.
+//! The administrator decides: by the runtime's arguments, or by global, engine and namespace
+//! defaults. Annotations and labels are requests of the container's owner; the nearest ceiling
+//! limits them.
 
 use lockc_core::rules::{Level, Network};
 

@@ -1,8 +1,8 @@
 //! The same file as the `oci-spec` crate reads it: by the letter of the OCI runtime specification.
 //!
 //! What decides is the one reading in [`super`], which passes over what engines add; with two
-//! readings there would be containers that are checked by the one and made after the other. This one
-//! tells where a file is not of the specification's form, and tests hold the two against each
+//! readings there would be containers that are checked by the one and made after the other. This
+//! one tells where a file is not of the specification's form, and tests hold the two against each
 //! other.
 
 use std::{

@@ -65,8 +65,8 @@ fn prints(run: &Run, what: &str) -> Result<()> {
     if run.ok() && run.stdout.contains(FOREIGN) { Ok(()) } else { bail!("{what}: {}", run.said()) }
 }
 
-/// Foreign programs run as without lockc; the interpreter is not to be had otherwise, and is checked
-/// as the container.
+/// Foreign programs run as without lockc; the interpreter is not to be had otherwise, and is
+/// checked as the container.
 fn registered(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     let sets = ["F", "OCF", "PF"];
     let _entries = Entries::register(&sets)?;
