@@ -122,8 +122,6 @@ hooks! {
     18 ptrace_access_check since "5.11"
         guards "ptrace, process_vm_*, pidfd_getfd, other tasks' /proc entries"
         => Hex("ptrace mode");
-    97 ptrace_traceme since "5.11"
-        guards "tasks outside as tracers";
     19 task_kill since "5.11"
         guards "signals to tasks outside"
         => Number("signal");

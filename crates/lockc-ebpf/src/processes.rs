@@ -210,12 +210,6 @@ lsm! {
         check.deny(About::number(u64::from(mode)), EPERM)
     }
 
-    /// ptrace(PTRACE_TRACEME), which makes a parent the tracer of its child: the parent of a
-    /// container's init is the runtime, which does not expect to be one.
-    fn ptrace_traceme(parent: Ptr<Task>) -> rule Process |check| {
-        check_signal(&check, parent, 0)
-    }
-
     /// kill(2) and its like.
     fn task_kill(target: Ptr<Task>, _info, signal: i32, _cred) -> rule Process |check| {
         check_signal(&check, target, signal as u64)

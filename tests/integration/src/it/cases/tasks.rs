@@ -130,7 +130,6 @@ pub const ROWS: &[Row] = &[
     row("tasks/pid-reused-by-the-host", Test::Code(reused_by_host)),
     row("tasks/pid-reused-by-a-container", Test::Code(reused_by_container)),
     both("tasks/ptrace-host", on_host(&["ptrace", "{victim}"])).thorough_with_runc(),
-    row("tasks/traceme-host", denied(&["trace-me"], same, "baseline", EPERM, "process")),
     row("tasks/vm-read-host", on_host(&["vm-read", "{victim}"])),
     row("tasks/pidfd-getfd-host", on_host(&["pidfd-getfd", "{victim}", "0"])),
     row(
