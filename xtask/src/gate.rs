@@ -129,6 +129,12 @@ fn lints(report: &mut Report) -> Result<()> {
         "cargo clippy -D warnings",
         build::cargo().args(["clippy", "--quiet", "--all-targets", "--", "-D", "warnings"]),
     );
+    // What must not compile: nextest runs no documentation tests.
+    check(
+        report,
+        "documentation tests",
+        build::cargo().args(["test", "--quiet", "--doc", "--package", "lockc-core"]),
+    );
     check(
         report,
         "cargo deny: licences, bans, sources",
