@@ -44,14 +44,13 @@ use lockc_runc_wrapper::{
 const HELP: &str = "\
 lockc-runc-wrapper: an OCI runtime that confines containers with lockc.
 
-It takes the command line of runc, crun or youki, and executes that runtime once the container is \
-                    registered.
+It takes the command line of runc, crun or youki, and executes that runtime once the container is
+registered.
 Engines call it; by hand:
 
     lockc-runc-wrapper run --bundle /srv/bundle web          as runc, under the configured policy
     lockc-runc-wrapper --lockc-policy restricted run -b B ID  under another one
-    lockc-runc-wrapper exec web ps                            a process under the container's \
-                    policy
+    lockc-runc-wrapper exec web ps                            a process under the container's policy
 
 Docker, in /etc/docker/daemon.json:
 
@@ -59,15 +58,14 @@ Docker, in /etc/docker/daemon.json:
     docker run --runtime lockc debian
 
 Options of lockc, before the subcommand:
-    --lockc-policy NAME   privileged, baseline, restricted, offline, or a policy of \
-                    /etc/lockc/lockc.toml
+    --lockc-policy NAME   privileged, baseline, restricted, offline, or a policy of
+                          /etc/lockc/lockc.toml
     --lockc-runtime PATH  one of the `runtimes` of /etc/lockc/lockc.toml, instead of the first
     --lockc-version       print lockc's version
     --lockc-help          print this text
 
-Exit code 1 and a line `lockc: ...` on stderr (and in --log): refused, nothing was executed. Every \
-                    other exit code is the
-runtime's.
+Exit code 1 and a line `lockc: ...` on stderr (and in --log): refused, nothing was executed. Every
+other exit code is the runtime's.
 ";
 
 fn main() -> ExitCode {
