@@ -1,7 +1,7 @@
-//! `lockc-node install`: from the image onto the node, and back.
+//! `lockc-node install` and `uninstall`: copies lockc from the image to the node, or removes it.
 //!
-//! After its own files are read the process makes the node's root directory its own, so that every
-//! link and every path means what it means on the node.
+//! After reading its own files the process changes its root directory to the node's, so that every
+//! path and symbolic link means the same as on the node.
 
 use std::{
     fs, io,
@@ -30,8 +30,20 @@ const CONFIG: &str = include_str!("../../../packaging/lockc.toml");
 /// What the chart configures; its own file beside the administrator's.
 const DROP_IN: &str = "/etc/lockc/lockc.d/50-kubernetes.toml";
 
-/// How to install.
+const INSTALL_EXAMPLES: &str = "\
+Examples:
+  lockc-node install --host-root /host
+  lockc-node install --host-root /host --level restricted --level baseline --restart";
+
+const UNINSTALL_EXAMPLES: &str = "\
+Examples:
+  lockc-node uninstall --host-root /host
+  lockc-node uninstall --host-root /host --purge     on a node without containers under lockc";
+
+/// Copies the programs to the node, loads them now and at every boot, and adds lockc to
+/// containerd's runtimes.
 #[derive(Debug, clap::Args)]
+#[command(after_help = INSTALL_EXAMPLES)]
 pub struct Args {
     /// The node's root directory as this process sees it.
     #[arg(long, value_name = "DIR", default_value = "/host")]
@@ -42,22 +54,23 @@ pub struct Args {
     /// Makes lockc the runtime of every pod that names none.
     #[arg(long)]
     default: bool,
-    /// A level that gets a handler of its own, lockc-LEVEL; may be said more than once.
+    /// Adds a handler lockc-LEVEL; may be repeated.
     #[arg(long = "level", value_name = "LEVEL")]
     levels: Vec<String>,
     /// Restarts containerd where its configuration changed.
     #[arg(long)]
     restart: bool,
-    /// Leaves the kernel alone: `lockc load` runs at the next boot.
+    /// Does not load the programs; `lockc load` runs at the next boot.
     #[arg(long)]
     no_load: bool,
-    /// Leaves containerd's configuration alone.
+    /// Does not change containerd's configuration.
     #[arg(long)]
     no_engine: bool,
 }
 
-/// What to take back.
+/// Reverts `install`, except for the programs, which running containers still need.
 #[derive(Debug, clap::Args)]
+#[command(after_help = UNINSTALL_EXAMPLES)]
 pub struct UninstallArgs {
     /// The node's root directory as this process sees it.
     #[arg(long, value_name = "DIR", default_value = "/host")]
@@ -65,7 +78,7 @@ pub struct UninstallArgs {
     /// Restarts containerd where its configuration changed.
     #[arg(long)]
     restart: bool,
-    /// Leaves containerd's configuration alone.
+    /// Does not change containerd's configuration.
     #[arg(long)]
     no_engine: bool,
     /// Detaches the programs and removes them too; refused while a container runs under lockc,
@@ -80,7 +93,7 @@ pub struct UninstallArgs {
 ///
 /// Where a step fails. Those before it stay done, and a second run goes on.
 pub fn install(args: &Args) -> Result<()> {
-    let here = std::env::current_exe().context("where is this program?")?;
+    let here = std::env::current_exe().context("cannot find this program's own path")?;
     let read =
         |path: &Path| fs::read(path).with_context(|| format!("{} cannot be read", path.display()));
     let programs: Vec<_> = PROGRAMS
@@ -91,8 +104,8 @@ pub fn install(args: &Args) -> Result<()> {
     enter(&args.host_root)?;
     if Path::new("/usr/bin/lockc").exists() {
         bail!(
-            "the node has lockc's package (/usr/bin/lockc); upgrade that, or remove it and \
-             install again"
+            "lockc is installed on the node as a package (/usr/bin/lockc); upgrade the package, \
+             or remove it and install again"
         );
     }
     for (name, content) in &programs {
@@ -154,10 +167,7 @@ fn enter(root: &Path) -> Result<()> {
     let failed = || format!("{} cannot be made the root directory", root.display());
     // Another place than the node's root would get all that the node should have.
     if !root.join("etc").is_dir() || !root.join("usr").is_dir() {
-        bail!(
-            "{} is not the root directory of a node: there is no etc or no usr in it",
-            root.display()
-        );
+        bail!("{} is not the root directory of a node: it has no etc or no usr", root.display());
     }
     chroot(root).with_context(failed)?;
     chdir("/").with_context(failed)
@@ -182,7 +192,7 @@ fn configure(content: Option<&[u8]>) -> Result<()> {
 /// Before the engines start at boot, the programs are loaded.
 fn at_boot() -> Result<()> {
     if !Path::new(UNITS).is_dir() {
-        bail!("the node has no {UNITS}: lockc has to be loaded at boot, and knows only systemd");
+        bail!("the node has no {UNITS}; lockc can be loaded at boot by systemd only");
     }
     let unit = UNIT.replace("@BINDIR@", BIN).replace("/usr/bin/lockc", "/usr/local/bin/lockc");
     replace(&Path::new(UNITS).join("lockc.service"), unit.as_bytes(), 0o644)?;

@@ -1,65 +1,41 @@
-//! `lockc-node`: what a Kubernetes node needs beyond `lockc` itself. A program of its own, so that
-//! hosts without Kubernetes carry neither client nor TLS.
+//! `lockc-node`: what a Kubernetes node needs beyond `lockc`. It is a separate program, so other
+//! hosts need neither a Kubernetes client nor TLS.
 
 mod cache;
 mod install;
 mod sync;
 
-use std::{io, path::PathBuf, process::ExitCode, time::Duration};
+use std::{io, process::ExitCode};
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use lockc_core::paths;
 use lockc_policy::with_causes;
 
-/// Installs lockc on a Kubernetes node, and keeps the node's copy of what the cluster says of its
-/// namespaces.
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  success
+  1  an error, printed on standard error
+  2  invalid command line";
+
+/// Installs lockc on a Kubernetes node and keeps the node's copy of the cluster's namespace labels.
 #[derive(Debug, Parser)]
-#[command(
-    version,
-    after_help = "Exit codes:\n  0  done\n  1  an error, said on standard error\n  2  the command \
-                  line is wrong"
-)]
+#[command(version, after_help = EXIT_CODES)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
 }
 
+/// A command; its help is that of its arguments.
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Writes down the namespaces' labels pod-security.kubernetes.io/enforce, from now on and for
-    /// good. While the API server is out of reach the file stays as it is.
-    #[command(after_help = "Examples:\n  lockc-node sync                                        \
-                            in a pod\n  lockc-node sync --kubeconfig \
-                            /etc/kubernetes/kubelet.conf --resync 60")]
-    Sync {
-        /// The file to write; lockc reads the default only.
-        #[arg(long, value_name = "FILE", default_value = paths::NAMESPACES)]
-        cache: PathBuf,
-        /// Seconds after which all namespaces are listed anew, from 1.
-        #[arg(long, value_name = "SECONDS", default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..))]
-        resync: u64,
-        /// How to reach the API server; without it: as a pod.
-        #[arg(long, value_name = "FILE")]
-        kubeconfig: Option<PathBuf>,
-    },
-    /// Copies the programs to the node, loads them now and at boot, and makes lockc a runtime of
-    /// its containerd.
-    #[command(after_help = "Examples:\n  lockc-node install --host-root /host\n  lockc-node \
-                            install --host-root /host --level restricted --level baseline \
-                            --restart")]
+    Sync(sync::Args),
     Install(install::Args),
-    /// Takes back what `install` did, but for the programs, which running containers need until
-    /// they are gone.
-    #[command(after_help = "Examples:\n  lockc-node uninstall --host-root /host\n  lockc-node \
-                            uninstall --host-root /host --purge     on a node without containers \
-                            under lockc")]
     Uninstall(install::UninstallArgs),
 }
 
 fn main() -> ExitCode {
     tracing_subscriber::fmt().with_writer(io::stderr).with_target(false).init();
-    match run(Cli::parse().command) {
+    match run(&Cli::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("lockc-node: {}", with_causes(&error));
@@ -68,13 +44,11 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(command: Command) -> Result<()> {
+fn run(command: &Command) -> Result<()> {
     match command {
-        Command::Sync { cache, resync, kubeconfig } => {
-            sync::run(&cache, Duration::from_secs(resync), kubeconfig.as_deref())
-        }
-        Command::Install(args) => install::install(&args),
-        Command::Uninstall(args) => install::uninstall(&args),
+        Command::Sync(args) => sync::run(args),
+        Command::Install(args) => install::install(args),
+        Command::Uninstall(args) => install::uninstall(args),
     }
 }
 

@@ -1,10 +1,15 @@
-//! `lockc-node sync`: a watch on the cluster's namespaces that ends in a file on the node.
+//! `lockc-node sync`: watches the cluster's namespaces and keeps their labels in a file on the node.
 //!
-//! The file is replaced when a whole list is in, and changed by what the watch tells after that.
-//! Until the first list, and while the API server does not answer, it stays: containers start by
-//! what was last heard.
+//! A complete list replaces the file; watch events update it. Until the first list, and while the
+//! API server is unreachable, the file is unchanged, and containers start with the last known
+//! labels.
 
-use std::{collections::BTreeMap, path::Path, pin::pin, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    pin::pin,
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result, bail};
 use futures_util::{Stream, StreamExt as _};
@@ -18,6 +23,7 @@ use kube::{
         watcher::{self, Event},
     },
 };
+use lockc_core::paths;
 use lockc_policy::config::labels::{LABEL, Namespace};
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -30,13 +36,41 @@ use super::cache::Cache;
 /// All of a namespace but its metadata stays with the API server.
 type Metadata = PartialObjectMeta<Object>;
 
+const EXAMPLES: &str = "\
+Examples:
+  lockc-node sync                                        in a pod
+  lockc-node sync --kubeconfig /etc/kubernetes/kubelet.conf --resync 60";
+
+/// Keeps the namespace labels pod-security.kubernetes.io/enforce in a file. The file is unchanged
+/// while the API server is unreachable.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// The file to write; lockc reads the default only.
+    #[arg(long, value_name = "FILE", default_value = paths::NAMESPACES)]
+    cache: PathBuf,
+    /// Seconds between complete lists of the namespaces, at least 1.
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = 600,
+        value_parser = clap::value_parser!(u64).range(1..)
+    )]
+    resync: u64,
+    /// Kubeconfig for the API server; default: the pod's service account.
+    #[arg(long, value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
+}
+
 /// Runs until it is told to stop.
 ///
 /// # Errors
 ///
-/// Where it cannot know whom to ask, or cannot write the file. An API server that does not answer
-/// is no error.
-pub fn run(cache: &Path, resync: Duration, kubeconfig: Option<&Path>) -> Result<()> {
+/// Where it cannot know whom to ask, or cannot write the file. An API server that does not respond
+/// is not an error.
+pub fn run(args: &Args) -> Result<()> {
+    let (cache, resync) = (&args.cache, Duration::from_secs(args.resync));
+    let kubeconfig = args.kubeconfig.as_deref();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut terminate = signal(SignalKind::terminate())?;
@@ -57,16 +91,14 @@ async fn config(kubeconfig: Option<&Path>) -> Result<Config> {
             let file = Kubeconfig::read_from(path).with_context(|| path.display().to_string())?;
             Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await?
         }
-        None => {
-            Config::incluster().context("this is no pod of a cluster; say --kubeconfig FILE")?
-        }
+        None => Config::incluster().context("not running in a pod; pass --kubeconfig FILE")?,
     };
     // A watch is never silent that long: the API server ends it before.
     config.read_timeout = Some(Duration::from_secs(330));
     Ok(config)
 }
 
-/// Lists and watches, and lists anew after `resync`.
+/// Lists and watches, and lists again after `resync`.
 async fn follow(client: Client, mut follower: Follower, resync: Duration) -> Result<()> {
     let api: Api<Metadata> = Api::all(client);
     loop {
