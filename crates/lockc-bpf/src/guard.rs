@@ -1,4 +1,4 @@
-//! `lockc load --guard-runtimes`: which programs are guarded, and under which policy.
+//! `lockc load --guard-runtimes`: the guarded programs and their policy.
 
 use std::path::PathBuf;
 
@@ -28,7 +28,7 @@ pub fn set(guard: Option<Guard>) -> Result<Vec<PathBuf>> {
         return Ok(Vec::new());
     };
     let host = Host::default();
-    let config = PolicySet::of_host().context("the runtimes are not guarded")?;
+    let config = PolicySet::of_host().context("guarding the runtimes failed")?;
     let policy = config.default_policy();
     let capabilities = policy.capabilities();
     // Whatever the wrapper executes, others may be executed without it.

@@ -1,5 +1,4 @@
-//! `lockc doctor` on the labels of a Kubernetes cluster's namespaces: how old what the node knows
-//! of them is.
+//! `lockc doctor`: age of the node's copy of a cluster's namespace labels.
 
 use std::{path::Path, time::Duration};
 
@@ -11,7 +10,7 @@ use lockc_policy::{
     policy::PolicySet,
 };
 
-use crate::doctor::{self, Check, State};
+use crate::check::{self, Check, State};
 
 /// `lockc-node sync` lists all namespaces every ten minutes, unless it is told otherwise.
 const OLD: Duration = Duration::from_secs(60 * 60);
@@ -24,8 +23,8 @@ pub(crate) fn check() -> Option<Check> {
 }
 
 fn of(labels: &Labels, follow: Follow, now: Timestamp) -> Check {
-    let remedy = "see why `lockc-node sync` does not reach the API server (its pod's log); until \
-                  then new pods start as the labels were";
+    let remedy = "check why `lockc-node sync` cannot reach the API server (see its pod's log); \
+                  until then new pods use the last known labels";
     let known = format!("{} known", labels.namespaces.len());
     let (state, found) =
         match labels.synced.parse::<Timestamp>().map(|synced| now.duration_since(synced)) {
@@ -43,7 +42,7 @@ fn of(labels: &Labels, follow: Follow, now: Timestamp) -> Check {
                 (state, format!("{known}, synced {} s ago", age.as_secs()))
             }
         };
-    doctor::check("namespace labels", state, found, remedy)
+    check::check("namespace labels", state, found, remedy)
 }
 
 #[cfg(test)]

@@ -1,9 +1,8 @@
-//! Loading, attaching and pinning; and taking all of it away.
+//! Loads, attaches and pins the programs; removes all of it.
 //!
-//! `load` is the only moment at which a process of lockc is needed: programs, links and maps are
-//! pinned and stay when it exits. An upgrade attaches each new program before the old one is
-//! detached, so that there is no moment without; the maps, and with them labels and containers,
-//! stay.
+//! Only `load` needs a process of lockc: programs, links and maps are pinned and remain when it
+//! exits. An upgrade attaches each new program before it detaches the old one, so enforcement has
+//! no gap. Maps, and with them labels and containers, are kept.
 
 use std::{
     fs, io,
@@ -14,7 +13,7 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use aya::{
     Btf, Ebpf, EbpfLoader, include_bytes_aligned,
-    maps::{Array, HashMap, Map, MapInfo},
+    maps::{Array, HashMap, MapInfo},
     programs::{Lsm, links::FdLink},
 };
 use lockc_core::{
@@ -26,7 +25,11 @@ use lockc_core::{
 use lockc_policy::policy::PolicySet;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-use crate::{btf, doctor};
+use crate::{
+    btf,
+    pinned::{attached_version, missing_links},
+    preconditions,
+};
 
 /// The LSM programs, as the build script made them.
 pub static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/lockc.bpf.o"));
@@ -58,7 +61,7 @@ pub fn version() -> String {
 /// Where a precondition is not met or the kernel refuses a program. What was attached before stays
 /// attached; nothing half-loaded stays behind.
 pub fn load(force: bool) -> Result<Outcome> {
-    doctor::require_for_load()?;
+    preconditions::require()?;
     ask_for_overlay();
     let _lock = registry::lock()?;
     let before = attached_version();
@@ -95,7 +98,7 @@ pub fn load(force: bool) -> Result<Outcome> {
     if result.is_err() {
         remove_new();
         if before.is_none() {
-            remove_pins().context("removing what was half-loaded")?;
+            remove_pins().context("removing the incomplete load")?;
         }
     }
     result?;
@@ -183,7 +186,7 @@ fn check_hooks(lacks: &[&Program]) -> Result<()> {
     let wanted = match PolicySet::of_host() {
         Ok(config) => config.settings.require,
         Err(error) => {
-            tracing::warn!("{error}; `require` in it is not obeyed");
+            tracing::warn!("{error}; its `require` is ignored");
             Vec::new()
         }
     };
@@ -305,28 +308,6 @@ fn raise_limits() {
     if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
         let _ = setrlimit(Resource::RLIMIT_NOFILE, soft.max(hard.min(4096)), hard);
     }
-}
-
-/// What the pinned `meta` says, if anything is loaded.
-pub fn attached_version() -> Option<Meta> {
-    let map = registry::open_map("meta").ok()?;
-    let map: Array<_, Meta> = Array::try_from(Map::Array(map)).ok()?;
-    map.get(&0, 0).ok().filter(|meta| meta.abi != 0)
-}
-
-/// Programs whose link is not pinned, but for those whose hook the kernel lacked when the others
-/// were loaded.
-pub fn missing_links() -> Vec<&'static str> {
-    let expected = |program: &&Program| {
-        !program.is_optional() || attached_version().is_none_or(|loaded| loaded.has(program.hook))
-    };
-    let pinned = |program: &Program| Path::new(paths::LINKS).join(program.name).exists();
-    PROGRAMS
-        .iter()
-        .filter(|program| !pinned(program))
-        .filter(expected)
-        .map(|program| program.name)
-        .collect()
 }
 
 fn remove_new() {

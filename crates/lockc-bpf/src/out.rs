@@ -1,16 +1,19 @@
-//! Standard output that a reader may close (`lockc config show | head`): what is left is not
-//! printed, and the command ends with its own exit code.
+//! Standard output whose reader may exit (`lockc config show | head`): the rest is not printed, and
+//! the command exits with its own exit code.
 //!
-//! The crate's `println!` takes the place of the standard library's, which panics then: every
-//! command prints through it.
+//! The crate's `println!` replaces the standard library's, which would panic. Every command prints
+//! with it.
 
 use std::{
     fmt,
     io::{self, Write as _},
-    process,
+    process::{self, ExitCode},
 };
 
-/// Prints a line to standard output; a reader that is gone is no error.
+use anyhow::Result;
+use serde::Serialize;
+
+/// Prints a line to standard output; a reader that is gone is not an error.
 #[macro_export]
 macro_rules! println {
     ($($text:tt)*) => {
@@ -37,4 +40,19 @@ pub fn is_closed(error: &anyhow::Error) -> bool {
             cause.downcast_ref::<serde_json::Error>().and_then(serde_json::Error::io_error_kind);
         own.or(json) == Some(io::ErrorKind::BrokenPipe)
     })
+}
+
+/// Prints JSON, indented.
+///
+/// # Errors
+///
+/// Where the value has no form in JSON.
+pub fn json(value: &impl Serialize) -> Result<()> {
+    println!("{}", serde_json::to_string_pretty(value)?);
+    Ok(())
+}
+
+/// The exit code of an answer: 0 for yes, 3 for no.
+pub fn answer(yes: bool) -> ExitCode {
+    if yes { ExitCode::SUCCESS } else { ExitCode::from(3) }
 }

@@ -1,4 +1,4 @@
-//! `lockc programs`: what the verifier made of each program, and how much stack it uses.
+//! Verifier statistics and stack size of each program.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -12,9 +12,6 @@ use lockc_core::{
 use serde::Serialize;
 
 use crate::loader::OBJECT;
-
-/// The stack that the kernel gives a program: `MAX_BPF_STACK`, include/linux/filter.h, in bytes.
-pub const MAX_STACK: u32 = 512;
 
 /// One program.
 #[derive(Debug, Serialize)]
@@ -31,7 +28,7 @@ pub struct Report {
     pub attached: bool,
     /// Instructions in the object.
     pub instructions: usize,
-    /// Bytes of stack, at most [`MAX_STACK`].
+    /// Bytes of stack, at most 512 (`MAX_BPF_STACK`, include/linux/filter.h).
     pub stack: u32,
     /// Instructions that the verifier walked through to prove it; it gives up at a million.
     pub verified: Option<u32>,
@@ -45,7 +42,7 @@ pub struct Report {
 ///
 /// Where this build's own object cannot be read.
 pub fn gather() -> Result<Vec<Report>> {
-    let object = Object::parse(OBJECT).context("this build's own programs cannot be read")?;
+    let object = Object::parse(OBJECT).context("the programs in this build cannot be read")?;
     let code: BTreeMap<&str, &[bpf_insn]> = object
         .functions
         .values()
@@ -117,27 +114,6 @@ fn stack(code: &[bpf_insn]) -> u32 {
     deepest.unsigned_abs().next_multiple_of(8)
 }
 
-/// For people.
-pub fn print(reports: &[Report]) {
-    println!(
-        "{:<26} {:>5}  {:<8} {:>6} {:>6} {:>9} {:>8}",
-        "program", "since", "attached", "insns", "stack", "verified", "machine"
-    );
-    let number = |number: Option<u32>| number.map_or("-".into(), |number| number.to_string());
-    for report in reports {
-        println!(
-            "{:<26} {:>5}  {:<8} {:>6} {:>6} {:>9} {:>8}",
-            report.name,
-            report.since,
-            if report.attached { "yes" } else { "no" },
-            report.instructions,
-            report.stack,
-            number(report.verified),
-            number(report.machine_code),
-        );
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -145,6 +121,9 @@ mod tests {
     use aya_obj::ProgramSection;
 
     use super::*;
+
+    /// The stack that the kernel gives a program.
+    const MAX_STACK: u32 = 512;
 
     #[test]
     fn every_program_is_in_the_object_and_fits_the_stack() {

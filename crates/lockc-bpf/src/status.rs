@@ -1,4 +1,4 @@
-//! `lockc status`: what is attached, and which containers are registered.
+//! What is attached, and which containers are registered.
 
 use anyhow::{Result, bail};
 use aya::maps::{Array, Map};
@@ -11,7 +11,7 @@ use lockc_core::{
 };
 use serde::Serialize;
 
-use crate::loader;
+use crate::{loader, pinned};
 
 /// All that `lockc status` knows.
 #[derive(Debug, Serialize)]
@@ -41,8 +41,7 @@ pub struct Status {
     pub lost_events: u64,
 }
 
-/// The origin of the entry for containers that runtimes start without the wrapper: it stays, with
-/// tasks or without.
+/// The origin of the entry for containers that runtimes start without the wrapper.
 const GUARD: &str = "--guard-runtimes";
 
 /// One registered container.
@@ -76,6 +75,12 @@ impl Container {
     pub fn is_alive(&self) -> bool {
         self.tasks > 0
     }
+
+    /// Whether it stands for the containers that runtimes start without the wrapper: it stays, with
+    /// tasks or without.
+    pub fn is_guard(&self) -> bool {
+        self.origin == GUARD
+    }
 }
 
 /// Gathers the status.
@@ -87,14 +92,10 @@ pub fn gather() -> Result<Status> {
     if std::fs::read_dir(paths::LINKS)
         .is_err_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied)
     {
-        bail!(
-            "{} is for root only, so that nothing can be told of what is loaded; run `lockc \
-             status` as root",
-            paths::PINS
-        );
+        bail!("only root can read {}; run `lockc status` as root", paths::PINS);
     }
-    let missing = loader::missing_links();
-    let meta = loader::attached_version();
+    let missing = pinned::missing_links();
+    let meta = pinned::attached_version();
     let attached: Vec<_> = PROGRAMS
         .iter()
         .filter(|program| {
@@ -155,61 +156,5 @@ fn container(registered: &registry::Registered) -> Container {
         denials: registered.usage.denials,
         sandbox: entry.flags & ENTRY_SANDBOX != 0,
         deleting: entry.flags & ENTRY_DELETING != 0,
-    }
-}
-
-impl Status {
-    /// For people.
-    pub fn print(&self) {
-        match (&self.version, self.enforcing) {
-            (Some(version), true) => {
-                println!("enforcing: version {version}, {} programs attached", self.attached.len())
-            }
-            (Some(version), false) => println!(
-                "NOT enforcing: version {version} (ABI {}), not attached: {}; run `lockc load`",
-                self.abi.unwrap_or_default(),
-                self.missing.join(", ")
-            ),
-            (None, _) => println!("NOT loaded; run `lockc load`"),
-        }
-        for (hook, what) in &self.not_enforced {
-            println!("not enforced, because this kernel has no hook {hook}: {what}");
-        }
-        let is_shown = |container: &&Container| container.is_alive() || container.origin == GUARD;
-        let (alive, without): (Vec<_>, Vec<_>) = self.containers.iter().partition(is_shown);
-        println!("containers: {}", alive.len());
-        for container in alive {
-            let id: String = container.id.chars().take(12).collect();
-            println!(
-                "  {id:<12}  {:<12} {:<8} tasks {:<4} denials {:<5} {}{}{}",
-                container.policy,
-                container.mode,
-                container.tasks,
-                container.denials,
-                container.origin,
-                if container.sandbox {
-                    "  (a sandbox: checked before it started, no kernel rule reaches inside)"
-                } else {
-                    ""
-                },
-                if container.deleting { "  (deleted; its last tasks stay confined)" } else { "" }
-            );
-        }
-        if !without.is_empty() {
-            println!(
-                "without a process: {} (they ended, or have not started; their places are taken \
-                 again within 10 minutes)",
-                without.len()
-            );
-        }
-        for (hook, count) in &self.errors {
-            println!("internal errors in {hook}: {count}");
-        }
-        if self.lost_events != 0 {
-            println!(
-                "events lost: {} (nobody read them: `lockc events --follow`)",
-                self.lost_events
-            );
-        }
     }
 }

@@ -1,7 +1,7 @@
-//! CRI-O: a drop-in of lockc's own.
+//! CRI-O: lockc's own drop-in.
 //!
 //! Drop-ins are read in the order of their names, each later one over the earlier (CRI-O,
-//! crio.conf.d(5)): 99 stands after the distributions' own.
+//! crio.conf.d(5)): 99 sorts after the drop-ins of distributions.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use anyhow::Result;
 
 use super::host::{Change, Host};
 use super::runtimes::{NAME, Runtimes};
-use super::{Plan, State};
+use super::{plan::Plan, state::State};
 
 pub fn install(
     host: &Host,

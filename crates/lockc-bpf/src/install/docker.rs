@@ -1,4 +1,4 @@
-//! Docker: `daemon.json`, by an editor that leaves the layout alone.
+//! Docker: `daemon.json`, edited without changing its layout.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +9,7 @@ use jsonc_parser::cst::{CstInputValue, CstNode, CstObject, CstRootNode};
 
 use super::host::{Change, Host};
 use super::runtimes::{self, NAME, Runtimes};
-use super::{Plan, State};
+use super::{plan::Plan, state::State};
 
 const DEFAULT: &str = "default-runtime";
 const RUNTIMES: &str = "runtimes";
@@ -21,7 +21,7 @@ fn parse(text: &str, file: &Path) -> Result<(CstRootNode, CstObject)> {
     serde_json::from_str::<serde::de::IgnoredAny>(text).with_context(at)?;
     let root = CstRootNode::parse(text, &ParseOptions::default()).with_context(at)?;
     let object =
-        root.object_value().with_context(|| format!("{} is no JSON object", file.display()))?;
+        root.object_value().with_context(|| format!("{} is not a JSON object", file.display()))?;
     Ok((root, object))
 }
 
@@ -56,7 +56,7 @@ pub fn install(
     let path = runtimes.wrapper.display().to_string();
     let entries = object
         .object_value_or_create(RUNTIMES)
-        .with_context(|| format!("`{RUNTIMES}` of {} is no object", file.display()))?;
+        .with_context(|| format!("`{RUNTIMES}` of {} is not an object", file.display()))?;
     let mut wanted =
         vec![(NAME.to_owned(), vec![("path".to_owned(), CstInputValue::String(path.clone()))])];
     for level in &runtimes.levels {
@@ -161,7 +161,8 @@ pub fn uninstall(host: &Host, file: &Path, before: Option<State>) -> Result<Plan
             }
         }
         warnings.push(format!(
-            "containers that were created with {} cannot be started again: create them anew",
+            "containers that were created with {} cannot be started again; create them \
+             again",
             ours.join(", ")
         ));
     }

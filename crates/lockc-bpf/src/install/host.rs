@@ -1,4 +1,4 @@
-//! The host whose engine is configured: its files, its programs, and what must be true of them.
+//! The host whose engine is configured: its files and programs, and the checks of both.
 
 use std::fs;
 use std::io::Write as _;
@@ -9,8 +9,6 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 use nix::unistd::{chown, chroot};
-
-use super::{Engine, containerd};
 
 /// Where programs of engines are.
 const PLACES: [&str; 4] = ["/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin"];
@@ -96,12 +94,12 @@ impl Host {
             None => bail!("with --root, --wrapper must name the wrapper as the host sees it"),
         };
         if !path.is_absolute() {
-            bail!("{} is no absolute path", path.display());
+            bail!("{} is not an absolute path", path.display());
         }
         let there = self.at(&path);
         let meta = fs::metadata(&there).with_context(|| {
             format!(
-                "there is no {}; install lockc-runc-wrapper there, or name another with --wrapper",
+                "{} does not exist; install lockc-runc-wrapper there, or pass --wrapper",
                 path.display()
             )
         })?;
@@ -112,12 +110,12 @@ impl Host {
             .any(|meta| meta.uid() != 0 || meta.mode() & 0o022 != 0)
         {
             bail!(
-                "{} or its directory may be changed by others than root: no engine may start it",
+                "others than root can change {} or its directory; no engine may start it",
                 path.display()
             );
         }
         if meta.mode() & 0o111 == 0 || !meta.is_file() {
-            bail!("{} is no program", path.display());
+            bail!("{} is not executable", path.display());
         }
         Ok(path)
     }
@@ -145,55 +143,13 @@ impl Host {
         Some(command)
     }
 
-    /// Lets the engine check the files that are to be. `Ok(Err(why))`: it could not be asked.
-    pub fn validate(&self, engine: Engine, changes: &[Change]) -> Result<Result<String, String>> {
-        let name = if engine == Engine::Docker { "dockerd" } else { engine.name() };
-        let config = changes.iter().find(|change| change.after.is_some() && change.mode == 0o644);
-        let Some(Change { path, after: Some(text), .. }) = config else {
-            return Ok(Err("no configuration file is left to check".into()));
-        };
-        if text.contains("{{") {
-            return Ok(Err("it is a template, which only the distribution that uses it can fill \
-                           in"
-            .into()));
-        }
-        let Some(mut command) = self.program(name) else {
-            return Ok(Err(format!("{name} is not installed")));
-        };
-        let made: Vec<PathBuf> = self
-            .at(path)
-            .ancestors()
-            .skip(1)
-            .take_while(|folder| !folder.exists())
-            .map(Path::to_path_buf)
-            .collect();
-        let new = self.put(path, text, 0o600)?;
-        let inside = beside(path, NEW);
-        let checked = match engine {
-            Engine::Docker => run(command.args(["--validate", "--config-file"]).arg(&inside)),
-            Engine::Containerd => run(command.arg("-c").arg(&inside).args(["config", "dump"]))
-                .and_then(|dump| containerd::check_dump(&dump, text)),
-            Engine::Podman => run(command
-                .env("CONTAINERS_CONF_OVERRIDE", &inside)
-                .args(["info", "--format", "json"])),
-            Engine::Crio => run(command.arg("--config").arg(&inside).arg("config")),
-        };
-        let _ = fs::remove_file(new);
-        // A dry run leaves nothing behind; a change makes them again.
-        for folder in made {
-            let _ = fs::remove_dir(folder);
-        }
-        checked.with_context(|| format!("{name} refuses the result; nothing was changed"))?;
-        Ok(Ok(name.to_owned()))
-    }
-
     /// Writes a file beside `path`.
-    fn put(&self, path: &Path, text: &str, mode: u32) -> Result<PathBuf> {
+    pub fn put(&self, path: &Path, text: &str, mode: u32) -> Result<PathBuf> {
         let target = self.at(path);
         let folder = target.parent().context("a file has a directory")?;
         fs::create_dir_all(folder)
             .with_context(|| format!("{} cannot be created", folder.display()))?;
-        let new = beside(&target, NEW);
+        let new = new_beside(&target);
         let _ = fs::remove_file(&new);
         let at = || format!("{} cannot be written", new.display());
         let mut file =
@@ -222,7 +178,7 @@ impl Host {
                 let new = self.put(path, text, mode)?;
                 if let Some(old) = old {
                     chown(&new, Some(old.uid().into()), Some(old.gid().into()))
-                        .context("its owner cannot be kept")?;
+                        .context("its owner cannot be preserved")?;
                 }
                 fs::rename(&new, &target)
                     .with_context(|| format!("{} cannot be replaced", target.display()))?;
@@ -247,9 +203,14 @@ impl Host {
         match fs::read_to_string(beside(&target, BEFORE)) {
             Ok(text) => Ok(Some(text)),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error).context("the copy of the first state cannot be read"),
+            Err(error) => Err(error).context("the copy of the original file cannot be read"),
         }
     }
+}
+
+/// What a file is called until it takes the place of `path`.
+pub fn new_beside(path: &Path) -> PathBuf {
+    beside(path, NEW)
 }
 
 fn beside(path: &Path, ending: &str) -> PathBuf {

@@ -1,108 +1,36 @@
-//! `lockc install ENGINE` and `lockc uninstall ENGINE`: the engine's configuration names the lockc
-//! runtime, or no longer does.
+//! `lockc install ENGINE` and `lockc uninstall ENGINE`: add the lockc runtime to an engine's
+//! configuration, or remove it.
 //!
-//! What is there keeps its order, its comments and its layout. A change is shown as a diff, checked
-//! by the engine itself before it takes the old file's place, and the first state is kept beside it
-//! as `FILE.before-lockc` until `uninstall`.
+//! Existing settings keep their order, comments and layout. A change is printed as a diff. The
+//! engine checks the new file before it replaces the old one, and the original is kept as
+//! `FILE.before-lockc` until `uninstall`.
 
 mod containerd;
 mod crio;
 mod docker;
+mod engine;
 mod host;
+mod options;
+mod plan;
 mod podman;
 mod runtimes;
 mod service;
 mod state;
 #[cfg(test)]
 mod tests;
+mod validate;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, bail};
-use clap::ValueEnum;
+use anyhow::{Context as _, Result};
 use serde::Serialize;
 
+use engine::Engine;
 use host::{Change, Host};
+pub use options::Common;
+use plan::Plan;
 use runtimes::Runtimes;
 use state::State;
-
-/// An engine that lockc can be installed for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Engine {
-    /// `/etc/docker/daemon.json`
-    Docker,
-    /// `/etc/containerd/config.toml`, the handlers of Kubernetes' pods
-    Containerd,
-    /// `/etc/crio/crio.conf.d/99-lockc.conf`
-    Crio,
-    /// `/etc/containers/containers.conf.d/50-lockc.conf`
-    Podman,
-}
-
-impl Engine {
-    /// Its name on the command line.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Docker => "docker",
-            Self::Containerd => "containerd",
-            Self::Crio => "crio",
-            Self::Podman => "podman",
-        }
-    }
-
-    /// Its configuration, or the drop-in that is lockc's own.
-    fn config(self) -> &'static str {
-        match self {
-            Self::Docker => "/etc/docker/daemon.json",
-            Self::Containerd => "/etc/containerd/config.toml",
-            Self::Crio => "/etc/crio/crio.conf.d/99-lockc.conf",
-            Self::Podman => "/etc/containers/containers.conf.d/50-lockc.conf",
-        }
-    }
-}
-
-/// What `install` and `uninstall` have in common.
-#[derive(Clone, Debug, clap::Args)]
-pub struct Common {
-    /// Which engine
-    #[arg(value_enum)]
-    pub engine: Engine,
-    /// Shows the diff and writes nothing
-    #[arg(long)]
-    pub dry_run: bool,
-    /// Makes the engine read its configuration: docker is told to reload, containerd and CRI-O are
-    /// restarted; containers go on
-    #[arg(long)]
-    pub restart: bool,
-    /// Another configuration file than the usual one
-    #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
-    /// Where the host's root is mounted, for an installer in a container
-    #[arg(long, value_name = "FOLDER", default_value = "/")]
-    pub root: PathBuf,
-    /// For machines
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// Options of `install`.
-#[derive(Clone, Debug, clap::Args)]
-pub struct Install {
-    /// What `uninstall` takes too
-    #[command(flatten)]
-    pub common: Common,
-    /// Makes lockc the runtime of every container that names none
-    #[arg(long)]
-    pub default: bool,
-    /// Also a runtime `lockc-LEVEL` with that level or policy, whatever its containers ask for;
-    /// may be given several times
-    #[arg(long, value_name = "LEVEL")]
-    pub level: Vec<String>,
-    /// The wrapper, as the host sees it; by default the one beside this program
-    #[arg(long, value_name = "FILE")]
-    pub wrapper: Option<PathBuf>,
-}
 
 /// What was, or would be, done.
 #[derive(Debug, Serialize)]
@@ -127,24 +55,22 @@ struct FileReport {
     diff: String,
 }
 
-/// What an engine's module makes of a request.
-struct Plan {
-    changes: Vec<Change>,
-    state: State,
-    warnings: Vec<String>,
-}
-
 /// `lockc install`.
 ///
 /// # Errors
 ///
 /// Where the configuration cannot be read or understood, the wrapper is not root's alone, or the
 /// engine refuses the result. Then nothing was changed.
-pub fn install(args: &Install) -> Result<Report> {
-    let host = Host::new(&args.common.root)?;
-    let wrapper = host.wrapper(args.wrapper.as_deref())?;
-    let runtimes = Runtimes::new(wrapper, &args.level, args.default)?;
-    install_on(&host, &args.common, &runtimes)
+pub fn install(
+    args: &Common,
+    wrapper: Option<&Path>,
+    levels: &[String],
+    default: bool,
+) -> Result<Report> {
+    let host = Host::new(&args.root)?;
+    let wrapper = host.wrapper(wrapper)?;
+    let runtimes = Runtimes::new(wrapper, levels, default)?;
+    install_on(&host, args, &runtimes)
 }
 
 fn install_on(host: &Host, args: &Common, runtimes: &Runtimes) -> Result<Report> {
@@ -226,7 +152,7 @@ fn finish(host: &Host, args: &Common, mut plan: Plan, state: Option<State>) -> R
         warnings: plan.warnings,
     };
     if changed {
-        match host.validate(engine, &plan.changes)? {
+        match validate::validate(host, engine, &plan.changes)? {
             Ok(by) => report.validated_by = Some(by),
             Err(why) => {
                 report.warnings.push(format!("the engine itself did not check the result: {why}"))
@@ -244,7 +170,7 @@ fn finish(host: &Host, args: &Common, mut plan: Plan, state: Option<State>) -> R
     }
     State::write(host, engine, state.as_ref())?;
     if state.is_none() {
-        runtimes::without_folder(host);
+        runtimes::remove_directory(host);
     }
     if args.restart
         && service::is_running(host, engine)
@@ -257,7 +183,7 @@ fn finish(host: &Host, args: &Common, mut plan: Plan, state: Option<State>) -> R
 }
 
 impl Report {
-    /// For people.
+    /// Prints it.
     pub fn print(&self, dry_run: bool) {
         for file in &self.files {
             println!("{}", file.diff.trim_end());
@@ -281,13 +207,4 @@ impl Report {
             _ => {}
         }
     }
-}
-
-/// A name that a level or policy may have in a file's name and a configuration's key.
-fn checked_level(level: &str) -> Result<&str> {
-    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
-    if level.is_empty() || level.len() > 63 || !level.chars().all(plain) {
-        bail!("{level:?} is no name of a level or policy: small letters, digits, - and _");
-    }
-    Ok(level)
 }

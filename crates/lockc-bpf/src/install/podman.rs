@@ -1,4 +1,4 @@
-//! Podman: a drop-in of lockc's own (containers.conf(5):
+//! Podman: lockc's own drop-in (containers.conf(5):
 //! `/etc/containers/containers.conf.d/*.conf`, over `containers.conf`).
 
 use std::fs;
@@ -9,7 +9,7 @@ use toml_edit::DocumentMut;
 
 use super::host::{Change, Host};
 use super::runtimes::{NAME, Runtimes};
-use super::{Plan, State};
+use super::{plan::Plan, state::State};
 
 /// Runtimes that work without control groups, where nothing says otherwise (containers/common,
 /// pkg/config: defaultConfig).

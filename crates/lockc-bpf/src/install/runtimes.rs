@@ -1,12 +1,12 @@
-//! The runtimes that an engine is given: `lockc`, and one for each level that is asked for.
+//! The runtimes that are added to an engine: `lockc`, and one for each `--level`.
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::ValueEnum as _;
 
 use super::host::{Change, Host};
-use super::{Engine, State, checked_level};
+use super::{engine::Engine, state::State};
 
 /// Name of the runtime that chooses by itself.
 pub const NAME: &str = "lockc";
@@ -97,7 +97,19 @@ pub fn unused_scripts(host: &Host, engine: Engine) -> Result<Vec<Change>> {
 }
 
 /// The scripts' directory goes with the last of them.
-pub fn without_folder(host: &Host) {
+pub fn remove_directory(host: &Host) {
     // Not empty, or not there, it is left.
     let _ = std::fs::remove_dir(host.at(Path::new(SCRIPTS)));
+}
+
+/// A name that a level or policy may have in a file's name and a configuration's key.
+pub fn checked_level(level: &str) -> Result<&str> {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
+    if level.is_empty() || level.len() > 63 || !level.chars().all(plain) {
+        bail!(
+            "{level:?} is not a valid name of a level or policy; use lower-case letters, digits, \
+             `-` and `_`"
+        );
+    }
+    Ok(level)
 }

@@ -1,4 +1,4 @@
-//! Making an engine read its configuration, without ending containers.
+//! Makes an engine read its configuration without stopping containers.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +10,7 @@ use nix::time::{ClockId, clock_gettime};
 use serde_json::Value;
 
 use super::host::{Change, Host, run};
-use super::{Engine, State, runtimes};
+use super::{engine::Engine, runtimes, state::State};
 
 /// How long an engine may take.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -61,7 +61,7 @@ fn started(host: &Host, engine: Engine) -> Option<SystemTime> {
 /// Makes it read what is there now.
 pub fn reread(host: &Host, engine: Engine, installed: bool, config: &Path) -> Result<()> {
     let systemctl = |verb: &str| {
-        let mut command = host.program("systemctl").context("there is no systemctl")?;
+        let mut command = host.program("systemctl").context("systemctl not found")?;
         run(command.args([verb, engine.name()]))
             .with_context(|| format!("systemctl {verb} {}", engine.name()))
     };
@@ -81,7 +81,7 @@ pub fn reread(host: &Host, engine: Engine, installed: bool, config: &Path) -> Re
         Some(text) => serde_json::from_str(text)
             .with_context(|| format!("{} is not understood", config.display()))?,
     };
-    let object = value.as_object_mut().context("the configuration is no object")?;
+    let object = value.as_object_mut().context("the configuration is not an object")?;
     object.entry("runtimes").or_insert_with(|| serde_json::json!({}));
     object.entry("default-runtime").or_insert_with(|| "runc".into());
     let told = Change {
@@ -111,7 +111,7 @@ fn wait(host: &Host, there: bool) -> Result<()> {
         thread::sleep(Duration::from_millis(300));
     }
     bail!(
-        "dockerd did not take the configuration over within {} s: journalctl -u docker",
+        "dockerd did not load the configuration within {} s; see journalctl -u docker",
         PATIENCE.as_secs()
     )
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 
-use super::{Engine, Host};
+use super::{engine::Engine, host::Host};
 
 const FOLDER: &str = "/var/lib/lockc/install";
 

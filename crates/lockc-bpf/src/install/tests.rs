@@ -334,9 +334,9 @@ fn a_script_of_a_level_goes_with_the_last_engine_that_has_it() {
 #[test]
 fn a_level_is_a_plain_word() {
     for level in ["", "a b", "../x", "a\"b", "A", "x;y"] {
-        assert!(checked_level(level).is_err(), "{level:?}");
+        assert!(runtimes::checked_level(level).is_err(), "{level:?}");
     }
-    assert!(checked_level("team-a_2").is_ok());
+    assert!(runtimes::checked_level("team-a_2").is_ok());
 }
 
 #[test]

@@ -1,6 +1,5 @@
-//! What Docker tells of a container, for `lockc explain docker:NAME`: the runtime that it asks for,
-//! and the arguments that the administrator gave that runtime in daemon.json, do not stand in the
-//! bundle.
+//! `lockc explain docker:NAME`: asks Docker for the container's runtime and for that runtime's
+//! arguments in daemon.json, which the bundle does not contain.
 
 use std::{collections::BTreeMap, path::PathBuf, process::Command};
 
@@ -58,12 +57,12 @@ pub(crate) fn inspect(name: &str) -> Result<Container> {
 
 fn container(inspected: &str, runtimes: &str) -> Result<Container> {
     let inspected: Vec<Inspected> =
-        serde_json::from_str(inspected).context("unexpected answer of docker inspect")?;
+        serde_json::from_str(inspected).context("unexpected output of docker inspect")?;
     let Some(Inspected { id, host_config }) = inspected.into_iter().next() else {
-        bail!("docker inspect answered nothing");
+        bail!("docker inspect printed nothing");
     };
     let runtimes: BTreeMap<String, Runtime> =
-        serde_json::from_str(runtimes).context("unexpected answer of docker info")?;
+        serde_json::from_str(runtimes).context("unexpected output of docker info")?;
     let name = host_config.runtime.unwrap_or_default();
     let runtime = runtimes.get(&name);
     let is_ours =
@@ -93,8 +92,8 @@ fn option(args: Option<&[String]>, name: &str) -> Result<Option<String>> {
             && found != value
         {
             bail!(
-                "its runtime in Docker's daemon.json gives {name} twice, {found} and {value}: the \
-                 wrapper refuses that; remove one of them"
+                "its runtime in Docker's daemon.json has {name} twice, {found} and \
+                 {value}; the wrapper refuses that; remove one of them"
             );
         }
         found = value.map(str::to_owned).or(found);

@@ -1,33 +1,31 @@
-//! `lockc explain -f pod.yaml`: what would happen to the pods of a Kubernetes manifest, as a lint
-//! before there is a node.
+//! `lockc explain -f pod.yaml`: checks the pods of a Kubernetes manifest without a node.
 //!
-//! Each container becomes the `config.json` that containerd's CRI plugin would write, as far as a
-//! manifest tells, and goes through the resolver that the wrapper uses. What no runtime ever learns
-//! of is noted beside that.
+//! Each container is converted to the `config.json` that containerd's CRI plugin would write, as
+//! far as a manifest determines it, and decided like in the wrapper. Settings that no runtime ever
+//! sees are noted separately.
 
-use std::{
-    fs, io,
-    path::{Path, PathBuf},
-};
+mod bundle;
+mod host;
+mod pod;
+
+use std::{fs, io, path::Path};
 
 use anyhow::{Context as _, Result, bail};
 use lockc_policy::{
-    admission::kernel_files,
     config::labels::{LABEL, Labels, Namespace as Labelled},
     decision::{self, Case},
     enforcement::Circumstances,
-    host::{HostView, Kind, MountedAt, Namespace, trusted::TrustError},
-    policy::{ANNOTATION, PolicySet, capabilities},
+    policy::{ANNOTATION, PolicySet},
     spec::Spec,
     with_causes,
 };
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::{
-    explain::{self, Explanation},
-    pod::{Container, PodSpec, SecurityContext},
-};
+use crate::explain::{self, Explanation};
+use bundle::bundle;
+use host::ManifestHost;
+use pod::PodSpec;
 
 /// A container of the manifest and what would happen to it.
 #[derive(Debug, Serialize)]
@@ -89,37 +87,6 @@ impl Verdict {
     pub fn starts(&self) -> bool {
         self.explanation().is_some_and(|explanation| explanation.starts)
     }
-
-    /// For people: what is refused, and why.
-    pub fn print(&self) {
-        let explanation = match &self.outcome {
-            Outcome::Subject(explanation) => explanation,
-            Outcome::NoPolicy { reason, .. } => {
-                println!("refused  {}, container {}: {reason}", self.object, self.container);
-                return;
-            }
-        };
-        let verdict = match (explanation.starts, explanation.mode) {
-            (false, _) => "refused",
-            (true, "audit") => "starts (audit)",
-            (true, _) => "starts",
-        };
-        let (policy, origin) = (&explanation.policy, &explanation.origin);
-        println!(
-            "{verdict:<8} {}, container {}: {policy}, from {origin}",
-            self.object, self.container
-        );
-        for finding in explanation
-            .controls
-            .iter()
-            .flat_map(|line| line.findings.iter().map(move |text| (line.name, text)))
-        {
-            println!("         {}: {}", finding.0, finding.1);
-        }
-        for note in &explanation.notes {
-            println!("         note: {note}");
-        }
-    }
 }
 
 /// As [`explain`], for a file; `-` is standard input.
@@ -168,7 +135,7 @@ pub fn explain(text: &str, config: &PolicySet, level: Option<&str>) -> Result<Ve
     let objects: Vec<Object> = documents
         .into_iter()
         .map(|document| {
-            serde_json::from_value(without_nulls(document)).context("not an object of Kubernetes")
+            serde_json::from_value(without_nulls(document)).context("not a Kubernetes object")
         })
         .collect::<Result<_>>()?;
     let mut config = config.clone();
@@ -178,10 +145,7 @@ pub fn explain(text: &str, config: &PolicySet, level: Option<&str>) -> Result<Ve
         of_object(object, &config, level, &mut verdicts)?;
     }
     if verdicts.is_empty() {
-        bail!(
-            "there is no pod in it; write a Pod, a workload with a template of one, or a List of \
-             them"
-        );
+        bail!("no pod found; write a Pod, a workload with a pod template, or a List of them");
     }
     Ok(verdicts)
 }
@@ -288,162 +252,5 @@ fn of_object(
 /// Where containerd's CRI plugin keeps bundles.
 const BUNDLES: &str = "/run/containerd/io.containerd.runtime.v2.task/k8s.io";
 
-/// What the CRI plugin would write (containerd 2.1, internal/cri/server/container_create_linux.go).
-fn bundle(pod: &PodSpec, container: &Container, namespace: &str, asked: Option<&String>) -> Value {
-    let security = SecurityContext::of(&pod.security_context, &container.security_context);
-    let mut namespaces = vec![json!({ "type": "mount" })];
-    for (kind, of_host) in [
-        ("pid", pod.host_pid),
-        ("ipc", pod.host_ipc),
-        ("network", pod.host_network),
-        ("uts", pod.host_network),
-    ] {
-        if !of_host {
-            namespaces.push(json!({ "type": kind }));
-        }
-    }
-    let capabilities = security.capabilities(&capabilities::usual(), &capabilities::every());
-    let mut annotations = json!({
-        "io.kubernetes.cri.container-type": "container",
-        "io.kubernetes.cri.sandbox-namespace": namespace,
-        "io.kubernetes.cri.sandbox-id": "sandbox",
-    });
-    if let Some(asked) = asked {
-        annotations[ANNOTATION] = json!(asked);
-    }
-    let mut linux = json!({ "namespaces": namespaces, "sysctl": pod.security_context.sysctls() });
-    if !security.shows_everything() {
-        linux["maskedPaths"] = json!(kernel_files::MASKED);
-        linux["readonlyPaths"] = json!(kernel_files::READ_ONLY);
-    }
-    if security.privileged {
-        linux["resources"] = json!({ "devices": [{ "allow": true, "access": "rwm" }] });
-    }
-    let devices: Vec<Value> = container.block_devices().collect();
-    if !devices.is_empty() {
-        linux["devices"] = json!(devices);
-    }
-    if !security.privileged && security.has_seccomp() {
-        linux["seccomp"] = json!({ "defaultAction": "SCMP_ACT_ERRNO" });
-    }
-    let own = [PodSpec::termination_log(container)];
-    let mounts: Vec<Value> =
-        pod.host_mounts(container).chain(pod.image_mounts(container)).chain(own).collect();
-    if mounts.iter().any(|mount| {
-        mount["options"].as_array().is_some_and(|options| options.contains(&json!("rshared")))
-    }) {
-        linux["rootfsPropagation"] = json!("rshared");
-    }
-    json!({
-        "root": { "path": "rootfs" },
-        "process": {
-            "user": { "uid": security.uid() },
-            "capabilities": { "bounding": capabilities, "effective": capabilities, "permitted": capabilities },
-            "noNewPrivileges": security.allow_privilege_escalation == Some(false),
-            "selinuxLabel": security.selinux_label(),
-            "apparmorProfile": security.apparmor_profile(),
-        },
-        "mounts": mounts,
-        "annotations": annotations,
-        "linux": linux,
-    })
-}
-
-/// A node that nobody has seen: paths are what they look like and what the manifest says.
-struct ManifestHost<'a> {
-    pod: &'a PodSpec,
-}
-
-impl HostView for ManifestHost<'_> {
-    fn canonicalize(&self, path: &Path) -> io::Result<PathBuf> {
-        let mut plain = PathBuf::new();
-        for part in path.components() {
-            match part {
-                std::path::Component::ParentDir => {
-                    plain.pop();
-                }
-                part => plain.push(part),
-            }
-        }
-        Ok(match plain.strip_prefix("/var/run") {
-            Ok(rest) => Path::new("/run").join(rest),
-            Err(_) => plain,
-        })
-    }
-
-    fn entries(&self, directory: &Path) -> Vec<PathBuf> {
-        self.pod.entries(directory)
-    }
-
-    fn kind(&self, path: &Path) -> io::Result<Kind> {
-        if let Some(node) = PodSpec::block_volume(path) {
-            return Ok(node);
-        }
-        // Numbers that no device has, one for each path.
-        let device = || {
-            path.as_os_str()
-                .as_encoded_bytes()
-                .iter()
-                .fold(0u32, |sum, byte| sum.wrapping_mul(31) + u32::from(*byte))
-        };
-        let named = self.pod.host_path_type(path);
-        Ok(match named {
-            "Socket" => Kind::Socket,
-            "CharDevice" => Kind::Char(u32::MAX, device()),
-            "BlockDevice" => Kind::Block(u32::MAX, device()),
-            "File" | "FileOrCreate" => Kind::File,
-            _ if path.extension().is_some_and(|end| end == "sock") => Kind::Socket,
-            "" if path.starts_with("/dev") && path.components().count() > 2 => {
-                Kind::Char(u32::MAX, device())
-            }
-            _ => Kind::Directory,
-        })
-    }
-
-    fn is_host_namespace(&self, _: &Path, _: Namespace) -> io::Result<bool> {
-        Ok(false)
-    }
-
-    fn root_uid(&self, _: &Path) -> io::Result<Option<u32>> {
-        Ok(None)
-    }
-
-    fn others_may_change(&self, _: &Path) -> io::Result<bool> {
-        Ok(false)
-    }
-
-    /// As most nodes: Debian's, Ubuntu's, SUSE's.
-    fn containerd_uses_apparmor(&self) -> bool {
-        true
-    }
-
-    fn own_files(&self) -> Vec<PathBuf> {
-        ["/etc/lockc", "/var/lib/lockc", "/usr/bin/lockc", "/usr/bin/lockc-runc-wrapper"]
-            .map(PathBuf::from)
-            .to_vec()
-    }
-
-    fn trusted_text(&self, _path: &Path, _limit: u64) -> Result<Option<String>, TrustError> {
-        Ok(None)
-    }
-
-    fn trusted_entries(&self, _directory: &Path) -> Result<Vec<PathBuf>, TrustError> {
-        Ok(Vec::new())
-    }
-
-    fn mounts(&self) -> io::Result<Vec<MountedAt>> {
-        let mount = |device: &str, point: &str| MountedAt {
-            device: device.into(),
-            root: "/".into(),
-            point: point.into(),
-            ..MountedAt::default()
-        };
-        Ok([("8:1", "/"), ("0:20", "/proc"), ("0:21", "/sys"), ("0:5", "/dev"), ("0:22", "/run")]
-            .map(|(device, point)| mount(device, point))
-            .to_vec())
-    }
-}
-
 #[cfg(test)]
-#[path = "manifest_tests.rs"]
 mod tests;

@@ -1,11 +1,15 @@
-//! `lockc explain`: what would happen to a container, why, and which setting would change it.
+//! The policy of a container, what it forbids, and which setting would change that.
+
+mod docker;
+pub mod refused;
+mod target;
 
 use std::{
     fs,
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::Result;
 use lockc_core::{
     abi::{ContainerEntry, ENTRY_DELETING, ENTRY_SANDBOX},
     families,
@@ -26,148 +30,7 @@ use lockc_policy::{
 };
 use serde::Serialize;
 
-use crate::docker;
-
-/// Where engines keep the bundles of running containers.
-const BUNDLES: [&str; 4] = [
-    "/run/containerd/io.containerd.runtime.v2.task",
-    "/run/docker/containerd/daemon/io.containerd.runtime.v2.task",
-    "/var/lib/containers/storage/overlay-containers",
-    "/run/containers/storage/overlay-containers",
-];
-
-/// What is explained.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Target {
-    id: String,
-    bundle: PathBuf,
-    file: PathBuf,
-    /// `--lockc-policy`, as far as its engine's configuration tells.
-    argument: Option<String>,
-    /// `--lockc-runtime`, likewise.
-    runtime: Option<PathBuf>,
-    notes: Vec<String>,
-}
-
-impl Target {
-    /// A bundle, a `config.json`, `docker:NAME`, `podman:NAME`, or the id (or the beginning of one)
-    /// of a container that an engine runs.
-    ///
-    /// # Errors
-    ///
-    /// Where there is no such thing, or more than one.
-    pub fn find(text: &str) -> Result<Self> {
-        let path = Path::new(text);
-        if path.is_dir() {
-            return Self::of_bundle(path);
-        }
-        if path.is_file() {
-            let file = path.canonicalize().with_context(|| format!("{text} cannot be resolved"))?;
-            let bundle = file.parent().unwrap_or(Path::new("/")).to_owned();
-            return Ok(Self {
-                id: id_of(&bundle),
-                bundle,
-                file,
-                argument: None,
-                runtime: None,
-                notes: Vec::new(),
-            });
-        }
-        let container = match text.split_once(':') {
-            Some(("docker", name)) => docker::inspect(name)?,
-            // A user's own storage may be anywhere.
-            Some(("podman", name)) => return Self::of_podman(name),
-            _ => docker::Container { id: text.to_owned(), ..docker::Container::default() },
-        };
-        let mut found = bundles(&container.id);
-        match (found.pop(), found.is_empty()) {
-            (Some(bundle), true) => {
-                let notes = container.foreign_runtime.map(|runtime| {
-                    format!(
-                        "it runs under the runtime {runtime}, which is not lockc's: this is what \
-                         lockc's would do"
-                    )
-                });
-                let (argument, runtime) = (container.argument, container.runtime);
-                let notes = notes.into_iter().collect();
-                Ok(Self { argument, runtime, notes, ..Self::of_bundle(&bundle)? })
-            }
-            (None, _) if text.starts_with("docker:") => {
-                bail!(
-                    "{text} does not run, and Docker keeps the configuration of running \
-                     containers only; start it first"
-                )
-            }
-            (None, _) => bail!(
-                "{text} is neither a bundle, a config.json, nor a container that runs; `lockc \
-                 explain --help` has examples"
-            ),
-            (Some(_), false) => bail!("{text} stands for several containers; give more of the id"),
-        }
-    }
-
-    fn of_podman(name: &str) -> Result<Self> {
-        let output = std::process::Command::new("podman")
-            .args(["container", "inspect", "--format", "{{.OCIConfigPath}}", "--", name])
-            .output()
-            .context("`podman inspect` cannot be run")?;
-        if !output.status.success() {
-            bail!("podman:{name}: {}", String::from_utf8_lossy(&output.stderr).trim());
-        }
-        let file = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
-        let bundle = file.parent().filter(|_| file.is_file()).with_context(|| {
-            format!(
-                "podman:{name} has no config.json yet: Podman writes it when the container is \
-                 first started"
-            )
-        })?;
-        Self::of_bundle(bundle)
-    }
-
-    fn of_bundle(path: &Path) -> Result<Self> {
-        let bundle = path
-            .canonicalize()
-            .with_context(|| format!("{} cannot be resolved", path.display()))?;
-        let file = bundle.join("config.json");
-        Ok(Self {
-            id: id_of(&bundle),
-            file,
-            bundle,
-            argument: None,
-            runtime: None,
-            notes: Vec::new(),
-        })
-    }
-}
-
-/// Engines name a bundle after its container; Podman puts it into `userdata` below that.
-fn id_of(bundle: &Path) -> String {
-    let name = |path: &Path| {
-        path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
-    };
-    match (name(bundle).as_str(), bundle.parent()) {
-        ("userdata", Some(parent)) => name(parent),
-        (own, _) => own.to_owned(),
-    }
-}
-
-/// The bundles of containers whose ids begin like this.
-fn bundles(id: &str) -> Vec<PathBuf> {
-    let children =
-        |path: &Path| fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path());
-    let named = |path: &PathBuf| {
-        path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(id))
-    };
-    let (tasks, storage) = BUNDLES.split_at(2);
-    let of_containerd = tasks.iter().flat_map(|path| children(Path::new(path)).collect::<Vec<_>>());
-    let mut found: Vec<PathBuf> = of_containerd
-        .flat_map(|namespace| children(&namespace).filter(named).collect::<Vec<_>>())
-        .collect();
-    let of_storage = storage.iter().flat_map(|path| children(Path::new(path)).collect::<Vec<_>>());
-    found.extend(of_storage.filter(named).map(|path| path.join("userdata")));
-    found.retain(|path| path.join("config.json").is_file());
-    found
-}
+pub use target::Target;
 
 /// The runtime that the wrapper would execute: the engine's argument, or the first that is there.
 fn runtime_of(target: &Target, config: &PolicySet) -> Option<PathBuf> {
@@ -284,8 +147,8 @@ pub fn explain(target: &Target, level: Option<&str>) -> Result<Explanation> {
         && is_own(&target.file)
     {
         notes.push(format!(
-            "a rootless engine does not start it: {CONFIG_PATH} says rootless = \"refuse\"; this \
-             is what holds for an engine that runs as root"
+            "a rootless engine does not start it, because {CONFIG_PATH} has rootless = \
+             \"refuse\"; this is what holds for an engine that runs as root"
         ));
     }
     let text = bundle::contents(&target.file).ok();
@@ -436,50 +299,4 @@ fn of_rule(rule: Rule, policy: &Policy, enforcement: &Enforcement) -> Line {
         (true, Mode::Audit) => "reported",
     };
     Line { name: rule.name(), about: rule.denies().into(), verdict, findings: Vec::new(), setting }
-}
-
-impl Explanation {
-    /// For people.
-    pub fn print(&self) {
-        println!("container  {}", self.id);
-        println!("engine     {}", self.engine.unwrap_or("unknown"));
-        if let Some(namespace) = &self.namespace {
-            println!("namespace  {namespace}");
-        }
-        println!("policy     {} (level {}), from {}", self.policy, self.level, self.origin);
-        match (&self.not_enforced, self.sandbox) {
-            (Some(why), Some(_)) => println!("sandbox    {why}"),
-            (Some(why), None) => println!("confined   no: {why}"),
-            (None, _) => {}
-        }
-        if self.mode != Mode::Enforce.name() {
-            println!("mode       {}: what is refused or denied is only reported", self.mode);
-        }
-        if self.registered {
-            println!("runs       yes, under that policy");
-        }
-        println!("starts     {}", if self.starts { "yes" } else { "no" });
-        for path in &self.reads {
-            println!("reads      {path}");
-        }
-        for family in &self.socket_families {
-            println!("sockets    {family}");
-        }
-        for note in &self.notes {
-            println!("note       {note}");
-        }
-        for (title, lines) in [("before it starts", &self.controls), ("while it runs", &self.rules)]
-        {
-            println!("\n{title}");
-            for line in lines {
-                println!("  {:<9} {:<17} {}", line.verdict, line.name, line.about);
-                for finding in &line.findings {
-                    println!("            {finding}");
-                }
-                if line.verdict != "ok" {
-                    println!("            changed by {}", line.setting);
-                }
-            }
-        }
-    }
 }

@@ -1,6 +1,9 @@
-//! `lockc config`: whether the configuration can be used, what holds, and where each value stands.
+//! `lockc config`: checks the configuration, prints its values and their origin, prints its schema.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use anyhow::Result;
 use clap::Subcommand;
@@ -13,32 +16,52 @@ use lockc_policy::{
 use serde::Serialize;
 use serde_json::Value;
 
-/// What to do with the configuration.
+use crate::out;
+
+/// Checks the configuration, prints its values, or prints its schema.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const CHECK_EXAMPLES: &str = "\
+Examples:
+  lockc config check
+  lockc config check --json | jq .files
+  lockc config check --file new.toml    check a file before it is installed";
+
+const SHOW_EXAMPLES: &str = "\
+Examples:
+  lockc config show
+  lockc config show --json | jq .ceiling";
+
+const SCHEMA_EXAMPLES: &str = "\
+Examples:
+  lockc config schema > lockc.schema.json";
+
 #[derive(Debug, Subcommand)]
-pub enum Command {
-    /// Reads the configuration as the wrapper does; an error is said with file, line and remedy.
-    #[command(after_help = "Examples:\n  lockc config check\n  lockc config check --json | jq \
-                            .files\n  lockc config check --file new.toml    another file, before \
-                            it is installed")]
+enum Command {
+    /// Reads the configuration as the wrapper does; prints the first error with file, line and
+    /// remedy.
+    #[command(after_help = CHECK_EXAMPLES)]
     Check {
-        /// Another file, alone, whoever it belongs to.
+        /// Check only this file, whoever owns it.
         #[arg(long, value_name = "FILE")]
         file: Option<PathBuf>,
-        /// For machines.
+        /// JSON output.
         #[arg(long)]
         json: bool,
     },
-    /// What holds, and where each value comes from.
-    #[command(
-        after_help = "Examples:\n  lockc config show\n  lockc config show --json | jq .ceiling"
-    )]
+    /// Prints every value and its origin.
+    #[command(after_help = SHOW_EXAMPLES)]
     Show {
-        /// For machines: value and origin of each key.
+        /// JSON output: value and origin of each key.
         #[arg(long)]
         json: bool,
     },
-    /// The JSON Schema of a configuration file, for editors and linters.
-    #[command(after_help = "Examples:\n  lockc config schema > lockc.schema.json")]
+    /// Prints the JSON Schema of a configuration file, for editors and linters.
+    #[command(after_help = SCHEMA_EXAMPLES)]
     Schema,
 }
 
@@ -47,10 +70,10 @@ pub enum Command {
 /// # Errors
 ///
 /// Where the configuration cannot be used.
-pub fn run(command: Command) -> Result<()> {
-    match command {
+pub fn run(args: &Args) -> Result<ExitCode> {
+    match &args.command {
         Command::Check { file, json } => {
-            let loaded = match &file {
+            let loaded = match file {
                 Some(path) => {
                     let loaded = Loaded::parse(&std::fs::read_to_string(path)?, path)?;
                     PolicySet::new(&loaded, path)?;
@@ -59,25 +82,25 @@ pub fn run(command: Command) -> Result<()> {
                 None => load()?.0,
             };
             let warnings = loaded.warnings();
-            if json {
+            if *json {
                 println!("{}", serde_json::json!({ "files": loaded.files, "warnings": warnings }));
             } else if loaded.files.is_empty() {
-                println!("lockc: there is no {}; the defaults hold", paths::CONFIG);
+                println!("lockc: {} does not exist; the defaults apply", paths::CONFIG);
             }
-            for path in loaded.files.iter().filter(|_| !json) {
-                println!("lockc: {} is in order", path.display());
+            for path in loaded.files.iter().filter(|_| !*json) {
+                println!("lockc: {} is valid", path.display());
             }
-            for warning in warnings.iter().filter(|_| !json) {
+            for warning in warnings.iter().filter(|_| !*json) {
                 println!("lockc: warning: {warning}");
             }
         }
         Command::Show { json } => {
             let (loaded, set) = load()?;
-            show(&loaded, &set, json)?;
+            show(&loaded, &set, *json)?;
         }
-        Command::Schema => println!("{}", serde_json::to_string_pretty(&config::schema())?),
+        Command::Schema => out::json(&config::schema())?,
     }
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }
 
 /// The configuration as written, and with what the node knows of the cluster's namespaces.
@@ -138,8 +161,7 @@ fn show(loaded: &Loaded, set: &PolicySet, json: bool) -> Result<()> {
             .into_iter()
             .map(|(key, entry)| Ok((key, serde_json::to_value(entry)?)))
             .collect::<Result<_>>()?;
-        println!("{}", serde_json::to_string_pretty(&map)?);
-        return Ok(());
+        return out::json(&map);
     }
     for (key, entry) in entries {
         println!("{:<60} # {}", format!("{key} = {}", entry.value), entry.origin);
@@ -197,7 +219,7 @@ mod tests {
 
     #[test]
     fn the_schema_in_the_tree_is_fresh() {
-        let text = include_str!("../../../packaging/lockc.schema.json");
+        let text = include_str!("../../../../packaging/lockc.schema.json");
         let in_tree: Value = serde_json::from_str(text).unwrap();
         assert!(
             in_tree == config::schema(),

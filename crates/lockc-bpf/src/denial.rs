@@ -1,23 +1,20 @@
-//! `lockc events`: denials, from the ring buffer. Each event goes to one reader only.
+//! A denial: an event of the kernel side in words.
 
-use std::{
-    io::{self, Write},
-    os::fd::AsFd as _,
-    path::Path,
-};
+mod names;
+mod remedy;
 
-use anyhow::{Context as _, Result};
-use aya::maps::{Map, RingBuf};
+use std::fmt;
+
 use lockc_core::{
-    abi::{ARG_DESCRIPTOR, ContainerKey, DETAIL_NAME_LEN, DETAIL_NAMES, Event, Hook, MODE_AUDIT},
-    families,
+    abi::{ARG_DESCRIPTOR, ContainerKey, Event, Hook, MODE_AUDIT},
     hooks::{Argument, Described},
-    maps::{self, registry},
+    maps,
     rules::{Level, Rule},
 };
-use lockc_policy::policy::reads;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde::Serialize;
+
+use names::names;
+use remedy::remedy;
 
 /// One denial in words.
 #[derive(Debug, Serialize)]
@@ -50,37 +47,6 @@ pub struct Denial {
     pub errno: i32,
     /// What would change it.
     pub remedy: String,
-}
-
-/// Prints the events that are there; with `follow`, those that come, until it is ended by a signal.
-///
-/// # Errors
-///
-/// Where the ring buffer cannot be opened (not loaded, not root) or the output is closed.
-pub fn print(json: bool, follow: bool, out: &mut dyn Write) -> Result<()> {
-    let map = registry::open_map("events")?;
-    let mut ring = RingBuf::try_from(Map::RingBuf(map)).context("opening the ring buffer")?;
-    loop {
-        while let Some(item) = ring.next() {
-            let Some(event) = decode(&item) else { continue };
-            let denial = explain(&event);
-            if json {
-                serde_json::to_writer(&mut *out, &denial)?;
-                writeln!(out)?;
-            } else {
-                writeln!(out, "{}", sentence(&denial))?;
-            }
-        }
-        out.flush()?;
-        if !follow {
-            return Ok(());
-        }
-        let mut fds = [PollFd::new(ring.as_fd(), PollFlags::POLLIN)];
-        match poll(&mut fds, PollTimeout::NONE) {
-            Ok(_) | Err(nix::errno::Errno::EINTR) => {}
-            Err(errno) => return Err(io::Error::from(errno).into()),
-        }
-    }
 }
 
 /// Reads a record field by field, as `abi::Event` lays it out.
@@ -142,92 +108,6 @@ fn explain(event: &Event) -> Denial {
     }
 }
 
-/// `FMODE_WRITE`, include/linux/fs.h.
-const FMODE_WRITE: u64 = 2;
-
-/// The setting that would change it: for a file of procfs or sysfs that was to be read, the smaller
-/// one.
-fn remedy(event: &Event, hook: Option<Hook>, rule: Option<Rule>) -> String {
-    let without = format!("without_rules = [{:?}]", rule.map_or("unknown", Rule::name));
-    // The rules that a named family is let by.
-    if matches!(rule, Some(Rule::SocketFamily | Rule::Network))
-        && !matches!(hook, Some(Hook::socket_setsockopt | Hook::bprm_creds_for_exec))
-        && let Some(family) = families::needed(event.arg)
-    {
-        return format!(
-            "a policy in lockc.toml with socket_families = [{:?}], or with {without}, allows it",
-            family.name
-        );
-    }
-    if rule == Some(Rule::UnixSocket) && hook == Some(Hook::inode_rename) {
-        return format!(
-            "allowed_sockets grants sockets in that directory by their names, which only the host \
-             may change; a policy in lockc.toml with {without} allows it"
-        );
-    }
-    if rule == Some(Rule::UnixSocket) && !names(event).is_empty() {
-        return format!(
-            "allowed_sockets in lockc.toml, or in a policy, with the socket's full path on the \
-             host (without links, `*` in the last name) allows it; so does a policy with {without}"
-        );
-    }
-    if rule == Some(Rule::UserNamespace) {
-        return format!(
-            "a policy in lockc.toml with {without} allows it, and with it a browser's own \
-             sandbox; mounts stay denied"
-        );
-    }
-    let root = match rule {
-        Some(Rule::Procfs) => "/proc",
-        Some(Rule::Sysfs) => "/sys",
-        _ => "",
-    };
-    if rule == Some(Rule::Files)
-        && !matches!(hook, Some(Hook::file_receive | Hook::file_ioctl | Hook::file_ioctl_compat))
-    {
-        let to_whom = match event.arg & ARG_DESCRIPTOR {
-            0 => "where a hook of root's mounted or executed it",
-            _ => "to a hook of root's that may only read it",
-        };
-        return format!(
-            "a policy in lockc.toml with hook_mounts = true allows it {to_whom}, one with \
-             {without} everywhere"
-        );
-    }
-    let looks = matches!(hook, Some(Hook::file_open | Hook::inode_getattr | Hook::inode_readlink));
-    if root.is_empty() || !looks || event.arg & FMODE_WRITE != 0 {
-        return format!("a policy in lockc.toml with {without} allows it");
-    }
-    let names = names(event);
-    // The root's own name is `/`; a name that fills its field may have been cut.
-    let whole = names.last().is_some_and(|name| name == "/")
-        && names.iter().all(|name| name.len() < DETAIL_NAME_LEN - 1);
-    if !whole {
-        return format!(
-            "a policy in lockc.toml with its path, or a directory above it, in reads, or with \
-             {without} allows it"
-        );
-    }
-    let path =
-        names.iter().rev().skip(1).fold(root.to_owned(), |path, name| format!("{path}/{name}"));
-    match reads::check(Path::new(&path)) {
-        Ok(_) => {
-            format!("a policy in lockc.toml with reads = [{path:?}], or with {without}, allows it")
-        }
-        Err(_) => format!("a policy in lockc.toml with {without} allows it"),
-    }
-}
-
-fn names(event: &Event) -> Vec<String> {
-    (0..DETAIL_NAMES)
-        .filter_map(|index| {
-            event.detail.get(index * DETAIL_NAME_LEN..(index + 1) * DETAIL_NAME_LEN)
-        })
-        .map(maps::text)
-        .take_while(|name| !name.is_empty())
-        .collect()
-}
-
 fn detail(event: &Event, hook: Option<Hook>) -> String {
     let names = names(event);
     let described = Described {
@@ -256,28 +136,36 @@ fn detail(event: &Event, hook: Option<Hook>) -> String {
     described.to_string()
 }
 
-fn sentence(denial: &Denial) -> String {
-    let id: String = denial.container.chars().take(12).collect();
-    let verb = if denial.mode == "audit" { "would be denied" } else { "denied" };
-    let origin =
-        if denial.origin.is_empty() { String::new() } else { format!(", from {}", denial.origin) };
-    let detail =
-        if denial.detail.is_empty() { String::new() } else { format!(": {}", denial.detail) };
-    format!(
-        "lockc: {verb} {} to {} (pid {}) in container {id}{detail} [rule {}, policy {}{origin}, \
+impl Denial {
+    /// Reads a record of the ring buffer; nothing where it is none.
+    pub fn read(record: &[u8]) -> Option<Self> {
+        Some(explain(&decode(record)?))
+    }
+}
+
+impl fmt::Display for Denial {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let id: String = self.container.chars().take(12).collect();
+        let verb = if self.mode == "audit" { "would be denied" } else { "denied" };
+        let origin =
+            if self.origin.is_empty() { String::new() } else { format!(", from {}", self.origin) };
+        let detail =
+            if self.detail.is_empty() { String::new() } else { format!(": {}", self.detail) };
+        write!(
+            formatter,
+            "lockc: {verb} {} to {} (pid {}) in container {id}{detail} [rule {}, policy {}{origin}, \
          hook {}]; {}",
-        denial.denies,
-        denial.comm,
-        denial.pid,
-        denial.rule,
-        denial.policy,
-        denial.hook,
-        denial.remedy
-    )
+            self.denies, self.comm, self.pid, self.rule, self.policy, self.hook, self.remedy
+        )
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use lockc_core::{
+        abi::{DETAIL_NAME_LEN, DETAIL_NAMES},
+        families,
+    };
     use proptest::prelude::*;
 
     use super::*;
@@ -383,7 +271,7 @@ mod tests {
         #[test]
         fn any_bytes_are_explained_without_a_panic(bytes in proptest::collection::vec(any::<u8>(), 300..340)) {
             if let Some(event) = decode(&bytes) {
-                let _ = sentence(&explain(&event));
+                let _ = explain(&event).to_string();
             }
         }
     }

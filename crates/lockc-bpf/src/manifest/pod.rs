@@ -1,4 +1,4 @@
-//! The fields of a pod (Kubernetes API v1) that say what its containers are given.
+//! The fields of a pod (Kubernetes API v1) that determine what its containers may use.
 
 use std::{
     collections::BTreeMap,

@@ -1,4 +1,4 @@
-//! What `lockc explain` tells of a container that was refused and whose configuration is gone.
+//! `lockc explain` for a refused container whose configuration is gone.
 
 use std::path::Path;
 
@@ -6,15 +6,16 @@ use lockc_core::paths;
 use lockc_policy::refused::Refused;
 use serde::Serialize;
 
-use crate::docker;
+use super::docker;
 
 /// The answer in JSON.
 #[derive(Debug, Serialize)]
 pub struct Answer {
     /// It did not.
     starts: bool,
+    /// The record of the refusal.
     #[serde(flatten)]
-    refused: Refused,
+    pub refused: Refused,
 }
 
 /// Looks for the record of a container: `docker:NAME`, or an id or the beginning of one, with an
@@ -29,20 +30,4 @@ pub fn find(target: &str) -> Option<Answer> {
         _ => target.to_owned(),
     };
     Refused::find(Path::new(paths::REFUSED), &id).map(|refused| Answer { starts: false, refused })
-}
-
-impl Answer {
-    /// For people.
-    pub fn print(&self) {
-        let refused = &self.refused;
-        println!("container  {}", refused.id);
-        println!("engine     {}", refused.engine.as_deref().unwrap_or("unknown"));
-        println!("policy     {}", refused.policy);
-        println!("starts     no: refused at {}", refused.time);
-        println!("\nbefore it starts");
-        for reason in &refused.reasons {
-            println!("  refused   {:<17} {}", reason.control, reason.what);
-            println!("            changed by: {}", reason.remedy);
-        }
-    }
 }

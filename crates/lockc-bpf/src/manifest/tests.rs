@@ -2,6 +2,7 @@
 //! and restricted refuse of a pod, and what they do not.
 
 use lockc_core::rules::Level;
+use serde_json::json;
 
 use super::*;
 

@@ -1,39 +1,49 @@
-//! Manual pages and shell completions, from the command line's definition.
+//! `lockc man`: manual pages, from the command line's definition.
 
-use std::{fs, io::Write, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use anyhow::{Context as _, Result};
 use clap::Command;
-use clap_complete::Shell;
 use clap_mangen::Man;
 
 /// Section of the manual: commands of the administrator.
 const SECTION: &str = "8";
 
-/// Writes the completions of `shell` to standard output.
-///
-/// # Errors
-///
-/// Standard output cannot be written.
-pub fn completions(mut command: Command, shell: Shell) -> Result<()> {
-    let mut text = Vec::new();
-    clap_complete::generate(shell, &mut command, "lockc", &mut text);
-    std::io::stdout().write_all(&text).context("cannot write to standard output")
+const EXAMPLES: &str = "\
+Examples:
+  lockc man /usr/share/man/man8";
+
+/// Writes the manual pages into a directory.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// An existing directory.
+    directory: PathBuf,
 }
 
-/// Writes `lockc.8` and a page for each subcommand, `lockc-load.8` and so on, into `folder`.
+/// Writes the pages of `lockc`, which is the whole command line.
 ///
 /// # Errors
 ///
 /// A page cannot be written.
-pub fn pages(command: Command, folder: &Path) -> Result<()> {
+pub fn run(args: &Args, lockc: Command) -> Result<ExitCode> {
+    pages(lockc, &args.directory)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Writes `lockc.8` and a page for each subcommand, `lockc-load.8` and so on, into `directory`.
+fn pages(command: Command, directory: &Path) -> Result<()> {
     let mut command = command.disable_help_subcommand(true);
     // Gives each subcommand its whole name.
     command.build();
-    page(command, folder)
+    page(command, directory)
 }
 
-fn page(command: Command, folder: &Path) -> Result<()> {
+fn page(command: Command, directory: &Path) -> Result<()> {
     let subcommands: Vec<Command> =
         command.get_subcommands().filter(|sub| !sub.is_hide_set()).cloned().collect();
     // No date: two builds of one source are alike.
@@ -41,11 +51,11 @@ fn page(command: Command, folder: &Path) -> Result<()> {
         .section(SECTION)
         .source(format!("lockc {}", env!("CARGO_PKG_VERSION")))
         .date("");
-    let path = folder.join(man.get_filename());
+    let path = directory.join(man.get_filename());
     let mut text = Vec::new();
     man.render(&mut text)?;
     fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
-    subcommands.into_iter().try_for_each(|sub| page(sub, folder))
+    subcommands.into_iter().try_for_each(|sub| page(sub, directory))
 }
 
 #[cfg(test)]
@@ -56,7 +66,7 @@ mod tests {
 
     #[test]
     fn every_subcommand_that_is_shown_has_a_page() {
-        let folder = tempfile::tempdir().expect("a folder");
+        let directory = tempfile::tempdir().expect("a directory");
         let command = Command::new("lockc")
             .about("About it")
             .subcommand(Command::new("load").about("Loads").after_help("Examples:\n  lockc load"))
@@ -65,14 +75,15 @@ mod tests {
                     .subcommand(Command::new("check").arg(Arg::new("json").long("json"))),
             )
             .subcommand(Command::new("secret").hide(true));
-        pages(command, folder.path()).expect("pages");
-        let mut names: Vec<String> = fs::read_dir(folder.path())
-            .expect("the folder")
+        pages(command, directory.path()).expect("pages");
+        let mut names: Vec<String> = fs::read_dir(directory.path())
+            .expect("the directory")
             .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
             .collect();
         names.sort();
         assert_eq!(names, ["lockc-config-check.8", "lockc-config.8", "lockc-load.8", "lockc.8"]);
-        let text = fs::read_to_string(folder.path().join("lockc-config-check.8")).expect("a page");
+        let text =
+            fs::read_to_string(directory.path().join("lockc-config-check.8")).expect("a page");
         assert!(text.contains("lockc config check") && text.contains("json"), "{text}");
     }
 }

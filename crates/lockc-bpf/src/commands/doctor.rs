@@ -1,0 +1,203 @@
+//! `lockc doctor`: checks every precondition and names a remedy for each failure.
+
+use std::{fs, os::unix::fs::MetadataExt as _, path::Path, process::ExitCode};
+
+use anyhow::Result;
+use lockc_core::{abi::MODE_AUDIT, maps::Registry, paths};
+use lockc_policy::policy::PolicySet;
+use nix::sys::statfs::CGROUP2_SUPER_MAGIC;
+
+use crate::{
+    check::{Check, State, check},
+    labels, out,
+    pinned::attached_version,
+    preconditions::{self, is_fs},
+};
+
+const EXAMPLES: &str = "\
+Examples:
+  lockc doctor
+  lockc doctor --json | jq '.[] | select(.state == \"failed\")'";
+
+/// Checks every precondition and prints a remedy for each failure.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// JSON output.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs it.
+///
+/// # Errors
+///
+/// Where standard output cannot be written.
+pub fn run(args: &Args) -> Result<ExitCode> {
+    let checks = all();
+    if args.json {
+        out::json(&checks)?;
+    } else {
+        print(&checks);
+    }
+    Ok(out::answer(checks.iter().all(|check| check.state != State::Failed)))
+}
+
+/// Every check that can be made here.
+fn all() -> Vec<Check> {
+    let mut checks = preconditions::all();
+    checks.extend([cgroup(), config(), runtime(), loaded(), guard(), objects()]);
+    checks.extend(labels::check());
+    checks.extend(engines());
+    checks
+}
+
+fn cgroup() -> Check {
+    let good = is_fs("/sys/fs/cgroup", CGROUP2_SUPER_MAGIC);
+    let state = if good { State::Ok } else { State::Warning };
+    let found =
+        if good { "version 2 at /sys/fs/cgroup" } else { "no unified hierarchy at /sys/fs/cgroup" };
+    check(
+        "cgroup",
+        state,
+        found,
+        "lockc is tested with cgroup version 2; boot with systemd.unified_cgroup_hierarchy=1",
+    )
+}
+
+fn config() -> Check {
+    match PolicySet::of_host() {
+        Ok(_) if Path::new(paths::CONFIG).exists() => {
+            check("configuration", State::Ok, paths::CONFIG, "")
+        }
+        Ok(_) => check("configuration", State::Ok, "defaults (no lockc.toml)", ""),
+        Err(error) => check(
+            "configuration",
+            State::Failed,
+            format!("{error:#}"),
+            "correct the file; until then no container starts under lockc",
+        ),
+    }
+}
+
+fn runtime() -> Check {
+    let configured =
+        PolicySet::of_host().map(|config| config.settings.runtimes).unwrap_or_default();
+    match lockc_policy::runtimes::candidates(&configured).into_iter().find(|path| path.is_file()) {
+        Some(path) => check("real runtime", State::Ok, path.display().to_string(), ""),
+        None => check(
+            "real runtime",
+            State::Failed,
+            "found neither runc, crun nor youki in the usual places",
+            "install runc or crun, or name it in lockc.toml: runtimes = [\"/path/to/runc\"]",
+        ),
+    }
+}
+
+fn loaded() -> Check {
+    match Registry::open() {
+        Ok(_) => {
+            let attached = attached_version()
+                .map_or(0, |meta| meta.attached.iter().map(|bits| bits.count_ones()).sum());
+            check("programs", State::Ok, format!("{attached} attached"), "")
+        }
+        Err(error) => check("programs", State::Failed, error.to_string(), "lockc load"),
+    }
+}
+
+fn guard() -> Check {
+    let found = match Registry::open().and_then(|registry| registry.guarded()) {
+        Ok(Some((_, entry))) => {
+            format!(
+                "runtimes without the wrapper: level {}",
+                if entry.mode == MODE_AUDIT { "reported" } else { "enforced" }
+            )
+        }
+        Ok(None) => {
+            "off: containers that a runtime starts without the wrapper are not confined".into()
+        }
+        Err(_) => "not loaded".into(),
+    };
+    check("runtime guard", State::Ok, found, "")
+}
+
+/// lockc's own files: whoever can change them decides what is enforced.
+fn objects() -> Check {
+    let own = std::env::current_exe().unwrap_or_default();
+    let paths = [Path::new(paths::PINS), Path::new(paths::CONFIG), &own];
+    let open = |path: &&&Path| {
+        path.ancestors().any(|path| {
+            // Sticky directories keep others from replacing what is root's.
+            fs::metadata(path).is_ok_and(|meta| {
+                meta.uid() != 0
+                    || (meta.mode() & 0o022 != 0 && !(meta.is_dir() && meta.mode() & 0o1000 != 0))
+            })
+        })
+    };
+    match paths.iter().find(open) {
+        None => check(
+            "lockc's files",
+            State::Ok,
+            "pins, configuration and programs are root's alone; pins and maps need CAP_BPF as \
+             well while lockc is loaded",
+            "",
+        ),
+        Some(path) => check(
+            "lockc's files",
+            State::Failed,
+            format!("{} can be changed by others than root", path.display()),
+            "chown root and chmod go-w it and the directories above it",
+        ),
+    }
+}
+
+/// Engines that are there, and whether lockc is one of their runtimes.
+fn engines() -> Vec<Check> {
+    [
+        ("docker", "/usr/bin/dockerd", &["/etc/docker/daemon.json"][..]),
+        (
+            "containerd",
+            "/usr/bin/containerd",
+            &["/etc/containerd/config.toml", "/etc/containerd/conf.d"],
+        ),
+        (
+            "podman",
+            "/usr/bin/podman",
+            &["/etc/containers/containers.conf", "/etc/containers/containers.conf.d"],
+        ),
+        ("crio", "/usr/bin/crio", &["/etc/crio/crio.conf", "/etc/crio/crio.conf.d"]),
+    ]
+    .into_iter()
+    .filter(|(_, binary, _)| Path::new(binary).exists())
+    .map(|(name, _, places)| match places.iter().find(|path| mentions_wrapper(Path::new(path))) {
+        Some(path) => check(name, State::Ok, format!("{path} names lockc-runc-wrapper"), ""),
+        None => {
+            let found = format!("{} does not name lockc-runc-wrapper", places[0]);
+            check(name, State::Warning, found, format!("lockc install {name} --restart"))
+        }
+    })
+    .collect()
+}
+
+fn mentions_wrapper(path: &Path) -> bool {
+    if path.is_dir() {
+        return fs::read_dir(path).is_ok_and(|entries| {
+            entries.filter_map(Result::ok).any(|entry| mentions_wrapper(&entry.path()))
+        });
+    }
+    fs::read_to_string(path).is_ok_and(|text| text.contains("lockc-runc-wrapper"))
+}
+
+fn print(checks: &[Check]) {
+    for check in checks {
+        let mark = match check.state {
+            State::Ok => "ok     ",
+            State::Warning => "warning",
+            State::Failed => "FAILED ",
+        };
+        println!("{mark}  {:<15} {}", check.name, check.found);
+        if !check.remedy.is_empty() {
+            println!("         {:<15} -> {}", "", check.remedy);
+        }
+    }
+}

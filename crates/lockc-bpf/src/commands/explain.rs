@@ -1,0 +1,185 @@
+//! `lockc explain`: shows the policy of a container, what it forbids, and which setting would
+//! change that.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use anyhow::Result;
+use lockc_policy::config::Mode;
+
+use crate::{
+    explain::{
+        self, Explanation, Target,
+        refused::{self, Answer},
+    },
+    manifest::{self, Outcome, Verdict},
+    out,
+};
+
+const EXAMPLES: &str = "\
+Examples:
+  lockc explain /run/bundle
+  lockc explain config.json --level restricted
+  lockc explain docker:web
+  lockc explain 3f842b0c13dd --json | jq .starts
+  lockc explain -f pod.yaml --config node/lockc.toml
+
+Exit codes:
+  0  it would start
+  1  an error
+  3  it would be refused";
+
+/// Shows the policy of a container and where it came from, what lockc refuses or denies, and which
+/// settings would change that.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// A bundle, a config.json, docker:NAME, podman:NAME, or the id of a running or recently
+    /// refused container
+    #[arg(required_unless_present = "manifest")]
+    target: Option<String>,
+    /// Check a Kubernetes manifest instead; `-` reads standard input
+    #[arg(short = 'f', long, value_name = "FILE", conflicts_with = "target")]
+    manifest: Option<PathBuf>,
+    /// Configuration file for a manifest, instead of /etc/lockc/lockc.toml
+    #[arg(long, value_name = "FILE", requires = "manifest")]
+    config: Option<PathBuf>,
+    /// Namespace list for a manifest, instead of /var/lib/lockc/namespaces.json; namespaces in the
+    /// manifest take precedence
+    #[arg(long, value_name = "FILE", requires = "manifest")]
+    namespaces: Option<PathBuf>,
+    /// Check against this level or policy instead of the selected one
+    #[arg(long, value_name = "POLICY")]
+    level: Option<String>,
+    /// JSON output.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs it.
+///
+/// # Errors
+///
+/// Where the container or a file cannot be read, or there is no policy for it.
+pub fn run(args: &Args) -> Result<ExitCode> {
+    let level = args.level.as_deref();
+    if let Some(file) = &args.manifest {
+        let (config, namespaces) = (args.config.as_deref(), args.namespaces.as_deref());
+        let verdicts = manifest::explain_file(file, config, namespaces, level)?;
+        if args.json {
+            out::json(&verdicts)?;
+        } else {
+            verdicts.iter().for_each(print_verdict);
+        }
+        return Ok(out::answer(verdicts.iter().all(Verdict::starts)));
+    }
+    let text = args.target.as_deref().unwrap_or_default();
+    let target = Target::find(text);
+    if target.is_err()
+        && let Some(answer) = refused::find(text)
+    {
+        if args.json {
+            out::json(&answer)?;
+        } else {
+            print_refused(&answer);
+        }
+        return Ok(out::answer(false));
+    }
+    let explanation = explain::explain(&target?, level)?;
+    if args.json {
+        out::json(&explanation)?;
+    } else {
+        print(&explanation);
+    }
+    Ok(out::answer(explanation.starts))
+}
+
+fn print(explanation: &Explanation) {
+    println!("container  {}", explanation.id);
+    println!("engine     {}", explanation.engine.unwrap_or("unknown"));
+    if let Some(namespace) = &explanation.namespace {
+        println!("namespace  {namespace}");
+    }
+    println!(
+        "policy     {} (level {}), from {}",
+        explanation.policy, explanation.level, explanation.origin
+    );
+    match (&explanation.not_enforced, explanation.sandbox) {
+        (Some(why), Some(_)) => println!("sandbox    {why}"),
+        (Some(why), None) => println!("confined   no: {why}"),
+        (None, _) => {}
+    }
+    if explanation.mode != Mode::Enforce.name() {
+        println!("mode       {}: what is refused or denied is only reported", explanation.mode);
+    }
+    if explanation.registered {
+        println!("runs       yes, under that policy");
+    }
+    println!("starts     {}", if explanation.starts { "yes" } else { "no" });
+    for path in &explanation.reads {
+        println!("reads      {path}");
+    }
+    for family in &explanation.socket_families {
+        println!("sockets    {family}");
+    }
+    for note in &explanation.notes {
+        println!("note       {note}");
+    }
+    for (title, lines) in
+        [("before it starts", &explanation.controls), ("while it runs", &explanation.rules)]
+    {
+        println!("\n{title}");
+        for line in lines {
+            println!("  {:<9} {:<17} {}", line.verdict, line.name, line.about);
+            for finding in &line.findings {
+                println!("            {finding}");
+            }
+            if line.verdict != "ok" {
+                println!("            changed by {}", line.setting);
+            }
+        }
+    }
+}
+
+/// What is refused, and why.
+fn print_verdict(verdict: &Verdict) {
+    let explanation = match &verdict.outcome {
+        Outcome::Subject(explanation) => explanation,
+        Outcome::NoPolicy { reason, .. } => {
+            println!("refused  {}, container {}: {reason}", verdict.object, verdict.container);
+            return;
+        }
+    };
+    let word = match (explanation.starts, explanation.mode) {
+        (false, _) => "refused",
+        (true, "audit") => "starts (audit)",
+        (true, _) => "starts",
+    };
+    let (policy, origin) = (&explanation.policy, &explanation.origin);
+    println!(
+        "{word:<8} {}, container {}: {policy}, from {origin}",
+        verdict.object, verdict.container
+    );
+    for finding in explanation
+        .controls
+        .iter()
+        .flat_map(|line| line.findings.iter().map(move |text| (line.name, text)))
+    {
+        println!("         {}: {}", finding.0, finding.1);
+    }
+    for note in &explanation.notes {
+        println!("         note: {note}");
+    }
+}
+
+fn print_refused(answer: &Answer) {
+    let refused = &answer.refused;
+    println!("container  {}", refused.id);
+    println!("engine     {}", refused.engine.as_deref().unwrap_or("unknown"));
+    println!("policy     {}", refused.policy);
+    println!("starts     no: refused at {}", refused.time);
+    println!("\nbefore it starts");
+    for reason in &refused.reasons {
+        println!("  refused   {:<17} {}", reason.control, reason.what);
+        println!("            changed by: {}", reason.remedy);
+    }
+}

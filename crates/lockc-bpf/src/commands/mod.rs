@@ -1,0 +1,62 @@
+//! The commands of `lockc`: a module for each, with its arguments and the function that runs it.
+
+mod completions;
+mod config;
+mod doctor;
+mod events;
+mod explain;
+mod install;
+mod load;
+mod man;
+mod programs;
+mod status;
+mod uninstall;
+mod unload;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Subcommand;
+
+/// A command; its help is that of its arguments.
+#[derive(Debug, Subcommand)]
+#[allow(missing_docs, reason = "the help of a command stands at its arguments")]
+pub enum Command {
+    Load(load::Args),
+    Unload(unload::Args),
+    Status(status::Args),
+    Doctor(doctor::Args),
+    Config(config::Args),
+    Explain(explain::Args),
+    Programs(programs::Args),
+    Events(events::Args),
+    Install(install::Args),
+    Uninstall(uninstall::Args),
+    Completions(completions::Args),
+    #[command(hide = true)]
+    Man(man::Args),
+}
+
+impl Command {
+    /// Runs it; `lockc` is the whole command line, for those that describe it.
+    ///
+    /// # Errors
+    ///
+    /// Those of the command.
+    pub fn run(&self, lockc: clap::Command) -> Result<ExitCode> {
+        match self {
+            Self::Load(args) => load::run(args),
+            Self::Unload(args) => unload::run(args),
+            Self::Status(args) => status::run(args),
+            Self::Doctor(args) => doctor::run(args),
+            Self::Config(args) => config::run(args),
+            Self::Explain(args) => explain::run(args),
+            Self::Programs(args) => programs::run(args),
+            Self::Events(args) => events::run(args),
+            Self::Install(args) => install::run(args),
+            Self::Uninstall(args) => uninstall::run(args),
+            Self::Completions(args) => completions::run(args, lockc),
+            Self::Man(args) => man::run(args, lockc),
+        }
+    }
+}

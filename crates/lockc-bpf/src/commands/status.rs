@@ -1,0 +1,89 @@
+//! `lockc status`: shows attached programs and registered containers.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+use crate::{
+    out,
+    status::{self, Container, Status},
+};
+
+const EXAMPLES: &str = "\
+Examples:
+  lockc status
+  lockc status --json | jq '.containers[].id'";
+
+/// Shows attached programs and registered containers.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// JSON output.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs it.
+///
+/// # Errors
+///
+/// Where the pinned maps cannot be read.
+pub fn run(args: &Args) -> Result<ExitCode> {
+    let status = status::gather()?;
+    if args.json {
+        out::json(&status)?;
+    } else {
+        print(&status);
+    }
+    Ok(out::answer(status.enforcing))
+}
+
+fn print(status: &Status) {
+    match (&status.version, status.enforcing) {
+        (Some(version), true) => {
+            println!("enforcing: version {version}, {} programs attached", status.attached.len())
+        }
+        (Some(version), false) => println!(
+            "NOT enforcing: version {version} (ABI {}), not attached: {}; run `lockc load`",
+            status.abi.unwrap_or_default(),
+            status.missing.join(", ")
+        ),
+        (None, _) => println!("NOT loaded; run `lockc load`"),
+    }
+    for (hook, what) in &status.not_enforced {
+        println!("not enforced, because this kernel has no hook {hook}: {what}");
+    }
+    let is_shown = |container: &&Container| container.is_alive() || container.is_guard();
+    let (alive, without): (Vec<_>, Vec<_>) = status.containers.iter().partition(is_shown);
+    println!("containers: {}", alive.len());
+    for container in alive {
+        let id: String = container.id.chars().take(12).collect();
+        println!(
+            "  {id:<12}  {:<12} {:<8} tasks {:<4} denials {:<5} {}{}{}",
+            container.policy,
+            container.mode,
+            container.tasks,
+            container.denials,
+            container.origin,
+            if container.sandbox {
+                "  (a sandbox: checked before it started, no kernel rule reaches inside)"
+            } else {
+                ""
+            },
+            if container.deleting { "  (deleted; its last tasks stay confined)" } else { "" }
+        );
+    }
+    if !without.is_empty() {
+        println!(
+            "without a process: {} (they ended, or have not started; their places are taken \
+             again within 10 minutes)",
+            without.len()
+        );
+    }
+    for (hook, count) in &status.errors {
+        println!("internal errors in {hook}: {count}");
+    }
+    if status.lost_events != 0 {
+        println!("events lost: {} (read them with `lockc events --follow`)", status.lost_events);
+    }
+}

@@ -1,0 +1,88 @@
+//! Which setting would allow what was denied.
+
+use std::path::Path;
+
+use lockc_core::{
+    abi::{ARG_DESCRIPTOR, DETAIL_NAME_LEN, Event, Hook},
+    families,
+    rules::Rule,
+};
+use lockc_policy::policy::reads;
+
+use super::names::names;
+
+/// `FMODE_WRITE`, include/linux/fs.h.
+const FMODE_WRITE: u64 = 2;
+
+/// The setting that would change it: for a file of procfs or sysfs that was to be read, the smaller
+/// one.
+pub(super) fn remedy(event: &Event, hook: Option<Hook>, rule: Option<Rule>) -> String {
+    let without = format!("without_rules = [{:?}]", rule.map_or("unknown", Rule::name));
+    // The rules that a named family is let by.
+    if matches!(rule, Some(Rule::SocketFamily | Rule::Network))
+        && !matches!(hook, Some(Hook::socket_setsockopt | Hook::bprm_creds_for_exec))
+        && let Some(family) = families::needed(event.arg)
+    {
+        return format!(
+            "a policy in lockc.toml with socket_families = [{:?}], or with {without}, allows it",
+            family.name
+        );
+    }
+    if rule == Some(Rule::UnixSocket) && hook == Some(Hook::inode_rename) {
+        return format!(
+            "allowed_sockets grants sockets in that directory by their names, which only the host \
+             may change; a policy in lockc.toml with {without} allows it"
+        );
+    }
+    if rule == Some(Rule::UnixSocket) && !names(event).is_empty() {
+        return format!(
+            "allowed_sockets in lockc.toml, or in a policy, with the socket's full path on the \
+             host (without links, `*` in the last name) allows it; so does a policy with {without}"
+        );
+    }
+    if rule == Some(Rule::UserNamespace) {
+        return format!(
+            "a policy in lockc.toml with {without} allows it, and with it a browser's own \
+             sandbox; mounts stay denied"
+        );
+    }
+    let root = match rule {
+        Some(Rule::Procfs) => "/proc",
+        Some(Rule::Sysfs) => "/sys",
+        _ => "",
+    };
+    if rule == Some(Rule::Files)
+        && !matches!(hook, Some(Hook::file_receive | Hook::file_ioctl | Hook::file_ioctl_compat))
+    {
+        let to_whom = match event.arg & ARG_DESCRIPTOR {
+            0 => "where a hook of root's mounted or executed it",
+            _ => "to a hook of root's that may only read it",
+        };
+        return format!(
+            "a policy in lockc.toml with hook_mounts = true allows it {to_whom}, one with \
+             {without} everywhere"
+        );
+    }
+    let looks = matches!(hook, Some(Hook::file_open | Hook::inode_getattr | Hook::inode_readlink));
+    if root.is_empty() || !looks || event.arg & FMODE_WRITE != 0 {
+        return format!("a policy in lockc.toml with {without} allows it");
+    }
+    let names = names(event);
+    // The root's own name is `/`; a name that fills its field may have been cut.
+    let whole = names.last().is_some_and(|name| name == "/")
+        && names.iter().all(|name| name.len() < DETAIL_NAME_LEN - 1);
+    if !whole {
+        return format!(
+            "a policy in lockc.toml with its path, or a directory above it, in reads, or with \
+             {without} allows it"
+        );
+    }
+    let path =
+        names.iter().rev().skip(1).fold(root.to_owned(), |path, name| format!("{path}/{name}"));
+    match reads::check(Path::new(&path)) {
+        Ok(_) => {
+            format!("a policy in lockc.toml with reads = [{path:?}], or with {without}, allows it")
+        }
+        Err(_) => format!("a policy in lockc.toml with {without} allows it"),
+    }
+}

@@ -1,0 +1,161 @@
+//! What `lockc load` needs.
+
+use std::fs;
+
+use anyhow::{Result, bail};
+use lockc_core::hooks::{PROGRAMS, Without};
+use lockc_policy::policy::PolicySet;
+use nix::{
+    sys::statfs::{BPF_FS_MAGIC, FsType, statfs},
+    unistd::geteuid,
+};
+
+use crate::{
+    btf,
+    check::{Check, State, check, verdict},
+    pinned::attached_version,
+};
+
+/// Checks them.
+pub fn all() -> Vec<Check> {
+    let mut checks = vec![root(), kernel(), lsm(), kernel_btf(), bpffs()];
+    checks.extend(hooks());
+    checks
+}
+
+/// Refuses with every remedy where `lockc load` would fail.
+pub fn require() -> Result<()> {
+    let failed: Vec<String> = all()
+        .into_iter()
+        .filter(|check| check.state == State::Failed)
+        .map(|check| format!("{}: {}; {}", check.name, check.found, check.remedy))
+        .collect();
+    if failed.is_empty() {
+        return Ok(());
+    }
+    bail!("nothing was loaded, and no container starts under lockc:\n  {}", failed.join("\n  "))
+}
+
+fn root() -> Check {
+    check("root", verdict(geteuid().is_root()), format!("uid {}", geteuid()), "run it as root")
+}
+
+fn kernel() -> Check {
+    let release = read("/proc/sys/kernel/osrelease");
+    let mut numbers =
+        release.split(|c: char| !c.is_ascii_digit()).map(|part| part.parse().unwrap_or(0u32));
+    let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    let state = match version {
+        v if v < (5, 11) => State::Failed,
+        v if v < (6, 1) => State::Warning,
+        _ => State::Ok,
+    };
+    check(
+        "kernel",
+        state,
+        release,
+        "install a kernel of 6.1 or later: 5.11 is the oldest that can work, 6.1 the oldest tested",
+    )
+}
+
+fn lsm() -> Check {
+    let path = "/sys/kernel/security/lsm";
+    let remedy = "add `bpf` to the kernel's parameter lsm= (with GRUB: GRUB_CMDLINE_LINUX in \
+                  /etc/default/grub, then update-grub; with systemd-boot: the options line of the \
+                  entry), keep the others, and reboot";
+    match fs::read_to_string(path) {
+        Ok(active) => {
+            let good = active.trim().split(',').any(|name| name == "bpf");
+            check("BPF LSM active", verdict(good), active.trim(), remedy)
+        }
+        Err(error) => check(
+            "BPF LSM active",
+            State::Failed,
+            format!("{path}: {error}"),
+            format!(
+                "mount -t securityfs securityfs /sys/kernel/security; then, if `bpf` is not in \
+                 {path}, {remedy}"
+            ),
+        ),
+    }
+}
+
+fn kernel_btf() -> Check {
+    match btf::kernel() {
+        Ok(kernel) => match kernel.untold_layers {
+            None if attached_version().is_some_and(|meta| meta.layers_told == 0) => check(
+                "BTF",
+                State::Warning,
+                "overlays of host directories are refused: the programs were loaded before \
+                 overlayfs was"
+                    .to_owned(),
+                "lockc load",
+            ),
+            None => {
+                check("BTF", State::Ok, format!("{} kernel fields found", kernel.globals.len()), "")
+            }
+            Some(why) => check(
+                "BTF",
+                State::Warning,
+                format!(
+                    "overlays of host directories are refused, because their layers \
+                     cannot be read: {why}"
+                ),
+                "modprobe overlay; lockc load",
+            ),
+        },
+        Err(error) => check(
+            "BTF",
+            State::Failed,
+            error.to_string(),
+            "boot a distribution kernel (CONFIG_DEBUG_INFO_BTF=y); if it is one, report its \
+             release",
+        ),
+    }
+}
+
+/// Hooks that this kernel lacks, and what is not enforced without them.
+fn hooks() -> Vec<Check> {
+    let Ok(kernel) = btf::kernel() else {
+        // NamespaceLabel by the check before.
+        return Vec::new();
+    };
+    let required = PolicySet::of_host().map(|config| config.settings.require).unwrap_or_default();
+    let lacking = kernel.lacks.iter().map(|program| {
+        let remedy = format!("boot a kernel of {} or later", program.since);
+        let required = required.iter().any(|name| name == program.name);
+        let found = |what| format!("this kernel has no hook {}: {what}", program.name);
+        match program.without {
+            Without::Loses(what) if !required => {
+                check("LSM hook", State::Warning, found(format!("not enforced: {what}")), remedy)
+            }
+            Without::Covered(why) if !required => {
+                check("LSM hook", State::Ok, found(why.to_owned()), "")
+            }
+            _ => check(
+                "LSM hook",
+                State::Failed,
+                found(format!("nothing guards {}", program.guards)),
+                remedy,
+            ),
+        }
+    });
+    let all = format!("{} of {}", PROGRAMS.len() - kernel.lacks.len(), PROGRAMS.len());
+    std::iter::once(check("LSM hooks", State::Ok, all, "")).chain(lacking).collect()
+}
+
+fn bpffs() -> Check {
+    let good = is_fs("/sys/fs/bpf", BPF_FS_MAGIC);
+    let found = if good { "mounted at /sys/fs/bpf" } else { "/sys/fs/bpf is not a bpffs" };
+    check("bpffs", verdict(good), found, "mount -t bpf bpf /sys/fs/bpf (systemd does it at boot)")
+}
+
+/// Whether a file system of that kind is mounted there.
+pub fn is_fs(path: &str, magic: FsType) -> bool {
+    statfs(path).is_ok_and(|found| found.filesystem_type() == magic)
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(path)
+        .map_or_else(|error| format!("{path}: {error}"), |text| text.trim().to_owned())
+}
