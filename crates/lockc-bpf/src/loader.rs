@@ -17,7 +17,7 @@ use aya::{
     programs::{Lsm, links::FdLink},
 };
 use lockc_core::{
-    abi::{ABI_VERSION, Meta, NameKey, NameRule},
+    abi::{ABI_VERSION, Meta, NameKey, NameRule, padded},
     hooks::{self, PROGRAMS, Program},
     maps::{self, names, registry},
     paths,
@@ -284,10 +284,7 @@ fn write_meta(
     meta.attached = [0; 2];
     attached.for_each(|program| meta.add(program.hook));
     meta.layers_told = layers_told.into();
-    meta.version = [0; 32];
-    for (to, from) in meta.version.iter_mut().zip(version().bytes()) {
-        *to = from;
-    }
+    meta.version = padded(version().as_bytes());
     map.set(0, meta, 0).context("writing the map meta")
 }
 

@@ -1,8 +1,8 @@
-//! The file of a cluster's namespaces: written as a whole or not at all.
+//! The file with a cluster's namespaces; replaced atomically.
 
 use std::{
     collections::BTreeMap,
-    fs::{self, DirBuilder, File, Permissions},
+    fs::{DirBuilder, File, Permissions},
     io::Write as _,
     os::unix::fs::{DirBuilderExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
@@ -56,21 +56,14 @@ pub fn replace(path: &Path, content: &[u8], mode: u32) -> Result<()> {
     let directory = path.parent().context("the file has no directory")?;
     let failed = || format!("{} cannot be written", path.display());
     DirBuilder::new().recursive(true).mode(0o755).create(directory).with_context(failed)?;
-    let mut new = path.as_os_str().to_owned();
-    new.push(".new");
-    let new = PathBuf::from(new);
     let write = || -> std::io::Result<()> {
-        // One that a crash left; never written through, whatever it is.
-        match fs::remove_file(&new) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let mut file = File::create_new(&new)?;
-        file.write_all(content)?;
+        // lockc reads no file whose name begins with a dot.
+        let mut new = tempfile::Builder::new().prefix(".lockc-").tempfile_in(directory)?;
+        new.write_all(content)?;
         // Whatever the umask is.
-        file.set_permissions(Permissions::from_mode(mode))?;
-        file.sync_all()?;
-        fs::rename(&new, path)?;
+        new.as_file().set_permissions(Permissions::from_mode(mode))?;
+        new.as_file().sync_all()?;
+        new.persist(path)?;
         File::open(directory)?.sync_all()
     };
     write().with_context(failed)
@@ -78,7 +71,7 @@ pub fn replace(path: &Path, content: &[u8], mode: u32) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::MetadataExt as _;
+    use std::{fs, os::unix::fs::MetadataExt as _};
 
     use super::*;
 
@@ -97,9 +90,6 @@ mod tests {
         assert!(!cache.write(&namespaces, false).unwrap());
         let before = path.metadata().unwrap().ino();
         namespaces.insert("b".into(), Namespace::default());
-        // A leftover, and one that leads elsewhere.
-        std::os::unix::fs::symlink("/dev/null", dir.path().join("lockc/namespaces.json.new"))
-            .unwrap();
         assert!(cache.write(&namespaces, false).unwrap());
         assert_eq!(read().namespaces, namespaces);
         assert_ne!(path.metadata().unwrap().ino(), before, "replaced, not rewritten");
@@ -113,9 +103,9 @@ mod tests {
     fn what_cannot_be_written_leaves_the_old() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("namespaces.json");
-        fs::write(&path, "old").unwrap();
-        fs::create_dir(dir.path().join("namespaces.json.new")).unwrap();
+        fs::create_dir_all(path.join("old")).unwrap();
         assert!(replace(&path, b"new", 0o644).is_err());
-        assert_eq!(fs::read_to_string(&path).unwrap(), "old");
+        assert!(path.join("old").is_dir());
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "nothing is left beside it");
     }
 }

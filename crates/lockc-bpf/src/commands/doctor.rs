@@ -1,10 +1,13 @@
 //! `lockc doctor`: checks every precondition and names a remedy for each failure.
 
-use std::{fs, os::unix::fs::MetadataExt as _, path::Path, process::ExitCode};
+use std::{fs, path::Path, process::ExitCode};
 
 use anyhow::Result;
 use lockc_core::{abi::MODE_AUDIT, maps::Registry, paths};
-use lockc_policy::policy::PolicySet;
+use lockc_policy::{
+    host::{Host, HostView as _},
+    policy::PolicySet,
+};
 use nix::sys::statfs::CGROUP2_SUPER_MAGIC;
 
 use crate::{
@@ -125,14 +128,11 @@ fn guard() -> Check {
 fn objects() -> Check {
     let own = std::env::current_exe().unwrap_or_default();
     let paths = [Path::new(paths::PINS), Path::new(paths::CONFIG), &own];
+    let host = Host::default();
     let open = |path: &&&Path| {
-        path.ancestors().any(|path| {
-            // Sticky directories keep others from replacing what is root's.
-            fs::metadata(path).is_ok_and(|meta| {
-                meta.uid() != 0
-                    || (meta.mode() & 0o022 != 0 && !(meta.is_dir() && meta.mode() & 0o1000 != 0))
-            })
-        })
+        // What does not exist yet will be created in the nearest directory that does.
+        let there = path.ancestors().find_map(|path| path.canonicalize().ok());
+        there.is_some_and(|path| host.others_may_change(&path).unwrap_or(false))
     };
     match paths.iter().find(open) {
         None => check(

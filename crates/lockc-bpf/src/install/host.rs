@@ -8,12 +8,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
+use lockc_policy::host::trusted;
 use nix::unistd::{chown, chroot};
+use tempfile::NamedTempFile;
 
 /// Where programs of engines are.
 const PLACES: [&str; 4] = ["/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin"];
-/// What a new file is called until it takes its place; no engine reads files of that name.
-const NEW: &str = "lockc-new";
+/// How the name of a new file ends until it takes its place; no engine reads such files.
+const NEW: &str = ".lockc-new";
 /// The state before lockc.
 const BEFORE: &str = "before-lockc";
 
@@ -107,7 +109,7 @@ impl Host {
         if [Some(&meta), folder.as_ref()]
             .into_iter()
             .flatten()
-            .any(|meta| meta.uid() != 0 || meta.mode() & 0o022 != 0)
+            .any(|meta| trusted::others_can_change(meta, 0))
         {
             bail!(
                 "others than root can change {} or its directory; no engine may start it",
@@ -143,20 +145,23 @@ impl Host {
         Some(command)
     }
 
-    /// Writes a file beside `path`.
-    pub fn put(&self, path: &Path, text: &str, mode: u32) -> Result<PathBuf> {
+    /// Writes a file beside `path`, which is gone when it is dropped.
+    pub fn put(&self, path: &Path, text: &str, mode: u32) -> Result<NamedTempFile> {
         let target = self.at(path);
-        let folder = target.parent().context("a file has a directory")?;
-        fs::create_dir_all(folder)
-            .with_context(|| format!("{} cannot be created", folder.display()))?;
-        let new = new_beside(&target);
-        let _ = fs::remove_file(&new);
-        let at = || format!("{} cannot be written", new.display());
-        let mut file =
-            fs::OpenOptions::new().write(true).create_new(true).open(&new).with_context(at)?;
-        file.write_all(text.as_bytes()).with_context(at)?;
-        file.set_permissions(fs::Permissions::from_mode(mode)).with_context(at)?;
-        file.sync_all().with_context(at)?;
+        let directory = target.parent().context("a file has a directory")?;
+        fs::create_dir_all(directory)
+            .with_context(|| format!("{} cannot be created", directory.display()))?;
+        let at = || format!("{} cannot be written", target.display());
+        let name = target.file_name().unwrap_or_default();
+        let mut new = tempfile::Builder::new()
+            .prefix(name)
+            .suffix(NEW)
+            .tempfile_in(directory)
+            .with_context(at)?;
+        new.write_all(text.as_bytes()).with_context(at)?;
+        // Whatever the umask is.
+        new.as_file().set_permissions(fs::Permissions::from_mode(mode)).with_context(at)?;
+        new.as_file().sync_all().with_context(at)?;
         Ok(new)
     }
 
@@ -177,10 +182,10 @@ impl Host {
                 let path = if self.is_this() { &target } else { &change.path };
                 let new = self.put(path, text, mode)?;
                 if let Some(old) = old {
-                    chown(&new, Some(old.uid().into()), Some(old.gid().into()))
+                    chown(new.path(), Some(old.uid().into()), Some(old.gid().into()))
                         .context("its owner cannot be preserved")?;
                 }
-                fs::rename(&new, &target)
+                new.persist(&target)
                     .with_context(|| format!("{} cannot be replaced", target.display()))?;
             }
             None if target.exists() => {
@@ -206,11 +211,6 @@ impl Host {
             Err(error) => Err(error).context("the copy of the original file cannot be read"),
         }
     }
-}
-
-/// What a file is called until it takes the place of `path`.
-pub fn new_beside(path: &Path) -> PathBuf {
-    beside(path, NEW)
 }
 
 fn beside(path: &Path, ending: &str) -> PathBuf {

@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result};
 use super::{
     containerd::dump,
     engine::Engine,
-    host::{self, Change, Host, run},
+    host::{Change, Host, run},
 };
 
 /// Lets the engine check the files that are to be. `Ok(Err(why))`: it could not be asked.
@@ -36,7 +36,8 @@ pub fn validate(host: &Host, engine: Engine, changes: &[Change]) -> Result<Resul
         .map(Path::to_path_buf)
         .collect();
     let new = host.put(path, text, 0o600)?;
-    let inside = host::new_beside(path);
+    // As the host sees it.
+    let inside = path.with_file_name(new.path().file_name().unwrap_or_default());
     let checked = match engine {
         Engine::Docker => run(command.args(["--validate", "--config-file"]).arg(&inside)),
         Engine::Containerd => run(command.arg("-c").arg(&inside).args(["config", "dump"]))
@@ -46,7 +47,7 @@ pub fn validate(host: &Host, engine: Engine, changes: &[Change]) -> Result<Resul
         }
         Engine::Crio => run(command.arg("--config").arg(&inside).arg("config")),
     };
-    let _ = fs::remove_file(new);
+    drop(new);
     // A dry run leaves nothing behind; a change makes them again.
     for folder in made {
         let _ = fs::remove_dir(folder);

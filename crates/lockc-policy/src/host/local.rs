@@ -144,8 +144,8 @@ impl HostView for Host {
         for part in path.ancestors() {
             let metadata = fs::symlink_metadata(part)?;
             // In a sticky directory nobody replaces a file of root's.
-            let sticky = metadata.is_dir() && metadata.mode() & 0o1000 != 0;
-            if metadata.uid() != 0 || metadata.mode() & 0o022 != 0 && !sticky {
+            let keeps = metadata.is_dir() && metadata.mode() & 0o1000 != 0 && metadata.uid() == 0;
+            if trusted::others_can_change(&metadata, 0) && !keeps {
                 return Ok(true);
             }
         }
@@ -250,13 +250,9 @@ fn open_path(path: &Path) -> io::Result<File> {
 /// The host's number of uid 0 in a `uid_map` (user_namespaces(7)), as a process of the initial user
 /// namespace reads it.
 fn root_of(map: &str) -> Option<u32> {
-    map.lines().find_map(|line| {
-        let mut numbers = line.split_whitespace().map(str::parse::<u32>);
-        match (numbers.next()?, numbers.next()?, numbers.next()?) {
-            (Ok(0), Ok(host), Ok(1..)) => Some(host),
-            _ => None,
-        }
-    })
+    privilege::lines(map)
+        .find(|[inside, _, size]| (*inside, *size > 0) == (0, true))
+        .map(|[_, host, _]| host)
 }
 
 #[cfg(test)]

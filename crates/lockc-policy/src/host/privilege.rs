@@ -17,7 +17,7 @@ pub enum Privilege {
 impl Privilege {
     /// Of this process.
     pub fn of_this_process() -> Self {
-        let map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+        let map = own_map();
         match nix::unistd::geteuid().as_raw() {
             _ if !is_initial(&map) => Self::Namespace,
             0 => Self::Root,
@@ -28,7 +28,7 @@ impl Privilege {
 
 /// The number by which files of the host's root are seen here.
 pub fn root_uid() -> u32 {
-    let map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    let map = own_map();
     if is_initial(&map) {
         return 0;
     }
@@ -44,8 +44,11 @@ pub fn root_uid() -> u32 {
 
 /// The host's number of a user of this namespace; the same where nothing is known of it.
 pub fn on_the_host(uid: u32) -> u32 {
-    let map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
-    outside(&map, uid)
+    outside(&own_map(), uid)
+}
+
+fn own_map() -> String {
+    fs::read_to_string("/proc/self/uid_map").unwrap_or_default()
 }
 
 fn outside(map: &str, uid: u32) -> u32 {
@@ -62,7 +65,9 @@ fn is_initial(map: &str) -> bool {
     map.is_empty() || lines(map).any(|line| line == [0, 0, u32::MAX])
 }
 
-fn lines(map: &str) -> impl Iterator<Item = [u32; 3]> {
+/// The lines of a `uid_map` (user_namespaces(7)): the first number inside, the first outside, how
+/// many.
+pub(super) fn lines(map: &str) -> impl Iterator<Item = [u32; 3]> {
     map.lines().filter_map(|line| {
         let mut numbers = line.split_whitespace().map(str::parse);
         Some([numbers.next()?.ok()?, numbers.next()?.ok()?, numbers.next()?.ok()?])

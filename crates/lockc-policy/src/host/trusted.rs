@@ -97,6 +97,11 @@ pub(super) fn text(path: &Path, owner: u32, limit: u64) -> Result<Option<String>
     Ok(Some(text))
 }
 
+/// Whether others than `owner` can change what has this metadata.
+pub fn others_can_change(metadata: &fs::Metadata, owner: u32) -> bool {
+    metadata.uid() != owner || metadata.mode() & 0o022 != 0
+}
+
 fn trust(path: &Path, metadata: &fs::Metadata, owner: u32) -> Result<(), TrustError> {
     let untrusted = |problem, remedy: &str| {
         Err(TrustError::Untrusted {
@@ -108,7 +113,7 @@ fn trust(path: &Path, metadata: &fs::Metadata, owner: u32) -> Result<(), TrustEr
     if metadata.uid() != owner {
         return untrusted("not owned by root", "chown root:root");
     }
-    if metadata.mode() & 0o022 != 0 {
+    if others_can_change(metadata, owner) {
         return untrusted("writable for group or others", "chmod go-w");
     }
     Ok(())
