@@ -269,7 +269,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_are_explained_without_a_panic(bytes in proptest::collection::vec(any::<u8>(), 300..340)) {
+        fn any_bytes_are_explained_without_a_panic(bytes in proptest::collection::vec(any::<u8>(),
+            300..340)) {
             if let Some(event) = decode(&bytes) {
                 let _ = explain(&event).to_string();
             }

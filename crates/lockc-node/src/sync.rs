@@ -1,4 +1,5 @@
-//! `lockc-node sync`: watches the cluster's namespaces and keeps their labels in a file on the node.
+//! `lockc-node sync`: watches the cluster's namespaces and keeps their labels in a file on the
+//! node.
 //!
 //! A complete list replaces the file; watch events update it. Until the first list, and while the
 //! API server is unreachable, the file is unchanged, and containers start with the last known

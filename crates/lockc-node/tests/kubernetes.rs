@@ -173,7 +173,8 @@ fn ask(check: &OsStr, namespace: &Value, old: Option<&Value>, object: &Value) ->
 fn namespace(label: Option<&str>) -> Value {
     match label {
         Some(label) => {
-            json!({ "metadata": { "name": "n", "labels": { "pod-security.kubernetes.io/enforce": label } } })
+            json!({ "metadata": { "name": "n", "labels": {
+                "pod-security.kubernetes.io/enforce": label } } })
         }
         None => json!({ "metadata": { "name": "n" } }),
     }

@@ -439,9 +439,12 @@ fn switch(long: &'static str) -> impl Strategy<Value = Vec<OsString>> {
 proptest! {
     #[test]
     fn all_orders_and_spellings_of_a_create_are_the_same(
-        globals in (spelt("root", Some('r'), "/r"), spelt("log", Some('l'), "create"), spelt("log-format", None, "json"), switch("debug"), switch("systemd-cgroup"))
+        globals in (spelt("root", Some('r'), "/r"), spelt("log", Some('l'), "create"),
+            spelt("log-format", None, "json"), switch("debug"), switch("systemd-cgroup"))
             .prop_map(|(a, b, c, d, e)| vec![a, b, c, d, e]).prop_shuffle(),
-        after in (spelt("bundle", Some('b'), "/b"), spelt("pid-file", None, "exec"), spelt("console-socket", None, "run"), switch("no-pivot"), Just(vec![OsString::from("delete")]))
+        after in (spelt("bundle", Some('b'), "/b"), spelt("pid-file", None, "exec"),
+            spelt("console-socket", None, "run"), switch("no-pivot"),
+                Just(vec![OsString::from("delete")]))
             .prop_map(|(a, b, c, d, e)| vec![a, b, c, d, e]).prop_shuffle(),
         policy in prop::option::of(0..=5usize),
     ) {
@@ -457,7 +460,8 @@ proptest! {
         prop_assert_eq!(invocation.log_format, Some("json".into()));
         prop_assert_eq!(invocation.policy.is_some(), policy.is_some());
         prop_assert_eq!(invocation.passed.len() + if policy.is_some() { 2 } else { 0 }, args.len());
-        prop_assert_eq!(invocation.call, Call::Create(Create { bundle: Some("/b".into()), id: "delete".into(), ..Create::default() }));
+        prop_assert_eq!(invocation.call, Call::Create(Create { bundle: Some("/b".into()),
+            id: "delete".into(), ..Create::default() }));
     }
 
     #[test]
@@ -468,9 +472,12 @@ proptest! {
 
     #[test]
     fn a_container_is_never_started_unseen(
-        args in prop::collection::vec(prop::sample::select(vec!["create", "run", "--root", "--debug", "--new", "--new=1", "-b", "--", "c", "--help", "-h", "--lockc-policy", "state"]), 0..7),
+        args in prop::collection::vec(prop::sample::select(vec!["create", "run", "--root",
+            "--debug", "--new", "--new=1", "-b", "--", "c", "--help", "-h", "--lockc-policy",
+                "state"]), 0..7),
     ) {
-        // Whatever is passed through without lockc acting must not be a create or run for Go's flag package.
+        // Whatever is passed through without lockc acting must not be a create or run for Go's flag
+        // package.
         let (invocation, result) = parse(&os(&args));
         if result.is_ok() && invocation.call == Call::Other {
             let mut rest = invocation.passed.iter().filter_map(|arg| arg.to_str()).peekable();
@@ -487,8 +494,10 @@ proptest! {
                     _ => { subcommand = Some(arg); break }
                 }
             }
-            let helped = rest.next().is_some_and(|arg| arg == "--help" || arg == "-h" || arg == "-b" || arg == "--root");
-            prop_assert!(prints || helped || !matches!(subcommand, Some("create" | "run")), "{:?}", args);
+            let helped = rest.next().is_some_and(|arg| arg == "--help" || arg == "-h"
+                || arg == "-b" || arg == "--root");
+            prop_assert!(prints || helped || !matches!(subcommand, Some("create" | "run")), "{:?}",
+                args);
         }
     }
 }

@@ -7,7 +7,8 @@ fn running(annotations: Value) -> Place {
     let mut spec = spec();
     spec["annotations"] = annotations;
     spec["process"]["selinuxLabel"] = json!("system_u:system_r:container_t:s0");
-    spec["mounts"] = json!([{ "destination": "/d", "type": "bind", "source": "/srv/data", "options": ["rbind"] }]);
+    spec["mounts"] = json!([{ "destination": "/d", "type": "bind", "source": "/srv/data",
+        "options": ["rbind"] }]);
     let mut place = Place::new(&spec);
     place.fake.entry = Some(entry(Level::Baseline));
     place.known.bundle = Some(("c", place.dir.path().join("b")));

@@ -10,7 +10,8 @@ fn place(user: u32) -> Place {
     spec["process"] = json!({ "user": { "uid": user } });
     spec["linux"]["seccomp"] = json!({ "defaultAction": "SCMP_ACT_ERRNO" });
     spec["annotations"] = json!({
-        "io.kubernetes.cri.sandbox-namespace": "team-a", "io.kubernetes.cri.container-type": "container",
+        "io.kubernetes.cri.sandbox-namespace": "team-a",
+            "io.kubernetes.cri.container-type": "container",
         "io.kubernetes.cri.sandbox-id": "s",
     });
     let place = Place::new(&spec);

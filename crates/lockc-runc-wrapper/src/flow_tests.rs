@@ -154,9 +154,11 @@ fn spec() -> Value {
         "mounts": [{ "destination": "/proc", "type": "proc", "source": "proc" }],
         "linux": {
             "namespaces": namespaces,
-            "maskedPaths": ["/proc/acpi", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/sched_debug", "/proc/scsi",
+            "maskedPaths": ["/proc/acpi", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
+                "/proc/sched_debug", "/proc/scsi",
                 "/proc/timer_list", "/proc/timer_stats", "/sys/firmware"],
-            "readonlyPaths": ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"],
+            "readonlyPaths": ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys",
+                "/proc/sysrq-trigger"],
         },
     })
 }
@@ -200,7 +202,8 @@ fn a_refusal_names_everything_and_touches_nothing() {
     let mut spec = spec();
     spec["mounts"] = json!([
         { "destination": "/rootfs", "type": "bind", "source": "/", "options": ["rbind"] },
-        { "destination": "/s", "type": "bind", "source": "/var/run/docker.sock", "options": ["rbind"] },
+        { "destination": "/s", "type": "bind", "source": "/var/run/docker.sock", "options": [
+            "rbind"] },
     ]);
     let place = Place::new(&spec);
     let error = place.run("create -b b c").unwrap_err();

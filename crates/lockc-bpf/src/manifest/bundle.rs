@@ -63,7 +63,8 @@ pub(super) fn bundle(
         "root": { "path": "rootfs" },
         "process": {
             "user": { "uid": security.uid() },
-            "capabilities": { "bounding": capabilities, "effective": capabilities, "permitted": capabilities },
+            "capabilities": { "bounding": capabilities, "effective": capabilities,
+                "permitted": capabilities },
             "noNewPrivileges": security.allow_privilege_escalation == Some(false),
             "selinuxLabel": security.selinux_label(),
             "apparmorProfile": security.apparmor_profile(),

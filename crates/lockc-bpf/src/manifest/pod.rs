@@ -198,7 +198,8 @@ impl PodSpec {
     /// The bind mount of the termination log, which kubelet gives to every container.
     pub(crate) fn termination_log(container: &Container) -> Value {
         let source = Path::new(POD).join("containers").join(&container.name).join("log");
-        json!({ "destination": "/dev/termination-log", "type": "bind", "source": source, "options": ["rbind", "rprivate", "rw"] })
+        json!({ "destination": "/dev/termination-log", "type": "bind", "source": source,
+            "options": ["rbind", "rprivate", "rw"] })
     }
 
     /// The bind mounts of image volumes, as containerd 2.1 makes them
@@ -207,9 +208,11 @@ impl PodSpec {
         container.volume_mounts.iter().filter_map(|mount| {
             let volume = self.volumes.iter().find(|volume| volume.name == mount.name)?;
             volume.other.get("image")?;
-            let source = Path::new(IMAGE_VOLUMES).join("sandbox").join(&volume.name).join(&mount.sub_path);
+            let source =
+                Path::new(IMAGE_VOLUMES).join("sandbox").join(&volume.name).join(&mount.sub_path);
             Some(json!({
-                "destination": mount.mount_path, "type": "bind", "source": source, "options": ["rbind", "ro", "rprivate"],
+                "destination": mount.mount_path, "type": "bind", "source": source, "options": [
+                    "rbind", "ro", "rprivate"],
             }))
         })
     }
@@ -226,7 +229,8 @@ impl PodSpec {
                 _ => "rprivate",
             };
             Some(json!({
-                "destination": mount.mount_path, "type": "bind", "source": source, "options": ["rbind", access, propagation],
+                "destination": mount.mount_path, "type": "bind", "source": source, "options": [
+                    "rbind", access, propagation],
             }))
         })
     }
@@ -291,7 +295,8 @@ impl Container {
     /// no policy names, and that kubelet's nodes have.
     pub(crate) fn block_devices(&self) -> impl Iterator<Item = Value> {
         self.volume_devices.iter().zip(0..).map(|(volume, number)| {
-            json!({ "path": volume.device_path, "type": "b", "major": UNKNOWN_MAJOR, "minor": number })
+            json!({ "path": volume.device_path, "type": "b", "major": UNKNOWN_MAJOR,
+                "minor": number })
         })
     }
 }

@@ -20,9 +20,11 @@ pub struct ContainerKey {
     pub generation: u32,
 }
 
-/// [`TaskLabel::state`]: the wrapper grants the container what it calls `fstatfs(2)` on, as [`TaskLabel::grant`] says.
+/// [`TaskLabel::state`]: the wrapper grants the container what it calls `fstatfs(2)` on, as
+/// [`TaskLabel::grant`] says.
 pub const STATE_GRANT: u32 = 1;
-/// [`TaskLabel::state`]: the runtime, setting up a container or joining it; only what it executes is checked.
+/// [`TaskLabel::state`]: the runtime, setting up a container or joining it; only what it executes
+/// is checked.
 pub const STATE_LAUNCHING: u32 = 2;
 /// [`TaskLabel::state`]: the container's own; checked.
 pub const STATE_CONFINED: u32 = 3;
@@ -33,8 +35,8 @@ pub const LABEL_HAS_BASE: u32 = 1;
 pub const LABEL_COUNTED: u32 = 2;
 /// [`TaskLabel::flags`]: the programs have seen this label in the wrapper.
 pub const LABEL_SEEN: u32 = 4;
-/// [`TaskLabel::flags`]: the program that is being executed is the container's; once the exec cannot fail any more, the
-/// task is confined.
+/// [`TaskLabel::flags`]: the program that is being executed is the container's; once the exec
+/// cannot fail any more, the task is confined.
 pub const LABEL_CONFINES: u32 = 8;
 
 /// [`TaskLabel::flags`]: an overlayfs of the container's is asked for its size, and asks its own
@@ -127,23 +129,28 @@ pub const MODE_ENFORCE: u32 = 0;
 /// [`ContainerEntry::mode`]: denials are only reported.
 pub const MODE_AUDIT: u32 = 1;
 
-/// [`ContainerEntry::flags`]: the engine asked for deletion; the slot is free once the last task is gone.
+/// [`ContainerEntry::flags`]: the engine asked for deletion; the slot is free once the last task is
+/// gone.
 pub const ENTRY_DELETING: u32 = 1;
-/// [`ContainerEntry::flags`]: stands for every container that a runtime starts without the wrapper. What they are granted
-/// is not known: every mount in a task's own mount namespace is.
+/// [`ContainerEntry::flags`]: stands for every container that a runtime starts without the wrapper.
+/// What they are granted is not known: every mount in a task's own mount namespace is.
 pub const ENTRY_GUARD: u32 = 2;
-/// [`ContainerEntry::flags`]: without network, the loopback addresses of IPv4 may be used all the same.
+/// [`ContainerEntry::flags`]: without network, the loopback addresses of IPv4 may be used all the
+/// same.
 pub const ENTRY_LOOPBACK: u32 = 4;
 /// [`ContainerEntry::flags`]: it has a volume into which the host may mount more.
 pub const ENTRY_PROPAGATION: u32 = 8;
-/// [`ContainerEntry::flags`]: it runs on a kernel of its own, into which the host's programs cannot see.
+/// [`ContainerEntry::flags`]: it runs on a kernel of its own, into which the host's programs cannot
+/// see.
 pub const ENTRY_SANDBOX: u32 = 16;
-/// [`ContainerEntry::flags`]: what root's own hooks mount into the container counts as granted, and they may execute
-/// programs of the host's in its root directory.
+/// [`ContainerEntry::flags`]: what root's own hooks mount into the container counts as granted, and
+/// they may execute programs of the host's in its root directory.
 pub const ENTRY_HOOK_MOUNTS: u32 = 2048;
-/// [`ContainerEntry::flags`]: its runtime mounts its cgroup writable and lets it manage what is below.
+/// [`ContainerEntry::flags`]: its runtime mounts its cgroup writable and lets it manage what is
+/// below.
 pub const ENTRY_CGROUPS: u32 = 512;
-/// [`ContainerEntry::flags`]: its policy admitted devices, sockets or directories of the host beyond its level.
+/// [`ContainerEntry::flags`]: its policy admitted devices, sockets or directories of the host
+/// beyond its level.
 pub const ENTRY_POLICY_GRANTS: u32 = 128;
 
 /// Bytes of a container's id that are kept for messages.

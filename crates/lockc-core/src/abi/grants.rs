@@ -18,7 +18,8 @@ pub struct GrantKey {
 
 /// [`GrantKey::kind`]: [`GrantKey::object`] is an [`ObjectTag::tag`](super::ObjectTag::tag).
 pub const OBJECT_TAG: u32 = 0;
-/// [`GrantKey::kind`]: [`GrantKey::object`] is a character device's major number above its minor number.
+/// [`GrantKey::kind`]: [`GrantKey::object`] is a character device's major number above its minor
+/// number.
 pub const OBJECT_CHARACTER_DEVICE: u32 = 1;
 /// [`GrantKey::kind`]: likewise, a block device's.
 pub const OBJECT_BLOCK_DEVICE: u32 = 2;

@@ -78,10 +78,12 @@ fn a_path() -> impl Strategy<Value = PathBuf> {
 
 proptest! {
     #[test]
-    fn the_walk_says_what_the_paths_say(listed in prop::collection::vec(a_path(), 0..6), path in a_path()) {
+    fn the_walk_says_what_the_paths_say(listed in prop::collection::vec(a_path(), 0..6),
+        path in a_path()) {
         let set = Set::new(&above_all(listed.clone()));
         let wanted = listed.iter().any(|above| path.starts_with(above));
         prop_assert_eq!(readable(&set, path.to_str().unwrap()), wanted);
-        prop_assert!(set.entries.iter().all(|(node, _, rule)| *node < set.count && rule.node < set.count));
+        prop_assert!(set.entries.iter().all(|(node, _, rule)| *node < set.count
+            && rule.node < set.count));
     }
 }

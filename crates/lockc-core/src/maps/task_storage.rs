@@ -16,8 +16,8 @@ use crate::abi::{
 
 macro_rules! pod {
     ($($type:ty),*) => {$(
-        // SAFETY: repr(C) of integers and arrays of them, without padding (sizes are asserted in `abi`): every bit
-        // pattern is a value.
+        // SAFETY: repr(C) of integers and arrays of them, without padding (sizes are asserted in
+        // `abi`): every bit pattern is a value.
         unsafe impl aya::Pod for $type {}
     )*};
 }

@@ -178,7 +178,8 @@ fn is_volume(rest: &str, value: &str, query: &Query<'_>) -> bool {
                     .flat_map(|p| p.iter())
                     .collect();
                 let of_pod = query.request.sandbox
-                    && matches!(parts.as_slice(), [_, volumes, _, volume] if *volumes == "volumes" && *volume == name)
+                    && matches!(parts.as_slice(), [_, volumes, _,
+                        volume] if *volumes == "volumes" && *volume == name)
                     && parts.iter().all(|part| *part != "..");
                 of_pod || query.request.spec.mounts.iter().any(|mount| mount.source == path)
             }

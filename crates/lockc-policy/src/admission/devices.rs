@@ -14,7 +14,8 @@ use lockc_core::abi::is_default_device;
 
 /// Whether a character device is in every container.
 pub(super) fn is_default(major: i64, minor: i64) -> bool {
-    matches!((u32::try_from(major), u32::try_from(minor)), (Ok(major), Ok(minor)) if is_default_device(major, minor))
+    matches!((u32::try_from(major), u32::try_from(minor)), (Ok(major),
+        Ok(minor)) if is_default_device(major, minor))
 }
 
 /// Checks `linux.devices` and `linux.resources.devices`.
@@ -125,7 +126,8 @@ mod tests {
     #[test]
     fn the_console_is_given_by_a_node_alone() {
         let console = |list: &str| -> Linux {
-            let device = serde_json::json!({"allow": true, "access": "rwm", "path": "/dev/console", "type": "c", "major": 5, "minor": 1});
+            let device = serde_json::json!({"allow": true, "access": "rwm", "path": "/dev/console",
+                "type": "c", "major": 5, "minor": 1});
             let linux = match list {
                 "devices" => serde_json::json!({"devices": [device]}),
                 _ => serde_json::json!({"resources": {"devices": [device]}}),

@@ -224,7 +224,10 @@ fn is_build(dir: &Path, bundle: &Path) -> bool {
 }
 
 fn is_build_agent(dir: &Path, source: &Path, bundle: &Path) -> bool {
-    let is_agent = |rest: Vec<&str>| matches!(remapped(dir, &rest).1, ["tmp", folder, "ssh_auth_sock"] if folder.starts_with(".buildkit-ssh-sock"));
+    let is_agent = |rest: Vec<&str>| {
+        matches!(remapped(dir, &rest).1, ["tmp", folder,
+        "ssh_auth_sock"] if folder.starts_with(".buildkit-ssh-sock"))
+    };
     is_build(dir, bundle) && below(source, dir).is_some_and(is_agent)
 }
 

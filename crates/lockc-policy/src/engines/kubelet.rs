@@ -74,8 +74,10 @@ fn is_pod(dir: &Path, uid: &str, query: &Query<'_>) -> bool {
 /// directory of the host: local volumes, and those of the Container Storage Interface.
 fn is_drivers(dir: &Path, path: &Path) -> bool {
     let drivers = ["kubernetes.io~local-volume", "kubernetes.io~csi"];
-    below(path, dir)
-        .is_some_and(|rest| matches!(rest[..], ["pods", _, "volumes", plugin, _, ..] if drivers.contains(&plugin)))
+    below(path, dir).is_some_and(|rest| {
+        matches!(rest[..], ["pods", _, "volumes", plugin, _,
+            ..] if drivers.contains(&plugin))
+    })
 }
 
 /// Whether `path` is a name that a driver (its staging directory) or another pod has for a volume
@@ -86,9 +88,10 @@ fn shares_volume(dir: &Path, path: &Path, own: &[&Path]) -> bool {
         Some(["plugins", ..]) => true,
         Some(["pods", _, "volumes", plugin, volume @ ..]) => {
             let same = |own: &&Path| {
-                below(own, dir).as_deref().is_some_and(
-                    |own| matches!(own, ["pods", _, "volumes", other, rest @ ..] if other == plugin && *rest == *volume),
-                )
+                below(own, dir).as_deref().is_some_and(|own| {
+                    matches!(own, ["pods", _, "volumes", other,
+                        rest @ ..] if other == plugin && *rest == *volume)
+                })
             };
             own.iter().any(same)
         }

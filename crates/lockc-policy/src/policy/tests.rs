@@ -307,7 +307,8 @@ fn a_request_gives_network_away_and_never_gets_any() {
 
 proptest! {
     #[test]
-    fn taking_away_never_tightens(policy in any_policy(), control in 0..Control::ALL.len(), rule in 0..Rule::ALL.len()) {
+    fn taking_away_never_tightens(policy in any_policy(), control in 0..Control::ALL.len(),
+        rule in 0..Rule::ALL.len()) {
         let mut looser = policy.clone().admitting(Control::ALL[control]);
         looser.rules = looser.rules.without(Rule::ALL[rule]);
         prop_assert!(policy.at_least_as_strict_as(&looser));
@@ -323,10 +324,14 @@ proptest! {
 
     #[test]
     fn no_annotation_gets_above_the_ceiling(
-        ceiling in 0..BUILTIN.len(), extends in 0..BUILTIN.len(), network in prop::option::of(0..Network::ALL.len()), admit in 0..Control::ALL.len(), rule in 0..Rule::ALL.len(),
-        wanted in prop::sample::select(vec!["privileged", "baseline", "restricted", "offline", "own", "no", ""]),
+        ceiling in 0..BUILTIN.len(), extends in 0..BUILTIN.len(),
+            network in prop::option::of(0..Network::ALL.len()), admit in 0..Control::ALL.len(),
+                rule in 0..Rule::ALL.len(),
+        wanted in prop::sample::select(vec!["privileged", "baseline", "restricted", "offline",
+            "own", "no", ""]),
     ) {
-        let mut text = format!("ceiling = '{}'\n[policies.own]\nextends = '{}'\n", BUILTIN[ceiling], BUILTIN[extends]);
+        let mut text = format!("ceiling = '{}'\n[policies.own]\nextends = '{}'\n",
+            BUILTIN[ceiling], BUILTIN[extends]);
         let own = extends != 0;
         if own && Control::ALL[admit].optional() {
             text += &format!("admit = ['{}']\n", Control::ALL[admit].name());

@@ -187,15 +187,16 @@ fn a_changed_label_is_for_the_next_pod() {
 }
 
 proptest! {
-    /// Whatever is labelled how: no request gets above what the configuration bounds the namespace to, nor above the label; and
-    /// a pod that asks for nothing gets above neither.
+    /// Whatever is labelled how: no request gets above what the configuration bounds the namespace
+    /// to, nor above the label; and a pod that asks for nothing gets above neither.
     #[test]
     fn no_label_gets_above_the_administrators_ceiling(
         annotation in prop::option::of(level()),
         ceiling in prop::option::of(level()),
         default in prop::option::of(level()),
         setting in prop::sample::select(vec![Follow::Ignore, Follow::Tighten, Follow::Follow]),
-        namespace in prop::sample::select(vec!["privileged", "baseline", "restricted", "none", "gone"]),
+        namespace in prop::sample::select(vec!["privileged", "baseline", "restricted", "none",
+            "gone"]),
         unknown in prop::option::of(level()),
         pod_is_claimed in any::<bool>(),
     ) {
@@ -219,17 +220,21 @@ proptest! {
             let label = label.filter(|_| default.is_none() && setting == Follow::Follow);
             let bound = match (pod_is_claimed, ceiling, &label, annotation) {
                 (true, .., Some(_)) | (false, None, None, Some(_)) => Some(named("baseline")),
-                (false, Some(ceiling), _, Some(_)) | (false, Some(ceiling), Some(_), None) => Some(named(ceiling)),
+                (false, Some(ceiling), _, Some(_)) | (false, Some(ceiling), Some(_), None) =>
+                    Some(named(ceiling)),
                 (false, None, Some(label), _) => Some(label.clone()),
                 _ => None,
             };
-            prop_assert!(bound.is_none_or(|bound| chosen.at_least_as_strict_as(&bound)), "{chosen:?}");
+            prop_assert!(bound.is_none_or(|bound| chosen.at_least_as_strict_as(&bound)),
+                "{chosen:?}");
         }
         // What may only tighten refuses more, and loosens nothing.
         if setting != Follow::Follow || pod_is_claimed {
             match (&chosen, &without) {
-                (Ok(chosen), Ok(without)) => prop_assert!(chosen.at_least_as_strict_as(without), "{chosen:?} {without:?}"),
-                (Ok(chosen), Err(error)) => prop_assert!(false, "{chosen:?}, without the label {error}"),
+                (Ok(chosen), Ok(without)) => prop_assert!(chosen.at_least_as_strict_as(without),
+                    "{chosen:?} {without:?}"),
+                (Ok(chosen), Err(error)) => prop_assert!(false,
+                    "{chosen:?}, without the label {error}"),
                 (Err(_), _) => {}
             }
         }

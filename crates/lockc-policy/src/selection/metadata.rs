@@ -247,12 +247,14 @@ mod tests {
     fn pod(prefix: &str) -> Value {
         match prefix {
             "cri" => json!({
-                "io.kubernetes.cri.sandbox-namespace": "team-a", "io.kubernetes.cri.container-type": "container",
+                "io.kubernetes.cri.sandbox-namespace": "team-a",
+                    "io.kubernetes.cri.container-type": "container",
                 "io.kubernetes.cri.sandbox-id": "s1",
             }),
             _ => json!({
                 "io.container.manager": "cri-o", "io.kubernetes.cri-o.Namespace": "team-a",
-                "io.kubernetes.cri-o.ContainerType": "container", "io.kubernetes.cri-o.SandboxID": "s1",
+                "io.kubernetes.cri-o.ContainerType": "container",
+                    "io.kubernetes.cri-o.SandboxID": "s1",
             }),
         }
     }
@@ -368,7 +370,8 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let folder = root.path().join("containers/c1");
         fs::create_dir_all(&folder).unwrap();
-        let hosts = json!([{ "destination": "/etc/hosts", "type": "bind", "source": folder.join("hosts"), "options": ["rbind"] }]);
+        let hosts = json!([{ "destination": "/etc/hosts", "type": "bind",
+            "source": folder.join("hosts"), "options": ["rbind"] }]);
         let by_mount = |bundle: &str| {
             ContainerMetadata::of(
                 "c1",

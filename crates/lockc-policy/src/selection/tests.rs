@@ -233,7 +233,8 @@ proptest! {
         config.engines.entry(Engine::Docker).or_default().ceiling = ceilings[1].map(named);
         config.namespaces.entry("team-*".into()).or_default().ceiling = ceilings[2].map(named);
         let sandbox = sandbox.map(|level| Policy::for_level(level, "x"));
-        let request = PolicyRequest { annotation, label, engine, namespace, sandbox, ..PolicyRequest::default() };
+        let request = PolicyRequest { annotation, label, engine, namespace, sandbox,
+            ..PolicyRequest::default() };
         let ceiling = namespace.filter(|name| *name == "team-a").and(ceilings[2])
             .or(engine.filter(|engine| *engine == Engine::Docker).and(ceilings[1]))
             .map_or(config.ceiling.clone(), named);
@@ -247,8 +248,9 @@ proptest! {
 }
 
 proptest! {
-    /// Whoever asks by whatever means: what a lower ceiling grants, a higher one grants alike; and what tightens the choice of
-    /// a container that asks for nothing is never answered with something looser.
+    /// Whoever asks by whatever means: what a lower ceiling grants, a higher one grants alike; and
+    /// what tightens the choice of a container that asks for nothing is never answered with
+    /// something looser.
     #[test]
     fn a_lower_ceiling_grants_nothing_more(
         annotation in prop::option::of(level()),
@@ -277,22 +279,28 @@ proptest! {
             });
             match place {
                 0 => config.ceiling = named(ceiling),
-                1 => config.engines.entry(Engine::Docker).or_default().ceiling = Some(named(ceiling)),
-                _ => config.namespaces.entry("team-*".into()).or_default().ceiling = Some(named(ceiling)),
+                1 =>
+                    config.engines.entry(Engine::Docker).or_default().ceiling = Some(named(ceiling)),
+                _ =>
+                    config.namespaces.entry("team-*".into()).or_default().ceiling = Some(named(ceiling)),
             }
             config
         };
         let sandbox = sandbox.map(|level| Policy::for_level(level, "x"));
-        let request = PolicyRequest { annotation, label, engine, namespace, sandbox, pod_is_claimed, ..PolicyRequest::default() };
+        let request = PolicyRequest { annotation, label, engine, namespace, sandbox,
+            pod_is_claimed, ..PolicyRequest::default() };
         let below = |a: &str, b: &str| named(a).at_least_as_strict_as(&named(b));
         let [one, other] = ceilings;
         prop_assume!(below(one, other) || below(other, one));
-        let (lower, higher) = if below(one, other) { (with(one), with(other)) } else { (with(other), with(one)) };
+        let (lower, higher) = if below(one, other) { (with(one), with(other)) } else {
+            (with(other), with(one)) };
         if let Ok(policy) = resolve(&lower, &request) {
             let other = resolve(&higher, &request);
-            // A label that nobody asked above of is itself cut to its namespace's ceiling: another policy, by intent.
+            // A label that nobody asked above of is itself cut to its namespace's ceiling: another
+            // policy, by intent.
             let cut = annotation.or(label).is_none() && said.is_some();
-            prop_assert!(other.as_ref().is_ok_and(|other| cut || *other == policy), "{:?} {:?}", policy, other);
+            prop_assert!(other.as_ref().is_ok_and(|other| cut || *other == policy), "{:?} {:?}",
+                policy, other);
         }
     }
 }

@@ -89,11 +89,16 @@ impl Bundle {
             caps: DEFAULT_CAPS.to_vec(),
             mounts: vec![
                 json!({"destination": "/proc", "type": "proc", "source": "proc", "options": sysfs}),
-                json!({"destination": "/dev", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "mode=755", "size=65536k"]}),
-                json!({"destination": "/dev/pts", "type": "devpts", "source": "devpts", "options": ["newinstance", "ptmxmode=0666", "mode=0620"]}),
-                json!({"destination": "/dev/shm", "type": "tmpfs", "source": "shm", "options": ["nosuid", "nodev", "mode=1777"]}),
-                json!({"destination": "/sys", "type": "sysfs", "source": "sysfs", "options": sysfs}),
-                json!({"destination": "/mnt/a", "type": "tmpfs", "source": "tmpfs", "options": ["mode=755"]}),
+                json!({"destination": "/dev", "type": "tmpfs", "source": "tmpfs", "options": [
+                    "nosuid", "mode=755", "size=65536k"]}),
+                json!({"destination": "/dev/pts", "type": "devpts", "source": "devpts",
+                    "options": ["newinstance", "ptmxmode=0666", "mode=0620"]}),
+                json!({"destination": "/dev/shm", "type": "tmpfs", "source": "shm", "options": [
+                    "nosuid", "nodev", "mode=1777"]}),
+                json!({"destination": "/sys", "type": "sysfs", "source": "sysfs",
+                    "options": sysfs}),
+                json!({"destination": "/mnt/a", "type": "tmpfs", "source": "tmpfs", "options": [
+                    "mode=755"]}),
             ],
             namespaces: ["mount", "pid", "network", "ipc", "uts"].map(namespace).to_vec(),
             devices: Vec::new(),
@@ -162,15 +167,19 @@ impl Bundle {
 
     /// A bind mount.
     pub fn bind(mut self, source: &str, destination: &str) -> Self {
-        self.mounts
-            .push(json!({"destination": destination, "type": "bind", "source": source, "options": ["rbind", "rw"]}));
+        self.mounts.push(
+            json!({"destination": destination, "type": "bind", "source": source, "options": [
+                "rbind", "rw"]}),
+        );
         self
     }
 
     /// A read-only bind mount, with all that is mounted below.
     pub fn bind_read_only(mut self, source: &str, destination: &str) -> Self {
-        self.mounts
-            .push(json!({"destination": destination, "type": "bind", "source": source, "options": ["rbind", "rro"]}));
+        self.mounts.push(
+            json!({"destination": destination, "type": "bind", "source": source, "options": [
+                "rbind", "rro"]}),
+        );
         self
     }
 
@@ -183,7 +192,8 @@ impl Bundle {
     /// A device node, allowed in the device cgroup too.
     pub fn device(mut self, path: &str, major: u32, minor: u32) -> Self {
         self.devices.push(
-            json!({"path": path, "type": "c", "major": major, "minor": minor, "fileMode": 0o666, "uid": 0, "gid": 0}),
+            json!({"path": path, "type": "c", "major": major, "minor": minor, "fileMode": 0o666,
+                "uid": 0, "gid": 0}),
         );
         self
     }
@@ -210,7 +220,8 @@ impl Bundle {
         };
         let mut rules = vec![json!({"allow": false, "access": "rwm"})];
         for device in &self.devices {
-            rules.push(json!({"allow": true, "type": "c", "major": device["major"], "minor": device["minor"], "access": "rwm"}));
+            rules.push(json!({"allow": true, "type": "c", "major": device["major"],
+                "minor": device["minor"], "access": "rwm"}));
         }
         let caps = &self.caps;
         let own = if self.only_bounding { &Vec::new() } else { caps };
@@ -227,7 +238,8 @@ impl Bundle {
             "hostname": "it",
             "mounts": self.mounts,
             "annotations": self.annotations,
-            "linux": {"namespaces": self.namespaces, "devices": self.devices, "resources": {"devices": rules}},
+            "linux": {"namespaces": self.namespaces, "devices": self.devices,
+                "resources": {"devices": rules}},
         });
         if by.as_engines_do() {
             spec["linux"]["maskedPaths"] = json!(MASKED);

@@ -93,7 +93,8 @@ pub fn network() -> Result<()> {
         "cniVersion": "0.4.0", "name": "pods",
         "plugins": [{
             "type": "bridge", "bridge": "cni0", "isGateway": true,
-            "ipam": {"type": "host-local", "ranges": [[{"subnet": "10.88.0.0/16"}]], "routes": [{"dst": "0.0.0.0/0"}]},
+            "ipam": {"type": "host-local", "ranges": [[{"subnet": "10.88.0.0/16"}]], "routes": [
+                {"dst": "0.0.0.0/0"}]},
         }],
     });
     fs::create_dir_all("/etc/cni/net.d").context("cannot create a folder")?;
@@ -153,7 +154,8 @@ pub fn import(pause: &str) -> Result<()> {
         ("pause.json", pause, "65535:65535", json!(["/bin/sleep", "1000000"])),
     ] {
         let image = json!({
-            "architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": [format!("sha256:{digest}")]},
+            "architecture": "amd64", "os": "linux", "rootfs": {"type": "layers",
+                "diff_ids": [format!("sha256:{digest}")]},
             "config": {"User": user, "Cmd": command, "Env": ["PATH=/bin:/sbin:/usr/bin:/usr/sbin"]},
         });
         fs::write(format!("{PLACE}/{file}"), image.to_string())

@@ -53,7 +53,8 @@ impl Docker {
         }
         fs::create_dir_all("/etc/docker").context("cannot create /etc/docker")?;
         let mut config = json!({
-            "storage-driver": "overlay2", "exec-opts": ["native.cgroupdriver=cgroupfs"], "runtimes": runtimes,
+            "storage-driver": "overlay2", "exec-opts": ["native.cgroupdriver=cgroupfs"],
+                "runtimes": runtimes,
         });
         if data_disk()? {
             // Workloads: what users have, and what is still an experiment of Docker's

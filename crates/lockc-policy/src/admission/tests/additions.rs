@@ -46,7 +46,10 @@ fn mounts_and_sockets() {
 fn devices() {
     let device =
         |minor: u32| json!([{ "path": "/dev/any", "type": "c", "major": 10, "minor": minor }]);
-    let rule = |minor: i64| json!({ "devices": [{ "allow": true, "type": "c", "major": 10, "minor": minor, "access": "rw" }] });
+    let rule = |minor: i64| {
+        json!({ "devices": [{ "allow": true, "type": "c", "major": 10,
+        "minor": minor, "access": "rw" }] })
+    };
     let with = |key: &str, value: Value| {
         let mut spec = spec();
         spec["linux"][key] = value;

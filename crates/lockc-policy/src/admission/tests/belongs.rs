@@ -185,7 +185,8 @@ fn files_that_belong_to_a_joined_namespace_may_be_another_containers() {
         let mut spec = bind(source, "/dev/shm");
         spec["root"]["path"] = "/var/lib/containers/storage/overlay/l1/merged".into();
         spec["linux"]["namespaces"][1] = json!({ "type": "ipc", "path": "/proc/77/ns/ipc" });
-        spec["annotations"] = json!({ "io.kubernetes.cri.sandbox-id": annotation, "io.kubernetes.cri-o.SandboxID": annotation });
+        spec["annotations"] = json!({ "io.kubernetes.cri.sandbox-id": annotation,
+            "io.kubernetes.cri-o.SandboxID": annotation });
         let mut fake = FakeHost::default();
         let list = "/var/lib/containers/storage/overlay-containers/volatile-containers.json";
         let metadata = json!({ "pod-id": record, "name": "c" }).to_string();

@@ -132,13 +132,15 @@ fn seccomp() {
     let path = "/linux/seccomp";
     for open in [
         json!({ "defaultAction": "SCMP_ACT_ALLOW" }),
-        json!({ "defaultAction": "SCMP_ACT_LOG", "syscalls": [{ "names": ["bpf"], "action": "SCMP_ACT_ALLOW" }] }),
+        json!({ "defaultAction": "SCMP_ACT_LOG", "syscalls": [{ "names": ["bpf"],
+            "action": "SCMP_ACT_ALLOW" }] }),
     ] {
         refused_everywhere(path, &open, "seccomp");
     }
     let agent = json!({ "defaultAction": "SCMP_ACT_ERRNO", "listenerPath": "/run/agent.sock" });
     refused_everywhere(path, &agent, "seccomp");
-    let some = json!({ "defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{ "names": ["bpf"], "action": "SCMP_ACT_KILL" }] });
+    let some = json!({ "defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{ "names": ["bpf"],
+        "action": "SCMP_ACT_KILL" }] });
     admitted_everywhere(path, &some);
     // Undefined is allowed at baseline, unless the engine has a profile of its own that somebody
     // left out.
@@ -261,7 +263,8 @@ fn properties_of_the_systemd_unit() {
         &json!({ "org.systemd.property.DeviceAllow": "x" }),
         "runtime-handlers",
     );
-    let podman = json!({ "org.systemd.property.KillSignal": "37", "org.systemd.property.TimeoutStopUSec": "uint64 10000000" });
+    let podman = json!({ "org.systemd.property.KillSignal": "37",
+        "org.systemd.property.TimeoutStopUSec": "uint64 10000000" });
     admitted_everywhere("/annotations", &podman);
 }
 
@@ -269,7 +272,8 @@ fn properties_of_the_systemd_unit() {
 fn a_user_that_is_the_hosts_root() {
     let mut spec = spec();
     spec["linux"]["namespaces"].as_array_mut().unwrap().push(json!({ "type": "user" }));
-    spec["linux"]["uidMappings"] = json!([{ "containerID": 1, "hostID": 0, "size": 1 }, { "containerID": 990, "hostID": 100_000, "size": 20 }]);
+    spec["linux"]["uidMappings"] = json!([{ "containerID": 1, "hostID": 0, "size": 1 }, {
+        "containerID": 990, "hostID": 100_000, "size": 20 }]);
     check(&spec, Level::Restricted).unwrap();
     spec["process"]["user"]["uid"] = 1.into();
     let violations = check(&spec, Level::Restricted).unwrap_err();
@@ -322,11 +326,13 @@ fn a_pods_sandbox_needs_no_masks_and_keeps_its_engines_capabilities() {
 
 #[test]
 fn raw_block_volumes_of_a_pod_are_its_devices() {
-    let log = json!({ "destination": "/dev/termination-log", "type": "bind", "source": "/var/lib/kubelet/pods/u1/containers/c/0", "options": ["bind"] });
+    let log = json!({ "destination": "/dev/termination-log", "type": "bind",
+        "source": "/var/lib/kubelet/pods/u1/containers/c/0", "options": ["bind"] });
     let mut spec = with("/mounts", json!([log]));
     spec["linux"]["devices"] =
         json!([{ "path": "/dev/xvda", "type": "b", "major": 7, "minor": 3 }]);
-    spec["linux"]["resources"] = json!({ "devices": [{ "allow": true, "type": "b", "major": 7, "minor": 3, "access": "rwm" }] });
+    spec["linux"]["resources"] = json!({ "devices": [{ "allow": true, "type": "b", "major": 7,
+        "minor": 3, "access": "rwm" }] });
     let policy = Policy::for_level(Level::Restricted, "x");
     let mut fake = FakeHost::default();
     let refused = |engine, fake: &FakeHost| check_as(engine, &spec, &policy, fake).is_err();

@@ -37,13 +37,16 @@ fn spec() -> Value {
     let namespaces = ["pid", "ipc", "network", "uts", "mount"].map(|kind| json!({ "type": kind }));
     json!({
         "root": { "path": "/b/rootfs" },
-        "process": { "user": { "uid": 1000 }, "capabilities": { "bounding": ["CAP_NET_BIND_SERVICE"] } },
+        "process": { "user": { "uid": 1000 }, "capabilities": { "bounding": [
+            "CAP_NET_BIND_SERVICE"] } },
         "mounts": [{ "destination": "/proc", "type": "proc", "source": "proc" }],
         "linux": {
             "namespaces": namespaces,
-            "maskedPaths": ["/proc/acpi", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/sched_debug", "/proc/scsi",
+            "maskedPaths": ["/proc/acpi", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
+                "/proc/sched_debug", "/proc/scsi",
                 "/proc/timer_list", "/proc/timer_stats", "/sys/firmware"],
-            "readonlyPaths": ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"],
+            "readonlyPaths": ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys",
+                "/proc/sysrq-trigger"],
             "seccomp": { "defaultAction": "SCMP_ACT_ERRNO" },
         },
     })
@@ -58,7 +61,8 @@ fn with(path: &str, value: Value) -> Value {
 fn bind(source: &str, destination: &str) -> Value {
     with(
         "/mounts",
-        json!([{ "destination": destination, "type": "bind", "source": source, "options": ["rbind"] }]),
+        json!([{ "destination": destination, "type": "bind", "source": source, "options": [
+            "rbind"] }]),
     )
 }
 
@@ -145,7 +149,8 @@ fn a_mount_namespace_of_its_own_is_needed() {
 /// A container with a cgroup file system, and what else is added to its namespaces.
 fn with_cgroups(namespaces: &[Value], options: &[&str]) -> Value {
     let mut spec = spec();
-    let mount = json!({ "destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": options });
+    let mount = json!({ "destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup",
+        "options": options });
     spec["mounts"].as_array_mut().unwrap().push(mount);
     spec["linux"]["namespaces"].as_array_mut().unwrap().extend_from_slice(namespaces);
     spec["linux"]["cgroupsPath"] = json!("/own");
@@ -362,18 +367,23 @@ fn every_violation_is_told_at_once_with_policy_and_remedy() {
 proptest! {
     #[test]
     fn taking_a_control_away_never_refuses_more(
-        source in prop::sample::select(vec!["/", "/etc/x", "/home/u", "/usr", "/var/lib/docker/volumes/v/_data", "/var/lib"]),
-        kind in prop::sample::select(vec!["bind", "tmpfs", "ext4"]), cap in prop::sample::select(vec!["CAP_CHOWN", "CAP_BPF"]),
-        level in 0..Level::ALL.len(), control in 0..Control::ALL.len(), uid in 0..2u32, namespaces in 0..6usize,
+        source in prop::sample::select(vec!["/", "/etc/x", "/home/u", "/usr",
+            "/var/lib/docker/volumes/v/_data", "/var/lib"]),
+        kind in prop::sample::select(vec!["bind", "tmpfs", "ext4"]),
+            cap in prop::sample::select(vec!["CAP_CHOWN", "CAP_BPF"]),
+        level in 0..Level::ALL.len(), control in 0..Control::ALL.len(), uid in 0..2u32,
+            namespaces in 0..6usize,
     ) {
         let mut spec = spec();
         spec["mounts"] = json!([{ "destination": "/x", "type": kind, "source": source }]);
         spec["process"] = json!({ "user": { "uid": uid }, "capabilities": { "bounding": [cap] } });
-        let kept = spec["linux"]["namespaces"].as_array().unwrap().iter().take(namespaces).cloned().collect::<Vec<_>>();
+        let kept = spec["linux"][
+            "namespaces"].as_array().unwrap().iter().take(namespaces).cloned().collect::<Vec<_>>();
         spec["linux"]["namespaces"] = json!(kept);
         let policy = Policy::for_level(Level::ALL[level], "x");
         let looser = policy.clone().admitting(Control::ALL[control]);
-        let checked = |policy: &Policy| check_with(&spec, policy, &Settings::default(), &FakeHost::default()).err().unwrap_or_default();
+        let checked = |policy: &Policy| check_with(&spec, policy, &Settings::default(),
+            &FakeHost::default()).err().unwrap_or_default();
         prop_assert!(checked(&looser).len() <= checked(&policy).len());
         for other in Level::ALL.map(|level| Policy::for_level(level, "x")) {
             if other.at_least_as_strict_as(&policy) && !checked(&policy).is_empty() {

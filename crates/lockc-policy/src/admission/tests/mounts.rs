@@ -103,7 +103,8 @@ fn bind_mounts_of_the_host_are_recognised_under_other_paths() {
     }
     let shallow = with(
         "/mounts",
-        json!([{ "destination": "/x", "type": "bind", "source": "/home/chroot", "options": ["bind"] }]),
+        json!([{ "destination": "/x", "type": "bind", "source": "/home/chroot", "options": [
+            "bind"] }]),
     );
     assert!(check_with(&shallow, &policy, &Settings::default(), &fake).is_err(), "rbind or not");
 }
@@ -178,7 +179,8 @@ fn the_engines_init_is_given_read_only_and_may_be_a_link() {
     fake.link("/usr/bin/docker-init", "/usr/lib/other/tini");
     let policy = Policy::for_level(Level::Restricted, "x");
     let check = |source: &str, destination: &str, option: &str| {
-        let mount = json!([{ "destination": destination, "type": "bind", "source": source, "options": ["bind", option] }]);
+        let mount = json!([{ "destination": destination, "type": "bind", "source": source,
+            "options": ["bind", option] }]);
         check_with(&with("/mounts", mount), &policy, &Settings::default(), &fake).is_ok()
     };
     assert!(check("/usr/bin/docker-init", "/sbin/docker-init", "ro"));
@@ -221,8 +223,11 @@ fn another_containers_files_are_the_hosts() {
     let two_pods = with(
         "/mounts",
         json!([
-            { "destination": "/dev/termination-log", "type": "bind", "source": "/var/lib/kubelet/pods/u1/containers/c/0", "options": ["bind"] },
-            { "destination": "/x", "type": "bind", "source": "/var/lib/kubelet/pods/u2/volumes/kubernetes.io~secret/s", "options": ["bind"] },
+            { "destination": "/dev/termination-log", "type": "bind",
+                "source": "/var/lib/kubelet/pods/u1/containers/c/0", "options": ["bind"] },
+            { "destination": "/x", "type": "bind",
+                "source": "/var/lib/kubelet/pods/u2/volumes/kubernetes.io~secret/s", "options": [
+                    "bind"] },
         ]),
     );
     assert!(!refused(&two_pods).is_empty());

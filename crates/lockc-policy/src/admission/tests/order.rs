@@ -25,7 +25,8 @@ fn loosening() -> impl Strategy<Value = Loosening> {
     let one = |values: &'static [&'static str]| prop::sample::select(values);
     prop_oneof![
         4 => (0..Control::ALL.len()).prop_map(Loosening::Admit),
-        1 => one(&["/sys/firmware/acpi", "/proc/kallsyms", "/proc/acpi"]).prop_map(Loosening::Reads),
+        1 => one(&["/sys/firmware/acpi", "/proc/kallsyms",
+            "/proc/acpi"]).prop_map(Loosening::Reads),
         1 => one(&["/data", "/etc/ssl"]).prop_map(Loosening::Mounts),
         1 => one(&["/run/agent.sock"]).prop_map(Loosening::Sockets),
         1 => one(&["/dev/fuse"]).prop_map(Loosening::Devices),
@@ -69,9 +70,10 @@ fn mounts() -> impl Strategy<Value = Value> {
         "/missing",
     ]);
     let options = prop::sample::select(vec!["rbind", "rshared", "rslave"]);
-    let bind = (source, options).prop_map(
-        |(source, option)| json!({ "destination": "/x", "type": "bind", "source": source, "options": ["rbind", option] }),
-    );
+    let bind = (source, options).prop_map(|(source, option)| {
+        json!({ "destination": "/x", "type": "bind", "source": source,
+            "options": ["rbind", option] })
+    });
     let other = prop::sample::select(vec!["proc", "tmpfs", "debugfs", "nfs"])
         .prop_map(|kind| json!({ "destination": "/y", "type": kind, "source": kind }));
     prop::collection::vec(prop_oneof![2 => bind, 1 => other], 0..3).prop_map(Value::from)
@@ -136,12 +138,14 @@ fn host() -> FakeHost {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 600, max_global_rejects: 10_000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 600, max_global_rejects: 10_000,
+        ..ProptestConfig::default() })]
 
     #[test]
     fn the_looser_policy_admits_what_the_stricter_one_does(
         levels in prop::array::uniform2(0..Level::ALL.len()),
-        (first, second) in (prop::collection::vec(loosening(), 0..4), prop::collection::vec(loosening(), 0..4)),
+        (first, second) in (prop::collection::vec(loosening(), 0..4),
+            prop::collection::vec(loosening(), 0..4)),
         derived in prop::bool::weighted(0.75),
         spec in container(),
     ) {
@@ -159,7 +163,8 @@ proptest! {
         if check_with(&spec, &strict, &config, &host).is_ok() {
             let checked = check_with(&spec, &loose, &config, &host);
             prop_assert!(checked.is_ok(), "{spec}: {checked:?} by {loose:?}");
-            let process = Spec::parse(spec.to_string().as_bytes(), Path::new("config.json")).unwrap().process;
+            let process = Spec::parse(spec.to_string().as_bytes(),
+                Path::new("config.json")).unwrap().process;
             if let Some(process) = process && admit_process(&process, &strict).is_ok() {
                 prop_assert!(admit_process(&process, &loose).is_ok());
             }
@@ -167,7 +172,8 @@ proptest! {
     }
 
     #[test]
-    fn audit_refuses_only_what_nothing_could_be_reported_without(level in 1..Level::ALL.len(), spec in container()) {
+    fn audit_refuses_only_what_nothing_could_be_reported_without(level in 1..Level::ALL.len(),
+        spec in container()) {
         let mut policy = Policy::for_level(Level::ALL[level], "x");
         let (config, host) = (Settings::default(), host());
         let enforced = check_with(&spec, &policy, &config, &host);
@@ -180,7 +186,8 @@ proptest! {
             }
             (_, Err(refused)) => {
                 let rootless = refused.iter().any(|violation| violation.control == Control::Rootfs);
-                prop_assert!(rootless || refused.iter().all(|violation| !violation.control.optional()));
+                prop_assert!(rootless
+                    || refused.iter().all(|violation| !violation.control.optional()));
             }
         }
     }

@@ -15,7 +15,8 @@ fn an_overlay_that_the_runtime_mounts_is_of_the_engines_own_directories() {
     let check_at = |level: Level, options: &[&str]| {
         let options: Vec<String> =
             options.iter().map(|option| option.replace('@', storage)).collect();
-        let mount = json!([{ "destination": "/d", "type": "overlay", "source": "overlay", "options": options }]);
+        let mount = json!([{ "destination": "/d", "type": "overlay", "source": "overlay",
+            "options": options }]);
         check_as(Engine::Podman, &with("/mounts", mount), &Policy::for_level(level, "x"), &fake)
     };
     let check = |options: &[&str]| check_at(Level::Restricted, options).is_ok();

@@ -12,7 +12,8 @@ use crate::launch::{self, By, Runtime};
 
 fn mounted(bundle: Bundle, option: &str) -> Bundle {
     let options = [option, "nosuid", "noexec", "nodev"];
-    bundle.mount(json!({"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": options}))
+    bundle.mount(json!({"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup",
+        "options": options}))
 }
 
 /// As `docker run --cgroupns=host`.

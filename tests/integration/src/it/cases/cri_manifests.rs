@@ -90,17 +90,22 @@ fn manifest(pod: &PodConfig, container: &ContainerConfig) -> Value {
     let volume_mounts: Vec<Value> = mounts()
         .map(|(n, mount)| {
             json!({
-                "name": format!("v{n}"), "mountPath": mount.container_path, "readOnly": mount.readonly,
+                "name": format!("v{n}"), "mountPath": mount.container_path,
+                    "readOnly": mount.readonly,
                 "mountPropagation": propagation[mount.propagation as usize],
             })
         })
         .collect();
     let volumes: Vec<Value> = mounts()
-        .map(|(n, mount)| json!({ "name": format!("v{n}"), "hostPath": { "path": mount.host_path } }))
+        .map(|(n, mount)| {
+            json!({ "name": format!("v{n}"), "hostPath": {
+            "path": mount.host_path } })
+        })
         .collect();
     json!({
         "apiVersion": "v1", "kind": "Pod",
-        "metadata": { "name": metadata.name, "namespace": metadata.namespace, "annotations": pod.annotations },
+        "metadata": { "name": metadata.name, "namespace": metadata.namespace,
+            "annotations": pod.annotations },
         "spec": {
             "runtimeClassName": "lockc",
             "hostNetwork": namespaces.network == mode::NODE,
@@ -109,7 +114,8 @@ fn manifest(pod: &PodConfig, container: &ContainerConfig) -> Value {
             "shareProcessNamespace": namespaces.pid == mode::POD,
             "securityContext": { "sysctls": sysctls },
             "containers": [{
-                "name": "c", "image": "busybox", "securityContext": of_container(&security), "volumeMounts": volume_mounts,
+                "name": "c", "image": "busybox", "securityContext": of_container(&security),
+                    "volumeMounts": volume_mounts,
             }],
             "volumes": volumes,
         },

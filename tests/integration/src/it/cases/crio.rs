@@ -45,7 +45,8 @@ fn annotations(namespace: &str, kind: &str, sandbox: &str) -> Value {
         "io.container.manager": "cri-o", "io.kubernetes.cri-o.ContainerType": kind,
         "io.kubernetes.cri-o.Namespace": namespace, "io.kubernetes.cri-o.SandboxID": sandbox,
         "io.kubernetes.cri-o.KubeName": "pod", "io.kubernetes.cri-o.RuntimeHandler": "lockc",
-        "io.kubernetes.cri-o.TTY": "false", "org.systemd.property.CollectMode": "'inactive-or-failed'",
+        "io.kubernetes.cri-o.TTY": "false",
+            "org.systemd.property.CollectMode": "'inactive-or-failed'",
     })
 }
 
@@ -86,8 +87,10 @@ impl Made {
     fn annotated(self, mut all: Value, more: &[(&str, &str)]) -> Result<Self> {
         // As the storage writes it down (containers/storage 1.57, containers.go), with what CRI-O
         // adds.
-        let metadata = json!({ "pod-name": "pod", "pod-id": all["io.kubernetes.cri-o.SandboxID"], "name": "c" });
-        let list = json!([{ "id": self.id, "names": [], "layer": self.id, "metadata": metadata.to_string() }]);
+        let metadata = json!({ "pod-name": "pod", "pod-id": all["io.kubernetes.cri-o.SandboxID"],
+            "name": "c" });
+        let list = json!([{ "id": self.id, "names": [], "layer": self.id,
+            "metadata": metadata.to_string() }]);
         let lists = "/var/lib/containers/storage/overlay-containers";
         fs::create_dir_all(lists).context("cannot make the list of containers")?;
         fs::write(format!("{lists}/volatile-containers.json"), list.to_string())
@@ -264,7 +267,8 @@ fn member(lab: &Lab, runtime: Runtime, sandbox: &Made, more: &[(&str, &str)]) ->
     let hosts = sandbox.folder.join("hostname");
     fs::write(&hosts, "pod\n").context("cannot write hostname")?;
     let mounts = spec["mounts"].as_array_mut().context("no mounts")?;
-    mounts.push(json!({"destination": "/etc/hostname", "type": "bind", "source": hosts, "options": ["bind", "rw"]}));
+    mounts.push(json!({"destination": "/etc/hostname", "type": "bind", "source": hosts,
+        "options": ["bind", "rw"]}));
     made.write(&spec)?;
     made.annotated(annotations("team-a", "container", &sandbox.id), more)
 }

@@ -83,7 +83,8 @@ fn create(demanding: bool) -> Result<()> {
         "description": "of lockc's tests", "documentation": "none",
         "entrypoint": ["/probe", "serve", "stream", "/run/docker/plugins/it.sock"],
         "interface": { "types": ["docker.logdriver/1.0"], "socket": "it.sock" },
-        "network": { "type": network }, "linux": { "capabilities": capabilities }, "propagatedMount": propagated,
+        "network": { "type": network }, "linux": { "capabilities": capabilities },
+            "propagatedMount": propagated,
     });
     command::sh(&format!(
         "docker plugin rm -f {NAME} > /dev/null 2>&1; rm -rf {FOLDER}; mkdir -p \

@@ -27,9 +27,8 @@ fn volume(bundle: Bundle) -> Bundle {
 }
 
 fn tmpfs(bundle: Bundle) -> Bundle {
-    bundle.mount(
-        serde_json::json!({"destination": "/scratch", "type": "tmpfs", "source": "tmpfs", "options": ["mode=1777"]}),
-    )
+    bundle.mount(serde_json::json!({"destination": "/scratch", "type": "tmpfs", "source": "tmpfs",
+            "options": ["mode=1777"]}))
 }
 
 const fn leak(args: &'static [&'static str]) -> Test {

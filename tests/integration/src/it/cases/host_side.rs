@@ -62,7 +62,11 @@ pub const ROWS: &[Row] = &one_kernel([
         "host-side/hook-shell",
         refused(
             |b| {
-                b.set("/hooks", json!({"poststop": [{"path": "/bin/sh", "args": ["sh", "-c", "touch /tmp/x"]}]}))
+                b.set(
+                    "/hooks",
+                    json!({"poststop": [{"path": "/bin/sh", "args": ["sh", "-c",
+                    "touch /tmp/x"]}]}),
+                )
             },
             "hooks",
         ),

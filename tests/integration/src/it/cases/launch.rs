@@ -124,7 +124,8 @@ fn preload(lab: &mut Lab, runtime: Runtime) -> Result<String> {
             "#!/bin/sh\ngrep -q 'r-xp.*evil.so' /proc/self/maps && touch {happened}\nexit 0\n"
         ),
     )?;
-    let hooks = serde_json::json!({"createContainer": [{"path": hook, "env": [format!("LD_PRELOAD={root}/evil.so"), "PATH=/usr/bin:/bin"]}]});
+    let hooks = serde_json::json!({"createContainer": [{"path": hook,
+        "env": [format!("LD_PRELOAD={root}/evil.so"), "PATH=/usr/bin:/bin"]}]});
     only_without_lockc(lab, runtime, &hooks, happened, Some("files"))
 }
 

@@ -80,7 +80,8 @@ fn hooks(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     let script = "/usr/local/bin/lockc-it-lifecycle-hook";
     fs::write(script, line).context("cannot write the hook")?;
     let hook = |name: &str| serde_json::json!([{"path": "/bin/sh", "args": ["sh", script, name]}]);
-    spec["hooks"] = serde_json::json!({"prestart": hook("prestart"), "createRuntime": hook("createRuntime"), "poststop": hook("poststop")});
+    spec["hooks"] = serde_json::json!({"prestart": hook("prestart"),
+        "createRuntime": hook("createRuntime"), "poststop": hook("poststop")});
     fs::write(&path, spec.to_string()).context("cannot write the bundle")?;
     let mut words = by.words();
     words.extend([

@@ -117,7 +117,8 @@ pub const ROWS: &[Row] = &[
 ];
 
 fn with_cgroup(bundle: Bundle) -> Bundle {
-    bundle.new_namespace("cgroup").mount(serde_json::json!({"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": ["ro", "nosuid", "noexec", "nodev"]}))
+    bundle.new_namespace("cgroup").mount(serde_json::json!({"destination": "/sys/fs/cgroup",
+        "type": "cgroup", "source": "cgroup", "options": ["ro", "nosuid", "noexec", "nodev"]}))
 }
 
 fn by(lab: &Lab, runtime: Runtime) -> By {

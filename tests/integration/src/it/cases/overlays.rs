@@ -21,7 +21,8 @@ const MAKE: &str = "set -e; cd /srv; rm -rf overlays; mkdir -p overlays/a overla
 
 /// An overlay that the runtime mounts without an upper directory, of two directories of the host.
 pub fn mounted(lower: &str, act: &str) -> Bundle {
-    let mount = json!({ "destination": "/x", "type": "overlay", "source": "overlay", "options": [format!("lowerdir={lower}")] });
+    let mount = json!({ "destination": "/x", "type": "overlay", "source": "overlay",
+        "options": [format!("lowerdir={lower}")] });
     Bundle::new(&["sh", "-c", act]).mount(mount)
 }
 

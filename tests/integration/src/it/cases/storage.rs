@@ -171,7 +171,8 @@ fn mounted_later(by: By, option: &str) -> Result<(Running, String)> {
         "propagation",
         "mount --bind m m; mount --make-shared m; mkdir m/disk m/folder; echo kept > t/note",
     )?;
-    let mount = json!({"destination": "/v", "type": "bind", "source": volume, "options": ["rbind", option]});
+    let mount = json!({"destination": "/v", "type": "bind", "source": volume, "options": ["rbind",
+        option]});
     let running = Running::start(
         by,
         &Bundle::new(&["sleep", "1000"])

@@ -65,7 +65,8 @@ fn shell(by: By, line: &str, rest: &[&str], input: &str) -> Result<Run> {
 fn pipes(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     let script = "echo read; ls /proc/self/fd | tr '\\n' ' '";
     let process = json!({
-        "args": ["sh", "-c", script], "cwd": "/", "env": ["PATH=/bin:/usr/bin"], "user": {"uid": 0, "gid": 0},
+        "args": ["sh", "-c", script], "cwd": "/", "env": ["PATH=/bin:/usr/bin"], "user": {"uid": 0,
+            "gid": 0},
     });
     fs::write(PROCESS, process.to_string()).context("cannot write a process file")?;
     let exec = |by: By, line: &str, rest: &[&str], input: &str| {

@@ -47,7 +47,8 @@ fn search(bundle: Bundle) -> Bundle {
 fn host_cgroups(bundle: Bundle) -> Bundle {
     let options = ["ro", "nosuid", "noexec", "nodev"];
     bundle.mount(
-        serde_json::json!({"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": options}),
+        serde_json::json!({"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup",
+            "options": options}),
     )
 }
 

@@ -109,7 +109,8 @@ pub fn start() -> Result<String> {
     let certificate = format!("{FOLDER}/certs/apiserver.crt");
     let config = json!({
         "apiVersion": "v1", "kind": "Config", "current-context": "it",
-        "clusters": [{"name": "it", "cluster": {"server": format!("https://{ADDRESS}"), "certificate-authority": certificate}}],
+        "clusters": [{"name": "it", "cluster": {"server": format!("https://{ADDRESS}"),
+            "certificate-authority": certificate}}],
         "users": [{"name": "admin", "user": {"token": "of-the-admin"}}],
         "contexts": [{"name": "it", "context": {"cluster": "it", "user": "admin"}}],
     });
@@ -225,8 +226,10 @@ pub fn node() -> Result<String> {
         "apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration",
         "authentication": {"anonymous": {"enabled": true}, "webhook": {"enabled": false}},
         "authorization": {"mode": "AlwaysAllow"},
-        "failSwapOn": false, "resolvConf": "", "staticPodPath": STATIC_PODS, "fileCheckFrequency": "2s",
-        "nodeStatusUpdateFrequency": "30s", "nodeStatusReportFrequency": "2m", "volumeStatsAggPeriod": "0s",
+        "failSwapOn": false, "resolvConf": "", "staticPodPath": STATIC_PODS,
+            "fileCheckFrequency": "2s",
+        "nodeStatusUpdateFrequency": "30s", "nodeStatusReportFrequency": "2m",
+            "volumeStatsAggPeriod": "0s",
         // The machine is small, and its disk fuller than a node's.
         "evictionHard": {"memory.available": "1Mi"}, "imageGCHighThresholdPercent": 100,
     });

@@ -21,7 +21,8 @@ pub fn pod(namespace: &str, name: &str, class: &str) -> Value {
         "apiVersion": "v1", "kind": "Pod", "metadata": {"namespace": namespace, "name": name},
         "spec": {
             "runtimeClassName": class, "terminationGracePeriodSeconds": 0,
-            "containers": [{"name": "main", "image": IMAGE, "imagePullPolicy": "IfNotPresent", "command": ["sleep", "100000"]}],
+            "containers": [{"name": "main", "image": IMAGE, "imagePullPolicy": "IfNotPresent",
+                "command": ["sleep", "100000"]}],
         },
     })
 }
@@ -29,7 +30,8 @@ pub fn pod(namespace: &str, name: &str, class: &str) -> Value {
 /// One that restricted admits.
 pub fn hardened(namespace: &str, name: &str, class: &str) -> Value {
     let mut pod = pod(namespace, name, class);
-    pod["spec"]["securityContext"] = json!({"runAsNonRoot": true, "runAsUser": 1000, "seccompProfile": {"type": "RuntimeDefault"}});
+    pod["spec"]["securityContext"] = json!({"runAsNonRoot": true, "runAsUser": 1000,
+        "seccompProfile": {"type": "RuntimeDefault"}});
     pod["spec"]["containers"][0]["securityContext"] =
         json!({"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}});
     pod
