@@ -6,12 +6,13 @@ mod remedy;
 use std::fmt;
 
 use lockc_core::{
-    abi::{ARG_DESCRIPTOR, ContainerKey, Event, Hook, MODE_AUDIT},
+    abi::{ARG_DESCRIPTOR, Event, Hook, MODE_AUDIT},
     hooks::{Argument, Described},
     maps,
     rules::{Level, Rule},
 };
 use serde::Serialize;
+use zerocopy::FromBytes as _;
 
 use names::names;
 use remedy::remedy;
@@ -49,35 +50,9 @@ pub struct Denial {
     pub remedy: String,
 }
 
-/// Reads a record field by field, as `abi::Event` lays it out.
-fn decode(bytes: &[u8]) -> Option<Event> {
-    const {
-        assert!(size_of::<Event>() == 328);
-    }
-    if bytes.len() < size_of::<Event>() {
-        return None;
-    }
-    let u32_at = |at: usize| bytes.get(at..at + 4)?.try_into().ok().map(u32::from_ne_bytes);
-    let u64_at = |at: usize| bytes.get(at..at + 8)?.try_into().ok().map(u64::from_ne_bytes);
-    Some(Event {
-        time_ns: u64_at(0)?,
-        key: ContainerKey { slot: u32_at(8)?, generation: u32_at(12)? },
-        rule: u32_at(16)?,
-        hook: u32_at(20)?,
-        pid: u32_at(24)?,
-        tid: u32_at(28)?,
-        file: lockc_core::abi::FileId { ino: u64_at(32)?, dev: u32_at(40)?, pad: 0 },
-        arg: u64_at(48)?,
-        errno: u32_at(56)?.cast_signed(),
-        mode: u32_at(60)?,
-        level: u32_at(64)?,
-        pad: 0,
-        id: bytes.get(72..136)?.try_into().ok()?,
-        policy: bytes.get(136..168)?.try_into().ok()?,
-        origin: bytes.get(168..216)?.try_into().ok()?,
-        comm: bytes.get(216..232)?.try_into().ok()?,
-        detail: bytes.get(232..328)?.try_into().ok()?,
-    })
+/// An event, which may be the beginning of a longer record.
+fn decode(record: &[u8]) -> Option<Event> {
+    Event::read_from_prefix(record).ok().map(|(event, _)| event)
 }
 
 fn explain(event: &Event) -> Denial {

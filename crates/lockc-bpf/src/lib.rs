@@ -18,3 +18,4 @@ mod pinned;
 mod preconditions;
 mod programs;
 mod status;
+mod table;

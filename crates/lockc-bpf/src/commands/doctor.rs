@@ -15,6 +15,7 @@ use crate::{
     labels, out,
     pinned::attached_version,
     preconditions::{self, is_fs},
+    table,
 };
 
 const EXAMPLES: &str = "\
@@ -189,15 +190,18 @@ fn mentions_wrapper(path: &Path) -> bool {
 }
 
 fn print(checks: &[Check]) {
+    let mut table = table::new();
     for check in checks {
-        let mark = match check.state {
-            State::Ok => "ok     ",
+        let state = match check.state {
+            State::Ok => "ok",
             State::Warning => "warning",
-            State::Failed => "FAILED ",
+            State::Failed => "FAILED",
         };
-        println!("{mark}  {:<15} {}", check.name, check.found);
+        let mut found = check.found.clone();
         if !check.remedy.is_empty() {
-            println!("         {:<15} -> {}", "", check.remedy);
+            found = format!("{found}\n-> {}", check.remedy);
         }
+        table.add_row([state, check.name, &found]);
     }
+    table::print(table);
 }

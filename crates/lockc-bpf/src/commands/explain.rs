@@ -12,7 +12,7 @@ use crate::{
         refused::{self, Answer},
     },
     manifest::{self, Outcome, Verdict},
-    out,
+    out, table,
 };
 
 const EXAMPLES: &str = "\
@@ -94,49 +94,50 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 }
 
 fn print(explanation: &Explanation) {
-    println!("container  {}", explanation.id);
-    println!("engine     {}", explanation.engine.unwrap_or("unknown"));
+    let mut table = table::new();
+    let mut add = |name: &str, text: &str| {
+        table.add_row([name, text]);
+    };
+    add("container", &explanation.id);
+    add("engine", explanation.engine.unwrap_or("unknown"));
     if let Some(namespace) = &explanation.namespace {
-        println!("namespace  {namespace}");
+        add("namespace", namespace);
     }
-    println!(
-        "policy     {} (level {}), from {}",
-        explanation.policy, explanation.level, explanation.origin
-    );
+    let Explanation { policy, level, origin, .. } = explanation;
+    add("policy", &format!("{policy} (level {level}), from {origin}"));
     match (&explanation.not_enforced, explanation.sandbox) {
-        (Some(why), Some(_)) => println!("sandbox    {why}"),
-        (Some(why), None) => println!("confined   no: {why}"),
+        (Some(why), Some(_)) => add("sandbox", why),
+        (Some(why), None) => add("confined", &format!("no: {why}")),
         (None, _) => {}
     }
     if explanation.mode != Mode::Enforce.name() {
-        println!("mode       {}: what is refused or denied is only reported", explanation.mode);
+        let mode = explanation.mode;
+        add("mode", &format!("{mode}: what is refused or denied is only reported"));
     }
     if explanation.registered {
-        println!("runs       yes, under that policy");
+        add("runs", "yes, under that policy");
     }
-    println!("starts     {}", if explanation.starts { "yes" } else { "no" });
-    for path in &explanation.reads {
-        println!("reads      {path}");
-    }
-    for family in &explanation.socket_families {
-        println!("sockets    {family}");
-    }
-    for note in &explanation.notes {
-        println!("note       {note}");
-    }
+    add("starts", if explanation.starts { "yes" } else { "no" });
+    explanation.reads.iter().for_each(|path| add("reads", path));
+    explanation.socket_families.iter().for_each(|family| add("sockets", family));
+    explanation.notes.iter().for_each(|note| add("note", note));
+    table::print(table);
     for (title, lines) in
         [("before it starts", &explanation.controls), ("while it runs", &explanation.rules)]
     {
         println!("\n{title}");
+        let mut table = table::new();
         for line in lines {
-            println!("  {:<9} {:<17} {}", line.verdict, line.name, line.about);
-            for finding in &line.findings {
-                println!("            {finding}");
-            }
-            if line.verdict != "ok" {
-                println!("            changed by {}", line.setting);
-            }
+            let setting = format!("changed by {}", line.setting);
+            let setting = (line.verdict != "ok").then_some(setting);
+            let parts: Vec<&str> = std::iter::once(&line.about)
+                .chain(&line.findings)
+                .chain(&setting)
+                .map(String::as_str)
+                .collect();
+            table.add_row([line.verdict, line.name, &parts.join("\n")]);
         }
+        table::print(table);
     }
 }
 
@@ -173,13 +174,17 @@ fn print_verdict(verdict: &Verdict) {
 
 fn print_refused(answer: &Answer) {
     let refused = &answer.refused;
-    println!("container  {}", refused.id);
-    println!("engine     {}", refused.engine.as_deref().unwrap_or("unknown"));
-    println!("policy     {}", refused.policy);
-    println!("starts     no: refused at {}", refused.time);
+    let mut table = table::new();
+    table.add_row(["container", &refused.id]);
+    table.add_row(["engine", refused.engine.as_deref().unwrap_or("unknown")]);
+    table.add_row(["policy", &refused.policy]);
+    table.add_row(["starts", &format!("no: refused at {}", refused.time)]);
+    table::print(table);
     println!("\nbefore it starts");
+    let mut table = table::new();
     for reason in &refused.reasons {
-        println!("  refused   {:<17} {}", reason.control, reason.what);
-        println!("            changed by: {}", reason.remedy);
+        let what = format!("{}\nchanged by: {}", reason.what, reason.remedy);
+        table.add_row(["refused", &reason.control, &what]);
     }
+    table::print(table);
 }

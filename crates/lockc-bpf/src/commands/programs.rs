@@ -7,6 +7,7 @@ use anyhow::Result;
 use crate::{
     out,
     programs::{self, Report},
+    table::{self, Cell, CellAlignment},
 };
 
 const EXAMPLES: &str = "\
@@ -39,21 +40,27 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 }
 
 fn print(reports: &[Report]) {
-    println!(
-        "{:<26} {:>5}  {:<8} {:>6} {:>6} {:>9} {:>8}",
-        "program", "since", "attached", "insns", "stack", "verified", "machine"
-    );
-    let number = |number: Option<u32>| number.map_or("-".into(), |number| number.to_string());
+    let mut table = table::new();
+    let right = |name| Cell::new(name).set_alignment(CellAlignment::Right);
+    table.set_header([
+        Cell::new("program"),
+        right("since"),
+        Cell::new("attached"),
+        right("insns"),
+        right("stack"),
+        right("verified"),
+        right("machine"),
+    ]);
     for report in reports {
-        println!(
-            "{:<26} {:>5}  {:<8} {:>6} {:>6} {:>9} {:>8}",
-            report.name,
-            report.since,
-            if report.attached { "yes" } else { "no" },
-            report.instructions,
-            report.stack,
-            number(report.verified),
-            number(report.machine_code),
-        );
+        table.add_row([
+            Cell::new(report.name),
+            right(report.since),
+            Cell::new(if report.attached { "yes" } else { "no" }),
+            table::number(Some(report.instructions)),
+            table::number(Some(report.stack)),
+            table::number(report.verified),
+            table::number(report.machine_code),
+        ]);
     }
+    table::print(table);
 }

@@ -7,6 +7,7 @@ use anyhow::Result;
 use crate::{
     out,
     status::{self, Container, Status},
+    table::{self, Cell},
 };
 
 const EXAMPLES: &str = "\
@@ -56,22 +57,11 @@ fn print(status: &Status) {
     let is_shown = |container: &&Container| container.is_alive() || container.is_guard();
     let (alive, without): (Vec<_>, Vec<_>) = status.containers.iter().partition(is_shown);
     println!("containers: {}", alive.len());
-    for container in alive {
-        let id: String = container.id.chars().take(12).collect();
-        println!(
-            "  {id:<12}  {:<12} {:<8} tasks {:<4} denials {:<5} {}{}{}",
-            container.policy,
-            container.mode,
-            container.tasks,
-            container.denials,
-            container.origin,
-            if container.sandbox {
-                "  (a sandbox: checked before it started, no kernel rule reaches inside)"
-            } else {
-                ""
-            },
-            if container.deleting { "  (deleted; its last tasks stay confined)" } else { "" }
-        );
+    if !alive.is_empty() {
+        let mut table = table::new();
+        table.set_header(["container", "policy", "mode", "tasks", "denials", "origin"]);
+        table.add_rows(alive.into_iter().map(row));
+        table::print(table);
     }
     if !without.is_empty() {
         println!(
@@ -86,4 +76,23 @@ fn print(status: &Status) {
     if status.lost_events != 0 {
         println!("events lost: {} (read them with `lockc events --follow`)", status.lost_events);
     }
+}
+
+fn row(container: &Container) -> [Cell; 6] {
+    let id: String = container.id.chars().take(12).collect();
+    let mut origin = container.origin.clone();
+    if container.sandbox {
+        origin += "  (a sandbox: checked before it started, no kernel rule reaches inside)";
+    }
+    if container.deleting {
+        origin += "  (deleted; its last tasks stay confined)";
+    }
+    [
+        Cell::new(id),
+        Cell::new(&container.policy),
+        Cell::new(container.mode),
+        table::number(Some(container.tasks)),
+        table::number(Some(container.denials)),
+        Cell::new(origin),
+    ]
 }

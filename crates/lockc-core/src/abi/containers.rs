@@ -12,6 +12,7 @@ pub const MAX_GRANTS: u32 = 1 << 20;
 /// Handle to a container: the slot of its entry and the generation that the entry had when the
 /// handle was made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "maps", derive(zerocopy::FromBytes))]
 #[repr(C)]
 pub struct ContainerKey {
     /// Index into `containers` and `usage`.
@@ -86,6 +87,7 @@ pub const TAG_SOCKETS: u32 = 1;
 /// Inode and device number of a file, for people who read events. Nothing compares them: both are
 /// used again, are equal for different files of btrfs, and 0 on some file systems.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "maps", derive(zerocopy::FromBytes))]
 #[repr(C)]
 pub struct FileId {
     /// `i_ino`.
@@ -274,6 +276,7 @@ pub const DETAIL_LEN: usize = DETAIL_NAMES * DETAIL_NAME_LEN;
 
 /// One denial (or, in audit mode, what would have been one), as written into the ring buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "maps", derive(zerocopy::FromBytes))]
 #[repr(C)]
 pub struct Event {
     /// `CLOCK_BOOTTIME`, nanoseconds.

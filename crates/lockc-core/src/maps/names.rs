@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 
 use crate::abi::{
-    NAME_LEN, NAME_READ, NAME_SUBTREE, NAME_WRITE, NODE_CGROUP, NODE_PROC, NODE_SYS, NameKey,
-    NameRule,
+    NAME_READ, NAME_SUBTREE, NAME_WRITE, NODE_CGROUP, NODE_PROC, NODE_SYS, NameKey, NameRule,
+    padded,
 };
 
 const R: u32 = NAME_READ;
@@ -102,11 +102,7 @@ pub fn entries() -> Vec<(NameKey, NameRule)> {
 }
 
 fn key(node: u32, name: &str) -> NameKey {
-    let mut key = NameKey { node, name: [0; NAME_LEN] };
-    for (to, from) in key.name.iter_mut().zip(name.bytes()) {
-        *to = from;
-    }
-    key
+    NameKey { node, name: padded(name.as_bytes()) }
 }
 
 #[cfg(test)]
@@ -114,6 +110,7 @@ mod tests {
     use std::collections::HashMap;
 
     use super::*;
+    use crate::abi::NAME_LEN;
 
     /// The kernel side's walk, in words of user space.
     fn allowed(map: &HashMap<NameKey, NameRule>, root: u32, path: &str, need: u32) -> bool {

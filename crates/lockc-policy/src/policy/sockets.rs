@@ -12,7 +12,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use lockc_core::abi::{SOCKET_NAME_LEN, SocketName};
+use lockc_core::abi::{SOCKET_NAME_LEN, SocketName, padded};
 
 /// Bytes of a socket's path with its terminating zero (`struct sockaddr_un`, unix(7)).
 const PATH_LEN: usize = 108;
@@ -86,11 +86,7 @@ impl NamedSockets {
 
     /// The name as the kernel side compares it.
     pub fn name(&self) -> SocketName {
-        let padded = |bytes: &[u8]| {
-            let mut padded = [0; SOCKET_NAME_LEN];
-            padded.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
-            words(&padded)
-        };
+        let padded = |bytes: &[u8]| words(&padded(bytes));
         // The whole name, with the zeros behind it, where there is no tail.
         let compared = if self.tail.is_some() { self.head.len() } else { SOCKET_NAME_LEN };
         let mut mask = [0; SOCKET_NAME_LEN];
@@ -161,12 +157,7 @@ mod tests {
 
     /// What the kernel side does with the words.
     fn fits(name: &SocketName, bound: &str) -> bool {
-        let padded = |text: &str| {
-            let mut bytes = [0; SOCKET_NAME_LEN];
-            bytes.iter_mut().zip(text.bytes()).for_each(|(to, from)| *to = from);
-            words(&bytes)
-        };
-        let differs = padded(bound)
+        let differs = words(&padded(bound.as_bytes()))
             .iter()
             .zip(name.head)
             .zip(name.mask)
