@@ -21,13 +21,12 @@ use lockc_core::{
 
 use crate::{
     files, label,
+    linux::{CGROUP2_SUPER_MAGIC, S_IFDIR, S_IFMT},
     loops::{self, GO_ON, Next, STOP},
     pseudo,
     verdict::{self, About, EACCES, Subject},
 };
 
-/// include/uapi/linux/magic.h
-const CGROUP2_SUPER_MAGIC: u64 = 0x6367_7270;
 /// A cgroup deeper than this below the container's own is not the container's to manage.
 const MAX_DEPTH: u32 = 24;
 
@@ -167,10 +166,8 @@ fn is_below(dentry: ProbePtr<Dentry>) -> bool {
     let Ok(directory) = dentry.parent() else {
         return false;
     };
-    let is_directory = dentry
-        .inode()
-        .and_then(|inode| inode.mode())
-        .is_ok_and(|mode| mode & files::S_IFMT == files::S_IFDIR);
+    let is_directory =
+        dentry.inode().and_then(|inode| inode.mode()).is_ok_and(|mode| mode & S_IFMT == S_IFDIR);
     match position(directory) {
         Ok(CgroupPosition::Below) => true,
         Ok(CgroupPosition::Own) => is_directory,

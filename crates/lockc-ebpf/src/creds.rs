@@ -9,13 +9,13 @@ use lockc_core::{
 };
 
 use crate::{
-    files,
     hook::lsm,
     kernel_log, label,
     verdict::{self, About, EPERM, Subject},
 };
 
 /// include/uapi/linux/capability.h
+const CAP_DAC_READ_SEARCH: i32 = 2;
 const CAP_SYS_ADMIN: i32 = 21;
 const CAP_SETFCAP: i32 = 31;
 const CAP_BPF: i32 = 39;
@@ -213,7 +213,7 @@ lsm! {
         let rule = match cap {
             CAP_SYS_ADMIN if who.has(Rule::Mount) => Rule::Mount,
             kernel_log::CAP_SYSLOG if who.has(Rule::KernelLog) => Rule::KernelLog,
-            files::CAP_DAC_READ_SEARCH if who.has(Rule::Files) => Rule::Files,
+            CAP_DAC_READ_SEARCH if who.has(Rule::Files) => Rule::Files,
             _ if KERNEL >> (cap as u32 & 63) & 1 != 0 && who.has(Rule::Kernel) => Rule::Kernel,
             _ => {
                 if !who.has(Rule::Capability) || who.may_use(cap) {

@@ -25,6 +25,7 @@ use crate::{
     devices, files,
     hook::lsm,
     kernel, kernel_log, label, launch,
+    linux::{FMODE_WRITE, S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFMT, S_IFREG, S_IFSOCK},
     loops::{self, GO_ON, Next, STOP},
     pseudo, sockets, tags,
     verdict::{self, About, EACCES, Subject},
@@ -152,9 +153,9 @@ fn find(who: &Subject, stdio: &mut [u64; 3], found: &mut DeniedDescriptor) -> De
         let Ok(mode) = inode.mode() else {
             return unreadable();
         };
-        let rule = match mode & files::S_IFMT {
-            files::S_IFDIR => denied_by(Rule::Files),
-            files::S_IFSOCK if who.has(Rule::Network) => {
+        let rule = match mode & S_IFMT {
+            S_IFDIR => denied_by(Rule::Files),
+            S_IFSOCK if who.has(Rule::Network) => {
                 standard_stream(who, file).unwrap_or_else(|_| unreadable())
             }
             _ => PASSES,
@@ -268,13 +269,13 @@ fn try_file(
     let mode = inode.mode()?;
     let dentry = file.dentry()?;
     found.dentry = dentry;
-    match mode & files::S_IFMT {
-        files::S_IFIFO => return Ok(PASSES),
-        files::S_IFSOCK => {
+    match mode & S_IFMT {
+        S_IFIFO => return Ok(PASSES),
+        S_IFSOCK => {
             return Ok(sockets::left_open(who, file.socket()?)?.map_or(PASSES, denied_by));
         }
-        kind @ (files::S_IFCHR | files::S_IFBLK) => {
-            return Ok(check_device(who, kind == files::S_IFBLK, inode.rdev()?));
+        kind @ (S_IFCHR | S_IFBLK) => {
+            return Ok(check_device(who, kind == S_IFBLK, inode.rdev()?));
         }
         _ => {}
     }
@@ -290,9 +291,9 @@ fn try_file(
     } else {
         files::is_granted_at_launch(who, mnt)?
             || !found.host.is_null()
-                && mode & files::S_IFMT == files::S_IFREG
+                && mode & S_IFMT == S_IFREG
                 && files::mount_ns(mnt)? != found.host
-                && file.mode()? & pseudo::FMODE_WRITE == 0
+                && file.mode()? & FMODE_WRITE == 0
     };
     Ok(if harmless { PASSES } else { denied_by(Rule::Files) })
 }

@@ -12,6 +12,7 @@ use lockc_core::{
 
 use crate::{
     files, kernel_log,
+    linux::{S_IFBLK, S_IFCHR, S_IFMT},
     verdict::{self, About, EPERM, Subject},
 };
 
@@ -32,7 +33,7 @@ pub fn is_granted(who: &Subject, block: bool, device: u32) -> bool {
 pub fn check_open(who: &Subject, file: Ptr<File>, block: bool, device: u32) -> i32 {
     if !block && device == kernel_log::DEV_KMSG {
         return if who.has(Rule::KernelLog) {
-            verdict::deny(who, Rule::KernelLog, Hook::file_open, files::about(file), EPERM)
+            verdict::deny(who, Rule::KernelLog, Hook::file_open, About::file(file), EPERM)
         } else {
             0
         };
@@ -45,16 +46,16 @@ pub fn check_open(who: &Subject, file: Ptr<File>, block: bool, device: u32) -> i
     if dentry == file.mnt().root() || files::is_stdio(dentry) {
         return 0;
     }
-    verdict::deny(who, Rule::Device, Hook::file_open, files::about(file), EPERM)
+    verdict::deny(who, Rule::Device, Hook::file_open, About::file(file), EPERM)
 }
 
 /// Checks the making of a node; `device` is in the encoding of mknod(2) (include/linux/kdev_t.h,
 /// `new_decode_dev`).
 #[inline(always)]
 pub fn check_mknod(who: &Subject, dentry: ProbePtr<Dentry>, mode: u16, device: u32) -> i32 {
-    let block = match mode & files::S_IFMT {
-        files::S_IFCHR => false,
-        files::S_IFBLK => true,
+    let block = match mode & S_IFMT {
+        S_IFCHR => false,
+        S_IFBLK => true,
         _ => return 0,
     };
     let (major, minor) = (device >> 8 & 0xfff, device & 0xff | device >> 12 & 0xfff00);

@@ -21,20 +21,13 @@ use lockc_core::{
 };
 
 use crate::{
-    files::S_IFMT,
+    linux::{S_IFMT, S_IFSOCK, SOCK_DGRAM, SOCK_RAW, SOCK_STREAM},
     loopback::{self, SocketUse, has_loopback},
     verdict::{self, About, EACCES, Subject},
 };
 
 const EPROTONOSUPPORT: i32 = 93;
 const EAFNOSUPPORT: i32 = 97;
-
-/// include/linux/net.h
-pub const SOCK_STREAM: u32 = 1;
-const SOCK_DGRAM: u32 = 2;
-const SOCK_RAW: u32 = 3;
-/// include/linux/stat.h
-const S_IFSOCK: u16 = 0o140_000;
 
 /// Socket families and netlink protocols that the container's policy names.
 #[inline(always)]

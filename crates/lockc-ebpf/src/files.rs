@@ -22,22 +22,11 @@ use crate::{
     creds, devices, families,
     hook::lsm,
     inodes, ipc, label,
+    linux::{BPF_FS_MAGIC, PROC_SUPER_MAGIC, S_IFBLK, S_IFCHR, S_IFMT},
     maps::GRANTS,
     processes, pseudo, tags,
     verdict::{self, About, EACCES, EPERM, Subject},
 };
-
-/// include/uapi/linux/capability.h
-pub const CAP_DAC_READ_SEARCH: i32 = 2;
-
-/// include/linux/stat.h
-pub const S_IFMT: u16 = 0o170_000;
-pub const S_IFCHR: u16 = 0o020_000;
-pub const S_IFBLK: u16 = 0o060_000;
-pub const S_IFDIR: u16 = 0o040_000;
-pub const S_IFREG: u16 = 0o100_000;
-pub const S_IFIFO: u16 = 0o010_000;
-pub const S_IFSOCK: u16 = 0o140_000;
 
 /// `MNT_NS_INTERNAL`, fs/mount.h: `ERR_PTR(-EINVAL)`. Mounts of the kernel's own, which no path
 /// leads to: pipes, memfds, anonymous inodes, and the layers below an overlayfs.
@@ -59,7 +48,7 @@ lsm! {
         if matches!(mode & S_IFMT, S_IFCHR | S_IFBLK) {
             return devices::check_open(&who, file, mode & S_IFMT == S_IFBLK, inode.rdev());
         }
-        if mount.magic == pseudo::PROC_SUPER_MAGIC || mount.magic == ipc::MQUEUE_MAGIC {
+        if mount.magic == PROC_SUPER_MAGIC || mount.magic == ipc::MQUEUE_MAGIC {
             let verdict = ipc::check_open(&who, file, mount.magic);
             if verdict != 0 {
                 return verdict;
@@ -79,13 +68,6 @@ lsm! {
         }
         families::check_received(&who, file)
     }
-}
-
-/// An open file, for the event.
-#[inline(always)]
-pub fn about(file: Ptr<File>) -> About {
-    let id = verdict::mount_root(file.mnt());
-    About { dentry: file.dentry().probe(), file: id, arg: u64::from(file.mode()) }
 }
 
 /// A mount, with what most hooks need of it.
@@ -111,7 +93,7 @@ fn check_file(who: &Subject, file: Ptr<File>, mount: &MountView, hook: Hook, std
     if is_granted(who, mount, hook) || (stdio && is_stdio(file.dentry())) {
         return 0;
     }
-    verdict::deny(who, Rule::Files, hook, about(file), EACCES)
+    verdict::deny(who, Rule::Files, hook, About::file(file), EACCES)
 }
 
 /// Whether a mount is one that the container was granted.
@@ -123,7 +105,7 @@ pub fn is_granted(who: &Subject, mount: &MountView, hook: Hook) -> bool {
     let &MountView { mnt, sb, magic } = mount;
     // Pinned maps and programs, lockc's among them, are no container's, whatever is mounted into
     // it.
-    if magic == pseudo::BPF_FS_MAGIC {
+    if magic == BPF_FS_MAGIC {
         return false;
     }
     let root = mnt.root().inode();
@@ -324,5 +306,5 @@ pub fn check_subvolume(file: Ptr<File>, hook: Hook) -> i32 {
     if file.mnt().sb().magic() != BTRFS_SUPER_MAGIC {
         return 0;
     }
-    verdict::deny(&who, Rule::Files, hook, about(file), EPERM)
+    verdict::deny(&who, Rule::Files, hook, About::file(file), EPERM)
 }

@@ -18,8 +18,9 @@ use lockc_core::{
 use crate::{
     hook::lsm,
     inodes, label, launch,
+    linux::BPF_FS_MAGIC,
     maps::{CONTAINERS, GRANTS},
-    overlay, pseudo, tags,
+    overlay, tags,
     verdict::{self, About, EACCES, ENOMEM, Subject},
 };
 
@@ -204,7 +205,7 @@ const BINFMTFS_MAGIC: u64 = 0x4249_4e4d;
 fn is_instance(sb: Ptr<SuperBlock>) -> bool {
     match sb.magic() {
         HUGETLBFS_MAGIC => true,
-        BINFMTFS_MAGIC | pseudo::BPF_FS_MAGIC => false,
+        BINFMTFS_MAGIC | BPF_FS_MAGIC => false,
         _ => sb.kind().flags() & INSTANCES != 0,
     }
 }

@@ -19,11 +19,11 @@ use lockc_core::{
 };
 
 use crate::{
-    files,
     hook::{Check, lsm},
     label,
+    linux::{FMODE_WRITE, PROC_SUPER_MAGIC},
     maps::{IPC_OWNERS, QUEUE_OWNERS},
-    processes, pseudo,
+    processes,
     verdict::{self, About, EACCES, ENOMEM, Subject},
 };
 
@@ -106,7 +106,7 @@ fn queue_owner(dentry: Ptr<Dentry>) -> Option<ContainerKey> {
 #[inline(always)]
 pub fn check_open(who: &Subject, file: Ptr<File>, magic: u64) -> i32 {
     let dentry = file.dentry();
-    let in_procfs = magic == pseudo::PROC_SUPER_MAGIC;
+    let in_procfs = magic == PROC_SUPER_MAGIC;
     if (!in_procfs && magic != MQUEUE_MAGIC) || !who.has(Rule::Ipc) || !is_in_hosts_namespace() {
         return 0;
     }
@@ -118,7 +118,7 @@ pub fn check_open(who: &Subject, file: Ptr<File>, magic: u64) -> i32 {
     if allowed {
         return 0;
     }
-    verdict::deny(who, Rule::Ipc, Hook::file_open, files::about(file), EACCES)
+    verdict::deny(who, Rule::Ipc, Hook::file_open, About::file(file), EACCES)
 }
 
 /// Whether a file of procfs lists the objects of the namespace, or is opened to change its limits:
@@ -134,7 +134,7 @@ fn is_about_namespace(dentry: Ptr<Dentry>, mode: u32) -> bool {
         return true;
     }
     let above = above & 0x00ff_ffff_ffff_ffff;
-    mode & pseudo::FMODE_WRITE != 0
+    mode & FMODE_WRITE != 0
         && (above == MQUEUE || (above == KERNEL && !matches!(name(dentry) as u8, b'h' | b'd')))
 }
 

@@ -22,7 +22,7 @@ use crate::{
     inodes, label,
     maps::GUARD,
     tags,
-    verdict::{self, EACCES, Subject},
+    verdict::{self, About, EACCES, Subject},
 };
 
 /// include/uapi/asm-generic/mman-common.h
@@ -61,7 +61,7 @@ lsm! {
             who.entry.is_none() || is_foreign(&who, file)
         };
         if stopped {
-            let verdict = verdict::deny(&who, Rule::Files, HOOK, files::about(file), EACCES);
+            let verdict = verdict::deny(&who, Rule::Files, HOOK, About::file(file), EACCES);
             // Audit mode only reports.
             if verdict != 0 {
                 return verdict;
@@ -191,7 +191,7 @@ fn check_code(file: Ptr<File>, hook: Hook) -> i32 {
     }
     let who = Subject::for_container(label.key);
     if is_containers(&who, file) {
-        return verdict::deny(&who, Rule::Files, hook, files::about(file), EACCES);
+        return verdict::deny(&who, Rule::Files, hook, About::file(file), EACCES);
     }
     0
 }

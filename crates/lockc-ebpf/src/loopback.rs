@@ -12,7 +12,7 @@ use lockc_core::{
     pointers::{Plain, ProbePtr, Ptr},
 };
 
-use crate::{families::SOCK_STREAM, label, verdict::Subject};
+use crate::{label, linux::SOCK_STREAM, verdict::Subject};
 
 const AF_UNSPEC: u32 = 0;
 /// include/net/net_namespace.h: `lo` has this index in every network namespace.

@@ -44,6 +44,7 @@ mod keys;
 mod label;
 mod launch;
 mod lifecycle;
+mod linux;
 mod loopback;
 mod loops;
 mod maps;

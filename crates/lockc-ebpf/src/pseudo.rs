@@ -25,20 +25,11 @@ use crate::{
     cgroups,
     files::{self, MountView},
     kernel,
+    linux::{CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, FMODE_WRITE, PROC_SUPER_MAGIC, SYSFS_MAGIC},
     maps::{NAMES, READS},
     processes,
     verdict::{self, About, EACCES, Subject},
 };
-
-/// include/uapi/linux/magic.h
-pub const PROC_SUPER_MAGIC: u64 = 0x9fa0;
-const SYSFS_MAGIC: u64 = 0x6265_6572;
-const CGROUP_SUPER_MAGIC: u64 = 0x0027_e0eb;
-const CGROUP2_SUPER_MAGIC: u64 = 0x6367_7270;
-pub const BPF_FS_MAGIC: u64 = 0xcafe_4a11;
-
-/// include/linux/fs.h
-pub const FMODE_WRITE: u32 = 2;
 
 /// An access beside [`NAME_READ`] and [`NAME_WRITE`]: to attributes or to the target of a link.
 const LOOK: u32 = 1 << 31;
@@ -187,7 +178,7 @@ pub fn check(who: &Subject, file: Ptr<File>, mount: &MountView) -> i32 {
         let need = if writes { NAME_WRITE } else { NAME_READ };
         may(who, file.dentry().probe(), root, need)
     };
-    if allowed { 0 } else { verdict::deny(who, rule, Hook::file_open, files::about(file), EACCES) }
+    if allowed { 0 } else { verdict::deny(who, rule, Hook::file_open, About::file(file), EACCES) }
 }
 
 /// The topmost dentries on the way to `dentry`, topmost first; 0 where there is none. Another

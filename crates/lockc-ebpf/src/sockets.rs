@@ -14,10 +14,10 @@ use lockc_core::{
 };
 
 use crate::{
-    families,
-    files::{self, S_IFMT, S_IFSOCK},
+    families, files,
     hook::{Check, lsm},
     kernel, label,
+    linux::{S_IFMT, S_IFSOCK},
     loopback::{SocketUse, has_loopback, option_stays, stays_inside},
     maps::SOCKET_NAMES as SOCKETS,
     tags,

@@ -11,7 +11,7 @@ use lockc_core::{
         ContainerEntry, ContainerKey, DETAIL_NAME_LEN, DETAIL_NAMES, ERROR_SITES, Event, FileId,
         Hook, MODE_AUDIT, MODE_ENFORCE, NAMES_LEN, STATE_CONFINED,
     },
-    fields::{Dentry, Vfsmount},
+    fields::{Dentry, File, Vfsmount},
     pointers::{ProbePtr, Ptr},
     rules::{Level, Rule, RuleMask},
 };
@@ -55,6 +55,13 @@ impl About {
     #[inline(always)]
     pub fn dentry(dentry: ProbePtr<Dentry>) -> Self {
         Self { dentry, ..Self::NOTHING }
+    }
+
+    /// An open file.
+    #[inline(always)]
+    pub fn file(file: Ptr<File>) -> Self {
+        let id = mount_root(file.mnt());
+        Self { dentry: file.dentry().probe(), file: id, arg: u64::from(file.mode()) }
     }
 }
 
