@@ -20,10 +20,10 @@ use lockc_core::{
 };
 
 use crate::{
-    files, label,
+    label,
     linux::{CGROUP2_SUPER_MAGIC, S_IFDIR, S_IFMT},
     loops::{self, GO_ON, Next, STOP},
-    pseudo,
+    mount_view, pseudo,
     verdict::{self, About, EACCES, Subject},
 };
 
@@ -114,7 +114,7 @@ extern "C" fn step(_: u64, walk: &mut RootWalk) -> Next {
 /// Whether a file of a cgroup file system may be opened, or (without `writes`) looked at.
 #[inline(always)]
 pub fn may_use(who: &Subject, mnt: Ptr<Vfsmount>, dentry: ProbePtr<Dentry>, writes: bool) -> bool {
-    if files::mount_ns(mnt.probe()) != Ok(files::own_mount_ns()) {
+    if mount_view::mount_ns(mnt.probe()) != Ok(mount_view::own_mount_ns()) {
         return false;
     }
     if !writes {
@@ -147,7 +147,7 @@ pub fn check_change(path: Ptr<Path>, hook: Hook) -> i32 {
     };
     let dentry = path.dentry().probe();
     let managed = manages(&who)
-        && files::mount_ns(mnt.probe()) == Ok(files::own_mount_ns())
+        && mount_view::mount_ns(mnt.probe()) == Ok(mount_view::own_mount_ns())
         && is_v2(mnt.sb())
         && matches!(position(dentry), Ok(CgroupPosition::Own | CgroupPosition::Below));
     if managed { 0 } else { verdict::deny(&who, Rule::Sysfs, hook, About::dentry(dentry), EACCES) }

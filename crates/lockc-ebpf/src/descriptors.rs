@@ -27,7 +27,7 @@ use crate::{
     kernel, kernel_log, label, launch,
     linux::{FMODE_WRITE, S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFMT, S_IFREG, S_IFSOCK},
     loops::{self, GO_ON, Next, STOP},
-    pseudo, sockets, tags,
+    mount_view, pseudo, sockets, tags,
     verdict::{self, About, EACCES, Subject},
 };
 
@@ -283,7 +283,7 @@ fn try_file(
     let magic = mnt.sb()?.magic()?;
     let harmless = if magic == ANON_INODE_FS_MAGIC {
         is_harmless(dentry)?
-    } else if files::mount_ns(mnt)? == files::MNT_NS_INTERNAL {
+    } else if mount_view::mount_ns(mnt)? == mount_view::MNT_NS_INTERNAL {
         // memfds; the rest of what only the kernel mounts is namespaces, pidfds and the like.
         matches!(magic, TMPFS_MAGIC | HUGETLBFS_MAGIC)
     } else if let Some(rule) = pseudo::rule_for(magic) {
@@ -292,7 +292,7 @@ fn try_file(
         files::is_granted_at_launch(who, mnt)?
             || !found.host.is_null()
                 && mode & S_IFMT == S_IFREG
-                && files::mount_ns(mnt)? != found.host
+                && mount_view::mount_ns(mnt)? != found.host
                 && file.mode()? & FMODE_WRITE == 0
     };
     Ok(if harmless { PASSES } else { denied_by(Rule::Files) })

@@ -11,7 +11,7 @@ use lockc_core::{
 };
 
 use crate::{
-    files, kernel_log,
+    granted, kernel_log,
     linux::{S_IFBLK, S_IFCHR, S_IFMT},
     verdict::{self, About, EPERM, Subject},
 };
@@ -24,8 +24,8 @@ const MINOR_BITS: u32 = 20;
 pub fn is_granted(who: &Subject, block: bool, device: u32) -> bool {
     let (major, minor) = (device >> MINOR_BITS, device & ((1 << MINOR_BITS) - 1));
     (!block && is_default_device(major, minor))
-        || files::grant(&GrantKey::device(who.key, block, major, minor)) & GRANT_DEVICE != 0
-        || files::grant(&GrantKey::device(who.key, block, major, ANY_MINOR)) & GRANT_DEVICE != 0
+        || granted::grant(&GrantKey::device(who.key, block, major, minor)) & GRANT_DEVICE != 0
+        || granted::grant(&GrantKey::device(who.key, block, major, ANY_MINOR)) & GRANT_DEVICE != 0
 }
 
 /// Checks the opening of a device.
@@ -43,7 +43,7 @@ pub fn check_open(who: &Subject, file: Ptr<File>, block: bool, device: u32) -> i
     }
     // The specification granted a node that is bound by itself, or a terminal as standard input.
     let dentry = file.dentry();
-    if dentry == file.mnt().root() || files::is_stdio(dentry) {
+    if dentry == file.mnt().root() || granted::is_stdio(dentry) {
         return 0;
     }
     verdict::deny(who, Rule::Device, Hook::file_open, About::file(file), EPERM)

@@ -10,27 +10,23 @@
 
 use lockc_core::{
     abi::{
-        ContainerEntry, ENTRY_GUARD, ENTRY_HOOK_MOUNTS, ENTRY_PROPAGATION, GRANT_MOUNT,
-        GRANT_PROPAGATING, GRANT_SUPERBLOCK, GrantKey, Hook,
+        ENTRY_GUARD, ENTRY_HOOK_MOUNTS, ENTRY_PROPAGATION, GRANT_MOUNT, GRANT_PROPAGATING,
+        GRANT_SUPERBLOCK, Hook,
     },
-    fields::{Dentry, File, Inode, MntNamespace, Mount, SuperBlock, Vfsmount},
+    fields::{File, Inode, Mount, Vfsmount},
     pointers::{ProbePtr, Ptr},
     rules::Rule,
 };
 
 use crate::{
-    creds, devices, families,
+    creds, devices, families, granted,
     hook::lsm,
-    inodes, ipc, label,
+    ipc,
     linux::{BPF_FS_MAGIC, PROC_SUPER_MAGIC, S_IFBLK, S_IFCHR, S_IFMT},
-    maps::GRANTS,
+    mount_view::{self, MountView},
     processes, pseudo, tags,
     verdict::{self, About, EACCES, EPERM, Subject},
 };
-
-/// `MNT_NS_INTERNAL`, fs/mount.h: `ERR_PTR(-EINVAL)`. Mounts of the kernel's own, which no path
-/// leads to: pipes, memfds, anonymous inodes, and the layers below an overlayfs.
-pub const MNT_NS_INTERNAL: ProbePtr<MntNamespace> = ProbePtr::new(-22i64 as u64);
 
 lsm! {
     /// Every open(2) but one with O_PATH: files, directories, devices, executables, reopened
@@ -70,27 +66,11 @@ lsm! {
     }
 }
 
-/// A mount, with what most hooks need of it.
-pub struct MountView {
-    pub mnt: Ptr<Vfsmount>,
-    pub sb: Ptr<SuperBlock>,
-    /// The magic number of its file system.
-    pub magic: u64,
-}
-
-impl MountView {
-    #[inline(always)]
-    pub fn new(mnt: Ptr<Vfsmount>) -> Self {
-        let sb = mnt.sb();
-        Self { mnt, sb, magic: sb.magic() }
-    }
-}
-
 /// Checks a file by its mount; `stdio`: what the runtime left as standard input, output or error is
 /// allowed too.
 #[inline(always)]
 fn check_file(who: &Subject, file: Ptr<File>, mount: &MountView, hook: Hook, stdio: bool) -> i32 {
-    if is_granted(who, mount, hook) || (stdio && is_stdio(file.dentry())) {
+    if is_granted(who, mount, hook) || (stdio && granted::is_stdio(file.dentry())) {
         return 0;
     }
     verdict::deny(who, Rule::Files, hook, About::file(file), EACCES)
@@ -109,14 +89,14 @@ pub fn is_granted(who: &Subject, mount: &MountView, hook: Hook) -> bool {
         return false;
     }
     let root = mnt.root().inode();
-    if tags::is_root_of(root, who.key.slot) || is_tagged(who, entry, sb, root) {
+    if tags::is_root_of(root, who.key.slot) || granted::is_tagged(who, entry, sb, root) {
         return true;
     }
-    match mount_ns(mnt.probe()) {
-        Ok(namespace) if namespace == MNT_NS_INTERNAL => true,
+    match mount_view::mount_ns(mnt.probe()) {
+        Ok(namespace) if namespace == mount_view::MNT_NS_INTERNAL => true,
         // The kernel's own mount of the queues of an IPC namespace, for mq_open: `ipc` decides.
         Ok(namespace) if namespace.is_null() && magic == ipc::MQUEUE_MAGIC => true,
-        Ok(namespace) if namespace == own_mount_ns() => is_own_mount(who, mnt, hook),
+        Ok(namespace) if namespace == mount_view::own_mount_ns() => is_own_mount(who, mnt, hook),
         Ok(_) => is_visited(who, mnt),
         Err(_) => {
             verdict::error(hook);
@@ -140,7 +120,7 @@ fn is_own_mount(who: &Subject, mnt: Ptr<Vfsmount>, hook: Hook) -> bool {
         return true;
     }
     // The container makes mounts of its own: what it mounts is within what it has.
-    if !who.has(Rule::Mount) && inodes::leads_to_granted(who, mnt.root()) {
+    if !who.has(Rule::Mount) && granted::leads_to_granted(who, mnt.root()) {
         return true;
     }
     if entry.flags & ENTRY_PROPAGATION != 0 {
@@ -159,7 +139,7 @@ fn is_visited(who: &Subject, mnt: Ptr<Vfsmount>) -> bool {
     match processes::visited(who) {
         Some(Subject { key, mode, entry: Some(entry) }) => {
             let other = Subject { key, mode, entry: Some(entry) };
-            is_tagged(&other, entry, mnt.sb(), mnt.root().inode())
+            granted::is_tagged(&other, entry, mnt.sb(), mnt.root().inode())
         }
         _ => false,
     }
@@ -177,59 +157,19 @@ pub fn is_granted_at_launch(who: &Subject, mnt: ProbePtr<Vfsmount>) -> Result<bo
     if let Some(object) = unsafe { tags::get(root).as_ref() }
         && (object.tag == entry.rootfs
             || object.owner == who.key
-            || grant_kind(who, object.tag) & (GRANT_MOUNT | GRANT_SUPERBLOCK) != 0)
+            || granted::grant_kind(who, object.tag) & (GRANT_MOUNT | GRANT_SUPERBLOCK) != 0)
     {
         return Ok(true);
     }
     let top = mnt.sb()?.root()?.inode()?;
     // SAFETY: as above.
     if let Some(object) = unsafe { tags::get(top).as_ref() }
-        && (object.owner == who.key || grant_kind(who, object.tag) & GRANT_SUPERBLOCK != 0)
+        && (object.owner == who.key || granted::grant_kind(who, object.tag) & GRANT_SUPERBLOCK != 0)
     {
         return Ok(true);
     }
-    Ok(entry.flags & (ENTRY_GUARD | ENTRY_HOOK_MOUNTS) != 0 && mount_ns(mnt)? == own_mount_ns())
-}
-
-/// Whether the root of a mount, or its superblock as a whole, was granted.
-#[inline(always)]
-fn is_tagged(who: &Subject, entry: &ContainerEntry, sb: Ptr<SuperBlock>, root: Ptr<Inode>) -> bool {
-    // SAFETY: null or a live cell of the map.
-    if let Some(object) = unsafe { tags::get(root.probe()).as_ref() }
-        && (object.granted == who.key
-            || object.owner == who.key
-            || object.tag == entry.rootfs
-            || grant_kind(who, object.tag) & (GRANT_MOUNT | GRANT_SUPERBLOCK) != 0)
-    {
-        return true;
-    }
-    is_superblock_granted(who, sb, root)
-}
-
-/// Whether a superblock is the container's as a whole; `root`: an inode that was looked at already.
-#[inline(always)]
-pub fn is_superblock_granted(who: &Subject, sb: Ptr<SuperBlock>, root: Ptr<Inode>) -> bool {
-    let top = sb.root().inode();
-    if top == root {
-        return false;
-    }
-    // SAFETY: null or a live cell of the map.
-    let Some(object) = (unsafe { tags::get(top.probe()).as_ref() }) else {
-        return false;
-    };
-    object.owner == who.key || grant_kind(who, object.tag) & GRANT_SUPERBLOCK != 0
-}
-
-/// Whether a file is what the runtime left as standard input, output or error at the container's
-/// first exec.
-#[inline(always)]
-pub fn is_stdio(dentry: Ptr<Dentry>) -> bool {
-    // SAFETY: null or a live cell of the storage.
-    let Some(label) = (unsafe { label::for_task(label::current()).as_ref() }) else {
-        return false;
-    };
-    let tag = tags::tag(dentry.inode().probe());
-    tag != 0 && (label.stdio[0] == tag || label.stdio[1] == tag || label.stdio[2] == tag)
+    Ok(entry.flags & (ENTRY_GUARD | ENTRY_HOOK_MOUNTS) != 0
+        && mount_view::mount_ns(mnt)? == mount_view::own_mount_ns())
 }
 
 /// Mounts on mounts below a propagating volume that are looked through.
@@ -246,7 +186,7 @@ fn is_propagated(who: &Subject, mnt: Ptr<Vfsmount>, root: Ptr<Inode>) -> Result<
             break;
         }
         let volume = tags::tag(parent.vfsmount().root()?.inode()?);
-        if volume != 0 && grant_kind(who, volume) & GRANT_PROPAGATING != 0 {
+        if volume != 0 && granted::grant_kind(who, volume) & GRANT_PROPAGATING != 0 {
             // SAFETY: null or a live cell of the map; the mount holds the inode.
             if let Some(object) = unsafe { tags::make(root.probe()).as_mut() } {
                 object.above = volume;
@@ -256,38 +196,6 @@ fn is_propagated(who: &Subject, mnt: Ptr<Vfsmount>, root: Ptr<Inode>) -> Result<
         mount = parent;
     }
     Ok(false)
-}
-
-/// How the container was granted a tagged object; 0: it was not.
-#[inline(always)]
-pub fn grant_kind(who: &Subject, tag: u64) -> u32 {
-    grant(&GrantKey::tagged(who.key, tag))
-}
-
-/// How something was granted; 0: it was not.
-#[inline(always)]
-pub fn grant(key: &GrantKey) -> u32 {
-    // SAFETY: the value is copied at once.
-    unsafe { GRANTS.get(key) }.copied().unwrap_or(0)
-}
-
-/// The namespace that a mount is in.
-#[inline(always)]
-pub fn mount_ns(mnt: ProbePtr<Vfsmount>) -> Result<ProbePtr<MntNamespace>, i32> {
-    mnt.container::<Mount>().ns()
-}
-
-/// Whether a mount has been attached to another: fsmount(2) makes one that is not.
-#[inline(always)]
-pub fn is_attached(mnt: Ptr<Vfsmount>) -> Result<bool, i32> {
-    let mount = mnt.probe().container::<Mount>();
-    Ok(mount.parent()? != mount)
-}
-
-/// The current task's mount namespace.
-#[inline(always)]
-pub fn own_mount_ns() -> ProbePtr<MntNamespace> {
-    label::current().nsproxy().mnt_ns().probe()
 }
 
 /// include/uapi/linux/btrfs.h

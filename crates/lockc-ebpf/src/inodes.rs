@@ -2,20 +2,16 @@
 //! container was granted.
 
 use lockc_core::{
-    abi::{
-        ENTRY_GUARD, GRANT_HOST_PROGRAMS, GRANT_MOUNT, GRANT_PROPAGATING, GRANT_SUPERBLOCK, Hook,
-    },
+    abi::{ENTRY_GUARD, Hook},
     fields::{Dentry, Iattr},
     pointers::{ProbePtr, Ptr},
     rules::Rule,
 };
 
 use crate::{
-    attributes, creds, files,
+    attributes, creds, granted,
     hook::{self, Check, lsm},
-    ipc, kernel,
-    loops::{self, GO_ON, Next, STOP},
-    processes, pseudo, tags,
+    ipc, kernel, processes, pseudo,
     verdict::{self, About, EACCES, Subject},
 };
 
@@ -28,9 +24,6 @@ const ATTR_ACCESS: u32 = 7;
 const ATTR_SIZE: u32 = 1 << 3;
 /// `ATTR_ATIME`, `ATTR_MTIME`
 const ATTR_TIMES: u32 = 3 << 4;
-/// A file deeper than this in a volume (or in a root file system that shares its superblock) is
-/// denied.
-const MAX_DEPTH: u32 = 1024;
 
 /// Checks a file for a task under the rule `files`.
 #[inline(always)]
@@ -64,82 +57,15 @@ pub fn is_within(who: &Subject, dentry: Ptr<Dentry>) -> bool {
     if sb.flags() & SB_KERNMOUNT != 0 || pseudo::is_pseudo(sb) {
         return true;
     }
-    files::is_stdio(dentry) || leads_to_granted(who, dentry) || leads_to_visited(who, dentry)
+    granted::is_stdio(dentry)
+        || granted::leads_to_granted(who, dentry)
+        || leads_to_visited(who, dentry)
 }
 
 /// The same of what was granted to a container that the current task was let act as.
 #[inline(never)]
 fn leads_to_visited(who: &Subject, dentry: Ptr<Dentry>) -> bool {
-    processes::visited(who).is_some_and(|other| leads_to_granted(&other, dentry))
-}
-
-/// Whether a file, or a directory above it, is the root of something that the container was
-/// granted.
-#[inline(always)]
-pub fn leads_to_granted(who: &Subject, dentry: Ptr<Dentry>) -> bool {
-    leads_to(who, dentry, false, true)
-}
-
-/// The same without directories of the host with programs of its own: whether a file's content is
-/// the container's. What the runtime mounts is, once it is `attached` somewhere; until then it is
-/// the runtime's (runc executes itself from such an overlay).
-#[inline(always)]
-pub fn is_containers(who: &Subject, dentry: Ptr<Dentry>, attached: bool) -> bool {
-    leads_to(who, dentry, true, attached)
-}
-
-#[inline(always)]
-fn leads_to(who: &Subject, dentry: Ptr<Dentry>, content: bool, owned: bool) -> bool {
-    let Some(entry) = who.entry else {
-        return false;
-    };
-    // A superblock may be the container's own, however deep the file lies in it.
-    let top = dentry.sb().root().inode();
-    // SAFETY: null or a live cell of the map.
-    if let Some(object) = unsafe { tags::get(top.probe()).as_ref() }
-        && (object.tag == entry.rootfs
-            || (owned && object.owner == who.key)
-            || files::grant_kind(who, object.tag) & GRANT_SUPERBLOCK != 0)
-    {
-        return true;
-    }
-    let mut walk = AncestorWalk { who, at: dentry, content: u64::from(content), found: 0 };
-    loops::rounds(MAX_DEPTH, step, &mut walk);
-    walk.found != 0
-}
-
-/// A walk from a file to the root of its file system.
-struct AncestorWalk<'a> {
-    who: &'a Subject,
-    at: Ptr<Dentry>,
-    content: u64,
-    found: u64,
-}
-
-/// One directory of the walk.
-extern "C" fn step(_: u64, walk: &mut AncestorWalk) -> Next {
-    let who = walk.who;
-    // SAFETY: null or a live cell of the map.
-    if let (Some(object), Some(entry)) =
-        (unsafe { tags::get(walk.at.inode().probe()).as_ref() }, who.entry)
-    {
-        let kind = files::grant_kind(who, object.tag);
-        let is_root = object.tag == entry.rootfs;
-        let is_granted =
-            kind & GRANT_MOUNT != 0 && !(walk.content != 0 && kind & GRANT_HOST_PROGRAMS != 0);
-        let is_propagated =
-            object.above != 0 && files::grant_kind(who, object.above) & GRANT_PROPAGATING != 0;
-        if is_root || is_granted || is_propagated {
-            walk.found = 1;
-            return STOP;
-        }
-    }
-    let parent = walk.at.parent();
-    if parent.is_null() || parent == walk.at {
-        return STOP;
-    }
-    walk.at = parent;
-    GO_ON
+    processes::visited(who).is_some_and(|other| granted::leads_to_granted(&other, dentry))
 }
 
 lsm! {

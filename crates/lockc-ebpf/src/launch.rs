@@ -16,11 +16,11 @@ use lockc_core::{
 };
 
 use crate::{
-    creds,
-    files::{self, MountView},
+    creds, files, granted,
     hook::lsm,
-    inodes, label,
+    label,
     maps::GUARD,
+    mount_view::{self, MountView},
     tags,
     verdict::{self, About, EACCES, Subject},
 };
@@ -136,8 +136,8 @@ fn is_containers(who: &Subject, file: Ptr<File>) -> bool {
     if !who.has(Rule::Files) {
         return false;
     }
-    let attached = files::is_attached(file.mnt()).unwrap_or(true);
-    inodes::is_containers(who, file.dentry(), attached)
+    let attached = mount_view::is_attached(file.mnt()).unwrap_or(true);
+    granted::is_containers(who, file.dentry(), attached)
 }
 
 /// A program of the host's by its numbers.

@@ -9,9 +9,9 @@ use lockc_core::{
 };
 
 use crate::{
-    cgroups, devices,
-    files::{self, MountView},
+    cgroups, devices, files, granted,
     hook::{Check, lsm},
+    mount_view::MountView,
     pseudo, self_protection,
     verdict::{self, About, EACCES},
 };
@@ -119,7 +119,7 @@ lsm! {
         let mount = MountView::new(mnt);
         if who.has(Rule::Files)
             && !files::is_granted(&who, &mount, HOOK)
-            && !files::is_stdio(dentry)
+            && !granted::is_stdio(dentry)
         {
             let about =
                 About { dentry: dentry.probe(), file: verdict::mount_root(mnt), arg: 0 };

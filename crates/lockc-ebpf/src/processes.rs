@@ -19,7 +19,7 @@ use lockc_core::{
 use crate::{
     files,
     hook::{Check, lsm},
-    label,
+    label, mount_view,
     verdict::{self, About, EPERM, Subject},
 };
 
@@ -298,5 +298,5 @@ pub fn is_neighbours(directory: ProbePtr<Dentry>) -> Result<bool, i32> {
         return Ok(false);
     }
     let nsproxy = link.container::<Task>().nsproxy()?;
-    Ok(!nsproxy.is_null() && nsproxy.mnt_ns()? == files::own_mount_ns())
+    Ok(!nsproxy.is_null() && nsproxy.mnt_ns()? == mount_view::own_mount_ns())
 }

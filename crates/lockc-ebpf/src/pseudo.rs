@@ -22,11 +22,10 @@ use lockc_core::{
 };
 
 use crate::{
-    cgroups,
-    files::{self, MountView},
-    kernel,
+    cgroups, granted, kernel,
     linux::{CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, FMODE_WRITE, PROC_SUPER_MAGIC, SYSFS_MAGIC},
     maps::{NAMES, READS},
+    mount_view::MountView,
     processes,
     verdict::{self, About, EACCES, Subject},
 };
@@ -103,7 +102,7 @@ pub fn check_look(who: &Subject, mount: &MountView, dentry: Ptr<Dentry>) -> i32 
         may_look(who, dentry.probe(), root)
     };
     // What the runtime left as standard input, output or error was handed over on purpose.
-    if allowed || files::is_stdio(dentry) {
+    if allowed || granted::is_stdio(dentry) {
         return 0;
     }
     verdict::deny(who, rule, Hook::inode_getattr, About::dentry(dentry.probe()), EACCES)

@@ -14,7 +14,7 @@ use lockc_core::{
 };
 
 use crate::{
-    families, files,
+    families, granted,
     hook::{Check, lsm},
     kernel, label,
     linux::{S_IFMT, S_IFSOCK},
@@ -208,12 +208,12 @@ fn check_peer(check: &Check, other: Ptr<Sock>) -> i32 {
 fn is_named(who: &Subject, dentry: ProbePtr<Dentry>) -> bool {
     let tag_of = |dentry: ProbePtr<Dentry>| dentry.inode().map_or(0, tags::tag);
     let tag = tag_of(dentry);
-    if tag != 0 && files::grant_kind(who, tag) & GRANT_SOCKET != 0 {
+    if tag != 0 && granted::grant_kind(who, tag) & GRANT_SOCKET != 0 {
         return true;
     }
     let directory = tag_of(dentry.parent().unwrap_or(ProbePtr::NULL));
     directory != 0
-        && files::grant_kind(who, directory) & GRANT_SOCKETS != 0
+        && granted::grant_kind(who, directory) & GRANT_SOCKETS != 0
         && is_called(who, directory, dentry)
 }
 
