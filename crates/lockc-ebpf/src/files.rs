@@ -24,7 +24,7 @@ use crate::{
     ipc,
     linux::{BPF_FS_MAGIC, PROC_SUPER_MAGIC, S_IFBLK, S_IFCHR, S_IFMT},
     mount_view::{self, MountView},
-    processes, pseudo, tags,
+    pseudo, reach, tags,
     verdict::{self, About, EACCES, EPERM, Subject},
 };
 
@@ -136,7 +136,7 @@ fn is_own_mount(who: &Subject, mnt: Ptr<Vfsmount>, hook: Hook) -> bool {
 /// let act as. A function of its own, as above.
 #[inline(never)]
 fn is_visited(who: &Subject, mnt: Ptr<Vfsmount>) -> bool {
-    match processes::visited(who) {
+    match reach::visited(who) {
         Some(Subject { key, mode, entry: Some(entry) }) => {
             let other = Subject { key, mode, entry: Some(entry) };
             granted::is_tagged(&other, entry, mnt.sb(), mnt.root().inode())

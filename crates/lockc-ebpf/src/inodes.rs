@@ -11,7 +11,7 @@ use lockc_core::{
 use crate::{
     attributes, creds, granted,
     hook::{self, Check, lsm},
-    ipc, kernel, processes, pseudo,
+    ipc, kernel, pseudo, reach,
     verdict::{self, About, EACCES, Subject},
 };
 
@@ -65,7 +65,7 @@ pub fn is_within(who: &Subject, dentry: Ptr<Dentry>) -> bool {
 /// The same of what was granted to a container that the current task was let act as.
 #[inline(never)]
 fn leads_to_visited(who: &Subject, dentry: Ptr<Dentry>) -> bool {
-    processes::visited(who).is_some_and(|other| granted::leads_to_granted(&other, dentry))
+    reach::visited(who).is_some_and(|other| granted::leads_to_granted(&other, dentry))
 }
 
 lsm! {

@@ -23,7 +23,7 @@ use crate::{
     label,
     linux::{FMODE_WRITE, PROC_SUPER_MAGIC},
     maps::{IPC_OWNERS, QUEUE_OWNERS},
-    processes,
+    reach,
     verdict::{self, About, EACCES, ENOMEM, Subject},
 };
 
@@ -92,7 +92,7 @@ fn check_use(check: &Check, object: ProbePtr<KernIpcPerm>, arg: u64) -> i32 {
 /// Whether a container may use what belongs to `owner`: itself, or a container of the same policy.
 #[inline(always)]
 fn is_shared(who: &Subject, owner: Option<ContainerKey>) -> bool {
-    owner.is_some_and(|owner| owner == who.key || processes::has_same_policy(who, owner))
+    owner.is_some_and(|owner| owner == who.key || reach::has_same_policy(who, owner))
 }
 
 #[inline(always)]

@@ -55,6 +55,7 @@ mod overlay;
 mod paths;
 mod processes;
 mod pseudo;
+mod reach;
 mod self_protection;
 mod sockets;
 mod tags;

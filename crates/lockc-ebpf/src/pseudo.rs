@@ -26,7 +26,7 @@ use crate::{
     linux::{CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, FMODE_WRITE, PROC_SUPER_MAGIC, SYSFS_MAGIC},
     maps::{NAMES, READS},
     mount_view::MountView,
-    processes,
+    reach,
     verdict::{self, About, EACCES, Subject},
 };
 
@@ -297,7 +297,7 @@ fn in_task(top: &[ProbePtr<Dentry>; READ_DEPTH], writes: bool) -> bool {
             return true;
         }
     }
-    match processes::is_neighbours(top[0]) {
+    match reach::is_neighbours(top[0]) {
         Ok(within) => within,
         Err(_) => {
             verdict::error(Hook::file_open);
