@@ -21,9 +21,9 @@ use lockc_core::{
 
 use crate::{
     label,
-    linux::{CGROUP2_SUPER_MAGIC, S_IFDIR, S_IFMT},
+    linux::{CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, S_IFDIR, S_IFMT},
     loops::{self, GO_ON, Next, STOP},
-    mount_view, pseudo,
+    mount_view, names,
     verdict::{self, About, EACCES, Subject},
 };
 
@@ -45,6 +45,12 @@ enum CgroupPosition {
 #[inline(always)]
 fn manages(who: &Subject) -> bool {
     who.entry.is_some_and(|entry| entry.flags & ENTRY_CGROUPS != 0)
+}
+
+/// Whether the mount is of a cgroup file system.
+#[inline(always)]
+fn is_cgroup(mnt: Ptr<Vfsmount>) -> bool {
+    matches!(mnt.sb().magic(), CGROUP_SUPER_MAGIC | CGROUP2_SUPER_MAGIC)
 }
 
 #[inline(always)]
@@ -129,7 +135,7 @@ pub fn may_use(who: &Subject, mnt: Ptr<Vfsmount>, dentry: ProbePtr<Dentry>, writ
     match position(directory) {
         Ok(CgroupPosition::Below) => true,
         // Its limits belong to whoever made the container: cgroups(7), "delegation containment".
-        Ok(CgroupPosition::Own) => pseudo::may_write_in(dentry, NODE_CGROUP),
+        Ok(CgroupPosition::Own) => names::may_write_in(dentry, NODE_CGROUP),
         _ => false,
     }
 }
@@ -139,7 +145,7 @@ pub fn may_use(who: &Subject, mnt: Ptr<Vfsmount>, dentry: ProbePtr<Dentry>, writ
 #[inline(always)]
 pub fn check_change(path: Ptr<Path>, hook: Hook) -> i32 {
     let mnt = path.mnt();
-    if !pseudo::is_cgroup(mnt) {
+    if !is_cgroup(mnt) {
         return 0;
     }
     let Some(who) = verdict::subject_to(Rule::Sysfs) else {

@@ -19,6 +19,16 @@
 //! | `kernel_api`, `kernel_log` | the kernel itself |
 //! | `self_protection` | lockc's own pins and maps, also from the host's tasks |
 //!
+//! Files import only what is below them. Below the programs are
+//!
+//! | module | what it tells |
+//! |---|---|
+//! | `granted`, `mount_view` | what a container was granted; mounts and their namespaces |
+//! | `reach` | which tasks and containers are within reach |
+//! | `names` | which files of procfs and sysfs may be read and written |
+//! | `verdict`, `label` | which tasks are checked, and what a denial does; labels |
+//! | `maps`, `kernel`, `linux` | the maps; settings and reads; constants of the kernel |
+//!
 //! Every program keeps an earlier denial, asks [`verdict::subject_to`] whether it checks the
 //! current task at all, and answers through [`verdict::deny`]. A task without a label is the host's
 //! and is not checked.
@@ -51,6 +61,7 @@ mod loops;
 mod maps;
 mod mount_view;
 mod mounts;
+mod names;
 mod overlay;
 mod paths;
 mod processes;
