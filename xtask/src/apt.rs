@@ -184,3 +184,11 @@ fn find_mirror() -> Result<String> {
          LOCKC_DEBIAN_MIRROR to a Debian mirror"
     )
 }
+
+/// A path of the host's that must exist after the set-up.
+pub fn keyring() -> Result<std::path::PathBuf> {
+    let path = std::path::PathBuf::from("/usr/share/keyrings/debian-archive-keyring.gpg");
+    path.is_file()
+        .then_some(path)
+        .context("the package debian-archive-keyring has no keyring where it is expected")
+}

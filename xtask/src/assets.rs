@@ -14,8 +14,9 @@ use std::sync::Mutex;
 use anyhow::{Context, Result, anyhow};
 use sha2::{Digest, Sha256};
 
-use crate::plan::Tier;
-use crate::{apt, setup, ui};
+use crate::places::{cache, used};
+use crate::tier::Tier;
+use crate::{apt, ui};
 
 const KERNEL_SH: &str = include_str!("../vm/kernel.sh");
 const INIT_SH: &str = include_str!("../vm/init.sh");
@@ -157,33 +158,8 @@ impl Kernel {
     }
 }
 
-/// Where assets live: `LOCKC_CACHE`, or the usual place of this user.
-pub fn cache() -> Result<PathBuf> {
-    let path = if let Some(path) = std::env::var_os("LOCKC_CACHE") {
-        PathBuf::from(path)
-    } else if let Some(path) = std::env::var_os("XDG_CACHE_HOME") {
-        Path::new(&path).join("lockc")
-    } else if apt::is_root() {
-        PathBuf::from("/var/cache/lockc")
-    } else {
-        let home = std::env::var_os("HOME")
-            .context("neither LOCKC_CACHE nor HOME is set: no place for the cache")?;
-        Path::new(&home).join(".cache/lockc")
-    };
-    fs::create_dir_all(&path).with_context(|| {
-        format!("cannot create the cache {}; LOCKC_CACHE names another", path.display())
-    })?;
-    Ok(path)
-}
-
 /// How long an asset is kept that nothing uses: another working tree may be testing with it.
 const KEPT: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
-
-/// Notes that an asset is in use.
-pub fn used(path: &Path) {
-    // Without the note it may be made once more, no worse.
-    let _ = File::open(path).and_then(|file| file.set_modified(std::time::SystemTime::now()));
-}
 
 /// The hash by which an asset is named.
 pub fn stamp(parts: &[&str]) -> String {
@@ -293,7 +269,7 @@ impl Maker {
         let cache = cache()?;
         Ok(Self {
             mirror: apt::debian_mirror()?,
-            keyring: setup::keyring()?,
+            keyring: apt::keyring()?,
             logs: cache.join("logs"),
             cache,
         })

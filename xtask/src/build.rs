@@ -8,47 +8,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::{root, setup, ui};
-
-/// What programs are built for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-#[value(rename_all = "snake_case")]
-pub enum Arch {
-    #[value(name = "x86_64")]
-    X86,
-    Aarch64,
-}
-
-impl Arch {
-    /// As uname(2) and RPM say it.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::X86 => "x86_64",
-            Self::Aarch64 => "aarch64",
-        }
-    }
-
-    /// As Debian and OCI say it.
-    pub const fn debian(self) -> &'static str {
-        match self {
-            Self::X86 => "amd64",
-            Self::Aarch64 => "arm64",
-        }
-    }
-
-    /// As rustc says it; always named, so that flags do not reach build scripts.
-    pub const fn target(self) -> &'static str {
-        match self {
-            Self::X86 => "x86_64-unknown-linux-gnu",
-            Self::Aarch64 => "aarch64-unknown-linux-gnu",
-        }
-    }
-
-    /// The architecture of this machine, on which what is built can run.
-    pub fn runs_here(self) -> bool {
-        self.name() == std::env::consts::ARCH
-    }
-}
+use crate::arch::Arch;
+use crate::{places, root, ui};
 
 /// The packages of what is released: always built together and alone, so that guests test the very
 /// bytes.
@@ -78,7 +39,7 @@ fn ebpf_target(name: &str) -> PathBuf {
 /// PATH with cargo's own folder: a user's shell may lack it.
 fn path() -> OsString {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let folders = std::env::split_paths(&path).chain(setup::cargo_bin());
+    let folders = std::env::split_paths(&path).chain(places::cargo_bin());
     std::env::join_paths(folders).unwrap_or(path)
 }
 
@@ -135,7 +96,7 @@ pub fn guest_programs() -> Result<PathBuf> {
 pub fn programs(source: &Path, packages: &[&str], arch: Arch) -> Result<PathBuf> {
     let target = target()?.join("static");
     let cargo_home =
-        setup::cargo_bin().and_then(|bin| bin.parent().map(Path::to_path_buf)).unwrap_or_default();
+        places::cargo_bin().and_then(|bin| bin.parent().map(Path::to_path_buf)).unwrap_or_default();
     let flags = [
         "-Ctarget-feature=+crt-static".to_owned(),
         // The tree's own paths are relative to it; flags that name it would compile every library

@@ -10,6 +10,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use crate::assets::{Platform, X86};
+use crate::places;
 use crate::{apt, assets, ui};
 
 /// The first release that needs no newer one beside it.
@@ -18,7 +19,7 @@ const PACKAGES: [&str; 3] = ["qemu-system-x86", "qemu-system-common", "qemu-syst
 
 /// Where the newer one is unpacked.
 fn folder() -> Result<PathBuf> {
-    Ok(assets::cache()?.join("qemu-of-backports"))
+    Ok(places::cache()?.join("qemu-of-backports"))
 }
 
 /// Gets a newer one where the system's is old. Without it everything works, in twice the time.
@@ -57,7 +58,7 @@ pub fn words(platform: &Platform) -> Result<Vec<String>> {
     if !folder.is_dir() {
         return Ok(vec![platform.emulator.into()]);
     }
-    assets::used(&folder);
+    places::used(&folder);
     let at = |path: &str| folder.join(path).display().to_string();
     Ok(vec![
         "env".into(),

@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
+use crate::places;
 use crate::report::{Outcome, Report};
-use crate::{assets, build, root, setup, ui, upstream};
+use crate::{build, root, setup, ui, upstream};
 
 /// The targets of `tests/fuzz`, and the folder of the tree with examples to begin with.
 const TARGETS: [(&str, Option<&str>); 5] = [
@@ -98,9 +99,9 @@ fn fuzz(word: &str) -> Result<Command> {
 
 /// One target; what libFuzzer says last, or where what it found is.
 fn target(name: &str, seeds: Option<&str>, seconds: u64) -> Result<String> {
-    let corpus = assets::cache()?.join("fuzz").join(name);
+    let corpus = places::cache()?.join("fuzz").join(name);
     fs::create_dir_all(&corpus).with_context(|| format!("cannot create {}", corpus.display()))?;
-    let log = assets::cache()?.join("logs").join(format!("fuzz-{name}.log"));
+    let log = places::cache()?.join("logs").join(format!("fuzz-{name}.log"));
     let file =
         fs::File::create(&log).with_context(|| format!("cannot create {}", log.display()))?;
     let mut command = fuzz("run")?;

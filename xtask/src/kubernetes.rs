@@ -7,7 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::build::Arch;
+use crate::arch::Arch;
 use crate::dist::{self, Kind};
 use crate::{build, root, ui, upstream};
 

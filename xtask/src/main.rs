@@ -9,6 +9,7 @@
 //! [`bpf_report`] asks the verifiers, [`bench`] counts instructions.
 
 mod apt;
+mod arch;
 mod assets;
 mod bench;
 mod bpf_report;
@@ -23,6 +24,7 @@ mod gate;
 mod kubernetes;
 #[cfg(test)]
 mod layers;
+mod places;
 mod plan;
 mod protocol;
 mod report;
@@ -30,6 +32,7 @@ mod saved;
 mod setup;
 mod suite;
 mod system;
+mod tier;
 mod ui;
 mod upstream;
 mod vm;

@@ -13,7 +13,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use crate::assets::{self, Kernel};
+use crate::assets::Kernel;
+use crate::places;
+use crate::tier::Tier;
 
 /// The parts of the suite, in the order in which they run: the last are left out where time runs
 /// out.
@@ -27,25 +29,6 @@ pub const KUBERNETES: &str = "kubernetes";
 pub const WORK: &str = "work";
 /// The part whose machine's root is another file system.
 pub const BTRFS: &str = "btrfs";
-
-/// How much of a part runs: `lockc-it --tier`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tier {
-    Smoke,
-    Gate,
-    All,
-}
-
-impl Tier {
-    /// As `lockc-it` calls it.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Smoke => "smoke",
-            Self::Gate => "gate",
-            Self::All => "all",
-        }
-    }
-}
 
 /// One machine's work.
 #[derive(Clone, Debug)]
@@ -141,7 +124,7 @@ pub struct Times(BTreeMap<String, u64>);
 
 impl Times {
     fn path() -> Result<PathBuf> {
-        Ok(assets::cache()?.join("times.json"))
+        Ok(places::cache()?.join("times.json"))
     }
 
     /// Those of earlier runs. What cannot be read is not known.
@@ -157,7 +140,7 @@ impl Times {
         let mut times = Self::load();
         times.0.insert(job.key(), time.as_secs());
         let (path, text) = (Self::path()?, serde_json::to_string_pretty(&times.0)?);
-        let mut file = tempfile::NamedTempFile::new_in(assets::cache()?)
+        let mut file = tempfile::NamedTempFile::new_in(places::cache()?)
             .context("cannot create a file in the cache")?;
         std::io::Write::write_all(&mut file, text.as_bytes()).context("cannot record a time")?;
         file.persist(&path).with_context(|| format!("cannot write {}", path.display()))?;

@@ -18,7 +18,8 @@ use anyhow::{Context, Result, anyhow, bail};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::vm::{Done, Machine, Start, TimedOut, Vm};
+use crate::places;
+use crate::vm::{Done, Machine, Start, State, TimedOut, Vm};
 use crate::{assets, emulator, ui};
 
 /// What `lockc-it wait` says when it is ready to be saved, and when it goes on.
@@ -31,45 +32,19 @@ const SILENCE: Duration = Duration::from_secs(60);
 /// How long a state of another working tree is kept that nothing uses.
 const KEPT: Duration = Duration::from_secs(3 * 3600);
 
-/// A saved machine.
-pub struct State {
-    directory: PathBuf,
-}
-
-impl State {
-    pub fn disk(&self) -> PathBuf {
-        self.directory.join("disk.qcow2")
-    }
-
-    pub fn memory(&self) -> PathBuf {
-        self.directory.join("memory")
-    }
-
-    /// The programs' disk, which a resumed machine does not read again.
-    pub fn input(&self) -> PathBuf {
-        self.directory.join("in.tar")
-    }
-
-    /// Removes a state that is of no use.
-    pub fn remove(self) {
-        // What is left is removed with the next one.
-        let _ = fs::remove_dir_all(self.directory);
-    }
-}
-
 /// The state of this machine with the programs of `input`, on a base of `lockc-it wait`; made if it
 /// is not there and `make` says so.
 pub fn state(vm: &Vm, input: &Path, base: &str, make: bool) -> Result<Option<State>> {
     let tree = assets::stamp(&[&crate::root().display().to_string()]);
     let prefix = format!("state-{}-{base}-{tree}-", vm.kernel.name);
-    let directory = assets::cache()?.join(format!("{prefix}{}", key(vm, input, base)?));
+    let directory = places::cache()?.join(format!("{prefix}{}", key(vm, input, base)?));
     // Two runs that want the same state make it once.
-    let lock = File::create(assets::cache()?.join(format!("{prefix}lock")))
+    let lock = File::create(places::cache()?.join(format!("{prefix}lock")))
         .context("cannot create a state's lock")?;
     lock.lock().context("cannot lock a state")?;
     let state = State { directory };
     if state.directory.is_dir() {
-        assets::used(&state.directory);
+        places::used(&state.directory);
         return Ok(Some(state));
     }
     if !make {
@@ -79,7 +54,7 @@ pub fn state(vm: &Vm, input: &Path, base: &str, make: bool) -> Result<Option<Sta
     let scratch = tempfile::Builder::new()
         .prefix(&prefix)
         .suffix(".making")
-        .tempdir_in(assets::cache()?)
+        .tempdir_in(places::cache()?)
         .context("cannot create a directory in the cache")?;
     let made = State { directory: scratch.path().to_owned() };
     save(vm, input, base, &made)?;
@@ -128,7 +103,7 @@ fn key(vm: &Vm, input: &Path, base: &str) -> Result<String> {
 /// Removes the states that this one replaces, or that an interrupted run left, and those of other
 /// trees that nothing has used lately. A state has some 500 MB.
 fn sweep(prefix: &str) -> Result<()> {
-    for entry in fs::read_dir(assets::cache()?).context("cannot list the cache")?.flatten() {
+    for entry in fs::read_dir(places::cache()?).context("cannot list the cache")?.flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
         let modified = entry.metadata().and_then(|metadata| metadata.modified());
         let stale = modified.is_ok_and(|time| time.elapsed().is_ok_and(|age| age > KEPT));

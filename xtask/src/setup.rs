@@ -6,8 +6,9 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
-use crate::build::Arch;
+use crate::arch::Arch;
 use crate::dist::Kind;
+use crate::places::{self, cargo_bin};
 use crate::{apt, assets, emulator, ui};
 
 /// Debian packages that virtual machines need, with the reason shown to the user.
@@ -50,7 +51,7 @@ const MDBOOK: &str = "0.5.4";
 /// need.
 pub fn run(vms: bool) -> Result<()> {
     let start = Instant::now();
-    let logs = assets::cache()?.join("logs");
+    let logs = places::cache()?.join("logs");
     let own_nightly = nightly_with_source();
     packages(vms, own_nightly.is_some(), &logs)?;
     if vms {
@@ -86,7 +87,7 @@ fn packages(vms: bool, own_nightly: bool, logs: &Path) -> Result<()> {
 
 /// What building Kubernetes' own programs needs.
 pub fn go() -> Result<()> {
-    installed(&[("golang-go", "builds Kubernetes' programs")], &assets::cache()?.join("logs"))
+    installed(&[("golang-go", "builds Kubernetes' programs")], &places::cache()?.join("logs"))
 }
 
 /// What building for another architecture needs.
@@ -94,7 +95,7 @@ pub fn cross(arch: Arch) -> Result<()> {
     if arch.runs_here() {
         return Ok(());
     }
-    let logs = assets::cache()?.join("logs");
+    let logs = places::cache()?.join("logs");
     let compiler = format!("gcc-{}-linux-gnu", arch.name());
     let library = format!("libc6-dev-{}-cross", arch.debian());
     installed(&[(&compiler, "links for that architecture"), (&library, "its C library")], &logs)?;
@@ -150,18 +151,18 @@ fn tools(own_nightly: bool, logs: &Path) -> Result<()> {
 
 /// What only fuzzing needs.
 pub fn cargo_fuzz() -> Result<()> {
-    tool_of_cargo("cargo-fuzz", FUZZ, "runs the fuzz targets", &assets::cache()?.join("logs"))
+    tool_of_cargo("cargo-fuzz", FUZZ, "runs the fuzz targets", &places::cache()?.join("logs"))
 }
 
 /// What only the book needs: mdBook's program.
 pub fn mdbook() -> Result<PathBuf> {
-    tool_of_cargo("mdbook", MDBOOK, "renders the book", &assets::cache()?.join("logs"))?;
+    tool_of_cargo("mdbook", MDBOOK, "renders the book", &places::cache()?.join("logs"))?;
     program("mdbook").context("cargo installed mdbook, but not where programs are looked for")
 }
 
 /// What only releases need: the tools for these kinds.
 pub fn packaging(kinds: &[Kind]) -> Result<()> {
-    let logs = assets::cache()?.join("logs");
+    let logs = places::cache()?.join("logs");
     for (kind, tool, version, why) in [
         (Kind::Deb, "cargo-deb", DEB, "packs for Debian"),
         (Kind::Rpm, "cargo-generate-rpm", GENERATE_RPM, "packs for RPM"),
@@ -188,7 +189,7 @@ fn cargo_install(name: &str, version: &str) -> Result<Command> {
     command.args(["install", name, "--version", version]);
     // The tools have many libraries in common. A directory shared with the workspace would rebuild
     // the workspace's own.
-    command.env("CARGO_TARGET_DIR", assets::cache()?.join("tools"));
+    command.env("CARGO_TARGET_DIR", places::cache()?.join("tools"));
     // Built in half the time; none of them works long.
     for (key, value) in
         [("LTO", "off"), ("OPT_LEVEL", "1"), ("CODEGEN_UNITS", "16"), ("DEBUG", "0")]
@@ -212,13 +213,6 @@ fn program(name: &str) -> Option<PathBuf> {
     folders.iter().map(|folder| folder.join(name)).find(|program| program.is_file())
 }
 
-/// Where `cargo install` puts programs.
-pub fn cargo_bin() -> Option<PathBuf> {
-    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
-    home.or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(".cargo")))
-        .map(|home| home.join("bin"))
-}
-
 /// A nightly of rustup's that has the sources of `core`.
 fn nightly_with_source() -> Option<PathBuf> {
     let home = std::env::var_os("RUSTUP_HOME")
@@ -230,12 +224,4 @@ fn nightly_with_source() -> Option<PathBuf> {
         .filter(|entry| entry.file_name().to_string_lossy().starts_with("nightly"))
         .map(|entry| entry.path())
         .find(|path| path.join("lib/rustlib/src/rust/library/core").is_dir())
-}
-
-/// A path of the host's that must exist after the set-up.
-pub fn keyring() -> Result<PathBuf> {
-    let path = PathBuf::from("/usr/share/keyrings/debian-archive-keyring.gpg");
-    path.is_file()
-        .then_some(path)
-        .context("the package debian-archive-keyring has no keyring where it is expected")
 }

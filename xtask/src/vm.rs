@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use crate::assets::{self, Kernel};
-use crate::saved::State;
+use crate::places;
 use crate::{build, emulator, setup, ui};
 
 /// Written to the console by the guest's script; before it, a dead machine is QEMU's fault and not
@@ -82,6 +82,33 @@ pub fn command(args: &Args) -> Result<bool> {
         eprintln!("xtask: the command ended with status {}", done.status);
     }
     Ok(done.status == 0)
+}
+
+/// A saved machine.
+pub struct State {
+    /// Where it is kept.
+    pub directory: PathBuf,
+}
+
+impl State {
+    pub fn disk(&self) -> PathBuf {
+        self.directory.join("disk.qcow2")
+    }
+
+    pub fn memory(&self) -> PathBuf {
+        self.directory.join("memory")
+    }
+
+    /// The programs' disk, which a resumed machine does not read again.
+    pub fn input(&self) -> PathBuf {
+        self.directory.join("in.tar")
+    }
+
+    /// Removes a state that is of no use.
+    pub fn remove(self) {
+        // What is left is removed with the next one.
+        let _ = fs::remove_dir_all(self.directory);
+    }
 }
 
 /// A machine to boot.
@@ -302,8 +329,8 @@ impl Vm {
     pub fn qemu(&self, scratch: &Path, start: Start<'_>) -> Result<Command> {
         let folder = self.kernel.folder()?;
         let image = self.kernel.image()?;
-        assets::used(&folder);
-        assets::used(&image);
+        places::used(&folder);
+        places::used(&image);
         let drive =
             |path: &Path, more: &str| format!("file={},if=none,format=raw,{more}", path.display());
         // setpriv: a killed xtask takes its machines along.
@@ -369,7 +396,7 @@ impl Vm {
         }
         if self.workloads {
             let disk = assets::workloads()?;
-            assets::used(&disk);
+            places::used(&disk);
             drives.push(("work", drive(&disk, "snapshot=on,cache=unsafe")));
         }
         for (id, file) in drives {

@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail};
 
 use super::results::Test;
 use crate::assets::{self, Kernel, Maker};
+use crate::places;
 use crate::{setup, ui};
 
 const CONFORMANCE_SH: &str = include_str!("../../vm/conformance.sh");
@@ -147,7 +148,7 @@ fn escaped(name: &str) -> String {
 pub fn made(runtime: &str, kernel: Kernel) -> Result<PathBuf> {
     let suite = kernel.guest_suite();
     let name = format!("conformance-{runtime}-{suite}-");
-    let done = assets::cache()?.join(format!("{name}{}", assets::stamp(&[CONFORMANCE_SH])));
+    let done = places::cache()?.join(format!("{name}{}", assets::stamp(&[CONFORMANCE_SH])));
     if !done.is_dir() {
         let maker = Maker::new()?;
         setup::installed(
@@ -171,7 +172,7 @@ pub fn made(runtime: &str, kernel: Kernel) -> Result<PathBuf> {
             },
         )?;
     }
-    assets::used(&done);
+    places::used(&done);
     Ok(done)
 }
 

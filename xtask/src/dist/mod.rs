@@ -12,7 +12,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use sha2::{Digest, Sha256};
 
-use crate::build::Arch;
+use crate::arch::Arch;
 use crate::{build, root, setup, ui};
 
 #[derive(clap::Args)]
