@@ -157,7 +157,8 @@ mod tests {
 
     /// What the kernel side does with the words.
     fn fits(name: &SocketName, bound: &str) -> bool {
-        let differs = words(&padded(bound.as_bytes()))
+        let padded = |text: &str| words(&padded(text.as_bytes()));
+        let differs = padded(bound)
             .iter()
             .zip(name.head)
             .zip(name.mask)
