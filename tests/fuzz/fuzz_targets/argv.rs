@@ -7,7 +7,7 @@ use std::{
 };
 
 use libfuzzer_sys::fuzz_target;
-use lockc_runc_wrapper::argv::{self, Call};
+use lockc_runc_wrapper::{argv, invocation::Call};
 
 fuzz_target!(|data: &[u8]| {
     let args: Vec<OsString> =
