@@ -100,7 +100,7 @@ pub fn programs(source: &Path, packages: &[&str], arch: Arch) -> Result<PathBuf>
     let flags = [
         "-Ctarget-feature=+crt-static".to_owned(),
         // The tree's own paths are relative to it; flags that name it would compile every library
-        // anew for another tree.
+        // again for another tree.
         format!("--remap-path-prefix={}=/cargo", cargo_home.display()),
         format!("--remap-path-prefix={}=/target", target.display()),
     ];

@@ -125,7 +125,7 @@ impl Follower {
     }
 
     /// Follows one stream until a time. While the API server does not answer there is nothing to
-    /// list anew.
+    /// list again.
     async fn until(
         &mut self,
         mut stream: impl Stream<Item = watcher::Result<Event<Metadata>>> + Unpin,
@@ -141,7 +141,7 @@ impl Follower {
         }
     }
 
-    /// Waits for the stream's own backoff, which a new stream would begin anew.
+    /// Waits for the stream's own backoff, which a new stream would begin again.
     async fn take_event_of(
         &mut self,
         stream: &mut (impl Stream<Item = watcher::Result<Event<Metadata>>> + Unpin),
@@ -250,7 +250,7 @@ mod tests {
         follower.take(Ok(Event::Apply(object("z", None)))).unwrap();
         follower.take(Err(watcher::Error::NoResourceVersion)).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "old");
-        // The list begins anew, and what was in the first part is gone.
+        // The list begins again, and what was in the first part is gone.
         follower.take(Ok(Event::Init)).unwrap();
         follower.take(Ok(Event::InitApply(object("b", None)))).unwrap();
         follower.take(Ok(Event::InitDone)).unwrap();

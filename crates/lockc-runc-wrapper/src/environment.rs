@@ -19,7 +19,7 @@ use lockc_policy::{
 
 use crate::{containers::Containers, log};
 
-/// What the flow asks of the kernel side; each call opens the pinned maps anew, so that none stays
+/// What the flow asks of the kernel side; each call opens the pinned maps again, so that none stays
 /// open at exec.
 pub trait ContainerRegistry {
     /// Registers and labels this process.

@@ -52,7 +52,7 @@ pub fn error(invocation: &Invocation, lines: &[String]) {
     append(invocation, "error", &format!("lockc: {}", lines.join("; ")));
 }
 
-/// What the mode audit lets pass: as [`warn`], and in the engine's log if that is given, as a
+/// What audit mode lets pass: as [`warn`], and in the engine's log if that is given, as a
 /// warning, which no engine takes for the reason of a failure.
 pub fn report(engines_log: Option<&Invocation>, message: &str) {
     if let Some(relay) = RELAY.get() {

@@ -185,7 +185,7 @@ impl Release<'_> {
     fn rpm(&self) -> Result<PathBuf> {
         let file = self.named(&format!("lockc-{}-1.{}.rpm", self.version, self.arch.name()));
         // The tool takes away only times that are later than its date: everything it packs is
-        // copied anew.
+        // copied again.
         let tree = source::copy(self.version)?;
         let target = tree.path().join("target");
         let programs = target.join(self.arch.target()).join("release");

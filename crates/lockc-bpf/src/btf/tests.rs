@@ -1,3 +1,5 @@
+//! BTF that is built by hand and looked up; broken BTF, which is an error and no panic.
+
 use lockc_core::fields::{Field, Holds};
 use proptest::prelude::*;
 

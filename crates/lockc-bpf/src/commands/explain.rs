@@ -144,7 +144,7 @@ fn print(explanation: &Explanation) {
 /// What is refused, and why.
 fn print_verdict(verdict: &Verdict) {
     let explanation = match &verdict.outcome {
-        Outcome::Subject(explanation) => explanation,
+        Outcome::Checked(explanation) => explanation,
         Outcome::NoPolicy { reason, .. } => {
             println!("refused  {}, container {}: {reason}", verdict.object, verdict.container);
             return;

@@ -276,7 +276,7 @@ fn of_control(control: Control, policy: &Policy, violations: &[Violation]) -> Li
     let setting = if control.optional() {
         format!("policies.NAME.admit = [{:?}]", control.name())
     } else {
-        "the level privileged".into()
+        "the privileged level".into()
     };
     Line { name: control.name(), about: control.checks().into(), verdict, findings, setting }
 }

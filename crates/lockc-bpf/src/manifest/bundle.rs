@@ -1,9 +1,6 @@
 //! The `config.json` of a container in a manifest.
 
-use lockc_policy::{
-    admission::kernel_files,
-    policy::{ANNOTATION, capabilities},
-};
+use lockc_policy::{admission::kernel_files, policy::capabilities};
 use serde_json::{Value, json};
 
 use super::pod::{Container, PodSpec, SecurityContext};
@@ -13,7 +10,7 @@ pub(super) fn bundle(
     pod: &PodSpec,
     container: &Container,
     namespace: &str,
-    asked: Option<&String>,
+    asked: &[(&str, &str)],
 ) -> Value {
     let security = SecurityContext::of(&pod.security_context, &container.security_context);
     let mut namespaces = vec![json!({ "type": "mount" })];
@@ -33,8 +30,8 @@ pub(super) fn bundle(
         "io.kubernetes.cri.sandbox-namespace": namespace,
         "io.kubernetes.cri.sandbox-id": "sandbox",
     });
-    if let Some(asked) = asked {
-        annotations[ANNOTATION] = json!(asked);
+    for (key, value) in asked {
+        annotations[*key] = json!(value);
     }
     let mut linux = json!({ "namespaces": namespaces, "sysctl": pod.security_context.sysctls() });
     if !security.shows_everything() {

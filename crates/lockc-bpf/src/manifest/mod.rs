@@ -15,7 +15,7 @@ use lockc_policy::{
     config::labels::{LABEL, Labels, Namespace as Labelled},
     decision::{self, Case},
     enforcement::Circumstances,
-    policy::{ANNOTATION, PolicySet},
+    policy::{ANNOTATION, NETWORK_ANNOTATION, PolicySet},
     spec::Spec,
     with_causes,
 };
@@ -44,7 +44,7 @@ pub struct Verdict {
 #[serde(untagged)]
 pub enum Outcome {
     /// As for a bundle.
-    Subject(Box<Explanation>),
+    Checked(Box<Explanation>),
     /// There is no policy for it, as where it asks for a looser one than its namespace admits.
     NoPolicy {
         /// Always false.
@@ -78,7 +78,7 @@ impl Verdict {
     /// The explanation, where there is a policy.
     pub fn explanation(&self) -> Option<&Explanation> {
         match &self.outcome {
-            Outcome::Subject(explanation) => Some(explanation),
+            Outcome::Checked(explanation) => Some(explanation),
             Outcome::NoPolicy { .. } => None,
         }
     }
@@ -214,9 +214,12 @@ fn of_object(
         .with_context(|| format!("{name}: no metadata"))?;
     let metadata = inner.as_ref().unwrap_or(&object.metadata);
     let namespace = object.metadata.namespace.as_deref().unwrap_or("default");
-    let asked = metadata.annotations.as_ref().and_then(|annotations| annotations.get(ANNOTATION));
+    let asked = [ANNOTATION, NETWORK_ANNOTATION]
+        .into_iter()
+        .filter_map(|key| Some((key, metadata.annotations.as_ref()?.get(key)?.as_str())));
+    let asked: Vec<(&str, &str)> = asked.collect();
     for container in pod.every_container() {
-        let spec = bundle(&pod, container, namespace, asked);
+        let spec = bundle(&pod, container, namespace, &asked);
         let spec = Spec::parse(spec.to_string().as_bytes(), Path::new("the container"))
             .with_context(|| format!("{name}, container {}", container.name))?;
         let bundle = Path::new(BUNDLES).join(&container.name);
@@ -235,7 +238,7 @@ fn of_object(
                 // With notes of what the Pod Security Standards refuse, and no runtime learns of.
                 Ok(decision) => {
                     let notes = pod.notes(container);
-                    Outcome::Subject(Box::new(explain::explanation(
+                    Outcome::Checked(Box::new(explain::explanation(
                         &container.name,
                         &spec,
                         &decision,

@@ -291,6 +291,19 @@ spec: {containers: [{name: c}]}
     assert_eq!(json[2]["starts"], true);
 }
 
+#[test]
+fn a_pods_network_is_tightened_only_as_by_the_wrapper() {
+    let pod = |network: &str| {
+        format!(
+            "kind: Pod\nmetadata: {{name: a, annotations: {{org.lockc.policy: offline, \
+             org.lockc.network: \"{network}\"}}}}\nspec: {{containers: [{{name: c}}]}}\n"
+        )
+    };
+    let starts = |network| explain(&pod(network), &PolicySet::default(), None).unwrap()[0].starts();
+    assert!(starts("none"));
+    assert!(!starts("full") && !starts("loopback") && !starts("off"));
+}
+
 /// The wrapper admits both, as the Pod Security Standards do: kubelet maps the device for the pod,
 /// and the image is its own.
 #[test]

@@ -1,3 +1,5 @@
+//! The kernel side's walk over a set of paths, in user space's words.
+
 use std::collections::HashMap;
 
 use proptest::prelude::*;

@@ -44,7 +44,7 @@ pub(super) fn check(linux: &Linux, more: &Named, findings: &mut Findings<'_>) {
     }
 }
 
-/// Devices that a policy names by their nodes on the host; one that is not there is nobody's.
+/// Devices that a policy names by their nodes on the host; a node that does not exist names none.
 pub(super) struct Named(Vec<Kind>);
 
 impl Named {

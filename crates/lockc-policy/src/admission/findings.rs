@@ -61,7 +61,7 @@ impl<'a> Findings<'a> {
         self.strength(control) != Strength::Off
     }
 
-    /// What is let pass, or everything, if something is refused. In the mode audit only what
+    /// What is let pass, or everything, if something is refused. In audit mode only what
     /// nothing can be reported without is.
     pub(super) fn outcome(self, can_report: bool) -> Result<Vec<Violation>, Vec<Violation>> {
         let passes =
@@ -94,11 +94,11 @@ impl<'a> Findings<'a> {
                     format!("{remedy}, or use a policy that admits {}", control.name())
                 }
                 (remedy, false) if self.policy.mode == Mode::Audit => format!(
-                    "{remedy}, or use the level privileged; the mode audit does not let it pass: \
+                    "{remedy}, or use the privileged level; audit mode does not let it pass: \
                      without this control lockc could not report what the container does, or \
                      would be the container's to change"
                 ),
-                (remedy, false) => format!("{remedy}, or use the level privileged"),
+                (remedy, false) => format!("{remedy}, or use the privileged level"),
             };
             self.found.push(Violation { control, what, policy: self.policy.to_string(), remedy });
         }

@@ -63,7 +63,7 @@ pub(super) fn check(
             return Grants::default();
         }
     };
-    // In the mode audit nothing but the lack of the capability keeps a container from a remount.
+    // In audit mode nothing but the lack of the capability keeps a container from a remount.
     let process = request.spec.process.as_ref();
     let may_mount = process.is_none_or(|process| {
         process.capabilities.all().any(|name| short_name(name) == "SYS_ADMIN")
@@ -338,7 +338,7 @@ impl MountCheck<'_> {
                 format!("{label} gives a unix socket of the host"),
                 format!("add it to allowed_sockets in {CONFIG_PATH}"),
             );
-            // In the mode audit it is there, and connecting to it is reported.
+            // In audit mode it is there, and connecting to it is reported.
             grants.mounts.push(self.tree(source, false));
         }
     }
@@ -375,7 +375,7 @@ impl MountCheck<'_> {
 
     /// conmon's socket for the container's notifications, in a directory of the container's bundle
     /// (`--sdnotify=container`); conmon passes nothing on but that it is ready. conmon makes
-    /// the socket anew before each start, and a link that the container may have put there is
+    /// the socket again before each start, and a link that the container may have put there is
     /// no socket.
     fn notify_socket(&self, source: &Path, mount: &Mount) -> Option<Opened> {
         let own = Path::new(self.request.id).join("userdata/notify");

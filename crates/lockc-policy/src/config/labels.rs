@@ -76,7 +76,7 @@ impl Labels {
             version: u32,
         }
         let broken = |error: serde_json::Error| {
-            format!("{error}; remove the file, and `lockc-node sync` writes it anew")
+            format!("{error}; remove the file, and `lockc-node sync` writes it again")
         };
         let invalid = |message| ConfigError::Invalid { path: path.into(), message };
         let versioned: Versioned =

@@ -40,7 +40,7 @@ impl Additions {
     ///
     /// # Errors
     ///
-    /// Where a value cannot be meant.
+    /// Where a value is invalid.
     pub(super) fn extend(&mut self, with: &PolicyConfig) -> Result<(), InvalidGrant> {
         let unfit =
             |key, value: &str, problem| Err(InvalidGrant { key, value: value.into(), problem });

@@ -94,7 +94,7 @@ fn admittable(policy: &str, name: &str) -> Result<Control, DefinitionError> {
     let problem = match Control::from_name(name) {
         Some(control) if control.optional() => return Ok(control),
         Some(_) => {
-            "can only be taken away by the level privileged: without it the kernel cannot check \
+            "can only be taken away by the privileged level: without it the kernel cannot check \
              the container"
         }
         None => {

@@ -21,7 +21,7 @@ pub(super) fn none_if_empty<'de, D: Deserializer<'de>>(
     Ok(Option::<String>::deserialize(from)?.filter(|text| !text.is_empty()))
 }
 
-/// A map in which no key stands twice: some runtimes take the first value, some the last.
+/// A map without duplicate keys: some runtimes take the first value, some the last.
 pub(super) fn once_each<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     from: D,
 ) -> Result<BTreeMap<String, T>, D::Error> {
@@ -42,7 +42,9 @@ pub(super) fn once_each<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
             let mut members = BTreeMap::new();
             while let Some((key, value)) = from.next_entry::<String, T>()? {
                 if let Some((key, _)) = members.get_key_value(&key) {
-                    return Err(serde::de::Error::custom(format!("the key {key:?} stands twice")));
+                    return Err(serde::de::Error::custom(format!(
+                        "the key {key:?} is a duplicate"
+                    )));
                 }
                 members.insert(key, value);
             }

@@ -1,7 +1,7 @@
 //! What admission looks at in a bundle's `config.json`, and nothing else.
 //!
 //! Engines and runtimes add fields of their own, so unknown fields are passed over. What admission
-//! does read must be read as the runtime will: a key that stands twice, or that Go would match in
+//! does read must be read as the runtime will: a duplicate key, or that Go would match in
 //! another case, is refused instead of read differently.
 
 pub mod devices;

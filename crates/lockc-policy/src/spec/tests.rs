@@ -68,8 +68,8 @@ proptest! {
 #[test]
 fn what_one_runtime_reads_otherwise_than_another_is_refused() {
     for (text, reason) in [
-        (r#"{"annotations":{"a":"1","a":"2"}}"#, "stands twice"),
-        (r#"{"linux":{"sysctl":{"a":"1","a":"2"}}}"#, "stands twice"),
+        (r#"{"annotations":{"a":"1","a":"2"}}"#, "is a duplicate"),
+        (r#"{"linux":{"sysctl":{"a":"1","a":"2"}}}"#, "is a duplicate"),
         (r#"{"annotations":{"a\u0000b":"1"}}"#, "NUL byte"),
         (r#"{"linux":{"namespaces":[{"type":"mount\u0000"}]}}"#, "NUL byte"),
         (r#"{"new":["x\u0000"]}"#, "NUL byte"),

@@ -17,7 +17,7 @@ fn mounted(source: &str, options: &[&str], policy: &Policy, view: &FakeHost) -> 
                 violations.iter().all(|violation| violation.control == Control::OwnFiles),
                 "{violations:?}"
             );
-            assert!(violations[0].remedy.contains("level privileged"));
+            assert!(violations[0].remedy.contains("privileged level"));
             false
         }
     }

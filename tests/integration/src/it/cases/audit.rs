@@ -1,4 +1,4 @@
-//! The mode audit: every attempt that a rule denies succeeds and is reported, what admission
+//! Audit mode: every attempt that a rule denies succeeds and is reported, what admission
 //! refuses starts with a warning; what lockc itself stands on holds all the same, and nobody gets
 //! the mode by asking.
 
@@ -31,7 +31,7 @@ pub const ROWS: &[Row] = &one_kernel([
     row("audit/ceiling", Test::Code(|lab, _| ceiling(lab))),
 ]);
 
-/// Every attempt of a topic, with all policies in the mode audit.
+/// Every attempt of a topic, with all policies in audit mode.
 fn reported(lab: &mut Lab, runtime: Runtime, rows: &[Row]) -> Result<String> {
     let probes: Vec<(&str, Probe)> = rows
         .iter()
@@ -157,7 +157,7 @@ fn own_files(lab: &mut Lab) -> Result<String> {
     let run = launch::run(By::Lockc("audited"), &bundle)?;
     if run.ok()
         || !run.stderr.contains("own-files: ")
-        || !run.stderr.contains("the mode audit does not let it pass")
+        || !run.stderr.contains("audit mode does not let it pass")
     {
         // Only where the mount itself is admitted does it come this far.
         bail!("status {}: {}", run.status, run.said());

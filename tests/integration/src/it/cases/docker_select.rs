@@ -9,6 +9,7 @@ use crate::command;
 use crate::config::with_drop_in;
 use crate::docker::IMAGE;
 use crate::lab::Lab;
+use crate::launch::Runtime;
 
 const LABEL: &str = "org.lockc.policy";
 
@@ -31,6 +32,7 @@ pub const ROWS: &[Row] = &[
             refused(lab, "", &["--label", "org.lockc.policy=privileged"], "`ceiling`")
         }),
     ),
+    row("docker/less-network", Test::Code(less_network)),
     row(
         "docker/label-unknown",
         Test::Code(|lab, _| {
@@ -197,7 +199,30 @@ fn refused(lab: &mut Lab, config: &str, options: &[&str], reason: &str) -> Resul
     Ok(run.stderr)
 }
 
-/// What baseline refuses starts in the mode audit, the user reads why it would not, and the kernel
+/// The network that label and annotation leave holds for what joins the container too, and neither
+/// gets any back.
+fn less_network(lab: &mut Lab, _: Runtime) -> Result<String> {
+    const NONE: &str = "org.lockc.network=none";
+    for means in ["--label", "--annotation"] {
+        chosen(lab, "", &[means, NONE], "baseline", "the default")?;
+        let c = lab.docker()?.background("lockc", &[means, NONE, IMAGE, "sleep", "1000"])?;
+        lab.forget_events()?;
+        let run = c.exec(&["ping", "-c", "1", "-W", "1", "127.0.0.1"])?;
+        if run.ok() || !run.stderr.contains("Address family not supported") {
+            bail!("NOT DENIED in what joins: {means}: status {}: {}", run.status, run.said());
+        }
+        lab.expect_event("network")?;
+    }
+    refused(lab, "", &["--label", "org.lockc.network=off"], "use full")?;
+    let offline = ["--annotation", "org.lockc.policy=offline"];
+    for means in ["--label", "--annotation"] {
+        let asks = [&offline[..], &[means, "org.lockc.network=full"]].concat();
+        refused(lab, "", &asks, "looser than network none")?;
+    }
+    Ok("label and annotation tighten, neither loosens".into())
+}
+
+/// What baseline refuses starts in audit mode, the user reads why it would not, and the kernel
 /// side only reports.
 fn audited(lab: &mut Lab) -> Result<String> {
     if lab.plain {
@@ -207,7 +232,7 @@ fn audited(lab: &mut Lab) -> Result<String> {
     let docker = lab.docker()?;
     let before = docker.run("lockc", &args)?;
     if before.ok() {
-        bail!("proves nothing: it starts without the mode audit");
+        bail!("proves nothing: it starts without audit mode");
     }
     let run = with_drop_in("mode = 'audit'\n", || {
         command::run(&["lockc", "events"])?.must()?;

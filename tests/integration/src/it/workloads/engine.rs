@@ -47,7 +47,7 @@ pub const ROWS: &[Workload] = &[
         .baseline_only("the program that is dumped is root's")
         .exception(
             "a start from a checkpoint is refused on purpose: a restored program executes \
-             nothing, and would never become confined; such containers need the level privileged",
+             nothing, and would never become confined; such containers need the privileged level",
         ),
 ];
 
