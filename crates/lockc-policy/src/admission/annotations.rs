@@ -34,13 +34,6 @@ const ACTED_ON: [(&str, &str); 8] = [
 /// pod's sandbox without a handler (src/libcrun/custom-handler.c).
 const HARMLESS: [&str; 1] = ["io.kubernetes.cri.container-type"];
 
-/// By these keys runsc joins a container to a running sandbox (gVisor, runsc/specutils/cri.go):
-/// only the engine that starts pods may say so.
-const POD_KEYS: [(&str, Engine); 2] = [
-    ("io.kubernetes.cri.container-type", Engine::Cri),
-    ("io.kubernetes.cri-o.ContainerType", Engine::Crio),
-];
-
 /// Where gVisor's shim writes how the volumes of a pod are shared (pkg/shim/v1/utils/volumes.go).
 const VOLUME: &str = "dev.gvisor.spec.mount.";
 
@@ -121,11 +114,18 @@ pub(super) fn check(
     }
 }
 
+/// Whether runsc joins a container to a running sandbox by this key (gVisor,
+/// runsc/specutils/cri.go), and it does not stand for the engine that starts the container.
+fn joins_a_pod(key: &str, engine: Option<Engine>) -> bool {
+    Engine::ALL
+        .iter()
+        .filter(|other| other.is_kubernetes() && Some(**other) != engine)
+        .any(|other| other.facts().pod.is_some_and(|pod| pod.kind == key))
+}
+
 /// Why an annotation is refused.
 fn problem(key: &str, value: &str, query: &Query<'_>, sandboxed: bool) -> Option<String> {
-    if sandboxed
-        && POD_KEYS.iter().any(|(own, engine)| *own == key && query.request.engine != Some(*engine))
-    {
+    if sandboxed && joins_a_pod(key, query.request.engine) {
         return Some("by which the runtime joins it to another container's sandbox".into());
     }
     let runtime = acted_on(key)?;

@@ -137,10 +137,10 @@ fn is_unit(name: &str) -> bool {
 /// Kubernetes 1.33) gives -997 to guaranteed pods, containerd and CRI-O give -998 to a pod's
 /// sandbox. Everywhere else 0 or nothing is the default.
 fn lowest_score(request: &Request<'_>) -> i64 {
-    match (request.engine, request.sandbox) {
-        (Some(Engine::Cri | Engine::Crio), true) => SANDBOX_SCORE,
-        (Some(Engine::Cri | Engine::Crio), false) => -997,
-        _ => 0,
+    match (request.engine.is_some_and(Engine::is_kubernetes), request.sandbox) {
+        (true, true) => SANDBOX_SCORE,
+        (true, false) => -997,
+        (false, _) => 0,
     }
 }
 

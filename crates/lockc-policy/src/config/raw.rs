@@ -277,7 +277,7 @@ impl Settings {
             .map(PathBuf::as_path)
             .eq(ALLOWED_MOUNTS.iter().map(Path::new));
         match engine {
-            Some(Engine::Cri | Engine::Crio) if are_defaults => (&[], true),
+            Some(engine) if are_defaults && engine.is_kubernetes() => (&[], true),
             _ => (&self.allowed_mounts, are_defaults),
         }
     }

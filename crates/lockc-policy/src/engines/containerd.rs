@@ -5,11 +5,11 @@ use std::path::{Component, Path, PathBuf};
 use super::{
     belongs::Belongs,
     docker,
-    layout::{Layout, is_read_only},
+    layout::{Layout, Starter, is_read_only, names},
     namespaces,
     query::Query,
 };
-use crate::{engine::Engine, host::HostView};
+use crate::{engine::Engine, host::HostView, spec::Spec};
 
 /// Roots and state directories: containerd's own, and those of k3s, RKE2, k0s and MicroK8s.
 const DIRS: [&str; 9] = [
@@ -37,6 +37,15 @@ impl Layout for Containerd {
 
     fn usual_dirs(&self) -> &'static [&'static str] {
         &DIRS
+    }
+
+    /// `…/io.containerd.runtime.v2.task/NAMESPACE/ID`; the CRI plugin's namespace is `k8s.io`.
+    fn starter(&self, _dirs: &[PathBuf], bundle: &Path, _spec: &Spec) -> Option<Starter> {
+        match names(bundle).as_slice() {
+            [.., "io.containerd.runtime.v2.task", "k8s.io", _] => Some(Engine::Cri.into()),
+            [.., "io.containerd.runtime.v2.task", _, _] => Some(Engine::Containerd.into()),
+            _ => None,
+        }
     }
 
     fn belongs(&self, _dir: &Path, rest: &[&str], query: &Query<'_>) -> Option<Belongs> {

@@ -5,13 +5,17 @@ use std::path::{Path, PathBuf};
 use super::{
     belongs::Belongs,
     containerd, docker, kubelet,
-    layout::{Kept, Layout},
+    layout::{Kept, Layout, Starter, names},
     nerdctl,
     query::Query,
     request::Request,
     storage,
 };
-use crate::{engine::Engine, host::HostView, spec::Mount};
+use crate::{
+    engine::Engine,
+    host::HostView,
+    spec::{Mount, Spec},
+};
 
 /// Programs that engines put into a container as its init.
 const INITS: [&str; 11] = [
@@ -166,10 +170,9 @@ impl Engines {
         of_engine.flat_map(|(layout, dir)| layout.devices(dir, &query)).collect()
     }
 
-    /// Whether the container is a step of a build: BuildKit in dockerd keeps the bundles of these
-    /// in its own directory, and no other container's can be there.
-    pub fn is_build(&self, bundle: &Path) -> bool {
-        self.places().any(|(layout, dir)| layout.is_build(dir, bundle))
+    /// The engine that starts the container of this bundle, by its place, which no tenant chooses.
+    pub fn starter(&self, bundle: &Path, spec: &Spec) -> Option<Starter> {
+        self.kept.iter().find_map(|kept| kept.layout.starter(&kept.dirs, bundle, spec))
     }
 
     /// See [`Layout::is_build_agent`].
@@ -188,8 +191,7 @@ pub(crate) fn is_init(source: &Path, mount: &Mount) -> bool {
 /// The directory that would be an engine's data root if `path` is what its form says: where an
 /// administrator moved it, lockc has to be told.
 pub(crate) fn assumed_root(path: &Path, id: &str) -> Option<PathBuf> {
-    let parts: Vec<&str> =
-        path.components().map(|part| part.as_os_str().to_str().unwrap_or("")).collect();
+    let parts = names(path);
     let fits = |rest: &[&str]| match rest {
         ["containers", owner, file, ..] => *owner == id && *file != "_data",
         [plugin, "sandboxes" | "containers", _, _, ..] => plugin.starts_with("io.containerd."),

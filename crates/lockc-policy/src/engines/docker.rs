@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 
 use super::{
     belongs::Belongs,
-    layout::{Layout, ROOTFS_PARENTS, below, is_read_only},
+    layout::{Layout, ROOTFS_PARENTS, Starter, below, is_read_only},
     namespaces,
     query::Query,
 };
-use crate::{engine::Engine, host::HostView};
+use crate::{engine::Engine, host::HostView, spec::Spec};
 
 /// Data roots of the packages: Docker's own, and Canonical's snap; and what is gone after a boot.
 const DIRS: [&str; 3] = ["/var/lib/docker", "/var/snap/docker/common/var-lib-docker", EXEC_ROOT];
@@ -33,6 +33,15 @@ impl Layout for Docker {
 
     fn usual_dirs(&self) -> &'static [&'static str] {
         &DIRS
+    }
+
+    /// BuildKit keeps the bundles of a build's steps in a directory of its own, where no other
+    /// container's can be.
+    fn starter(&self, dirs: &[PathBuf], bundle: &Path, _spec: &Spec) -> Option<Starter> {
+        let is_dockers = is_container(bundle)
+            || is_plugin(bundle)
+            || dirs.iter().any(|dir| is_build(dir, bundle));
+        is_dockers.then(|| Engine::Docker.into())
     }
 
     fn belongs(&self, dir: &Path, rest: &[&str], query: &Query<'_>) -> Option<Belongs> {
@@ -97,10 +106,6 @@ impl Layout for Docker {
 
     fn configured_dirs(&self, view: &dyn HostView) -> Vec<PathBuf> {
         data_roots(view)
-    }
-
-    fn is_build(&self, dir: &Path, bundle: &Path) -> bool {
-        is_build(dir, bundle)
     }
 
     fn is_build_agent(&self, dir: &Path, source: &Path, bundle: &Path) -> bool {
@@ -181,7 +186,7 @@ fn is_image_mount(dir: &Path, driver: &str, layer: &str, query: &Query<'_>) -> b
 }
 
 /// Whether a bundle is a container's of dockerd's, in its namespace of containerd's.
-pub(crate) fn is_container(bundle: &Path) -> bool {
+fn is_container(bundle: &Path) -> bool {
     is_in_namespace(bundle, "moby")
 }
 

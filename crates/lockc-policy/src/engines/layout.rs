@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{belongs::Belongs, query::Query, request::Request};
-use crate::{engine::Engine, host::HostView};
+use crate::{engine::Engine, host::HostView, spec::Spec};
 
 /// Directories in which root file systems of containers are, below an engine's own.
 pub(super) const ROOTFS_PARENTS: [&str; 10] = [
@@ -22,6 +22,22 @@ pub(super) const ROOTFS_PARENTS: [&str; 10] = [
     "aufs",
 ];
 
+/// The engine that starts a container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Starter {
+    /// The engine.
+    pub engine: Engine,
+    /// Another that it may be as well, where the bundle's place and its annotations contradict each
+    /// other.
+    pub or_engine: Option<Engine>,
+}
+
+impl From<Engine> for Starter {
+    fn from(engine: Engine) -> Self {
+        Self { engine, or_engine: None }
+    }
+}
+
 /// One way of keeping files of containers below a few directories.
 pub(super) trait Layout: Sync {
     /// Its name; each has another.
@@ -32,6 +48,12 @@ pub(super) trait Layout: Sync {
 
     /// The directories, where nobody moved them.
     fn usual_dirs(&self) -> &'static [&'static str];
+
+    /// Which engine starts the container of a bundle, if the bundle's place says that it is one that
+    /// keeps files so.
+    fn starter(&self, _dirs: &[PathBuf], _bundle: &Path, _spec: &Spec) -> Option<Starter> {
+        None
+    }
 
     /// Directories that the running engine was told to use.
     fn configured_dirs(&self, _view: &dyn HostView) -> Vec<PathBuf> {
@@ -65,11 +87,6 @@ pub(super) trait Layout: Sync {
     /// Nodes of devices that the engine gives to the container by itself.
     fn devices(&self, _dir: &Path, _query: &Query<'_>) -> Vec<PathBuf> {
         Vec::new()
-    }
-
-    /// Whether a bundle is a step's of a build.
-    fn is_build(&self, _dir: &Path, _bundle: &Path) -> bool {
-        false
     }
 
     /// Whether `source` is the socket behind which a builder puts the SSH agent that the build's
@@ -128,6 +145,11 @@ pub(super) fn is_read_only(query: &Query<'_>) -> bool {
     query
         .mount
         .is_some_and(|mount| mount.options.iter().any(|option| option == "ro" || option == "rro"))
+}
+
+/// The components of a path; empty where one is not UTF-8.
+pub(super) fn names(path: &Path) -> Vec<&str> {
+    path.components().map(|part| part.as_os_str().to_str().unwrap_or("")).collect()
 }
 
 /// The components of `path` below `dir`; nothing if it is elsewhere, or not in plain UTF-8

@@ -4,12 +4,12 @@ use std::path::{Component, Path, PathBuf};
 
 use super::{
     belongs::Belongs,
-    layout::{Layout, ROOTFS_PARENTS, is_read_only},
+    layout::{Layout, ROOTFS_PARENTS, Starter, is_read_only, names},
     namespaces,
     query::Query,
     records,
 };
-use crate::{engine::Engine, host::HostView};
+use crate::{engine::Engine, host::HostView, spec::Spec};
 
 const DIRS: [&str; 2] = ["/var/lib/containers/storage", "/run/containers/storage"];
 
@@ -29,6 +29,28 @@ impl Layout for Storage {
 
     fn usual_dirs(&self) -> &'static [&'static str] {
         &DIRS
+    }
+
+    /// `…-containers/ID/userdata` is Podman's below the images, CRI-O's below `/run`. Both write
+    /// down who they are, where a pod's owner may replace it. `podman build`, and what buildah
+    /// builds by itself, is kept in the same storage.
+    fn starter(&self, _dirs: &[PathBuf], bundle: &Path, spec: &Spec) -> Option<Starter> {
+        let names = names(bundle);
+        let [.., containers, _, "userdata"] = names.as_slice() else {
+            return is_buildahs(bundle).then(|| Engine::Podman.into());
+        };
+        if !containers.ends_with("-containers") {
+            return None;
+        }
+        let is_temporary = ["/run", "/var/run"].iter().any(|run| bundle.starts_with(run));
+        let manager = spec.annotations.get("io.container.manager").map(String::as_str);
+        let (engine, or_engine) = match (is_temporary, manager) {
+            (true, Some("cri-o")) => (Engine::Crio, None),
+            (true, _) => (Engine::Crio, Some(Engine::Podman)),
+            (false, Some("cri-o")) => (Engine::Podman, Some(Engine::Crio)),
+            (false, _) => (Engine::Podman, None),
+        };
+        Some(Starter { engine, or_engine })
     }
 
     fn belongs(&self, dir: &Path, rest: &[&str], query: &Query<'_>) -> Option<Belongs> {
@@ -125,7 +147,7 @@ pub(super) fn belongs_to_build(path: &Path, query: &Query<'_>) -> Option<Belongs
 
 /// Whether a bundle is one of buildah's: `buildah` and a random number in its directory for
 /// temporary files.
-pub(crate) fn is_buildahs(bundle: &Path) -> bool {
+fn is_buildahs(bundle: &Path) -> bool {
     let name = bundle.components().next_back().and_then(|part| match part {
         Component::Normal(name) => name.to_str(),
         _ => None,

@@ -5,37 +5,33 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::engine::Engine;
+use crate::engine::{Engine, Labelling};
 
 /// Where SELinux says whether it enforces (selinuxfs).
 const ENFORCE: &str = "/sys/fs/selinux/enforce";
-/// Podman labels unless `label = false` (containers.conf(5)); the others label where their
-/// configuration says so (dockerd(8), crio.conf(5), containerd's docs/cri/config.md).
+
+/// Whether SELinux enforces, and the engine gives labels to containers.
 pub(super) fn labels_containers(engine: Engine) -> bool {
     if !fs::read(ENFORCE).is_ok_and(|text| text.starts_with(b"1")) {
         return false;
     }
-    let says = |files: &[&str], key: &str, value: &str| {
-        let texts = files
-            .iter()
-            .flat_map(|file| with_drop_ins(Path::new(file)))
-            .filter_map(|file| fs::read_to_string(file).ok());
-        texts.into_iter().any(|text| text.lines().any(|line| setting(line, key) == Some(value)))
-    };
-    match engine {
-        Engine::Podman => !says(
-            &["/usr/share/containers/containers.conf", "/etc/containers/containers.conf"],
-            "label",
-            "false",
-        ),
-        Engine::Docker => {
-            says(&["/etc/docker/daemon.json"], "selinux-enabled", "true")
-                || runs_with("dockerd", "--selinux-enabled")
+    match engine.facts().selinux {
+        Labelling::Never => false,
+        Labelling::Where { files, setting, option } => {
+            say(files, setting)
+                || option.is_some_and(|(program, option)| runs_with(program, option))
         }
-        Engine::Crio => says(&["/etc/crio/crio.conf"], "selinux", "true"),
-        Engine::Cri => says(&["/etc/containerd/config.toml"], "enable_selinux", "true"),
-        Engine::Containerd => false,
+        Labelling::Unless { files, setting } => !say(files, setting),
     }
+}
+
+/// Whether one of the files has the key with this value.
+fn say(files: &[&str], (key, value): (&str, &str)) -> bool {
+    let texts = files
+        .iter()
+        .flat_map(|file| with_drop_ins(Path::new(file)))
+        .filter_map(|file| fs::read_to_string(file).ok());
+    texts.into_iter().any(|text| text.lines().any(|line| setting(line, key) == Some(value)))
 }
 
 /// The file, and those of the directory `FILE.d`.

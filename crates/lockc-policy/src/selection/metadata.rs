@@ -81,44 +81,33 @@ impl ContainerMetadata {
         view: &dyn HostView,
     ) -> Result<Self, RecordError> {
         let annotation = |key: &str| spec.annotations.get(key).cloned();
-        let (engine, or_engine) = engine(bundle, spec, engines);
-        let (namespace, kind, sandbox) = match engine {
-            Some(Engine::Cri) => (
-                "io.kubernetes.cri.sandbox-namespace",
-                "io.kubernetes.cri.container-type",
-                "io.kubernetes.cri.sandbox-id",
-            ),
-            // A member of a Podman pod has the id of its infra container there too, but no type.
-            Some(Engine::Crio | Engine::Podman) => (
-                "io.kubernetes.cri-o.Namespace",
-                "io.kubernetes.cri-o.ContainerType",
-                "io.kubernetes.cri-o.SandboxID",
-            ),
-            _ => {
-                let mut labels = match engine {
-                    Some(Engine::Docker) => docker_labels(id, spec, engines, view)?,
-                    _ => BTreeMap::new(),
-                };
-                return Ok(Self {
-                    engine,
-                    label: labels.remove(ANNOTATION),
-                    network_label: labels.remove(NETWORK_ANNOTATION),
-                    is_plugin: engines::is_plugin(bundle),
-                    ..Self::default()
-                });
-            }
+        let starter = engines.starter(bundle, spec);
+        let (engine, or_engine) =
+            starter.map_or((None, None), |starter| (Some(starter.engine), starter.or_engine));
+        let Some(pod) = engine.and_then(|engine| engine.facts().pod) else {
+            let mut labels = match engine {
+                Some(Engine::Docker) => docker_labels(id, spec, engines, view)?,
+                _ => BTreeMap::new(),
+            };
+            return Ok(Self {
+                engine,
+                label: labels.remove(ANNOTATION),
+                network_label: labels.remove(NETWORK_ANNOTATION),
+                is_plugin: engines::is_plugin(bundle),
+                ..Self::default()
+            });
         };
         let is_podmans = engine == Some(Engine::Podman) && or_engine.is_none();
-        let in_pod = is_podmans || annotation(kind).is_some_and(|kind| kind == "container");
-        let sandbox = annotation(sandbox);
+        let in_pod = is_podmans || annotation(pod.kind).is_some_and(|kind| kind == "container");
+        let sandbox = annotation(pod.sandbox);
         // Ids are random: an owner who replaces the type cannot know the id that belongs to it.
-        let is_sandbox = annotation(kind).is_some_and(|kind| kind == "sandbox")
+        let is_sandbox = annotation(pod.kind).is_some_and(|kind| kind == "sandbox")
             && match engine {
                 Some(Engine::Cri) => true,
                 _ => engine == Some(Engine::Crio) && sandbox.as_deref() == Some(id),
             };
         let sandbox = sandbox.filter(|sandbox| in_pod && sandbox != id);
-        let namespace = annotation(namespace).filter(|_| !is_podmans);
+        let namespace = annotation(pod.namespace).filter(|_| !is_podmans);
         Ok(Self {
             engine,
             or_engine,
@@ -135,36 +124,6 @@ impl ContainerMetadata {
     pub fn is_claimed(&self) -> bool {
         matches!(self.engine, Some(Engine::Crio | Engine::Podman))
     }
-}
-
-/// By the bundle's place: `…/io.containerd.runtime.v2.task/NAMESPACE/ID` is containerd's, whose
-/// namespace `moby` is dockerd's, `plugins.moby` that of its plugins, and `k8s.io` the CRI
-/// plugin's; `…-containers/ID/userdata` is in the storage that Podman and CRI-O share.
-/// There Podman has its bundles with the images, CRI-O below `/run`; both write down who they are,
-/// where a pod's owner may replace it.
-fn engine(bundle: &Path, spec: &Spec, engines: &Engines) -> (Option<Engine>, Option<Engine>) {
-    let parts: Vec<&str> =
-        bundle.components().map(|part| part.as_os_str().to_str().unwrap_or("")).collect();
-    let engine = match parts.as_slice() {
-        _ if engines::is_dockers(bundle) || engines::is_plugin(bundle) => Some(Engine::Docker),
-        [.., "io.containerd.runtime.v2.task", "k8s.io", _] => Some(Engine::Cri),
-        [.., "io.containerd.runtime.v2.task", _, _] => Some(Engine::Containerd),
-        [.., containers, _, "userdata"] if containers.ends_with("-containers") => {
-            let temporary = ["/run", "/var/run"].iter().any(|run| bundle.starts_with(run));
-            let manager = spec.annotations.get("io.container.manager").map(String::as_str);
-            return match (temporary, manager) {
-                (true, Some("cri-o")) => (Some(Engine::Crio), None),
-                (true, _) => (Some(Engine::Crio), Some(Engine::Podman)),
-                (false, Some("cri-o")) => (Some(Engine::Podman), Some(Engine::Crio)),
-                (false, _) => (Some(Engine::Podman), None),
-            };
-        }
-        _ if engines.is_build(bundle) => Some(Engine::Docker),
-        // `podman build`; what buildah builds by itself is kept in the same storage.
-        _ if engines::is_buildahs(bundle) => Some(Engine::Podman),
-        _ => None,
-    };
-    (engine, None)
 }
 
 /// The labels in dockerd's record, wherever its data root is.
