@@ -142,17 +142,6 @@ engines! {
             setting: ("label", "false"),
         },
     };
-    /// buildkitd by itself, whose worker is `runc` by another name (`[worker.oci] binary`).
-    BuildKit Facts {
-        name: "buildkit",
-        pod: None,
-        is_kubernetes: false,
-        selinux: Labelling::Where {
-            files: &["/etc/buildkit/buildkitd.toml"],
-            setting: ("selinux", "true"),
-            option: None,
-        },
-    };
 }
 
 impl Engine {

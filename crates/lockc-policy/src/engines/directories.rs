@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::{
     belongs::Belongs,
-    buildkit, containerd, docker, kubelet,
+    containerd, docker, kubelet,
     layout::{Kept, Layout, Starter, names},
     nerdctl,
     query::Query,
@@ -37,13 +37,12 @@ const INIT_PLACES: [&str; 5] =
     ["/sbin/docker-init", "/dev/init", "/run/podman-init", "/sbin/tini", "/catatonit"];
 
 /// Every layout. A path is looked up in this order.
-const LAYOUTS: [&dyn Layout; 6] = [
+const LAYOUTS: [&dyn Layout; 5] = [
     &docker::Docker,
     &storage::Storage,
     &containerd::Containerd,
     &kubelet::Kubelet,
     &nerdctl::Nerdctl,
-    &buildkit::BuildKit,
 ];
 
 /// Where the engines of this host keep their state.

@@ -8,7 +8,6 @@
 //! container's. No annotation is believed for this that a tenant can write.
 
 mod belongs;
-mod buildkit;
 mod containerd;
 mod directories;
 mod docker;
