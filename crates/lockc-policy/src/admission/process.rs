@@ -25,13 +25,6 @@ pub(super) fn check(process: &Process, findings: &mut Findings<'_>) {
         };
         findings.add(Control::Capabilities, list(&refused), remedy);
     }
-    if !process.capabilities.ambient.is_empty() {
-        findings.add(
-            Control::AmbientCapabilities,
-            list(&process.capabilities.ambient),
-            "leave the ambient set empty",
-        );
-    }
     if process.user.uid == 0 {
         findings.add(
             Control::RunAsRoot,

@@ -84,8 +84,6 @@ controls! {
         "where the root file system is";
     RunAsRoot "run-as-root" Off Restricted optional
         "running as uid 0";
-    AmbientCapabilities "ambient-capabilities" Off Restricted optional
-        "capabilities that every program inherits";
     RuntimeHandlers "runtime-handlers" Baseline Baseline always
         "annotations that make the runtime do something else";
     Restore "restore" Baseline Baseline always

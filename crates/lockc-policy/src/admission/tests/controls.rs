@@ -52,14 +52,6 @@ fn without(key: &str, path: &str) -> Value {
 }
 
 #[test]
-fn ambient_capabilities() {
-    let (path, value) = ("/process/capabilities/ambient", json!(["CAP_NET_BIND_SERVICE"]));
-    assert_eq!(by(path, value.clone(), Level::Restricted), ["ambient-capabilities"]);
-    assert!(by(path, value, Level::Baseline).is_empty());
-    admitted_everywhere(path, &json!([]));
-}
-
-#[test]
 fn app_armor() {
     refused_everywhere("/process/apparmorProfile", &json!("unconfined"), "apparmor");
     for profile in ["", "docker-default", "cri-containerd.apparmor.d", "an-own-one"] {
