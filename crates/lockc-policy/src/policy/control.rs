@@ -134,6 +134,12 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_packaged_configuration_lists_what_a_policy_may_remove() {
+        let text = include_str!("../../../../packaging/lockc.toml").replace("\n#", "");
+        assert!(text.contains(&optional_names()), "{}", optional_names());
+    }
+
+    #[test]
     fn the_pages_name_every_control() {
         for page in [
             include_str!("../../../../docs/policies.md"),
