@@ -131,12 +131,17 @@ pub(super) fn optional_names() -> String {
 
 #[cfg(test)]
 mod tests {
+    use lockc_core::rules::Rule;
+
     use super::*;
 
     #[test]
     fn the_packaged_configuration_lists_what_a_policy_may_remove() {
         let text = include_str!("../../../../packaging/lockc.toml").replace("\n#", "");
-        assert!(text.contains(&optional_names()), "{}", optional_names());
+        let rules = Rule::ALL.map(Rule::name).join(", ");
+        for names in [optional_names(), rules] {
+            assert!(text.contains(&names), "{names}");
+        }
     }
 
     #[test]
