@@ -50,7 +50,6 @@ impl Level {
             Self::Restricted => RuleMask::CONFINEMENT
                 .with(Rule::Privilege)
                 .with(Rule::IoUring)
-                .with(Rule::AttributeNames)
                 .with(Rule::RawSocket),
         }
     }
@@ -160,8 +159,6 @@ rules! {
     SocketFamily = 16 "socket-family" "socket families that containers do not need";
     /// With the host's IPC namespace: System V objects and POSIX message queues of the host.
     Ipc = 17 "ipc" "shared memory, semaphores and message queues of the host";
-    /// Which extended attributes a file has.
-    AttributeNames = 18 "attribute-names" "listing extended attributes";
 }
 
 impl Rule {

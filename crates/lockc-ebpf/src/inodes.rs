@@ -113,12 +113,8 @@ lsm! {
     }
 
     /// Listing extended attributes.
-    fn inode_listxattr(dentry: Ptr<Dentry>, ..) -> verdict {
-        if let Some(who) = verdict::subject_to(Rule::AttributeNames) {
-            let about = About::dentry(dentry.probe());
-            return verdict::deny(&who, Rule::AttributeNames, HOOK, about, EACCES);
-        }
-        check(dentry, HOOK)
+    fn inode_listxattr(dentry: Ptr<Dentry>, ..) -> rule Files |check| {
+        check_within(&check, dentry)
     }
 
     /// readlink(2).

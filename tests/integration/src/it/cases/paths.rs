@@ -90,16 +90,6 @@ pub const ROWS: &[Row] = &[
     row("paths/setxattr", reach(&["setxattr", "/proc/{victim}/root/var/lib/lockc-it-secrets/key"]))
         .on_btrfs_thorough(),
     row(
-        "paths/listxattr-restricted",
-        denied(
-            &["listxattr", "/probe"],
-            |bundle| bundle.user(1000),
-            "restricted",
-            EACCES,
-            "attribute-names",
-        ),
-    ),
-    row(
         "paths/listxattr",
         reach(&["listxattr", "/proc/{victim}/root/var/lib/lockc-it-secrets/key"]),
     ),
