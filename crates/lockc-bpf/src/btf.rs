@@ -309,6 +309,11 @@ impl<'a> Btf<'a> {
         }
         Ok(found)
     }
+
+    /// Whether ftrace has direct calls: an inline function otherwise (linux/ftrace.h, 6.12).
+    fn has_direct_calls(&self) -> Result<bool, BtfError> {
+        Ok(self.functions("register_ftrace_direct")?.contains_key(""))
+    }
 }
 
 /// Bytes that follow a type of that kind; `None`: a kind that this reader does not know.
@@ -335,6 +340,8 @@ pub struct KernelInfo {
     pub untold_layers: Option<BtfError>,
     /// Programs whose LSM hook this kernel lacks.
     pub lacks: Vec<&'static Program>,
+    /// Whether LSM programs can be attached: the kernel calls them by ftrace's direct calls.
+    pub attaches: bool,
 }
 
 /// Reads the running kernel's BTF.
@@ -353,7 +360,7 @@ pub fn kernel() -> Result<KernelInfo, BtfError> {
     globals.push(("SETATTR_HAS_IDMAP", u64::from(with_idmap)));
     let lacks = PROGRAMS.iter().filter(|program| !functions.contains_key(program.name)).collect();
     let untold_layers = overlay(&btf, &release).map(|found| globals.extend(found)).err();
-    Ok(KernelInfo { globals, untold_layers, lacks })
+    Ok(KernelInfo { globals, untold_layers, lacks, attaches: btf.has_direct_calls()? })
 }
 
 fn unreadable(path: &str, error: &std::io::Error) -> BtfError {

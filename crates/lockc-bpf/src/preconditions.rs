@@ -11,7 +11,7 @@ use nix::{
 };
 
 use crate::{
-    btf,
+    btf::{self, KernelInfo},
     check::{Check, State, check, verdict},
     pinned::attached_version,
 };
@@ -117,10 +117,23 @@ fn kernel_btf() -> Check {
 /// Hooks that this kernel lacks, and what is not enforced without them.
 fn hooks() -> Vec<Check> {
     let Ok(kernel) = btf::kernel() else {
-        // NamespaceLabel by the check before.
+        // The check of BTF reports it.
         return Vec::new();
     };
     let required = PolicySet::of_host().map(|config| config.settings.require).unwrap_or_default();
+    found_hooks(&kernel, &required)
+}
+
+fn found_hooks(kernel: &KernelInfo, required: &[String]) -> Vec<Check> {
+    if !kernel.attaches {
+        return vec![check(
+            "LSM hooks",
+            State::Failed,
+            "this kernel cannot attach BPF LSM programs, because its ftrace has no direct calls",
+            "boot a kernel with CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS=y: on aarch64 one of 6.4 \
+             or later, built without kernel CFI",
+        )];
+    }
     let lacking = kernel.lacks.iter().map(|program| {
         let remedy = format!("boot a kernel of {} or later", program.since);
         let required = required.iter().any(|name| name == program.name);
@@ -158,4 +171,37 @@ pub fn is_fs(path: &str, magic: FsType) -> bool {
 fn read(path: &str) -> String {
     fs::read_to_string(path)
         .map_or_else(|error| format!("{path}: {error}"), |text| text.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A kernel with every hook but the first.
+    fn fake(attaches: bool) -> KernelInfo {
+        let lacks = PROGRAMS.iter().take(1).collect();
+        KernelInfo { globals: Vec::new(), untold_layers: None, lacks, attaches }
+    }
+
+    #[test]
+    fn a_kernel_that_attaches_nothing_fails_and_the_remedy_names_one_that_does() {
+        let checks = found_hooks(&fake(false), &[]);
+        let [check] = &checks[..] else { panic!("{checks:?}") };
+        assert_eq!((check.name, check.state), ("LSM hooks", State::Failed));
+        assert!(check.found.contains("cannot attach"), "{}", check.found);
+        for word in ["CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS=y", "aarch64", "6.4 or later"] {
+            assert!(check.remedy.contains(word), "{}", check.remedy);
+        }
+    }
+
+    #[test]
+    fn a_kernel_that_attaches_is_checked_for_each_hook() {
+        let checks = found_hooks(&fake(true), &[]);
+        let [all, lacking] = &checks[..] else { panic!("{checks:?}") };
+        assert_eq!((all.name, all.state), ("LSM hooks", State::Ok));
+        assert_eq!(all.found, format!("{} of {}", PROGRAMS.len() - 1, PROGRAMS.len()));
+        assert!(lacking.found.contains(PROGRAMS[0].name), "{}", lacking.found);
+        let required = [PROGRAMS[0].name.to_owned()];
+        assert_eq!(found_hooks(&fake(true), &required)[1].state, State::Failed);
+    }
 }

@@ -9,7 +9,13 @@ use super::*;
 /// int v; }; struct inner n; }; int outer(int a, int u); struct pointers { struct inner *p;
 /// void *q; struct inner array[2]; int bits: 3; };
 fn sample() -> Vec<u8> {
+    sample_with("outer")
+}
+
+/// The same with another name of the function.
+fn sample_with(function: &str) -> Vec<u8> {
     let strings = b"\0int\0inner\0x\0y\0outer\0a\0u\0v\0n\0pointers\0p\0q\0array\0bits\0";
+    let strings = &[&strings[..], function.as_bytes(), b"\0"].concat()[..];
     let at = |name: &str| {
         strings
             .windows(name.len() + 2)
@@ -26,7 +32,7 @@ fn sample() -> Vec<u8> {
         vec![0, info(5, 2), 8, at("u"), 2, 0, at("v"), 1, 0],
         vec![at("outer"), info(4, 3), 20, at("a"), 1, 0, 0, 3, 32, at("n"), 2, 96],
         vec![0, info(13, 2), 1, at("a"), 1, at("u"), 1],
-        vec![at("outer"), info(12, 0), 5],
+        vec![at(function), info(12, 0), 5],
         vec![0, info(2, 0), 2],
         vec![0, info(2, 0), 0],
         vec![0, info(3, 0), 0, 2, 1, 2],
@@ -62,6 +68,19 @@ fn members_are_found_through_unnamed_unions() {
     assert_eq!(btf.offset("none", "a"), Ok(None));
     assert_eq!(btf.functions("ou"), Ok(HashMap::from([("ter", 2)])));
     assert_eq!(btf.functions("in"), Ok(HashMap::new()));
+}
+
+#[test]
+fn direct_calls_are_there_if_their_function_is() {
+    for (function, there) in [
+        ("register_ftrace_direct", true),
+        ("register_ftrace_direct_cb", false),
+        ("unregister_ftrace_direct", false),
+        ("outer", false),
+    ] {
+        let data = sample_with(function);
+        assert_eq!(Btf::parse(&data).unwrap().has_direct_calls(), Ok(there), "{function}");
+    }
 }
 
 #[test]
