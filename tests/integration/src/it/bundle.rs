@@ -277,11 +277,11 @@ pub fn common_rootfs() -> Result<String> {
 pub fn unpack(name: &str, image: &str) -> Result<String> {
     let path = format!("{PLACE}/{name}");
     command::sh(&format!(
-        "mkdir -p {path} && tar xf /opt/img/{image}.tar -C {path} --exclude='./dev/*' && cp \
-         /usr/local/bin/lockc-probe {path}/probe && mkdir -p {path}/mnt/a {path}/mnt/x && cp {path}/probe \
-         {path}/setuid && chmod 4755 {path}/setuid && cp {path}/probe {path}/setgid && chmod 2755 \
-         {path}/setgid && cp {path}/probe {path}/filecaps && {path}/probe give-capability \
-         {path}/filecaps 10"
+        "mkdir -p {path} && tar xf /opt/img/{image}.tar -C {path} --exclude='./dev/*' && \
+         cp /usr/local/bin/lockc-probe {path}/probe && mkdir -p {path}/mnt/a {path}/mnt/x && \
+         cp {path}/probe {path}/setuid && chmod 4755 {path}/setuid && \
+         cp {path}/probe {path}/setgid && chmod 2755 {path}/setgid && \
+         cp {path}/probe {path}/filecaps && {path}/probe give-capability {path}/filecaps 10"
     ))?;
     Ok(path)
 }

@@ -12,6 +12,7 @@ use crate::lab::Lab;
 use crate::launch::Runtime;
 
 const ANNOTATION: &str = "org.lockc.policy";
+const NETWORK: &str = "org.lockc.network";
 /// Where that puts a choice.
 const BY_ANNOTATION: &str = "annotation org.lockc.policy";
 
@@ -57,6 +58,7 @@ pub const ROWS: &[Row] = &[
     })
     .thorough(),
     case("cri/container-annotation", container_annotation).thorough(),
+    case("cri/less-network", less_network),
     case("cri/namespace-privileged", |lab, _| {
         chosen(lab, "lockc", pod("trusted"), "privileged", "namespaces.\"trusted\".default")
     }),
@@ -173,6 +175,33 @@ fn container_annotation(lab: &mut Lab, _: Runtime) -> Result<String> {
     )?;
     let looser = tight.start(&idle().hardened().annotation(ANNOTATION, "baseline"));
     refusal(looser, &["baseline", "restricted", "the policy of the pod's sandbox"])
+}
+
+/// A pod, or one of its containers, has less network than its policy leaves; a container does not
+/// get back what its pod gave up.
+fn less_network(lab: &mut Lab, _: Runtime) -> Result<String> {
+    needs_lockc(lab)?;
+    let cri = lab.containerd()?.cri.clone();
+    let without = Pod::run(&cri, "lockc", pod("default").annotation(NETWORK, "none"))?;
+    let with = Pod::run(&cri, "lockc", pod("default"))?;
+    let ping = ["ping", "-c", "1", "-W", "1", "127.0.0.1"];
+    let run = with.start(&idle())?.exec(&ping)?;
+    if !run.ok() {
+        bail!("proves nothing: no network with `full` either: {}", run.said());
+    }
+    for (pod, config) in [(&without, idle()), (&with, idle().annotation(NETWORK, "none"))] {
+        let c = pod.start(&config)?;
+        lab.forget_events()?;
+        let run = c.exec(&ping)?;
+        if run.ok() || !run.said().contains("Address family not supported") {
+            bail!("NOT DENIED: status {}: {}", run.status, run.said());
+        }
+        lab.expect_event("network")?;
+    }
+    refusal(
+        without.start(&idle().annotation(NETWORK, "full")),
+        &["network full", "looser than network none"],
+    )
 }
 
 /// containerd writes its own keys after those that it passes on.
