@@ -33,7 +33,7 @@ use nix::{
     poll::{PollFd, PollFlags, PollTimeout, poll},
     sys::{
         socket::{
-            AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType,
+            AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, recv,
             recvmsg, sendmsg, socketpair,
         },
         wait::waitpid,
@@ -58,14 +58,11 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_millis(250);
 /// Descriptors in a message (`SCM_MAX_FD`, include/net/scm.h, is 253).
 const AT_ONCE: usize = 200;
-/// Bytes of a message at most; the kernel's default for a socket is 212,992
-/// (net.core.wmem_default).
-const MESSAGE: usize = 128 * 1024;
 
 #[derive(Debug, Serialize, Deserialize)]
 enum Message {
     Objects(Vec<(PathBuf, u32)>),
-    Register(Vec<u8>),
+    Register(Box<NewContainer>),
     Registered(Option<String>),
     Warn(String),
     Report { in_engines_log: bool, message: String },
@@ -94,7 +91,13 @@ impl Line {
 
     /// The next message; `Ok(None)`: the other end is closed.
     fn receive(&self) -> Result<Option<(Message, Vec<OwnedFd>)>> {
-        let mut text = vec![0; 2 * MESSAGE];
+        // The kernel tells the length before the message is taken (unix(7), MSG_TRUNC): a buffer
+        // for the longest would be zeroed for each.
+        let length = recv(self.0.as_raw_fd(), &mut [], MsgFlags::MSG_PEEK | MsgFlags::MSG_TRUNC)?;
+        if length == 0 {
+            return Ok(None);
+        }
+        let mut text = vec![0; length];
         let mut space = cmsg_space!([i32; AT_ONCE]);
         let mut into = [IoSliceMut::new(&mut text)];
         let got = recvmsg::<()>(
@@ -110,9 +113,6 @@ impl Line {
             }
         }
         let length = got.bytes;
-        if length == 0 {
-            return Ok(None);
-        }
         let message = serde_json::from_slice(&text[..length])
             .context("an unreadable message of the wrapper's own")?;
         Ok(Some((message, fds)))
@@ -183,9 +183,7 @@ fn serve(
                 let objects = list.into_iter().zip(fds);
                 held.extend(objects.map(|((path, grant), fd)| hold::held(fd.into(), path, grant)));
             }
-            Some((Message::Register(text), _)) => {
-                let new: NewContainer = serde_json::from_slice(&text)
-                    .context("an unreadable message of the wrapper's own")?;
+            Some((Message::Register(new), _)) => {
                 let outcome = Pinned.register_held(&new, held);
                 registered = outcome.is_ok();
                 line.send(
@@ -321,10 +319,7 @@ impl ContainerRegistry for Client<'_> {
             let fds: Vec<i32> = part.iter().map(|object| object.file.as_raw_fd()).collect();
             self.line.send(&Message::Objects(list), &fds)?;
         }
-        self.line.send(
-            &Message::Register(serde_json::to_vec(new).context("a path is not UTF-8")?),
-            &[],
-        )?;
+        self.line.send(&Message::Register(Box::new(new.clone())), &[])?;
         match self.line.receive()? {
             Some((Message::Registered(None), _)) => Ok(()),
             Some((Message::Registered(Some(error)), _)) => Err(anyhow!(error)),

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use lockc_core::{maps::NewContainer, rules::Network};
 use lockc_policy::{
     admission::grants::{GrantedFiles, Tree},
-    config::{CONFIG_PATH, ConfigError, Fail, Rootless},
+    config::{CONFIG_PATH, ConfigError, Fail, Rootless, Settings},
     decision::{self, Case, Decision},
     enforcement::{Circumstances, Gap, KernelSide},
     engine::Engine,
@@ -74,19 +74,17 @@ pub fn prepare(invocation: &Invocation, environment: &Environment<'_>) -> Result
     Ok(plan)
 }
 
-/// The plan where a broken configuration must not be in the way of managing containers that exist.
+/// The plan where a broken configuration must not be in the way of managing containers that exist:
+/// of the configuration, only the candidates for the runtime are used.
 /// The caller tells of it where nobody parses stderr: engines read the output of `state` and `ps`
 /// together with it.
 fn tolerant(
     invocation: &Invocation,
     environment: &Environment<'_>,
 ) -> Result<(Plan, Option<ConfigError>)> {
-    let (candidates, problem) = match PolicySet::load_with_labels(
-        environment.config,
-        environment.namespaces,
-        environment.view,
-    ) {
-        Ok(config) => (candidates(invocation, &config)?, None),
+    let (candidates, problem) = match PolicySet::load_settings(environment.config, environment.view)
+    {
+        Ok(settings) => (candidates(invocation, &settings)?, None),
         Err(error) => (invocation.runtime.iter().cloned().collect(), Some(error)),
     };
     Ok((Plan::of((environment.find)(&candidates)?), problem))
@@ -96,16 +94,16 @@ fn strict(invocation: &Invocation, environment: &Environment<'_>) -> Result<(Pol
     let config =
         PolicySet::load_with_labels(environment.config, environment.namespaces, environment.view)
             .context("the container is not started")?;
-    let runtime = (environment.find)(&candidates(invocation, &config)?)?;
+    let runtime = (environment.find)(&candidates(invocation, &config.settings)?)?;
     Ok((config, Plan::of(runtime)))
 }
 
 /// The programs of which one is executed. The engine's arguments choose among those of the
 /// configuration.
-fn candidates(invocation: &Invocation, config: &PolicySet) -> Result<Vec<PathBuf>> {
+fn candidates(invocation: &Invocation, settings: &Settings) -> Result<Vec<PathBuf>> {
     match &invocation.runtime {
-        None => Ok(config.settings.runtimes.clone()),
-        Some(runtime) if runtimes::candidates(&config.settings.runtimes).contains(runtime) => {
+        None => Ok(settings.runtimes.clone()),
+        Some(runtime) if runtimes::candidates(&settings.runtimes).contains(runtime) => {
             Ok(vec![runtime.clone()])
         }
         Some(runtime) => bail!(

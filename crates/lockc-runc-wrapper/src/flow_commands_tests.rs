@@ -191,3 +191,22 @@ fn what_starts_nothing_does_not_fail_because_lockc_is_broken() {
         place.run(text).unwrap();
     }
 }
+
+#[test]
+fn a_policy_that_cannot_be_used_does_not_change_the_runtime_of_what_starts_nothing() {
+    if !root() {
+        return;
+    }
+    let text = "runtimes = ['/usr/bin/crun']\ndefault = 'nonesuch'\n";
+    let place = Place::new(&spec()).configured(text);
+    for text in ["kill c 9", "state c", "delete --force c"] {
+        assert_eq!(place.run(text).unwrap().runtime, Path::new("/usr/bin/crun"), "{text}");
+    }
+    for text in ["create -b b c", "exec c ls"] {
+        assert!(place.run(text).unwrap_err().contains("nonesuch"), "{text}");
+    }
+    // A setting that is wrong by itself: no candidate is taken from such a file.
+    let place = Place::new(&spec()).configured("runtimes = ['crun']\n");
+    assert_eq!(place.run("state c").unwrap().runtime, Path::new("/usr/bin/runc"));
+    assert!(place.run("create -b b c").unwrap_err().contains("runtimes"));
+}

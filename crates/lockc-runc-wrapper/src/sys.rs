@@ -123,8 +123,9 @@ impl Note {
 
     /// What the note says.
     pub fn read(&self) -> Vec<u8> {
-        // SAFETY: as in `write`; a copy of plain bytes.
-        let page = unsafe { self.0.as_ptr().read_volatile() };
-        page.into_iter().take_while(|byte| *byte != 0).collect()
+        let page = self.0.as_ptr().cast::<u8>();
+        // SAFETY: as in `write`; a copy of a plain byte.
+        let bytes = (0..Self::SIZE).map(|at| unsafe { page.add(at).read_volatile() });
+        bytes.take_while(|byte| *byte != 0).collect()
     }
 }

@@ -6,6 +6,7 @@
 //! in `/var/lib/docker`.
 
 use std::{
+    collections::HashMap,
     io,
     path::{Path, PathBuf},
 };
@@ -44,6 +45,8 @@ pub(crate) struct Names {
 /// The mount table, and the forbidden trees in it.
 pub(crate) struct ProtectedPaths {
     table: Vec<MountedAt>,
+    /// The mount on top of each mount point: its place in the table.
+    on_top: HashMap<PathBuf, usize>,
     system: Vec<ResolvedPath>,
     engines: Vec<ResolvedPath>,
 }
@@ -97,7 +100,11 @@ impl ResolvedPath {
 impl ProtectedPaths {
     /// Reads the mount table and locates the forbidden trees, engine state among them.
     pub(crate) fn new(engine_dirs: &[PathBuf], view: &dyn HostView) -> io::Result<Self> {
-        let mut trees = Self { table: view.mounts()?, system: Vec::new(), engines: Vec::new() };
+        let table = view.mounts()?;
+        // Of several mounts at one point, the last is on top.
+        let points = table.iter().enumerate().map(|(at, mount)| (mount.point.clone(), at));
+        let on_top = points.collect();
+        let mut trees = Self { table, on_top, system: Vec::new(), engines: Vec::new() };
         trees.system = SYSTEM.iter().flat_map(|path| trees.both(Path::new(path), view)).collect();
         trees.engines = engine_dirs.iter().flat_map(|path| trees.both(path, view)).collect();
         Ok(trees)
@@ -105,14 +112,8 @@ impl ProtectedPaths {
 
     /// The place of a canonical path.
     pub(crate) fn place(&self, path: &Path) -> ResolvedPath {
-        // The last of the longest is the mount on top.
-        let mount = self
-            .table
-            .iter()
-            .enumerate()
-            .filter(|(_, mount)| path.starts_with(&mount.point))
-            .max_by_key(|(_, mount)| mount.point.components().count());
-        self.reached(path, mount.map(|(at, _)| at))
+        let mount = path.ancestors().find_map(|point| self.on_top.get(point));
+        self.reached(path, mount.copied())
     }
 
     /// The place of an object that was opened; without a location where its mount is not in the

@@ -152,16 +152,20 @@ impl Loaded {
 
     /// Puts a file's values over those of the earlier ones.
     fn add(&mut self, text: &str, path: &Path) -> Result<(), ConfigError> {
-        let syntax = |error: toml::de::Error| ConfigError::Syntax {
-            path: path.into(),
-            message: match meant(error.message()) {
-                Some(key) => format!("{error}(did you mean `{key}`?)"),
-                None => error.to_string().trim_end().to_owned(),
-            },
+        let syntax = |mut error: toml::de::Error| {
+            error.set_input(Some(text));
+            ConfigError::Syntax {
+                path: path.into(),
+                message: match meant(error.message()) {
+                    Some(key) => format!("{error}(did you mean `{key}`?)"),
+                    None => error.to_string().trim_end().to_owned(),
+                },
+            }
         };
-        let part: Part = toml::from_str(text).map_err(syntax)?;
-        for (key, line, alone) in places(&DeTable::parse(text).map_err(syntax)?.into_inner(), text)
-        {
+        let table = DeTable::parse(text).map_err(syntax)?;
+        let places = places(table.get_ref(), text);
+        let part = Part::deserialize(toml::Deserializer::from(table)).map_err(syntax)?;
+        for (key, line, alone) in places {
             let origin = Origin { path: path.into(), line };
             match self.origins.insert(key.clone(), origin) {
                 Some(other) if alone => {

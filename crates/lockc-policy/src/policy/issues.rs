@@ -1,9 +1,11 @@
 //! What a configuration says that makes no sense, and where.
 
+use std::path::Path;
+
 use lockc_core::hooks;
 
 use super::{error::DefinitionError, paths::is_plain, sockets::NamedSockets};
-use crate::config::{Settings, spelling::hint};
+use crate::config::{ConfigError, Loaded, Settings, spelling::hint};
 
 /// What makes no sense, and where.
 #[derive(Debug)]
@@ -76,6 +78,22 @@ pub(super) fn check_settings(settings: &Settings) -> Result<(), ConfigIssue> {
 }
 
 impl ConfigIssue {
+    /// With the file and the line of the value, of the key, or of the table that it is in; with
+    /// `path` where no file has any of them.
+    pub(super) fn located(self, loaded: &Loaded, path: &Path) -> ConfigError {
+        let Self { key, value, message } = self;
+        let value = value.map(|value| format!("{key}[{value:?}]"));
+        let table = key.rsplit_once('.').map(|(table, _)| table);
+        let keys = [value.as_deref(), Some(key.as_str()), table];
+        match loaded.origin(keys.into_iter().flatten()) {
+            Some(origin) => ConfigError::Invalid {
+                path: origin.path.clone(),
+                message: format!("line {}: {message}", origin.line),
+            },
+            None => ConfigError::Invalid { path: path.into(), message },
+        }
+    }
+
     fn of_value(key: &str, value: &str, message: String) -> Self {
         Self { key: key.into(), value: Some(value.into()), message }
     }

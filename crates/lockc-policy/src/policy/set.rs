@@ -117,6 +117,19 @@ impl PolicySet {
         Ok(set)
     }
 
+    /// The settings that name no policy. No policy is resolved: for commands that must work, and
+    /// stay cheap, whatever the policies say.
+    ///
+    /// # Errors
+    ///
+    /// Where a file cannot be used, or one of these settings is invalid.
+    pub fn load_settings(path: &Path, view: &dyn HostView) -> Result<Settings, ConfigError> {
+        let loaded = Loaded::read(path, view)?;
+        issues::check_settings(&loaded.config.settings)
+            .map_err(|issue| issue.located(&loaded, path))?;
+        Ok(loaded.config.settings)
+    }
+
     /// Parses and resolves one file's text; `path` is for the messages.
     ///
     /// # Errors
@@ -134,19 +147,7 @@ impl PolicySet {
     pub fn new(loaded: &Loaded, path: &Path) -> Result<Self, ConfigError> {
         // A file that gives one of them is not asked whether it goes with the other's default.
         let both = ["default", "ceiling"].iter().all(|key| loaded.origins.contains_key(*key));
-        resolve(&loaded.config, both).map_err(|ConfigIssue { key, value, message }| {
-            // The place of the value, of the key, or of the table that it is in.
-            let value = value.map(|value| format!("{key}[{value:?}]"));
-            let table = key.rsplit_once('.').map(|(table, _)| table);
-            let keys = [value.as_deref(), Some(key.as_str()), table];
-            match loaded.origin(keys.into_iter().flatten()) {
-                Some(origin) => ConfigError::Invalid {
-                    path: origin.path.clone(),
-                    message: format!("line {}: {message}", origin.line),
-                },
-                None => ConfigError::Invalid { path: path.into(), message },
-            }
-        })
+        resolve(&loaded.config, both).map_err(|issue| issue.located(loaded, path))
     }
 
     /// The policy of a container for which nothing else chooses.

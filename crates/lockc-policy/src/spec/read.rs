@@ -1,6 +1,7 @@
 //! Reading it: limits, and what runtimes would read differently.
 
 use std::{
+    borrow::Cow,
     io,
     path::{Path, PathBuf},
 };
@@ -172,11 +173,13 @@ fn misspelt(value: &Value) -> Option<(String, &'static str)> {
         Value::Array(items) => items.iter().find_map(misspelt),
         Value::Object(members) => members.iter().find_map(|(key, member)| {
             // Go folds two more letters to ASCII ones than eq_ignore_ascii_case does.
-            let folded = key.replace('\u{17f}', "s").replace('\u{212a}', "k");
-            if let Some(known) =
-                KEYS.into_iter().find(|known| key != known && folded.eq_ignore_ascii_case(known))
-            {
-                return Some((key.clone(), known));
+            let folded = match key.is_ascii() {
+                true => Cow::Borrowed(key.as_str()),
+                false => key.replace('\u{17f}', "s").replace('\u{212a}', "k").into(),
+            };
+            match KEYS.into_iter().find(|known| folded.eq_ignore_ascii_case(known)) {
+                Some(known) if known != key => return Some((key.clone(), known)),
+                _ => {}
             }
             if DATA.contains(&key.as_str()) { None } else { misspelt(member) }
         }),
