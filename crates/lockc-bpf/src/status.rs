@@ -3,11 +3,11 @@
 use anyhow::{Result, bail};
 use aya::maps::{Array, Map};
 use lockc_core::{
-    abi::{ENTRY_DELETING, ENTRY_SANDBOX, ERROR_SITES, Hook, MODE_AUDIT},
+    abi::{ENTRY_DELETING, ENTRY_LOOPBACK, ENTRY_SANDBOX, ERROR_SITES, Hook, MODE_AUDIT},
     hooks::PROGRAMS,
     maps::{self, Registry, RegistryError, registry},
     paths,
-    rules::{Level, Rule, RuleMask},
+    rules::{Level, Network, Rule, RuleMask},
 };
 use serde::Serialize;
 
@@ -55,6 +55,8 @@ pub struct Container {
     pub policy: String,
     /// Where that came from.
     pub origin: String,
+    /// The network that the kernel side leaves it: `full`, `loopback` or `none`.
+    pub network: &'static str,
     /// Rules that the kernel enforces.
     pub rules: Vec<&'static str>,
     /// `enforce` or `audit`.
@@ -150,11 +152,38 @@ fn container(registered: &registry::Registered) -> Container {
         level: Level::from_raw(entry.level).map_or("unknown", Level::name),
         policy: maps::text(&entry.policy),
         origin: maps::text(&entry.origin),
+        network: Network::for_rules(rules, entry.flags & ENTRY_LOOPBACK != 0).name(),
         rules: Rule::ALL.into_iter().filter(|rule| rules.has(*rule)).map(Rule::name).collect(),
         mode: if entry.mode == MODE_AUDIT { "audit" } else { "enforce" },
         tasks: registered.usage.tasks,
         denials: registered.usage.denials,
         sandbox: entry.flags & ENTRY_SANDBOX != 0,
         deleting: entry.flags & ENTRY_DELETING != 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lockc_core::{
+        abi::{ContainerEntry, ContainerKey, Usage},
+        maps::registry::Registered,
+    };
+
+    use super::*;
+
+    #[test]
+    fn the_network_follows_the_rules_and_the_flag() {
+        for (rules, flags, network) in [
+            (RuleMask::NONE, 0, "full"),
+            (Level::Baseline.rules(), ENTRY_LOOPBACK, "full"),
+            (Level::Baseline.rules().with(Rule::Network), ENTRY_LOOPBACK, "loopback"),
+            (Level::Baseline.rules().with(Rule::Network), 0, "none"),
+        ] {
+            let entry = ContainerEntry { rules: rules.0, flags, ..ContainerEntry::default() };
+            let registered =
+                Registered { key: ContainerKey::default(), entry, usage: Usage::default() };
+            let json = serde_json::to_value(container(&registered)).unwrap();
+            assert_eq!(json["network"], network, "{rules:?} {flags}");
+        }
     }
 }

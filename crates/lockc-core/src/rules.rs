@@ -85,6 +85,16 @@ impl Network {
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|network| network.name() == name)
     }
+
+    /// The network that the kernel side leaves a container with these rules; `loopback`: whether
+    /// its entry has [`ENTRY_LOOPBACK`](crate::abi::ENTRY_LOOPBACK).
+    pub const fn for_rules(rules: RuleMask, loopback: bool) -> Self {
+        match (rules.has(Rule::Network), loopback) {
+            (false, _) => Self::Full,
+            (true, true) => Self::Loopback,
+            (true, false) => Self::None,
+        }
+    }
 }
 
 macro_rules! rules {
@@ -242,6 +252,16 @@ mod tests {
         assert!(Level::ALL.is_sorted() && Network::ALL.is_sorted());
         assert_eq!(Level::from_raw(0), None);
         assert_eq!(Rule::from_raw(Rule::ALL.len() as u32), None);
+    }
+
+    #[test]
+    fn without_the_rule_the_network_is_full() {
+        let rules = Level::Baseline.rules();
+        for loopback in [false, true] {
+            assert_eq!(Network::for_rules(rules, loopback), Network::Full);
+        }
+        assert_eq!(Network::for_rules(rules.with(Rule::Network), true), Network::Loopback);
+        assert_eq!(Network::for_rules(rules.with(Rule::Network), false), Network::None);
     }
 
     #[test]

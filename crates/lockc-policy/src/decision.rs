@@ -17,7 +17,7 @@ use crate::{
 };
 use lockc_core::{
     abi::{ContainerEntry, ENTRY_LOOPBACK, unpadded},
-    rules::{Level, Network, Rule, RuleMask},
+    rules::{Level, Network, RuleMask},
 };
 
 /// A container that is asked for.
@@ -171,11 +171,8 @@ pub fn registered(set: &PolicySet, entry: &ContainerEntry) -> Result<Policy> {
     policy.mode = Mode::from_raw(entry.mode);
     let rules = RuleMask(entry.rules);
     if rules != RuleMask::NONE {
-        policy = policy.with_network(match entry.flags & ENTRY_LOOPBACK {
-            _ if !rules.has(Rule::Network) => Network::Full,
-            0 => Network::None,
-            _ => Network::Loopback,
-        });
+        let loopback = entry.flags & ENTRY_LOOPBACK != 0;
+        policy = policy.with_network(Network::for_rules(rules, loopback));
     }
     Ok(policy)
 }

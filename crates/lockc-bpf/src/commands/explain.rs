@@ -103,8 +103,8 @@ fn print(explanation: &Explanation) {
     if let Some(namespace) = &explanation.namespace {
         add("namespace", namespace);
     }
-    let Explanation { policy, level, origin, .. } = explanation;
-    add("policy", &format!("{policy} (level {level}), from {origin}"));
+    let Explanation { policy, level, network, origin, .. } = explanation;
+    add("policy", &format!("{policy} (level {level}, network {network}), from {origin}"));
     match (&explanation.not_enforced, explanation.sandbox) {
         (Some(why), Some(_)) => add("sandbox", why),
         (Some(why), None) => add("confined", &format!("no: {why}")),

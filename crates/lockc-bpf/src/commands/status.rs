@@ -59,7 +59,7 @@ fn print(status: &Status) {
     println!("containers: {}", alive.len());
     if !alive.is_empty() {
         let mut table = table::new();
-        table.set_header(["container", "policy", "mode", "tasks", "denials", "origin"]);
+        table.set_header(["container", "policy", "network", "mode", "tasks", "denials", "origin"]);
         table.add_rows(alive.into_iter().map(row));
         table::print(table);
     }
@@ -78,7 +78,7 @@ fn print(status: &Status) {
     }
 }
 
-fn row(container: &Container) -> [Cell; 6] {
+fn row(container: &Container) -> [Cell; 7] {
     let id: String = container.id.chars().take(12).collect();
     let mut origin = container.origin.clone();
     if container.sandbox {
@@ -90,6 +90,7 @@ fn row(container: &Container) -> [Cell; 6] {
     [
         Cell::new(id),
         Cell::new(&container.policy),
+        Cell::new(container.network),
         Cell::new(container.mode),
         table::number(Some(container.tasks)),
         table::number(Some(container.denials)),

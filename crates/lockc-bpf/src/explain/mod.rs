@@ -88,6 +88,8 @@ pub struct Explanation {
     pub level: &'static str,
     /// Where the choice came from.
     pub origin: String,
+    /// The network that the policy leaves the container: `full`, `loopback` or `none`.
+    pub network: &'static str,
     /// `enforce`, or `audit`: what is refused and denied is only reported.
     pub mode: &'static str,
     /// What keeps the kernel rules out: the sandbox that it runs in, a kernel of its own.
@@ -219,6 +221,7 @@ pub(crate) fn explanation(
         policy: policy.name.clone(),
         level: policy.level.name(),
         origin: policy.origin.clone(),
+        network: policy.network.name(),
         mode: policy.mode.name(),
         sandbox: decision.enforcement.sandbox(),
         not_enforced: decision.enforcement.gap.map(Gap::reason),

@@ -304,6 +304,23 @@ fn a_pods_network_is_tightened_only_as_by_the_wrapper() {
     assert!(!starts("full") && !starts("loopback") && !starts("off"));
 }
 
+#[test]
+fn an_explanation_has_the_network_of_the_policy() {
+    for (annotation, network) in [
+        ("org.lockc.policy: baseline", "full"),
+        ("org.lockc.policy: offline", "none"),
+        ("org.lockc.network: loopback", "loopback"),
+    ] {
+        let pod = format!(
+            "kind: Pod\nmetadata: {{name: a, annotations: {{{annotation}}}}}\nspec: {{containers: \
+             [{{name: c}}]}}\n"
+        );
+        let verdicts = explain(&pod, &PolicySet::default(), None).unwrap();
+        let json = serde_json::to_value(verdicts[0].explanation().unwrap()).unwrap();
+        assert_eq!(json["network"], network, "{annotation}");
+    }
+}
+
 /// The wrapper admits both, as the Pod Security Standards do: kubelet maps the device for the pod,
 /// and the image is its own.
 #[test]

@@ -100,6 +100,9 @@ fn bundle(lab: &mut Lab, bundle: &Bundle, refused: &str) -> Result<String> {
     if !lab.plain && launch::run(by, bundle)?.ok() != starts {
         bail!("the wrapper does otherwise");
     }
+    if answer.json["network"] != "full" {
+        bail!("network: {}", answer.json["network"]);
+    }
     let same = explain(&[&format!("{folder}/config.json")])?;
     if same.refused() != answer.refused() || (!starts && !answer.refused().contains(&refused)) {
         bail!("refused: {:?}", answer.refused());

@@ -8,7 +8,7 @@ use super::{Row, Test, denied, row, same, works};
 use crate::bundle::Bundle;
 use crate::config;
 use crate::lab::{Lab, SOCKETS};
-use crate::launch::{self, By, Runtime};
+use crate::launch::{self, By, Running, Runtime};
 
 fn sockets(bundle: Bundle) -> Bundle {
     bundle.bind(SOCKETS, "/socks")
@@ -218,7 +218,15 @@ fn beside_the_level(lab: &mut Lab, runtime: Runtime) -> Result<String> {
             bail!("{policy} with network {network}: {}", run.said());
         }
     }
-    Ok("9 as asked, 4 refused".into())
+    for (policy, network) in [("baseline", "full"), ("local", "loopback"), ("none", "none")] {
+        let bundle = Bundle::new(&["sleep", "1000"]).user(1000);
+        let running = Running::start(By::Lockc(policy), &bundle)?;
+        let entry = super::podman_select::entry(&running.id)?;
+        if entry["network"] != network {
+            bail!("lockc status shows another network than {network}: {entry}");
+        }
+    }
+    Ok("9 as asked, 4 refused, 3 shown by lockc status".into())
 }
 
 /// With loopback too, no socket of another network namespace is taken.
