@@ -4,7 +4,7 @@
 //! (security/commoncap.c, `cap_inode_setxattr`, `cap_inode_removexattr`). Before 6.10 it asks only
 //! if no security module answers the hook, and 0, which the BPF LSM always answers, counts as
 //! "checked" (security/security.c, 6.1). The VFS checks nothing else: not even the owner of the
-//! file (fs/xattr.c, `xattr_permission`). Setting file capabilities has a check of its own
+//! file (fs/xattr.c, `xattr_permission`). Setting file capabilities has its own check
 //! (`cap_convert_nscap`). Since 6.10 the kernel denies before it asks this program.
 
 use lockc_core::{

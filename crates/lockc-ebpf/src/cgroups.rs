@@ -1,15 +1,15 @@
 //! cgroup file systems: a container reads its own view of them, and manages the cgroups below its
-//! own where its runtime lets it.
+//! own if its runtime allows it.
 //!
 //! - Files (file_open and inode_getattr, through `pseudo`) are read through a mount of the
 //!   container's own, and written below its own cgroup.
-//! - cgroups (path_mkdir, path_rmdir and their like) are made and removed below its own.
+//! - cgroups (path_mkdir, path_rmdir and similar hooks) are created and removed below its own.
 //! - Modes and owners (inode_setattr, through `pseudo`) change below its own.
-//! - clone3(CLONE_INTO_CGROUP) (task_alloc) needs no more than a descriptor of a cgroup's
-//!   directory, and so leaves the container's limits.
+//! - clone3(CLONE_INTO_CGROUP) (task_alloc) needs only a descriptor of a cgroup's
+//!   directory, and would escape the container's limits.
 //!
 //! The container's own cgroup is the root of its cgroup namespace. Kernel objects are compared
-//! (`struct kernfs_node`), not paths: a descriptor or a mount of the host's leads to the same
+//! (`struct kernfs_node`), not paths: a descriptor or a mount of the host leads to the same
 //! objects, and another cgroup is never among them.
 
 use lockc_core::{

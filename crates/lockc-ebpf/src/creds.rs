@@ -1,5 +1,5 @@
-//! Credentials: capabilities when they are used, user namespaces, becoming root; and whether the
-//! kernel acts with credentials of its own.
+//! Credentials: use of capabilities, user namespaces, becoming root; and whether the kernel acts
+//! with its own credentials.
 
 use lockc_core::{
     abi::{LABEL_CONFINES, STATE_CONFINED, STATE_LAUNCHING},
@@ -278,7 +278,7 @@ lsm! {
         verdict::deny(&who, Rule::Privilege, HOOK, about, EPERM)
     }
 
-    /// setuid(2) and its like.
+    /// setuid(2) and similar calls.
     fn task_fix_setuid(new: Ptr<Cred>, old: Ptr<Cred>, _flags) -> rule Privilege |check| {
         let root = check.who.entry.map_or(0, |entry| entry.root_uid);
         if !is_root(new, root) || is_root(old, root) {
@@ -287,7 +287,8 @@ lsm! {
         check.deny(About::number(u64::from(root)), EPERM)
     }
 
-    /// setgid(2) and its like: only a holder of CAP_SETGID gets a group that is none of its own.
+    /// setgid(2) and similar calls: only a holder of CAP_SETGID gets a group that is none of its
+    /// own.
     fn task_fix_setgid(new: Ptr<Cred>, old: Ptr<Cred>, _flags) -> rule Privilege |check| {
         // Engines map users and groups alike (/etc/subuid, /etc/subgid); where they do not, a group
         // that is not root's on the host is no gain.

@@ -1,18 +1,18 @@
-//! Descriptors that are open at the container's first exec: each is checked once, there, whoever
-//! opened it. One that the container was not granted stops the exec.
+//! Descriptors that are open at the container's first exec. Each is checked once, at that exec,
+//! whoever opened it. The exec fails if the container was not granted one of them.
 //!
 //! Descriptors with close-on-exec are not checked. The engine chooses the standard streams, which
 //! may be anything but a directory, or a socket of the network for a container without network:
 //! splice(2) calls no security module. Pipes, terminals, unnamed pairs of sockets and listening
-//! sockets (`podman --preserve-fds`, socket activation) are handed over on purpose. Files of
-//! procfs, sysfs and cgroup are not, wherever they are mounted. Of the kernel's anonymous files
-//! only those pass that [`HARMLESS`] lists; the rest, io_uring, bpf, perf events, pidfds and
-//! namespaces among them, is denied.
+//! sockets (`podman --preserve-fds`, socket activation) are passed on purpose. Files of procfs,
+//! sysfs and cgroup are not, wherever they are mounted. Of the kernel's anonymous files only those
+//! in [`HARMLESS`] are allowed; the rest is denied, for example io_uring, bpf, perf events, pidfds
+//! and namespaces.
 //!
 //! A hook that root's policy trusts (`hook_mounts`) may have files that the runtime left open to it
 //! for reading on a mount that is not the host's: runc 1.3 leaves its own program open, on an
 //! overlay that is mounted nowhere, to a `createContainer` hook, which executes a program of the
-//! host's in the container's root.
+//! host in the container's root.
 
 use lockc_core::{
     abi::{ARG_DESCRIPTOR, ENTRY_HOOK_MOUNTS, Hook, STATE_LAUNCHING},
@@ -118,7 +118,7 @@ fn check(
 struct DeniedDescriptor {
     fd: u64,
     dentry: ProbePtr<Dentry>,
-    /// The host's mount namespace, where a hook of root's executes a program of the host's; or
+    /// The host's mount namespace, where a hook of root executes a program of the host; or
     /// null.
     host: ProbePtr<MntNamespace>,
 }

@@ -1,7 +1,8 @@
-//! Devices: those of every container, and those of its specification, however the node was made.
+//! Devices: the default ones, and those in the container's specification, however the node was
+//! created.
 //!
-//! file_open checks opening a node. path_mknod checks making one: on a volume the host could open
-//! it.
+//! file_open checks opening a node. path_mknod checks creating one: on a volume, the host could
+//! open it.
 
 use lockc_core::{
     abi::{ANY_MINOR, FileId, GRANT_DEVICE, GrantKey, Hook, is_default_device},

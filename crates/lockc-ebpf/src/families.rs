@@ -5,7 +5,7 @@
 //! pidfd_getfd or from a seccomp agent. socket_bind and socket_setsockopt check the groups of the
 //! host's device events.
 //!
-//! A family that is denied does not exist, as far as the caller can tell: PAM and libaudit treat
+//! To the caller, a denied family does not exist: PAM and libaudit treat
 //! EAFNOSUPPORT and EPROTONOSUPPORT as a kernel without audit, and every other errno as a failure
 //! of `su` and `useradd`.
 

@@ -1,4 +1,4 @@
-//! Files: one is opened only through a mount that the container was granted.
+//! Files: a confined task opens a file only through a mount that its container was granted.
 //!
 //! The mount decides, not the path: a leaked directory descriptor, a working directory,
 //! `/proc/1/root` or a symlink lead to a mount of the host whatever they are called. Through a
@@ -106,7 +106,7 @@ pub fn is_granted(who: &Subject, mount: &MountView, hook: Hook) -> bool {
 }
 
 /// Whether a mount in the current task's own mount namespace is the container's although it was not
-/// granted. A function of its own: few mounts come this far.
+/// granted. A separate function: few mounts come this far.
 #[inline(never)]
 fn is_own_mount(who: &Subject, mnt: Ptr<Vfsmount>, hook: Hook) -> bool {
     let Some(entry) = who.entry else {
@@ -133,7 +133,7 @@ fn is_own_mount(who: &Subject, mnt: Ptr<Vfsmount>, hook: Hook) -> bool {
 }
 
 /// Whether a mount in another mount namespace was granted to a container that the current task was
-/// let act as. A function of its own, as above.
+/// let act as. A separate function, as above.
 #[inline(never)]
 fn is_visited(who: &Subject, mnt: Ptr<Vfsmount>) -> bool {
     match reach::visited(who) {
@@ -175,7 +175,7 @@ pub fn is_granted_at_launch(who: &Subject, mnt: ProbePtr<Vfsmount>) -> Result<bo
 /// Mounts on mounts below a propagating volume that are looked through.
 const MAX_NESTED: usize = 4;
 
-/// Whether a mount came from the host into a volume that lets it (`rslave`, `rshared`) while the
+/// Whether a mount came from the host into a volume that allows it (`rslave`, `rshared`) while the
 /// container ran. Its root remembers the volume, for the hooks that are not told the mount.
 #[inline(always)]
 fn is_propagated(who: &Subject, mnt: Ptr<Vfsmount>, root: Ptr<Inode>) -> Result<bool, i32> {

@@ -1,4 +1,4 @@
-//! What a container was granted, as its tags and grants tell: by inode, by superblock, by the
+//! What a container was granted, according to its tags and grants: by inode, by superblock, by the
 //! directories above a file.
 
 use lockc_core::{

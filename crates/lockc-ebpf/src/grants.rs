@@ -1,4 +1,4 @@
-//! Grants: the kernel side learns what a container may use while the container is set up.
+//! Grants: records what a container may use while the container is set up.
 //!
 //! The wrapper calls fstatfs(2) on an object to grant it. A file system that the runtime mounts
 //! belongs to the container without that.

@@ -21,7 +21,7 @@
 //! - `-> rule RULE |check|`: for a confined task whose container is under that rule;
 //! - `-> confined |who|`: for every confined task;
 //! - `-> verdict`: for every task;
-//! - `-> void`: for every task, where the kernel takes no answer.
+//! - `-> void`: for every task, if the kernel ignores the result.
 
 use core::{arch::asm, ffi::c_void};
 
@@ -100,7 +100,7 @@ impl<T> Parameter for ProbePtr<T> {
     }
 }
 
-/// A parameter, read by an instruction of its own: of two branches with different numbers the
+/// A parameter, read by a separate instruction: of two branches with different numbers the
 /// compiler would make one read at a computed place, which the verifier refuses.
 ///
 /// # Safety

@@ -7,7 +7,7 @@
 //!
 //! A POSIX queue is a file that keeps its dentry for life. Both mq_open and open(O_CREAT) call
 //! inode_create with the dentry before the queue is there, so the map of queues knows who created
-//! the one at an address last. A creation that fails leaves an entry; the next at the address
+//! the one at an address last. A failed creation leaves an entry; the next creation at the address
 //! replaces it. file_open checks opening queues, the lists in /proc/sysvipc and the limits in
 //! /proc/sys; inode_setattr checks modes and owners of queues.
 

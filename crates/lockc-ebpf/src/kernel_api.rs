@@ -1,4 +1,4 @@
-//! The kernel itself: calls that change it, or that tell about more than the container.
+//! The kernel itself: calls that change it, or that reveal more than the container.
 //!
 //! Swap, accounting, reboot, ioperm, iopl and /dev/mem ask for capabilities (`capable`) that no
 //! container has.

@@ -1,7 +1,7 @@
-//! The kernel log: it tells about the host and about every other container.
+//! The kernel log, which contains information about the host and every other container.
 //!
 //! Where dmesg_restrict is off, opening /proc/kmsg and /dev/kmsg does not call syslog; `creds`
-//! denies CAP_SYSLOG, and file_open the device of /dev/kmsg under any name.
+//! denies CAP_SYSLOG, and file_open denies the device of /dev/kmsg under any name.
 
 use crate::{
     hook::lsm,

@@ -1,11 +1,11 @@
-//! Keyrings: root's keys are those of the host's root in every container without a user namespace
-//! of its own. A key belongs to the container whose task, or whose runtime, creates it.
+//! Keyrings: in a container without its own user namespace, root has the keys of the host's root. A
+//! key belongs to the container whose task, or whose runtime, creates it.
 //!
 //! The map knows a key by its address. An address that is used again belongs to the new creator,
 //! because key_alloc sees every key; a key that is not in the map belongs to no container, and is
-//! denied. Since 6.12 no hook tells that a key is freed. So each container has a number of places
-//! for its keys; a new key takes one that has none yet or whose key is gone, and where there is
-//! none the key is not made. No container's keys are forgotten for those of another.
+//! denied. Since 6.12 no hook reports that a key is freed. So each container has a number of
+//! places for its keys. A new key takes a place that is empty or whose key is gone; without such a
+//! place the key is not created. A container never displaces the keys of another.
 
 use core::ffi::c_void;
 
@@ -64,7 +64,7 @@ fn kind_name<const N: usize>(key: ProbePtr<Key>) -> Result<[u8; N], i32> {
 }
 
 /// Whether the kernel allocates the key to hand a request to a program in user space: to the host's
-/// `/sbin/request-key` as root, or to a cache of its own file systems.
+/// `/sbin/request-key` as root, or to a cache of its file systems.
 /// security/keys/request_key_auth.c (5.11 to 7.2): every upcall begins with a key of this type.
 #[inline(always)]
 fn is_upcall(key: ProbePtr<Key>) -> bool {
@@ -154,7 +154,7 @@ impl KeyReference {
     }
 }
 
-/// A function of its own, as the next: the verifier of 6.12 must know the errno that is returned.
+/// A separate function, as the next: the verifier of 6.12 must know the errno that is returned.
 #[inline(never)]
 fn refuse_upcall(who: &Subject) -> i32 {
     verdict::deny(who, Rule::Keyring, Hook::key_alloc, About::number(ENOKEY as u64), ENOKEY)

@@ -1,9 +1,9 @@
 //! Launching: what the runtime, its hooks and the container's first program execute.
 //!
-//! A launching task has the host's rights. The file tells whose a program is: with the container's
-//! root directory or without, a file of the container either confines the task or is not executed.
-//! CVE-2025-23266 is the reason for checking mappings: a hook of the host inherits `LD_PRELOAD`
-//! from the image.
+//! A launching task has the host's rights. The file decides to whom a program belongs: with or
+//! without the container's root directory, a file of the container either confines the task or is
+//! not executed. Mappings are checked because of CVE-2025-23266: a hook of the host inherits
+//! `LD_PRELOAD` from the image.
 
 use lockc_core::{
     abi::{
@@ -117,7 +117,7 @@ pub fn stays(label: &TaskLabel) -> bool {
             || (label.base_root != 0 && tags::tag(root.probe()) == label.base_root))
 }
 
-/// Whether a file that is executed in the container was not granted to it. A function of its own,
+/// Whether a file that is executed in the container was not granted to it. A separate function,
 /// so that the verifier looks at what follows once for each answer and not for each way to it.
 #[inline(never)]
 fn is_foreign(who: &Subject, file: Ptr<File>) -> bool {
@@ -140,13 +140,13 @@ fn is_containers(who: &Subject, file: Ptr<File>) -> bool {
     granted::is_containers(who, file.dentry(), attached)
 }
 
-/// A program of the host's by its numbers.
+/// A program of the host by its numbers.
 #[inline(always)]
 pub fn program(inode: Ptr<Inode>, sb: Ptr<SuperBlock>) -> ProgramKey {
     ProgramKey { ino: inode.ino(), dev: sb.dev(), generation: inode.generation() }
 }
 
-/// Labels a process of the host's that executes a guarded runtime, as the wrapper would have
+/// Labels a process of the host that executes a guarded runtime, as the wrapper would have
 /// labelled itself.
 #[inline(always)]
 fn guard(task: Ptr<Task>, bprm: Ptr<Binprm>) {

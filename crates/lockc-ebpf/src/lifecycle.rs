@@ -1,4 +1,5 @@
-//! Labels live and die with tasks: every child gets its parent's label, or is not created.
+//! The life of a label: a child inherits its parent's label or is not created; the label is removed
+//! with the task.
 
 use lockc_core::{
     abi::{LABEL_COUNTED, STATE_CONFINED},

@@ -1,9 +1,9 @@
-//! Loopback for containers without network: where `offline_loopback` lets it, a socket of IPv4 may
-//! reach 127.0.0.0/8, and nothing else.
+//! Loopback for containers without network: with `network = "loopback"`, an IPv4 socket may reach
+//! 127.0.0.0/8 and nothing else.
 //!
 //! The address alone does not decide where a packet goes. A socket may be bound to a device, carry
-//! a source route, or name a device in a control message: what is known to change nothing of that
-//! is allowed, the rest is denied.
+//! a source route, or name a device in a control message: what is known not to change the
+//! destination is allowed, the rest is denied.
 
 use lockc_core::{
     abi::ENTRY_LOOPBACK,

@@ -1,12 +1,12 @@
-//! Loops that the verifier follows once instead of round after round.
+//! Loops whose body the verifier checks once instead of once per iteration.
 //!
-//! Use them only for rounds with few branches: since 6.7 the verifier merges no paths within a loop
-//! that it has not followed to its end, so that the number of paths through a round counts, not its
-//! length.
+//! Use them only for bodies with few branches: since 6.7 the verifier merges no paths within a loop
+//! that it has not finished, so the number of paths through the body counts, not its length.
 //!
-//! Kernels before 6.7 look at one round only and take its state for that after the loop
+//! Kernels before 6.7 check one iteration only and take its state for that after the loop
 //! (kernel/bpf/verifier.c, 6.1, `set_loop_callback_state`; the fix is ab5cfac139ab). So a state may
-//! hold flags that a round sets to a constant or leaves as they are, and addresses; never a count.
+//! hold flags that an iteration sets to a constant or does not change, and addresses; never a
+//! count.
 
 use core::ffi::c_void;
 

@@ -13,7 +13,7 @@
 //! | `pseudo`, `cgroups` | procfs, sysfs and cgroup files, by their own dentries |
 //! | `mounts` | both mount APIs |
 //! | `creds` | capabilities, user namespaces, becoming root |
-//! | `processes` | tasks outside of the container |
+//! | `processes` | tasks outside the container |
 //! | `sockets`, `families`, `loopback` | socket families, unix sockets of the host, the network |
 //! | `ipc`, `keys` | System V IPC, message queues and keys of others |
 //! | `kernel_api`, `kernel_log` | the kernel itself |
@@ -21,7 +21,7 @@
 //!
 //! Files import only what is below them. Below the programs are
 //!
-//! | module | what it tells |
+//! | module | what it answers |
 //! |---|---|
 //! | `granted`, `mount_view` | what a container was granted; mounts and their namespaces |
 //! | `reach` | which tasks and containers are within reach |

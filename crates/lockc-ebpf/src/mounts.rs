@@ -1,5 +1,5 @@
-//! Mounts: the runtime makes a container's mounts, and the container changes none of them. Calls
-//! without a hook of their own need CAP_SYS_ADMIN, which `creds` denies.
+//! Mounts: the runtime creates a container's mounts, and the container changes none of them. Calls
+//! without a hook need CAP_SYS_ADMIN, which `creds` denies.
 
 use crate::{
     hook::lsm,

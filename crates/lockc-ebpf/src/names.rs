@@ -1,9 +1,9 @@
-//! Names in procfs and sysfs that a container may look at, read or write.
+//! Names in procfs and sysfs that a container may look up, read or write.
 //!
 //! The map `names`, which the loader fills from `lockc_policy::names`, holds what may be read or
 //! written: the entries of a directory by name, at most three levels deep. The map `reads` holds
-//! what policies let their containers read beyond it, one set of names for all containers that may
-//! read the same. What is in neither is denied.
+//! what policies allow their containers to read in addition, with one set of names for all
+//! containers that may read the same. Everything else is denied.
 
 use lockc_core::{
     abi::{

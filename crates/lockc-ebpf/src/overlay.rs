@@ -1,4 +1,4 @@
-//! What an overlayfs is made of: directories, which the kernel looked up when it was mounted.
+//! The layers of an overlayfs: directories that the kernel looked up at mount time.
 //!
 //! The options of a mount name them by path, which may lead elsewhere by the time of the mount. So
 //! the wrapper grants the directories that it checked by descriptor, and this module compares

@@ -113,7 +113,7 @@ lsm! {
         check_path(&check, path)
     }
 
-    /// stat(2) and its like.
+    /// stat(2) and similar calls.
     fn inode_getattr(path: Ptr<Path>) -> confined |who| {
         let (mnt, dentry) = (path.mnt(), path.dentry());
         let mount = MountView::new(mnt);

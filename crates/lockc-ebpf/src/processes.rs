@@ -1,6 +1,6 @@
 //! Processes: a confined task reaches only confined tasks of its own container, or of a PID
-//! namespace that it shares. There it may take over (by ptrace and its like) no task that may do
-//! more than itself.
+//! namespace that it shares. There it may trace (ptrace and similar calls) only tasks that may do
+//! no more than itself.
 //!
 //! A launching task is out of reach too: it holds the runtime's descriptors inside the container's
 //! namespaces.
@@ -86,7 +86,7 @@ lsm! {
         check.deny(About::number(u64::from(mode)), EPERM)
     }
 
-    /// kill(2) and its like.
+    /// kill(2) and similar calls.
     fn task_kill(target: Ptr<Task>, _info, signal: i32, _cred) -> rule Process |check| {
         check_signal(&check, target, signal as u64)
     }
@@ -96,7 +96,7 @@ lsm! {
         check_signal(&check, target, u64::from(resource))
     }
 
-    /// sched_setscheduler(2), sched_setaffinity(2) and their like.
+    /// sched_setscheduler(2), sched_setaffinity(2) and similar calls.
     fn task_setscheduler(target: Ptr<Task>) -> rule Process |check| {
         check_signal(&check, target, 0)
     }

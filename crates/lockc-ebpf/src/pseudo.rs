@@ -3,8 +3,8 @@
 //!
 //! file_open checks reading, writing and listing; inode_getattr stat(2), also of a directory on the
 //! way to something that may be read; inode_readlink links; inode_setattr modes, owners and times,
-//! which are the host's. One table serves all of them: what may not be opened has no attributes and
-//! no link target either.
+//! which are the host's. One table serves all of them: a file that cannot be opened has no readable
+//! attributes or link target either.
 //!
 //! `names` tells which files may be read and written.
 

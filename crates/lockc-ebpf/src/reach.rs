@@ -73,7 +73,7 @@ fn is_no_looser(who: &Subject, other: ContainerKey) -> bool {
 /// Flags of an entry that let a container do more.
 const LOOSENING: u32 = ENTRY_GUARD | ENTRY_SANDBOX;
 
-/// Flags of an entry whose container has something of the host's that is comparable only under the
+/// Flags of an entry whose container has something of the host that is comparable only under the
 /// same policy.
 const GRANTS: u32 = ENTRY_POLICY_GRANTS | ENTRY_PROPAGATION;
 

@@ -1,10 +1,10 @@
 //! lockc's own pins and maps: which tasks of the host may change them. bpf_map checks descriptors
 //! of the maps; the hooks path_* check the pins and their directories.
 //!
-//! File permissions make the pins root's. These checks are about uid 0 without capabilities, such
-//! as a service with a bounding set: on 6.12 BPF_OBJ_GET asks it for nothing but the file's mode,
-//! even where unprivileged bpf(2) is off. Containers do not come this far unless a policy takes the
-//! rule `files` or `kernel` away.
+//! File permissions restrict the pins to root. These checks are about uid 0 without capabilities,
+//! such as a service with a bounding set: on 6.12 BPF_OBJ_GET asks it for nothing but the file's
+//! mode, even where unprivileged bpf(2) is off. Containers do not get this far unless a policy
+//! removes the `files` or the `kernel` rule.
 
 use lockc_core::{
     fields::{BpfMap, Dentry, Path},

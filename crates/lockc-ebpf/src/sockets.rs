@@ -1,6 +1,6 @@
-//! Sockets: the container that created its socket identifies a peer, never a path or an abstract
-//! name. `families` decides which sockets there are, `loopback` what a container without network
-//! may do with those of IPv4.
+//! Sockets: a peer is identified by the container that created its socket, never by a path or an
+//! abstract name. `families` decides which sockets there are, `loopback` what a container without
+//! network may do with those of IPv4.
 
 use lockc_core::{
     abi::{
@@ -97,12 +97,12 @@ lsm! {
         check_network(&check, sock.sk(), &SocketUse::Own)
     }
 
-    /// send(2) and its like.
+    /// send(2) and similar calls.
     fn socket_sendmsg(sock: Ptr<Socket>, message: Ptr<Msghdr>, _size) -> rule Network |check| {
         check_network(&check, sock.sk(), &SocketUse::Send(message))
     }
 
-    /// recv(2) and its like.
+    /// recv(2) and similar calls.
     fn socket_recvmsg(sock: Ptr<Socket>, _message, _size, _flags) -> rule Network |check| {
         check_network(&check, sock.sk(), &SocketUse::Both)
     }
@@ -274,7 +274,7 @@ const LISTENS: u8 = 10;
 
 /// The rule by which a socket that was left open at the container's first exec is denied. It
 /// was handed over on purpose unless the container could
-/// not have such a socket by itself, or it is connected to a named socket of the host's, to which
+/// not have such a socket by itself, or it is connected to a named socket of the host, to which
 /// the container could not connect.
 #[inline(always)]
 pub fn left_open(who: &Subject, socket: ProbePtr<Socket>) -> Result<Option<Rule>, i32> {

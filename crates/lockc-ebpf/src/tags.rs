@@ -1,9 +1,9 @@
-//! Tags: which kernel object is which.
+//! Tags: identities of kernel objects.
 //!
 //! A tag is a number that is used once. It belongs to an inode, which the map knows by its address
 //! for as long as the inode lives: whoever gets the address next has no tag. Inode and device
-//! numbers would not do: btrfs subvolumes share them, FUSE may number its root 0, and the device
-//! number of a superblock that is gone is the next one's.
+//! numbers are not unique: btrfs subvolumes share them, FUSE may number its root 0, and a new
+//! superblock gets the device number of one that is gone.
 //!
 //! The storage that the kernel itself keeps with an inode (`BPF_MAP_TYPE_INODE_STORAGE`) would need
 //! no hook. It wants a pointer whose type the verifier knows, and since 6.14 the path of a `struct
