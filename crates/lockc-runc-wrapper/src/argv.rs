@@ -68,8 +68,8 @@ fn subcommand(name: &OsStr, rest: &[OsString], to: &mut Invocation) -> Result<()
         Some("mounts") => mounts(rest, to),
         Some(name) if PASSED.contains(&name) => Ok(()),
         _ => Err(AmbiguousArgs(format!(
-            "unknown subcommand {name:?}: lockc cannot tell whether it starts a container, so it \
-             is not executed; call the runtime directly if you need it"
+            "unknown subcommand {name:?}: it may start a container, so lockc does not execute it; \
+             call the runtime directly if you need it"
         ))),
     }
 }

@@ -6,6 +6,11 @@ use proptest::prelude::*;
 
 use super::*;
 
+#[path = "argv_property_tests.rs"]
+mod properties;
+#[path = "argv_recorded_tests.rs"]
+mod recorded;
+
 fn os(args: &[&str]) -> Vec<OsString> {
     args.iter().map(OsString::from).collect()
 }
@@ -30,66 +35,6 @@ fn started(text: &str) -> Create {
 fn unclear(text: &str) -> String {
     let (_, result) = parse(&line(text));
     result.expect_err(text).0
-}
-
-/// The recorded calls of an engine, one a line, each argument in brackets.
-fn recorded(text: &str) -> impl Iterator<Item = Vec<OsString>> {
-    text.lines().map(|line| {
-        line.trim_start_matches('[')
-            .trim_end_matches(']')
-            .split("] [")
-            .map(OsString::from)
-            .collect()
-    })
-}
-
-#[test]
-fn every_recorded_call_is_recognised() {
-    let logs = [
-        include_str!("../tests/fixtures/docker-26/argv.log"),
-        include_str!("../tests/fixtures/docker-28/argv.log"),
-        include_str!("../tests/fixtures/containerd-1.7-cri/argv.log"),
-        include_str!("../tests/fixtures/containerd-2.1-cri/argv.log"),
-        include_str!("../tests/fixtures/podman-5.4/argv.log"),
-        include_str!("../tests/fixtures/podman-5.8/argv.log"),
-    ];
-    for log in logs {
-        let mut starts = 0;
-        for args in recorded(log) {
-            let (invocation, result) = parse(&args);
-            assert_eq!(result, Ok(()), "{args:?}");
-            assert_eq!(invocation.passed, args, "nothing of lockc's own");
-            let named = |name: &str| args.iter().any(|arg| arg == name);
-            let last = args.last().and_then(|arg| arg.to_str()).unwrap();
-            match &invocation.call {
-                Call::Create(start) => {
-                    assert!(named("create") && start.bundle.is_some(), "{args:?}");
-                    assert_eq!(start.id, last);
-                    starts += 1;
-                }
-                Call::Exec(exec) => {
-                    assert!(named("exec") && exec.process.is_some(), "{args:?}");
-                    assert_eq!(exec.id, last);
-                }
-                Call::Delete(id) => {
-                    assert_eq!((named("delete"), id.as_deref()), (true, Some(last)))
-                }
-                Call::Start(id) => assert_eq!((named("start"), id.as_deref()), (true, Some(last))),
-                Call::Other => {
-                    assert!(!named("create") && !named("exec") && !named("delete"), "{args:?}")
-                }
-                Call::Update(update) => {
-                    assert_eq!((named("update"), update.id.as_str()), (true, last))
-                }
-                Call::Help | Call::Version | Call::Checkpoint(_) | Call::Mounts(_) => {
-                    panic!("{args:?}")
-                }
-            }
-            assert_eq!(invocation.log.is_some(), named("--log"));
-            assert_eq!(invocation.root.is_some(), named("--root"));
-        }
-        assert!(starts > 0);
-    }
 }
 
 #[test]
@@ -202,53 +147,6 @@ fn what_could_be_read_in_two_ways_is_refused() {
     for text in ["--new state c", "--new delete c", "--new"] {
         assert_eq!(ok(text).call, Call::Other, "{text}: nothing that starts can follow");
     }
-}
-
-/// cri-o, internal/oci/runtime_oci.go, and conmon, src/runtime_args.c.
-#[test]
-fn cri_o_calls_by_conmon_and_by_itself() {
-    let bundle = "/run/containers/storage/overlay-containers/c1/userdata";
-    for conmon in ["", "--systemd-cgroup "] {
-        for more in ["", "--no-pivot ", "--console-socket /run/s "] {
-            let text = format!(
-                "{conmon}--root=/run/runc create --bundle {bundle} --pid-file {bundle}/pidfile \
-                 {more}c1"
-            );
-            let start = started(&text);
-            assert_eq!(
-                (start.id.as_str(), start.bundle.as_deref()),
-                ("c1", Some(Path::new(bundle))),
-                "{text}"
-            );
-            assert_eq!(ok(&text).root.as_deref(), Some(Path::new("/run/runc")));
-        }
-    }
-    let restored = format!(
-        "--root=/run/runc restore --bundle {bundle} --pid-file p --detach --image-path /i \
-         --work-path {bundle} --lsm-profile=selinux:a:b:c:d --lsm-mount-context=x \
-         --tcp-established c1"
-    );
-    assert!(started(&restored).restore);
-    for text in [
-        "--root=/run/runc exec --pid-file /tmp/pidfile1 --process /tmp/exec-process-1 --detach c1",
-        "--root=/run/runc exec --pid-file p --process /tmp/exec-process-1 --detach \
-         --console-socket /run/s c1",
-        "--root /run/runc exec --process /tmp/exec-process-1 c1",
-    ] {
-        let Call::Exec(exec) = ok(text).call else { panic!("{text}") };
-        assert_eq!(
-            (exec.id.as_str(), exec.process.as_deref()),
-            ("c1", Some(Path::new("/tmp/exec-process-1")))
-        );
-    }
-    assert_eq!(ok("--root /run/runc delete --force c1").call, Call::Delete(Some("c1".into())));
-    for text in ["state c1", "kill c1 TERM", "pause c1", "resume c1", "kill --all c1 KILL"] {
-        assert_eq!(ok(&format!("--root /run/runc {text}")).call, Call::Other, "{text}");
-    }
-    let update = Update { resources: Some("-".into()), intel_rdt: false, id: "c1".into() };
-    assert_eq!(ok("--root /run/runc update --resources - c1").call, Call::Update(update));
-    assert_eq!(ok("--root /run/runc start c1").call, Call::Start(Some("c1".into())));
-    assert_eq!(ok("features").call, Call::Other);
 }
 
 #[test]
@@ -410,96 +308,6 @@ fn bytes_that_are_no_utf8_are_passed_and_no_ids() {
     let Call::Create(start) = invocation.call else { panic!() };
     assert_eq!(start.bundle.unwrap(), PathBuf::from(&odd));
     assert!(parse(&[os(&["create"]), vec![odd]].concat()).1.is_err());
-}
-
-/// An option with its value, in any spelling.
-fn spelt(
-    long: &'static str,
-    short: Option<char>,
-    value: &'static str,
-) -> impl Strategy<Value = Vec<OsString>> {
-    let mut spellings = vec![
-        vec![format!("--{long}"), value.into()],
-        vec![format!("--{long}={value}")],
-        vec![format!("-{long}"), value.into()],
-        vec![format!("-{long}={value}")],
-    ];
-    if let Some(short) = short {
-        spellings
-            .extend([vec![format!("-{short}"), value.into()], vec![format!("-{short}={value}")]]);
-    }
-    prop::sample::select(spellings).prop_map(|args| args.iter().map(OsString::from).collect())
-}
-
-fn switch(long: &'static str) -> impl Strategy<Value = Vec<OsString>> {
-    prop::sample::select(vec![format!("--{long}"), format!("-{long}"), format!("--{long}=true")])
-        .prop_map(|arg| vec![arg.into()])
-}
-
-proptest! {
-    #[test]
-    fn all_orders_and_spellings_of_a_create_are_the_same(
-        globals in (spelt("root", Some('r'), "/r"), spelt("log", Some('l'), "create"),
-            spelt("log-format", None, "json"), switch("debug"), switch("systemd-cgroup"))
-            .prop_map(|(a, b, c, d, e)| vec![a, b, c, d, e]).prop_shuffle(),
-        after in (spelt("bundle", Some('b'), "/b"), spelt("pid-file", None, "exec"),
-            spelt("console-socket", None, "run"), switch("no-pivot"),
-                Just(vec![OsString::from("delete")]))
-            .prop_map(|(a, b, c, d, e)| vec![a, b, c, d, e]).prop_shuffle(),
-        policy in prop::option::of(0..=5usize),
-    ) {
-        let mut globals = globals;
-        if let Some(at) = policy {
-            globals.insert(at, os(&["--lockc-policy", "offline"]));
-        }
-        let args = [globals.concat(), os(&["create"]), after.concat()].concat();
-        let (invocation, result) = parse(&args);
-        prop_assert_eq!(result, Ok(()));
-        prop_assert_eq!(invocation.root, Some(PathBuf::from("/r")));
-        prop_assert_eq!(invocation.log, Some("create".into()));
-        prop_assert_eq!(invocation.log_format, Some("json".into()));
-        prop_assert_eq!(invocation.policy.is_some(), policy.is_some());
-        prop_assert_eq!(invocation.passed.len() + if policy.is_some() { 2 } else { 0 }, args.len());
-        prop_assert_eq!(invocation.call, Call::Create(Create { bundle: Some("/b".into()),
-            id: "delete".into(), ..Create::default() }));
-    }
-
-    #[test]
-    fn arbitrary_arguments_never_panic(args in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..6), 0..8)) {
-        let args: Vec<OsString> = args.into_iter().map(OsString::from_vec).collect();
-        let _ = parse(&args);
-    }
-
-    #[test]
-    fn a_container_is_never_started_unseen(
-        args in prop::collection::vec(prop::sample::select(vec!["create", "run", "--root",
-            "--debug", "--new", "--new=1", "-b", "--", "c", "--help", "-h", "--lockc-policy",
-                "state"]), 0..7),
-    ) {
-        // Whatever is passed through without lockc acting must not be a create or run for Go's flag
-        // package.
-        let (invocation, result) = parse(&os(&args));
-        if result.is_ok() && invocation.call == Call::Other {
-            let mut rest = invocation.passed.iter().filter_map(|arg| arg.to_str()).peekable();
-            let mut subcommand = None;
-            let mut prints = false;
-            while let Some(arg) = rest.next() {
-                match arg {
-                    "--" => { subcommand = rest.next(); break }
-                    "--root" => { rest.next(); }
-                    "--help" | "-h" => prints = true,
-                    "--debug" => {}
-                    // Unknown to runc: it prints its usage and exits.
-                    _ if arg.starts_with('-') => prints = true,
-                    _ => { subcommand = Some(arg); break }
-                }
-            }
-            let helped = rest.next().is_some_and(|arg| arg == "--help" || arg == "-h"
-                || arg == "-b" || arg == "--root");
-            prop_assert!(prints || helped || !matches!(subcommand, Some("create" | "run")), "{:?}",
-                args);
-        }
-    }
 }
 
 /// What stands where the runtime reads a file's name, and where its state root.

@@ -5,7 +5,8 @@
 //!
 //! | control | module |
 //! |---|---|
-//! | host-mounts, host-sockets, mount-types, rootfs | [`mounts`] with [`sources`], [`protected_paths`] |
+//! | host-mounts, host-sockets | [`mounts`] with [`sources`], [`protected_paths`] |
+//! | mount-types, rootfs | [`mounts`] |
 //! | mount-namespace, host-namespaces | [`namespaces`] |
 //! | capabilities, run-as-root | [`process`] |
 //! | devices | [`devices`] |
@@ -22,6 +23,7 @@ mod cgroups;
 mod commands;
 mod create;
 pub mod devices;
+mod file_systems;
 pub mod findings;
 pub mod grants;
 mod hooks;

@@ -13,44 +13,12 @@ use crate::{admission::grants::Layer, config::CONFIG_PATH, policy::Strength};
 use crate::{
     admission::{
         devices::Named,
+        file_systems::{self, VOLUMES},
         protected_paths::{Names, Overlap, ProtectedPaths, ResolvedPath},
     },
     engines::{Belongs, Engines, Query, assumed_root},
     host::{Kind, MountedAt},
 };
-
-/// File systems that show the host's kernel, its devices or its services, whoever mounted them.
-const OF_THE_HOST: [&str; 26] = [
-    "autofs",
-    "binder",
-    "binfmt_misc",
-    "bpf",
-    "cgroup",
-    "cgroup2",
-    "configfs",
-    "debugfs",
-    "devpts",
-    "devtmpfs",
-    "efivarfs",
-    "functionfs",
-    "fusectl",
-    "gadgetfs",
-    "mqueue",
-    "nfsd",
-    "proc",
-    "pstore",
-    "resctrl",
-    "rpc_pipefs",
-    "securityfs",
-    "selinuxfs",
-    "smackfs",
-    "sysfs",
-    "tracefs",
-    "xenfs",
-];
-
-/// File systems whose content is somewhere else on the network, or nowhere.
-const VOLUMES: [&str; 8] = ["ceph", "cifs", "lustre", "nfs", "nfs4", "ramfs", "smb3", "tmpfs"];
 
 /// Where a container has files that belong to its namespaces.
 const SHARED: [&str; 4] = ["/dev/shm", "/etc/hostname", "/etc/hosts", "/etc/resolv.conf"];
@@ -94,11 +62,8 @@ impl Sources<'_> {
         }
         self.trees.below(place).find_map(|below| {
             let (what, _) = self.by_itself(&below, allowed, query)?;
-            let what = format!(
-                "contains {}, where something else is mounted, which {what}",
-                below.path().display()
-            );
-            Some((what, "mount a directory without it".into()))
+            let what = format!("contains {}, another mount, which {what}", below.path().display());
+            Some((what, "mount a directory that does not contain it".into()))
         })
     }
 
@@ -135,7 +100,7 @@ impl Sources<'_> {
             };
             let from_kubelet = belongs(place) == Some(Belongs::PodVolume)
                 && names.engines.iter().any(is_drivers)
-                && !OF_THE_HOST.contains(&mount.kind.as_str());
+                && !file_systems::is_of_the_host(&mount.kind);
             return names.host.iter().find_map(|name| {
                 let (what, remedy) = match self.trees.overlap(name).filter(|_| from_kubelet) {
                     Some(overlap) => (describe(&overlap), "use another volume".into()),
@@ -163,10 +128,10 @@ impl Sources<'_> {
             && !own.is_empty()
         {
             let what = format!(
-                "is {} as well, which does not belong to this container",
+                "is also {}, which does not belong to this container",
                 foreign.path().display()
             );
-            return Some((what, "use a volume of its own".into()));
+            return Some((what, "use a separate volume".into()));
         }
         let Some(first) = own.first() else { return self.of_the_host(place, allowed, query) };
         // Where the mount is further up, it is a disk of the engine's own.
@@ -204,7 +169,7 @@ impl Sources<'_> {
         let kind = mount.kind.as_str();
         let is_device = || self.devices.is(query.view.kind(&mount.source).unwrap_or(Kind::File));
         match belongs {
-            _ if OF_THE_HOST.contains(&kind) => {}
+            _ if file_systems::is_of_the_host(kind) => {}
             Belongs::PodVolume | Belongs::Image | Belongs::Step => return None,
             _ if VOLUMES.contains(&kind) => return None,
             _ if kind == "overlay" => return self.layers(mount, allowed, query),
@@ -216,13 +181,13 @@ impl Sources<'_> {
                 );
                 return Some((
                     what,
-                    format!("name the device in a policy's devices in {CONFIG_PATH}"),
+                    format!("add the device to a policy's devices in {CONFIG_PATH}"),
                 ));
             }
             _ => {}
         }
         let what =
-            format!("is a file system of type {kind}, of which lockc cannot tell what it shows");
+            format!("is a file system of type {kind}, and lockc cannot tell whose files it shows");
         Some((
             what,
             format!(
@@ -246,11 +211,11 @@ impl Sources<'_> {
             let remedy = match overlap {
                 // Never the advice to allow everything.
                 Overlap::Contains(ref tree) if tree == Path::new("/") => {
-                    "mount the directories that it needs".into()
+                    "mount the directories that the container needs".into()
                 }
-                Overlap::Contains(_) => "mount a directory without it".into(),
+                Overlap::Contains(_) => "mount a directory that does not contain it".into(),
                 Overlap::Inside(_) if self.trees.is_engines(place.path()) => {
-                    "use a volume of its own".into()
+                    "use a separate volume".into()
                 }
                 Overlap::Inside(_) if !self.trees.is_named(place.path()) => {
                     "mount another directory".into()
@@ -266,21 +231,21 @@ impl Sources<'_> {
             return Some((describe(&overlap), remedy));
         }
         if let Some(mount) =
-            self.trees.mount(place).filter(|mount| OF_THE_HOST.contains(&mount.kind.as_str()))
+            self.trees.mount(place).filter(|mount| file_systems::is_of_the_host(&mount.kind))
         {
             return Some((
                 format!("is a file system of type {}", mount.kind),
-                "mount a directory without it".into(),
+                "mount a directory that does not contain it".into(),
             ));
         }
         if self.is_allowed(place, allowed, query) {
             return match is_home(place.path()) {
                 true if allowed.are_defaults => Some((
-                    "is a home directory or a hidden file of one, which may hold what logs its \
-                     user in (.ssh)"
+                    "is a home directory, or a hidden file in one, and may contain login \
+                     credentials (.ssh)"
                         .into(),
                     format!(
-                        "mount a directory in it, or add exactly that path to allowed_mounts in \
+                        "mount a directory below it, or add exactly this path to allowed_mounts in \
                          {CONFIG_PATH}"
                     ),
                 )),
@@ -289,8 +254,11 @@ impl Sources<'_> {
         }
         if let Some(root) = assumed_root(place.path(), query.request.id) {
             return Some((
-                "looks like an engine's own, in a data root that lockc does not know".into(),
-                format!("add {} to engine_dirs in {CONFIG_PATH} if it is one", root.display()),
+                "looks like a file of an engine whose data directory lockc does not know".into(),
+                format!(
+                    "if {} is an engine's data directory, add it to engine_dirs in {CONFIG_PATH}",
+                    root.display()
+                ),
             ));
         }
         if allowed.strength == Strength::Restricted {
@@ -352,7 +320,7 @@ impl Sources<'_> {
                 return None;
             }
             if let Some(overlap) = self.trees.overlap(name) {
-                return Some((describe(&overlap), "use a directory of its own".to_owned()));
+                return Some((describe(&overlap), "use a separate directory".to_owned()));
             }
             // Who calls a runtime without an engine is the host's root and wrote the bundle.
             let is_callers = query.request.engine.is_none() || !engines_bundle && in_bundle(name);
@@ -370,12 +338,12 @@ impl Sources<'_> {
         if let Some(foreign) = names.engines.iter().find(|name| !is_own(name)) {
             let what =
                 format!("is {}, which does not belong to this container", foreign.path().display());
-            return Some((what, "use a directory of its own".into()));
+            return Some((what, "use a separate directory".into()));
         }
-        if OF_THE_HOST.contains(&mount.kind.as_str()) {
+        if file_systems::is_of_the_host(&mount.kind) {
             return Some((
                 format!("is a file system of type {}", mount.kind),
-                "use a directory of its own".into(),
+                "use a separate directory".into(),
             ));
         }
         // Podman's overlay of a directory that somebody chose (`--rootfs DIR:O`).
@@ -388,9 +356,7 @@ impl Sources<'_> {
 
 pub(super) fn unknown() -> Refusal {
     (
-        "is reached by a mount that is not in the host's mount table, so that nothing is known \
-         about it"
-            .into(),
+        "is on a mount that is not in the host's mount table".into(),
         "mount it by a path that the host sees".into(),
     )
 }
@@ -405,9 +371,7 @@ fn is_home(path: &Path) -> bool {
 pub(super) fn describe(overlap: &Overlap) -> String {
     match overlap {
         Overlap::Inside(tree) => format!("is in {}, which belongs to the host", tree.display()),
-        Overlap::Contains(tree) if tree == Path::new("/") => {
-            "gives the host's root directory".into()
-        }
+        Overlap::Contains(tree) if tree == Path::new("/") => "is the host's root directory".into(),
         Overlap::Contains(tree) => {
             format!("contains {}, which belongs to the host", tree.display())
         }

@@ -10,7 +10,9 @@ mod hooks;
 mod mounts;
 mod order;
 mod overlays;
+mod rootfs;
 mod self_protection;
+mod sockets;
 mod sources;
 
 use std::path::{Path, PathBuf};
