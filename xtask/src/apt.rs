@@ -85,7 +85,7 @@ fn from_backports(package: &str, logs: &Path) -> Result<()> {
 pub fn unpack_backports(packages: &[&str], below: &Path, logs: &Path) -> Result<()> {
     let backports = Backports::new(logs)?;
     let debs = backports.scratch.path().join("debs");
-    std::fs::create_dir(&debs).context("cannot create a temporary folder")?;
+    std::fs::create_dir(&debs).context("cannot create a temporary directory")?;
     let mut download = backports.apt_get();
     download
         .current_dir(&debs)
@@ -107,10 +107,10 @@ struct Backports {
 impl Backports {
     fn new(logs: &Path) -> Result<Self> {
         let (codename, mirror) = (codename()?, debian_mirror()?);
-        let scratch = tempfile::tempdir().context("cannot create a temporary folder")?;
+        let scratch = tempfile::tempdir().context("cannot create a temporary directory")?;
         for folder in ["lists/partial", "cache/archives/partial"] {
             std::fs::create_dir_all(scratch.path().join(folder))
-                .context("cannot create a temporary folder")?;
+                .context("cannot create a temporary directory")?;
         }
         let suite = format!("{codename}-backports");
         let suites = [codename.clone(), format!("{codename}-updates"), suite.clone()];

@@ -410,7 +410,7 @@ impl Maker {
         tempfile::Builder::new()
             .prefix("making-")
             .tempdir_in(&self.cache)
-            .context("cannot create a folder in the cache")
+            .context("cannot create a directory in the cache")
     }
 
     /// Gives `made` its name and removes those of its kind that nobody has used lately.

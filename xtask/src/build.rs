@@ -51,7 +51,7 @@ pub fn target() -> Result<PathBuf> {
                 ui::capture(cargo().args(["metadata", "--no-deps", "--format-version", "1"]))
             })?;
     let metadata: serde_json::Value =
-        serde_json::from_str(&text).context("cargo metadata is no JSON")?;
+        serde_json::from_str(&text).context("cargo metadata is not valid JSON")?;
     metadata["target_directory"]
         .as_str()
         .map(PathBuf::from)

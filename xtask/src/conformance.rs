@@ -25,36 +25,56 @@ use crate::vm::Vm;
 use crate::{build, setup, ui};
 
 /// Printed below the options.
-pub const HELP: &str = "\
-Examples:
+pub const HELP: &str = "Examples:
   cargo xtask conformance runc
-  cargo xtask conformance crun --kernel 7.2
+  cargo xtask conformance crun \
+                        --kernel 7.2
   cargo xtask conformance runc --filter exec --filter tty
-  cargo xtask conformance ../runc --runtime /usr/sbin/runc
+  \
+                        cargo xtask conformance ../runc --runtime /usr/sbin/runc
 
-`runc` and `crun` are made from Debian's source package of the version in the guest, with bats
-and gcc or with Python for the guest; they stay in the cache. A folder of yours (`./runc`, if it
+`runc` and \
+                        `crun` are made from Debian's source package of the version in the guest, \
+                        with bats
+and gcc or with Python for the guest; they stay in the cache. A \
+                        directory of yours (`./runc`, if it
 has that name) is taken as it is:
 
-  runc   tests/integration/*.bats, and the helpers built on this machine: `make test-binaries`,
-         before 1.2 `make recvtty sd-helper seccompagent`.
-         tests/integration/get-images.sh that names images without a network: the guest has
-         /opt/img/busybox.tar and /opt/img/debian.tar.
+  \
+                        runc   tests/integration/*.bats, and the helpers built on this machine: \
+                        `make test-binaries`,
+         before 1.2 `make recvtty sd-helper \
+                        seccompagent`.
+         tests/integration/get-images.sh that names images \
+                        without a network: the guest has
+         /opt/img/busybox.tar and \
+                        /opt/img/debian.tar.
          bats: bats/bin/bats, or root/usr/bin/bats
-  crun   tests/test_*.py, and tests/init built: `make tests/init`
-  youki  contest and runtimetest
+  \
+                        crun   tests/test_*.py, and tests/init built: `make tests/init`
+  youki  \
+                        contest and runtimetest
 
-What else the guest lacks goes into a folder `root` there, which is laid over the guest's root
-(`dpkg-deb -x bats_*.deb root`).
+What else the guest lacks goes into a directory \
+                        `root` there, which is laid over the guest's root
+(`dpkg-deb -x bats_*.deb \
+                        root`).
 
-The suite runs through the wrapper first. Tests that did not pass run with the bare runtime,
-which tells whether that is lockc's doing; those that differ run a second time both ways.
-runc's suite takes an hour or more, crun's some minutes.
-A test of runc's that hangs is stopped after a quarter of --limit, a file of tests after --limit;
-what did not run is named. All output is kept, to see why a test failed.
+The suite runs through the wrapper first. Tests that did not pass \
+                        run with the bare runtime,
+which shows whether lockc is the cause; those \
+                        that differ run a second time both ways.
+runc's suite takes an hour or \
+                        more, crun's some minutes.
+A test of runc's that hangs is stopped after a \
+                        quarter of --limit, a file of tests after --limit;
+what did not run is \
+                        named. All output is kept, to see why a test failed.
 
-Exit status: 0 when the whole suite ran and no test differs but those that are meant to,
-1 otherwise.";
+Exit status: 0 when \
+                        the whole suite ran and no test differs but those that are meant to,
+1 \
+                        otherwise.";
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -118,7 +138,7 @@ pub fn run(args: &Args) -> Result<bool> {
     let input = tempfile::Builder::new()
         .prefix("lockc-conformance-")
         .tempdir()
-        .context("cannot create a folder")?;
+        .context("cannot create a directory")?;
     ui::capture(Command::new("cp").arg("-rT").arg(programs).arg(input.path()))?;
     ui::capture(Command::new("cp").arg("-aT").arg(&folder).arg(input.path().join("suite")))?;
     let suite = Suite::of(&folder)?;

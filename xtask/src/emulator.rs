@@ -41,7 +41,7 @@ pub fn ensure() -> Result<()> {
             maker.finish(&out, &folder, "qemu-")
         });
     if let Err(error) = result {
-        eprintln!("     going on with the system's own, which takes twice the time: {error:#}");
+        eprintln!("     using the system's QEMU, which takes twice as long: {error:#}");
     }
     Ok(())
 }

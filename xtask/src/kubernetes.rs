@@ -80,7 +80,7 @@ pub fn check() -> Result<()> {
             Err(error) => {
                 return Err(error.context(format!("--set {value} is refused, but not for {says}")));
             }
-            Ok(_) => bail!("the chart takes --set {value}"),
+            Ok(_) => bail!("the chart accepts --set {value}"),
         }
     }
     let there = fs::read_to_string(root().join(MANIFESTS))

@@ -123,7 +123,10 @@ mod tests {
 
     const STARTED: &str = r#"{ "type": "test", "event": "started", "name": "mounts/tmpfs" }"#;
     const OK: &str = r#"{ "type": "test", "name": "mounts/tmpfs", "event": "ok" }"#;
-    const FAILED: &str = r#"{ "type": "test", "name": "mounts/tmpfs", "event": "failed", "stdout": "Error: \"NOT DENIED\"\n" }"#;
+    const FAILED: &str = concat!(
+        r#"{ "type": "test", "name": "mounts/tmpfs", "event": "failed", "#,
+        r#""stdout": "Error: \"NOT DENIED\"\n" }"#,
+    );
     const IGNORED: &str = r#"{ "type": "test", "name": "mounts/tmpfs", "event": "ignored" }"#;
 
     fn said(detail: &str) -> String {
@@ -182,7 +185,10 @@ mod tests {
 
     #[test]
     fn the_suites_own_messages_are_quiet() {
-        let end = r#"{ "type": "suite", "event": "ok", "passed": 3, "failed": 0, "ignored": 0, "measured": 0, "filtered_out": 0, "exec_time": 0.1 }"#;
+        let end = concat!(
+            r#"{ "type": "suite", "event": "ok", "passed": 3, "failed": 0, "ignored": 0, "#,
+            r#""measured": 0, "filtered_out": 0, "exec_time": 0.1 }"#,
+        );
         assert_eq!(
             last(&[r#"{ "type": "suite", "event": "started", "test_count": 3 }"#]),
             Line::Quiet

@@ -108,7 +108,8 @@ struct Folders {
 impl Folders {
     fn of(&self, part: &'static str) -> Result<PathBuf> {
         // Held while it is made: the other machine's job may need the same.
-        let mut made = self.made.lock().map_err(|_| anyhow!("making another folder failed"))?;
+        let mut made =
+            self.made.lock().map_err(|_| anyhow!("creating another directory failed"))?;
         if let Some(folder) = made.get(part) {
             return Ok(folder.clone());
         }
@@ -203,7 +204,7 @@ fn run_job(
             return missing(
                 job,
                 &job.expected,
-                "cannot create a temporary folder",
+                "cannot create a temporary directory",
                 Duration::ZERO,
                 report,
             );

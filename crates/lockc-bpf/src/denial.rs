@@ -128,8 +128,8 @@ impl fmt::Display for Denial {
             if self.detail.is_empty() { String::new() } else { format!(": {}", self.detail) };
         write!(
             formatter,
-            "lockc: {verb} {} to {} (pid {}) in container {id}{detail} [rule {}, policy {}{origin}, \
-         hook {}]; {}",
+            "lockc: {verb} {} to {} (pid {}) in container {id}{detail} [rule {}, policy {}\
+             {origin}, hook {}]; {}",
             self.denies, self.comm, self.pid, self.rule, self.policy, self.hook, self.remedy
         )
     }

@@ -32,7 +32,7 @@ fn of(labels: &Labels, follow: Follow, now: Timestamp) -> Check {
                 (State::Ok, format!("{known}; their labels are ignored"))
             }
             Err(error) => {
-                (State::Warning, format!("{known}; when they were synced cannot be read: {error}"))
+                (State::Warning, format!("{known}; the time of the last sync is invalid: {error}"))
             }
             Ok(age) if age.is_negative() => {
                 (State::Warning, format!("{known}, synced in the future: {}", labels.synced))

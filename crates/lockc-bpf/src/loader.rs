@@ -68,9 +68,8 @@ pub fn load(force: bool) -> Result<Outcome> {
     if let Some(meta) = before {
         if meta.abi != ABI_VERSION {
             bail!(
-                "programs of ABI version {} are loaded and this release has {ABI_VERSION}; \
-                 nothing was changed. Stop the lockc containers, then run `lockc unload` and \
-                 `lockc load`",
+                "programs of ABI version {} are loaded and this release has {ABI_VERSION}; nothing \
+                 was changed; stop the lockc containers, then run `lockc unload` and `lockc load`",
                 meta.abi
             );
         }
@@ -89,7 +88,9 @@ pub fn load(force: bool) -> Result<Outcome> {
     }
     for directory in [paths::PINS, paths::MAPS, paths::LINKS, paths::PROGS] {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).with_context(|| {
-            format!("{directory} could not be created; nothing was loaded; is bpffs mounted?")
+            format!(
+                "{directory} could not be created; nothing was loaded; mount bpffs on /sys/fs/bpf"
+            )
         })?;
     }
     // Of a load that was killed.

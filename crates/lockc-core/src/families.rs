@@ -136,7 +136,7 @@ families! {
     "netlink-usersock" 56 "netlink between programs";
     "netlink-selinux" 57 "SELinux: policy reloaded, enforcing or not";
     "netlink-iscsi" 58 "iSCSI: iscsid";
-    "netlink-connector" 59 "tasks of the whole host that fork, execute and exit: cgrulesengd, forkstat";
+    "netlink-connector" 59 "tasks of the host that fork, execute and exit: cgrulesengd, forkstat";
     "netlink-scsi-transport" 60 "SCSI adapters of the host";
     "netlink-rdma" 61 "RDMA devices: rdma, libibverbs";
     "netlink-crypto" 62 "the kernel's ciphers";

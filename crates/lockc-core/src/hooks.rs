@@ -64,8 +64,8 @@ pub fn by_name(name: &str) -> Option<&'static Program> {
 
 /// What key_alloc denies, by the errno.
 const KEY_ALLOC: &[(u64, &str)] = &[
-    (122, "too many keys of the container, or of all"),
-    (95, "a persistent keyring, which is the host's user's"),
+    (122, "more keys than the container, or all containers, may have"),
+    (95, "a persistent keyring, which belongs to a user of the host"),
 ];
 
 /// What F_SETOWN and its like set.
@@ -85,7 +85,7 @@ hooks! {
     3 bprm_check_security since "5.11"
         guards "the entry point is one of the container; the host's hooks execute no program of it";
     4 sb_statfs since "5.11"
-        guards "the wrapper grants the container what it may use";
+        guards "the wrapper records the container's grants";
     5 sb_kern_mount since "5.11"
         guards "file systems that the runtime mounts are the container's";
     6 sb_mount since "5.11"
@@ -145,7 +145,7 @@ hooks! {
     72 bpf_map since "5.11"
         guards "lockc's own maps, also from the host's tasks without CAP_BPF";
     74 inode_free_security since "5.11"
-        guards "a tag ends with its inode";
+        guards "a tag is removed with its inode";
     73 file_mprotect since "5.11"
         guards "the host's hooks execute no code of the container";
     27 perf_event_open since "5.11"
@@ -288,17 +288,17 @@ hooks! {
     83 inode_rename since "5.11"
         guards "renaming sockets to names that allowed_sockets grants";
     85 shm_alloc_security since "5.11"
-        guards "who creates System V shared memory in the host's IPC namespace";
+        guards "records who creates System V shared memory in the host's IPC namespace";
     86 sem_alloc_security since "5.11"
-        guards "who creates System V semaphores in the host's IPC namespace";
+        guards "records who creates System V semaphores in the host's IPC namespace";
     87 msg_queue_alloc_security since "5.11"
-        guards "who creates System V message queues in the host's IPC namespace";
+        guards "records who creates System V message queues in the host's IPC namespace";
     88 shm_free_security since "5.11"
-        guards "the owner of an object ends with it";
+        guards "the record of an object's creator is removed with the object";
     89 sem_free_security since "5.11"
-        guards "the owner of an object ends with it";
+        guards "the record of an object's creator is removed with the object";
     90 msg_queue_free_security since "5.11"
-        guards "the owner of an object ends with it";
+        guards "the record of an object's creator is removed with the object";
     91 ipc_permission since "5.11"
         guards "System V objects of the host, with its IPC namespace"
         => Octal("a System V object, mode");
@@ -312,7 +312,7 @@ hooks! {
         guards "System V message queues of the host: MSG_STAT_ANY, IPC_SET, IPC_RMID"
         => Command("msgctl command");
     95 inode_create since "5.11"
-        guards "who creates POSIX message queues in the host's IPC namespace";
+        guards "records who creates POSIX message queues in the host's IPC namespace";
     96 inode_unlink since "5.11"
         guards "removing POSIX message queues in the host\'s IPC namespace";
 }

@@ -141,10 +141,10 @@ rules! {
     /// Unix sockets of the host, by the identity of the peer.
     UnixSocket = 4 "unix-socket" "unix sockets of the host";
     /// Files that the container was not granted, by the identity of the mount.
-    Files = 5 "files" "files that the container was not given";
+    Files = 5 "files" "files that the container was not granted";
     /// Tasks outside of the container: ptrace and all that asks for its access, signals, limits,
     /// scheduling.
-    Process = 6 "process" "tasks outside of the container";
+    Process = 6 "process" "tasks outside the container";
     /// Every socket family but unix.
     Network = 7 "network" "sockets other than unix";
     /// New user namespaces.
@@ -163,7 +163,7 @@ rules! {
     /// Raw and packet sockets.
     RawSocket = 14 "raw-socket" "raw and packet sockets";
     /// Devices that are neither in every container nor in this one's specification.
-    Device = 15 "device" "devices that the container was not given";
+    Device = 15 "device" "devices that the container was not granted";
     /// Socket families and netlink protocols that containers do not need, and their policy does not
     /// name.
     SocketFamily = 16 "socket-family" "socket families that containers do not need";

@@ -126,7 +126,7 @@ pub fn install(args: &Args) -> Result<()> {
         words.extend(args.levels.iter().flat_map(|level| ["--level", level.as_str()]));
         words.extend(args.restart.then_some("--restart"));
         lockc(&words)?;
-        info!("lockc is a runtime of containerd's");
+        info!("lockc is a runtime of containerd");
     }
     Ok(())
 }
@@ -164,7 +164,7 @@ pub fn uninstall(args: &UninstallArgs) -> Result<()> {
 
 /// Makes the node's root directory this process's own.
 fn enter(root: &Path) -> Result<()> {
-    let failed = || format!("{} cannot be made the root directory", root.display());
+    let failed = || format!("cannot change the root directory to {}", root.display());
     // Another place than the node's root would get all that the node should have.
     if !root.join("etc").is_dir() || !root.join("usr").is_dir() {
         bail!("{} is not the root directory of a node: it has no etc or no usr", root.display());
@@ -186,7 +186,7 @@ fn configure(content: Option<&[u8]>) -> Result<()> {
             None => remove(path)?,
         }
     }
-    checked.context("the chart's configuration cannot be used, and was not installed")
+    checked.context("the chart's configuration is invalid, and was not installed")
 }
 
 /// Before the engines start at boot, the programs are loaded.
@@ -199,11 +199,11 @@ fn at_boot() -> Result<()> {
     for target in wanted_by() {
         let wants = PathBuf::from(UNITS).join(format!("{target}.wants"));
         fs::create_dir_all(&wants)
-            .with_context(|| format!("{} cannot be made", wants.display()))?;
+            .with_context(|| format!("{} cannot be created", wants.display()))?;
         let link = wants.join("lockc.service");
         remove(&link)?;
         symlink(Path::new(UNITS).join("lockc.service"), &link)
-            .with_context(|| format!("{} cannot be made", link.display()))?;
+            .with_context(|| format!("{} cannot be created", link.display()))?;
     }
     Ok(())
 }

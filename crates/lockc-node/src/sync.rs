@@ -77,7 +77,7 @@ pub fn run(args: &Args) -> Result<()> {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let client = Client::try_from(config(kubeconfig).await?)
-            .context("the API server's address is unusable")?;
+            .context("the API server's address is invalid")?;
         tokio::select! {
             result = follow(client, Follower::new(Cache::new(cache)), resync) => result,
             _ = terminate.recv() => Ok(()),
@@ -187,14 +187,14 @@ impl Follower {
 
     fn lost(&mut self, error: &watcher::Error) {
         if self.reached != Some(false) {
-            warn!("{error}; the labels stay as they were last heard, and it is tried again");
+            warn!("{error}; the last known labels stay in use, and lockc-node tries again");
         }
         self.reached = Some(false);
     }
 
     fn found(&mut self) {
         if self.reached != Some(true) {
-            info!("the API server answers; namespaces are followed");
+            info!("the API server responds; watching its namespaces");
         }
         self.reached = Some(true);
     }

@@ -61,16 +61,17 @@ impl Gap {
         match self {
             Self::Sandbox(what) => {
                 format!(
-                    "{what}: no kernel rule reaches inside; what is checked before it starts holds"
+                    "{what}: only the admission controls apply, because kernel rules do not reach \
+                     inside"
                 )
             }
             Self::Rootless => {
                 format!(
-                    "a rootless engine starts it, and {CONFIG_PATH} says rootless = \"admission\""
+                    "a rootless engine starts it, and {CONFIG_PATH} has rootless = \"admission\""
                 )
             }
             Self::Unreachable => {
-                format!("lockc's programs do not answer, and {CONFIG_PATH} says fail = \"open\"")
+                format!("lockc's programs do not respond, and {CONFIG_PATH} has fail = \"open\"")
             }
         }
     }

@@ -85,7 +85,7 @@ impl Line {
             MsgFlags::MSG_NOSIGNAL,
             None,
         )
-        .context("the other half of the wrapper is gone")?;
+        .context("the wrapper's other process has exited")?;
         Ok(())
     }
 
@@ -114,7 +114,7 @@ impl Line {
         }
         let length = got.bytes;
         let message = serde_json::from_slice(&text[..length])
-            .context("an unreadable message of the wrapper's own")?;
+            .context("an invalid message between the wrapper's processes")?;
         Ok(Some((message, fds)))
     }
 }
@@ -134,9 +134,9 @@ pub fn prepare(
     let environment = &Environment { granted_file: granted_file.as_deref(), ..*environment };
     let (own, childs) =
         socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
-            .context("the wrapper cannot make a pair of sockets; nothing was executed")?;
-    let note = sys::Note::new().context("the wrapper has no memory; nothing was executed")?;
-    match sys::fork().context("the wrapper cannot fork; nothing was executed")? {
+            .context("cannot create a socket pair; nothing was executed")?;
+    let note = sys::Note::new().context("out of memory; nothing was executed")?;
+    match sys::fork().context("cannot fork; nothing was executed")? {
         Some(child) => {
             drop(childs);
             let plan = serve(&Line(own), &note, child, invocation, held);
@@ -203,8 +203,8 @@ fn serve(
             Some((Message::Registered(_), _)) => {}
             None => {
                 break Err(Refusal(vec![
-                    "the part of the wrapper that checks the container ended early; the container \
-                     is not started"
+                    "the process that checks the container exited early; the container is not \
+                     started"
                         .to_owned(),
                 ]));
             }
@@ -214,7 +214,7 @@ fn serve(
         // It has nothing more to do: a runtime would not expect a child that it does not know.
         Ok(_) => drop(waitpid(child, None)),
         Err(_) if registered => {
-            log::warn("the container stays registered until its slot is taken again")
+            log::warn("the container stays registered until its slot is reused")
         }
         Err(_) => {}
     }
@@ -240,9 +240,9 @@ fn wait(line: &Line, note: &sys::Note, child: Pid) -> Result<()> {
             let _ = nix::sys::signal::kill(child, nix::sys::signal::Signal::SIGKILL);
             let at = String::from_utf8_lossy(note_path(&last.0)).into_owned();
             bail!(
-                "{at} does not answer: its file system has not replied for {} s; the container is \
-                 not started; is the server of that mount (NFS, FUSE, …) gone? Repair or unmount \
-                 it, or leave the volume out",
+                "{at} does not respond: no reply from its file system for {} s; the container is \
+                 not started; check the server of that mount (NFS, FUSE, …), unmount it, or remove \
+                 the volume",
                 PATIENCE.as_secs()
             );
         }
@@ -323,7 +323,7 @@ impl ContainerRegistry for Client<'_> {
         match self.line.receive()? {
             Some((Message::Registered(None), _)) => Ok(()),
             Some((Message::Registered(Some(error)), _)) => Err(anyhow!(error)),
-            _ => bail!("the other half of the wrapper is gone"),
+            _ => bail!("the wrapper's other process has exited"),
         }
     }
 

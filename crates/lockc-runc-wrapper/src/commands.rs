@@ -82,7 +82,7 @@ fn policy_of(root: &Path, id: &str, environment: &Environment<'_>) -> Option<Pol
         .entry(root, id)
         .and_then(|entry| entry.map(|entry| decision::running(&config, &entry)).transpose());
     entry.unwrap_or_else(|error| {
-        log::warn(&format!("{error:#}; what is done with {id} is not checked"));
+        log::warn(&format!("{error:#}; the operation on {id} is not checked"));
         None
     })
 }

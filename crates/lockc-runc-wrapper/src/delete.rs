@@ -47,7 +47,7 @@ pub fn expect(
             root,
         }),
         Err(error) => {
-            log::warn(&format!("{}; {id} is deleted nevertheless", with_causes(&error)));
+            log::warn(&format!("{}; {id} is deleted anyway", with_causes(&error)));
             None
         }
     }

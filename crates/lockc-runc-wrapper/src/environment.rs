@@ -143,7 +143,7 @@ pub fn absolute(path: &Path, environment: &Environment<'_>) -> Result<PathBuf> {
         return Ok(path);
     }
     bail!(
-        "the working directory is gone, so that {:?} leads nowhere; give an absolute path",
+        "the working directory was deleted, so {:?} cannot be resolved; use an absolute path",
         path.display()
     );
 }
@@ -158,7 +158,7 @@ pub(crate) fn fail(
         Fail::Closed => Err(error.context(consequence)),
         Fail::Open => {
             log::warn(&format!(
-                "{}; it runs UNCONFINED, because {CONFIG_PATH} says fail = \"open\"",
+                "{}; it runs UNCONFINED, because {CONFIG_PATH} has fail = \"open\"",
                 with_causes(&error)
             ));
             Ok(())

@@ -50,7 +50,7 @@ pub fn prepare(invocation: &Invocation, environment: &Environment<'_>) -> Result
                     runtime::state_root(invocation.root.as_deref(), &plan.runtime, environment.uid);
                 if let Err(error) = environment.kernel.join(&root, id) {
                     log::warn(&format!(
-                        "{}; {id} is started nevertheless, and cannot notify its engine",
+                        "{}; {id} is started anyway, and cannot notify its engine",
                         with_causes(&error)
                     ));
                 }
@@ -60,7 +60,9 @@ pub fn prepare(invocation: &Invocation, environment: &Environment<'_>) -> Result
         Call::Delete(id) => {
             let (mut plan, problem) = tolerant(invocation, environment)?;
             if let Some(error) = problem {
-                log::warn(&format!("{error}; the runtime is looked for in the usual places"));
+                log::warn(&format!(
+                    "{error}; lockc looks for the runtime in the default locations"
+                ));
             }
             if let Some(id) = id {
                 plan.deletion = delete::expect(&plan, invocation.root.as_deref(), id, environment);
@@ -107,8 +109,8 @@ fn candidates(invocation: &Invocation, settings: &Settings) -> Result<Vec<PathBu
             Ok(vec![runtime.clone()])
         }
         Some(runtime) => bail!(
-            "--lockc-runtime {0} is not a runtime of the configuration; nothing was executed: add \
-             {0:?} to `runtimes` in {CONFIG_PATH}",
+            "--lockc-runtime {0} is not in the configuration; nothing was executed: add {0:?} to \
+             `runtimes` in {CONFIG_PATH}",
             runtime.display()
         ),
     }
@@ -181,8 +183,8 @@ fn create(
     report(&grants.reported, "the container is started", engines_log);
     if enforcement.gap == Some(Gap::Rootless) {
         log::warn(&format!(
-            "{} is admitted under {policy} and then NOT CONFINED by the wrapper, because \
-             {CONFIG_PATH} says rootless = \"admission\"",
+            "{} is admitted under {policy} and NOT CONFINED, because {CONFIG_PATH} has rootless = \
+             \"admission\"",
             create.id
         ));
         return Ok(plan);
@@ -248,11 +250,10 @@ fn reachable(
     match config.settings.rootless {
         Rootless::Admission => Ok(()),
         Rootless::Refuse => bail!(
-            "{consequence}: lockc's runtime was called by a rootless engine ({who}), from where \
-             the kernel side cannot be reached, so that nothing would confine it; run the engine \
-             as root; or give the rootless engine runc or crun themselves and confine what those \
-             start with `lockc load --guard-runtimes`; or have what lockc can check without the \
-             kernel side: rootless = \"admission\" in {CONFIG_PATH}"
+            "{consequence}: lockc's runtime was called by a rootless engine ({who}), which cannot \
+             reach the kernel side; run the engine as root; or configure runc or crun in the \
+             rootless engine and run `lockc load --guard-runtimes`; or set rootless = \
+             \"admission\" in {CONFIG_PATH}, which checks containers but does not confine them"
         ),
     }
 }

@@ -77,10 +77,7 @@ fn a_process_without_the_containers_label_is_refused() {
     fs::write(place.dir.path().join("p.json"), json!({ "user": { "uid": 1 } }).to_string())
         .unwrap();
     let error = place.run("exec --process p.json c").unwrap_err();
-    assert!(
-        error.contains("selinux") && error.contains("although the container has one"),
-        "{error}"
-    );
+    assert!(error.contains("selinux") && error.contains("but the container has one"), "{error}");
     // Nobody knows of another container whether it has one.
     place.run("exec --process p.json other").unwrap();
 }

@@ -30,7 +30,8 @@ fn labelled(place: &Place, value: &str) {
     label(
         place,
         &format!(
-            r#"{{"version":1,"synced":"2026-01-02T03:04:05Z","namespaces":{{"team-a":{{"enforce":"{value}"}}}}}}"#
+            r#"{{"version":1,"synced":"2026-01-02T03:04:05Z",
+                "namespaces":{{"team-a":{{"enforce":"{value}"}}}}}}"#
         ),
     );
 }

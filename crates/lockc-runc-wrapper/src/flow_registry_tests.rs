@@ -169,7 +169,7 @@ fn from_a_directory_that_is_gone_what_needs_no_file_works() {
     }
     for call in ["create c", "create -b ../b c", "create -f x -b /b c", "exec -p p.json c"] {
         let error = from_nowhere(call).unwrap_err();
-        assert!(error.contains("working directory is gone"), "{call}: {error}");
+        assert!(error.contains("working directory was deleted"), "{call}: {error}");
     }
 }
 

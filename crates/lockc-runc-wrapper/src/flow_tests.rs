@@ -213,7 +213,9 @@ fn a_refusal_names_everything_and_touches_nothing() {
         "{error}"
     );
     assert!(
-        error.contains("host's root directory [mount the directories that it needs, or use"),
+        error.contains(
+            "host's root directory [mount the directories that the container needs, or use"
+        ),
         "{error}"
     );
     assert!(error.ends_with("; 1 further reason (host-sockets): see `lockc explain c`"), "{error}");

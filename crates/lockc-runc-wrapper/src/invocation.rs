@@ -149,7 +149,7 @@ impl At {
 pub(crate) fn unclear(arg: &OsStr, args: &[OsString]) -> AmbiguousArgs {
     let before = if args.is_empty() { "" } else { " before the subcommand" };
     AmbiguousArgs(format!(
-        "unknown option {arg:?}{before}: lockc cannot tell whether it takes a value, so the \
-         container is not started; write it as --option=value, or leave it out"
+        "unknown option {arg:?}{before}: lockc does not know whether it takes a value, so the \
+         container is not started; write --option=value, or remove it"
     ))
 }

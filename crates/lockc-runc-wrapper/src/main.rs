@@ -7,7 +7,7 @@
 //! | `create`, `run`, `restore` | configuration, policy, admission, registration |
 //! | `exec` | admission of the process, joining |
 //! | `start` | joining, where the engine wants the container's notifications |
-//! | `delete` | nothing; the runtime runs as a child, and the slot is given back afterwards (see [`delete`](lockc_runc_wrapper::delete)) |
+//! | `delete` | nothing; the slot is freed afterwards (see [`lockc_runc_wrapper::delete`]) |
 //! | `checkpoint`, `update`, crun's `mounts` | what the runtime is told to read, write and set |
 //! | everything else | nothing (`flags` says why of each) |
 #![forbid(unsafe_code)]
@@ -115,7 +115,7 @@ fn run(invocation: &Invocation) -> Result<std::convert::Infallible, Refusal> {
         && let Err(error) = check::keep(&held)
     {
         log::warn(&format!(
-            "{}; what the container was granted is not kept in memory until it is mounted",
+            "{}; the container's grants are not kept in memory until they are mounted",
             with_causes(&error)
         ));
     }
@@ -128,7 +128,7 @@ fn run(invocation: &Invocation) -> Result<std::convert::Infallible, Refusal> {
         && let Err(error) = Pinned.mark_deleting(root, id, None)
     {
         log::warn(&format!(
-            "{}; the slot of {id} stays taken until `lockc load`",
+            "{}; the slot of {id} stays in use until `lockc load`",
             with_causes(&error)
         ));
     }
@@ -140,7 +140,8 @@ fn hand_on(invocation: &Invocation, plan: &mut Plan) -> Result<()> {
     if let (Some(file), Some(at)) = (&plan.handed, invocation.file_at) {
         at.put(
             &mut plan.args,
-            &hand::leave(file).context("a file cannot be handed on; nothing was executed")?,
+            &hand::leave(file)
+                .context("a file cannot be passed to the runtime; nothing was executed")?,
         );
     }
     if plan.empty_root {
@@ -151,7 +152,7 @@ fn hand_on(invocation: &Invocation, plan: &mut Plan) -> Result<()> {
 
 fn execute(plan: &Plan) -> Result<std::convert::Infallible> {
     let text = |bytes: &[u8]| {
-        CString::new(bytes).context("an argument has a zero byte; nothing was executed")
+        CString::new(bytes).context("an argument contains a NUL byte; nothing was executed")
     };
     let runtime = text(plan.runtime.as_os_str().as_bytes())?;
     let mut args = vec![runtime.clone()];
@@ -164,11 +165,7 @@ fn execute(plan: &Plan) -> Result<std::convert::Infallible> {
     if let Some(deletion) = &plan.deletion {
         let ended = child::run(&runtime, &args).with_context(cannot)?;
         if let Err(error) = deletion.follow(ended.ok(), &Existing, &Pinned) {
-            log::warn(&format!(
-                "{}; {} was deleted nevertheless",
-                with_causes(&error),
-                deletion.id
-            ));
+            log::warn(&format!("{}; {} was deleted anyway", with_causes(&error), deletion.id));
         }
         ended.repeat();
     }

@@ -29,8 +29,8 @@ fn choose(candidates: &[PathBuf], own: &Path) -> Result<PathBuf> {
     let passed =
         if passed.is_empty() { String::new() } else { format!(" ({})", passed.join("; ")) };
     bail!(
-        "no OCI runtime found{passed}; nothing was executed: install runc or crun, or name the \
-         runtime in `runtimes` in {}",
+        "no OCI runtime found{passed}; nothing was executed: install runc or crun, or add the \
+         runtime to `runtimes` in {}",
         lockc_policy::config::CONFIG_PATH
     )
 }

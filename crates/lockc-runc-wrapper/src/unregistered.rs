@@ -86,9 +86,9 @@ pub fn use_empty_root(invocation: &Invocation, args: &mut Vec<OsString>) -> Resu
     let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(paths::EMPTY);
     let entries = made.and_then(|()| fs::read_dir(paths::EMPTY));
     let entries = entries
-        .with_context(|| format!("{} cannot be made; nothing was executed", paths::EMPTY))?;
+        .with_context(|| format!("{} cannot be created; nothing was executed", paths::EMPTY))?;
     if entries.count() != 0 {
-        bail!("{} is not empty; nothing was executed: remove what is in it", paths::EMPTY);
+        bail!("{} is not empty; nothing was executed: remove its contents", paths::EMPTY);
     }
     match invocation.root_at {
         Some(at) => at.put(args, paths::EMPTY.as_ref()),

@@ -22,7 +22,7 @@ pub fn report(violations: &[Violation], consequence: &str, engines_log: Option<&
         log::report(
             engines_log,
             &format!(
-                "{}; {consequence}, because the mode is audit",
+                "{}; {consequence}, because of audit mode",
                 listed(violations, "would be refused")
             ),
         );
@@ -60,7 +60,10 @@ pub fn refused(
     if let Some(place) = environment.refused.filter(|_| environment.privilege == Privilege::Root) {
         let refused = Refused::new(id, log::now(), engine, bundle, policy, violations);
         if let Err(error) = refused.keep(place) {
-            log::warn(&format!("{}: {error}; `lockc explain` will not know why", place.display()));
+            log::warn(&format!(
+                "{}: {error}; `lockc explain` cannot show the reasons",
+                place.display()
+            ));
         }
     }
     Refusal(vec![in_short(violations, id, engine)])

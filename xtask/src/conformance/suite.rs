@@ -34,7 +34,7 @@ impl Suite {
             () if has("tests/test_", ".py") => Ok(Self::Crun),
             () if has("contest", "contest") => Ok(Self::Youki),
             () => bail!(
-                "{} is no suite: it has neither tests/integration/*.bats (runc), nor \
+                "{} is not a suite: it has neither tests/integration/*.bats (runc), nor \
                  tests/test_*.py (crun), nor contest (youki)",
                 folder.display()
             ),

@@ -20,15 +20,15 @@ pub fn write(release: &Release) -> Result<PathBuf> {
     let file =
         release.named(&format!("lockc-image-{}-{}.tar", release.version, release.arch.name()));
     ui::step("packing an image for Kubernetes' nodes", || {
-        let stage = tempfile::tempdir().context("cannot create a temporary folder")?;
+        let stage = tempfile::tempdir().context("cannot create a temporary directory")?;
         let tree = stage.path().join("tree");
-        fs::create_dir_all(tree.join("usr/bin")).context("cannot create a folder")?;
+        fs::create_dir_all(tree.join("usr/bin")).context("cannot create a directory")?;
         build::programs(release.source, &[build::NODE], release.arch)?;
         for program in PROGRAMS.into_iter().chain([build::NODE]) {
             build::copy(&release.programs.join(program), &tree.join("usr/bin").join(program))?;
         }
         let layout = stage.path().join("layout");
-        fs::create_dir_all(layout.join("blobs/sha256")).context("cannot create a folder")?;
+        fs::create_dir_all(layout.join("blobs/sha256")).context("cannot create a directory")?;
         let layer = stage.path().join("layer");
         ui::capture(archive(release.epoch).arg(&layer).arg("-C").arg(&tree).arg("."))?;
         let digest = sha256(&layer)?;

@@ -86,10 +86,10 @@ pub fn make(out: &Path, version: Option<&str>, kinds: &[Kind], arch: Arch) -> Re
 pub fn next_version() -> Result<String> {
     let version = source::version(&root())?;
     let (rest, patch) =
-        version.rsplit_once('.').with_context(|| format!("{version} is no version"))?;
+        version.rsplit_once('.').with_context(|| format!("{version} is not a version"))?;
     Ok(format!(
         "{rest}.{}",
-        patch.parse::<u32>().with_context(|| format!("{version} is no version"))? + 1
+        patch.parse::<u32>().with_context(|| format!("{version} is not a version"))? + 1
     ))
 }
 
@@ -189,7 +189,7 @@ impl Release<'_> {
         let tree = source::copy(self.version)?;
         let target = tree.path().join("target");
         let programs = target.join(self.arch.target()).join("release");
-        fs::create_dir_all(&programs).context("cannot create a folder")?;
+        fs::create_dir_all(&programs).context("cannot create a directory")?;
         for program in PROGRAMS {
             build::copy(&self.programs.join(program), &programs.join(program))?;
         }
@@ -216,9 +216,9 @@ impl Release<'_> {
     fn tar(&self) -> Result<PathBuf> {
         let name = format!("lockc-{}-{}", self.version, self.arch.name());
         let file = self.named(&format!("{name}.tar.gz"));
-        let stage = tempfile::tempdir().context("cannot create a temporary folder")?;
+        let stage = tempfile::tempdir().context("cannot create a temporary directory")?;
         let folder = stage.path().join(&name);
-        fs::create_dir(&folder).context("cannot create a folder")?;
+        fs::create_dir(&folder).context("cannot create a directory")?;
         for program in PROGRAMS {
             build::copy(&self.programs.join(program), &folder.join(program))?;
         }
@@ -283,7 +283,7 @@ impl Release<'_> {
         }
         let text = text.replace(&format!("{}", self.source.display()), "/lockc");
         let mut bom: serde_json::Value =
-            serde_json::from_str(&text).context("the bill of materials is no JSON")?;
+            serde_json::from_str(&text).context("the bill of materials is not valid JSON")?;
         // A number of its own for each run, and the time of it: the same source gives the same
         // bytes.
         let date = ui::capture(Command::new("date").args([
@@ -292,7 +292,9 @@ impl Release<'_> {
             "-d",
             &format!("@{}", self.epoch),
         ]))?;
-        bom.as_object_mut().context("the bill of materials is no object")?.remove("serialNumber");
+        bom.as_object_mut()
+            .context("the bill of materials is not an object")?
+            .remove("serialNumber");
         bom["metadata"]["timestamp"] = date.trim().into();
         let text =
             serde_json::to_string_pretty(&bom).context("cannot format the bill of materials")?;
@@ -321,7 +323,7 @@ fn checksums(out: &Path, made: &[PathBuf]) -> Result<()> {
 fn compare(args: &Args, kinds: &[Kind]) -> Result<bool> {
     let version = args.as_version.clone().map_or_else(|| source::version(&root()), Ok)?;
     let copy = source::copy(&version)?;
-    let again = tempfile::tempdir().context("cannot create a temporary folder")?;
+    let again = tempfile::tempdir().context("cannot create a temporary directory")?;
     let target = copy.path().join("target");
     let mut command = Command::new(std::env::current_exe().context("which program is this?")?);
     command

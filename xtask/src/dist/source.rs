@@ -38,7 +38,7 @@ pub fn epoch() -> Result<u64> {
             }
         },
     };
-    text.trim().parse().with_context(|| format!("{text:?} is no number of seconds"))
+    text.trim().parse().with_context(|| format!("{text:?} is not a number of seconds"))
 }
 
 /// The tree's files: what git knows and does not ignore, or, without git, all but what builds
@@ -59,7 +59,7 @@ pub fn copy(version: &str) -> Result<tempfile::TempDir> {
     let folder = tempfile::Builder::new()
         .prefix("lockc-source-")
         .tempdir()
-        .context("cannot create a temporary folder")?;
+        .context("cannot create a temporary directory")?;
     let files = files()?;
     for file in files.lines() {
         let (from, to) = (root().join(file), folder.path().join(file));
@@ -68,7 +68,7 @@ pub fn copy(version: &str) -> Result<tempfile::TempDir> {
             continue;
         }
         fs::create_dir_all(to.parent().unwrap_or(folder.path()))
-            .context("cannot create a folder")?;
+            .context("cannot create a directory")?;
         fs::copy(&from, &to).with_context(|| format!("cannot copy {file}"))?;
     }
     let own = self::version(&root())?;

@@ -121,11 +121,13 @@ mod tests {
 
     const SCHEMA: &str = r##"{
         "properties": {
-            "mode": {"description": "How\nstrict.", "anyOf": [{"$ref": "#/$defs/Mode"}, {"type": "null"}]},
+            "mode": {"description": "How\nstrict.",
+                "anyOf": [{"$ref": "#/$defs/Mode"}, {"type": "null"}]},
             "paths": {"description": "Some.", "type": ["array", "null"]}
         },
         "$defs": {
-            "Mode": {"oneOf": [{"const": "a", "description": "Not."}, {"const": "b", "description": "Very."}]},
+            "Mode": {"oneOf": [{"const": "a", "description": "Not."},
+                {"const": "b", "description": "Very."}]},
             "PolicyConfig": {"properties": {"extends": {"description": "A | B.", "type": "string"}}}
         }
     }"##;
@@ -134,7 +136,8 @@ mod tests {
     fn each_setting_has_a_row() {
         let page =
             page(SCHEMA, "# Text\n#mode = \"a\"\n#[policies.x]\n#paths = [\"x\"]\n").unwrap();
-        let mode = "| `mode` | `\"a\"`, `\"b\"` | How strict. `\"a\"`: Not. `\"b\"`: Very. Default: `\"a\"`. |";
+        let mode = "| `mode` | `\"a\"`, `\"b\"` | How strict. `\"a\"`: Not. `\"b\"`: Very. \
+                    Default: `\"a\"`. |";
         assert!(page.contains(mode), "{page}");
         assert!(page.contains("| `paths` | list of strings | Some. |"), "{page}");
         assert!(page.contains("| `extends` | string | A \\| B. |"), "{page}");

@@ -194,7 +194,8 @@ mod tests {
     fn labels_are_shown_where_they_decide() {
         let mut set = PolicySet::default();
         assert!(labels(&set).is_empty());
-        let text = r#"{"version":1,"synced":"2026-01-02T03:04:05Z","namespaces":{"a":{"enforce":"baseline"},"b":{}}}"#;
+        let text = r#"{"version":1,"synced":"2026-01-02T03:04:05Z",
+            "namespaces":{"a":{"enforce":"baseline"},"b":{}}}"#;
         set.labels = Some(config::Labels::parse(text, Path::new("x")).unwrap());
         let shown = labels(&set);
         assert_eq!(

@@ -139,15 +139,15 @@ fn objects() -> Check {
         None => check(
             "lockc's files",
             State::Ok,
-            "pins, configuration and programs are root's alone; pins and maps need CAP_BPF as \
-             well while lockc is loaded",
+            "only root can change pins, configuration and programs; while lockc is loaded, pins \
+             and maps also need CAP_BPF",
             "",
         ),
         Some(path) => check(
             "lockc's files",
             State::Failed,
-            format!("{} can be changed by others than root", path.display()),
-            "chown root and chmod go-w it and the directories above it",
+            format!("{} can be changed by users other than root", path.display()),
+            "run chown root and chmod go-w on it and on its parent directories",
         ),
     }
 }

@@ -112,7 +112,7 @@ fn print(explanation: &Explanation) {
     }
     if explanation.mode != Mode::Enforce.name() {
         let mode = explanation.mode;
-        add("mode", &format!("{mode}: what is refused or denied is only reported"));
+        add("mode", &format!("{mode}: violations are only reported"));
     }
     if explanation.registered {
         add("runs", "yes, under that policy");

@@ -65,8 +65,8 @@ fn print(status: &Status) {
     }
     if !without.is_empty() {
         println!(
-            "without a process: {} (they ended, or have not started; their places are taken \
-             again within 10 minutes)",
+            "without a process: {} (ended or not yet started; their slots are reused within 10 \
+             minutes)",
             without.len()
         );
     }
@@ -82,7 +82,7 @@ fn row(container: &Container) -> [Cell; 7] {
     let id: String = container.id.chars().take(12).collect();
     let mut origin = container.origin.clone();
     if container.sandbox {
-        origin += "  (a sandbox: checked before it started, no kernel rule reaches inside)";
+        origin += "  (a sandbox: checked when it was created, kernel rules do not reach inside)";
     }
     if container.deleting {
         origin += "  (deleted; its last tasks stay confined)";

@@ -49,7 +49,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         println!("lockc: unloaded; the lockc runtime starts no container until `lockc load`");
         let running = running.unwrap_or(0);
         if running > 0 {
-            println!("lockc: {running} containers that run are no longer confined");
+            println!("lockc: {running} running containers are no longer confined");
         }
     } else {
         println!("lockc: nothing was loaded");

@@ -42,8 +42,8 @@ pub(super) fn remedy(event: &Event, hook: Option<Hook>, rule: Option<Rule>) -> S
     }
     if rule == Some(Rule::UserNamespace) {
         return format!(
-            "a policy in lockc.toml with {without} allows it, and with it a browser's own \
-             sandbox; mounts stay denied"
+            "a policy in lockc.toml with {without} allows it, as the sandbox of a browser needs; \
+             mounts stay denied"
         );
     }
     let root = match rule {
@@ -55,8 +55,8 @@ pub(super) fn remedy(event: &Event, hook: Option<Hook>, rule: Option<Rule>) -> S
         && !matches!(hook, Some(Hook::file_receive | Hook::file_ioctl | Hook::file_ioctl_compat))
     {
         let to_whom = match event.arg & ARG_DESCRIPTOR {
-            0 => "where a hook of root's mounted or executed it",
-            _ => "to a hook of root's that may only read it",
+            0 => "where one of root's hooks mounted or executed it",
+            _ => "to root's hooks that may only read it",
         };
         return format!(
             "a policy in lockc.toml with hook_mounts = true allows it {to_whom}, one with \

@@ -113,8 +113,10 @@ fn docker(args: &[&str]) -> Result<String> {
 mod tests {
     use super::*;
 
-    const RUNTIMES: &str = r#"{"runc":{"path":"runc","status":{"x":"y"}},"lockc":{"path":"/usr/bin/lockc-runc-wrapper"},
-        "tight":{"path":"/usr/bin/lockc-runc-wrapper","runtimeArgs":["--debug","--lockc-policy=restricted"]},
+    const RUNTIMES: &str = r#"{"runc":{"path":"runc","status":{"x":"y"}},
+        "lockc":{"path":"/usr/bin/lockc-runc-wrapper"},
+        "tight":{"path":"/usr/bin/lockc-runc-wrapper",
+            "runtimeArgs":["--debug","--lockc-policy=restricted"]},
         "io.containerd.runc.v2":{"path":"runc"}}"#;
 
     fn of(runtime: &str) -> Container {

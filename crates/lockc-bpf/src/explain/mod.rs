@@ -149,15 +149,15 @@ pub fn explain(target: &Target, level: Option<&str>) -> Result<Explanation> {
         && is_own(&target.file)
     {
         notes.push(format!(
-            "a rootless engine does not start it, because {CONFIG_PATH} has rootless = \
-             \"refuse\"; this is what holds for an engine that runs as root"
+            "a rootless engine does not start it, because {CONFIG_PATH} has rootless = \"refuse\"; \
+             the rest applies to an engine that runs as root"
         ));
     }
     let text = bundle::contents(&target.file).ok();
     if let Some(problem) = text.and_then(|text| strict::problem(&text)) {
         notes.push(format!(
-            "its config.json is not of the OCI runtime specification's form, and was read as \
-             runtimes do: {problem}"
+            "its config.json does not conform to the OCI runtime specification, and was read as \
+             runtimes read it: {problem}"
         ));
     }
     if !runs && let Some(refused) = Refused::find(Path::new(paths::REFUSED), id) {
@@ -244,11 +244,9 @@ pub(crate) fn explanation(
 fn reads(spec: &Spec, decision: &Decision) -> Vec<String> {
     let listed = decision.policy.more.reads.iter().map(|path| {
         match kernel_files::hides(&spec.linux, path) {
-            Some(masked) => format!(
-                "{} (hidden all the same: {} is in maskedPaths)",
-                path.display(),
-                masked.display()
-            ),
+            Some(masked) => {
+                format!("{} (still hidden: {} is in maskedPaths)", path.display(), masked.display())
+            }
             None => path.display().to_string(),
         }
     });

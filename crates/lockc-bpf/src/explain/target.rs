@@ -65,8 +65,8 @@ impl Target {
             (Some(bundle), true) => {
                 let notes = container.foreign_runtime.map(|runtime| {
                     format!(
-                        "it runs under the runtime {runtime}, which is not lockc's: this is what \
-                         lockc's would do"
+                        "it runs under the runtime {runtime}, not under lockc; this shows what \
+                         lockc would do"
                     )
                 });
                 let (argument, runtime) = (container.argument, container.runtime);

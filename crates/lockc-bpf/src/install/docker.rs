@@ -17,7 +17,7 @@ const RUNTIMES: &str = "runtimes";
 fn parse(text: &str, file: &Path) -> Result<(CstRootNode, CstObject)> {
     let text = if text.trim().is_empty() { "{}\n" } else { text };
     // dockerd reads JSON by the letter (encoding/json); the editor would let comments pass.
-    let at = || format!("{} is not understood", file.display());
+    let at = || format!("{} cannot be parsed", file.display());
     serde_json::from_str::<serde::de::IgnoredAny>(text).with_context(at)?;
     let root = CstRootNode::parse(text, &ParseOptions::default()).with_context(at)?;
     let object =
@@ -218,12 +218,12 @@ fn conflict(arguments: &str, file: &Path) -> Option<String> {
             word.split_once('=').unwrap_or((word, words.get(at + 1).unwrap_or(&"")));
         match option {
             "--add-runtime" | "--default-runtime" => Some(format!(
-                "dockerd was started with {word}, and does not start where the file names \
-                 runtimes too; move that from its command line (systemctl cat docker, \
-                 /etc/default/docker) into daemon.json"
+                "dockerd was started with {word}, and will not start if daemon.json names runtimes \
+                 too; move the option from its command line (systemctl cat docker, \
+                 /etc/default/docker) to daemon.json"
             )),
             "--config-file" if Path::new(value) != file => Some(format!(
-                "dockerd reads {value} (--config-file), and not {}: add --config {value}",
+                "dockerd reads {value} (--config-file) and not {}; add --config {value}",
                 file.display()
             )),
             _ => None,

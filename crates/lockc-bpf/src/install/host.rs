@@ -91,7 +91,7 @@ impl Host {
         let path = match given {
             Some(path) => path.to_path_buf(),
             None if self.is_this() => std::env::current_exe()
-                .context("this program's own path is not known; --wrapper names the wrapper")?
+                .context("the path of this program is unknown; pass --wrapper")?
                 .with_file_name("lockc-runc-wrapper"),
             None => bail!("with --root, --wrapper must name the wrapper as the host sees it"),
         };
@@ -112,7 +112,7 @@ impl Host {
             .any(|meta| trusted::others_can_change(meta, 0))
         {
             bail!(
-                "others than root can change {} or its directory; no engine may start it",
+                "users other than root can change {} or its directory; no engine may start it",
                 path.display()
             );
         }

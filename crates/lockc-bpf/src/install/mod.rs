@@ -88,7 +88,8 @@ fn install_on(host: &Host, args: &Common, runtimes: &Runtimes) -> Result<Report>
     }
     if host.is_this() && !crate::status::gather().is_ok_and(|status| status.enforcing) {
         plan.warnings.push(
-            "lockc's programs are not loaded: until `lockc load`, no container starts under it"
+            "lockc's programs are not loaded; no container starts under lockc until you run `lockc \
+             load`"
                 .into(),
         );
     }
@@ -200,9 +201,9 @@ impl Report {
             println!("lockc: {}: checked by {by}", self.engine.name());
         }
         match &self.restart {
-            Some(_) if self.restarted => println!("lockc: {} has read it", self.engine.name()),
+            Some(_) if self.restarted => println!("lockc: {} has loaded it", self.engine.name()),
             Some(command) if !dry_run => {
-                println!("lockc: to make {} read it: {command}", self.engine.name())
+                println!("lockc: to make {} load it, run: {command}", self.engine.name())
             }
             _ => {}
         }

@@ -65,7 +65,7 @@ fn without_cgroups(host: &Host, own: &Path) -> Result<Vec<String>> {
     for file in files.iter().rev() {
         let Some(text) = host.read(file)? else { continue };
         let document: DocumentMut =
-            text.parse().with_context(|| format!("{} is not understood", file.display()))?;
+            text.parse().with_context(|| format!("{} cannot be parsed", file.display()))?;
         let list =
             document.get("engine").and_then(|engine| engine.get("runtime_supports_nocgroup"));
         if let Some(list) = list.and_then(|list| list.as_array()) {

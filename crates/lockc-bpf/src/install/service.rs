@@ -79,7 +79,7 @@ pub fn reread(host: &Host, engine: Engine, installed: bool, config: &Path) -> Re
     let mut value: Value = match text.as_deref().map(str::trim) {
         None | Some("") => serde_json::json!({}),
         Some(text) => serde_json::from_str(text)
-            .with_context(|| format!("{} is not understood", config.display()))?,
+            .with_context(|| format!("{} cannot be parsed", config.display()))?,
     };
     let object = value.as_object_mut().context("the configuration is not an object")?;
     object.entry("runtimes").or_insert_with(|| serde_json::json!({}));

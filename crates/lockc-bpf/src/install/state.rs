@@ -49,7 +49,7 @@ impl State {
         let text = host.read(&path)?;
         text.map(|text| {
             serde_json::from_str(&text)
-                .with_context(|| format!("{} is not understood", path.display()))
+                .with_context(|| format!("{} cannot be parsed", path.display()))
         })
         .transpose()
     }

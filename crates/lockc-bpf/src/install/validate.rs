@@ -21,9 +21,7 @@ pub fn validate(host: &Host, engine: Engine, changes: &[Change]) -> Result<Resul
         return Ok(Err("no configuration file is left to check".into()));
     };
     if text.contains("{{") {
-        return Ok(Err("it is a template, which only the distribution that uses it can fill \
-                       in"
-        .into()));
+        return Ok(Err("it is a template, which only k3s or RKE2 can render".into()));
     }
     let Some(mut command) = host.program(name) else {
         return Ok(Err(format!("{name} is not installed")));
@@ -52,6 +50,6 @@ pub fn validate(host: &Host, engine: Engine, changes: &[Change]) -> Result<Resul
     for folder in made {
         let _ = fs::remove_dir(folder);
     }
-    checked.with_context(|| format!("{name} refuses the result; nothing was changed"))?;
+    checked.with_context(|| format!("{name} rejects the result; nothing was changed"))?;
     Ok(Ok(name.to_owned()))
 }

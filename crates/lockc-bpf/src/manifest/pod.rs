@@ -251,7 +251,8 @@ impl PodSpec {
         let mut notes = Vec::new();
         let mut note = |level: &str, what: String| {
             notes.push(format!(
-                "{what}: refused by the Pod Security Standards' {level}, not seen by a runtime"
+                "{what}: forbidden at the {level} level of the Pod Security Standards, but a \
+                 runtime does not see it"
             ));
         };
         for port in container.ports.iter().filter(|port| port.host_port != 0) {
@@ -270,7 +271,8 @@ impl PodSpec {
         }
         if is_open(&security.app_armor_profile) && !security.privileged {
             notes.push(
-                "appArmorProfile Unconfined: on a node without AppArmor no runtime learns of it"
+                "appArmorProfile Unconfined: on a node without AppArmor the runtime does not \
+                 receive it"
                     .into(),
             );
         }

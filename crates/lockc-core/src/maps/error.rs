@@ -22,12 +22,15 @@ pub enum RegistryError {
         path: PathBuf,
     },
     /// The loader was killed before everything was attached.
-    #[error("loading lockc's programs did not come to its end; run `lockc load`")]
+    #[error(
+        "only part of lockc's programs is loaded, because `lockc load` was interrupted; run it \
+         again"
+    )]
     HalfLoaded,
     /// Another version of the programs.
     #[error(
-        "the loaded programs have ABI version {found}, this program has {wanted}; install lockc's \
-         parts from one release and run `lockc load`"
+        "the loaded programs have ABI version {found}, this program has {wanted}; install all \
+         parts of lockc from one release and run `lockc load`"
     )]
     Abi {
         /// Version in the pinned map.
@@ -57,12 +60,12 @@ pub enum RegistryError {
         source: io::Error,
     },
     /// The programs are pinned but did not do their part.
-    #[error("lockc's programs are pinned but do not answer; run `lockc unload` and `lockc load`")]
+    #[error("lockc's programs are pinned but do not respond; run `lockc unload` and `lockc load`")]
     NotAnswering,
     /// An overlayfs is not made of what its options name.
     #[error(
-        "the overlay {path} is not made of the directories that its options name now: one of them \
-         was replaced after it was          mounted; mount it again"
+        "the layers of the overlay {path} are not the directories that its options name: one of \
+         them was replaced after the mount; mount the overlay again"
     )]
     OtherLayers {
         /// Where it is mounted.
@@ -70,9 +73,9 @@ pub enum RegistryError {
     },
     /// Nothing tells of what an overlayfs is made.
     #[error(
-        "{path} is part of an overlay or one itself, and this kernel did not tell lockc which \
-         directories an overlay is          made of; run `modprobe overlay` and `lockc load`, or \
-         use a volume on the engine's own disk"
+        "{path} is an overlay or part of one, and lockc cannot read the layers of an overlay on \
+         this kernel; run `modprobe overlay` and `lockc load`, or use a volume on the engine's own \
+         disk"
     )]
     LayersUntold {
         /// The directory.
@@ -102,14 +105,13 @@ pub enum RegistryError {
     Full,
     /// Every number of a set of what may be read is used up.
     #[error(
-        "all numbers of the map reads are used up; run `lockc unload` and `lockc load` when no \
-         container runs"
+        "the pinned map reads is full; run `lockc unload` and `lockc load` when no container runs"
     )]
     NoReads,
     /// A root or a volume that is the root directory of this process.
     #[error(
-        "{path} is the root directory of the host (of lockc's own process): a container that is \
-         granted it is granted every file; grant it parts of it, or use the privileged level"
+        "{path} is the root directory of the host, and granting it would grant every file; mount \
+         the directories that the container needs, or use the privileged level"
     )]
     OwnRoot {
         /// The path.
@@ -117,12 +119,12 @@ pub enum RegistryError {
     },
     /// The map `grants` or `tags` is full, or the kernel has no memory.
     #[error(
-        "the kernel has no room for what the container is to be granted; delete containers \
-         (`lockc status` lists them)"
+        "lockc's maps have no room for the container's grants; delete containers (`lockc status` \
+         lists them)"
     )]
     NoRoom,
     /// A path that is to be granted could not be opened.
-    #[error("{path}, which the container is to be granted, could not be opened: {source}")]
+    #[error("cannot open {path} to grant it to the container: {source}")]
     Identity {
         /// The path.
         path: PathBuf,
@@ -131,8 +133,8 @@ pub enum RegistryError {
     },
     /// More names than the kernel side compares.
     #[error(
-        "{path} is one entry too many: allowed_sockets can name {} kinds of sockets in a \
-         directory; write a `*` for what they have not in common",
+        "{path}: allowed_sockets has more than {} entries for this directory; use `*` to name \
+         several sockets in one entry",
         crate::abi::SOCKET_NAMES
     )]
     SocketNames {

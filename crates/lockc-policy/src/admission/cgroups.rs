@@ -57,7 +57,7 @@ pub(super) fn check(
         findings.add(
             Control::Resources,
             format!("the cgroup {text} {problem}"),
-            "leave --cgroup-parent out, or name a slice or a cgroup that only holds containers",
+            "remove --cgroup-parent, or name a slice or cgroup that holds only containers",
         );
     }
 }
@@ -78,11 +78,11 @@ fn of_systemd(slice: &str, rest: &str, request: &Request<'_>) -> Option<String> 
         return Some(format!("is not in a slice: {slice:?}"));
     }
     if name.is_empty() || is_unit(name) || name.ends_with(SLICE) {
-        return Some(format!("is another unit's: {name:?}"));
+        return Some(format!("belongs to another unit: {name:?}"));
     }
     // Of a bundle that no engine made nobody knows how its units are called.
     (request.engine.is_some() && name != request.id)
-        .then(|| format!("is called {prefix}-{name}, not after the container"))
+        .then(|| format!("is named {prefix}-{name}, not after the container"))
 }
 
 fn of_path(
@@ -92,19 +92,19 @@ fn of_path(
     view: &dyn HostView,
 ) -> Option<String> {
     if path.components().any(|part| matches!(part, Component::ParentDir | Component::CurDir)) {
-        return Some("has `.` or `..` in it".into());
+        return Some("contains `.` or `..`".into());
     }
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let own_name = name.strip_suffix(".scope").unwrap_or(&name);
     let after_id = own_name == request.id
         || own_name.strip_suffix(request.id).is_some_and(|rest| rest.ends_with('-'));
     if request.engine.is_some() && !after_id {
-        return Some("is not called after the container".into());
+        return Some("is not named after the container".into());
     }
     // `libpod-ID.scope` is no unit of systemd's, as it is not made by it. Whoever chooses an id may
     // call a container after a service.
     if is_unit(own_name) || own_name.ends_with(SLICE) || !after_id && name.ends_with(".scope") {
-        return Some("is a unit of systemd's".into());
+        return Some("is a systemd unit".into());
     }
     let full = Path::new("/").join(path);
     // runc takes a relative path from beside its own cgroup
@@ -112,7 +112,7 @@ fn of_path(
     let beside =
         view.own_cgroup().parent().map(|parent| parent.join(path)).filter(|_| path.is_relative());
     if std::iter::once(&full).chain(&beside).any(|path| view.cgroup_is_used(path)) {
-        return Some("has processes in it already".into());
+        return Some("already contains processes".into());
     }
     // The cgroup of Podman's own service, or of whatever a user runs it from.
     let splits =
@@ -126,7 +126,7 @@ fn of_path(
         let name = parent.file_name().unwrap_or_default().to_string_lossy();
         is_unit(&name) || view.cgroup_is_used(parent)
     })?;
-    Some(format!("is below {}, which holds others' processes", foreign.display()))
+    Some(format!("is below {}, which contains other processes", foreign.display()))
 }
 
 fn is_unit(name: &str) -> bool {
@@ -159,8 +159,11 @@ pub(super) fn score_at_least(score: Option<i64>, lowest: i64, findings: &mut Fin
     if let Some(score) = score.filter(|score| *score < lowest) {
         findings.add(
             Control::Resources,
-            format!("oom_score_adj {score}, below {lowest}: others would be killed in its place"),
-            "leave --oom-score-adj out",
+            format!(
+                "oom_score_adj {score} is below {lowest}: the kernel would kill other processes \
+                 first"
+            ),
+            "remove --oom-score-adj",
         );
     }
 }

@@ -42,8 +42,8 @@ pub fn admit_joining(
     {
         findings.add(
             Control::SeLinux,
-            "no SELinux label, although the container has one".into(),
-            "give the process the container's",
+            "the process has no SELinux label, but the container has one".into(),
+            "use the container's label",
         );
     }
     // `PATH` or `CONTROLLERS:PATH` (runc 1.3, exec.go).
@@ -51,8 +51,8 @@ pub fn admit_joining(
     {
         findings.add(
             Control::Resources,
-            format!("the cgroup {cgroup} leads out of the container's"),
-            "leave --cgroup out",
+            format!("the cgroup {cgroup} leads out of the container's cgroup"),
+            "remove --cgroup",
         );
     }
     findings.outcome(true)
@@ -70,13 +70,12 @@ pub fn admit_checkpoint(
     view: &dyn HostView,
 ) -> Outcome {
     let mut findings = Findings::new(policy, false);
-    let remedy =
-        "choose a directory that only root can change, outside of what containers are given";
+    let remedy = "use a directory that only root can change and that no container can reach";
     let mut within = Vec::new();
     if let Some((bundle, spec)) = container {
         for (key, value) in spec.annotations.iter().filter(|(key, _)| key.starts_with("org.criu."))
         {
-            let what = format!("CRIU does what the container's annotation {key}={value} says");
+            let what = format!("the container's annotation {key}={value} changes what CRIU does");
             findings.add(Control::Hooks, what, "create the container without the annotation");
         }
         let roots = spec.root.iter().map(|root| bundle.join(&root.path));
@@ -117,7 +116,7 @@ pub fn admit_update(
     devices::check(&linux, &devices::Named::of(&policy.more.devices, view), &mut findings);
     if intel_rdt {
         let what = "a share of the host's caches and memory bandwidth".into();
-        findings.add(Control::Resources, what, "leave --l3-cache-schema and --mem-bw-schema out");
+        findings.add(Control::Resources, what, "remove --l3-cache-schema and --mem-bw-schema");
     }
     findings.outcome(true)
 }
@@ -127,7 +126,7 @@ pub fn admit_mounts(policy: &Policy) -> Outcome {
     let mut findings = Findings::new(policy, false);
     findings.add(
         Control::HostMounts,
-        "a mount in a container that runs, of which nobody checked what it shows".into(),
+        "a mount into a running container, whose source lockc does not check".into(),
         "create the container with that mount",
     );
     findings.outcome(true)

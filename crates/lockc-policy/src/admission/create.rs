@@ -108,14 +108,14 @@ fn check_user(of: &Subject<'_>, findings: &mut Findings<'_>) {
         findings.add(
             Control::RunAsRoot,
             format!("uid {} of the container is the host's uid 0", process.user.uid),
-            "map it to another",
+            "map it to another uid",
         );
     }
     match &spec.process {
         Some(process) => check_process(process, findings),
         None => findings.add(
             Control::RunAsRoot,
-            "no process is configured, so that it would run as uid 0".into(),
+            "no process is configured; it would run as uid 0".into(),
             "set process.user.uid",
         ),
     }
@@ -125,7 +125,7 @@ fn check_restore(of: &Subject<'_>, findings: &mut Findings<'_>) {
     if of.request.restore {
         findings.add(
             Control::Restore,
-            "a restored container executes nothing, and so would never become confined".into(),
+            "a restored container executes no program, so it would never become confined".into(),
             "create the container again",
         );
     }
@@ -139,13 +139,13 @@ fn check_name(circumstances: &Circumstances<'_>, sandboxed: bool, findings: &mut
         findings.add(
             Control::RuntimeHandlers,
             format!(
-                "the runtime {} chooses crun's handler {handler} by its name, and runs the \
+                "the runtime {} selects crun's handler {handler} by its name, and runs the \
                  workload without the exec that confines it",
                 runtime.display()
             ),
             format!(
-                "name crun itself in `runtimes` in {CONFIG_PATH}, or, if it has a kernel of its \
-                 own, name it in `sandbox_runtimes` too"
+                "set `runtimes` in {CONFIG_PATH} to crun itself; if the handler runs its own \
+                 kernel, add the runtime to `sandbox_runtimes` instead"
             ),
         );
     }

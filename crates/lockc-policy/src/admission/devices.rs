@@ -26,7 +26,7 @@ pub(super) fn check(linux: &Linux, more: &Named, findings: &mut Findings<'_>) {
     let refused: Vec<_> =
         linux.devices.iter().filter(|device| !harmless(device)).map(describe).collect();
     if !refused.is_empty() {
-        findings.add(Control::Devices, list(&refused), "leave --device (--privileged) out");
+        findings.add(Control::Devices, list(&refused), "remove --device (--privileged)");
     }
     let harmless = |rule: &&DeviceRule| {
         let named = |major, minor| more.has(rule.kind.as_deref().unwrap_or("a"), major, minor);
@@ -39,7 +39,7 @@ pub(super) fn check(linux: &Linux, more: &Named, findings: &mut Findings<'_>) {
         findings.add(
             Control::Devices,
             format!("access to {}", list(&rules)),
-            "leave --device-cgroup-rule (--privileged) out",
+            "remove --device-cgroup-rule (--privileged)",
         );
     }
 }

@@ -77,10 +77,9 @@ impl<'a> Findings<'a> {
     pub(super) fn add(&mut self, control: Control, what: String, remedy: impl Into<String>) {
         if self.applies(control) {
             let mut remedy = remedy.into();
-            if remedy.contains("allowed_mounts") && what.contains("gives the host's root directory")
-            {
+            if remedy.contains("allowed_mounts") && what.contains("is the host's root directory") {
                 // Who allows that allows everything.
-                remedy = "mount the directories that it needs".into();
+                remedy = "mount the directories that the container needs".into();
             }
             let remedy = match (remedy, control.optional()) {
                 (_, true) if self.plugin => {

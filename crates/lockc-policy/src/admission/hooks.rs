@@ -45,8 +45,8 @@ pub(super) fn check(
                     "the {name} hook {}, which runs on the host, {problem}",
                     hook.path.display()
                 ),
-                "use a program that only root can change, outside of what containers are granted, \
-                 and give it no such argument",
+                "use a program that only root can change and that the container cannot reach, \
+                 without such an argument",
             );
         }
     }
@@ -74,7 +74,7 @@ fn problem(hook: &Hook, within: &[&Path], view: &dyn HostView) -> Option<String>
         let next = words.get(at.max(1) + 1).map(Path::new);
         // `/bin/busybox sh FILE`: the shell is checked in its turn.
         if executes && !next.is_some_and(|next| next.is_absolute() || is_called(next, &SHELLS)) {
-            return Some(format!("executes {}, which does what its arguments say", word.display()));
+            return Some(format!("executes the interpreter {}", word.display()));
         }
     }
     let arguments =
@@ -106,7 +106,7 @@ pub(super) fn of_path(path: &Path, within: &[&Path], view: &dyn HostView) -> Opt
     for (below, ancestor) in path.ancestors().enumerate() {
         match view.canonicalize(ancestor) {
             Ok(found) if below > 0 && EVERYBODYS.iter().any(|open| found.starts_with(open)) => {
-                return Some("everybody may make".into());
+                return Some("any user can create".into());
             }
             Ok(found) => return of_file(&found, within, view),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -119,11 +119,11 @@ pub(super) fn of_path(path: &Path, within: &[&Path], view: &dyn HostView) -> Opt
 /// Why a file is not the host's alone; `within`: what the container is granted.
 fn of_file(file: &Path, within: &[&Path], view: &dyn HostView) -> Option<String> {
     if within.iter().any(|directory| file.starts_with(directory)) {
-        return Some("is a file of the container's".into());
+        return Some("is a file of the container".into());
     }
     match view.others_may_change(file) {
         Ok(false) => None,
-        Ok(true) => Some("can be changed by others than root".into()),
+        Ok(true) => Some("can be changed by users other than root".into()),
         Err(error) => Some(format!("cannot be read: {error}")),
     }
 }

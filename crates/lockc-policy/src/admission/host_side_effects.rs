@@ -18,7 +18,7 @@ pub(super) fn check(linux: &Linux, findings: &mut Findings<'_>) {
         findings.add(
             Control::RootfsPropagation,
             format!("rootfsPropagation is {:?}", linux.rootfs_propagation),
-            "use private or slave (leave Bidirectional mountPropagation out)",
+            "use private or slave (in Kubernetes, remove mountPropagation: Bidirectional)",
         );
     }
     if !linux.net_devices.is_empty() {
@@ -26,16 +26,15 @@ pub(super) fn check(linux: &Linux, findings: &mut Findings<'_>) {
         findings.add(
             Control::HostNamespaces,
             format!("the host's network device {} moves into the container", names.join(", ")),
-            "leave netDevices out",
+            "remove netDevices",
         );
     }
     resources(linux, findings);
 }
 
 fn resources(linux: &Linux, findings: &mut Findings<'_>) {
-    let mut add = |what: String, key: &str| {
-        findings.add(Control::Resources, what, format!("leave {key} out"))
-    };
+    let mut add =
+        |what: String, key: &str| findings.add(Control::Resources, what, format!("remove {key}"));
     if linux.intel_rdt.is_some() {
         add("a share of the host's caches and memory bandwidth".into(), "intelRdt");
     }
@@ -62,11 +61,7 @@ pub(super) fn of_process(process: &Process, findings: &mut Findings<'_>) {
     ];
     for (what, chosen, usual, key) in choices {
         if !usual.contains(&chosen.as_str()) {
-            findings.add(
-                Control::Resources,
-                format!("{what} {chosen}"),
-                format!("leave {key} out"),
-            );
+            findings.add(Control::Resources, format!("{what} {chosen}"), format!("remove {key}"));
         }
     }
 }

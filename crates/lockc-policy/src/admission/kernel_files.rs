@@ -69,7 +69,7 @@ pub(super) fn check(request: &Request<'_>, findings: &mut Findings<'_>) {
         findings.add(
             Control::Sysctls,
             unsafe_names.join(", "),
-            "leave --sysctl (securityContext.sysctls) out, add it to a policy's sysctls",
+            "remove --sysctl (securityContext.sysctls), add the sysctl to a policy's sysctls",
         );
     }
 }
@@ -87,7 +87,7 @@ fn masks(linux: &Linux, findings: &mut Findings<'_>) {
         MASKED.into_iter().filter(|path| !hidden(path) && !let_be_read(path)).collect();
     let changeable: Vec<&str> =
         READ_ONLY.into_iter().filter(|path| !hidden(path) && !read_only(path)).collect();
-    let remedy = "leave systempaths=unconfined (unmask=…, procMount: Unmasked, --privileged) out";
+    let remedy = "remove systempaths=unconfined (unmask=…, procMount: Unmasked, --privileged)";
     for (paths, what) in [(seen, "not hidden"), (changeable, "not read-only")] {
         if !paths.is_empty() {
             findings.add(Control::ProcMount, format!("{} {what}", paths.join(", ")), remedy);

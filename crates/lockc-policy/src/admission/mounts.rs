@@ -191,10 +191,11 @@ impl MountCheck<'_> {
             findings.add(
                 Control::OwnFiles,
                 format!(
-                    "{label} lets the container change {}, which the host's root relies on",
+                    "{label} lets the container change {}, which root on the host executes or \
+                     reads",
                     own.display()
                 ),
-                "use a directory of its own",
+                "use a separate directory",
             );
         }
         grants.rootfs = self.tree(opened, false);
@@ -232,11 +233,7 @@ impl MountCheck<'_> {
             Kind::Char(..) | Kind::Block(..) => {
                 let what =
                     if matches!(source.kind, Kind::Block(..)) { "block device" } else { "device" };
-                findings.add(
-                    Control::Devices,
-                    format!("{label} gives a {what}"),
-                    "leave the device out",
-                );
+                findings.add(Control::Devices, format!("{label} is a {what}"), "remove the device");
             }
             Kind::Directory | Kind::File => self.files(mount, &source, &label, findings),
         }
@@ -279,8 +276,8 @@ impl MountCheck<'_> {
                 findings.add(
                     Control::OwnFiles,
                     format!(
-                        "an overlay with {layer} lets the container change {}, which the host's \
-                         root relies on",
+                        "an overlay with {layer} lets the container change {}, which root on the \
+                         host executes or reads",
                         own.display()
                     ),
                     "use another directory",
@@ -309,10 +306,11 @@ impl MountCheck<'_> {
             findings.add(
                 Control::OwnFiles,
                 format!(
-                    "{label} lets the container change {}, which the host's root relies on",
+                    "{label} lets the container change {}, which root on the host executes or \
+                     reads",
                     own.display()
                 ),
-                "mount it read-only (rro where file systems are mounted below it)",
+                "mount it read-only (with rro, if file systems are mounted below it)",
             );
         }
         if let Some((what, remedy)) = refusal {
@@ -335,7 +333,7 @@ impl MountCheck<'_> {
         } else {
             findings.add(
                 Control::HostSockets,
-                format!("{label} gives a unix socket of the host"),
+                format!("{label} is a unix socket of the host"),
                 format!("add it to allowed_sockets in {CONFIG_PATH}"),
             );
             // In audit mode it is there, and connecting to it is reported.

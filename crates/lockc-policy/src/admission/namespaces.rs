@@ -38,8 +38,8 @@ pub(super) fn check(spec: &Spec, view: &dyn HostView, findings: &mut Findings<'_
     if of("mount").next().is_none() || of("mount").any(joins) {
         findings.add(
             Control::MountNamespace,
-            "the container has no new mount namespace, by which the kernel side tells it from its \
-             runtime"
+            "the container has no new mount namespace; lockc needs one to distinguish the \
+             container from its runtime"
                 .into(),
             "give it a mount namespace without a path",
         );
@@ -58,7 +58,7 @@ pub(super) fn check(spec: &Spec, view: &dyn HostView, findings: &mut Findings<'_
             findings.add(
                 Control::HostNamespaces,
                 what,
-                format!("leave {option} (hostNetwork, hostPID, hostIPC) out"),
+                format!("remove {option} (hostNetwork, hostPID, hostIPC)"),
             );
         }
     }
@@ -83,7 +83,7 @@ pub(super) fn check_cgroup(spec: &Spec, view: &dyn HostView, findings: &mut Find
         findings.add(
             Control::HostNamespaces,
             what,
-            "leave --cgroupns=host out (\"default-cgroupns-mode\": \"private\" in Docker's \
+            "remove --cgroupns=host (or set \"default-cgroupns-mode\": \"private\" in Docker's \
              daemon.json, cgroupns = \"private\" in containers.conf)",
         );
     }
@@ -128,13 +128,13 @@ pub(super) fn root_uid(linux: &Linux, view: &dyn HostView, findings: &mut Findin
     };
     let why = match view.root_uid(path) {
         Ok(Some(uid)) => return uid,
-        Ok(None) => "no process in it, or no uid 0".to_owned(),
+        Ok(None) => "it has no process or no uid 0".to_owned(),
         Err(error) => error.to_string(),
     };
     // Only this rule asks who is root.
     if findings.policy.rules.has(Rule::Privilege) {
         let what = format!(
-            "the user namespace {} has {why}, so that nobody knows who is root in it",
+            "lockc cannot tell who is root in the user namespace {}: {why}",
             path.display()
         );
         findings.add(Control::HostNamespaces, what, "join the namespace of a running container");

@@ -146,12 +146,12 @@ impl Sources<'_> {
             // one.
             let what = "is not the engine's own, and would be changed while the runtime mounts \
                         the overlay";
-            return Some((what.into(), "leave upperdir and workdir out".into()));
+            return Some((what.into(), "remove upperdir and workdir".into()));
         }
         if is_infra { None } else { self.by_itself(&place, allowed, query) }
     }
 }
 
 fn strange(option: &str) -> Refusal {
-    (format!("has the option {option:?}, which lockc does not understand"), "leave it out".into())
+    (format!("has the option {option:?}, which lockc does not understand"), "remove it".into())
 }

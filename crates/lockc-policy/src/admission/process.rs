@@ -21,7 +21,7 @@ pub(super) fn check(process: &Process, findings: &mut Findings<'_>) {
     if !refused.is_empty() {
         let remedy = match strength {
             Strength::Restricted => "drop them (--cap-drop ALL)",
-            _ => "leave --cap-add (--privileged) out",
+            _ => "remove --cap-add (--privileged)",
         };
         findings.add(Control::Capabilities, list(&refused), remedy);
     }

@@ -47,7 +47,7 @@ pub(super) fn check(
     }) {
         findings.add(
             Control::Seccomp,
-            format!("the seccomp profile hands system calls to {}", path.display()),
+            format!("the seccomp profile passes system calls to {}", path.display()),
             format!(
                 "use a profile without listenerPath, or add it to allowed_sockets in {CONFIG_PATH}"
             ),
@@ -66,14 +66,14 @@ fn seccomp(request: &Request<'_>, findings: &mut Findings<'_>) {
         profile.is_some() || matches!(request.engine, Some(Engine::Docker | Engine::Podman));
     if query || findings.strength(Control::Seccomp) == Strength::Restricted {
         let what = if profile.is_some() {
-            "a seccomp profile that refuses nothing"
+            "a seccomp profile that allows every system call"
         } else {
             "no seccomp profile"
         };
         findings.add(
             Control::Seccomp,
             what.into(),
-            "leave seccomp=unconfined out (seccompProfile: RuntimeDefault in Kubernetes)",
+            "remove seccomp=unconfined (in Kubernetes, set seccompProfile: RuntimeDefault)",
         );
     }
 }
@@ -92,7 +92,7 @@ fn missing_apparmor(request: &Request<'_>, view: &dyn HostView, findings: &mut F
         findings.add(
             Control::AppArmor,
             "no AppArmor profile, although containerd has a default one on this host".into(),
-            "leave appArmorProfile: Unconfined (privileged: true) out",
+            "remove appArmorProfile: Unconfined (privileged: true)",
         );
     }
 }
@@ -112,9 +112,9 @@ fn missing_label(request: &Request<'_>, view: &dyn HostView, findings: &mut Find
     {
         findings.add(
             Control::SeLinux,
-            "no SELinux label, although the engine gives one to every container on this host"
+            "no SELinux label, although the engine sets one for every container on this host"
                 .into(),
-            "leave label=disable (--privileged) out",
+            "remove label=disable (--privileged)",
         );
     }
 }
@@ -126,21 +126,21 @@ pub(super) fn of_process(process: &Process, findings: &mut Findings<'_>) {
         findings.add(
             Control::AppArmor,
             "the AppArmor profile unconfined".into(),
-            "leave apparmor=unconfined (--privileged) out",
+            "remove apparmor=unconfined (--privileged)",
         );
     }
     if let Some(what) = selinux(&process.selinux_label) {
         findings.add(
             Control::SeLinux,
             format!("the SELinux label {:?} has {what}", process.selinux_label),
-            "leave label=… (seLinuxOptions) out, or choose a type of a container's",
+            "remove label=… (seLinuxOptions), or use a type for containers",
         );
     }
     // The kernel rule lets nobody gain rights at exec, whatever the process says.
     if !process.no_new_privileges && !findings.policy.rules.has(Rule::Privilege) {
         findings.add(
             Control::PrivilegeEscalation,
-            "the process may gain rights by set-uid programs".into(),
+            "the process may gain privileges through set-uid programs".into(),
             "set no-new-privileges (allowPrivilegeEscalation: false)",
         );
     }

@@ -38,8 +38,8 @@ pub fn summary(violations: &[Violation]) -> Summary {
     match left.as_slice() {
         left if is_privileged => Summary {
             first: "--privileged gives the container every capability and every device of the \
-                    host, and takes the profiles and masks away that keep it apart [leave it out \
-                    (privileged: true), and give the container what it needs by --cap-add and \
+                    host, and disables its security profiles and masked paths [remove it \
+                    (privileged: true) and add single capabilities and devices with --cap-add and \
                     --device, or use the privileged level]"
                 .into(),
             further: controls(left),
@@ -118,7 +118,7 @@ mod tests {
         assert!(told.first.starts_with("--privileged ") && told.further.is_empty(), "{told:?}");
         let mut more = privileged();
         more.insert(0, violation(Control::HostMounts, "bind mount of /etc at /x is the host's"));
-        more.push(violation(Control::Devices, "bind mount of /dev/vda at /x gives a block device"));
+        more.push(violation(Control::Devices, "bind mount of /dev/vda at /x is a block device"));
         let told = summary(&more);
         assert!(told.first.starts_with("--privileged "));
         assert_eq!(told.further, [Control::HostMounts, Control::Devices]);

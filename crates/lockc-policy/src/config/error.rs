@@ -21,7 +21,7 @@ pub enum ConfigError {
         message: String,
     },
     /// Two files say the same, so that both are ambiguous.
-    #[error("{path}: line {line}: {key} is in {other} too; leave one of them out")]
+    #[error("{path}: line {line}: {key} is also defined in {other}; remove one of the definitions")]
     Twice {
         /// The later file.
         path: PathBuf,

@@ -86,7 +86,7 @@ struct KubernetesPart {
 /// Keys that have a newer form, and what to write instead.
 const OLDER_FORMS: [(&str, &str); 1] = [(
     "offline_loopback",
-    "write a policy of your own with extends = \"baseline\" and network = \"loopback\" instead",
+    "define a policy with extends = \"baseline\" and network = \"loopback\" instead",
 )];
 
 /// Tables whose keys are settings.
@@ -140,7 +140,7 @@ impl Loaded {
     pub fn warnings(&self) -> Vec<String> {
         let older = |(key, instead): (&str, &str)| {
             let origin = self.origins.get(key)?;
-            Some(format!("{origin}: {key} still holds; {instead}"))
+            Some(format!("{origin}: {key} is deprecated; {instead}"))
         };
         OLDER_FORMS.into_iter().filter_map(older).collect()
     }

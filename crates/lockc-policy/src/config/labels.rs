@@ -76,14 +76,14 @@ impl Labels {
             version: u32,
         }
         let broken = |error: serde_json::Error| {
-            format!("{error}; remove the file, and `lockc-node sync` writes it again")
+            format!("{error}; remove the file: `lockc-node sync` writes it again")
         };
         let invalid = |message| ConfigError::Invalid { path: path.into(), message };
         let versioned: Versioned =
             serde_json::from_str(text).map_err(|error| invalid(broken(error)))?;
         if versioned.version != VERSION {
             return Err(invalid(format!(
-                "it is of version {}, this lockc reads version {VERSION}; install lockc's parts \
+                "it has version {}, this lockc reads version {VERSION}; install all parts of lockc \
                  from one release",
                 versioned.version
             )));
@@ -120,8 +120,8 @@ mod tests {
     use crate::host::Host;
 
     const TEXT: &str = r#"{"version":1,"synced":"2026-01-02T03:04:05Z","namespaces":
-        {"a":{"enforce":"privileged"},"b":{"enforce":"baseline"},"c":{"enforce":"restricted"},"d":{},
-         "e":{"enforce":"restrictd"},"f":{"enforce":"offline"}}}"#;
+        {"a":{"enforce":"privileged"},"b":{"enforce":"baseline"},"c":{"enforce":"restricted"},
+         "d":{},"e":{"enforce":"restrictd"},"f":{"enforce":"offline"}}}"#;
 
     fn parse(text: &str) -> Result<Labels, String> {
         Labels::parse(text, Path::new("namespaces.json")).map_err(|error| error.to_string())

@@ -43,11 +43,12 @@ fn a_missing_file_is_the_defaults_and_a_dangling_link_is_not() {
 
 #[test]
 fn every_key_is_read() {
-    let text = "default = 'restricted'\nceiling = 'test'\nfail = 'open'\nmode = 'audit'\nruntimes = \
-         ['/usr/bin/crun']\nallowed_mounts = ['/data']\nallowed_sockets = \
-         ['/run/x.sock']\nengine_dirs = ['/data/docker']\nrootless = \
-         'admission'\nsandbox_runtimes = ['/opt/vmm']\n[policies.test]\nextends = \
-         'baseline'\nadmit = ['capabilities']\nwithout_rules = ['mount']\n";
+    let text = "default = 'restricted'\nceiling = 'test'\nfail = 'open'\nmode = 'audit'\n\
+        runtimes = ['/usr/bin/crun']\nallowed_mounts = ['/data']\n\
+        allowed_sockets = ['/run/x.sock']\nengine_dirs = ['/data/docker']\n\
+        rootless = 'admission'\nsandbox_runtimes = ['/opt/vmm']\n\
+        [policies.test]\nextends = 'baseline'\nadmit = ['capabilities']\n\
+        without_rules = ['mount']\n";
     parse(text).unwrap();
     let config = Loaded::parse(text, Path::new("lockc.toml")).unwrap().config;
     assert_eq!(
@@ -148,7 +149,8 @@ fn what_two_files_define_is_a_contradiction() {
     let (_dir, loaded) = with_drop_ins(policy, &[("a.toml", &format!("\n{policy}"))]);
     let error = loaded.unwrap_err();
     assert!(
-        error.contains("a.toml: line 2: policies.one is in ") && error.contains("lockc.toml:1"),
+        error.contains("a.toml: line 2: policies.one is also defined in ")
+            && error.contains("lockc.toml:1"),
         "{error}"
     );
 }
@@ -185,12 +187,12 @@ fn what_makes_no_sense_is_said_with_file_and_line() {
         ),
         (
             "[policies.a]\nextends = 'baseline'\nsocket_families = ['vsok']\n",
-            "a.toml: line 3: policies.a.socket_families: \"vsok\" is no socket family that a \
-             policy can name (did you mean \"vsock\"?)",
+            "a.toml: line 3: policies.a.socket_families: \"vsok\" is not a socket family that a \
+             policy can allow (did you mean \"vsock\"?)",
         ),
         (
             "[policies.a]\nextends = 'offline'\nsocket_families = ['inet']\n",
-            "\"inet\" needs no naming",
+            "\"inet\" cannot be added",
         ),
         ("[policies.a]\nextends = 'baseline'\nreeds = ['/proc/kcore']\n", "did you mean `reads`"),
         (
@@ -221,7 +223,7 @@ fn what_makes_no_sense_is_said_with_file_and_line() {
             "default = 'privileged'\nceiling = 'baseline'\n",
             "a.toml: line 1: default is privileged, which is looser than ceiling",
         ),
-        ("[namespaces.Team]\n", "a.toml: line 1: namespaces.Team: no namespace is called so"),
+        ("[namespaces.Team]\n", "a.toml: line 1: namespaces.Team: not a valid namespace name"),
         ("[namespaces.a]\nlevel = 'x'\n", "unknown field `level`"),
     ] {
         let (_dir, loaded) = with_drop_ins("", &[("a.toml", text)]);

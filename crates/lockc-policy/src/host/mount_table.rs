@@ -124,7 +124,7 @@ mod tests {
 
     #[test]
     fn a_line_of_the_mount_table_is_read() {
-        let line = br"36 35 98:0 /mnt1/a\040b /mnt2\134 rw,noatime master:1 - ext3 /dev/root rw,errors=continue";
+        let line = br"36 35 98:0 /mnt1/a\040b /mnt2\134 rw,noatime master:1 - ext3 /dev/root rw";
         let mount = MountedAt::parse(line).unwrap();
         assert_eq!((mount.id, mount.parent, mount.device.as_str()), (36, 35, "98:0"));
         assert_eq!(

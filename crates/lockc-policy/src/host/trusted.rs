@@ -114,7 +114,7 @@ fn trust(path: &Path, metadata: &fs::Metadata, owner: u32) -> Result<(), TrustEr
         return untrusted("not owned by root", "chown root:root");
     }
     if others_can_change(metadata, owner) {
-        return untrusted("writable for group or others", "chmod go-w");
+        return untrusted("writable by group or others", "chmod go-w");
     }
     Ok(())
 }

@@ -73,8 +73,8 @@ impl Additions {
                 let every = capabilities::every();
                 let hint = hint(&short, every.iter().map(|known| known.trim_start_matches("CAP_")));
                 let problem = format!(
-                    "{name:?} is no capability{hint}; capabilities(7) has them, with or without \
-                     CAP_"
+                    "{name:?} is not a capability{hint}; see capabilities(7) for the names (CAP_ \
+                     may be omitted)"
                 );
                 return unfit("capabilities", name, problem);
             }
@@ -84,8 +84,8 @@ impl Additions {
             let plain = name.replace('/', ".");
             if plain.is_empty() || plain.starts_with('*') {
                 let problem = format!(
-                    "{name:?} names no sysctl; write one (net.core.somaxconn), or the beginning \
-                     of some (net.core.*)"
+                    "{name:?} is not a sysctl; write a name (net.core.somaxconn) or a prefix \
+                     (net.core.*)"
                 );
                 return unfit("sysctls", name, problem);
             }
@@ -105,13 +105,13 @@ impl Additions {
                     let problem = match name.as_str() {
                         "unix" | "inet" | "inet6" | "netlink" | "packet" => {
                             format!(
-                                "{name:?} needs no naming: only the rules network and raw-socket \
-                                 deny it"
+                                "{name:?} cannot be added: it is always allowed, except under the \
+                                 network and raw-socket rules"
                             )
                         }
                         _ => format!(
-                            "{name:?} is no socket family that a policy can name{hint}; \
-                             docs/sockets.md has them"
+                            "{name:?} is not a socket family that a policy can allow{hint}; see \
+                             docs/sockets.md"
                         ),
                     };
                     return unfit("socket_families", name, problem);

@@ -73,7 +73,7 @@ controls! {
     MountTypes "mount-types" Baseline Baseline optional
         "types of file systems that are mounted";
     MountNamespace "mount-namespace" Baseline Baseline always
-        "a mount namespace of its own";
+        "the container's own mount namespace";
     HostNamespaces "host-namespaces" Baseline Baseline optional
         "namespaces and network devices of the host";
     Capabilities "capabilities" Baseline Restricted optional
@@ -81,21 +81,21 @@ controls! {
     Devices "devices" Baseline Baseline optional
         "devices beyond the default set";
     Rootfs "rootfs" Baseline Baseline optional
-        "where the root file system is";
+        "the location of the root file system";
     RunAsRoot "run-as-root" Off Restricted optional
         "running as uid 0";
     RuntimeHandlers "runtime-handlers" Baseline Baseline always
-        "annotations that make the runtime do something else";
+        "annotations that change what the runtime does";
     Restore "restore" Baseline Baseline always
         "restoring from a checkpoint";
     OwnFiles "own-files" Baseline Baseline always
         "writable mounts of lockc's own configuration and programs";
     Seccomp "seccomp" Baseline Restricted optional
-        "a seccomp profile that refuses anything; agents that it hands system calls to";
+        "the seccomp profile, and agents to which it passes system calls";
     AppArmor "apparmor" Baseline Baseline optional
         "the AppArmor profile unconfined";
     SeLinux "selinux" Baseline Baseline optional
-        "SELinux users, roles and types that are not a container's; a label left out";
+        "SELinux users, roles and types that are not for containers; a missing label";
     ProcMount "proc-mount" Baseline Baseline optional
         "masked and read-only paths of procfs and sysfs";
     Sysctls "sysctls" Baseline Baseline optional
@@ -107,7 +107,8 @@ controls! {
     RootfsPropagation "rootfs-propagation" Baseline Baseline optional
         "a root file system whose mounts reach the host";
     Resources "resources" Baseline Baseline optional
-        "real-time scheduling, memory policy, cache allocation, execution domain, others' cgroups, oom_score_adj";
+        "real-time scheduling, memory policy, cache allocation, execution domain, cgroups of \
+         others, oom_score_adj";
 }
 
 impl Control {

@@ -94,8 +94,7 @@ fn admittable(policy: &str, name: &str) -> Result<Control, DefinitionError> {
     let problem = match Control::from_name(name) {
         Some(control) if control.optional() => return Ok(control),
         Some(_) => {
-            "can only be taken away by the privileged level: without it the kernel cannot check \
-             the container"
+            "cannot be removed, because the kernel rules depend on it; use the privileged level"
         }
         None => {
             let hint = hint(name, Control::ALL.map(Control::name));

@@ -57,8 +57,8 @@ pub enum DefinitionError {
     },
     /// A policy that changes what forbids nothing.
     #[error(
-        "policies.{policy}.{key}: the policy extends privileged, which forbids nothing: there is \
-         nothing to take away or to add; leave the key out, or extend baseline"
+        "policies.{policy}.{key}: the policy extends privileged, which forbids nothing; remove the \
+         key, or extend baseline"
     )]
     Nothing {
         /// The policy.
@@ -68,9 +68,8 @@ pub enum DefinitionError {
     },
     /// A default that nobody could ask for.
     #[error(
-        "{table}default is {default}, which is looser than {table}ceiling, which is {ceiling}: \
-         nobody could ask for what holds for everybody; lower the default or raise the \
-         ceiling"
+        "{table}default is {default}, which is looser than {table}ceiling, which is {ceiling}; use \
+         a stricter default, or raise the ceiling"
     )]
     Contradiction {
         /// `engines.docker.` or nothing.
@@ -82,8 +81,8 @@ pub enum DefinitionError {
     },
     /// A name that Kubernetes gives to no namespace.
     #[error(
-        "namespaces.{0}: no namespace is called so; write small letters, digits and `-`, or `*` \
-         for any of them"
+        "namespaces.{0}: not a valid namespace name; use lower-case letters, digits and `-`, or \
+         `*` for any characters"
     )]
     Namespace(String),
     /// Plugins of something that has none.
@@ -104,8 +103,8 @@ pub enum DefinitionError {
     },
     /// `network` beside `without_rules` that takes the rule away.
     #[error(
-        "policies.{0}.without_rules: takes the `network` rule away, and `network` adds it; leave \
-         one of them out"
+        "policies.{0}.without_rules: removes the `network` rule, which the setting `network` adds; \
+         remove one of the two settings"
     )]
     NetworkTwice(String),
 }
@@ -130,7 +129,7 @@ pub enum RequestError {
     /// A request for more than the ceiling.
     #[error(
         "the {origin} asks for {wanted}, which is looser than the ceiling {ceiling}; ask for a \
-         tighter policy, or {remedy}"
+         stricter policy, or {remedy}"
     )]
     AboveCeiling {
         /// By what it was asked for.
@@ -153,7 +152,7 @@ pub enum RequestError {
     /// A request for more network than the policy leaves.
     #[error(
         "the {origin} asks for network {wanted}, which is looser than network {holds} of {policy}; \
-         leave it out, or ask for another policy"
+         remove it, or ask for another policy"
     )]
     LooserNetwork {
         /// By what it was asked for.
@@ -167,8 +166,8 @@ pub enum RequestError {
     },
     /// A request for less network under a policy that denies nothing.
     #[error(
-        "the {origin} asks for network {wanted}, and {policy} denies nothing; ask for the level \
-         baseline as well"
+        "the {origin} asks for network {wanted}, and {policy} denies nothing; ask for the baseline \
+         level as well"
     )]
     NothingDenied {
         /// By what it was asked for.

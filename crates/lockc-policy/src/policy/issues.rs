@@ -68,9 +68,8 @@ pub(super) fn check_settings(settings: &Settings) -> Result<(), ConfigIssue> {
     for name in &settings.require {
         if hooks::by_name(name).is_none() {
             let hint = hint(name, hooks::PROGRAMS.iter().map(|program| program.name));
-            let message = format!(
-                "require: {name:?} is not an LSM hook of lockc's{hint}; docs/hooks.md has them all"
-            );
+            let message =
+                format!("require: {name:?} is not an LSM hook of lockc{hint}; see docs/hooks.md");
             return Err(ConfigIssue::of_value("require", name, message));
         }
     }

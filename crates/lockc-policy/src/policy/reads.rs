@@ -20,15 +20,15 @@ use lockc_core::abi::{READ_DEPTH, READ_NAME_LEN};
 const NEVER: [(&str, &str); 8] = [
     ("/proc/kcore", "the memory of the host and of every container"),
     ("/proc/vmcore", "the memory of a kernel that crashed"),
-    ("/proc/kpagecount", "how the memory of every process lies in the machine's"),
-    ("/proc/kpageflags", "how the memory of every process lies in the machine's"),
-    ("/proc/kpagecgroup", "how the memory of every process lies in the machine's"),
-    ("/proc/kmsg", "the kernel log, which the rule kernel-log is about"),
+    ("/proc/kpagecount", "the physical memory layout of every process"),
+    ("/proc/kpageflags", "the physical memory layout of every process"),
+    ("/proc/kpagecgroup", "the physical memory layout of every process"),
+    ("/proc/kmsg", "the kernel log, which the kernel-log rule covers"),
     ("/proc/sysrq-trigger", "nothing that can be read"),
     ("/proc/sys/fs/binfmt_misc", OTHER),
 ];
 
-const OTHER: &str = "another file system, which a container gets as a mount";
+const OTHER: &str = "another file system, which a container needs as a mount";
 
 /// Where other file systems are usually mounted on sysfs, and on procfs.
 const MOUNTED: [&str; 12] = [
@@ -66,43 +66,44 @@ pub fn check(path: &Path) -> Result<PathBuf, String> {
     }
     let plain: PathBuf = path.components().collect();
     let Some(root) = ["/proc", "/sys"].into_iter().find(|root| plain.starts_with(root)) else {
-        return no("is neither in /proc nor in /sys; other files are given as mounts \
-                   (allowed_mounts)"
-            .into());
+        return no("is neither in /proc nor in /sys; use allowed_mounts for other files".into());
     };
     let names: Vec<&str> = plain.iter().skip(2).map(|name| name.to_str().unwrap_or("")).collect();
     let rule = if root == "/proc" { "procfs" } else { "sysfs" };
     let Some(first) = names.first() else {
         return no(format!(
-            "is all of it; name what is to be read, or write without_rules = [{rule:?}]"
+            "is the whole file system; name the files, or set without_rules = [{rule:?}]"
         ));
     };
     if root == "/proc"
         && (PROCESSES.contains(first) || first.starts_with(|c: char| c.is_ascii_digit()))
     {
-        return no("is about a process, and read by whoever reaches that (the rule process); \
-                   leave it out"
-            .into());
+        return no(
+            "describes a process, and the process rule decides who may read it; remove it".into()
+        );
     }
     if let Some((_, what)) = NEVER.iter().find(|(never, _)| plain.starts_with(never)) {
-        return no(format!("is {what}; leave it out"));
+        return no(format!("is {what}; remove it"));
     }
     if MOUNTED.iter().any(|point| plain.starts_with(point)) {
-        return no(format!("is {OTHER}; leave it out"));
+        return no(format!("is {OTHER}; remove it"));
     }
     if names.len() > READ_DEPTH {
         return no(format!(
-            "has more than {READ_DEPTH} names below {root}; write a directory above it"
+            "has more than {READ_DEPTH} components below {root}; name a directory above it"
         ));
     }
     if let Some(name) = names.iter().find(|name| name.len() >= READ_NAME_LEN) {
         return no(format!(
-            "has the name {name:?} of more than {} bytes; write the directory above it",
+            "contains the name {name:?}, which is longer than {} bytes; name the directory above \
+             it",
             READ_NAME_LEN - 1
         ));
     }
     if names.iter().any(|name| name.contains('*')) {
-        return no("has a `*`, which stands for itself here; write the directory above it".into());
+        return no("contains a `*`, which is not a wildcard here; name the directory above \
+                   it"
+        .into());
     }
     Ok(plain)
 }
@@ -130,7 +131,8 @@ pub fn resolve(listed: &[PathBuf], view: &dyn HostView) -> Resolved {
         for real in found {
             match check(&real) {
                 Ok(real) => drop(all.insert(real)),
-                Err(problem) => left_out.push(format!("{} leads to {problem}", path.display())),
+                Err(problem) => left_out
+                    .push(format!("{} is a link and is not followed: {problem}", path.display())),
             }
         }
     }

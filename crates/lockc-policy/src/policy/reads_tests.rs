@@ -26,19 +26,19 @@ fn paths_that_cannot_be_let_are_named_with_the_reason() {
         ("/system/x", "neither in /proc nor in /sys"),
         ("sys/class", "absolute path"),
         ("/sys/../etc", "`..`"),
-        ("/proc", "all of it"),
-        ("/sys/", "all of it"),
-        ("/proc/1/environ", "about a process"),
-        ("/proc/self/mem", "about a process"),
-        ("/proc/net/arp", "about a process"),
+        ("/proc", "the whole file system"),
+        ("/sys/", "the whole file system"),
+        ("/proc/1/environ", "describes a process"),
+        ("/proc/self/mem", "describes a process"),
+        ("/proc/net/arp", "describes a process"),
         ("/proc/kcore", "the memory of the host"),
         ("/proc/kmsg", "the kernel log"),
         ("/proc/sys/fs/binfmt_misc/register", "another file system"),
         ("/sys/kernel/debug", "another file system"),
         ("/sys/fs/cgroup/x", "another file system"),
         ("/sys/class/*/x", "a `*`"),
-        (deep.as_str(), "more than 12 names"),
-        (long.as_str(), "more than 43 bytes"),
+        (deep.as_str(), "more than 12 components"),
+        (long.as_str(), "longer than 43 bytes"),
     ] {
         let error = check(Path::new(path)).unwrap_err();
         assert!(error.contains(says), "{path}: {error}");
@@ -74,7 +74,7 @@ fn links_in_a_listed_directory_of_links_are_followed_and_no_others() {
     ];
     assert_eq!(found.paths, wanted.map(PathBuf::from));
     assert!(
-        found.left_out.len() == 1 && found.left_out[0].contains("more than 12 names"),
+        found.left_out.len() == 1 && found.left_out[0].contains("more than 12 components"),
         "{:?}",
         found.left_out
     );

@@ -42,30 +42,26 @@ impl NamedSockets {
             Err(_) => path.to_owned(),
         };
         let (Some(directory), Some(name)) = (path.parent(), path.file_name()) else {
-            return unfit("names no socket; write the path of one");
+            return unfit("is not the path of a socket; write the full path of one");
         };
         if has(directory.as_os_str(), b'*') {
             return unfit(
-                "has a `*` in a directory, which cannot be resolved before the directory is \
-                 there; write each directory, with a `*` in the last name only",
+                "has a `*` in the name of a directory; use `*` in the last name only, with one \
+                 entry for each directory",
             );
         }
         let name = name.as_bytes();
         if name.iter().any(|byte| b"?[]{}".contains(byte)) {
-            return unfit(
-                "has a wildcard that means nothing here; only `*` stands for any characters",
-            );
+            return unfit("has an unsupported wildcard; only `*` matches any characters");
         }
         if path.as_os_str().len() >= PATH_LEN {
-            return unfit(
-                "is longer than the path of a socket can be, which is 107 bytes (unix(7))",
-            );
+            return unfit("is longer than 107 bytes, the limit for the path of a socket (unix(7))");
         }
         let mut parts = name.split(|byte| *byte == b'*');
         let head = parts.next().unwrap_or_default().to_vec();
         let tail = parts.next().map(<[u8]>::to_vec);
         if parts.next().is_some() {
-            return unfit("has more than one `*`; write one entry for each kind of name");
+            return unfit("has more than one `*`; write one entry for each pattern");
         }
         Ok(Self { directory: directory.to_owned(), head, tail })
     }
@@ -142,12 +138,12 @@ mod tests {
     #[test]
     fn what_cannot_be_resolved_is_refused() {
         for (setting, problem) in [
-            ("/tmp/ssh-*/agent", "in a directory"),
-            ("/run/*/*", "in a directory"),
+            ("/tmp/ssh-*/agent", "in the name of a directory"),
+            ("/run/*/*", "in the name of a directory"),
             ("/run/a/*x*", "more than one"),
             ("/run/a/s?.sock", "only `*`"),
             ("/run/a/[ab].sock", "only `*`"),
-            ("/", "names no socket"),
+            ("/", "is not the path of a socket"),
             (&format!("/run/{}", "n".repeat(110)), "107 bytes"),
         ] {
             let error = NamedSockets::new(Path::new(setting)).unwrap_err();

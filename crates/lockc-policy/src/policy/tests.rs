@@ -150,7 +150,8 @@ fn any_policy() -> impl Strategy<Value = Policy> {
 #[test]
 fn policies_inherit_the_mode_and_audit_is_looser() {
     let config = config(
-        "mode = 'audit'\n[policies.strict]\nextends = 'baseline'\nmode = 'enforce'\n[policies.more]\nextends = 'strict'\n\
+        "mode = 'audit'\n[policies.strict]\nextends = 'baseline'\nmode = 'enforce'\n\
+         [policies.more]\nextends = 'strict'\n\
          [policies.watched]\nextends = 'more'\nmode = 'audit'\n",
     );
     let named = |name| config.request(name, "a test").unwrap();
@@ -268,7 +269,7 @@ fn a_network_that_makes_no_sense_is_refused() {
         ("[policies.a]\nextends = 'privileged'\nnetwork = 'none'\n", "forbids nothing"),
         (
             "[policies.a]\nextends = 'baseline'\nnetwork = 'none'\nwithout_rules = ['network']\n",
-            "leave one of them out",
+            "remove one of the two settings",
         ),
     ] {
         assert!(broken(text).contains(says), "{text}: {}", broken(text));

@@ -18,7 +18,7 @@ const KNOWN: [(&str, &str); 2] = [("runsc", "gVisor"), ("kata-runtime", "Kata Co
 pub fn made_by(runtime: &Path, settings: &Settings, view: &dyn HostView) -> Option<&'static str> {
     let target = view.canonicalize(runtime).unwrap_or_else(|_| runtime.into());
     if settings.sandbox_runtimes.iter().any(|own| own == runtime || *own == target) {
-        return Some("a sandbox by the configuration");
+        return Some("a sandbox according to the configuration");
     }
     let name = target.file_name().and_then(OsStr::to_str)?;
     // Versions are installed beside each other as `runsc-20260101`.

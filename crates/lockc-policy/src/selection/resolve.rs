@@ -22,7 +22,7 @@ fn label_origin() -> String {
 
 /// What the owner of a pod can do whose containers ask for more than its sandbox got.
 const SANDBOX: &str =
-    "ask for it in the annotations of the pod itself: that is the policy of the pod's sandbox";
+    "ask for it in the annotations of the pod, which set the policy of the pod's sandbox";
 
 /// What is known of a container when its policy is chosen.
 #[derive(Clone, Debug, Default)]
@@ -111,9 +111,9 @@ fn policy(set: &PolicySet, request: &PolicyRequest<'_>) -> Result<Policy, Reques
     if let Some(bound) = bounds.iter().find(|bound| !wanted.at_least_as_strict_as(&bound.policy)) {
         let (namespace, place) = (request.namespace.unwrap_or_default(), &bound.policy.origin);
         let remedy = if *place == label_origin() {
-            format!("let the administrator raise the {place} of namespace {namespace}")
+            format!("ask the administrator to raise the {place} of namespace {namespace}")
         } else {
-            format!("let the administrator raise {place} in {CONFIG_PATH}")
+            format!("ask the administrator to raise {place} in {CONFIG_PATH}")
         };
         return Err(above(&bound.policy, remedy));
     }

@@ -242,7 +242,8 @@ proptest! {
             && let Ok(policy) = resolve(&config, &request)
         {
             prop_assert!(policy.at_least_as_strict_as(&ceiling));
-            prop_assert!(request.sandbox.is_none_or(|sandbox| policy.at_least_as_strict_as(&sandbox)));
+            let sandbox = request.sandbox.as_ref();
+            prop_assert!(sandbox.is_none_or(|sandbox| policy.at_least_as_strict_as(sandbox)));
         }
     }
 }
@@ -277,12 +278,12 @@ proptest! {
                 let namespaces = [("team-a".into(), Namespace { enforce: Some(level.into()) })];
                 Labels { namespaces: namespaces.into(), ..Labels::default() }
             });
+            let ceiling = named(ceiling);
+            let (engines, namespaces) = (&mut config.engines, &mut config.namespaces);
             match place {
-                0 => config.ceiling = named(ceiling),
-                1 =>
-                    config.engines.entry(Engine::Docker).or_default().ceiling = Some(named(ceiling)),
-                _ =>
-                    config.namespaces.entry("team-*".into()).or_default().ceiling = Some(named(ceiling)),
+                0 => config.ceiling = ceiling,
+                1 => engines.entry(Engine::Docker).or_default().ceiling = Some(ceiling),
+                _ => namespaces.entry("team-*".into()).or_default().ceiling = Some(ceiling),
             }
             config
         };

@@ -42,9 +42,7 @@ pub(super) fn once_each<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
             let mut members = BTreeMap::new();
             while let Some((key, value)) = from.next_entry::<String, T>()? {
                 if let Some((key, _)) = members.get_key_value(&key) {
-                    return Err(serde::de::Error::custom(format!(
-                        "the key {key:?} is a duplicate"
-                    )));
+                    return Err(serde::de::Error::custom(format!("duplicate key {key:?}")));
                 }
                 members.insert(key, value);
             }

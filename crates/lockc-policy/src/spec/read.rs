@@ -45,8 +45,8 @@ pub enum SpecError {
     },
     /// A key that one runtime would read and another not.
     #[error(
-        "{path}: the key {key:?} differs from {known:?} only in case; runtimes disagree on it, \
-         write {known:?}"
+        "{path}: the key {key:?} differs from {known:?} only in case, which runtimes treat \
+         differently; write {known:?}"
     )]
     Case {
         /// The file.
@@ -57,7 +57,7 @@ pub enum SpecError {
         known: &'static str,
     },
     /// A string with a NUL byte: where one runtime sees its end, another goes on.
-    #[error("{path}: {text:?} contains a NUL byte; leave it out")]
+    #[error("{path}: {text:?} contains a NUL byte; remove it")]
     Nul {
         /// The file.
         path: PathBuf,

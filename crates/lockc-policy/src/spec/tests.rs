@@ -14,7 +14,8 @@ fn parse(text: &str) -> Result<Spec, String> {
 #[test]
 fn unknown_fields_and_nulls_are_passed_over() {
     let spec = parse(
-        r#"{"ociVersion":"9.9.9","new":{"a":[1]},"mounts":null,"annotations":null,"linux":null,"root":{"path":"r","x":1},
+        r#"{"ociVersion":"9.9.9","new":{"a":[1]},"mounts":null,"annotations":null,"linux":null,
+            "root":{"path":"r","x":1},
             "process":{"user":{"uid":7,"gid":1},"capabilities":null}}"#,
     )
     .unwrap();
@@ -68,8 +69,8 @@ proptest! {
 #[test]
 fn what_one_runtime_reads_otherwise_than_another_is_refused() {
     for (text, reason) in [
-        (r#"{"annotations":{"a":"1","a":"2"}}"#, "is a duplicate"),
-        (r#"{"linux":{"sysctl":{"a":"1","a":"2"}}}"#, "is a duplicate"),
+        (r#"{"annotations":{"a":"1","a":"2"}}"#, "duplicate key"),
+        (r#"{"linux":{"sysctl":{"a":"1","a":"2"}}}"#, "duplicate key"),
         (r#"{"annotations":{"a\u0000b":"1"}}"#, "NUL byte"),
         (r#"{"linux":{"namespaces":[{"type":"mount\u0000"}]}}"#, "NUL byte"),
         (r#"{"new":["x\u0000"]}"#, "NUL byte"),

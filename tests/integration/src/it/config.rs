@@ -52,15 +52,24 @@ socket_families = ["vsock", "netlink-connector", "netlink-uevent"]
 
 [policies.escape-baseline]
 extends = "baseline"
-admit = ["host-mounts", "host-sockets", "mount-types", "host-namespaces", "capabilities", "devices", "rootfs", "run-as-root", "proc-mount", "seccomp", "rootfs-propagation"]
+admit = [
+  "host-mounts", "host-sockets", "mount-types", "host-namespaces", "capabilities", "devices",
+  "rootfs", "run-as-root", "proc-mount", "seccomp", "rootfs-propagation",
+]
 
 [policies.escape-restricted]
 extends = "restricted"
-admit = ["host-mounts", "host-sockets", "mount-types", "host-namespaces", "capabilities", "devices", "rootfs", "run-as-root", "proc-mount", "seccomp", "rootfs-propagation"]
+admit = [
+  "host-mounts", "host-sockets", "mount-types", "host-namespaces", "capabilities", "devices",
+  "rootfs", "run-as-root", "proc-mount", "seccomp", "rootfs-propagation",
+]
 
 [policies.escape-offline]
 extends = "offline"
-admit = ["host-mounts", "host-sockets", "mount-types", "host-namespaces", "capabilities", "devices", "rootfs", "run-as-root", "proc-mount", "seccomp", "rootfs-propagation"]
+admit = [
+  "host-mounts", "host-sockets", "mount-types", "host-namespaces", "capabilities", "devices",
+  "rootfs", "run-as-root", "proc-mount", "seccomp", "rootfs-propagation",
+]
 
 [policies.nesting]
 extends = "test"
@@ -77,8 +86,11 @@ without_rules = ["user-namespace"]
 
 [policies.named-sockets]
 extends = "test"
-allowed_sockets = ["/srv/lockc-it/named/here/app.sock", "/var/run/none-such/x.sock", "/srv/lockc-it/named/here/w-*.sock",
-  "/srv/lockc-it/sockets/stream.sock", "/srv/lockc-it/sockets/dgram.*", "/srv/lockc-it/named/link.sock"]
+allowed_sockets = [
+  "/srv/lockc-it/named/here/app.sock", "/var/run/none-such/x.sock",
+  "/srv/lockc-it/named/here/w-*.sock", "/srv/lockc-it/sockets/stream.sock",
+  "/srv/lockc-it/sockets/dgram.*", "/srv/lockc-it/named/link.sock",
+]
 
 [policies.named-mounting]
 extends = "named-sockets"

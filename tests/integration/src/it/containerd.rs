@@ -97,7 +97,7 @@ pub fn network() -> Result<()> {
                 {"dst": "0.0.0.0/0"}]},
         }],
     });
-    fs::create_dir_all("/etc/cni/net.d").context("cannot create a folder")?;
+    fs::create_dir_all("/etc/cni/net.d").context("cannot create a directory")?;
     fs::write("/etc/cni/net.d/10-pods.conflist", text.to_string())
         .context("cannot write the network's configuration")
 }

@@ -69,9 +69,9 @@ impl Docker {
         }
         fs::write(CONFIG, config.to_string()).context("cannot write daemon.json")?;
         fs::create_dir_all("/etc/containerd").context("cannot create /etc/containerd")?;
-        let plugins = r#"disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.internal.v1.tracing"]"#;
-        fs::write("/etc/containerd/config.toml", format!("version = 2\n{plugins}\n"))
-            .context("cannot configure containerd")?;
+        let config = "version = 2\ndisabled_plugins = [\"io.containerd.grpc.v1.cri\", \
+                      \"io.containerd.internal.v1.tracing\"]\n";
+        fs::write("/etc/containerd/config.toml", config).context("cannot configure containerd")?;
         // dockerd does not start without it.
         if !Path::new(BUILDER).exists() {
             std::os::unix::fs::symlink(Runtime::Runc.path(), BUILDER)
@@ -210,7 +210,7 @@ fn import() -> Result<()> {
 pub fn restart_with(settings: &[(&str, serde_json::Value)]) -> Result<()> {
     let text = fs::read_to_string(CONFIG).context("cannot read daemon.json")?;
     let mut config: serde_json::Value =
-        serde_json::from_str(&text).context("daemon.json is no JSON")?;
+        serde_json::from_str(&text).context("daemon.json is not valid JSON")?;
     for (key, value) in settings {
         config[key] = value.clone();
     }
@@ -241,7 +241,7 @@ fn start_dockerd() -> Result<()> {
 pub fn default_runtime(runtime: &str) -> Result<()> {
     let text = fs::read_to_string(CONFIG).context("cannot read daemon.json")?;
     let mut config: serde_json::Value =
-        serde_json::from_str(&text).context("daemon.json is no JSON")?;
+        serde_json::from_str(&text).context("daemon.json is not valid JSON")?;
     config["default-runtime"] = runtime.into();
     fs::write(CONFIG, config.to_string()).context("cannot write daemon.json")?;
     command::sh("kill -HUP $(pidof dockerd)")?;

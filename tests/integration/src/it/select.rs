@@ -136,7 +136,7 @@ impl Selection {
     pub fn check(&self) -> Result<()> {
         match self.part.iter().find(|part| part.alone()) {
             Some(part) if self.part.len() > 1 => {
-                bail!("the part {part:?} needs a machine of its own")
+                bail!("the part {part:?} needs its own machine")
             }
             _ => Ok(()),
         }

@@ -8,7 +8,7 @@ use super::document::{DEFAULT, RUNC, plugin};
 /// That containerd understood every runtime of `text`, and that its default is one that it has.
 pub fn check(dump: &str, text: &str) -> Result<String> {
     let (dump, text): (DocumentMut, DocumentMut) = (
-        dump.parse().context("`containerd config dump` writes no TOML")?,
+        dump.parse().context("the output of `containerd config dump` is not valid TOML")?,
         text.parse().context("the new configuration is not valid TOML")?,
     );
     let cri = |document: &DocumentMut| {

@@ -37,7 +37,7 @@ impl Base {
         let Some(entry) = entry.and_then(Item::as_table_like) else { return base };
         if entry.get("runtime_type").and_then(Item::as_str).is_some_and(|kind| kind != SHIM) {
             base.warnings.push(format!(
-                "the default runtime {default} is not runc's: nothing is taken over from it"
+                "the default runtime {default} is not runc; its options are not copied"
             ));
             return base;
         }

@@ -43,7 +43,7 @@ pub fn install(
         .as_deref()
         .unwrap_or("")
         .parse()
-        .with_context(|| format!("{} is not understood", file.display()))?;
+        .with_context(|| format!("{} cannot be parsed", file.display()))?;
     if document.is_empty() {
         document["version"] = value(if major == Some(1) { 2 } else { 3 });
     }
@@ -59,7 +59,7 @@ pub fn install(
             let path = folder.join(DROP_IN);
             let there = host.read(&path)?;
             let mut document: DocumentMut =
-                there.as_deref().unwrap_or("").parse().context("the drop-in is not understood")?;
+                there.as_deref().unwrap_or("").parse().context("the drop-in cannot be parsed")?;
             document["version"] = value(version);
             state.drop_in = Some(path.clone());
             (path, there, document)
@@ -129,7 +129,7 @@ pub fn uninstall(host: &Host, file: &Path, before: Option<State>) -> Result<Plan
         return Ok(plan(changes, state));
     }
     let mut document: DocumentMut =
-        there.parse().with_context(|| format!("{} is not understood", file.display()))?;
+        there.parse().with_context(|| format!("{} cannot be parsed", file.display()))?;
     if document.is_empty() {
         return Ok(plan(changes, state));
     }

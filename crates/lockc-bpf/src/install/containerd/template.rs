@@ -32,7 +32,7 @@ pub fn install(
     let mut state = before.unwrap_or_else(|| State::new(file, false));
     if runtimes.default {
         bail!(
-            "a template has the default runtime from the distribution: start k3s or RKE2 with \
+            "the distribution sets the default runtime of a template; start k3s or RKE2 with \
              --default-runtime {NAME}"
         );
     }

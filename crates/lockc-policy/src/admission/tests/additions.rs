@@ -105,8 +105,8 @@ fn values_that_cannot_be_meant_are_errors() {
     for (line, problem) in [
         ("allowed_mounts = ['data']", "allowed_mounts: \"data\" is not an absolute path"),
         ("devices = ['/dev/../mem']", "devices: "),
-        ("capabilities = ['NET_ADMINS']", "capabilities: \"NET_ADMINS\" is no capability"),
-        ("sysctls = ['*']", "sysctls: \"*\" names no sysctl"),
+        ("capabilities = ['NET_ADMINS']", "capabilities: \"NET_ADMINS\" is not a capability"),
+        ("sysctls = ['*']", "sysctls: \"*\" is not a sysctl"),
         ("socket = []", "did you mean"),
     ] {
         let text = format!("[policies.x]\nextends = 'baseline'\n{line}\n");

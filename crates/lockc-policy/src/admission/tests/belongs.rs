@@ -16,7 +16,8 @@ fn the_root_of_another_container_is_not_this_ones_whoever_names_it() {
     };
     let list = format!("{storage}/overlay-containers/containers.json");
     let volatile = format!("{storage}/overlay-containers/volatile-containers.json");
-    let text = r#"[{"id":"c0","layer":"l0"},{"id":"c1","layer":"l1","names":["n"]},{"id":"c2","layer":"l2"}]"#;
+    let text = r#"[{"id":"c0","layer":"l0"},{"id":"c1","layer":"l1","names":["n"]},
+        {"id":"c2","layer":"l2"}]"#;
     let (own, others) =
         (format!("{storage}/overlay/l1/merged"), format!("{storage}/overlay/l2/merged"));
     for engine in [Engine::Podman, Engine::Crio] {

@@ -95,7 +95,7 @@ fn admitted(lab: &mut Lab) -> Result<String> {
         "would be refused by policy audited",
         "rootfs-propagation: ",
         "proc-mount: ",
-        "because the mode is audit",
+        "because of audit mode",
     ] {
         if !run.stderr.contains(part) {
             bail!("not said: {part}: {}", run.stderr);

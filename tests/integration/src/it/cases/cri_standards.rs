@@ -71,7 +71,7 @@ pub const ROWS: &[Row] = &[
         refused(lab, BASELINE, idle().volume("/etc", "/host", true), "host-mounts: ")
     }),
     case("cri/host-root", |lab, _| {
-        refused(lab, BASELINE, idle().volume("/", "/host", true), "gives the host's root directory")
+        refused(lab, BASELINE, idle().volume("/", "/host", true), "is the host's root directory")
     })
     .thorough(),
     case("cri/engine-socket", |lab, _| {

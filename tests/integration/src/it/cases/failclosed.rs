@@ -60,7 +60,7 @@ pub const ROWS: &[Row] = &[
                 runtime,
                 text,
                 0o644,
-                "lockc.toml: line 3: policies.a.reads: \"/proc/1/environ\" is about",
+                "lockc.toml: line 3: policies.a.reads: \"/proc/1/environ\" describes",
             )
         }),
     )
@@ -126,7 +126,7 @@ fn load_killed(lab: &mut Lab, runtime: Runtime) -> Result<String> {
                   /dev/null | wc -l) -gt 20 ]; do kill -0 $load || exit 1; sleep 0.1; done; kill \
                   -9 $load; wait $load; ls $links | grep -c _new";
     let left = command::sh(script).context("nothing to kill")?;
-    let reason = nothing_starts(runtime, "did not come to its end; run `lockc load`")?;
+    let reason = nothing_starts(runtime, "`lockc load` was interrupted; run it again")?;
     lab.load()?;
     launch::run(By::Lockc("baseline"), &Bundle::new(&["true"]))?
         .must()
@@ -226,9 +226,9 @@ fn config_folder(lab: &mut Lab, runtime: Runtime) -> Result<String> {
         return Ok("nothing to prove without lockc".into());
     }
     fs::remove_file(config::PATH).context("cannot remove the configuration")?;
-    fs::create_dir(config::PATH).context("cannot make a folder")?;
+    fs::create_dir(config::PATH).context("cannot create a directory")?;
     let result = nothing_starts(runtime, "lockc.toml");
-    fs::remove_dir(config::PATH).context("cannot remove the folder")?;
+    fs::remove_dir(config::PATH).context("cannot remove the directory")?;
     config::write(runtime)?;
     result
 }

@@ -79,7 +79,7 @@ fn no_room(lab: &mut Lab, _: Runtime) -> Result<String> {
     for at in 1..=filled as u64 {
         tags.remove(&at)?;
     }
-    let refused = command::shows(&started?, &["has no room"])?;
+    let refused = command::shows(&started?, &["have no room"])?;
     host.context("the host")?;
     works?.must().context("an exec into what runs")?;
     launch::run(by, &Bundle::new(&["true"]))?.must().context("once there is room")?;

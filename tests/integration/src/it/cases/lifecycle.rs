@@ -44,7 +44,7 @@ fn is_confined(running: &Running) -> Result<bool> {
 fn whole(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     let running = sleeper(lab, runtime, "baseline")?;
     let state: Value = serde_json::from_str(&running.call(&["state"], &[])?.must()?)
-        .context("state is no JSON")?;
+        .context("state is not valid JSON")?;
     if state["status"] != "running" {
         bail!("state is {state}");
     }
@@ -164,7 +164,8 @@ fn gone(lab: &mut Lab, runtime: Runtime) -> Result<String> {
 
 fn is_registered(id: &str) -> Result<bool> {
     let text = command::run(&["lockc", "status", "--json"])?.must()?;
-    let status: Value = serde_json::from_str(&text).context("lockc status --json is no JSON")?;
+    let status: Value =
+        serde_json::from_str(&text).context("lockc status --json is not valid JSON")?;
     let containers = status["containers"]
         .as_array()
         .with_context(|| format!("status has no containers: {status}"))?;

@@ -175,7 +175,8 @@ fn beside_the_level(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     lab.only_with_lockc()?;
     config::put(&format!(
         "runtimes = [\"{}\"]\n[policies.local]\nextends = \"restricted\"\nnetwork = \
-         \"loopback\"\nadmit = [\"capabilities\", \"proc-mount\", \"apparmor\", \"seccomp\"]\n[policies.none]\n\
+         \"loopback\"\nadmit = [\"capabilities\", \"proc-mount\", \"apparmor\", \"seccomp\"]\n\
+         [policies.none]\n\
          extends = \"local\"\nnetwork = \"none\"\n",
         runtime.path()
     ))?;

@@ -153,7 +153,8 @@ fn debian(lab: &mut Lab, runtime: Runtime) -> Result<String> {
 /// Used under Docker too.
 pub const DPKG_WORK: &str = r"set -e
 mkdir -p /tmp/p/DEBIAN /tmp/p/usr/share/lockc-test /tmp/p/etc
-printf 'Package: lockc-test\nVersion: 1\nArchitecture: all\nMaintainer: x <x@x>\nDescription: x\n' > /tmp/p/DEBIAN/control
+printf '%s\n' 'Package: lockc-test' 'Version: 1' 'Architecture: all' 'Maintainer: x <x@x>' \
+    'Description: x' > /tmp/p/DEBIAN/control
 printf '#!/bin/sh\nset -e\nln -sf f /usr/share/lockc-test/link\nldconfig\n' > /tmp/p/DEBIAN/postinst
 chmod 755 /tmp/p/DEBIAN/postinst
 for i in $(seq 50); do echo $i > /tmp/p/usr/share/lockc-test/f$i; done
@@ -164,6 +165,7 @@ test -L /usr/share/lockc-test/link
 dpkg -s lockc-test | grep -q 'install ok installed'
 dpkg -r lockc-test > /dev/null
 rm -rf /tmp/p /tmp/p.deb
-setpriv --reuid 1000 --regid 1000 --clear-groups bash -c 'id -u; touch /tmp/of-user; rm /tmp/of-user'
+setpriv --reuid 1000 --regid 1000 --clear-groups \
+    bash -c 'id -u; touch /tmp/of-user; rm /tmp/of-user'
 perl -e 'print qq(perl\n)'
 tar c /usr/bin | tar t | wc -l";

@@ -76,7 +76,7 @@ fn exchanged(lab: &mut Lab, _: Runtime) -> Result<String> {
         if plain {
             run.must()?;
         } else {
-            command::shows(&run, &["is not made of the directories"])
+            command::shows(&run, &["are not the directories that its options name"])
                 .with_context(|| layer.to_owned())?;
         }
     }
@@ -117,7 +117,7 @@ fn of_the_host(lab: &mut Lab, _: Runtime) -> Result<String> {
     ];
     podman.run("crun", &words)?.must()?;
     if !plain {
-        command::shows(&podman.run(runtime, &words)?, &["leave upperdir and workdir out"])?;
+        command::shows(&podman.run(runtime, &words)?, &["remove upperdir and workdir"])?;
     }
     Ok(said)
 }

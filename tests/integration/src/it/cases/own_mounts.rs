@@ -111,14 +111,17 @@ fn of_the_kernel(lab: &mut Lab, runtime: Runtime) -> Result<String> {
         .iter()
         .map(|kind| {
             format!(
-                "mkdir -p /m/{kind}; mount -t {kind} x /m/{kind} && {{ ls /m/{kind} && echo LISTED {kind}; \
-                 touch /m/{kind}/made && echo MADE {kind}; ls /m/{kind}/* > /dev/null && echo READ {kind}; }}\n"
+                "mkdir -p /m/{kind}; mount -t {kind} x /m/{kind} && {{ \
+                 ls /m/{kind} && echo LISTED {kind}; \
+                 touch /m/{kind}/made && echo MADE {kind}; \
+                 ls /m/{kind}/* > /dev/null && echo READ {kind}; }}\n"
             )
         })
         .collect::<String>()
         // Where the kernel has no binfmt_misc, the name would be a file of the container's own.
         + "grep -q ' /m/binfmt_misc ' /proc/mounts && \
-           echo ':evil:M::LOCKCEVIL::/bin/busybox:F' > /m/binfmt_misc/register && echo REGISTERED\ntrue\n";
+           echo ':evil:M::LOCKCEVIL::/bin/busybox:F' > /m/binfmt_misc/register && \
+           echo REGISTERED\ntrue\n";
     let run = launch::run(By::Plain(runtime), &administers(&script))?;
     if !run.stdout.contains("LISTED debugfs") || !run.stdout.contains("MADE devtmpfs") {
         bail!("proves nothing: {}", run.said());

@@ -73,7 +73,7 @@ fn bare(lab: &mut Lab, _: Runtime) -> Result<String> {
             bail!("exec --cap: {}", as_root.said());
         }
         let shown = command::run(&["lockc", "status"])?.must()?;
-        if !shown.contains("no kernel rule reaches inside") {
+        if !shown.contains("kernel rules do not reach inside") {
             bail!("status: {shown}");
         }
         let explained = command::run(&["lockc", "explain", &folder])?.must()?;
@@ -272,7 +272,7 @@ fn chosen(lab: &mut Lab, _: Runtime) -> Result<String> {
         by("/usr/bin/crun")?.must().context("the second of `runtimes`")?;
         command::shows(
             &by("/usr/local/bin/lockc-probe")?,
-            &["not a runtime of the configuration", "`runtimes`"],
+            &["is not in the configuration", "`runtimes`"],
         )
     })
 }

@@ -59,8 +59,8 @@ pub const SECOND: &[Second] = &[
     second(
         "walking a path over an automount: NFS crossmnt, DFS, AFS, autofs, tracefs below debugfs",
         "a mount that the kernel makes in the container's mount namespace",
-        "denied (rule files): no hook is asked about such a mount, and nobody granted it. Mount \
-         the inner export as a volume of its own",
+        "denied (rule files): no hook sees such a mount, and it was not granted. Mount the inner \
+         export as a separate volume",
         "tracefs on 6.12 and 7.2; not NFS, DFS and AFS, which no test kernel has",
     ),
     second(

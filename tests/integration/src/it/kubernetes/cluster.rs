@@ -94,7 +94,7 @@ fn ask(path: &str) -> io::Result<String> {
 
 /// Starts the database and the API server.
 pub fn start() -> Result<String> {
-    fs::create_dir_all(FOLDER).context("cannot create a folder")?;
+    fs::create_dir_all(FOLDER).context("cannot create a directory")?;
     fs::write(format!("{FOLDER}/tokens"), "of-the-admin,admin,1,system:masters\n")
         .context("cannot write the tokens")?;
     sh(&format!("openssl ecparam -name prime256v1 -genkey -noout -out {FOLDER}/key"))?;
@@ -221,7 +221,7 @@ pub fn node() -> Result<String> {
             format!("--port={}", PROXY.rsplit(':').next().unwrap_or("")),
         ],
     )?;
-    fs::create_dir_all(STATIC_PODS).context("cannot create a folder")?;
+    fs::create_dir_all(STATIC_PODS).context("cannot create a directory")?;
     let config = json!({
         "apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration",
         "authentication": {"anonymous": {"enabled": true}, "webhook": {"enabled": false}},
@@ -260,5 +260,5 @@ pub fn node() -> Result<String> {
 /// The objects of a file.
 pub fn objects(file: &str) -> Result<Vec<Value>> {
     let text = fs::read_to_string(file).with_context(|| format!("cannot read {file}"))?;
-    serde_saphyr::from_multiple(&text).with_context(|| format!("{file} is not understood"))
+    serde_saphyr::from_multiple(&text).with_context(|| format!("{file} cannot be parsed"))
 }

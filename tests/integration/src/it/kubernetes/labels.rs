@@ -18,7 +18,7 @@ const TEAM: &str = "team";
 
 fn cached() -> Result<Value> {
     let text = fs::read_to_string(CACHE).with_context(|| format!("cannot read {CACHE}"))?;
-    serde_json::from_str(&text).context("the file is no JSON")
+    serde_json::from_str(&text).context("the file is not valid JSON")
 }
 
 /// Waits until the node knows this of a namespace.
@@ -119,7 +119,7 @@ pub fn server_gone() -> Result<String> {
         Ok(sh(&format!("grep -c 'lockc: refused by level restricted' {KUBELET_LOG} || true"))?
             != "0")
     };
-    until(150, "root is refused, and the kubelet's log says so", told)?;
+    until(150, "root is refused, and the kubelet's log shows that", told)?;
     if took > Duration::from_secs(90) || cached()? != before {
         bail!("after {took:?}: {}", cached()?);
     }
@@ -134,7 +134,9 @@ pub fn begins_without() -> Result<String> {
         pods::kill(id)?;
     }
     let log = || sh("cat /var/log/pods/lockc-system_lockc-*/sync/[1-9]*.log 2> /dev/null || true");
-    until(150, "it says that nobody answers", || Ok(log()?.contains("tried again")))?;
+    until(150, "it logs that the API server does not respond", || {
+        Ok(log()?.contains("tries again"))
+    })?;
     if cached()? != before {
         bail!("the file changed: {}", cached()?);
     }

@@ -45,7 +45,7 @@ const FOLDER: &str = "/run/lockc-configurations";
 
 /// Writes a configuration and lets `lockc install` show what it would do with it.
 fn shown(engine: &str, (name, text): (&str, &str), more: &str) -> Result<()> {
-    fs::create_dir_all(FOLDER).context("cannot create a folder")?;
+    fs::create_dir_all(FOLDER).context("cannot create a directory")?;
     let file = format!("{FOLDER}/{name}");
     fs::write(&file, text).with_context(|| format!("cannot write {file}"))?;
     let said = sh(&format!(
@@ -61,7 +61,7 @@ fn shown(engine: &str, (name, text): (&str, &str), more: &str) -> Result<()> {
     {
         bail!("{name}: a dry run wrote something");
     }
-    fs::remove_dir_all(FOLDER).context("cannot remove the folder")
+    fs::remove_dir_all(FOLDER).context("cannot remove the directory")
 }
 
 pub fn docker() -> Result<String> {
@@ -99,7 +99,7 @@ pub fn containerd() -> Result<String> {
 
 /// Filled in as k3s does it, as far as these templates ask for anything.
 fn template(text: &str, file: &str) -> Result<()> {
-    fs::create_dir_all(FOLDER).context("cannot create a folder")?;
+    fs::create_dir_all(FOLDER).context("cannot create a directory")?;
     let path = format!("{FOLDER}/{file}");
     fs::write(&path, text).context("cannot write it")?;
     sh(&format!("lockc install containerd --config {path}"))?;
@@ -117,5 +117,5 @@ fn template(text: &str, file: &str) -> Result<()> {
     if fs::read_to_string(&path).context("cannot read it")? != text {
         bail!("not as it was");
     }
-    fs::remove_dir_all(FOLDER).context("cannot remove the folder")
+    fs::remove_dir_all(FOLDER).context("cannot remove the directory")
 }

@@ -67,7 +67,7 @@ fn mounts() -> String {
 
 fn prepare(dockerfile: &str) -> Result<()> {
     let _ = fs::remove_dir_all(FOLDER);
-    fs::create_dir_all(FOLDER).context("cannot create a folder")?;
+    fs::create_dir_all(FOLDER).context("cannot create a directory")?;
     fs::write(
         format!("{FOLDER}/a.c"),
         "#include <stdio.h>\nint main(void) { puts(\"built\"); return 0; }\n",

@@ -42,7 +42,8 @@ pub fn markdown() -> String {
         );
     }
     text.push_str(
-        "\n## Exceptions\n\nThese workloads need a policy of their own, or do not miss what is denied:\n\n",
+        "\n## Exceptions\n\nThese workloads need their own policy, or work although something is \
+         denied:\n\n",
     );
     for row in ALL.iter().filter(|row| !row.exception.is_empty()) {
         let _ = writeln!(text, "- **{}**: {}", row.name, row.exception);

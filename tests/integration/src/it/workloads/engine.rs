@@ -30,7 +30,7 @@ pub const ROWS: &[Workload] = &[
     )
     .thorough()
     .baseline_only(ENGINE),
-    engine("init", "--init: orphans reaped, a signal handed on", "", init).thorough(),
+    engine("init", "--init: orphans reaped, a signal forwarded", "", init).thorough(),
     engine("restart-policy", "a program that fails is started again", "", restart_policy)
         .thorough()
         .baseline_only(ENGINE),

@@ -38,7 +38,7 @@ pub const ROWS: &[Workload] = &[
 
 /// A page by HTTP from the host.
 fn get(address: &str) -> Result<String> {
-    let address = address.parse().with_context(|| format!("{address} is no address"))?;
+    let address = address.parse().with_context(|| format!("{address} is not an address"))?;
     let mut stream =
         TcpStream::connect_timeout(&address, Duration::from_secs(10)).context("cannot connect")?;
     stream.set_read_timeout(Some(Duration::from_secs(20))).context("cannot set a time limit")?;

@@ -20,15 +20,21 @@ const LIMIT: u64 = 240;
 const MARK: &str = "@@lockc-it@@";
 /// Memory of the container: a JVM takes a quarter of it.
 const MEMORY: &str = "480m";
-/// What every script may use: an empty folder, another user, patience.
+/// What every script may use: an empty directory, another user, patience.
 const PRELUDE: &str = r#"set -eu
 work=$(mktemp -d /tmp/work.XXXXXX)
 chmod 777 "$work"
 cd "$work"
 # runs a program as a user who is not root
-user() { if [ "$(id -u)" = 0 ]; then setpriv --reuid=1000 --regid=1000 --clear-groups env HOME=/tmp "$@"; else "$@"; fi; }
+user() {
+    if [ "$(id -u)" != 0 ]; then "$@"; return; fi
+    setpriv --reuid=1000 --regid=1000 --clear-groups env HOME=/tmp "$@"
+}
 # waits until a command succeeds
-patiently() { for _ in $(seq 150); do if "$@" > /dev/null 2>&1; then return; fi; sleep 0.2; done; "$@"; }
+patiently() {
+    for _ in $(seq 150); do if "$@" > /dev/null 2>&1; then return; fi; sleep 0.2; done
+    "$@"
+}
 "#;
 
 /// The containers that were needed so far.

@@ -62,7 +62,7 @@ pub const ROWS: &[Workload] = &[
     .baseline_only(ROOT),
     script(
         "tini",
-        "orphans reaped, signals handed on",
+        "orphans reaped, signals forwarded",
         "tini",
         include_str!("scripts/tini.sh"),
         "status 9",
@@ -149,7 +149,7 @@ pub const ROWS: &[Workload] = &[
     .thorough(),
     script(
         "ipc",
-        "shared memory, semaphores, queues, memfds handed on",
+        "shared memory, semaphores, queues, memfds passed on",
         "util-linux, gcc",
         include_str!("scripts/ipc.sh"),
         "child 0",

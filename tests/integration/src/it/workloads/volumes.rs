@@ -21,9 +21,14 @@ pub const ROWS: &[Workload] = &[
     .thorough(),
     engine("secrets", "a read-only secret like a service account's", "", secrets).thorough(),
     engine("read-only", "a read-only root with tmpfs: nginx", "nginx", read_only).thorough(),
-    engine("host-folder", "a folder of /home: files made, built, renamed", "gcc", host_folder)
-        .thorough()
-        .baseline_only("restricted admits no folder of the host"),
+    engine(
+        "host-folder",
+        "a directory of /home: files created, built, renamed",
+        "gcc",
+        host_folder,
+    )
+    .thorough()
+    .baseline_only("restricted admits no directory of the host"),
     engine("volumes-from", "the volumes of another container", "", volumes_from)
         .thorough()
         .baseline_only(ENGINE),

@@ -101,21 +101,27 @@ const PLACES: &[Place] = &[
 ];
 
 /// Makes [`PLACES`], once.
-const MAKE: &str = r#"set -e; modprobe -aq loop btrfs erofs overlay fuse configfs binfmt_misc || true
+const MAKE: &str = r#"set -e
+modprobe -aq loop btrfs erofs overlay fuse configfs binfmt_misc || true
 mkdir -p /srv/table /home/user/data /home/user/.ssh /opt/cni/bin; cd /srv/table
 on() { mkdir -p $1; mountpoint -q $1 || mount "${@:2}" $1; }
 mkdir -p plain/sub above; echo x > plain/file; ln -sfn /etc link; ln -sfn / root-link
-for t in tmpfs ramfs hugetlbfs proc sysfs debugfs tracefs securityfs bpf configfs binfmt_misc cgroup2 devtmpfs devpts mqueue; do
+for t in tmpfs ramfs hugetlbfs proc sysfs debugfs tracefs securityfs bpf configfs binfmt_misc \
+    cgroup2 devtmpfs devpts mqueue; do
     if grep -qw $t /proc/filesystems; then on $t -t $t $t; fi; done
-[ -e btrfs.img ] || { truncate -s 64M btrfs.img; mkfs.btrfs -q --mixed btrfs.img; }; on btrfs -o loop btrfs.img
+[ -e btrfs.img ] || { truncate -s 64M btrfs.img; mkfs.btrfs -q --mixed btrfs.img; }
+on btrfs -o loop btrfs.img
 [ -e btrfs/sub ] || btrfs -q subvolume create btrfs/sub
-[ -e erofs.img ] || mkfs.erofs --quiet erofs.img plain/sub > /dev/null; on erofs -t erofs -o loop,ro erofs.img
-mkdir -p upper work fuse; on overlay -t overlay -o lowerdir=plain/sub,upperdir=upper,workdir=work overlay
+[ -e erofs.img ] || mkfs.erofs --quiet erofs.img plain/sub > /dev/null
+on erofs -t erofs -o loop,ro erofs.img
+mkdir -p upper work fuse
+on overlay -t overlay -o lowerdir=plain/sub,upperdir=upper,workdir=work overlay
 mountpoint -q fuse || fuse-overlayfs -o lowerdir=/srv/table/plain/sub fuse
 on bind --bind plain; on above/tmpfs -t tmpfs tmpfs; on bind-root --bind /; on bind-etc --bind /etc
 for d in jail showing; do on $d --bind $d; mount --make-private $d; done
 on jail/here --bind /; on showing/here -t proc proc
-t=/var/lib/kubelet/pods/1-2/volumes/kubernetes.io~secret/s; mkdir -p $t; mountpoint -q $t || mount -t tmpfs tmpfs $t"#;
+t=/var/lib/kubelet/pods/1-2/volumes/kubernetes.io~secret/s; mkdir -p $t
+mountpoint -q $t || mount -t tmpfs tmpfs $t"#;
 
 fn make() -> Result<()> {
     command::run(&["bash", "-c", MAKE])?
