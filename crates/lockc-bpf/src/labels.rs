@@ -57,7 +57,7 @@ mod tests {
             ("2026-01-02T03:59:00Z", Follow::Follow, State::Ok, "synced 60 s ago"),
             ("2026-01-02T02:00:00Z", Follow::Tighten, State::Warning, "synced 7200 s ago"),
             ("2026-01-02T05:00:00Z", Follow::Follow, State::Warning, "future"),
-            ("yesterday", Follow::Follow, State::Warning, "cannot be read"),
+            ("yesterday", Follow::Follow, State::Warning, "is invalid"),
             ("2020-01-01T00:00:00Z", Follow::Ignore, State::Ok, "ignored"),
         ] {
             let check = of(&labels(synced), follow, now);

@@ -48,7 +48,7 @@ pub struct Args {
     /// The node's root directory as this process sees it.
     #[arg(long, value_name = "DIR", default_value = "/host")]
     host_root: PathBuf,
-    /// A file of the configuration to install as /etc/lockc/lockc.d/50-kubernetes.toml.
+    /// Configuration file to install as /etc/lockc/lockc.d/50-kubernetes.toml.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Makes lockc the runtime of every pod that names none.
@@ -57,7 +57,7 @@ pub struct Args {
     /// Adds a handler lockc-LEVEL; may be repeated.
     #[arg(long = "level", value_name = "LEVEL")]
     levels: Vec<String>,
-    /// Restarts containerd where its configuration changed.
+    /// Restarts containerd if its configuration changed.
     #[arg(long)]
     restart: bool,
     /// Does not load the programs; `lockc load` runs at the next boot.
@@ -75,14 +75,14 @@ pub struct UninstallArgs {
     /// The node's root directory as this process sees it.
     #[arg(long, value_name = "DIR", default_value = "/host")]
     host_root: PathBuf,
-    /// Restarts containerd where its configuration changed.
+    /// Restarts containerd if its configuration changed.
     #[arg(long)]
     restart: bool,
     /// Does not change containerd's configuration.
     #[arg(long)]
     no_engine: bool,
-    /// Detaches the programs and removes them too; refused while a container runs under lockc,
-    /// which would be confined no longer.
+    /// Detaches and removes the programs too; refused while a container runs under lockc, because
+    /// it would no longer be confined.
     #[arg(long)]
     purge: bool,
 }

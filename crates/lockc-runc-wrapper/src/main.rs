@@ -49,7 +49,7 @@ registered.
 Engines call it; by hand:
 
     lockc-runc-wrapper run --bundle /srv/bundle web          as runc, under the configured policy
-    lockc-runc-wrapper --lockc-policy restricted run -b B ID  under another one
+    lockc-runc-wrapper --lockc-policy restricted run -b B ID  under another policy
     lockc-runc-wrapper exec web ps                            a process under the container's policy
 
 Docker, in /etc/docker/daemon.json:

@@ -25,7 +25,7 @@ pub struct Args {
     force: bool,
     /// Also confines containers that runc, crun or youki start without the wrapper. They run under
     /// the default policy, and nothing is refused before they start. `report`: only reports what
-    /// would be denied. Without this option: neither.
+    /// would be denied. Without this option, an earlier guard ends.
     #[arg(
         long,
         value_name = "MODE",

@@ -252,7 +252,7 @@ mod tests {
             assert!(told(other).unwrap().ends_with("add --config /opt/d.json"), "{other:?}");
         }
         for flag in [&["--add-runtime=x=/x"][..], &["--default-runtime", "x"]] {
-            assert!(told(flag).unwrap().contains("move that"), "{flag:?}");
+            assert!(told(flag).unwrap().contains("move the option"), "{flag:?}");
         }
     }
 }

@@ -126,7 +126,7 @@ fn joins_a_pod(key: &str, engine: Option<Engine>) -> bool {
 /// Why an annotation is refused.
 fn problem(key: &str, value: &str, query: &Query<'_>, sandboxed: bool) -> Option<String> {
     if sandboxed && joins_a_pod(key, query.request.engine) {
-        return Some("by which the runtime joins it to another container's sandbox".into());
+        return Some("which makes the runtime join it to another container's sandbox".into());
     }
     let runtime = acted_on(key)?;
     if let Some(written) = WRITTEN.iter().find(|written| written.key == key) {
@@ -135,9 +135,9 @@ fn problem(key: &str, value: &str, query: &Query<'_>, sandboxed: bool) -> Option
     }
     if let Some(rest) = key.strip_prefix(VOLUME) {
         return (!is_volume(rest, value, query))
-            .then(|| "which gVisor's shim does not write like this".into());
+            .then(|| "which gVisor's shim writes differently".into());
     }
-    Some(format!("on which {runtime} act with the host's rights"))
+    Some(format!("on which {runtime} act as root on the host"))
 }
 
 /// The runtimes that act on a key.

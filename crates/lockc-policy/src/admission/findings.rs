@@ -84,8 +84,7 @@ impl<'a> Findings<'a> {
             let remedy = match (remedy, control.optional()) {
                 (_, true) if self.plugin => {
                     format!(
-                        "name a policy for Docker's plugins that admits {}: {PLUGINS} in \
-                         {CONFIG_PATH}",
+                        "set {PLUGINS} in {CONFIG_PATH} to a policy that admits {}",
                         control.name()
                     )
                 }
@@ -93,9 +92,8 @@ impl<'a> Findings<'a> {
                     format!("{remedy}, or use a policy that admits {}", control.name())
                 }
                 (remedy, false) if self.policy.mode == Mode::Audit => format!(
-                    "{remedy}, or use the privileged level; audit mode does not let it pass: \
-                     without this control lockc could not report what the container does, or \
-                     would be the container's to change"
+                    "{remedy}, or use the privileged level; audit mode does not allow it, because \
+                     lockc depends on this control"
                 ),
                 (remedy, false) => format!("{remedy}, or use the privileged level"),
             };

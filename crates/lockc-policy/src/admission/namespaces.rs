@@ -133,10 +133,8 @@ pub(super) fn root_uid(linux: &Linux, view: &dyn HostView, findings: &mut Findin
     };
     // Only this rule asks who is root.
     if findings.policy.rules.has(Rule::Privilege) {
-        let what = format!(
-            "lockc cannot tell who is root in the user namespace {}: {why}",
-            path.display()
-        );
+        let what =
+            format!("the root user of the user namespace {} is unknown: {why}", path.display());
         findings.add(Control::HostNamespaces, what, "join the namespace of a running container");
     }
     linux.root_uid()

@@ -121,7 +121,7 @@ impl Sources<'_> {
     ) -> Option<Refusal> {
         let other = || "use a volume of another type".to_owned();
         if !layer.is_absolute() {
-            return Some(("is written without its directory".into(), other()));
+            return Some(("is not an absolute path".into(), other()));
         }
         let opened = match query.view.open(layer) {
             Ok(opened) => opened,
@@ -144,8 +144,7 @@ impl Sources<'_> {
         if may_move && part == Part::Upper && !is_mounted {
             // The kernel empties the work directory before anybody could tell that it is another
             // one.
-            let what = "is not the engine's own, and would be changed while the runtime mounts \
-                        the overlay";
+            let what = "does not belong to the engine, and mounting the overlay would change it";
             return Some((what.into(), "remove upperdir and workdir".into()));
         }
         if is_infra { None } else { self.by_itself(&place, allowed, query) }

@@ -262,7 +262,10 @@ impl Sources<'_> {
             ));
         }
         if allowed.strength == Strength::Restricted {
-            return Some(("is not one of the engine's own".into(), "use a named volume".into()));
+            return Some((
+                "is neither a volume nor a file of the engine".into(),
+                "use a named volume".into(),
+            ));
         }
         let listed: Vec<_> = allowed.paths.iter().map(|path| path.display().to_string()).collect();
         let listed = if listed.is_empty() { "none".into() } else { listed.join(", ") };

@@ -49,8 +49,8 @@ pub(super) trait Layout: Sync {
     /// The directories, where nobody moved them.
     fn usual_dirs(&self) -> &'static [&'static str];
 
-    /// Which engine starts the container of a bundle, if the bundle's place says that it is one that
-    /// keeps files so.
+    /// Which engine starts the container of a bundle, if the bundle's place says that it is one
+    /// that keeps files so.
     fn starter(&self, _dirs: &[PathBuf], _bundle: &Path, _spec: &Spec) -> Option<Starter> {
         None
     }

@@ -167,6 +167,6 @@ fn a_mount_that_audit_lets_pass_is_none_of_lockcs_own_files() {
     for (options, caps) in [(["rbind", "rw"], &[][..]), (["bind", "ro"], &["CAP_SYS_ADMIN"])] {
         let refused = checked("/etc", &options, caps).unwrap_err();
         assert!(refused.len() == 1 && refused[0].control == Control::OwnFiles, "{refused:?}");
-        assert!(refused[0].reason().contains("audit mode does not let it pass"));
+        assert!(refused[0].reason().contains("audit mode does not allow it"));
     }
 }

@@ -157,7 +157,7 @@ fn own_files(lab: &mut Lab) -> Result<String> {
     let run = launch::run(By::Lockc("audited"), &bundle)?;
     if run.ok()
         || !run.stderr.contains("own-files: ")
-        || !run.stderr.contains("audit mode does not let it pass")
+        || !run.stderr.contains("audit mode does not allow it")
     {
         // Only where the mount itself is admitted does it come this far.
         bail!("status {}: {}", run.status, run.said());

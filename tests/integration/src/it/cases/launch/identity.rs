@@ -1,4 +1,4 @@
-//! What a container's identity rests on: root directories, superblocks, subvolumes, entries of maps.
+//! What identifies a container's objects: root directories, superblocks, subvolumes, map entries.
 
 use std::fs;
 
