@@ -86,7 +86,9 @@ fn stacked(table: &Table, width: u16) -> String {
             }
             (None, Some((last, others))) => {
                 let mut below = narrow(vec![vec![last.clone()]]);
-                below.column_iter_mut().for_each(|column| drop(column.set_padding((GAP, 0))));
+                for column in below.column_iter_mut() {
+                    column.set_padding((GAP, 0));
+                }
                 format!("{}\n{}", others.join("  "), below.trim_fmt())
             }
             (None, None) => String::new(),
