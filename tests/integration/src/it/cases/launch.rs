@@ -14,7 +14,7 @@ use super::{Row, Test, both, denied, row};
 use crate::bundle::{Bundle, PLACE, common_rootfs};
 use crate::command::{self, Run};
 use crate::lab::Lab;
-use crate::launch::{By, Running, Runtime, fresh_id};
+use crate::launch::{By, Runtime, fresh_id};
 pub use identity::entries;
 
 fn leaked(mut bundle: Bundle, path: &str) -> Bundle {
