@@ -6,10 +6,10 @@ use std::ffi::OsStr;
 use libfuzzer_sys::fuzz_target;
 use lockc_runc_wrapper::log;
 
-fuzz_target!(|input: (&str, u64)| {
-    let (message, seconds) = input;
-    let level = if seconds % 2 == 0 { "error" } else { "warning" };
-    let time = log::rfc3339(seconds % (400 * 366 * 86_400));
+fuzz_target!(|input: (&str, bool)| {
+    let (message, is_error) = input;
+    let level = if is_error { "error" } else { "warning" };
+    let time = log::now();
     assert_eq!((time.len(), time.as_bytes()[10], time.as_bytes()[19]), (20, b'T', b'Z'));
     let json = log::entry(Some(OsStr::new("json")), level, message, &time);
     let object: serde_json::Value = serde_json::from_str(&json).expect("one object");

@@ -2,14 +2,15 @@
 //! read them: they name paths of the host and options of other tenants.
 
 use std::{
-    fs::{self, OpenOptions},
+    fs,
     io::{self, Write as _},
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
     time::SystemTime,
 };
 
 use sha2::{Digest as _, Sha256};
+use tempfile::NamedTempFile;
 
 /// Keeps a text under the id of a container, and at most `limit` of them.
 ///
@@ -22,20 +23,9 @@ pub fn keep(directory: &Path, id: &str, text: &[u8], limit: usize) -> io::Result
     let name: String =
         Sha256::digest(id).iter().take(16).map(|byte| format!("{byte:02x}")).collect();
     let path = directory.join(format!("{name}.json"));
-    let new = directory.join(format!("{name}.{}.new", std::process::id()));
-    let written = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&new)
-        .and_then(|mut file| file.write_all(text))
-        .and_then(|()| fs::rename(&new, path));
-    if written.is_err() {
-        // The error says enough.
-        let _ = fs::remove_file(&new);
-    }
-    written?;
+    let mut new = NamedTempFile::new_in(directory)?;
+    new.write_all(text)?;
+    new.persist(path)?;
     remove_oldest(directory, limit)
 }
 

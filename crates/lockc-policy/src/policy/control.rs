@@ -116,11 +116,6 @@ impl Control {
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|control| control.name() == name)
     }
-
-    /// The control in a set of them.
-    pub(super) const fn bit(self) -> u32 {
-        1 << self as u32
-    }
 }
 
 /// The controls that a policy may take away, for messages.

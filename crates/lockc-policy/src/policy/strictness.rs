@@ -1,6 +1,6 @@
 //! What holds for a container, and which of two policies is stricter.
 
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
 use lockc_core::rules::{Level, Network, Rule, RuleMask};
 
@@ -27,8 +27,8 @@ pub struct Policy {
     pub rules: RuleMask,
     /// Whether that is denied, and what the controls forbid refused, or only reported.
     pub mode: Mode,
-    /// Controls taken away, as bits.
-    pub(super) admitted: u32,
+    /// Controls taken away.
+    pub(super) admitted: BTreeSet<Control>,
     /// What is admitted beyond the level.
     pub more: Additions,
     /// Where the choice came from, for messages.
@@ -44,7 +44,7 @@ impl Policy {
             network: Network::Full,
             rules: level.rules(),
             mode: Mode::Enforce,
-            admitted: 0,
+            admitted: BTreeSet::new(),
             more: Additions::default(),
             origin: origin.into(),
         }
@@ -70,7 +70,7 @@ impl Policy {
     /// This policy without `control`.
     #[must_use]
     pub fn admitting(mut self, control: Control) -> Self {
-        self.admitted |= control.bit();
+        self.admitted.insert(control);
         self
     }
 
@@ -82,7 +82,7 @@ impl Policy {
 
     /// How strictly `control` is applied.
     pub fn strength(&self, control: Control) -> Strength {
-        if self.admitted & control.bit() != 0 {
+        if self.admitted.contains(&control) {
             return Strength::Off;
         }
         control.strength_at(self.level)
