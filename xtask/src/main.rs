@@ -24,6 +24,8 @@ mod gate;
 mod kubernetes;
 #[cfg(test)]
 mod layers;
+#[cfg(test)]
+mod messages;
 mod places;
 mod plan;
 mod protocol;

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::command;
 use crate::cri::describe::container;
-use crate::cri::proto::{ContainerConfig, PodConfig};
+use crate::cri::proto::{ContainerConfig, PodSandboxConfig};
 use crate::cri::{Container, Pod};
 use crate::lab::Lab;
 
@@ -48,7 +48,7 @@ pub fn expect(id: &str, policy: &str, origin: &str) -> Result<()> {
 pub fn sandbox_has(
     lab: &mut Lab,
     handler: &str,
-    config: PodConfig,
+    config: PodSandboxConfig,
     policy: &str,
     origin: &str,
 ) -> Result<String> {
@@ -58,7 +58,7 @@ pub fn sandbox_has(
 fn pod_that_has(
     lab: &mut Lab,
     handler: &str,
-    config: PodConfig,
+    config: PodSandboxConfig,
     policy: &str,
     origin: &str,
 ) -> Result<Pod> {
@@ -72,7 +72,7 @@ fn pod_that_has(
 pub fn chosen(
     lab: &mut Lab,
     handler: &str,
-    config: PodConfig,
+    config: PodSandboxConfig,
     policy: &str,
     origin: &str,
 ) -> Result<String> {
@@ -102,7 +102,7 @@ pub fn refusal<T>(result: Result<T>, texts: &[&str]) -> Result<String> {
 pub fn pod_refused(
     lab: &mut Lab,
     handler: &str,
-    config: PodConfig,
+    config: PodSandboxConfig,
     texts: &[&str],
 ) -> Result<String> {
     let cri = lab.containerd()?.cri.clone();

@@ -8,7 +8,10 @@ use super::{Row, Test, row};
 use crate::command;
 use crate::cri::Pod;
 use crate::cri::describe::pod;
-use crate::cri::proto::{ContainerConfig, PodConfig, Security, SecurityProfile, mode, profile};
+use crate::cri::proto::{
+    ContainerConfig, LinuxContainerSecurityContext, Mount, MountPropagation, NamespaceMode,
+    PodSandboxConfig, SecurityProfile, security_profile::ProfileType,
+};
 use crate::lab::Lab;
 use crate::launch::Runtime;
 
@@ -63,7 +66,7 @@ fn manifests(lab: &mut Lab, _: Runtime) -> Result<String> {
 }
 
 /// That `lockc explain -f` says so.
-pub fn agrees(pod: &PodConfig, container: &ContainerConfig, starts: bool) -> Result<()> {
+pub fn agrees(pod: &PodSandboxConfig, container: &ContainerConfig, starts: bool) -> Result<()> {
     // No field of a pod gives a device.
     if !container.devices.is_empty() {
         return Ok(());
@@ -78,21 +81,27 @@ pub fn agrees(pod: &PodConfig, container: &ContainerConfig, starts: bool) -> Res
 }
 
 /// The pod of which kubelet sends this.
-fn manifest(pod: &PodConfig, container: &ContainerConfig) -> Value {
+fn manifest(pod: &PodSandboxConfig, container: &ContainerConfig) -> Value {
     let metadata = pod.metadata.clone().unwrap_or_default();
     let linux = pod.linux.clone().unwrap_or_default();
-    let namespaces = linux.security.and_then(|security| security.namespaces).unwrap_or_default();
+    let namespaces =
+        linux.security_context.and_then(|security| security.namespace_options).unwrap_or_default();
     let sysctls: Vec<Value> =
         linux.sysctls.iter().map(|(name, value)| json!({ "name": name, "value": value })).collect();
-    let security = container.linux.clone().and_then(|linux| linux.security).unwrap_or_default();
+    let security =
+        container.linux.clone().and_then(|linux| linux.security_context).unwrap_or_default();
     let mounts = || container.mounts.iter().enumerate();
-    let propagation = ["None", "HostToContainer", "Bidirectional"];
+    let propagation = |mount: &Mount| match mount.propagation() {
+        MountPropagation::PropagationPrivate => "None",
+        MountPropagation::PropagationHostToContainer => "HostToContainer",
+        MountPropagation::PropagationBidirectional => "Bidirectional",
+    };
     let volume_mounts: Vec<Value> = mounts()
         .map(|(n, mount)| {
             json!({
                 "name": format!("v{n}"), "mountPath": mount.container_path,
                     "readOnly": mount.readonly,
-                "mountPropagation": propagation[mount.propagation as usize],
+                "mountPropagation": propagation(mount),
             })
         })
         .collect();
@@ -108,10 +117,10 @@ fn manifest(pod: &PodConfig, container: &ContainerConfig) -> Value {
             "annotations": pod.annotations },
         "spec": {
             "runtimeClassName": "lockc",
-            "hostNetwork": namespaces.network == mode::NODE,
-            "hostPID": namespaces.pid == mode::NODE,
-            "hostIPC": namespaces.ipc == mode::NODE,
-            "shareProcessNamespace": namespaces.pid == mode::POD,
+            "hostNetwork": namespaces.network() == NamespaceMode::Node,
+            "hostPID": namespaces.pid() == NamespaceMode::Node,
+            "hostIPC": namespaces.ipc() == NamespaceMode::Node,
+            "shareProcessNamespace": namespaces.pid() == NamespaceMode::Pod,
             "securityContext": { "sysctls": sysctls },
             "containers": [{
                 "name": "c", "image": "busybox", "securityContext": of_container(&security),
@@ -122,11 +131,12 @@ fn manifest(pod: &PodConfig, container: &ContainerConfig) -> Value {
     })
 }
 
-fn of_container(security: &Security) -> Value {
+fn of_container(security: &LinuxContainerSecurityContext) -> Value {
     let capabilities = security.capabilities.clone().unwrap_or_default();
     let mut context = json!({
         "privileged": security.privileged,
-        "capabilities": { "add": capabilities.add, "drop": capabilities.drop },
+        "capabilities": { "add": capabilities.add_capabilities,
+            "drop": capabilities.drop_capabilities },
         "allowPrivilegeEscalation": !security.no_new_privs,
         "readOnlyRootFilesystem": security.readonly_rootfs,
         "procMount": if security.masked_paths.is_empty() { "Unmasked" } else { "Default" },
@@ -135,14 +145,14 @@ fn of_container(security: &Security) -> Value {
         context["runAsUser"] = user.value.into();
     }
     let kind =
-        |profile: &Option<SecurityProfile>| profile.as_ref().map(|profile| profile.profile_type);
-    let named = |kind: i32| match kind {
-        profile::RUNTIME_DEFAULT => json!({ "type": "RuntimeDefault" }),
-        profile::LOCALHOST => json!({ "type": "Localhost", "localhostProfile": "p" }),
-        _ => json!({ "type": "Unconfined" }),
+        |profile: &Option<SecurityProfile>| profile.as_ref().map(|profile| profile.profile_type());
+    let named = |kind: ProfileType| match kind {
+        ProfileType::RuntimeDefault => json!({ "type": "RuntimeDefault" }),
+        ProfileType::Localhost => json!({ "type": "Localhost", "localhostProfile": "p" }),
+        ProfileType::Unconfined => json!({ "type": "Unconfined" }),
     };
     // kubelet sends Unconfined for a seccomp profile that nobody asked for, too.
-    if let Some(kind) = kind(&security.seccomp).filter(|kind| *kind != profile::UNCONFINED) {
+    if let Some(kind) = kind(&security.seccomp).filter(|kind| *kind != ProfileType::Unconfined) {
         context["seccompProfile"] = named(kind);
     }
     if let Some(kind) = kind(&security.apparmor) {

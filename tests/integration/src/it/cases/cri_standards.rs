@@ -13,7 +13,10 @@ use super::cri_manifests::agrees;
 use super::{Row, Test, row};
 use crate::cri::Pod;
 use crate::cri::describe::pod;
-use crate::cri::proto::{ContainerConfig, Device, Mount, PodConfig, SecurityProfile, profile};
+use crate::cri::proto::{
+    ContainerConfig, Device, Mount, MountPropagation, PodSandboxConfig, SecurityProfile,
+    security_profile::ProfileType,
+};
 use crate::lab::Lab;
 use crate::launch::Runtime;
 
@@ -30,7 +33,7 @@ pub const ROWS: &[Row] = &[
     case("cri/host-network", |lab, _| {
         pod_alike(
             lab,
-            PodConfig::host_network,
+            PodSandboxConfig::host_network,
             "host-namespaces: the container uses the host's network namespace",
         )
     })
@@ -38,7 +41,7 @@ pub const ROWS: &[Row] = &[
     case("cri/host-pid", |lab, _| {
         pod_alike(
             lab,
-            PodConfig::host_pid,
+            PodSandboxConfig::host_pid,
             "host-namespaces: the container uses the host's pid namespace",
         )
     })
@@ -46,7 +49,7 @@ pub const ROWS: &[Row] = &[
     case("cri/host-ipc", |lab, _| {
         pod_alike(
             lab,
-            PodConfig::host_ipc,
+            PodSandboxConfig::host_ipc,
             "host-namespaces: the container uses the host's ipc namespace",
         )
     })
@@ -102,10 +105,10 @@ pub const ROWS: &[Row] = &[
     case("cri/default-device", |lab, _| admitted(lab, BASELINE, device("/dev/null"))).thorough(),
     // AppArmor
     case("cri/apparmor-unconfined", |lab, _| {
-        refused(lab, BASELINE, apparmor(profile::UNCONFINED), "apparmor: no AppArmor profile")
+        refused(lab, BASELINE, apparmor(ProfileType::Unconfined), "apparmor: no AppArmor profile")
     }),
     case("cri/apparmor-default", |lab, _| {
-        admitted(lab, BASELINE, apparmor(profile::RUNTIME_DEFAULT))
+        admitted(lab, BASELINE, apparmor(ProfileType::RuntimeDefault))
     })
     .thorough(),
     // /proc mount type
@@ -118,8 +121,10 @@ pub const ROWS: &[Row] = &[
         .thorough(),
     case("cri/seccomp-unconfined-under-restricted", |lab, _| {
         let config = idle().hardened().security(|security| {
-            security.seccomp =
-                Some(SecurityProfile { profile_type: profile::UNCONFINED, ..Default::default() });
+            security.seccomp = Some(SecurityProfile {
+                profile_type: ProfileType::Unconfined.into(),
+                ..Default::default()
+            });
         });
         refused(lab, RESTRICTED, config, "seccomp: no seccomp profile")
     })
@@ -178,8 +183,8 @@ fn device(path: &str) -> ContainerConfig {
     config
 }
 
-fn apparmor(profile_type: i32) -> ContainerConfig {
-    let profile = SecurityProfile { profile_type, ..Default::default() };
+fn apparmor(kind: ProfileType) -> ContainerConfig {
+    let profile = SecurityProfile { profile_type: kind.into(), ..Default::default() };
     idle().security(|security| security.apparmor = Some(profile))
 }
 
@@ -189,7 +194,7 @@ fn bidirectional() -> ContainerConfig {
         container_path: "/data".into(),
         host_path: "/srv/lockc-it/data".into(),
         readonly: false,
-        propagation: 2,
+        propagation: MountPropagation::PropagationBidirectional.into(),
     }];
     config
 }
@@ -229,7 +234,11 @@ fn admitted(lab: &mut Lab, namespace: &'static str, config: ContainerConfig) -> 
     Ok("starts".into())
 }
 
-fn pod_alike(lab: &mut Lab, change: fn(PodConfig) -> PodConfig, reason: &str) -> Result<String> {
+fn pod_alike(
+    lab: &mut Lab,
+    change: fn(PodSandboxConfig) -> PodSandboxConfig,
+    reason: &str,
+) -> Result<String> {
     pod_refused_at(lab, BASELINE, change, reason)
 }
 
@@ -237,7 +246,7 @@ fn pod_alike(lab: &mut Lab, change: fn(PodConfig) -> PodConfig, reason: &str) ->
 fn pod_refused_at(
     lab: &mut Lab,
     namespace: &str,
-    change: fn(PodConfig) -> PodConfig,
+    change: fn(PodSandboxConfig) -> PodSandboxConfig,
     reason: &str,
 ) -> Result<String> {
     let cri = lab.containerd()?.cri.clone();
@@ -256,7 +265,7 @@ fn pod_refused_at(
     Ok(text)
 }
 
-fn pod_admitted(lab: &mut Lab, _namespace: &str, config: PodConfig) -> Result<String> {
+fn pod_admitted(lab: &mut Lab, _namespace: &str, config: PodSandboxConfig) -> Result<String> {
     let handler = handler(lab);
     Pod::run(&lab.containerd()?.cri, handler, config.clone())?;
     if !lab.plain {

@@ -9,7 +9,10 @@ use super::cri::{handler, idle};
 use super::{Row, Test, row};
 use crate::command::sh;
 use crate::cri::describe::{container, pod};
-use crate::cri::proto::{ContainerConfig, PodConfig, Resources, SecurityProfile, mode, profile};
+use crate::cri::proto::{
+    ContainerConfig, LinuxContainerResources, NamespaceMode, PodSandboxConfig, SecurityProfile,
+    security_profile::ProfileType,
+};
 use crate::cri::{Container, Pod};
 use crate::lab::Lab;
 use crate::launch::{self, Runtime};
@@ -25,9 +28,13 @@ pub const ROWS: &[Row] = &[
     case("cri/pod-network", network).thorough(),
     case("cri/read-only-root", read_only).thorough(),
     case("cri/seccomp-localhost", seccomp).thorough(),
-    case("cri/shared-processes", |lab, _| shared(lab, PodConfig::share_processes, mode::POD)),
-    case("cri/shared-processes-of-a-debugger", |lab, _| shared(lab, |config| config, mode::TARGET))
-        .thorough(),
+    case("cri/shared-processes", |lab, _| {
+        shared(lab, PodSandboxConfig::share_processes, NamespaceMode::Pod)
+    }),
+    case("cri/shared-processes-of-a-debugger", |lab, _| {
+        shared(lab, |config| config, NamespaceMode::Target)
+    })
+    .thorough(),
     case("cri/shared-processes-of-looser-containers", trace).thorough(),
     case("cri/node-agent", node_agent),
 ];
@@ -52,7 +59,7 @@ fn says(c: &Container, script: &str, expected: &str) -> Result<()> {
 }
 
 /// The volumes that kubelet makes for a pod.
-fn volumes(config: &PodConfig, mut c: ContainerConfig) -> Result<ContainerConfig> {
+fn volumes(config: &PodSandboxConfig, mut c: ContainerConfig) -> Result<ContainerConfig> {
     let pod = config.folder();
     let folder = |kind: &str, name: &str| format!("{pod}/volumes/kubernetes.io~{kind}/{name}");
     let (data, settings, token) = (
@@ -110,7 +117,7 @@ fn one_life(cri: &std::rc::Rc<crate::cri::Cri>, handler: &str, namespace: &str) 
     says(&c, "hostname", &config.hostname)?;
     let other = pod.start(&idle().hardened())?;
     says(&other, "cat /dev/shm/y", "y").context("/dev/shm of the pod")?;
-    c.update(Resources { cpu_shares: 512, memory_limit: 256 << 20 })?;
+    c.update(LinuxContainerResources { cpu_shares: 512, memory_limit_in_bytes: 256 << 20 })?;
     c.stop(30)?;
     let status = c.wait()?;
     let log = c.logs()?;
@@ -220,8 +227,10 @@ fn seccomp(lab: &mut Lab, _: Runtime) -> Result<String> {
     let text = r#"{"defaultAction":"SCMP_ACT_ALLOW","architectures":["SCMP_ARCH_X86_64"],
         "syscalls":[{"names":["mkdir","mkdirat"],"action":"SCMP_ACT_ERRNO"}]}"#;
     fs::write(PROFILE, text).context("cannot write a profile")?;
-    let chosen =
-        SecurityProfile { profile_type: profile::LOCALHOST, localhost_ref: PROFILE.into() };
+    let chosen = SecurityProfile {
+        profile_type: ProfileType::Localhost.into(),
+        localhost_ref: PROFILE.into(),
+    };
     for (handler, namespace) in places(lab) {
         let config = idle().hardened().security(|security| security.seccomp = Some(chosen.clone()));
         let c = lab.containerd()?.shared(handler, namespace)?.start(&config)?;
@@ -238,17 +247,22 @@ fn pid_of(seconds: &str) -> String {
 
 /// Containers that share a PID namespace, by the pod's choice or as `kubectl debug --target` has
 /// it, see and signal each other; those that do not share it see nothing of each other.
-fn shared(lab: &mut Lab, change: fn(PodConfig) -> PodConfig, how: i32) -> Result<String> {
+fn shared(
+    lab: &mut Lab,
+    change: fn(PodSandboxConfig) -> PodSandboxConfig,
+    how: NamespaceMode,
+) -> Result<String> {
     let cri = lab.containerd()?.cri.clone();
     for (handler, namespace) in places(lab) {
         let work = || -> Result<()> {
             let pod = Pod::run(&cri, handler, change(pod(namespace)))?;
             let first = pod.start(&container(&["sh", "-c", "sleep 4321; exit 8"]).hardened())?;
             let mut second = idle().hardened();
-            if how == mode::TARGET {
+            if how == NamespaceMode::Target {
                 second = second.security(|security| {
-                    let namespaces = security.namespaces.get_or_insert_default();
-                    (namespaces.pid, namespaces.target_id) = (mode::TARGET, first.id.clone());
+                    let namespaces = security.namespace_options.get_or_insert_default();
+                    namespaces.set_pid(NamespaceMode::Target);
+                    namespaces.target_id.clone_from(&first.id);
                 });
             }
             let second = pod.start(&second)?;
@@ -259,7 +273,7 @@ fn shared(lab: &mut Lab, change: fn(PodConfig) -> PodConfig, how: i32) -> Result
                 8 => {}
                 code => bail!("the other container ended with {code}"),
             }
-            if how == mode::POD {
+            if how == NamespaceMode::Pod {
                 return Ok(());
             }
             let third = pod.start(&idle().hardened())?;

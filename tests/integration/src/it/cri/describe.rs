@@ -5,9 +5,10 @@
 use std::collections::HashMap;
 
 use super::proto::{
-    ContainerConfig, ContainerMetadata, Image, Int64Value, Linux, Mount, NamespaceOption,
-    PodConfig, PodLinux, PodMetadata, PodSecurity, Resources, Security, SecurityProfile, mode,
-    profile,
+    ContainerConfig, ContainerMetadata, ImageSpec, Int64Value, LinuxContainerConfig,
+    LinuxContainerResources, LinuxContainerSecurityContext, LinuxPodSandboxConfig,
+    LinuxSandboxSecurityContext, Mount, MountPropagation, NamespaceMode, NamespaceOption,
+    PodSandboxConfig, PodSandboxMetadata, SecurityProfile, security_profile::ProfileType,
 };
 use crate::containerd::IMAGE;
 use crate::launch::fresh_id;
@@ -33,43 +34,43 @@ fn owned(words: &[&str]) -> Vec<String> {
     words.iter().map(|word| (*word).to_owned()).collect()
 }
 
-fn of_type(profile_type: i32) -> Option<SecurityProfile> {
-    Some(SecurityProfile { profile_type, localhost_ref: String::new() })
+fn of_type(profile_type: ProfileType) -> Option<SecurityProfile> {
+    Some(SecurityProfile { profile_type: profile_type.into(), localhost_ref: String::new() })
 }
 
 /// A pod of a namespace, with a network of its own.
-pub fn pod(namespace: &str) -> PodConfig {
+pub fn pod(namespace: &str) -> PodSandboxConfig {
     let name = fresh_id();
     let uid = format!("uid-{name}");
     let labels = [("name", name.as_str()), ("namespace", namespace), ("uid", uid.as_str())];
-    PodConfig {
+    PodSandboxConfig {
         hostname: name.clone(),
         log_directory: format!("/var/log/pods/{name}"),
         labels: labels
             .map(|(key, value)| (format!("io.kubernetes.pod.{key}"), value.to_owned()))
             .into(),
         annotations: HashMap::new(),
-        linux: Some(PodLinux {
+        linux: Some(LinuxPodSandboxConfig {
             cgroup_parent: format!("/kubepods/{name}"),
-            security: Some(PodSecurity {
-                namespaces: Some(NamespaceOption {
-                    network: mode::POD,
-                    pid: mode::CONTAINER,
-                    ipc: mode::POD,
+            security_context: Some(LinuxSandboxSecurityContext {
+                namespace_options: Some(NamespaceOption {
+                    network: NamespaceMode::Pod.into(),
+                    pid: NamespaceMode::Container.into(),
+                    ipc: NamespaceMode::Pod.into(),
                     target_id: String::new(),
                 }),
                 run_as_user: None,
                 privileged: false,
                 // Whatever the pod says.
-                seccomp: of_type(profile::RUNTIME_DEFAULT),
+                seccomp: of_type(ProfileType::RuntimeDefault),
             }),
             sysctls: HashMap::new(),
         }),
-        metadata: Some(PodMetadata { name, uid, namespace: namespace.into() }),
+        metadata: Some(PodSandboxMetadata { name, uid, namespace: namespace.into() }),
     }
 }
 
-impl PodConfig {
+impl PodSandboxConfig {
     pub fn annotation(mut self, key: &str, value: &str) -> Self {
         self.annotations.insert(key.into(), value.into());
         self
@@ -81,35 +82,35 @@ impl PodConfig {
     }
 
     /// Any change of the sandbox's security context.
-    pub fn security(mut self, change: impl FnOnce(&mut PodSecurity)) -> Self {
-        change(self.linux.get_or_insert_default().security.get_or_insert_default());
+    pub fn security(mut self, change: impl FnOnce(&mut LinuxSandboxSecurityContext)) -> Self {
+        change(self.linux.get_or_insert_default().security_context.get_or_insert_default());
         self
     }
 
     /// Any change of its namespaces.
     pub fn namespaces(self, change: impl FnOnce(&mut NamespaceOption)) -> Self {
-        self.security(|security| change(security.namespaces.get_or_insert_default()))
+        self.security(|security| change(security.namespace_options.get_or_insert_default()))
     }
 
     /// `hostNetwork`; kubelet sends no name then.
     pub fn host_network(mut self) -> Self {
         self.hostname.clear();
-        self.namespaces(|namespaces| namespaces.network = mode::NODE)
+        self.namespaces(|namespaces| namespaces.set_network(NamespaceMode::Node))
     }
 
     /// `hostPID`
     pub fn host_pid(self) -> Self {
-        self.namespaces(|namespaces| namespaces.pid = mode::NODE)
+        self.namespaces(|namespaces| namespaces.set_pid(NamespaceMode::Node))
     }
 
     /// `hostIPC`
     pub fn host_ipc(self) -> Self {
-        self.namespaces(|namespaces| namespaces.ipc = mode::NODE)
+        self.namespaces(|namespaces| namespaces.set_ipc(NamespaceMode::Node))
     }
 
     /// `shareProcessNamespace`
     pub fn share_processes(self) -> Self {
-        self.namespaces(|namespaces| namespaces.pid = mode::POD)
+        self.namespaces(|namespaces| namespaces.set_pid(NamespaceMode::Pod))
     }
 
     /// kubelet's directory of the pod.
@@ -125,18 +126,18 @@ impl PodConfig {
 pub fn container(command: &[&str]) -> ContainerConfig {
     let name = fresh_id();
     ContainerConfig {
-        image: Some(Image { image: IMAGE.into() }),
+        image: Some(ImageSpec { image: IMAGE.into() }),
         command: owned(command),
         labels: HashMap::from([("io.kubernetes.container.name".into(), name.clone())]),
         log_path: format!("{name}.log"),
-        linux: Some(Linux {
-            resources: Some(Resources { cpu_shares: 2, memory_limit: 0 }),
-            security: Some(Security {
+        linux: Some(LinuxContainerConfig {
+            resources: Some(LinuxContainerResources { cpu_shares: 2, memory_limit_in_bytes: 0 }),
+            security_context: Some(LinuxContainerSecurityContext {
                 masked_paths: owned(&MASKED),
                 readonly_paths: owned(&READ_ONLY),
                 // What kubelet makes of a profile that nobody asked for.
-                seccomp: of_type(profile::UNCONFINED),
-                ..Security::default()
+                seccomp: of_type(ProfileType::Unconfined),
+                ..LinuxContainerSecurityContext::default()
             }),
         }),
         metadata: Some(ContainerMetadata { name }),
@@ -151,8 +152,8 @@ impl ContainerConfig {
     }
 
     /// Any change of the security context.
-    pub fn security(mut self, change: impl FnOnce(&mut Security)) -> Self {
-        change(self.linux.get_or_insert_default().security.get_or_insert_default());
+    pub fn security(mut self, change: impl FnOnce(&mut LinuxContainerSecurityContext)) -> Self {
+        change(self.linux.get_or_insert_default().security_context.get_or_insert_default());
         self
     }
 
@@ -163,22 +164,22 @@ impl ContainerConfig {
 
     pub fn add_capability(self, name: &str) -> Self {
         self.security(|security| {
-            security.capabilities.get_or_insert_default().add.push(name.into())
+            security.capabilities.get_or_insert_default().add_capabilities.push(name.into())
         })
     }
 
     pub fn drop_capabilities(self) -> Self {
         self.security(|security| {
-            security.capabilities.get_or_insert_default().drop.push("ALL".into())
+            security.capabilities.get_or_insert_default().drop_capabilities.push("ALL".into())
         })
     }
 
     /// `seccompProfile: RuntimeDefault`
     pub fn seccomp_default(self) -> Self {
-        self.security(|security| security.seccomp = of_type(profile::RUNTIME_DEFAULT))
+        self.security(|security| security.seccomp = of_type(ProfileType::RuntimeDefault))
     }
 
-    /// Everything that the Pod Security Standards' restricted asks for.
+    /// Everything that the Pod LinuxContainerSecurityContext Standards' restricted asks for.
     pub fn hardened(self) -> Self {
         self.user(1000)
             .drop_capabilities()
@@ -196,8 +197,12 @@ impl ContainerConfig {
 
     /// A volume of the host's.
     pub fn volume(mut self, host: &str, path: &str, readonly: bool) -> Self {
-        let mount =
-            Mount { container_path: path.into(), host_path: host.into(), readonly, propagation: 0 };
+        let mount = Mount {
+            container_path: path.into(),
+            host_path: host.into(),
+            readonly,
+            propagation: MountPropagation::PropagationPrivate.into(),
+        };
         self.mounts.push(mount);
         self
     }
@@ -211,11 +216,11 @@ impl ContainerConfig {
 }
 
 /// A pod's containers use its namespaces.
-pub fn in_pod(mut config: ContainerConfig, pod: &PodConfig) -> ContainerConfig {
-    let security = config.linux.get_or_insert_default().security.get_or_insert_default();
-    if security.namespaces.is_none() {
-        let of_pod = pod.linux.as_ref().and_then(|linux| linux.security.as_ref());
-        security.namespaces = of_pod.and_then(|security| security.namespaces.clone());
+pub fn in_pod(mut config: ContainerConfig, pod: &PodSandboxConfig) -> ContainerConfig {
+    let security = config.linux.get_or_insert_default().security_context.get_or_insert_default();
+    if security.namespace_options.is_none() {
+        let of_pod = pod.linux.as_ref().and_then(|linux| linux.security_context.as_ref());
+        security.namespace_options = of_pod.and_then(|security| security.namespace_options.clone());
     }
     config
 }

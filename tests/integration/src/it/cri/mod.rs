@@ -3,11 +3,13 @@
 //!
 //! | module | what |
 //! |---|---|
-//! | [`proto`] | the messages |
+//! | [`proto`] | the messages, generated from `runtime.proto` |
 //! | [`describe`] | pods and containers as kubelet describes them |
 //! | [`stream`] | exec and attach with streams, by websocket |
 
 pub mod describe;
+#[rustfmt::skip]
+#[allow(dead_code, clippy::all)]
 pub mod proto;
 pub mod stream;
 
@@ -23,15 +25,21 @@ use tonic::transport::{Channel, Endpoint, Uri};
 use tonic_prost::ProstCodec;
 
 use crate::command::Run;
-use proto::{ContainerConfig, Empty, Id, PodConfig, Resources, Status};
+use proto::{
+    AttachRequest, AttachResponse, ContainerConfig, ContainerState, ContainerStatus,
+    ContainerStatusRequest, ContainerStatusResponse, CreateContainerRequest,
+    CreateContainerResponse, ExecRequest, ExecResponse, ExecSyncRequest, ExecSyncResponse,
+    LinuxContainerResources, PodSandboxConfig, RemoveContainerRequest, RemoveContainerResponse,
+    RemovePodSandboxRequest, RemovePodSandboxResponse, RunPodSandboxRequest, RunPodSandboxResponse,
+    StartContainerRequest, StartContainerResponse, StopContainerRequest, StopContainerResponse,
+    StopPodSandboxRequest, StopPodSandboxResponse, UpdateContainerResourcesRequest,
+    UpdateContainerResourcesResponse,
+};
 
 /// containerd's socket; the interface is served on it too.
 pub const SOCKET: &str = "/run/containerd/containerd.sock";
 /// Emulation is slow, but nothing here takes minutes.
 const LIMIT: Duration = Duration::from_secs(100);
-
-/// `CONTAINER_EXITED`
-pub const EXITED: i32 = 2;
 
 /// A connection. Everything blocks.
 pub struct Cri {
@@ -80,13 +88,14 @@ impl Cri {
 pub struct Pod {
     cri: Rc<Cri>,
     pub id: String,
-    pub config: PodConfig,
+    pub config: PodSandboxConfig,
 }
 
 impl Pod {
     /// `RunPodSandbox`.
-    pub fn run(cri: &Rc<Cri>, handler: &str, config: PodConfig) -> Result<Self> {
-        let request = proto::RunPod { config: Some(config.clone()), handler: handler.into() };
+    pub fn run(cri: &Rc<Cri>, handler: &str, config: PodSandboxConfig) -> Result<Self> {
+        let request =
+            RunPodSandboxRequest { config: Some(config.clone()), runtime_handler: handler.into() };
         let mut made = cri.call("RunPodSandbox", request.clone());
         // The plugin lists links of a namespace that something else changes meanwhile, and gives up
         // (vishvananda/netlink, ErrDumpInterrupted).
@@ -97,7 +106,7 @@ impl Pod {
                 made = cri.call("RunPodSandbox", request.clone());
             }
         }
-        let Id { id } = made?;
+        let RunPodSandboxResponse { pod_sandbox_id: id } = made?;
         Ok(Self { cri: cri.clone(), id, config })
     }
 
@@ -105,15 +114,17 @@ impl Pod {
     pub fn start(&self, config: &ContainerConfig) -> Result<Container> {
         let config = describe::in_pod(config.clone(), &self.config);
         let log = PathBuf::from(&self.config.log_directory).join(&config.log_path);
-        let request = proto::CreateContainer {
-            pod: self.id.clone(),
+        let request = CreateContainerRequest {
+            pod_sandbox_id: self.id.clone(),
             config: Some(config),
-            pod_config: Some(self.config.clone()),
+            sandbox_config: Some(self.config.clone()),
         };
-        let Id { id } = self.cri.call("CreateContainer", request)?;
+        let CreateContainerResponse { container_id: id } =
+            self.cri.call("CreateContainer", request)?;
         // Removed even if it does not start.
         let container = Container { cri: self.cri.clone(), id, log };
-        let _: Empty = self.cri.call("StartContainer", container.as_id())?;
+        let request = StartContainerRequest { container_id: container.id.clone() };
+        let _: StartContainerResponse = self.cri.call("StartContainer", request)?;
         Ok(container)
     }
 
@@ -128,12 +139,14 @@ impl Pod {
 
     /// `StopPodSandbox`.
     pub fn stop(&self) -> Result<()> {
-        self.cri.call::<_, Empty>("StopPodSandbox", Id { id: self.id.clone() }).map(|_| ())
+        let request = StopPodSandboxRequest { pod_sandbox_id: self.id.clone() };
+        self.cri.call::<_, StopPodSandboxResponse>("StopPodSandbox", request).map(|_| ())
     }
 
     /// `RemovePodSandbox`.
     pub fn remove(&self) -> Result<()> {
-        self.cri.call::<_, Empty>("RemovePodSandbox", Id { id: self.id.clone() }).map(|_| ())
+        let request = RemovePodSandboxRequest { pod_sandbox_id: self.id.clone() };
+        self.cri.call::<_, RemovePodSandboxResponse>("RemovePodSandbox", request).map(|_| ())
     }
 }
 
@@ -153,18 +166,14 @@ pub struct Container {
 }
 
 impl Container {
-    fn as_id(&self) -> Id {
-        Id { id: self.id.clone() }
-    }
-
     /// `ExecSync`.
     pub fn exec(&self, cmd: &[&str]) -> Result<Run> {
-        let request = proto::ExecSync {
-            id: self.id.clone(),
+        let request = ExecSyncRequest {
+            container_id: self.id.clone(),
             cmd: cmd.iter().map(|word| (*word).to_owned()).collect(),
             timeout: 60,
         };
-        let answer: proto::ExecSyncAnswer = self.cri.call("ExecSync", request)?;
+        let answer: ExecSyncResponse = self.cri.call("ExecSync", request)?;
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
         Ok(Run {
             status: answer.exit_code,
@@ -176,37 +185,44 @@ impl Container {
     /// `Exec` with a terminal or without.
     pub fn exec_stream(&self, cmd: &[&str], tty: bool) -> Result<stream::Stream> {
         let cmd = cmd.iter().map(|word| (*word).to_owned()).collect();
-        let request =
-            proto::Exec { id: self.id.clone(), cmd, tty, stdin: true, stdout: true, stderr: !tty };
-        let proto::Url { url } = self.cri.call("Exec", request)?;
+        let request = ExecRequest {
+            container_id: self.id.clone(),
+            cmd,
+            tty,
+            stdin: true,
+            stdout: true,
+            stderr: !tty,
+        };
+        let ExecResponse { url } = self.cri.call("Exec", request)?;
         stream::Stream::connect(&url)
     }
 
     /// `Attach` to a container that has a terminal.
     pub fn attach(&self) -> Result<stream::Stream> {
-        let request = proto::Attach {
-            id: self.id.clone(),
+        let request = AttachRequest {
+            container_id: self.id.clone(),
             stdin: true,
             tty: true,
             stdout: true,
             stderr: false,
         };
-        let proto::Url { url } = self.cri.call("Attach", request)?;
+        let AttachResponse { url } = self.cri.call("Attach", request)?;
         stream::Stream::connect(&url)
     }
 
     /// `ContainerStatus`.
-    pub fn status(&self) -> Result<Status> {
-        let answer: proto::StatusAnswer = self.cri.call("ContainerStatus", self.as_id())?;
+    pub fn status(&self) -> Result<ContainerStatus> {
+        let request = ContainerStatusRequest { container_id: self.id.clone() };
+        let answer: ContainerStatusResponse = self.cri.call("ContainerStatus", request)?;
         answer.status.context("ContainerStatus: no status")
     }
 
     /// Waits until it has ended.
-    pub fn wait(&self) -> Result<Status> {
+    pub fn wait(&self) -> Result<ContainerStatus> {
         let start = Instant::now();
         while start.elapsed() < LIMIT {
             let status = self.status()?;
-            if status.state == EXITED {
+            if status.state() == ContainerState::ContainerExited {
                 return Ok(status);
             }
             std::thread::sleep(Duration::from_millis(100));
@@ -231,21 +247,27 @@ impl Container {
     }
 
     /// `UpdateContainerResources`.
-    pub fn update(&self, resources: Resources) -> Result<()> {
-        let request = proto::UpdateResources { id: self.id.clone(), linux: Some(resources) };
-        self.cri.call::<_, Empty>("UpdateContainerResources", request).map(|_| ())
+    pub fn update(&self, resources: LinuxContainerResources) -> Result<()> {
+        let request = UpdateContainerResourcesRequest {
+            container_id: self.id.clone(),
+            linux: Some(resources),
+        };
+        let _: UpdateContainerResourcesResponse =
+            self.cri.call("UpdateContainerResources", request)?;
+        Ok(())
     }
 
     /// `StopContainer`.
     pub fn stop(&self, timeout: i64) -> Result<()> {
-        let request = proto::StopContainer { id: self.id.clone(), timeout };
-        self.cri.call::<_, Empty>("StopContainer", request).map(|_| ())
+        let request = StopContainerRequest { container_id: self.id.clone(), timeout };
+        self.cri.call::<_, StopContainerResponse>("StopContainer", request).map(|_| ())
     }
 }
 
 impl Drop for Container {
     fn drop(&mut self) {
         // Its pod may be gone.
-        let _: Result<Empty> = self.cri.call("RemoveContainer", self.as_id());
+        let request = RemoveContainerRequest { container_id: self.id.clone() };
+        let _: Result<RemoveContainerResponse> = self.cri.call("RemoveContainer", request);
     }
 }
