@@ -44,6 +44,7 @@ pub fn cases(of: &[Case]) -> Vec<Case> {
             tier: case.btrfs?,
             btrfs: None,
             runtime: case.runtime,
+            needs: case.needs,
             test: case.test,
         })
     };

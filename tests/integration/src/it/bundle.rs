@@ -14,6 +14,11 @@ use crate::launch::By;
 /// Where bundles live: on the disk, in a folder that may be given to containers.
 pub const PLACE: &str = "/srv/lockc-it";
 
+/// This machine's architecture, as seccomp profiles and OCI images say it.
+pub const SECCOMP_ARCH: &str =
+    if cfg!(target_arch = "x86_64") { "SCMP_ARCH_X86_64" } else { "SCMP_ARCH_AARCH64" };
+pub const OCI_ARCH: &str = if cfg!(target_arch = "x86_64") { "amd64" } else { "arm64" };
+
 /// What engines grant by default.
 const DEFAULT_CAPS: [&str; 14] = [
     "CAP_CHOWN",
@@ -246,7 +251,7 @@ impl Bundle {
             spec["linux"]["readonlyPaths"] = json!(READ_ONLY);
             // One call that nobody misses: everything else is for lockc to check.
             spec["linux"]["seccomp"] = json!({
-                "defaultAction": "SCMP_ACT_ALLOW", "architectures": ["SCMP_ARCH_X86_64"],
+                "defaultAction": "SCMP_ACT_ALLOW", "architectures": [SECCOMP_ARCH],
                 "syscalls": [{"names": ["lookup_dcookie"], "action": "SCMP_ACT_ERRNO"}],
             });
         }

@@ -11,6 +11,7 @@ use std::rc::Rc;
 use anyhow::{Context, Result};
 use serde_json::json;
 
+use crate::bundle::OCI_ARCH;
 use crate::cases::sandbox;
 use crate::command;
 use crate::cri::{Cri, Pod, SOCKET, describe};
@@ -154,7 +155,7 @@ pub fn import(pause: &str) -> Result<()> {
         ("pause.json", pause, "65535:65535", json!(["/bin/sleep", "1000000"])),
     ] {
         let image = json!({
-            "architecture": "amd64", "os": "linux", "rootfs": {"type": "layers",
+            "architecture": OCI_ARCH, "os": "linux", "rootfs": {"type": "layers",
                 "diff_ids": [format!("sha256:{digest}")]},
             "config": {"User": user, "Cmd": command, "Env": ["PATH=/bin:/sbin:/usr/bin:/usr/sbin"]},
         });

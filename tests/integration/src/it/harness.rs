@@ -10,6 +10,7 @@
 
 use std::cell::RefCell;
 use std::io::{Write, stdout};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Error, Result, anyhow};
@@ -99,6 +100,9 @@ fn trial(case: Case, run: Run) -> Trial {
 /// Runs a case, in the lab if it needs it, and says how long that took: without the lab's
 /// preparation.
 fn prove(case: &Case, run: Run) -> (Duration, Result<String>) {
+    if let Some(path) = case.needs.filter(|path| !Path::new(path).exists()) {
+        return (Duration::ZERO, Err(Skip(format!("this machine has no {path}")).into()));
+    }
     if let Test::Step(code) = case.test {
         return timed(code);
     }

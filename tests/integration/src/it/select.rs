@@ -3,7 +3,7 @@
 //!
 //! A case says both at its definition, with [`Row::smoke`](crate::cases::Row::smoke) and its
 //! siblings. Which part runs with which tier on which kernel is a table of xtask's
-//! (`xtask/src/assets.rs`); `cargo xtask test --everything`, or `--kernel K`, leaves nothing out.
+//! (`xtask/src/kernels.rs`); `cargo xtask test --everything`, or `--kernel K`, leaves nothing out.
 
 use anyhow::{Result, bail};
 use clap::ValueEnum;
@@ -51,6 +51,8 @@ impl Part {
 /// How much of a part runs. Each tier contains those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub enum Tier {
+    /// What another architecture could change: the gate runs it on every kernel of each.
+    Core,
     /// What another kernel, or another version of an engine, could change: the gate runs it on
     /// every kernel.
     Smoke,

@@ -14,8 +14,7 @@ pub fn attempt(name: &str, args: &[&str]) -> Option<io::Result<String>> {
         ("kexec", []) => sys::call(libc::SYS_kexec_load, &[0, 0, 0, 0]).map(|_| "unloaded".into()),
         ("reboot-key", []) => reboot_key(),
         ("accounting", []) => sys::call(libc::SYS_acct, &[0]).map(|_| "stopped".into()),
-        ("port", []) => sys::call(libc::SYS_ioperm, &[0x80, 1, 1]).map(|_| "port 0x80".into()),
-        ("all-ports", []) => sys::call(libc::SYS_iopl, &[3]).map(|_| "level 3".into()),
+        ("port" | "all-ports", []) => ports(name),
         ("hurry", []) => {
             sys::call(libc::SYS_setpriority, &[libc::PRIO_PROCESS as usize, 0, -5isize as usize])
                 .map(|_| "nice -5".into())
@@ -34,6 +33,21 @@ pub fn attempt(name: &str, args: &[&str]) -> Option<io::Result<String>> {
         }
         _ => return None,
     })
+}
+
+/// Ports, by calls that only x86 has.
+#[cfg(target_arch = "x86_64")]
+fn ports(name: &str) -> io::Result<String> {
+    if name == "port" {
+        sys::call(libc::SYS_ioperm, &[0x80, 1, 1]).map(|_| "port 0x80".into())
+    } else {
+        sys::call(libc::SYS_iopl, &[3]).map(|_| "level 3".into())
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn ports(_: &str) -> io::Result<String> {
+    Err(io::Error::from_raw_os_error(libc::ENOSYS))
 }
 
 /// A small array map.

@@ -61,7 +61,8 @@ pub const ROWS: &[Row] = &[
     row(
         "cgroups/make",
         denied(&["mkdir", "/sys/fs/cgroup/lockc-it-made"], host_writable, "test", EACCES, "sysfs"),
-    ),
+    )
+    .core(),
     row(
         "cgroups/move",
         denied(

@@ -4,9 +4,11 @@
 use std::fs;
 
 use anyhow::{Context, Result, bail};
+use serde_json::json;
 
 use super::cri::{handler, idle};
 use super::{Row, Test, row};
+use crate::bundle::SECCOMP_ARCH;
 use crate::command::sh;
 use crate::cri::describe::{container, pod};
 use crate::cri::proto::{
@@ -224,8 +226,11 @@ fn seccomp(lab: &mut Lab, _: Runtime) -> Result<String> {
     lab.containerd()?;
     fs::create_dir_all("/var/lib/kubelet/seccomp/profiles")
         .context("cannot create kubelet's directory")?;
-    let text = r#"{"defaultAction":"SCMP_ACT_ALLOW","architectures":["SCMP_ARCH_X86_64"],
-        "syscalls":[{"names":["mkdir","mkdirat"],"action":"SCMP_ACT_ERRNO"}]}"#;
+    let text = json!({
+        "defaultAction": "SCMP_ACT_ALLOW", "architectures": [SECCOMP_ARCH],
+        "syscalls": [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO"}],
+    })
+    .to_string();
     fs::write(PROFILE, text).context("cannot write a profile")?;
     let chosen = SecurityProfile {
         profile_type: ProfileType::Localhost.into(),

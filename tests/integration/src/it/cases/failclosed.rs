@@ -14,7 +14,7 @@ use crate::lab::Lab;
 use crate::launch::{self, By, Running, Runtime};
 
 pub const ROWS: &[Row] = &[
-    both("failclosed/not-loaded", Test::Code(not_loaded)).thorough_with_runc(),
+    both("failclosed/not-loaded", Test::Code(not_loaded)).core().thorough_with_runc(),
     row("failclosed/link-pin-removed", Test::Code(link_removed)).one_kernel(),
     row("failclosed/map-pin-removed", Test::Code(map_removed)),
     row("failclosed/all-pins-removed", Test::Code(pins_removed)).one_kernel(),

@@ -10,7 +10,7 @@ use crate::lab::Lab;
 use crate::launch::{self, By, Running, Runtime, fresh_id};
 
 pub const ROWS: &[Row] = &[
-    both("first-program/gains-nothing", Test::Code(gains)),
+    both("first-program/gains-nothing", Test::Code(gains)).core(),
     row("first-program/network-as-input", Test::Code(input)),
     row("first-program/host-file-under-hook-mounts", Test::Code(host_file)),
 ];

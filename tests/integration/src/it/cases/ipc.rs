@@ -16,7 +16,7 @@ fn host_ipc(bundle: Bundle) -> Bundle {
 }
 
 pub const ROWS: &[Row] = &[
-    row("ipc/objects-of-the-host", Test::Code(objects)),
+    row("ipc/objects-of-the-host", Test::Code(objects)).core(),
     row("ipc/queues-of-the-host", Test::Code(queues)),
     row("ipc/addresses-used-again", Test::Code(used_again)).one_kernel(),
     row("ipc/between-containers", Test::Code(between)),

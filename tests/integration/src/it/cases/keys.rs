@@ -10,7 +10,7 @@ use crate::lab::Lab;
 use crate::launch::{self, By, Running, Runtime};
 
 pub const ROWS: &[Row] = &[
-    row("keys/of-the-user", denied(&["user-keyring"], same, "baseline", ENOKEY, "keyring")),
+    row("keys/of-the-user", denied(&["user-keyring"], same, "baseline", ENOKEY, "keyring")).core(),
     // The run without lockc has made it.
     row(
         "keys/persistent-of-root",

@@ -47,7 +47,7 @@ pub const ROWS: &[Row] = &[
         "launch/left-open-namespace",
         leak(&["socketpair"], |b| leaked(b, "/proc/1/ns/net"), "files"),
     ),
-    both("launch/hook-with-the-images-library", Test::Code(preload)),
+    both("launch/hook-with-the-images-library", Test::Code(preload)).core(),
     both("launch/hook-with-the-images-program", Test::Code(program)).on_btrfs_thorough(),
     both("launch/hook-mounts", Test::Code(hook_mounts)),
     both("launch/hook-in-the-containers-root", Test::Code(hook_in_root)),
@@ -118,7 +118,8 @@ fn only_without_lockc(
 /// CVE-2025-23266: a hook of the host's inherits LD_PRELOAD, which names a library of the image.
 fn preload(lab: &mut Lab, runtime: Runtime) -> Result<String> {
     let root = common_rootfs()?;
-    command::sh(&format!("cp -L /usr/lib/x86_64-linux-gnu/libm.so.6 {root}/evil.so"))?;
+    let library = format!("/usr/lib/{}-linux-gnu/libm.so.6", std::env::consts::ARCH);
+    command::sh(&format!("cp -L {library} {root}/evil.so"))?;
     let happened = "/tmp/lockc-it-preloaded";
     let hook = install_hook(
         "lockc-it-preload",

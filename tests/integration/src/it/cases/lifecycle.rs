@@ -15,7 +15,7 @@ use crate::lab::Lab;
 use crate::launch::{By, Running, Runtime};
 
 pub const ROWS: &[Row] = &[
-    both("lifecycle/create-start-exec-delete", Test::Code(whole)).on_btrfs_thorough(),
+    both("lifecycle/create-start-exec-delete", Test::Code(whole)).core().on_btrfs_thorough(),
     both("lifecycle/exec-is-confined", Test::Code(exec)),
     row("lifecycle/hooks-run-on-the-host", Test::Code(hooks)).one_kernel(),
     both("lifecycle/survivor-of-delete-stays-confined", Test::Code(survivor)).thorough_with_runc(),

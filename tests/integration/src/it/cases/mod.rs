@@ -54,6 +54,7 @@ mod sources;
 mod standards;
 mod storage;
 mod surface;
+mod table;
 mod tasks;
 mod transparent;
 
@@ -68,9 +69,11 @@ use crate::config;
 use crate::escapes::{self, Technique};
 use crate::lab::Lab;
 use crate::launch::{By, Runtime};
-use crate::select::{Part, Standing, Tier};
+use crate::select::{Part, Tier};
 use crate::system;
 use crate::workloads::{self, Workload};
+
+pub use table::{Row, both, one_kernel, row};
 
 /// A case that this machine can't run, with the reason: an error that is shown as a skip.
 #[derive(Debug)]
@@ -131,79 +134,6 @@ impl Test {
     }
 }
 
-/// A row of a topic's table.
-#[derive(Clone, Copy)]
-pub struct Row {
-    pub name: &'static str,
-    pub test: Test,
-    /// With runc too, not only with crun (which starts six times faster).
-    pub both: bool,
-    standing: Standing,
-}
-
-/// A row for crun.
-pub const fn row(name: &'static str, test: Test) -> Row {
-    Row { name, test, both: false, standing: Standing::USUAL }
-}
-
-/// A row for crun and runc.
-pub const fn both(name: &'static str, test: Test) -> Row {
-    Row { both: true, ..row(name, test) }
-}
-
-/// Rows that the gate runs on one kernel.
-pub const fn one_kernel<const N: usize>(mut rows: [Row; N]) -> [Row; N] {
-    let mut at = 0;
-    while at < N {
-        rows[at] = rows[at].one_kernel();
-        at += 1;
-    }
-    rows
-}
-
-impl Row {
-    const fn standing(self, standing: Standing) -> Self {
-        Self { standing, ..self }
-    }
-
-    /// On every kernel, and with every version of its engine. Bare cases are unless they say
-    /// otherwise.
-    pub const fn smoke(self) -> Self {
-        self.standing(self.standing.tier(Tier::Smoke))
-    }
-
-    /// The gate runs it on one kernel: user space alone decides it, or another case shows the same
-    /// hook.
-    pub const fn one_kernel(self) -> Self {
-        self.standing(self.standing.one_kernel())
-    }
-
-    /// The gate runs it on one kernel, because it takes long.
-    pub const fn slow(self) -> Self {
-        self.one_kernel()
-    }
-
-    /// A variation of what another case shows: not in the gate.
-    pub const fn thorough(self) -> Self {
-        self.standing(self.standing.tier(Tier::All))
-    }
-
-    /// With runc, it is a variation of what it shows with crun.
-    pub const fn thorough_with_runc(self) -> Self {
-        self.standing(self.standing.runc(Tier::All))
-    }
-
-    /// Once more where the host's root is on btrfs.
-    pub const fn on_btrfs(self) -> Self {
-        self.standing(self.standing.btrfs(Tier::Smoke))
-    }
-
-    /// Once more where the host's root is on btrfs, but not in the gate.
-    pub const fn on_btrfs_thorough(self) -> Self {
-        self.standing(self.standing.btrfs(Tier::All))
-    }
-}
-
 /// An attempt that `policy` denies by `rule`.
 pub const fn denied(
     args: &'static [&'static str],
@@ -238,6 +168,8 @@ pub struct Case {
     /// Its tier on btrfs, if it runs there too.
     pub btrfs: Option<Tier>,
     pub runtime: Runtime,
+    /// A path of the machine without which it is skipped.
+    pub needs: Option<&'static str>,
     pub test: Test,
 }
 
@@ -321,6 +253,7 @@ pub fn all() -> Vec<Case> {
         tier: technique.standing.of(Part::Escape),
         btrfs: technique.standing.btrfs,
         runtime: Runtime::Crun,
+        needs: None,
         test: Test::Escape(technique),
     }));
     // Last: they take lockc away.
@@ -336,6 +269,7 @@ pub fn all() -> Vec<Case> {
         tier: workload.standing.of(Part::Work),
         btrfs: None,
         runtime: Runtime::Runc,
+        needs: None,
         test: Test::Work(*workload),
     }));
     cases.extend(btrfs::cases(&cases));
@@ -372,6 +306,7 @@ pub fn case_of(row: &Row, part: Part) -> Case {
         tier: row.standing.of(part),
         btrfs: row.standing.btrfs,
         runtime: Runtime::Crun,
+        needs: row.needs,
         test: row.test,
     }
 }

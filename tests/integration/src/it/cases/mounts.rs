@@ -14,7 +14,7 @@ const fn mount(args: &'static [&'static str]) -> Test {
 }
 
 pub const ROWS: &[Row] = &[
-    both("mounts/tmpfs", mount(&["mount", "tmpfs", "/mnt/x"])),
+    both("mounts/tmpfs", mount(&["mount", "tmpfs", "/mnt/x"])).core(),
     row("mounts/proc", mount(&["mount", "proc", "/mnt/x"])),
     row("mounts/sysfs", mount(&["mount", "sysfs", "/mnt/x"])),
     row("mounts/bind", mount(&["bind", "/bin", "/mnt/x"])),
@@ -25,7 +25,7 @@ pub const ROWS: &[Row] = &[
     row("mounts/move", mount(&["move", "/mnt/a", "/mnt/x"])),
     row("mounts/umount", mount(&["umount", "/mnt/a"])),
     row("mounts/fsopen", mount(&["fsopen", "tmpfs"])),
-    both("mounts/new-api-fsmount", mount(&["fsmount", "tmpfs", "."])).thorough_with_runc(),
+    both("mounts/new-api-fsmount", mount(&["fsmount", "tmpfs", "."])).core().thorough_with_runc(),
     row("mounts/new-api-fsmount-proc", mount(&["fsmount", "proc", "uptime"])),
     row("mounts/new-api-fsmount-sysfs", mount(&["fsmount", "sysfs", "fs"])),
     row("mounts/new-api-move", mount(&["fsmount-move", "tmpfs", "/mnt/x"])),
@@ -33,7 +33,7 @@ pub const ROWS: &[Row] = &[
     row("mounts/new-api-open-tree-move", mount(&["open-tree-move", "/mnt/a", "/mnt/x"])),
     row("mounts/new-api-setattr", mount(&["mount-setattr", "/mnt/a"])),
     row("mounts/new-api-fspick", mount(&["fspick", "/mnt/a"])),
-    both("mounts/pivot-root", mount(&["pivot-root", "/mnt/a"])).thorough_with_runc(),
+    both("mounts/pivot-root", mount(&["pivot-root", "/mnt/a"])).core().thorough_with_runc(),
     row("mounts/unshare", mount(&["unshare", "mnt", "mount", "tmpfs", "/mnt/x"])),
     row("mounts/unshare-remount-root", mount(&["unshare", "mnt", "remount", "/"])),
     // No capability of the host's: those of a user namespace of its own.

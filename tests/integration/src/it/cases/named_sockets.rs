@@ -11,7 +11,7 @@ use crate::lab::{Lab, SOCKETS};
 use crate::launch::{self, By, Running, Runtime};
 
 pub const ROWS: &[Row] = &[
-    both("sockets/named-in-a-directory", Test::Code(in_directory)).on_btrfs(),
+    both("sockets/named-in-a-directory", Test::Code(in_directory)).core().on_btrfs(),
     row("sockets/named-file", Test::Code(file)),
     row("sockets/named-renamed-below-an-overlay", Test::Code(below_overlay)),
 ];

@@ -14,7 +14,7 @@ pub const ROWS: &[Row] = &[
         .thorough_with_runc()
         .on_btrfs_thorough(),
     row("neighbours/files-of-a-looser-one", Test::Code(files_of_looser)),
-    row("neighbours/files-of-another", Test::Code(files_of_another)),
+    row("neighbours/files-of-another", Test::Code(files_of_another)).core(),
 ];
 
 /// A container with a root file system and a volume that no other container has.

@@ -79,7 +79,7 @@ pub const ROWS: &[Row] = &[
             policy: "sockets",
         }),
     ),
-    row("network/offline-loopback", Test::Code(loopback)),
+    row("network/offline-loopback", Test::Code(loopback)).core(),
     row("network/offline-loopback-received", Test::Code(loopback_received)),
     row("network/by-policy-and-annotation", Test::Code(beside_the_level)),
 ];

@@ -20,7 +20,8 @@ pub const ROWS: &[Row] = &[
             ],
             same,
         ),
-    ),
+    )
+    .core(),
     both(
         "ordinary/files",
         works(

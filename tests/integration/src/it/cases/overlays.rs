@@ -12,7 +12,7 @@ use crate::docker::IMAGE;
 use crate::lab::Lab;
 use crate::launch::{self, Runtime};
 
-pub const ROWS: &[Row] = &[row("overlays/layers-granted", Test::Code(granted))];
+pub const ROWS: &[Row] = &[row("overlays/layers-granted", Test::Code(granted)).core()];
 pub const DOCKER: &[Row] = &[row("docker/overlay-exchanged", Test::Code(exchanged)).smoke()];
 pub const PODMAN: &[Row] = &[row("podman/overlay-of-the-host", Test::Code(of_the_host)).smoke()];
 

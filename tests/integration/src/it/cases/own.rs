@@ -9,7 +9,7 @@ use crate::lab::Lab;
 use crate::launch::Runtime;
 
 pub const ROWS: &[Row] = &[
-    row("own/pins-before-host-root-without-bpf", Test::Code(pins)),
+    row("own/pins-before-host-root-without-bpf", Test::Code(pins)).core(),
     row("own/maps-before-host-root-without-bpf", Test::Code(maps)),
 ];
 

@@ -59,7 +59,7 @@ const fn inherited(args: &'static [&'static str]) -> Test {
 }
 
 pub const ROWS: &[Row] = &[
-    row("paths/stat", reach(&["stat", "/proc/{victim}/root/var/lib/lockc-it-secrets/key"])),
+    row("paths/stat", reach(&["stat", "/proc/{victim}/root/var/lib/lockc-it-secrets/key"])).core(),
     row("paths/stat-parent", reach(&["stat", "/proc/{victim}/root/etc/shadow"])),
     row(
         "paths/readlink",
@@ -68,7 +68,8 @@ pub const ROWS: &[Row] = &[
     row("paths/mkdir", reach(&["mkdir", "/proc/{victim}/root/var/lib/lockc-it-secrets/new"])),
     row("paths/mkfifo", reach(&["mkfifo", "/proc/{victim}/root/var/lib/lockc-it-secrets/fifo"])),
     row("paths/rmdir", reach(&["rmdir", "/proc/{victim}/root/var/lib/lockc-it-secrets/folder"])),
-    row("paths/unlink", reach(&["unlink", "/proc/{victim}/root/var/lib/lockc-it-secrets/file"])),
+    row("paths/unlink", reach(&["unlink", "/proc/{victim}/root/var/lib/lockc-it-secrets/file"]))
+        .core(),
     row("paths/rename", reach(&["rename", "/proc/{victim}/root/var/lib/lockc-it-secrets/renamed"]))
         .on_btrfs_thorough(),
     row("paths/link", reach(&["link", "/proc/{victim}/root/var/lib/lockc-it-secrets/key"])),
@@ -164,7 +165,8 @@ pub const ROWS: &[Row] = &[
     row(
         "devices/mknod-block",
         denied(&["mknod", "/tmp/disk", "b", "254", "0"], same, "baseline", EPERM, "device"),
-    ),
+    )
+    .core(),
     row(
         "devices/mknod-mem",
         denied(&["mknod", "/tmp/mem", "c", "1", "1"], same, "baseline", EPERM, "device"),

@@ -24,13 +24,13 @@ const fn writes(args: &'static [&'static str]) -> Test {
 }
 
 pub const ROWS: &[Row] = &[
-    both("sysfs/ext4", sysfs(&["list", "/sys/fs/ext4"])).thorough_with_runc(),
+    both("sysfs/ext4", sysfs(&["list", "/sys/fs/ext4"])).core().thorough_with_runc(),
     row("sysfs/ext4-disk", sysfs(&["read", "/sys/fs/ext4/vda/session_write_kbytes"])),
     row("sysfs/fs", sysfs(&["list", "/sys/fs"])),
     row("sysfs/block", sysfs(&["list", "/sys/block"])),
     row("sysfs/class-block", sysfs(&["read", "/sys/class/block/vda/size"])).one_kernel(),
     row("sysfs/pci", sysfs(&["list", "/sys/bus/pci/devices"])).one_kernel(),
-    row("sysfs/dmi", sysfs(&["list", "/sys/class/dmi/id"])).one_kernel(),
+    row("sysfs/dmi", sysfs(&["list", "/sys/class/dmi/id"])).needs("/sys/class/dmi/id").one_kernel(),
     row("sysfs/firmware", sysfs(&["list", "/sys/firmware"])).one_kernel(),
     row("sysfs/module", sysfs(&["list", "/sys/module"])).one_kernel(),
     row("sysfs/vmcoreinfo", sysfs(&["read", "/sys/kernel/vmcoreinfo"])),
@@ -51,7 +51,7 @@ pub const ROWS: &[Row] = &[
     row("sysfs/stat-disk", sysfs(&["stat", "/sys/fs/ext4/vda"])),
     row("sysfs/stat-by-a-link", sysfs(&["stat", "/sys/class/block/vda"])),
     row("sysfs/stat-open-path", sysfs(&["fd-stat", "/sys/module/printk"])),
-    both("procfs/kallsyms", procfs(&["read", "/proc/kallsyms"])).thorough_with_runc(),
+    both("procfs/kallsyms", procfs(&["read", "/proc/kallsyms"])).core().thorough_with_runc(),
     row("procfs/keys", procfs(&["read", "/proc/keys"])),
     row("procfs/interrupts", procfs(&["read", "/proc/interrupts"])),
     row("procfs/iomem", procfs(&["read", "/proc/iomem"])),
@@ -123,6 +123,7 @@ pub const ROWS: &[Row] = &[
             "cat /proc/1/status /proc/1/cmdline /proc/$$/environ > /dev/null && ls /proc/$$/fd \
              /proc/1/root && echo 500 > /proc/self/oom_score_adj",
         ]),
-    ),
+    )
+    .core(),
     row("pseudo/ps", reads(&["sh", "-c", "sleep 5 & ps && top -b -n1 > /dev/null && kill %1"])),
 ];

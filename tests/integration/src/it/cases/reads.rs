@@ -29,6 +29,9 @@ const DMI: &str =
 const BLOCK: &str =
     "head -c 9 /proc/interrupts > /dev/null && cat /sys/class/block/vda/size > /dev/null";
 
+/// What a machine without DMI lacks.
+const DMI_OF_MACHINE: &str = "/sys/class/dmi/id";
+
 /// One rule by one hook, with many paths.
 pub const ROWS: &[Row] = &one_kernel([
     both(
@@ -44,6 +47,7 @@ pub const ROWS: &[Row] = &one_kernel([
             "reads-dmi",
         ),
     )
+    .needs(DMI_OF_MACHINE)
     .thorough_with_runc(),
     row(
         "reads/links-in-a-directory",
@@ -72,29 +76,40 @@ pub const ROWS: &[Row] = &one_kernel([
             ],
             "reads-dmi",
         ),
-    ),
-    row("reads/link-of-another-policy", sysfs(&["readlink", "/sys/class/dmi/id"], "test")),
+    )
+    .needs(DMI_OF_MACHINE),
+    row("reads/link-of-another-policy", sysfs(&["readlink", "/sys/class/dmi/id"], "test"))
+        .needs(DMI_OF_MACHINE),
     row("reads/looks-beside", sysfs(&["stat", "/sys/devices/virtual/vtconsole"], "reads-dmi")),
-    row("reads/without", sysfs(&["list", "/sys/class/dmi/id/"], "test")),
-    row("reads/nothing-there", sysfs(&["list", "/sys/class/dmi/id/"], "reads-nothing-there")),
+    row("reads/without", sysfs(&["list", "/sys/class/dmi/id/"], "test")).needs(DMI_OF_MACHINE),
+    row("reads/nothing-there", sysfs(&["list", "/sys/class/dmi/id/"], "reads-nothing-there"))
+        .needs(DMI_OF_MACHINE),
     row("reads/other-policys", sysfs(&["read", "/sys/class/block/vda/size"], "reads-dmi")),
     row("reads/other-policys-proc", procfs(&["read", "/proc/kallsyms"], "reads-block")),
     row("reads/beside-in-procfs", procfs(&["read", "/proc/interrupts"], "reads-dmi")),
     row("reads/beside-in-sysfs", sysfs(&["list", "/sys/devices/virtual/vtconsole"], "reads-dmi")),
-    row("reads/above", sysfs(&["list", "/sys/devices/virtual/dmi"], "reads-dmi")),
-    row("reads/where-a-link-stands", sysfs(&["list", "/sys/class/dmi"], "reads-dmi")),
+    row("reads/above", sysfs(&["list", "/sys/devices/virtual/dmi"], "reads-dmi"))
+        .needs(DMI_OF_MACHINE),
+    row("reads/where-a-link-stands", sysfs(&["list", "/sys/class/dmi"], "reads-dmi"))
+        .needs(DMI_OF_MACHINE),
     row(
         "reads/by-a-link-out-of-it",
         sysfs(&["list", "/sys/devices/virtual/dmi/id/subsystem/"], "reads-dmi"),
-    ),
+    )
+    .needs(DMI_OF_MACHINE),
     row(
         "reads/relative",
         sysfs(&["list", "/sys/devices/virtual/dmi/id/../../vtconsole"], "reads-dmi"),
-    ),
+    )
+    .needs(DMI_OF_MACHINE),
     row("reads/same-name-elsewhere", sysfs(&["list", "/sys/block/vda/power"], "reads-dmi")),
     row("reads/write", sysfs(&["write", "/sys/class/block/vda/uevent", "change"], "reads-block")),
-    both("reads/at-once-and-over-a-reload", Test::Code(|lab, _| at_once(lab))).thorough_with_runc(),
-    row("reads/one-set-for-all", Test::Code(|lab, _| one_set(lab))).thorough(),
+    both("reads/at-once-and-over-a-reload", Test::Code(|lab, _| at_once(lab)))
+        .needs(DMI_OF_MACHINE)
+        .thorough_with_runc(),
+    row("reads/one-set-for-all", Test::Code(|lab, _| one_set(lab)))
+        .needs(DMI_OF_MACHINE)
+        .thorough(),
 ]);
 
 /// Two containers at once each read their own, and not the other's.

@@ -31,14 +31,16 @@ const fn own(args: &'static [&'static str]) -> Test {
 const LONG: &str = "/socks/nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn";
 
 pub const ROWS: &[Row] = &[
-    both("sockets/stream", path(&["connect", "stream", "/socks/stream.sock"])).thorough_with_runc(),
+    both("sockets/stream", path(&["connect", "stream", "/socks/stream.sock"]))
+        .core()
+        .thorough_with_runc(),
     row("sockets/renamed", path(&["connect", "stream", "/socks/notes.txt"])),
     row("sockets/long-name", path(&["connect", "stream", LONG])).one_kernel(),
     row("sockets/relative", path(&["connect", "stream", "/bin/../socks/./notes.txt"])).one_kernel(),
     row("sockets/dgram", path(&["connect", "dgram", "/socks/dgram.sock"])),
     row("sockets/dgram-sendto", path(&["sendto", "/socks/dgram.sock"])),
     row("sockets/seqpacket", path(&["connect", "seqpacket", "/socks/seqpacket.sock"])),
-    row("sockets/abstract-stream", abstr(&["connect", "stream", "@lockc-it-stream"])),
+    row("sockets/abstract-stream", abstr(&["connect", "stream", "@lockc-it-stream"])).core(),
     row("sockets/abstract-dgram", abstr(&["connect", "dgram", "@lockc-it-dgram"])),
     row("sockets/abstract-sendto", abstr(&["sendto", "@lockc-it-dgram"])),
     row("sockets/thread", path(&["thread", "connect", "stream", "/socks/stream.sock"])),
@@ -65,7 +67,8 @@ pub const ROWS: &[Row] = &[
     row(
         "network/offline-inet",
         denied(&["socket", "inet"], same, "offline", EAFNOSUPPORT, "network"),
-    ),
+    )
+    .core(),
     row(
         "network/offline-inet6",
         denied(&["socket", "inet6"], same, "offline", EAFNOSUPPORT, "network"),

@@ -26,6 +26,7 @@ pub const ROWS: &[Row] = &[
             )
         }),
     )
+    .core()
     .on_btrfs_thorough(),
     row(
         "storage/overlay-of-tmpfs",

@@ -24,14 +24,15 @@ const fn kernel(args: &'static [&'static str]) -> Test {
 }
 
 pub const ROWS: &[Row] = &[
-    both("surface/bpf", kernel(&["bpf"])).thorough_with_runc(),
+    both("surface/bpf", kernel(&["bpf"])).core().thorough_with_runc(),
     row("surface/bpf-thread", kernel(&["thread", "bpf"])),
     row("surface/perf", kernel(&["perf"])),
     row("surface/clock", denied(&["set-clock"], clock, "test", EPERM, "kernel")),
     row(
         "surface/user-namespace",
         denied(&["unshare", "user", "list", "/"], same, "baseline", EPERM, "user-namespace"),
-    ),
+    )
+    .core(),
     row(
         "surface/user-namespace-double-fork",
         denied(
@@ -54,7 +55,7 @@ pub const ROWS: &[Row] = &[
         "surface/request-key-thread",
         denied(&["thread", "request-key", "user", "it:t"], same, "baseline", ENOKEY, "keyring"),
     ),
-    row("surface/io-uring", works(&["/probe", "io-uring"], same)),
+    row("surface/io-uring", works(&["/probe", "io-uring"], same)).core(),
     row("surface/restricted-io-uring", denied(&["io-uring"], same, "tight", EPERM, "io-uring")),
     row(
         "surface/personality",

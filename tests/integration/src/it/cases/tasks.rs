@@ -52,9 +52,9 @@ pub const ROWS: &[Row] = &[
         "tasks/thread-in-double-fork",
         by(&["double-fork", "setsid", "thread", "list", "/sys/fs/ext4"]),
     ),
-    row("tasks/vfork", by(&["vfork", "list", "/sys/fs/ext4"])),
+    row("tasks/vfork", by(&["vfork", "list", "/sys/fs/ext4"])).core(),
     row("tasks/posix-spawn", by(&["spawn", "list", "/sys/fs/ext4"])),
-    row("tasks/clone-files", by(&["clone-files", "list", "/sys/fs/ext4"])),
+    row("tasks/clone-files", by(&["clone-files", "list", "/sys/fs/ext4"])).core(),
     row("tasks/clone-parent", by(&["fork", "clone-parent", "list", "/sys/fs/ext4"])),
     row("tasks/exec-by-thread", by(&["thread-exec", "list", "/sys/fs/ext4"])),
     row(
@@ -129,8 +129,8 @@ pub const ROWS: &[Row] = &[
     row("tasks/fork-storm-100000", Test::Code(storm)).thorough(),
     row("tasks/pid-reused-by-the-host", Test::Code(reused_by_host)),
     row("tasks/pid-reused-by-a-container", Test::Code(reused_by_container)),
-    both("tasks/ptrace-host", on_host(&["ptrace", "{victim}"])).thorough_with_runc(),
-    row("tasks/vm-read-host", on_host(&["vm-read", "{victim}"])),
+    both("tasks/ptrace-host", on_host(&["ptrace", "{victim}"])).core().thorough_with_runc(),
+    row("tasks/vm-read-host", on_host(&["vm-read", "{victim}"])).core(),
     row("tasks/pidfd-getfd-host", on_host(&["pidfd-getfd", "{victim}", "0"])),
     row(
         "tasks/setns-host",
