@@ -1,5 +1,7 @@
 //! Architectures.
 
+use anyhow::{Context, Result};
+
 /// What programs are built for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 #[value(rename_all = "snake_case")]
@@ -10,6 +12,12 @@ pub enum Arch {
 }
 
 impl Arch {
+    /// That of this computer.
+    pub fn here() -> Result<Self> {
+        let known = [Self::X86, Self::Aarch64].into_iter().find(|arch| arch.runs_here());
+        known.with_context(|| format!("lockc is not tested on {}", std::env::consts::ARCH))
+    }
+
     /// As uname(2) and RPM say it.
     pub const fn name(self) -> &'static str {
         match self {

@@ -117,7 +117,7 @@ pub fn folder(programs: &Path) -> Result<PathBuf> {
     let _ = fs::remove_dir_all(&folder);
     let beside = folder.join(PLACE);
     fs::create_dir_all(&beside).with_context(|| format!("cannot create {}", beside.display()))?;
-    dist::make(&folder, None, &[Kind::Deb, Kind::Image], Arch::X86)?;
+    dist::make(&folder, None, &[Kind::Deb, Kind::Image], &[Arch::X86])?;
     ui::capture(Command::new("cp").arg("-rT").arg(root().join(PLACE)).arg(&beside))?;
     let mut copy = Command::new("cp");
     copy.arg("-rd").arg(programs.join("lockc-it")).arg(upstream::helm()?);

@@ -16,10 +16,10 @@ pub fn folder(programs: &Path) -> Result<PathBuf> {
     let folder = build::target()?.join("system");
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
-    dist::make(&folder, None, &[Kind::Deb, Kind::Rpm], Arch::X86)?;
+    dist::make(&folder, None, &[Kind::Deb, Kind::Rpm], &[Arch::X86])?;
     // Other bytes, other programs: an upgrade replaces what is attached. Elsewhere: pages name
     // packages by a pattern.
-    dist::make(&folder.join("higher"), Some(&dist::next_version()?), &[Kind::Deb], Arch::X86)?;
+    dist::make(&folder.join("higher"), Some(&dist::next_version()?), &[Kind::Deb], &[Arch::X86])?;
     ui::capture(std::process::Command::new("cp").arg(programs.join("lockc-it")).arg(&folder))?;
     Ok(folder)
 }

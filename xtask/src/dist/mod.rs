@@ -23,9 +23,9 @@ pub struct Args {
     /// Build as another version than the tree's, to test an upgrade, say
     #[arg(long, value_name = "VERSION")]
     as_version: Option<String>,
-    /// For another architecture than x86_64: needs a cross compiler, which is installed
-    #[arg(long, value_enum, default_value_t = Arch::X86)]
-    arch: Arch,
+    /// Architectures, separated by commas; what a cross compiler is needed for is installed
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Arch::X86])]
+    arch: Vec<Arch>,
     /// Only these kinds
     #[arg(long, value_delimiter = ',')]
     only: Vec<Kind>,
@@ -57,7 +57,7 @@ const PROGRAMS: [&str; 2] = ["lockc", "lockc-runc-wrapper"];
 pub fn command(args: &Args) -> Result<bool> {
     setup::run(false)?;
     let kinds = if args.only.is_empty() { &ALL[..] } else { &args.only };
-    let made = make(&args.out, args.as_version.as_deref(), kinds, args.arch)?;
+    let made = make(&args.out, args.as_version.as_deref(), kinds, &args.arch)?;
     for file in &made {
         println!("{}", file.display());
     }
@@ -68,16 +68,23 @@ pub fn command(args: &Args) -> Result<bool> {
 }
 
 /// Makes `kinds` in `out`, with `SHA256SUMS`, and returns the files.
-pub fn make(out: &Path, version: Option<&str>, kinds: &[Kind], arch: Arch) -> Result<Vec<PathBuf>> {
+pub fn make(
+    out: &Path,
+    version: Option<&str>,
+    kinds: &[Kind],
+    archs: &[Arch],
+) -> Result<Vec<PathBuf>> {
     setup::packaging(kinds)?;
-    setup::cross(arch)?;
+    for arch in archs {
+        setup::cross(*arch)?;
+    }
     let out = std::path::absolute(out).context("where is the output to go?")?;
     fs::create_dir_all(&out).with_context(|| format!("cannot create {}", out.display()))?;
     match version {
-        None => from(&root(), &out, kinds, arch),
+        None => from(&root(), &out, kinds, archs),
         Some(version) => {
             let copy = source::copy(version)?;
-            from(copy.path(), &out, kinds, arch)
+            from(copy.path(), &out, kinds, archs)
         }
     }
 }
@@ -94,21 +101,35 @@ pub fn next_version() -> Result<String> {
 }
 
 /// Makes `kinds` from the tree `source`.
-fn from(source: &Path, out: &Path, kinds: &[Kind], arch: Arch) -> Result<Vec<PathBuf>> {
+fn from(source: &Path, out: &Path, kinds: &[Kind], archs: &[Arch]) -> Result<Vec<PathBuf>> {
     let version = source::version(source)?;
     let built = |arch: Arch| {
         let what = format!("building lockc {version} as it is released for {}", arch.name());
         ui::step(&what, || build::programs(source, &build::RELEASED, arch))
     };
-    let programs = built(arch)?;
     // The manual is written by the program itself, which runs here.
-    let runs = if arch.runs_here() { programs.clone() } else { built(Arch::X86)? };
+    let here = Arch::here()?;
+    let runs = built(here)?;
     generate(source, &runs)?;
     let epoch = source::epoch()?;
-    let release = Release { source, out, version: &version, programs: &programs, arch, epoch };
+    let mut releases = Vec::new();
+    for arch in archs {
+        let programs = if *arch == here { runs.clone() } else { built(*arch)? };
+        let arch = *arch;
+        releases.push(Release { source, out, version: &version, programs, arch, epoch });
+    }
     let mut made = Vec::new();
     for kind in kinds {
-        made.push(release.make(*kind)?);
+        match kind {
+            Kind::Image => made.push(image::write(&releases)?),
+            // It is the source's: what is linked is the same.
+            Kind::Sbom => made.push(releases.first().context("no architecture")?.make(*kind)?),
+            _ => {
+                for release in &releases {
+                    made.push(release.make(*kind)?);
+                }
+            }
+        }
     }
     checksums(out, &made)?;
     made.push(out.join("SHA256SUMS"));
@@ -136,7 +157,7 @@ struct Release<'a> {
     source: &'a Path,
     out: &'a Path,
     version: &'a str,
-    programs: &'a Path,
+    programs: PathBuf,
     arch: Arch,
     /// Seconds since 1970 that every file says it is from.
     epoch: u64,
@@ -148,7 +169,7 @@ impl Release<'_> {
             Kind::Deb => self.deb(),
             Kind::Rpm => self.rpm(),
             Kind::Tar => self.tar(),
-            Kind::Image => image::write(self),
+            Kind::Image => image::write(std::slice::from_ref(self)),
             Kind::Sbom => self.sbom(),
         }
     }
@@ -327,9 +348,12 @@ fn compare(args: &Args, kinds: &[Kind]) -> Result<bool> {
     let target = copy.path().join("target");
     let mut command = Command::new(std::env::current_exe().context("which program is this?")?);
     command
-        .args(["dist", "--arch", args.arch.name(), "--as-version", &version, "--out"])
+        .args(["dist", "--as-version", &version, "--out"])
         .arg(again.path())
         .env("CARGO_TARGET_DIR", &target);
+    for arch in &args.arch {
+        command.args(["--arch", arch.name()]);
+    }
     for kind in kinds {
         command.arg("--only").arg(format!("{kind:?}").to_lowercase());
     }
