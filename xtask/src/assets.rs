@@ -5,17 +5,18 @@
 //! inputs): a change makes a new one, and one that nothing has used for a day is removed. Steps
 //! write to a scratch name and rename, so an interrupted run leaves nothing.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
 
+use crate::arch::Arch;
+use crate::kernels::{Guest, Kernel};
 use crate::places::{cache, used};
-use crate::tier::Tier;
 use crate::{apt, ui};
 
 const KERNEL_SH: &str = include_str!("../vm/kernel.sh");
@@ -31,13 +32,6 @@ const WORKLOAD_SOURCES: [(&str, &str); 2] = [
     ("cpus.go", include_str!("../vm/workloads/cpus.go")),
 ];
 
-/// What a guest has beyond Debian's minimum.
-const GUEST_PACKAGES: &str = "docker.io,docker-cli,containerd,runc,crun,iproute2,iptables,procps,\
-                              busybox-static,kmod,bpftool,strace,ca-certificates,apparmor,jq,criu,\
-                              docker-buildx,btrfs-progs,erofs-utils,fuse-overlayfs,podman,\
-                              netavark,catatonit,uidmap,containernetworking-plugins,runsc,\
-                              systemd-sysv,dbus,rpm";
-
 /// What the workloads' image has; Debian's suite of it, whatever kernel and engine run it.
 const WORKLOAD_SUITE: &str = "trixie";
 const WORKLOAD_PACKAGES: &str = "acl,apache2,apt-utils,attr,busybox,ca-certificates,chromium-headless-shell,cron,curl,\
@@ -47,116 +41,6 @@ const WORKLOAD_PACKAGES: &str = "acl,apache2,apt-utils,attr,busybox,ca-certifica
      procps,prometheus-node-exporter,psmisc,python3-pip,python3-setuptools,python3-venv,\
      python3-wheel,redis-server,rsync,rsyslog,ruby,socat,sqlite3,strace,sudo,supervisor,tini,tmux,\
      util-linux-extra,xz-utils";
-
-/// What a machine of an architecture is made of, where QEMU or the kernel wants to be told.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Platform {
-    /// QEMU's program.
-    pub emulator: &'static str,
-    /// QEMU's options for the machine.
-    pub machine: &'static [&'static str],
-    pub processor: &'static str,
-    /// The same where the clock counts instructions.
-    pub counting_processor: &'static str,
-    /// What the kernel's command line begins with.
-    pub kernel: &'static str,
-}
-
-/// The architecture of most servers.
-pub const X86: Platform = Platform {
-    emulator: "qemu-system-x86_64",
-    machine: &["-M", "q35"],
-    processor: "max",
-    // Copies by `rep movsb` would count each byte as an instruction.
-    counting_processor: "max,-erms,-fsrm",
-    kernel: "console=ttyS0 tsc=reliable no_timer_check",
-};
-
-/// A kernel that lockc is tested on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Kernel {
-    /// The name on the command line.
-    pub name: &'static str,
-    /// Debian's suite with that kernel.
-    suite: &'static str,
-    /// Debian's suite of the guest.
-    image: &'static str,
-    /// What it runs on.
-    pub platform: &'static Platform,
-    /// The parts of the suite that the gate runs on it, each with how much of it.
-    pub gate: &'static [(&'static str, Tier)],
-}
-
-/// The kernels, oldest first. A guest may be newer than its kernel: 6.1 runs with trixie's engines.
-///
-/// What depends on the kernel runs on each. An engine runs with one of its versions, so that the
-/// gate keeps its time; `--kernel` or `--everything` run the other too.
-pub const KERNELS: [Kernel; 3] = [
-    Kernel {
-        name: "6.1",
-        suite: "bookworm",
-        image: "trixie",
-        platform: &X86,
-        gate: &[("bare", Tier::Smoke), ("escape", Tier::Smoke)],
-    },
-    Kernel {
-        name: "6.12",
-        suite: "trixie",
-        image: "trixie",
-        platform: &X86,
-        gate: &[
-            ("system", Tier::Gate),
-            ("bare", Tier::Gate),
-            ("escape", Tier::Gate),
-            ("containerd", Tier::Gate),
-            ("podman", Tier::Gate),
-            ("btrfs", Tier::Gate),
-            ("work", Tier::Smoke),
-        ],
-    },
-    Kernel {
-        name: "7.2",
-        suite: "sid",
-        image: "sid",
-        platform: &X86,
-        gate: &[("docker", Tier::Gate), ("bare", Tier::Smoke), ("escape", Tier::Smoke)],
-    },
-];
-
-impl Kernel {
-    /// The kernel of that name.
-    pub fn named(name: &str) -> Result<Self> {
-        let known = || KERNELS.map(|kernel| kernel.name).join(", ");
-        KERNELS
-            .into_iter()
-            .find(|kernel| kernel.name == name)
-            .ok_or_else(|| anyhow!("no kernel {name}; there are {}", known()))
-    }
-
-    /// Folder with `vmlinuz` and `initrd.img`.
-    pub fn folder(&self) -> Result<PathBuf> {
-        Ok(cache()?.join(format!(
-            "kernel-{}-{}",
-            self.suite,
-            stamp(&[KERNEL_SH, INIT_SH, GUEST_SH, GUEST_SERVICE])
-        )))
-    }
-
-    /// Debian's suite of the guest.
-    pub const fn guest_suite(&self) -> &'static str {
-        self.image
-    }
-
-    /// The guest's tree, of which its disk image is made.
-    pub fn guest_tar(&self) -> Result<PathBuf> {
-        Ok(cache()?.join(guest_tar(self.image)))
-    }
-
-    /// The disk image it boots.
-    pub fn image(&self) -> Result<PathBuf> {
-        Ok(cache()?.join(image_name(self.image)))
-    }
-}
 
 /// How long an asset is kept that nothing uses: another working tree may be testing with it.
 const KEPT: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
@@ -171,16 +55,39 @@ pub fn stamp(parts: &[&str]) -> String {
     hash.finalize().iter().take(5).map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn guest_tar(suite: &str) -> String {
-    format!("guest-{suite}-{}.tar", stamp(&[ROOTFS_SH, GUEST_PACKAGES]))
+/// Directory with a kernel's `vmlinuz` and `initrd.img`.
+pub fn kernel(kernel: &Kernel) -> Result<PathBuf> {
+    let stamp = stamp(&[KERNEL_SH, INIT_SH, GUEST_SH, GUEST_SERVICE]);
+    Ok(cache()?.join(kernel_prefix(kernel) + &stamp))
 }
 
-fn container_tar(suite: &str) -> String {
-    format!("container-{suite}-{}.tar", stamp(&[ROOTFS_SH]))
+fn kernel_prefix(kernel: &Kernel) -> String {
+    format!("kernel-{}-{}-", kernel.suite, kernel.package.trim_start_matches("linux-image-"))
 }
 
-fn image_name(suite: &str) -> String {
-    format!("image-{suite}-{}.img", stamp(&[IMAGE_SH, &guest_tar(suite), &container_tar(suite)]))
+/// A guest's tree, of which its disk image is made.
+pub fn guest_tar(guest: &Guest) -> Result<PathBuf> {
+    let stamp = stamp(&[ROOTFS_SH, guest.packages]);
+    Ok(cache()?.join(format!("{}{stamp}.tar", guest_prefix("guest", guest))))
+}
+
+fn guest_prefix(kind: &str, guest: &Guest) -> String {
+    format!("{kind}-{}-{}-{}-", guest.suite, guest.arch.debian(), guest.name)
+}
+
+/// The tree of a container in a guest.
+fn container_tar(guest: &Guest) -> Result<PathBuf> {
+    Ok(cache()?.join(format!("{}{}.tar", container_prefix(guest), stamp(&[ROOTFS_SH]))))
+}
+
+fn container_prefix(guest: &Guest) -> String {
+    format!("container-{}-{}-", guest.suite, guest.arch.debian())
+}
+
+/// A guest's disk image.
+pub fn image(guest: &Guest) -> Result<PathBuf> {
+    let stamp = stamp(&[IMAGE_SH, ROOTFS_SH, guest.packages]);
+    Ok(cache()?.join(format!("{}{stamp}.img", guest_prefix("image", guest))))
 }
 
 /// The disk with Docker's data directory and the workloads' image.
@@ -190,32 +97,33 @@ pub fn workloads() -> Result<PathBuf> {
     Ok(cache()?.join(format!("workloads-{WORKLOAD_SUITE}-{stamp}.img")))
 }
 
-/// Makes what is missing, two at a time.
-pub fn ensure_all() -> Result<()> {
+/// Makes what these machines lack, two at a time.
+pub fn ensure(kernels: &[Kernel]) -> Result<()> {
     let mut jobs: VecDeque<(String, Job)> = VecDeque::new();
-    for suite in ["trixie", "sid"] {
-        if !cache()?.join(image_name(suite)).is_file() {
-            jobs.push_back((
-                format!("disk image {suite} (Docker, containerd, Podman, runc, crun, runsc)"),
-                Job::Image(suite),
-            ));
-        }
-    }
-    if !workloads()?.is_file() {
-        // First: it takes the longest.
-        jobs.push_front((
+    // First what takes the longest.
+    if kernels.iter().any(|kernel| kernel.arch() == Arch::X86) && !workloads()?.is_file() {
+        jobs.push_back((
             "disk of the workloads (servers, languages, tools)".into(),
             Job::Workloads,
         ));
     }
-    for kernel in KERNELS {
-        if !kernel.folder()?.is_dir() {
-            jobs.push_back((
-                format!("kernel {} (Debian {})", kernel.name, kernel.suite),
-                Job::Kernel(kernel),
-            ));
+    for kernel in kernels {
+        let guest = kernel.guest;
+        if !image(&guest)?.is_file() {
+            let Guest { name, suite, .. } = guest;
+            let what = format!("disk image {suite} for {} ({name})", guest.arch.name());
+            jobs.push_back((what, Job::Image(guest)));
         }
     }
+    for kernel in kernels {
+        if !kernel.directory()?.is_dir() {
+            let what = format!("kernel {} (Debian {})", kernel.name, kernel.suite);
+            jobs.push_back((what, Job::Kernel(*kernel)));
+        }
+    }
+    // Kernels share guests.
+    let mut seen = BTreeSet::new();
+    jobs.retain(|(what, _)| seen.insert(what.clone()));
     if jobs.is_empty() {
         return Ok(());
     }
@@ -252,7 +160,7 @@ pub fn ensure_all() -> Result<()> {
 #[derive(Clone, Copy)]
 enum Job {
     Kernel(Kernel),
-    Image(&'static str),
+    Image(Guest),
     Workloads,
 }
 
@@ -277,14 +185,14 @@ impl Maker {
 
     fn make(&self, job: Job) -> Result<()> {
         match job {
-            Job::Kernel(kernel) => self.kernel(kernel),
-            Job::Image(suite) => self.image(suite),
+            Job::Kernel(kernel) => self.kernel(&kernel),
+            Job::Image(guest) => self.image(&guest),
             Job::Workloads => self.workloads(),
         }
     }
 
-    fn kernel(&self, kernel: Kernel) -> Result<()> {
-        let done = kernel.folder()?;
+    fn kernel(&self, made: &Kernel) -> Result<()> {
+        let done = kernel(made)?;
         if done.is_dir() {
             return Ok(());
         }
@@ -296,38 +204,35 @@ impl Maker {
         }
         let out = scratch.path().join("out");
         let mut command = self.script(KERNEL_SH);
-        command.env("SUITE", kernel.suite).env("OUT", &out).env("ASSETS", scratch.path());
+        command.env("SUITE", made.suite).env("PACKAGE", made.package);
+        command.env("ARCH", made.arch().debian()).env("OUT", &out).env("ASSETS", scratch.path());
         command.env("WORK", scratch.path().join("work"));
-        self.retry(&mut command, &format!("kernel-{}", kernel.suite))?;
-        self.finish(&out, &done, &format!("kernel-{}-", kernel.suite))
+        let prefix = kernel_prefix(made);
+        self.retry(&mut command, prefix.trim_end_matches('-'))?;
+        self.finish(&out, &done, &prefix)
     }
 
-    fn image(&self, suite: &str) -> Result<()> {
-        let done = self.cache.join(image_name(suite));
+    fn image(&self, guest: &Guest) -> Result<()> {
+        let done = image(guest)?;
         if done.is_file() {
             return Ok(());
         }
-        let guest = self.tree(
-            suite,
-            "minbase",
-            GUEST_PACKAGES,
-            &guest_tar(suite),
-            &format!("guest-{suite}-"),
+        let tree = self.tree(
+            guest,
+            ("minbase", guest.packages),
+            guest_tar(guest)?,
+            &guest_prefix("guest", guest),
         )?;
-        let container = self.tree(
-            suite,
-            "essential",
-            "",
-            &container_tar(suite),
-            &format!("container-{suite}-"),
-        )?;
+        let container =
+            self.tree(guest, ("essential", ""), container_tar(guest)?, &container_prefix(guest))?;
         let scratch = self.scratch()?;
         let out = scratch.path().join("image");
         let mut command = self.script(IMAGE_SH);
-        command.env("ROOTFS", &guest).env("CONTAINER", &container).env("OUT", &out);
+        command.env("ROOTFS", &tree).env("CONTAINER", &container).env("OUT", &out);
         command.env("WORK", scratch.path().join("work"));
-        ui::quiet(&mut command, &self.logs.join(format!("image-{suite}.log")))?;
-        self.finish(&out, &done, &format!("image-{suite}-"))
+        let prefix = guest_prefix("image", guest);
+        ui::quiet(&mut command, &self.logs.join(format!("{prefix}.log")))?;
+        self.finish(&out, &done, &prefix)
     }
 
     fn workloads(&self) -> Result<()> {
@@ -348,24 +253,20 @@ impl Maker {
         self.finish(&out, &done, "workloads-")
     }
 
+    /// A tree of the guest's suite and architecture, of a variant of mmdebstrap's with packages.
     fn tree(
         &self,
-        suite: &str,
-        variant: &str,
-        packages: &str,
-        name: &str,
+        guest: &Guest,
+        (variant, packages): (&str, &str),
+        done: PathBuf,
         prefix: &str,
     ) -> Result<PathBuf> {
-        let done = self.cache.join(name);
         if !done.is_file() {
             let scratch = self.scratch()?;
             let out = scratch.path().join("tree.tar");
             let mut command = self.script(ROOTFS_SH);
-            command
-                .env("SUITE", suite)
-                .env("VARIANT", variant)
-                .env("PACKAGES", packages)
-                .env("OUT", &out);
+            command.env("SUITE", guest.suite).env("ARCH", guest.arch.debian());
+            command.env("VARIANT", variant).env("PACKAGES", packages).env("OUT", &out);
             self.retry(&mut command, prefix.trim_end_matches('-'))?;
             self.finish(&out, &done, prefix)?;
         }

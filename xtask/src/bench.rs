@@ -13,7 +13,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
-use crate::assets::Kernel;
+use crate::kernels::Kernel;
 use crate::vm::Vm;
 use crate::{build, setup, ui};
 
@@ -62,8 +62,12 @@ type Report = BTreeMap<String, Measured>;
 pub fn run(args: &Args) -> Result<bool> {
     let kernel = Kernel::named(&args.kernel)?;
     let before = args.compare.as_ref().map(read).transpose()?;
-    setup::run(true)?;
-    let programs = if args.no_build { build::folder()? } else { build::guest_programs()? };
+    setup::run(&[kernel])?;
+    let programs = if args.no_build {
+        build::folder(kernel.arch())?
+    } else {
+        build::guest_programs(kernel.arch())?
+    };
     let report = measure(kernel, &programs, args.count)?;
     if let Some(path) = &args.json {
         let text = serde_json::to_string_pretty(&report)? + "\n";

@@ -6,7 +6,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
-use crate::assets::{KERNELS, Kernel};
+use crate::arch::Arch;
+use crate::kernels::{Kernel, kernels};
 use crate::vm::Vm;
 use crate::{build, setup};
 
@@ -44,14 +45,14 @@ struct Row {
 
 /// Prints the report; an error where a kernel refuses a program.
 pub fn run(args: &Args) -> Result<bool> {
-    setup::run(true)?;
-    let programs = build::guest_programs()?;
     let kernels = match &args.kernel {
         Some(name) => vec![Kernel::named(name)?],
-        None => KERNELS.to_vec(),
+        None => kernels(Arch::X86),
     };
+    setup::run(&kernels)?;
     let mut rows: BTreeMap<String, Row> = BTreeMap::new();
     for kernel in &kernels {
+        let programs = build::guest_programs(kernel.arch())?;
         eprintln!("  .. loading the programs on {}", kernel.name);
         let vm = Vm {
             kernel: *kernel,

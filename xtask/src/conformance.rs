@@ -20,7 +20,8 @@ use anyhow::{Context, Result, bail};
 use results::{Difference, Outcome, Results, Test};
 use suite::Suite;
 
-use crate::assets::Kernel;
+use crate::arch::Arch;
+use crate::kernels::Kernel;
 use crate::vm::Vm;
 use crate::{build, setup, ui};
 
@@ -120,11 +121,14 @@ fn reason(difference: &Difference) -> Option<&'static str> {
 /// that are meant to.
 pub fn run(args: &Args) -> Result<bool> {
     let kernel = Kernel::named(&args.kernel)?;
+    if kernel.arch() != Arch::X86 {
+        bail!("the runtimes' suites are made for x86_64 only");
+    }
     let made = ["runc", "crun"].into_iter().find(|name| args.suite == Path::new(name));
     if made.is_none() {
         Suite::of(&args.suite)?.check(&args.suite)?;
     }
-    setup::run(true)?;
+    setup::run(&[kernel])?;
     let folder = match made {
         Some(runtime) => suite::made(runtime, kernel)?,
         None => args.suite.clone(),
@@ -134,7 +138,11 @@ pub fn run(args: &Args) -> Result<bool> {
         None => build::target()?.join("conformance"),
     };
     std::fs::create_dir_all(&logs).with_context(|| format!("cannot create {}", logs.display()))?;
-    let programs = if args.no_build { build::folder()? } else { build::guest_programs()? };
+    let programs = if args.no_build {
+        build::folder(kernel.arch())?
+    } else {
+        build::guest_programs(kernel.arch())?
+    };
     let input = tempfile::Builder::new()
         .prefix("lockc-conformance-")
         .tempdir()

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use crate::assets::Kernel;
+use crate::kernels::Kernel;
 use crate::vm::Vm;
 use crate::{build, setup};
 
@@ -31,8 +31,8 @@ pub struct Args {
 /// Shows the demo; true if everything went as it should.
 pub fn run(args: &Args) -> Result<bool> {
     let kernel = Kernel::named(&args.kernel)?;
-    setup::run(!args.here)?;
-    let programs = build::guest_programs()?;
+    setup::run(if args.here { &[] } else { std::slice::from_ref(&kernel) })?;
+    let programs = build::guest_programs(kernel.arch())?;
     if args.here {
         let status = Command::new(programs.join("lockc-it"))
             .args(["demo", "--here"])

@@ -9,37 +9,40 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::assets::{Platform, X86};
+use crate::kernels::Platform;
 use crate::places;
 use crate::{apt, assets, ui};
 
 /// The first release that needs no newer one beside it.
 const NEW: u32 = 10;
-const PACKAGES: [&str; 3] = ["qemu-system-x86", "qemu-system-common", "qemu-system-data"];
+/// What every emulator needs.
+const COMMON: [&str; 2] = ["qemu-system-common", "qemu-system-data"];
 
 /// Where the newer one is unpacked.
-fn folder() -> Result<PathBuf> {
-    Ok(places::cache()?.join("qemu-of-backports"))
+fn directory(platform: &Platform) -> Result<PathBuf> {
+    Ok(places::cache()?.join(format!("{}-of-backports", platform.package)))
 }
 
 /// Gets a newer one where the system's is old. Without it everything works, in twice the time.
-pub fn ensure() -> Result<()> {
-    let folder = folder()?;
-    if folder.is_dir() || release(Command::new(X86.emulator)).is_some_and(|release| release >= NEW)
-    {
+pub fn ensure(platform: &Platform) -> Result<()> {
+    let directory = directory(platform)?;
+    let new = |release| release >= NEW;
+    if directory.is_dir() || release(Command::new(platform.emulator)).is_some_and(new) {
         return Ok(());
     }
-    let result =
-        ui::step("a newer QEMU from the backports of this release, into the cache", || {
-            let maker = assets::Maker::new()?;
-            let scratch = maker.scratch()?;
-            let out = scratch.path().join("qemu");
-            apt::unpack_backports(&PACKAGES, &out, &maker.logs)?;
-            // It may want a library that the system does not have.
-            release(Command::new(out.join("usr/bin").join(X86.emulator)))
-                .context("it does not run here")?;
-            maker.finish(&out, &folder, "qemu-")
-        });
+    let what =
+        format!("a newer {} from the backports of this release, into the cache", platform.package);
+    let result = ui::step(&what, || {
+        let maker = assets::Maker::new()?;
+        let scratch = maker.scratch()?;
+        let out = scratch.path().join("qemu");
+        let packages = [&COMMON[..], &[platform.package]].concat();
+        apt::unpack_backports(&packages, &out, &maker.logs)?;
+        // It may want a library that the system does not have.
+        release(Command::new(out.join("usr/bin").join(platform.emulator)))
+            .context("it does not run here")?;
+        maker.finish(&out, &directory, "qemu-")
+    });
     if let Err(error) = result {
         eprintln!("     using the system's QEMU, which takes twice as long: {error:#}");
     }
@@ -54,12 +57,12 @@ fn release(mut program: Command) -> Option<u32> {
 
 /// The program, with where it finds what belongs to it.
 pub fn words(platform: &Platform) -> Result<Vec<String>> {
-    let folder = folder()?;
-    if !folder.is_dir() {
+    let directory = directory(platform)?;
+    if !directory.is_dir() {
         return Ok(vec![platform.emulator.into()]);
     }
-    places::used(&folder);
-    let at = |path: &str| folder.join(path).display().to_string();
+    places::used(&directory);
+    let at = |path: &str| directory.join(path).display().to_string();
     Ok(vec![
         "env".into(),
         format!("QEMU_MODULE_DIR={}", at("usr/lib/x86_64-linux-gnu/qemu")),

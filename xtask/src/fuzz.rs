@@ -39,7 +39,7 @@ pub struct Args {
 
 /// Fuzzes; true if nothing was found.
 pub fn command(args: &Args) -> Result<bool> {
-    setup::run(false)?;
+    setup::run(&[])?;
     let mut report = Report::default();
     run(args.target.as_deref(), args.seconds, &mut report)?;
     report.print();

@@ -11,9 +11,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use serde::Serialize;
 
-use crate::assets::{KERNELS, Kernel};
+use crate::arch::Arch;
+use crate::kernels::{KERNELS, Kernel, kernels};
 use crate::kubernetes;
-use crate::plan::Times;
+use crate::plan::{self, Times};
 use crate::report::{Case, Outcome, Report};
 use crate::{build, fuzz, setup, suite, ui};
 
@@ -23,6 +24,9 @@ pub struct Args {
     /// all of them, and what does not depend on the kernel on one
     #[arg(long, value_delimiter = ',')]
     kernel: Vec<String>,
+    /// All kernels of this architecture, as with --everything
+    #[arg(long, value_enum, conflicts_with = "kernel")]
+    arch: Option<Arch>,
     /// Only the integration cases whose name contains this; no lints, no unit tests
     #[arg(long)]
     filter: Option<String>,
@@ -38,7 +42,7 @@ pub struct Args {
           value_parser = clap::value_parser!(u16).range(1..))]
     machines: u16,
     /// No virtual machines
-    #[arg(long, conflicts_with_all = ["kernel", "filter"])]
+    #[arg(long, conflicts_with_all = ["kernel", "arch", "filter"])]
     unit_only: bool,
     /// Write all results to this file, as JSON
     #[arg(long, value_name = "FILE")]
@@ -57,20 +61,32 @@ struct Written<'a> {
     cases: &'a [Case],
 }
 
+impl Args {
+    /// The kernels that are asked for. A run of some cases is on x86_64 only unless it says
+    /// otherwise: it shall start soon.
+    fn kernels(&self) -> Result<Vec<Kernel>> {
+        if !self.kernel.is_empty() {
+            return self.kernel.iter().map(|name| Kernel::named(name)).collect();
+        }
+        Ok(match (self.arch, &self.filter) {
+            (Some(arch), _) => kernels(arch),
+            (None, Some(_)) => kernels(Arch::X86),
+            (None, None) => KERNELS.to_vec(),
+        })
+    }
+}
+
 /// Runs the gate; true if nothing failed.
 pub fn run(args: &Args) -> Result<bool> {
     let start = Instant::now();
-    let kernels: Vec<Kernel> = if args.kernel.is_empty() {
-        KERNELS.to_vec()
-    } else {
-        args.kernel.iter().map(|name| Kernel::named(name)).collect::<Result<_>>()?
-    };
-    let everything = args.everything || !args.kernel.is_empty();
+    let kernels = args.kernels()?;
+    let everything = args.everything || !args.kernel.is_empty() || args.arch.is_some();
     if !args.unit_only && args.filter.is_none() {
         eprintln!("{}", Times::load().estimate(&kernels, everything, args.machines.into())?);
     }
     let mut report = Report::default();
-    setup::run(!args.unit_only)?;
+    let machines = if args.unit_only { Vec::new() } else { plan::machines(&kernels, everything)? };
+    setup::run(&machines)?;
     if args.filter.is_none() {
         lints(&mut report)?;
         chart(&mut report);

@@ -1,8 +1,8 @@
 //! Set-up, virtual machines, tests and the demo of lockc: everything a developer runs, `cargo xtask
 //! --help`.
 //!
-//! One module per concern: [`setup`] installs, [`assets`] makes kernels and disk images, [`vm`]
-//! boots, [`saved`] resumes, [`build`] compiles what goes into a guest, [`gate`] is the whole
+//! One module per concern: [`setup`] installs, [`kernels`] lists the kernels, [`assets`] makes
+//! them and disk images, [`vm`] boots ([`qemu`]: the command line), [`saved`] resumes, [`build`] compiles what goes into a guest, [`gate`] is the whole
 //! test, [`suite`] its part in virtual machines ([`plan`]: which cases run where, [`protocol`]:
 //! what they say, [`system`]: its packages, [`kubernetes`]: its chart), [`demo`] the demo, [`docs`]
 //! writes pages from tables, [`dist`] makes what is released, [`fuzz`] runs the fuzz targets,
@@ -21,6 +21,7 @@ mod docs;
 mod emulator;
 mod fuzz;
 mod gate;
+mod kernels;
 mod kubernetes;
 #[cfg(test)]
 mod layers;
@@ -29,6 +30,7 @@ mod messages;
 mod places;
 mod plan;
 mod protocol;
+mod qemu;
 mod report;
 mod saved;
 mod setup;
@@ -122,7 +124,10 @@ enum Command {
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
-        Command::Setup { build_only } => setup::run(!build_only).map(|()| true),
+        Command::Setup { build_only } => {
+            let machines = if build_only { Vec::new() } else { kernels::kernels(arch::Arch::X86) };
+            setup::run(&machines).map(|()| true)
+        }
         Command::Vm(args) => vm::command(&args),
         Command::Test(args) => gate::run(&args),
         Command::Demo(args) => demo::run(&args),

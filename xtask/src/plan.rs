@@ -1,7 +1,7 @@
 //! Which cases run on which kernel, in which machines, and how long that takes.
 //!
-//! A case says its tier itself (`tests/integration/src/it/select.rs`); [`assets::KERNELS`] says
-//! which part the gate runs with which tier on which kernel. A machine runs a part, or the smoke
+//! A case says its tier itself (`tests/integration/src/it/select.rs`); [`kernels::KERNELS`](crate::kernels::KERNELS)
+//! says which part the gate runs with which tier on which kernel. A machine runs a part, or the smoke
 //! cases of several: parts balance the machines that run at a time, and a case that leaves
 //! something behind harms only its own part.
 
@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use crate::assets::Kernel;
+use crate::kernels::Kernel;
 use crate::places;
 use crate::tier::Tier;
 
@@ -29,6 +29,9 @@ pub const KUBERNETES: &str = "kubernetes";
 pub const WORK: &str = "work";
 /// The part whose machine's root is another file system.
 pub const BTRFS: &str = "btrfs";
+
+/// The parts whose cases start containers by a runtime alone.
+pub const ENGINELESS: [&str; 2] = ["bare", "escape"];
 
 /// One machine's work.
 #[derive(Clone, Debug)]
@@ -70,10 +73,12 @@ pub fn staged(part: &str) -> bool {
 
 /// How much of a part the gate, or `--everything`, runs on a kernel.
 pub fn tier(kernel: &Kernel, part: &str, everything: bool) -> Option<Tier> {
-    if everything {
-        return Some(Tier::All);
-    }
-    kernel.gate.iter().find(|(name, _)| *name == part).map(|(_, tier)| *tier)
+    let table = match (everything, kernel.column) {
+        (true, None) => return Some(Tier::All),
+        (true, Some(column)) => column,
+        (false, _) => kernel.gate,
+    };
+    table.iter().find(|(name, _)| *name == part).map(|(_, tier)| *tier)
 }
 
 /// The machines, in the order in which they start. `list` names the cases of a part and a tier;
@@ -91,7 +96,8 @@ pub fn jobs(
             if expected.is_empty() {
                 continue;
             }
-            let job = Job { kernel: *kernel, parts: vec![part], tier, expected };
+            let kernel = kernel.for_parts(&[part]);
+            let job = Job { kernel, parts: vec![part], tier, expected };
             match jobs.iter_mut().find(|other| other.kernel == job.kernel && other.shared()) {
                 Some(other) if job.shared() => {
                     other.parts.extend(job.parts);
@@ -104,18 +110,24 @@ pub fn jobs(
     Ok(jobs)
 }
 
-/// Seconds of a machine with one part, by tier (smoke, gate, all), measured on two cores in
+/// The kernels, each with the guests, of the machines of a run.
+pub fn machines(kernels: &[Kernel], everything: bool) -> Result<Vec<Kernel>> {
+    let jobs = jobs(kernels, everything, |_, _| Ok(vec![String::new()]))?;
+    Ok(jobs.into_iter().map(|job| job.kernel).collect())
+}
+
+/// Seconds of a machine with one part, by tier (core, smoke, gate, all), measured on two cores in
 /// November 2026: what is known before the first run on a computer. `0`: the part has no such tier.
-const USUAL: [(&str, [u64; 3]); 9] = [
-    (SYSTEM, [0, 700, 700]),
-    ("docker", [120, 390, 1000]),
-    ("bare", [420, 1150, 1900]),
-    ("escape", [60, 200, 300]),
-    (WORK, [300, 1000, 2850]),
-    ("podman", [200, 1020, 1700]),
-    ("containerd", [180, 580, 1250]),
-    (BTRFS, [230, 230, 400]),
-    (KUBERNETES, [0, 2400, 2400]),
+const USUAL: [(&str, [u64; 4]); 9] = [
+    (SYSTEM, [0, 0, 700, 700]),
+    ("docker", [0, 120, 390, 1000]),
+    ("bare", [120, 420, 1150, 1900]),
+    ("escape", [0, 60, 200, 300]),
+    (WORK, [0, 300, 1000, 2850]),
+    ("podman", [0, 200, 1020, 1700]),
+    ("containerd", [0, 180, 580, 1250]),
+    (BTRFS, [0, 230, 230, 400]),
+    (KUBERNETES, [0, 0, 2400, 2400]),
 ];
 
 /// How long machines took on this computer, by the names of their jobs.
@@ -153,7 +165,7 @@ impl Times {
             return (*seconds, true);
         }
         let usual = |part: &str| {
-            let times = USUAL.iter().find(|(name, _)| *name == part).map_or([0; 3], |row| row.1);
+            let times = USUAL.iter().find(|(name, _)| *name == part).map_or([0; 4], |row| row.1);
             times[job.tier as usize]
         };
         (job.parts.iter().map(|part| usual(part)).sum(), false)
@@ -200,7 +212,8 @@ impl Times {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::assets::KERNELS;
+    use crate::arch::Arch;
+    use crate::kernels::{KERNELS, kernels};
 
     fn all(_: &str, _: Tier) -> Result<Vec<String>> {
         Ok(vec!["a/case".to_owned()])
@@ -219,6 +232,7 @@ mod tests {
             [
                 "6.12 system gate",
                 "7.2 docker gate",
+                "6.12-aarch64 bare core",
                 "7.2 bare+escape smoke",
                 "6.12 bare gate",
                 "6.1 bare+escape smoke",
@@ -232,10 +246,22 @@ mod tests {
     }
 
     #[test]
-    fn everything_is_every_part_on_every_kernel() {
-        let planned = planned(true);
-        assert_eq!(planned.len(), PARTS.len() * KERNELS.len());
-        assert!(planned.iter().all(|job| job.ends_with(" all")));
+    fn everything_is_every_part_on_every_kernel_and_a_column_for_aarch64() {
+        let (aarch64, x86): (Vec<_>, Vec<_>) =
+            planned(true).into_iter().partition(|job| job.contains("aarch64"));
+        assert_eq!(x86.len(), PARTS.len() * kernels(Arch::X86).len());
+        assert!(x86.iter().all(|job| job.ends_with(" all")));
+        assert_eq!(
+            aarch64,
+            [
+                "6.12-aarch64 docker gate",
+                "7.2-aarch64 bare+escape smoke",
+                "6.12-aarch64-16k bare smoke",
+                "6.12-aarch64 bare all",
+                "6.12-aarch64 escape all",
+                "6.12-aarch64 podman+containerd smoke",
+            ]
+        );
     }
 
     #[test]
@@ -258,14 +284,14 @@ mod tests {
     #[test]
     fn an_estimate_says_what_it_is_based_on() {
         let of = |times: &Times| times.estimate(&KERNELS, false, 2).unwrap_or_default();
-        assert!(of(&Times::default()).contains("by the usual time of 10 machines"));
+        assert!(of(&Times::default()).contains("by the usual time of 11 machines"));
         let mut times = Times::default();
         times.0.insert("6.12 bare gate".into(), 60 * 200);
         let text = of(&times);
         assert!(text.contains("about 3 h 32 min"), "{text}");
-        assert!(text.contains("1 of 10 machines as they took on this computer, 9 as usual"));
+        assert!(text.contains("1 of 11 machines as they took on this computer, 10 as usual"));
         let known = planned(false).into_iter().map(|key| (key, 60)).collect();
         let text = of(&Times(known));
-        assert!(text.contains("about 5 min, 2 at a time (as the last run"), "{text}");
+        assert!(text.contains("about 6 min, 2 at a time (as the last run"), "{text}");
     }
 }

@@ -18,8 +18,10 @@ use anyhow::{Context, Result, anyhow, bail};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use crate::kernels::Kernel;
 use crate::places;
-use crate::vm::{Done, Machine, Start, State, TimedOut, Vm};
+use crate::qemu::{Start, State};
+use crate::vm::{Done, Machine, TimedOut, Vm};
 use crate::{assets, emulator, ui};
 
 /// What `lockc-it wait` says when it is ready to be saved, and when it goes on.
@@ -36,7 +38,8 @@ const KEPT: Duration = Duration::from_secs(3 * 3600);
 /// is not there and `make` says so.
 pub fn state(vm: &Vm, input: &Path, base: &str, make: bool) -> Result<Option<State>> {
     let tree = assets::stamp(&[&crate::root().display().to_string()]);
-    let prefix = format!("state-{}-{base}-{tree}-", vm.kernel.name);
+    let Kernel { name, guest, .. } = vm.kernel;
+    let prefix = format!("state-{name}-{}-{base}-{tree}-", guest.name);
     let directory = places::cache()?.join(format!("{prefix}{}", key(vm, input, base)?));
     // Two runs that want the same state make it once.
     let lock = File::create(places::cache()?.join(format!("{prefix}lock")))
@@ -76,11 +79,11 @@ fn key(vm: &Vm, input: &Path, base: &str) -> Result<String> {
     part("base", base.as_bytes());
     part("kernel's command line", vm.append.as_bytes());
     part("emulator", emulator::version(vm.kernel.platform)?.as_bytes());
-    part("machine", include_bytes!("vm.rs"));
+    part("machine", include_bytes!("qemu.rs"));
     part("platform", format!("{:?}", vm.kernel.platform).as_bytes());
     part("state", include_bytes!("saved.rs"));
     // Not by their names alone: an image that was made again has other files in other places.
-    for path in [vm.kernel.folder()?, vm.kernel.image()?] {
+    for path in [vm.kernel.directory()?, vm.kernel.image()?] {
         let metadata =
             fs::metadata(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let created = metadata.created().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());

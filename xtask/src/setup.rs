@@ -8,12 +8,12 @@ use anyhow::{Context, Result, bail};
 
 use crate::arch::Arch;
 use crate::dist::Kind;
+use crate::kernels::{AARCH64, Kernel, Platform, X86, kernels};
 use crate::places::{self, cargo_bin};
-use crate::{apt, assets, emulator, ui};
+use crate::{apt, assets, build, emulator, ui};
 
 /// Debian packages that virtual machines need, with the reason shown to the user.
 const FOR_VMS: &[(&str, &str)] = &[
-    ("qemu-system-x86", "boots the test kernels"),
     ("qemu-utils", "disks that keep what a machine writes"),
     ("mmdebstrap", "makes the guests' file systems"),
     ("debian-archive-keyring", "checks Debian's signatures"),
@@ -47,20 +47,29 @@ const GENERATE_RPM: &str = "0.21.1";
 const CYCLONEDX: &str = "0.5.7";
 const MDBOOK: &str = "0.5.4";
 
-/// Brings the machine to where everything else of xtask works; `vms` adds what virtual machines
-/// need.
-pub fn run(vms: bool) -> Result<()> {
+/// Brings the computer to where everything else of xtask works, and virtual machines with these
+/// kernels too. One for x86_64 brings all of those.
+pub fn run(machines: &[Kernel]) -> Result<()> {
     let start = Instant::now();
     let logs = places::cache()?.join("logs");
     let own_nightly = nightly_with_source();
-    packages(vms, own_nightly.is_some(), &logs)?;
-    if vms {
-        emulator::ensure()?;
+    let mut machines = machines.to_vec();
+    if machines.iter().any(|kernel| kernel.arch() == Arch::X86) {
+        machines.extend(kernels(Arch::X86));
+    }
+    let platforms: Vec<&Platform> = [&X86, &AARCH64]
+        .into_iter()
+        .filter(|platform| machines.iter().any(|kernel| kernel.platform == *platform))
+        .collect();
+    packages(&platforms, own_nightly.is_some(), &logs)?;
+    for platform in platforms {
+        emulator::ensure(platform)?;
+        cross(platform.arch)?;
     }
     // Downloads and file systems on one side, compilers on the other: together they take little
     // longer than either.
     std::thread::scope(|scope| {
-        let machines = scope.spawn(|| if vms { assets::ensure_all() } else { Ok(()) });
+        let machines = scope.spawn(|| assets::ensure(&machines));
         let tools = tools(own_nightly.is_some(), &logs);
         machines.join().unwrap_or_else(|_| bail!("making the machines panicked"))?;
         tools
@@ -71,18 +80,32 @@ pub fn run(vms: bool) -> Result<()> {
     Ok(())
 }
 
-fn packages(vms: bool, own_nightly: bool, logs: &Path) -> Result<()> {
+fn packages(platforms: &[&Platform], own_nightly: bool, logs: &Path) -> Result<()> {
     let mut wanted: Vec<(&str, &str)> = Vec::new();
     if !own_nightly {
         wanted.extend(FOR_EBPF);
     }
-    if vms {
+    if !platforms.is_empty() {
         wanted.extend(FOR_VMS);
         if !apt::is_root() {
             wanted.push(("fakeroot", "owners inside the disk images"));
         }
     }
+    wanted.extend(platforms.iter().map(|platform| (platform.package, "boots the test kernels")));
+    let cross: Vec<_> = platforms.iter().flat_map(|platform| for_cross(platform.arch)).collect();
+    wanted.extend(cross.iter().map(|(name, why)| (name.as_str(), *why)));
     installed(&wanted, logs)
+}
+
+/// Debian packages that building for another architecture needs.
+fn for_cross(arch: Arch) -> Vec<(String, &'static str)> {
+    if arch.runs_here() {
+        return Vec::new();
+    }
+    vec![
+        (format!("gcc-{}-linux-gnu", arch.name()), "links for that architecture"),
+        (format!("libc6-dev-{}-cross", arch.debian()), "its C library"),
+    ]
 }
 
 /// What building Kubernetes' own programs needs.
@@ -96,9 +119,9 @@ pub fn cross(arch: Arch) -> Result<()> {
         return Ok(());
     }
     let logs = places::cache()?.join("logs");
-    let compiler = format!("gcc-{}-linux-gnu", arch.name());
-    let library = format!("libc6-dev-{}-cross", arch.debian());
-    installed(&[(&compiler, "links for that architecture"), (&library, "its C library")], &logs)?;
+    let wanted = for_cross(arch);
+    let names: Vec<_> = wanted.iter().map(|(name, why)| (name.as_str(), *why)).collect();
+    installed(&names, &logs)?;
     let mut target = Command::new("rustup");
     ui::quiet(target.args(["target", "add", arch.target()]), &logs.join("rustup-target.log"))
 }
@@ -190,12 +213,7 @@ fn cargo_install(name: &str, version: &str) -> Result<Command> {
     // The tools have many libraries in common. A directory shared with the workspace would rebuild
     // the workspace's own.
     command.env("CARGO_TARGET_DIR", places::cache()?.join("tools"));
-    // Built in half the time; none of them works long.
-    for (key, value) in
-        [("LTO", "off"), ("OPT_LEVEL", "1"), ("CODEGEN_UNITS", "16"), ("DEBUG", "0")]
-    {
-        command.env(format!("CARGO_PROFILE_RELEASE_{key}"), value);
-    }
+    build::cheaply(&mut command);
     Ok(command)
 }
 

@@ -8,12 +8,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
 
-use crate::assets::Kernel;
+use crate::arch::Arch;
+use crate::kernels::Kernel;
 use crate::plan::{self, BTRFS, Job, KUBERNETES, PARTS, SYSTEM, Times, WORK, staged};
 use crate::protocol::{Line, Reader};
+use crate::qemu::State;
 use crate::report::{Outcome, Report};
 use crate::tier::Tier;
-use crate::vm::State;
 use crate::vm::{Done, Vm};
 use crate::{build, kubernetes, saved, system, ui};
 
@@ -45,12 +46,14 @@ pub fn run(
     machines: usize,
     report: &mut Report,
 ) -> Result<()> {
-    let programs = build::guest_programs()?;
+    // It lists the cases, for machines of every architecture.
+    let programs = build::guest_programs(Arch::here()?)?;
     let list = |part: &str, tier| list(&programs, part, filter, tier);
     let jobs = plan::jobs(kernels, everything, list)?;
     for part in PARTS {
-        let all = list(part, Tier::All)?.len();
         for kernel in kernels.iter().rev() {
+            let Some(tier) = plan::tier(kernel, part, true) else { continue };
+            let all = list(part, tier)?.len();
             let chosen = match plan::tier(kernel, part, everything) {
                 Some(tier) => list(part, tier)?.len(),
                 None => 0,
@@ -82,7 +85,7 @@ pub fn run(
                         too_late(&job, &report);
                         continue;
                     }
-                    match folders.of(job.parts[0]) {
+                    match folders.of(&job) {
                         Ok(folder) => run_job(&job, &folder, filter, timeout, end, &saved, &report),
                         Err(error) => missing(
                             &job,
@@ -106,19 +109,25 @@ struct Folders {
 }
 
 impl Folders {
-    fn of(&self, part: &'static str) -> Result<PathBuf> {
+    fn of(&self, job: &Job) -> Result<PathBuf> {
+        let (arch, part) = (job.kernel.arch(), job.parts[0]);
+        let name = match part {
+            SYSTEM | KUBERNETES => part,
+            _ if !arch.runs_here() => arch.name(),
+            _ => return Ok(self.programs.clone()),
+        };
         // Held while it is made: the other machine's job may need the same.
         let mut made =
             self.made.lock().map_err(|_| anyhow!("creating another directory failed"))?;
-        if let Some(folder) = made.get(part) {
+        if let Some(folder) = made.get(name) {
             return Ok(folder.clone());
         }
         let folder = match part {
             SYSTEM => system::folder(&self.programs)?,
             KUBERNETES => kubernetes::folder(&self.programs)?,
-            _ => return Ok(self.programs.clone()),
+            _ => build::guest_programs(arch)?,
         };
-        made.insert(part, folder.clone());
+        made.insert(name, folder.clone());
         Ok(folder)
     }
 }
@@ -140,8 +149,8 @@ fn list(programs: &Path, part: &str, filter: &str, tier: Tier) -> Result<Vec<Str
 
 /// Which machines of this run are resumed from a saved state.
 struct Saved {
-    /// How many machines of a kernel could be.
-    machines: BTreeMap<&'static str, usize>,
+    /// How many machines of a kernel with a guest could be.
+    machines: BTreeMap<(&'static str, &'static str), usize>,
     /// Whether only some cases run: somebody is at work on them, and will run them again.
     filtered: bool,
 }
@@ -150,7 +159,7 @@ impl Saved {
     fn new(jobs: &VecDeque<Job>, filter: &str) -> Self {
         let mut machines = BTreeMap::new();
         for job in jobs.iter().filter(|job| resumable(job) && !job.has(BTRFS)) {
-            *machines.entry(job.kernel.name).or_default() += 1;
+            *machines.entry(machine_of(job)).or_default() += 1;
         }
         Self { machines, filtered: !filter.is_empty() }
     }
@@ -167,9 +176,13 @@ impl Saved {
                 return Ok(state);
             }
         }
-        let several = self.machines.get(job.kernel.name).is_some_and(|count| *count > 1);
+        let several = self.machines.get(&machine_of(job)).is_some_and(|count| *count > 1);
         saved::state(machine, programs, "plain", self.filtered || several)
     }
+}
+
+fn machine_of(job: &Job) -> (&'static str, &'static str) {
+    (job.kernel.name, job.kernel.guest.name)
 }
 
 /// Whether the job can go on from a machine that has booted and loaded lockc: not if it is about
@@ -348,7 +361,7 @@ fn too_late(job: &Job, report: &Mutex<&mut Report>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::assets::KERNELS;
+    use crate::kernels::KERNELS;
 
     fn job(parts: &[&'static str]) -> Job {
         Job { kernel: KERNELS[0], parts: parts.to_vec(), tier: Tier::Gate, expected: Vec::new() }

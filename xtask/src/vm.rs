@@ -1,8 +1,4 @@
 //! Boots a virtual machine, runs one command in it as root, and returns its output line by line.
-//!
-//! QEMU without KVM, so that it works wherever the tests run; one virtual CPU, because
-//! multi-threaded emulation dies now and then in early boot. An image is never written (a snapshot,
-//! or a disk above it), so machines may share it.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -13,9 +9,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use crate::assets::{self, Kernel};
-use crate::places;
-use crate::{build, emulator, setup, ui};
+use crate::kernels::Kernel;
+use crate::plan::ENGINELESS;
+use crate::qemu::Start;
+use crate::{build, setup, ui};
 
 /// Written to the console by the guest's script; before it, a dead machine is QEMU's fault and not
 /// the command's.
@@ -24,7 +21,7 @@ const BOOT_ATTEMPTS: u32 = 3;
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// Which kernel: 6.1, 6.12 or 7.2
+    /// Which kernel: 6.1, 6.12, 7.2, or 6.12-aarch64 and the like
     #[arg(long, default_value = "6.12")]
     kernel: String,
     /// Seconds until the machine is stopped
@@ -42,6 +39,9 @@ pub struct Args {
     /// More of the kernel's command line
     #[arg(long, default_value = "")]
     append: String,
+    /// With the guest of cases that need no container engine, where there is one for them
+    #[arg(long)]
+    small: bool,
     /// With the workloads' disk, whose serial number is lockc-work
     #[arg(long)]
     workloads: bool,
@@ -60,11 +60,12 @@ pub struct Args {
 /// `cargo xtask vm`.
 pub fn command(args: &Args) -> Result<bool> {
     let kernel = Kernel::named(&args.kernel)?;
-    setup::run(true)?;
+    let kernel = if args.small { kernel.for_parts(&ENGINELESS) } else { kernel };
+    setup::run(&[kernel])?;
     let programs = match &args.input {
         Some(folder) => folder.clone(),
-        None if args.no_build => build::folder()?,
-        None => build::guest_programs()?,
+        None if args.no_build => build::folder(kernel.arch())?,
+        None => build::guest_programs(kernel.arch())?,
     };
     let machine = Vm {
         kernel,
@@ -82,33 +83,6 @@ pub fn command(args: &Args) -> Result<bool> {
         eprintln!("xtask: the command ended with status {}", done.status);
     }
     Ok(done.status == 0)
-}
-
-/// A saved machine.
-pub struct State {
-    /// Where it is kept.
-    pub directory: PathBuf,
-}
-
-impl State {
-    pub fn disk(&self) -> PathBuf {
-        self.directory.join("disk.qcow2")
-    }
-
-    pub fn memory(&self) -> PathBuf {
-        self.directory.join("memory")
-    }
-
-    /// The programs' disk, which a resumed machine does not read again.
-    pub fn input(&self) -> PathBuf {
-        self.directory.join("in.tar")
-    }
-
-    /// Removes a state that is of no use.
-    pub fn remove(self) {
-        // What is left is removed with the next one.
-        let _ = fs::remove_dir_all(self.directory);
-    }
 }
 
 /// A machine to boot.
@@ -143,16 +117,6 @@ impl Drop for Guard {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
-}
-
-/// How a machine starts.
-#[derive(Clone, Copy)]
-pub enum Start<'a> {
-    Boot,
-    /// It boots, and is saved there.
-    Save(&'a State),
-    /// It goes on from there.
-    Resume(&'a State),
 }
 
 /// A line did not come in time.
@@ -307,111 +271,5 @@ impl Vm {
                 ),
             }
         }
-    }
-
-    fn processor(&self) -> Vec<&'static str> {
-        let platform = self.kernel.platform;
-        if self.counts_instructions {
-            vec![
-                "-accel",
-                "tcg,thread=single,tb-size=512",
-                "-icount",
-                "shift=0,align=off,sleep=off",
-                "-cpu",
-                platform.counting_processor,
-            ]
-        } else {
-            vec!["-accel", "tcg,thread=multi,tb-size=512", "-cpu", platform.processor]
-        }
-    }
-
-    /// The machine as a command. One that is saved and one that is resumed have the same devices.
-    pub fn qemu(&self, scratch: &Path, start: Start<'_>) -> Result<Command> {
-        let folder = self.kernel.folder()?;
-        let image = self.kernel.image()?;
-        places::used(&folder);
-        places::used(&image);
-        let drive =
-            |path: &Path, more: &str| format!("file={},if=none,format=raw,{more}", path.display());
-        // setpriv: a killed xtask takes its machines along.
-        let mut qemu = Command::new("setpriv");
-        qemu.args(["--pdeathsig", "KILL"])
-            .args(emulator::words(self.kernel.platform)?)
-            .args(self.processor())
-            .args(self.kernel.platform.machine)
-            .args(["-m", "3G", "-smp", "1"])
-            .args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"])
-            .arg("-kernel")
-            .arg(folder.join("vmlinuz"))
-            .arg("-initrd")
-            .arg(folder.join("initrd.img"))
-            .arg("-append")
-            .arg(format!(
-                "{} quiet panic=-1 lsm=capability,landlock,yama,apparmor,bpf mitigations=off \
-                 random.trust_cpu=on {} {}",
-                self.kernel.platform.kernel,
-                if self.systemd.is_some() { "lockc.systemd" } else { "" },
-                self.append
-            ))
-            .arg("-serial")
-            .arg(format!("file:{}", scratch.join("console.log").display()));
-        let root = match (start, &self.systemd) {
-            (Start::Save(state), _) => {
-                format!("file={},if=none,format=qcow2,cache=unsafe", state.disk().display())
-            }
-            (Start::Resume(state), _) => format!(
-                "file={},if=none,format=qcow2,snapshot=on,cache=unsafe",
-                state.disk().display()
-            ),
-            (Start::Boot, None) => drive(&image, "snapshot=on,cache=unsafe"),
-            (Start::Boot, Some(disk)) => {
-                if !disk.exists() {
-                    ui::capture(
-                        Command::new("qemu-img")
-                            .args(["create", "-q", "-f", "qcow2", "-F", "raw", "-b"])
-                            .arg(&image)
-                            .arg(disk),
-                    )?;
-                }
-                format!("file={},if=none,format=qcow2,cache=unsafe", disk.display())
-            }
-        };
-        let input = match start {
-            Start::Boot => scratch.join("in.tar"),
-            Start::Save(state) | Start::Resume(state) => state.input(),
-        };
-        let mut drives = vec![
-            ("root", root),
-            ("in", drive(&input, "read-only=on")),
-            ("out", drive(&scratch.join("out.tar"), "cache=unsafe")),
-        ];
-        if let Start::Save(state) | Start::Resume(state) = start {
-            drives.push(("job", drive(&scratch.join("job"), "read-only=on")));
-            // A machine is saved while it is stopped, and runs when it is resumed.
-            qemu.args(["-global", "migration.store-global-state=off"])
-                .env("LOCKC_MEMORY", state.memory());
-        }
-        if let Start::Resume(_) = start {
-            qemu.args(["-incoming", "exec:cat \"$LOCKC_MEMORY\""]);
-        }
-        if self.workloads {
-            let disk = assets::workloads()?;
-            places::used(&disk);
-            drives.push(("work", drive(&disk, "snapshot=on,cache=unsafe")));
-        }
-        for (id, file) in drives {
-            qemu.arg("-drive")
-                .arg(format!("{file},id={id}"))
-                .args(["-device", &format!("virtio-blk-pci,drive={id},serial=lockc-{id}")]);
-        }
-        // A file, not stdio: that one closes the port when its input ends.
-        qemu.args([
-            "-device",
-            "virtio-serial-pci",
-            "-chardev",
-            "file,id=lines,path=/proc/self/fd/1",
-        ])
-        .args(["-device", "virtserialport,chardev=lines,name=lockc.out"]);
-        Ok(qemu)
     }
 }

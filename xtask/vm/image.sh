@@ -18,7 +18,8 @@ busybox=$WORK/busybox
 mkdir -p "$busybox"/{bin,etc,tmp,proc,sys,dev,root,usr/bin,var} "$root/opt/img"
 chmod 1777 "$busybox/tmp"
 cp "$root/usr/bin/busybox" "$busybox/bin/"
-for applet in $("$root/usr/bin/busybox" --list); do
+# By this computer's: the guest's may be of another architecture.
+for applet in $(busybox --list); do
   [ "$applet" = busybox ] || ln -sf busybox "$busybox/bin/$applet"
 done
 printf 'root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000::/tmp:/bin/sh\n' > "$busybox/etc/passwd"

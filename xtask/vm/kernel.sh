@@ -1,10 +1,11 @@
 #!/bin/bash
-# kernel.sh: one of Debian's cloud kernels, unpacked without being installed, with an initrd that boots any image.
+# kernel.sh: one of Debian's kernels, unpacked without being installed, with an initrd that boots any image.
 #
-# In (environment): SUITE, MIRROR, OUT (a new folder), WORK (scratch), KEYRING, ASSETS (the folder of the init scripts).
+# In (environment): SUITE, ARCH (as Debian says it), PACKAGE (it depends on the current version), MIRROR, OUT (a new
+# directory), WORK (scratch), KEYRING, ASSETS (the directory of the init scripts).
 # Out: OUT/{vmlinuz,initrd.img,release}. The host's own apt sources and state are neither read nor changed.
 set -euo pipefail
-: "${SUITE:?}" "${MIRROR:?}" "${OUT:?}" "${WORK:?}" "${KEYRING:?}" "${ASSETS:?}"
+: "${SUITE:?}" "${ARCH:?}" "${PACKAGE:?}" "${MIRROR:?}" "${OUT:?}" "${WORK:?}" "${KEYRING:?}" "${ASSETS:?}"
 
 rm -rf "$WORK" "$OUT"
 mkdir -p "$WORK"/apt/{lists,cache/archives}/partial "$WORK/debs" "$OUT"
@@ -12,16 +13,16 @@ mkdir -p "$WORK"/apt/{lists,cache/archives}/partial "$WORK/debs" "$OUT"
 echo "deb [signed-by=$KEYRING] $MIRROR $SUITE main" > "$WORK/apt/sources.list"
 apt=(-qq -o "Dir::Etc::sourcelist=$WORK/apt/sources.list" -o Dir::Etc::sourceparts=/dev/null
   -o "Dir::State::Lists=$WORK/apt/lists" -o "Dir::State::status=$WORK/apt/status" -o "Dir::Cache=$WORK/apt/cache"
-  -o APT::Architecture=amd64 -o APT::Sandbox::User= -o Acquire::Retries=5 -o Acquire::Languages=none
+  -o "APT::Architecture=$ARCH" -o APT::Sandbox::User= -o Acquire::Retries=5 -o Acquire::Languages=none
   # a mirror's sid may be a snapshot past its date; signatures are checked all the same
   -o Acquire::Check-Valid-Until=false)
 apt-get "${apt[@]}" update
 
-# linux-image-cloud-amd64 names the current version; sid splits the image into linux-binary and linux-modules.
+# sid splits the image into linux-binary and linux-modules.
 depends() { apt-cache "${apt[@]}" depends "$1" | sed -nE 's/^ *Depends: ([^ <]+)$/\1/p' | sort -u; }
-image=$(depends linux-image-cloud-amd64 | grep -m1 '^linux-image-[0-9]')
+image=$(depends "$PACKAGE" | grep -m1 '^linux-image-[0-9]')
 mapfile -t parts < <(depends "$image" | grep -E '^linux-(binary|modules)-[0-9]' || true)
-(cd "$WORK/debs" && apt-get "${apt[@]}" download "$image" "${parts[@]}")
+(cd "$WORK/debs" && apt-get "${apt[@]}" download "$image" "${parts[@]}" busybox-static)
 for deb in "$WORK"/debs/*.deb; do dpkg-deb -x "$deb" "$WORK/root"; done
 
 release=${image#linux-image-}
@@ -53,7 +54,7 @@ done
 cp "$modules"/modules.{builtin,builtin.modinfo,order} "$initrd/lib/modules/$release/" 2> /dev/null || true
 depmod -b "$initrd" "$release"
 echo "$early" > "$initrd/early-modules"
-cp "$(command -v busybox)" "$initrd/bin/busybox"
+cp "$(find "$WORK/root" -path '*bin/busybox' -print -quit)" "$initrd/bin/busybox"
 ln -s busybox "$initrd/bin/sh"
 install -m 755 "$ASSETS/init.sh" "$initrd/init"
 install -m 755 "$ASSETS/guest.sh" "$initrd/guest"

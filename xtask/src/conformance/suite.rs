@@ -6,7 +6,8 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use super::results::Test;
-use crate::assets::{self, Kernel, Maker};
+use crate::assets::{self, Maker};
+use crate::kernels::Kernel;
 use crate::places;
 use crate::{setup, ui};
 
@@ -146,7 +147,7 @@ fn escaped(name: &str) -> String {
 /// Makes the suite of `runtime` from Debian's source package, for the guest of `kernel`, or takes
 /// it from the cache.
 pub fn made(runtime: &str, kernel: Kernel) -> Result<PathBuf> {
-    let suite = kernel.guest_suite();
+    let suite = kernel.guest.suite;
     let name = format!("conformance-{runtime}-{suite}-");
     let done = places::cache()?.join(format!("{name}{}", assets::stamp(&[CONFORMANCE_SH])));
     if !done.is_dir() {
@@ -161,7 +162,7 @@ pub fn made(runtime: &str, kernel: Kernel) -> Result<PathBuf> {
                 let scratch = maker.scratch()?;
                 let at = |name: &str| scratch.path().join(name);
                 let mut tar = Command::new("tar");
-                tar.arg("xOf").arg(kernel.guest_tar()?).arg("./var/lib/dpkg/status");
+                tar.arg("xOf").arg(assets::guest_tar(&kernel.guest)?).arg("./var/lib/dpkg/status");
                 std::fs::write(at("status"), ui::capture(&mut tar)?)
                     .context("cannot write into the cache")?;
                 let mut command = maker.script(CONFORMANCE_SH);

@@ -55,7 +55,7 @@ const PROGRAMS: [&str; 2] = ["lockc", "lockc-runc-wrapper"];
 
 /// `cargo xtask dist`.
 pub fn command(args: &Args) -> Result<bool> {
-    setup::run(false)?;
+    setup::run(&[])?;
     let kinds = if args.only.is_empty() { &ALL[..] } else { &args.only };
     let made = make(&args.out, args.as_version.as_deref(), kinds, &args.arch)?;
     for file in &made {
