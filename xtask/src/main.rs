@@ -26,6 +26,8 @@ mod kubernetes;
 #[cfg(test)]
 mod layers;
 #[cfg(test)]
+mod lengths;
+#[cfg(test)]
 mod messages;
 mod places;
 mod plan;
