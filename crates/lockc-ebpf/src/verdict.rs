@@ -60,8 +60,11 @@ impl About {
     /// An open file.
     #[inline(always)]
     pub fn file(file: Ptr<File>) -> Self {
+        // In this order: with the mount first, the verifier of Linux 7.2 walks through half as many
+        // instructions more in `file_open`.
+        let dentry = file.dentry().probe();
         let id = mount_root(file.mnt());
-        Self { dentry: file.dentry().probe(), file: id, arg: u64::from(file.mode()) }
+        Self { dentry, file: id, arg: u64::from(file.mode()) }
     }
 }
 
