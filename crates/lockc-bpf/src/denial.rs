@@ -1,28 +1,57 @@
-//! A denial: an event of the kernel side in words.
+//! A denial: an entry of the record in words.
 
+mod clock;
 mod names;
+mod record;
 mod remedy;
 
 use std::fmt;
 
+use jiff::Timestamp;
 use lockc_core::{
-    abi::{ARG_DESCRIPTOR, Event, Hook, MODE_AUDIT},
+    abi::{self, ARG_DESCRIPTOR, DenialKey, Hook, MODE_AUDIT},
     hooks::{Argument, Described},
     maps,
     rules::{Level, Rule},
 };
 use serde::Serialize;
-use zerocopy::FromBytes as _;
+
+pub use clock::Clock;
+pub use record::Records;
 
 use names::names;
 use remedy::remedy;
 
-/// One denial in words.
-#[derive(Debug, Serialize)]
+/// A denial as the kernel side writes it.
+#[derive(Clone, Copy, Debug)]
+pub struct Event {
+    /// What makes it another one.
+    pub key: DenialKey,
+    /// How often and when it happened, and to what.
+    pub denial: abi::Denial,
+}
+
+/// A container, as far as the maps still know it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Known {
+    /// Its id.
+    pub id: String,
+    /// Its policy.
+    pub policy: String,
+    /// Where the policy came from.
+    pub origin: String,
+}
+
+/// One distinct denial in words.
+#[derive(Clone, Debug, Serialize)]
 pub struct Denial {
-    /// Seconds since boot.
-    pub time: f64,
-    /// The container's id; its key where it is gone already.
+    /// When it happened last.
+    pub last: Timestamp,
+    /// When it happened first.
+    pub first: Timestamp,
+    /// How often it happened.
+    pub count: u64,
+    /// The container's id; its key where nothing is known of it any more.
     pub container: String,
     /// Its level.
     pub level: &'static str,
@@ -36,9 +65,9 @@ pub struct Denial {
     pub denies: &'static str,
     /// The LSM hook.
     pub hook: String,
-    /// In the initial PID namespace.
+    /// In the initial PID namespace; of the task that was denied it first, or of a later one.
     pub pid: u32,
-    /// Name of the task.
+    /// Name of that task.
     pub comm: String,
     /// The file's path inside of its file system, or what else it was about.
     pub detail: String,
@@ -50,87 +79,93 @@ pub struct Denial {
     pub remedy: String,
 }
 
-/// An event, which may be the beginning of a longer record.
-fn decode(record: &[u8]) -> Option<Event> {
-    Event::read_from_prefix(record).ok().map(|(event, _)| event)
-}
-
-fn explain(event: &Event) -> Denial {
-    let rule = Rule::from_raw(event.rule);
-    let hook = Hook::from_raw(event.hook);
+/// A denial in words, by what is known of its container.
+pub fn explain(event: &Event, known: Option<&Known>, clock: &Clock) -> Denial {
+    let Event { key, denial } = event;
+    let rule = Rule::from_raw(key.rule.into());
+    let hook = Hook::from_raw(key.hook.into());
     let name = rule.map_or("unknown", Rule::name);
-    let id = maps::text(&event.id);
+    let known = known.cloned().unwrap_or_default();
     Denial {
-        time: event.time_ns as f64 / 1e9,
-        // A task that outlived its container's entry.
-        container: if id.is_empty() {
-            format!("{}.{}", event.key.slot, event.key.generation)
+        last: clock.at(denial.last_ns),
+        first: clock.at(denial.first_ns),
+        count: denial.count,
+        container: if known.id.is_empty() {
+            format!("{}.{}", key.container.slot, key.container.generation)
         } else {
-            id
+            known.id
         },
-        level: Level::from_raw(event.level).map_or("", Level::name),
-        policy: maps::text(&event.policy),
-        origin: maps::text(&event.origin),
+        level: Level::from_raw(denial.level).map_or("", Level::name),
+        policy: known.policy,
+        origin: known.origin,
         rule: name,
         denies: rule.map_or("unknown", Rule::denies),
-        hook: hook.map_or_else(|| event.hook.to_string(), |hook| hook.program().name.to_owned()),
-        pid: event.pid,
-        comm: maps::text(&event.comm),
+        hook: hook.map_or_else(|| key.hook.to_string(), |hook| hook.program().name.to_owned()),
+        pid: denial.pid,
+        comm: maps::text(&denial.comm),
         detail: detail(event, hook),
-        mode: if event.mode == MODE_AUDIT { "audit" } else { "enforce" },
-        errno: event.errno.wrapping_neg(),
+        mode: if key.mode == MODE_AUDIT { "audit" } else { "enforce" },
+        errno: denial.errno.wrapping_neg(),
         remedy: remedy(event, hook, rule),
     }
 }
 
 fn detail(event: &Event, hook: Option<Hook>) -> String {
-    let names = names(event);
+    let Event { key, denial } = event;
+    let names = names(denial);
     let described = Described {
         argument: hook.map_or(Argument::Unused, |hook| hook.program().argument),
-        number: event.arg,
-        rule: Rule::from_raw(event.rule),
+        number: key.arg,
+        rule: Rule::from_raw(key.rule.into()),
     };
-    if !names.is_empty() {
-        // A file system's root is called `/`.
-        let mut path = names.into_iter().rev().collect::<Vec<_>>().join("/").replacen("//", "/", 1);
-        if described.argument == Argument::Descriptor && event.arg & ARG_DESCRIPTOR != 0 {
-            path = format!("{described}: {path}");
-        }
-        return match event.rule {
-            rule if rule == Rule::Files as u32 => {
-                format!(
-                    "{path} (mount root {}:{} inode {})",
-                    event.file.dev >> 20,
-                    event.file.dev & 0xf_ffff,
-                    event.file.ino
-                )
-            }
-            _ => path,
-        };
+    if names.is_empty() {
+        return described.to_string();
     }
-    described.to_string()
+    // A file system's root is called `/`.
+    let mut path = names.into_iter().rev().collect::<Vec<_>>().join("/").replacen("//", "/", 1);
+    if described.argument == Argument::Descriptor && key.arg & ARG_DESCRIPTOR != 0 {
+        path = format!("{described}: {path}");
+    }
+    if described.rule == Some(Rule::Files) {
+        let file = denial.file;
+        let (major, minor) = (file.dev >> 20, file.dev & 0xf_ffff);
+        path += &format!(" (mount root {major}:{minor} inode {})", file.ino);
+    }
+    path
 }
 
 impl Denial {
-    /// Reads a record of the ring buffer; nothing where it is none.
-    pub fn read(record: &[u8]) -> Option<Self> {
-        Some(explain(&decode(record)?))
+    /// `denied`, or what it would be in audit mode.
+    pub fn verdict(&self) -> &'static str {
+        if self.mode == "audit" { "would be denied" } else { "denied" }
+    }
+
+    /// The first 12 characters of the container's id, as engines print it.
+    pub fn short_id(&self) -> String {
+        self.container.chars().take(12).collect()
     }
 }
 
 impl fmt::Display for Denial {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let id: String = self.container.chars().take(12).collect();
-        let verb = if self.mode == "audit" { "would be denied" } else { "denied" };
         let origin =
             if self.origin.is_empty() { String::new() } else { format!(", from {}", self.origin) };
         let detail =
             if self.detail.is_empty() { String::new() } else { format!(": {}", self.detail) };
+        let times = if self.count > 1 { format!(", {} times", self.count) } else { String::new() };
         write!(
             formatter,
-            "lockc: {verb} {} to {} (pid {}) in container {id}{detail} [rule {}, policy {}\
-             {origin}, hook {}]; {}",
-            self.denies, self.comm, self.pid, self.rule, self.policy, self.hook, self.remedy
+            "lockc: {} {} to {} (pid {}) in container {}{detail}{times} [rule {}, policy \
+             {}{origin}, hook {}]; {}",
+            self.verdict(),
+            self.denies,
+            self.comm,
+            self.pid,
+            self.short_id(),
+            self.rule,
+            self.policy,
+            self.hook,
+            self.remedy
         )
     }
 }
@@ -138,71 +173,97 @@ impl fmt::Display for Denial {
 #[cfg(test)]
 mod tests {
     use lockc_core::{
-        abi::{DETAIL_NAME_LEN, DETAIL_NAMES},
+        abi::{ContainerKey, FileId, PATH_LEN, PATH_NAME_LEN},
         families,
     };
     use proptest::prelude::*;
 
     use super::*;
 
-    fn fields(parts: [&str; DETAIL_NAMES]) -> [u8; 96] {
-        let mut detail = [0; 96];
-        for (index, part) in parts.into_iter().enumerate() {
-            for (offset, byte) in part.bytes().enumerate() {
-                detail[index * DETAIL_NAME_LEN + offset] = byte;
+    fn event(rule: Rule, hook: Hook, arg: u64, names: &[&str]) -> Event {
+        let mut path = [0; PATH_LEN];
+        for (index, name) in names.iter().enumerate() {
+            for (offset, byte) in name.bytes().enumerate() {
+                path[index * PATH_NAME_LEN + offset] = byte;
             }
         }
-        detail
+        let container = ContainerKey { slot: 3, generation: 7 };
+        let (rule, hook) = (rule as u16, hook as u16);
+        let key = DenialKey { container, rule, hook, arg, ..DenialKey::default() };
+        let denial = abi::Denial {
+            count: 1,
+            first_ns: 1,
+            last_ns: 1,
+            logged_ns: 1,
+            file: FileId::default(),
+            pid: 1,
+            tid: 1,
+            errno: -1,
+            level: 2,
+            comm: [0; 16],
+            path,
+        };
+        Event { key, denial }
+    }
+
+    fn said(event: &Event) -> Denial {
+        explain(event, None, &Clock::default())
     }
 
     #[test]
     fn names_are_put_in_order() {
-        let mut bytes = [0; 328];
-        bytes[16..20].copy_from_slice(&(Rule::Sysfs as u32).to_ne_bytes());
-        bytes[232..].copy_from_slice(&fields(["vda", "ext4", "fs", ""]));
-        let event = decode(&bytes).unwrap();
-        assert_eq!(detail(&event, Some(Hook::file_open)), "fs/ext4/vda");
+        let path = |names: &[&str]| said(&event(Rule::Sysfs, Hook::file_open, 1, names)).detail;
+        assert_eq!(path(&["vda", "ext4", "fs"]), "fs/ext4/vda");
+        assert_eq!(path(&["vda", "ext4", "fs", "/"]), "/fs/ext4/vda");
+        assert_eq!(path(&["8"; 8]), "8/8/8/8/8/8/8/8");
+    }
+
+    #[test]
+    fn a_container_that_nobody_knows_is_called_by_its_key() {
+        let event = event(Rule::Sysfs, Hook::file_open, 1, &["vda"]);
+        assert_eq!(said(&event).container, "3.7");
+        let known = Known { id: "abc".into(), policy: "web".into(), origin: "a test".into() };
+        let denial = explain(&event, Some(&known), &Clock::default());
+        assert_eq!((denial.container.as_str(), denial.policy.as_str()), ("abc", "web"));
+        assert!(denial.to_string().contains("policy web, from a test"), "{denial}");
+    }
+
+    #[test]
+    fn repetitions_are_counted() {
+        let mut event = event(Rule::Sysfs, Hook::file_open, 1, &["vda"]);
+        assert!(!said(&event).to_string().contains("times"));
+        event.denial.count = 3;
+        assert!(said(&event).to_string().contains(": vda, 3 times ["), "{}", said(&event));
     }
 
     #[test]
     fn a_read_that_is_denied_names_the_smallest_setting() {
-        let said = |rule: Rule, parts, mode: u64| {
-            let mut bytes = [0; 328];
-            bytes[16..20].copy_from_slice(&(rule as u32).to_ne_bytes());
-            bytes[20..24].copy_from_slice(&(Hook::file_open as u32).to_ne_bytes());
-            bytes[48..56].copy_from_slice(&mode.to_ne_bytes());
-            bytes[232..].copy_from_slice(&fields(parts));
-            explain(&decode(&bytes).unwrap()).remedy
-        };
+        let remedy =
+            |rule, names: &[&str], mode| said(&event(rule, Hook::file_open, mode, names)).remedy;
         assert!(
-            said(Rule::Procfs, ["kallsyms", "/", "", ""], 1)
-                .contains("reads = [\"/proc/kallsyms\"]")
+            remedy(Rule::Procfs, &["kallsyms", "/"], 1).contains("reads = [\"/proc/kallsyms\"]")
         );
         assert!(
-            said(Rule::Sysfs, ["vda", "ext4", "fs", "/"], 1)
+            remedy(Rule::Sysfs, &["vda", "ext4", "fs", "/"], 1)
                 .contains("reads = [\"/sys/fs/ext4/vda\"]")
         );
         assert!(
-            said(Rule::Sysfs, ["product_uuid", "id", "dmi", "virtual"], 1)
+            remedy(Rule::Sysfs, &["product_uuid", "id", "dmi", "virtual"], 1)
                 .contains("a directory above it, in reads")
         );
-        for (rule, parts, mode) in [
-            (Rule::Procfs, ["kallsyms", "/", "", ""], 2),
-            (Rule::Procfs, ["kcore", "/", "", ""], 1),
-            (Rule::Files, ["x", "/", "", ""], 1),
+        for (rule, names, mode) in [
+            (Rule::Procfs, ["kallsyms", "/"], 2),
+            (Rule::Procfs, ["kcore", "/"], 1),
+            (Rule::Files, ["x", "/"], 1),
         ] {
-            assert!(!said(rule, parts, mode).contains("reads"), "{rule:?}");
+            assert!(!remedy(rule, &names, mode).contains("reads"), "{rule:?}");
         }
     }
 
     #[test]
     fn a_family_that_a_policy_can_name_is_named() {
-        let told = |rule: Rule, arg: u64| {
-            let mut bytes = [0; 328];
-            bytes[16..20].copy_from_slice(&(rule as u32).to_ne_bytes());
-            bytes[20..24].copy_from_slice(&(Hook::socket_create as u32).to_ne_bytes());
-            bytes[48..56].copy_from_slice(&arg.to_ne_bytes());
-            let denial = explain(&decode(&bytes).unwrap());
+        let told = |rule, arg| {
+            let denial = said(&event(rule, Hook::socket_create, arg, &[]));
             (denial.detail, denial.remedy)
         };
         let (detail, remedy) = told(Rule::SocketFamily, families::event_number(40, 0));
@@ -219,11 +280,8 @@ mod tests {
 
     #[test]
     fn the_number_of_a_descriptor_is_no_family() {
-        let mut bytes = [0; 328];
-        bytes[16..20].copy_from_slice(&(Rule::Network as u32).to_ne_bytes());
-        bytes[20..24].copy_from_slice(&(Hook::bprm_creds_for_exec as u32).to_ne_bytes());
-        bytes[48..56].copy_from_slice(&(3 | ARG_DESCRIPTOR).to_ne_bytes());
-        let denial = explain(&decode(&bytes).unwrap());
+        let arg = 3 | ARG_DESCRIPTOR;
+        let denial = said(&event(Rule::Network, Hook::bprm_creds_for_exec, arg, &[]));
         assert!(
             denial.detail.contains("descriptor 3") && !denial.remedy.contains("socket_families"),
             "{denial:?}"
@@ -232,10 +290,7 @@ mod tests {
 
     #[test]
     fn a_browsers_sandbox_is_told_its_setting() {
-        let mut bytes = [0; 328];
-        bytes[16..20].copy_from_slice(&(Rule::UserNamespace as u32).to_ne_bytes());
-        bytes[20..24].copy_from_slice(&(Hook::userns_create as u32).to_ne_bytes());
-        let remedy = explain(&decode(&bytes).unwrap()).remedy;
+        let remedy = said(&event(Rule::UserNamespace, Hook::userns_create, 0, &[])).remedy;
         assert!(
             remedy.contains("without_rules = [\"user-namespace\"]") && remedy.contains("browser"),
             "{remedy}"
@@ -244,11 +299,15 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_are_explained_without_a_panic(bytes in proptest::collection::vec(any::<u8>(),
-            300..340)) {
-            if let Some(event) = decode(&bytes) {
-                let _ = explain(&event).to_string();
-            }
+        fn anything_is_explained_without_a_panic(
+            rule in any::<u16>(), hook in any::<u16>(), arg in any::<u64>(), at in any::<u64>(),
+            bytes in proptest::collection::vec(any::<u8>(), PATH_LEN),
+        ) {
+            let mut event = event(Rule::Sysfs, Hook::file_open, arg, &[]);
+            (event.key.rule, event.key.hook) = (rule, hook);
+            event.denial.path.copy_from_slice(&bytes);
+            (event.denial.first_ns, event.denial.last_ns) = (at, at);
+            let _ = said(&event).to_string();
         }
     }
 }

@@ -146,6 +146,11 @@ fn attach_all() -> Result<()> {
     loader.override_global("FOLLOWS_LOOPS", &follows_loops, true);
     let has_labels = u64::from(has_labels());
     loader.override_global("HAS_LABELS", &has_labels, true);
+    let mut key = [0; 8];
+    rustix::rand::getrandom(&mut key, rustix::rand::GetRandomFlags::empty())
+        .context("reading random numbers")?;
+    let key = u64::from_ne_bytes(key);
+    loader.override_global("RECORD_KEY", &key, true);
     let (dev, ino) = pins()?;
     loader.override_global("PINS_DEV", &dev, true).override_global("PINS_INO", &ino, true);
     let mut object =

@@ -5,7 +5,7 @@ use aya::maps::{Array, Map};
 use lockc_core::{
     abi::{ENTRY_DELETING, ENTRY_LOOPBACK, ENTRY_SANDBOX, ERROR_SITES, Hook, MODE_AUDIT},
     hooks::PROGRAMS,
-    maps::{self, Registry, RegistryError, registry},
+    maps::{self, Record, Registry, RegistryError, registry},
     paths,
     rules::{Level, Network, Rule, RuleMask},
 };
@@ -37,8 +37,8 @@ pub struct Status {
     pub containers: Vec<Container>,
     /// Internal errors by hook, those that are not 0.
     pub errors: Vec<(String, u64)>,
-    /// Events that found the ring buffer full.
-    pub lost_events: u64,
+    /// Denials that found no room in the record.
+    pub lost_denials: u64,
 }
 
 /// The origin of the entry for containers that runtimes start without the wrapper.
@@ -119,14 +119,14 @@ pub fn gather() -> Result<Status> {
         not_enforced,
         containers: Vec::new(),
         errors: Vec::new(),
-        lost_events: 0,
+        lost_denials: 0,
     };
     match Registry::open() {
         Ok(registry) => {
             status.enforcing = true;
             status.containers = registry.containers()?.iter().map(container).collect();
             let errors: Array<_, u64> = Array::try_from(Map::Array(registry::open_map("errors")?))?;
-            for site in 0..ERROR_SITES - 1 {
+            for site in 0..ERROR_SITES {
                 let count = errors.get(&site, 0)?;
                 if count != 0 {
                     let hook = Hook::from_raw(site)
@@ -134,7 +134,7 @@ pub fn gather() -> Result<Status> {
                     status.errors.push((hook, count));
                 }
             }
-            status.lost_events = errors.get(&(ERROR_SITES - 1), 0)?;
+            status.lost_denials = Record::open()?.lost()?;
         }
         Err(
             RegistryError::NotLoaded { .. } | RegistryError::HalfLoaded | RegistryError::Abi { .. },

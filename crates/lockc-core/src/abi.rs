@@ -6,17 +6,19 @@
 mod containers;
 mod grants;
 mod names;
+mod record;
 mod text;
 
 pub use containers::*;
 pub use grants::*;
 pub use names::*;
+pub use record::*;
 pub use text::{padded, unpadded};
 
 pub use crate::hooks::{ARG_DESCRIPTOR, Hook};
 
 /// Version of everything in this module.
-pub const ABI_VERSION: u32 = 9;
+pub const ABI_VERSION: u32 = 10;
 
 macro_rules! assert_layout {
     ($($type:ty: $size:literal, $align:literal;)*) => {$(
@@ -36,7 +38,11 @@ assert_layout! {
     KeyPlace: 8, 4;
     Usage: 16, 8;
     Meta: 72, 8;
-    Event: 328, 8;
+    DenialKey: 32, 8;
+    Denial: 336, 8;
+    DenialRing: 16, 4;
+    LogEntry: 48, 8;
+    EndedContainer: 176, 8;
     NameKey: 32, 4;
     NameRule: 8, 4;
     ReadKey: 48, 4;

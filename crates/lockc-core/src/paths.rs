@@ -28,7 +28,7 @@ pub const CONFIG: &str = "/etc/lockc/lockc.toml";
 pub const NAMESPACES: &str = "/var/lib/lockc/namespaces.json";
 
 /// Every pinned map.
-pub const MAP_NAMES: [&str; 23] = [
+pub const MAP_NAMES: [&str; 29] = [
     "task_labels",
     "sock_labels",
     "shadow",
@@ -48,7 +48,13 @@ pub const MAP_NAMES: [&str; 23] = [
     "reads",
     "read_sets",
     "own_maps",
-    "events",
+    "denials",
+    "denial_places",
+    "denial_counts",
+    "blank",
+    "log",
+    "totals",
+    "ended",
     "errors",
     "guard",
     "socket_names",

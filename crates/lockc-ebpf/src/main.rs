@@ -67,6 +67,7 @@ mod paths;
 mod processes;
 mod pseudo;
 mod reach;
+mod record;
 mod self_protection;
 mod sockets;
 mod tags;

@@ -5,14 +5,15 @@ use core::{ffi::c_void, marker::PhantomData, ptr};
 
 use aya_ebpf::{
     bindings::{BPF_F_NO_PREALLOC, bpf_map_type},
-    btf_maps::{Array, HashMap, RingBuf},
+    btf_maps::{Array, HashMap},
     macros::btf_map,
 };
 use lockc_core::abi::{
-    ContainerEntry, ContainerKey, ERROR_SITES, Event, GrantKey, KeyOwner, KeyPlace, MAX_ALL_KEYS,
-    MAX_CONTAINERS, MAX_GRANTS, MAX_IPC_OBJECTS, MAX_QUEUES, MAX_READ_SETS, MAX_READS,
-    MAX_SOCKET_NAMES, Meta, NameKey, NameRule, ObjectTag, ProgramKey, ReadKey, ReadSet, SocketName,
-    SocketNameKey, TaskLabel, Usage,
+    self, ContainerEntry, ContainerKey, Denial, DenialKey, DenialRing, ERROR_SITES, EndedContainer,
+    GrantKey, KeyOwner, KeyPlace, LOG_ENTRIES, LogEntry, MAX_ALL_KEYS, MAX_CONTAINERS, MAX_DENIALS,
+    MAX_ENDED, MAX_GRANTS, MAX_IPC_OBJECTS, MAX_QUEUES, MAX_READ_SETS, MAX_READS, MAX_SOCKET_NAMES,
+    Meta, NameKey, NameRule, ObjectTag, ProgramKey, ReadKey, ReadSet, SocketName, SocketNameKey,
+    TaskLabel, Usage,
 };
 
 const NO_PREALLOC: usize = BPF_F_NO_PREALLOC as usize;
@@ -151,9 +152,37 @@ pub static READS: HashMap<ReadKey, NameRule, { MAX_READS as usize }, NO_PREALLOC
 pub static READ_SETS: HashMap<[u8; 32], ReadSet, { MAX_READ_SETS as usize }, NO_PREALLOC> =
     HashMap::new();
 
-#[btf_map(name = "events")]
-pub static EVENTS: RingBuf<Event, { 1 << 20 }> = RingBuf::new();
+/// The distinct denials of every container, the newest of each rule.
+#[btf_map(name = "denials")]
+pub static DENIALS: HashMap<DenialKey, Denial, { MAX_DENIALS as usize }, NO_PREALLOC> =
+    HashMap::new();
 
-/// Internal errors, a cell a hook; the last cell counts events that found the ring buffer full.
+/// Which denial has a place among those of its container and rule.
+#[btf_map(name = "denial_places")]
+pub static DENIAL_PLACES: HashMap<DenialRing, DenialKey, { MAX_DENIALS as usize }, NO_PREALLOC> =
+    HashMap::new();
+
+/// How many distinct denials a container had under a rule.
+#[btf_map(name = "denial_counts")]
+pub static DENIAL_COUNTS: HashMap<DenialRing, u64, { MAX_DENIALS as usize }, NO_PREALLOC> =
+    HashMap::new();
+
+/// An empty denial, from which others are made: it is too large for the stack.
+#[btf_map(name = "blank")]
+pub static BLANK: Array<Denial, 1> = Array::new();
+
+/// In which order denials happened: each when it is new, and again from time to time.
+#[btf_map(name = "log")]
+pub static LOG: Array<LogEntry, { LOG_ENTRIES as usize }> = Array::new();
+
+/// `TOTAL_*`.
+#[btf_map(name = "totals")]
+pub static TOTALS: Array<u64, { abi::TOTALS as usize }> = Array::new();
+
+/// The containers that ended last, of those that have denials; user space only.
+#[btf_map(name = "ended")]
+pub static ENDED: Array<EndedContainer, { MAX_ENDED as usize }> = Array::new();
+
+/// Internal errors, a cell a hook.
 #[btf_map(name = "errors")]
 pub static ERRORS: Array<u64, { ERROR_SITES as usize }> = Array::new();

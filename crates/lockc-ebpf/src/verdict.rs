@@ -1,15 +1,11 @@
 //! Which tasks are checked, and what a denial does. Every program decides through here.
 
-use core::{arch::asm, ptr};
+use core::arch::asm;
 
-use aya_ebpf::helpers::{
-    bpf_get_current_comm, bpf_get_current_pid_tgid,
-    generated::{bpf_ktime_get_boot_ns, bpf_probe_read_kernel_str},
-};
 use lockc_core::{
     abi::{
-        ContainerEntry, ContainerKey, DETAIL_NAME_LEN, DETAIL_NAMES, ERROR_SITES, Event, FileId,
-        Hook, MODE_AUDIT, MODE_ENFORCE, NAMES_LEN, STATE_CONFINED,
+        ContainerEntry, ContainerKey, DenialKey, FileId, Hook, MODE_AUDIT, MODE_ENFORCE,
+        STATE_CONFINED,
     },
     fields::{Dentry, File, Vfsmount},
     pointers::{ProbePtr, Ptr},
@@ -18,7 +14,8 @@ use lockc_core::{
 
 use crate::{
     label,
-    maps::{CONTAINERS, ERRORS, EVENTS, USAGE},
+    maps::{CONTAINERS, ERRORS, USAGE},
+    record::{self, Denied},
 };
 
 pub const EPERM: i32 = 1;
@@ -34,7 +31,7 @@ pub struct Subject {
     pub entry: Option<&'static ContainerEntry>,
 }
 
-/// What a denial is about, for the event.
+/// What a denial is about, for the record.
 #[derive(Clone, Copy)]
 pub struct About {
     /// A file, or null.
@@ -129,14 +126,14 @@ impl Subject {
     }
 }
 
-/// Denies (in audit mode: only reports) and says so in the ring buffer.
+/// Denies (in audit mode: only reports), and notes it in the record.
 #[inline(always)]
 pub fn deny(who: &Subject, rule: Rule, hook: Hook, about: About, errno: i32) -> i32 {
     report(who, rule, hook, about, -errno);
     quietly(who, errno)
 }
 
-/// Denies without an event, where the kernel only asks what would be allowed.
+/// Denies without a record, where the kernel only asks what would be allowed.
 #[inline(always)]
 pub fn quietly(who: &Subject, errno: i32) -> i32 {
     if who.mode == MODE_AUDIT { 0 } else { -errno }
@@ -148,85 +145,23 @@ fn report(who: &Subject, rule: Rule, hook: Hook, about: About, errno: i32) {
         // SAFETY: a cell of the map.
         atomic_add(unsafe { &raw mut (*usage).denials }.cast(), 1);
     }
-    let Some(mut slot) = EVENTS.reserve(0) else {
-        count_error(ERROR_SITES - 1);
-        return;
+    let key = DenialKey {
+        container: who.key,
+        rule: rule as u16,
+        hook: hook as u16,
+        mode: who.mode,
+        arg: about.arg,
+        object: 0,
     };
-    let event: *mut Event = slot.as_mut_ptr();
-    let ids = bpf_get_current_pid_tgid();
-    // SAFETY: `event` is the reserved record; every byte is written.
-    unsafe {
-        words(event.cast(), ptr::null(), size_of::<Event>());
-        (*event).time_ns = bpf_ktime_get_boot_ns();
-        (*event).key = who.key;
-        (*event).rule = rule as u32;
-        (*event).hook = hook as u32;
-        (*event).pid = (ids >> 32) as u32;
-        (*event).tid = ids as u32;
-        (*event).file = about.file;
-        (*event).arg = about.arg;
-        (*event).errno = errno;
-        (*event).mode = who.mode;
-        if let Some(entry) = who.entry {
-            (*event).level = entry.level;
-            // The names stand in the same order in both, without a gap (asserted in
-            // `lockc_core::abi`).
-            words((&raw mut (*event).id).cast(), (&raw const entry.id).cast(), NAMES_LEN);
-        }
-        if let Ok(comm) = bpf_get_current_comm() {
-            (*event).comm = comm;
-        }
-        let mut dentry = about.dentry;
-        let mut index = 0;
-        while index < DETAIL_NAMES && !dentry.is_null() {
-            let Ok(name) = dentry.name() else {
-                break;
-            };
-            let to = (&raw mut (*event).detail).cast::<u8>().add(index * DETAIL_NAME_LEN);
-            bpf_probe_read_kernel_str(to.cast(), DETAIL_NAME_LEN as u32, name.addr() as *const _);
-            let Ok(parent) = dentry.parent() else {
-                break;
-            };
-            if parent == dentry {
-                break;
-            }
-            dentry = parent;
-            index += 1;
-        }
-    }
-    slot.submit(0);
-}
-
-/// Writes zeros, or copies, by words: what the compiler makes of an assignment is a loop over
-/// bytes, which costs the verifier more than the rest of the program.
-///
-/// # Safety
-///
-/// As [`ptr::copy_nonoverlapping`]; both aligned to 8, `from` may be null, `length` in bytes and a
-/// multiple of 8.
-#[inline(always)]
-unsafe fn words(to: *mut u64, from: *const u64, length: usize) {
-    for index in 0..length / 8 {
-        // SAFETY: by the caller.
-        unsafe {
-            to.add(index).write_volatile(if from.is_null() {
-                0
-            } else {
-                from.add(index).read_volatile()
-            })
-        };
-    }
+    let level = who.entry.map_or(0, |entry| entry.level);
+    let (file, dentry) = (about.file, about.dentry);
+    record::note(&Denied { key, file, dentry, errno, level });
 }
 
 /// Counts an internal error of a hook.
 #[inline(always)]
 pub fn error(hook: Hook) {
-    count_error(hook as u32);
-}
-
-#[inline(always)]
-fn count_error(site: u32) {
-    if let Some(cell) = ERRORS.get_ptr_mut(site) {
+    if let Some(cell) = ERRORS.get_ptr_mut(hook as u32) {
         atomic_add(cell.cast(), 1);
     }
 }
@@ -250,7 +185,7 @@ pub fn count_tasks(key: ContainerKey, change: i64) {
     }
 }
 
-/// Numbers of a mount's root, for the event.
+/// Numbers of a mount's root, for the record.
 #[inline(always)]
 pub fn mount_root(mnt: Ptr<Vfsmount>) -> FileId {
     let inode = mnt.root().inode();

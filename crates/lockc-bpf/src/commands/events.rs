@@ -1,62 +1,207 @@
-//! `lockc events`: prints denials from the ring buffer. Each event is delivered to one reader only.
+//! `lockc events`: prints denials from the record. Reading takes nothing out of it.
 
 use std::{
     io::{self, Write as _},
-    os::fd::AsFd as _,
     process::ExitCode,
+    thread,
+    time::Duration,
 };
 
 use anyhow::{Context as _, Result};
-use aya::maps::{Map, RingBuf};
-use lockc_core::maps::registry;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use clap::ValueEnum;
+use jiff::{Span, Timestamp, Zoned, civil, tz::TimeZone};
 
-use crate::denial::Denial;
+use crate::{
+    denial::{Denial, Records},
+    table::{self, Cell},
+};
 
 const EXAMPLES: &str = "\
 Examples:
-  lockc events              unread denials
-  lockc events --follow --json";
+  lockc events                             every denial that is on record
+  lockc events --container web --since 1h
+  lockc events --rule sysfs -o wide        with the setting that would allow it
+  lockc events --follow -o json            one object per line, as they happen";
 
-/// Prints denials. Each denial is delivered to one reader only.
+/// How often `--follow` looks into the log.
+const INTERVAL: Duration = Duration::from_millis(200);
+
+/// Prints denials: those on record, or with `--follow` those to come.
+///
+/// The record has the newest 64 distinct denials of each container and rule; repetitions are
+/// counted. Any number of readers see the same.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// JSON output, one object per line.
-    #[arg(long)]
-    json: bool,
-    /// Keeps waiting for new denials.
+    /// Waits for denials, and prints each when it is new and every 10 s while it goes on. Prints
+    /// the record first if --since is given
     #[arg(long, short)]
     follow: bool,
+    /// Only what happened since then: a time (`16:30`, `2026-11-27 16:30`, RFC 3339), or a duration
+    /// before now (`10m`, `2h 30m`)
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    since: Option<Timestamp>,
+    /// Only what happened before then; likewise
+    #[arg(long, value_name = "TIME", value_parser = time, conflicts_with = "follow")]
+    until: Option<Timestamp>,
+    /// Only denials of this container: its id, or the beginning of it
+    #[arg(long, value_name = "ID")]
+    container: Option<String>,
+    /// Only denials by this rule
+    #[arg(long, value_name = "RULE", value_parser = rules())]
+    rule: Option<String>,
+    /// Format
+    #[arg(long, short, value_enum, default_value_t)]
+    output: Output,
+    /// The same as `-o json`.
+    #[arg(long, conflicts_with = "output")]
+    json: bool,
+}
+
+/// A format of the output.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Output {
+    /// A table; with --follow, a line for each
+    #[default]
+    Table,
+    /// Everything that is known of each
+    Wide,
+    /// An object per line
+    Json,
+}
+
+fn rules() -> clap::builder::PossibleValuesParser {
+    lockc_core::rules::Rule::ALL.map(lockc_core::rules::Rule::name).into()
+}
+
+/// A time, or a duration before now.
+fn time(text: &str) -> Result<Timestamp> {
+    if let Ok(span) = text.parse::<Span>() {
+        return Ok(Zoned::now().checked_sub(span.abs())?.timestamp());
+    }
+    if let Ok(time) = text.parse::<Timestamp>() {
+        return Ok(time);
+    }
+    let civil = match text.parse::<civil::Time>() {
+        Ok(time) => Zoned::now().date().to_datetime(time),
+        Err(_) => text
+            .parse()
+            .with_context(|| format!("{text:?} is neither a time nor a duration such as 10m"))?,
+    };
+    Ok(civil.to_zoned(TimeZone::system())?.timestamp())
 }
 
 /// Runs it; with `--follow`, until it is ended by a signal.
 ///
 /// # Errors
 ///
-/// Where the ring buffer cannot be opened (not loaded, not root) or the output is closed.
+/// Where the record cannot be read (not loaded, not root) or the output is closed.
 pub fn run(args: &Args) -> Result<ExitCode> {
+    let records = Records::open()?;
+    let output = if args.json { Output::Json } else { args.output };
+    // Before the record is read: a denial may be printed twice, but none is missed.
+    let mut reader = records.end()?;
+    if !args.follow || args.since.is_some() {
+        let denials: Vec<Denial> =
+            records.all()?.into_iter().filter(|denial| args.wants(denial)).collect();
+        print(&denials, output, args.follow)?;
+        let (replaced, lost) = records.missing()?;
+        if output != Output::Json && replaced + lost != 0 {
+            eprintln!(
+                "not on record: {replaced} denials that newer ones of the same container and \
+                 rule replaced, {lost} for which there was no room"
+            );
+        }
+    }
+    while args.follow {
+        let followed = records.since(&mut reader)?;
+        let denials: Vec<Denial> =
+            followed.denials.into_iter().filter(|denial| args.wants(denial)).collect();
+        print(&denials, output, true)?;
+        if followed.lost != 0 {
+            eprintln!("{} denials were replaced before they could be printed", followed.lost);
+        }
+        thread::sleep(INTERVAL);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+impl Args {
+    fn wants(&self, denial: &Denial) -> bool {
+        self.since.is_none_or(|since| denial.last >= since)
+            && self.until.is_none_or(|until| denial.first <= until)
+            && self.container.as_ref().is_none_or(|id| denial.container.starts_with(id.as_str()))
+            && self.rule.as_ref().is_none_or(|rule| denial.rule == rule)
+    }
+}
+
+fn print(denials: &[Denial], output: Output, follow: bool) -> Result<()> {
     let mut out = io::stdout().lock();
-    let map = registry::open_map("events")?;
-    let mut ring = RingBuf::try_from(Map::RingBuf(map)).context("opening the ring buffer")?;
-    loop {
-        while let Some(item) = ring.next() {
-            let Some(denial) = Denial::read(&item) else { continue };
-            if args.json {
-                serde_json::to_writer(&mut out, &denial)?;
+    match output {
+        Output::Json => {
+            for denial in denials {
+                serde_json::to_writer(&mut out, denial)?;
                 writeln!(out)?;
-            } else {
-                writeln!(out, "{denial}")?;
             }
         }
-        out.flush()?;
-        if !args.follow {
-            return Ok(ExitCode::SUCCESS);
+        Output::Table if !follow => {
+            drop(out);
+            print_table(denials);
+            return Ok(());
         }
-        let mut fds = [PollFd::new(ring.as_fd(), PollFlags::POLLIN)];
-        match poll(&mut fds, PollTimeout::NONE) {
-            Ok(_) | Err(nix::errno::Errno::EINTR) => {}
-            Err(errno) => return Err(io::Error::from(errno).into()),
+        Output::Table | Output::Wide => {
+            for denial in denials {
+                writeln!(out, "{} {denial}", local(denial.last))?;
+            }
+        }
+    }
+    Ok(out.flush()?)
+}
+
+fn print_table(denials: &[Denial]) {
+    if denials.is_empty() {
+        println!("no denial is on record");
+        return;
+    }
+    let mut table = table::new();
+    table.set_header(["last", "count", "container", "rule", "process", "verdict", "object"]);
+    for denial in denials {
+        table.add_row([
+            Cell::new(local(denial.last)),
+            table::number(Some(denial.count)),
+            Cell::new(denial.short_id()),
+            Cell::new(denial.rule),
+            Cell::new(&denial.comm),
+            Cell::new(if denial.mode == "audit" { "audit" } else { "denied" }),
+            Cell::new(&denial.detail),
+        ]);
+    }
+    table::print(table);
+}
+
+/// In the local time zone, in seconds.
+fn local(time: Timestamp) -> String {
+    time.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_as_people_write_them() {
+        let exact = time("2026-11-27T16:00:00Z").unwrap();
+        assert_eq!(exact.to_string(), "2026-11-27T16:00:00Z");
+        assert!(time("2026-11-27 16:00").is_ok() && time("2026-11-27").is_ok());
+        let today = Zoned::now().date();
+        let half_past_four = time("16:30").unwrap().to_zoned(TimeZone::system());
+        assert_eq!(half_past_four.datetime(), today.at(16, 30, 0, 0));
+        for (text, seconds) in [("10m", 600), ("2h 30m", 9000), ("1h", 3600), ("-1h", 3600)] {
+            let ago = Timestamp::now().duration_since(time(text).unwrap()).as_secs();
+            assert!((seconds..seconds + 5).contains(&ago), "{text}: {ago}");
+        }
+        for text in ["", "yesterday", "10", "10x"] {
+            assert!(time(text).is_err(), "{text:?}");
         }
     }
 }

@@ -73,8 +73,8 @@ fn print(status: &Status) {
     for (hook, count) in &status.errors {
         println!("internal errors in {hook}: {count}");
     }
-    if status.lost_events != 0 {
-        println!("events lost: {} (read them with `lockc events --follow`)", status.lost_events);
+    if status.lost_denials != 0 {
+        println!("denials for which the record had no room: {}", status.lost_denials);
     }
 }
 

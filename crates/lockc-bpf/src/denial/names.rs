@@ -1,17 +1,12 @@
-//! The names in an event: those of a file and of the directories above it.
+//! The names in a denial: those of a file and of the directories above it.
 
 use lockc_core::{
-    abi::{DETAIL_NAME_LEN, DETAIL_NAMES, Event},
+    abi::{Denial, PATH_NAME_LEN},
     maps,
 };
 
 /// The innermost first.
-pub(super) fn names(event: &Event) -> Vec<String> {
-    (0..DETAIL_NAMES)
-        .filter_map(|index| {
-            event.detail.get(index * DETAIL_NAME_LEN..(index + 1) * DETAIL_NAME_LEN)
-        })
-        .map(maps::text)
-        .take_while(|name| !name.is_empty())
-        .collect()
+pub(super) fn names(denial: &Denial) -> Vec<String> {
+    let names = denial.path.chunks_exact(PATH_NAME_LEN).map(maps::text);
+    names.take_while(|name| !name.is_empty()).collect()
 }

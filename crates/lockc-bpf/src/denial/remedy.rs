@@ -3,13 +3,13 @@
 use std::path::Path;
 
 use lockc_core::{
-    abi::{ARG_DESCRIPTOR, DETAIL_NAME_LEN, Event, Hook},
+    abi::{ARG_DESCRIPTOR, Hook, PATH_NAME_LEN},
     families,
     rules::Rule,
 };
 use lockc_policy::policy::reads;
 
-use super::names::names;
+use super::{Event, names::names};
 
 /// `FMODE_WRITE`, include/linux/fs.h.
 const FMODE_WRITE: u64 = 2;
@@ -21,7 +21,7 @@ pub(super) fn remedy(event: &Event, hook: Option<Hook>, rule: Option<Rule>) -> S
     // The rules that a named family is let by.
     if matches!(rule, Some(Rule::SocketFamily | Rule::Network))
         && !matches!(hook, Some(Hook::socket_setsockopt | Hook::bprm_creds_for_exec))
-        && let Some(family) = families::needed(event.arg)
+        && let Some(family) = families::needed(event.key.arg)
     {
         return format!(
             "a policy in lockc.toml with socket_families = [{:?}], or with {without}, allows it",
@@ -34,7 +34,7 @@ pub(super) fn remedy(event: &Event, hook: Option<Hook>, rule: Option<Rule>) -> S
              may change; a policy in lockc.toml with {without} allows it"
         );
     }
-    if rule == Some(Rule::UnixSocket) && !names(event).is_empty() {
+    if rule == Some(Rule::UnixSocket) && !names(&event.denial).is_empty() {
         return format!(
             "allowed_sockets in lockc.toml, or in a policy, with the socket's full path on the \
              host (without links, `*` in the last name) allows it; so does a policy with {without}"
@@ -54,7 +54,7 @@ pub(super) fn remedy(event: &Event, hook: Option<Hook>, rule: Option<Rule>) -> S
     if rule == Some(Rule::Files)
         && !matches!(hook, Some(Hook::file_receive | Hook::file_ioctl | Hook::file_ioctl_compat))
     {
-        let to_whom = match event.arg & ARG_DESCRIPTOR {
+        let to_whom = match event.key.arg & ARG_DESCRIPTOR {
             0 => "where one of root's hooks mounted or executed it",
             _ => "to root's hooks that may only read it",
         };
@@ -64,13 +64,13 @@ pub(super) fn remedy(event: &Event, hook: Option<Hook>, rule: Option<Rule>) -> S
         );
     }
     let looks = matches!(hook, Some(Hook::file_open | Hook::inode_getattr | Hook::inode_readlink));
-    if root.is_empty() || !looks || event.arg & FMODE_WRITE != 0 {
+    if root.is_empty() || !looks || event.key.arg & FMODE_WRITE != 0 {
         return format!("a policy in lockc.toml with {without} allows it");
     }
-    let names = names(event);
+    let names = names(&event.denial);
     // The root's own name is `/`; a name that fills its field may have been cut.
     let whole = names.last().is_some_and(|name| name == "/")
-        && names.iter().all(|name| name.len() < DETAIL_NAME_LEN - 1);
+        && names.iter().all(|name| name.len() < PATH_NAME_LEN - 1);
     if !whole {
         return format!(
             "a policy in lockc.toml with its path, or a directory above it, in reads, or with \

@@ -1,4 +1,4 @@
-//! Containers, labels and events in the pinned maps.
+//! Containers and labels in the pinned maps.
 
 use crate::hooks::Hook;
 
@@ -12,7 +12,6 @@ pub const MAX_GRANTS: u32 = 1 << 20;
 /// Handle to a container: the slot of its entry and the generation that the entry had when the
 /// handle was made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "maps", derive(zerocopy::FromBytes))]
 #[repr(C)]
 pub struct ContainerKey {
     /// Index into `containers` and `usage`.
@@ -87,7 +86,6 @@ pub const TAG_SOCKETS: u32 = 1;
 /// Inode and device number of a file, for people who read events. Nothing compares them: both are
 /// used again, are equal for different files of btrfs, and 0 on some file systems.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "maps", derive(zerocopy::FromBytes))]
 #[repr(C)]
 pub struct FileId {
     /// `i_ino`.
@@ -267,73 +265,7 @@ impl Meta {
     }
 }
 
-/// Names in the detail of an event.
-pub const DETAIL_NAMES: usize = 4;
-/// Bytes of each of these names, with the terminating zero; a longer name is cut.
-pub const DETAIL_NAME_LEN: usize = 24;
-/// Bytes of the detail in an event.
-pub const DETAIL_LEN: usize = DETAIL_NAMES * DETAIL_NAME_LEN;
-
-/// One denial (or, in audit mode, what would have been one), as written into the ring buffer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "maps", derive(zerocopy::FromBytes))]
-#[repr(C)]
-pub struct Event {
-    /// `CLOCK_BOOTTIME`, nanoseconds.
-    pub time_ns: u64,
-    /// The container.
-    pub key: ContainerKey,
-    /// [`Rule`](crate::rules::Rule).
-    pub rule: u32,
-    /// [`Hook`].
-    pub hook: u32,
-    /// Process and thread in the initial PID namespace, for the reader only.
-    pub pid: u32,
-    /// See `pid`.
-    pub tid: u32,
-    /// What was denied, if it is a file.
-    pub file: FileId,
-    /// A number that [`Argument`](crate::hooks::Argument) of the hook explains.
-    pub arg: u64,
-    /// The negative errno that was returned.
-    pub errno: i32,
-    /// `MODE_*` in force.
-    pub mode: u32,
-    /// [`Level`](crate::rules::Level) of the container; 0: its entry is gone.
-    pub level: u32,
-    /// Always 0.
-    pub pad: u32,
-    /// From the container's entry, which may be gone when the event is read.
-    pub id: [u8; ID_LEN],
-    /// Likewise.
-    pub policy: [u8; POLICY_LEN],
-    /// Likewise.
-    pub origin: [u8; ORIGIN_LEN],
-    /// Name of the task.
-    pub comm: [u8; 16],
-    /// The file's name and those of its parents, nearest first: [`DETAIL_NAMES`] fields, each
-    /// padded with zeros.
-    pub detail: [u8; DETAIL_LEN],
-}
-
-/// Cells of `errors`: one a hook; the last counts lost events.
+/// Cells of `errors`, one a hook.
 pub const ERROR_SITES: u32 = 128;
 
-/// Bytes of a container's id, policy and origin, which stand together in [`ContainerEntry`] and
-/// [`Event`].
-pub const NAMES_LEN: usize = ID_LEN + POLICY_LEN + ORIGIN_LEN;
-
-const _: () = {
-    use core::mem::offset_of;
-    assert!(crate::hooks::PROGRAMS.len() < ERROR_SITES as usize);
-    assert!(
-        offset_of!(ContainerEntry, id).is_multiple_of(8)
-            && offset_of!(Event, id).is_multiple_of(8)
-            && NAMES_LEN.is_multiple_of(8)
-    );
-    assert!(
-        offset_of!(ContainerEntry, origin) + ORIGIN_LEN - offset_of!(ContainerEntry, id)
-            == NAMES_LEN
-    );
-    assert!(offset_of!(Event, origin) + ORIGIN_LEN - offset_of!(Event, id) == NAMES_LEN);
-};
+const _: () = assert!(crate::hooks::PROGRAMS.len() <= ERROR_SITES as usize);

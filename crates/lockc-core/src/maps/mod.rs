@@ -5,6 +5,7 @@ mod guard;
 mod held;
 pub mod names;
 mod read_sets;
+mod record;
 mod register;
 pub mod registry;
 mod task_storage;
@@ -12,6 +13,7 @@ mod task_storage;
 pub use error::RegistryError;
 pub use guard::{GUARD_ID, GuardPolicy};
 pub use held::Held;
+pub use record::{Logged, Record};
 pub use register::NewContainer;
 pub use registry::{Registered, Registry};
 

@@ -297,6 +297,8 @@ impl Registry {
             if self.key(&entry.id_hash)? == Some(*key) {
                 self.ids.remove(&entry.id_hash).map_err(map_error("writing", "ids"))?;
             }
+            // A record that cannot be kept keeps no container from starting.
+            let _ = self.keep_denials(*key, &entry);
             self.set_container(key.slot, &ContainerEntry::default())?;
         }
         let stale: Vec<GrantKey> = self

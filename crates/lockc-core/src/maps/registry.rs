@@ -210,12 +210,28 @@ impl Registry {
 
     /// Every registered container, those included that were deleted and still have a task.
     pub fn containers(&self) -> Result<Vec<Registered>, RegistryError> {
+        let mut found = self.entries()?;
+        let mut result = Ok(());
+        found.retain(|container| {
+            self.is_over(container.key).map_or_else(
+                |error| {
+                    result = Err(error);
+                    false
+                },
+                |over| !over,
+            )
+        });
+        result.map(|()| found)
+    }
+
+    /// Every entry, those included whose container is over.
+    pub fn entries(&self) -> Result<Vec<Registered>, RegistryError> {
         let used = self.read_meta()?.slots_used;
         let mut found = Vec::new();
         for slot in 0..used {
             let entry = self.container(slot)?;
-            let key = ContainerKey { slot, generation: entry.generation };
-            if entry.generation != 0 && !self.is_over(key)? {
+            if entry.generation != 0 {
+                let key = ContainerKey { slot, generation: entry.generation };
                 found.push(Registered { key, entry, usage: self.read_usage(slot)? });
             }
         }

@@ -10,8 +10,9 @@ use std::{
 };
 
 use crate::abi::{
-    ContainerEntry, ContainerKey, Event, FileId, GrantKey, KeyOwner, KeyPlace, Meta, NameKey,
-    NameRule, ProgramKey, ReadKey, ReadSet, SocketName, SocketNameKey, TaskLabel, Usage,
+    ContainerEntry, ContainerKey, Denial, DenialKey, DenialRing, EndedContainer, FileId, GrantKey,
+    KeyOwner, KeyPlace, LogEntry, Meta, NameKey, NameRule, ProgramKey, ReadKey, ReadSet,
+    SocketName, SocketNameKey, TaskLabel, Usage,
 };
 
 macro_rules! pod {
@@ -25,11 +26,15 @@ macro_rules! pod {
 pod!(
     ContainerEntry,
     ContainerKey,
-    Event,
+    Denial,
+    DenialKey,
+    DenialRing,
+    EndedContainer,
     FileId,
     GrantKey,
     KeyOwner,
     KeyPlace,
+    LogEntry,
     Meta,
     NameKey,
     NameRule,

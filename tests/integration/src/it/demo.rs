@@ -3,11 +3,12 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
+use jiff::Timestamp;
 
 use crate::command::{self, Run};
 use crate::docker::IMAGE;
-use crate::lab::Lab;
+use crate::lab::{self, Lab};
 use crate::select::Tier;
 
 /// The disk file system's folder in sysfs, and the renamed socket, in a row's arguments.
@@ -94,9 +95,7 @@ impl Went {
 /// Runs a row with `runtime` (empty: plain runc).
 pub fn run_row(row: &Row, runtime: &str, disk: &str) -> Result<Went> {
     let confined = !runtime.is_empty();
-    if confined {
-        command::run(&["lockc", "events", "--json"])?.must().context("lockc events")?;
-    }
+    let start = Timestamp::now().to_string();
     let mut words = vec!["docker", "run", "--rm", "--network", "none"];
     words.extend(["--runtime", if confined { runtime } else { "runc" }]);
     words.extend(row.args.iter().map(|arg| match *arg {
@@ -121,13 +120,7 @@ pub fn run_row(row: &Row, runtime: &str, disk: &str) -> Result<Went> {
         ));
     }
     if confined {
-        let events =
-            command::run(&["lockc", "events", "--json"])?.must().context("lockc events")?;
-        if let Some(event) = events
-            .lines()
-            .rev()
-            .find_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
-        {
+        if let Some(event) = lab::events(&["--since", &start])?.last() {
             let text = |name: &str| event[name].as_str().unwrap_or_default().to_owned();
             return Ok(Went::Denied(format!(
                 "rule {} of level {}: {} {}",

@@ -1,6 +1,7 @@
 //! The machine that the cases run on: lockc installed and loaded, and a host that has something to
 //! attack.
 
+use std::cell::Cell;
 use std::fs;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
@@ -10,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result, bail};
+use jiff::Timestamp;
 use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use serde_json::Value;
 
@@ -40,6 +42,8 @@ pub struct Lab {
     /// A process of the host's, to be attacked.
     victim: Child,
     loaded: bool,
+    /// When the record of denials was last looked at.
+    looked: Cell<Timestamp>,
     /// Containers of the workloads.
     pub sessions: Sessions,
 }
@@ -95,6 +99,7 @@ impl Lab {
             podman: None,
             victim,
             loaded: false,
+            looked: Cell::new(Timestamp::UNIX_EPOCH),
             sessions: Sessions::default(),
         };
         config::write(Runtime::Crun)?;
@@ -124,7 +129,8 @@ impl Lab {
 
     /// Forgets what was denied so far.
     pub fn forget_events(&self) -> Result<()> {
-        self.events().map(|_| ())
+        self.looked.set(Timestamp::now());
+        Ok(())
     }
 
     /// The same where lockc may not be there.
@@ -134,10 +140,8 @@ impl Lab {
 
     /// What was denied since the last look.
     pub fn events(&self) -> Result<Vec<Value>> {
-        let text = command::run(&["lockc", "events", "--json"])?.must().context("lockc events")?;
-        text.lines()
-            .map(|line| serde_json::from_str(line).with_context(|| format!("not JSON: {line}")))
-            .collect()
+        let since = self.looked.replace(Timestamp::now());
+        events(&["--since", &since.to_string()])
     }
 
     /// That one of the denials since the last look was by `rule`, and what it said.
@@ -297,4 +301,13 @@ fn give(name: &str, open: impl Fn() -> io::Result<OwnedFd> + Send + 'static) -> 
         }
     });
     Ok(())
+}
+
+/// What `lockc events` has with these options, the latest last.
+pub fn events(options: &[&str]) -> Result<Vec<Value>> {
+    let words = [&["lockc", "events", "--json"], options].concat();
+    let text = command::run(&words)?.must().context("lockc events")?;
+    text.lines()
+        .map(|line| serde_json::from_str(line).with_context(|| format!("not JSON: {line}")))
+        .collect()
 }

@@ -23,6 +23,7 @@ pub fn attempt(name: &str, args: &[&str]) -> Option<io::Result<String>> {
             .and_then(|()| read(open(path, libc::O_RDONLY | libc::O_NONBLOCK))),
         ("memfd-reopen", []) => memfd_reopen(),
         ("deep", [depth, path]) => deep(depth, path),
+        ("read-each", [path, count]) => read_each(path, count),
         ("handle", [mount, inode]) => by_handle(mount, inode),
         _ => return None,
     })
@@ -40,6 +41,14 @@ pub fn open(path: &str, flags: i32) -> io::Result<File> {
     let path = sys::text(path)?;
     let args = [base, path.as_ptr() as usize, (flags | libc::O_CLOEXEC) as usize, 0o600];
     sys::open(libc::SYS_openat, &args).map(File::from)
+}
+
+/// Opens files that are called by numbers, and counts those that it may.
+fn read_each(path: &str, count: &str) -> io::Result<String> {
+    let opened = (0..number(count)?)
+        .filter(|number| open(&format!("{path}{number}"), libc::O_RDONLY).is_ok())
+        .count();
+    Ok(opened.to_string())
 }
 
 fn read(file: io::Result<File>) -> io::Result<String> {

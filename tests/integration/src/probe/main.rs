@@ -61,6 +61,10 @@ fn attempt(args: &[&str]) -> io::Result<String> {
     let Some((name, rest)) = args.split_first() else {
         return Err(usage("no attempt named"));
     };
+    // Over and over; the last one's result.
+    if let ("repeat", [count, rest @ ..]) = (*name, rest) {
+        return (0..number(count)?).map(|_| attempt(rest)).last().unwrap_or(Ok(String::new()));
+    }
     let known = [
         ways::attempt,
         files::attempt,

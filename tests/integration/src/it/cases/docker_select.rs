@@ -229,19 +229,21 @@ fn audited(lab: &mut Lab) -> Result<String> {
         bail!("proves nothing: needs lockc's runtimes");
     }
     let args = ["--pid", "host", "-v", "/etc:/x:ro", IMAGE, "cat", "/proc/kallsyms"];
-    let docker = lab.docker()?;
-    let before = docker.run("lockc", &args)?;
+    let before = lab.docker()?.run("lockc", &args)?;
     if before.ok() {
         bail!("proves nothing: it starts without audit mode");
     }
     let run = with_drop_in("mode = 'audit'\n", || {
-        command::run(&["lockc", "events"])?.must()?;
-        docker.run("lockc", &args)
+        lab.forget_events()?;
+        lab.docker()?.run("lockc", &args)
     })?;
     run.must()?;
-    let events = command::run(&["lockc", "events"])?.must()?;
-    if !events.contains("would be denied host information in procfs") {
-        bail!("no report of the kernel side: {events}");
+    let events = lab.events()?;
+    let reported = |event: &&Value| {
+        (event["mode"].as_str(), event["rule"].as_str()) == (Some("audit"), Some("procfs"))
+    };
+    match events.iter().find(reported) {
+        Some(event) => Ok(event.to_string()),
+        None => bail!("no report of the kernel side: {events:?}"),
     }
-    Ok(events.lines().next().unwrap_or_default().to_owned())
 }

@@ -167,7 +167,7 @@ fn no_more(
 
 /// Arrays, which have all of their entries at any time, and storage, which the kernel's memory
 /// tells of.
-const WITHOUT_COUNT: [&str; 9] = [
+const WITHOUT_COUNT: [&str; 15] = [
     "task_labels",
     "sock_labels",
     "containers",
@@ -175,8 +175,15 @@ const WITHOUT_COUNT: [&str; 9] = [
     "roots",
     "meta",
     "sequence",
-    "events",
     "errors",
+    "blank",
+    "log",
+    "totals",
+    "ended",
+    // The record outlives the containers: see `record`.
+    "denials",
+    "denial_places",
+    "denial_counts",
 ];
 
 /// The kernel drops the oldest of these by itself, those of keys that are gone among them.

@@ -48,6 +48,7 @@ mod podman_work;
 mod pseudo;
 mod races;
 mod reads;
+mod record;
 pub mod sandbox;
 mod sockets;
 mod sources;
@@ -209,6 +210,7 @@ pub fn all() -> Vec<Case> {
         launch::ROWS,
         first_program::ROWS,
         audit::ROWS,
+        record::ROWS,
     ];
     let docker = [
         demo::ROWS,

@@ -93,7 +93,7 @@ fn maps_open_to_all(lab: &Lab) -> Result<String> {
     if lab.plain {
         return Ok("possible".into());
     }
-    for map in ["containers", "grants", "meta", "own_maps", "task_labels", "events"] {
+    for map in ["containers", "grants", "meta", "own_maps", "task_labels", "denials"] {
         let pin = format!("/sys/fs/bpf/lockc/maps/{map}");
         denied(&update(&pin), "not permitted")?;
         denied(&dump(&pin), "not permitted")?;
