@@ -14,6 +14,7 @@ use lockc_core::{
     maps,
     rules::{Level, Rule},
 };
+use lockc_policy::container_names::ContainerNames;
 use serde::Serialize;
 
 pub use clock::Clock;
@@ -21,6 +22,8 @@ pub use record::Records;
 
 use names::names;
 use remedy::remedy;
+
+use crate::out;
 
 /// A denial as the kernel side writes it.
 #[derive(Clone, Copy, Debug)]
@@ -40,6 +43,8 @@ pub struct Known {
     pub policy: String,
     /// Where the policy came from.
     pub origin: String,
+    /// What people call it.
+    pub names: ContainerNames,
 }
 
 /// One distinct denial in words.
@@ -53,6 +58,9 @@ pub struct Denial {
     pub count: u64,
     /// The container's id; its key where nothing is known of it any more.
     pub container: String,
+    /// What people call it.
+    #[serde(flatten)]
+    pub names: ContainerNames,
     /// Its level.
     pub level: &'static str,
     /// Its policy.
@@ -96,13 +104,14 @@ pub fn explain(event: &Event, known: Option<&Known>, clock: &Clock) -> Denial {
             known.id
         },
         level: Level::from_raw(denial.level).map_or("", Level::name),
+        names: known.names,
         policy: known.policy,
         origin: known.origin,
         rule: name,
         denies: rule.map_or("unknown", Rule::denies),
         hook: hook.map_or_else(|| key.hook.to_string(), |hook| hook.program().name.to_owned()),
         pid: denial.pid,
-        comm: maps::text(&denial.comm),
+        comm: out::printable(&maps::text(&denial.comm)),
         detail: detail(event, hook),
         mode: if key.mode == MODE_AUDIT { "audit" } else { "enforce" },
         errno: denial.errno.wrapping_neg(),
@@ -131,7 +140,7 @@ fn detail(event: &Event, hook: Option<Hook>) -> String {
         let (major, minor) = (file.dev >> 20, file.dev & 0xf_ffff);
         path += &format!(" (mount root {major}:{minor} inode {})", file.ino);
     }
-    path
+    out::printable(&path)
 }
 
 impl Denial {
@@ -140,9 +149,16 @@ impl Denial {
         if self.mode == "audit" { "would be denied" } else { "denied" }
     }
 
-    /// The first 12 characters of the container's id, as engines print it.
-    pub fn short_id(&self) -> String {
-        self.container.chars().take(12).collect()
+    /// What people call the container; otherwise the first 12 characters of its id, as engines
+    /// print it.
+    pub fn name(&self) -> String {
+        let short = || self.container.chars().take(12).collect();
+        self.names.full_name().map_or_else(short, |name| out::printable(&name))
+    }
+
+    /// Whether a person may mean the container by this: its id, the beginning of it, or a name.
+    pub fn is_of(&self, container: &str) -> bool {
+        self.container.starts_with(container) || self.names.is_called(container)
     }
 }
 
@@ -161,7 +177,7 @@ impl fmt::Display for Denial {
             self.denies,
             self.comm,
             self.pid,
-            self.short_id(),
+            self.name(),
             self.rule,
             self.policy,
             self.hook,
@@ -222,10 +238,29 @@ mod tests {
     fn a_container_that_nobody_knows_is_called_by_its_key() {
         let event = event(Rule::Sysfs, Hook::file_open, 1, &["vda"]);
         assert_eq!(said(&event).container, "3.7");
-        let known = Known { id: "abc".into(), policy: "web".into(), origin: "a test".into() };
+        let known = Known {
+            id: "abc".into(),
+            policy: "web".into(),
+            origin: "a test".into(),
+            ..Known::default()
+        };
         let denial = explain(&event, Some(&known), &Clock::default());
         assert_eq!((denial.container.as_str(), denial.policy.as_str()), ("abc", "web"));
         assert!(denial.to_string().contains("policy web, from a test"), "{denial}");
+        let names = ContainerNames { name: Some("web".into()), ..ContainerNames::default() };
+        let denial = explain(&event, Some(&Known { names, ..known }), &Clock::default());
+        assert!(denial.to_string().contains("in container web:"), "{denial}");
+        assert!(denial.is_of("ab") && denial.is_of("web") && !denial.is_of("we"));
+    }
+
+    #[test]
+    fn no_name_is_a_command_to_the_terminal() {
+        let mut event = event(Rule::Files, Hook::file_open, 1, &["\x1b[2J", "/"]);
+        event.denial.comm[..4].copy_from_slice(b"\x1b[1m");
+        let names = ContainerNames { name: Some("\x1b[3m".into()), ..ContainerNames::default() };
+        let known = Known { names, ..Known::default() };
+        let text = explain(&event, Some(&known), &Clock::default()).to_string();
+        assert!(!text.contains('\x1b') && text.contains(r"\u{1b}[1m"), "{text}");
     }
 
     #[test]

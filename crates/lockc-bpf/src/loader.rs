@@ -93,6 +93,10 @@ pub fn load(force: bool) -> Result<Outcome> {
             )
         })?;
     }
+    // Of maps that are gone; their keys begin again.
+    if before.is_none() {
+        let _ = fs::remove_dir_all(paths::CONTAINERS);
+    }
     // Of a load that was killed.
     remove_new();
     let result = attach_all();
@@ -247,7 +251,7 @@ fn fill_names(object: &mut Ebpf) -> Result<()> {
     Ok(())
 }
 
-/// Device and inode of the directory with the pins, as the kernel writes them (`MKDEV`,
+/// Device and inode of the directory with the pins, as the kernel writes them (`MdescribedEV`,
 /// include/linux/kdev_t.h); a bpffs tells stat(2) the truth.
 fn pins() -> Result<(u64, u64)> {
     let metadata =

@@ -23,6 +23,7 @@ macro_rules! println {
 
 /// See [`println!`](crate::println).
 pub fn line(text: fmt::Arguments<'_>) {
+    let text = escaped(&text.to_string(), &['\n', '\t']);
     if let Err(error) = writeln!(io::stdout().lock(), "{text}")
         && error.kind() != io::ErrorKind::BrokenPipe
     {
@@ -55,4 +56,32 @@ pub fn json(value: &impl Serialize) -> Result<()> {
 /// The exit code of an answer: 0 for yes, 3 for no.
 pub fn answer(yes: bool) -> ExitCode {
     if yes { ExitCode::SUCCESS } else { ExitCode::from(3) }
+}
+/// A text that a container or a tenant chose, on one line and without commands to the terminal:
+/// its control characters are escaped.
+pub fn printable(text: &str) -> String {
+    escaped(text, &[])
+}
+
+fn escaped(text: &str, but: &[char]) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for character in text.chars() {
+        if character.is_control() && !but.contains(&character) {
+            safe.extend(character.escape_default());
+        } else {
+            safe.push(character);
+        }
+    }
+    safe
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_to_a_terminal_are_escaped() {
+        assert_eq!(escaped("a\n\tb\x1b", &['\n', '\t']), "a\n\tb\\u{1b}");
+        assert_eq!(printable("\x1b[2J\n\u{9b}1mö/x"), "\\u{1b}[2J\\n\\u{9b}1mö/x");
+    }
 }

@@ -5,10 +5,11 @@ use aya::maps::{Array, Map};
 use lockc_core::{
     abi::{ENTRY_DELETING, ENTRY_LOOPBACK, ENTRY_SANDBOX, ERROR_SITES, Hook, MODE_AUDIT},
     hooks::PROGRAMS,
-    maps::{self, Record, Registry, RegistryError, registry},
+    maps::{self, Record, Registry, RegistryError, container_names, registry},
     paths,
     rules::{Level, Network, Rule, RuleMask},
 };
+use lockc_policy::container_names::ContainerNames;
 use serde::Serialize;
 
 use crate::{loader, pinned};
@@ -49,6 +50,9 @@ const GUARD: &str = "--guard-runtimes";
 pub struct Container {
     /// Its id, the first 64 bytes.
     pub id: String,
+    /// What people call it.
+    #[serde(flatten)]
+    pub names: ContainerNames,
     /// Its level.
     pub level: &'static str,
     /// Its policy; a level's name, or one of the administrator's own.
@@ -147,8 +151,12 @@ pub fn gather() -> Result<Status> {
 fn container(registered: &registry::Registered) -> Container {
     let entry = &registered.entry;
     let rules = RuleMask(entry.rules);
+    let id = maps::text(&entry.id);
+    let names = container_names::read(registered.key)
+        .and_then(|text| ContainerNames::from_text(&text, &id));
     Container {
-        id: maps::text(&entry.id),
+        names: names.unwrap_or_default(),
+        id,
         level: Level::from_raw(entry.level).map_or("unknown", Level::name),
         policy: maps::text(&entry.policy),
         origin: maps::text(&entry.origin),

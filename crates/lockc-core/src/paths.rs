@@ -18,6 +18,9 @@ pub const RUN: &str = "/run/lockc";
 /// A directory that stays empty: the state root of a runtime that is to find no container.
 pub const EMPTY: &str = "/run/lockc/empty";
 
+/// What people call the registered containers.
+pub const CONTAINERS: &str = "/run/lockc/containers";
+
 /// Containers that were refused lately, for `lockc explain`.
 pub const REFUSED: &str = "/run/lockc/refused";
 

@@ -41,7 +41,7 @@ pub struct Denied {
 
 /// Notes a denial.
 #[inline(never)]
-pub fn note(denied: &Denied) -> i32 {
+pub fn note(denied: &Denied) {
     // SAFETY: only reads the clock.
     let now = unsafe { bpf_ktime_get_boot_ns() };
     let mut key = denied.key;
@@ -49,7 +49,7 @@ pub fn note(denied: &Denied) -> i32 {
     let found = DENIALS.get_ptr_mut(&key).or_else(|| add(&key, denied, now));
     let Some(denial) = found else {
         count(TOTAL_LOST, 1);
-        return 0;
+        return;
     };
     // SAFETY: a cell of the map. Other CPUs write the same times.
     unsafe {
@@ -57,7 +57,7 @@ pub fn note(denied: &Denied) -> i32 {
         (*denial).last_ns = now;
         let logged = (*denial).logged_ns;
         if logged != 0 && now - logged < LOG_INTERVAL_NS {
-            return 0;
+            return;
         }
         (*denial).logged_ns = now;
         let ids = bpf_get_current_pid_tgid();
@@ -67,7 +67,6 @@ pub fn note(denied: &Denied) -> i32 {
         }
         log(&key, happened);
     }
-    0
 }
 
 /// Adds a denial that is not there; nothing if there is no room.

@@ -25,6 +25,12 @@ pub struct PodAnnotations {
     pub kind: &'static str,
     /// The id of the sandbox.
     pub sandbox: &'static str,
+    /// The pod's name.
+    pub pod: &'static str,
+    /// The container's name; where it has none of its own in the pod, the engine's.
+    pub name: &'static str,
+    /// The image, as it was asked for.
+    pub image: &'static str,
 }
 
 /// When an engine gives containers SELinux labels. Files include those of the directory `FILE.d`.
@@ -55,6 +61,9 @@ const STORAGE_ANNOTATIONS: PodAnnotations = PodAnnotations {
     namespace: "io.kubernetes.cri-o.Namespace",
     kind: "io.kubernetes.cri-o.ContainerType",
     sandbox: "io.kubernetes.cri-o.SandboxID",
+    pod: "io.kubernetes.pod.name",
+    name: "io.kubernetes.container.name",
+    image: "io.kubernetes.cri-o.ImageName",
 };
 
 macro_rules! engines {
@@ -110,6 +119,9 @@ engines! {
             namespace: "io.kubernetes.cri.sandbox-namespace",
             kind: "io.kubernetes.cri.container-type",
             sandbox: "io.kubernetes.cri.sandbox-id",
+            pod: "io.kubernetes.cri.sandbox-name",
+            name: "io.kubernetes.cri.container-name",
+            image: "io.kubernetes.cri.image-name",
         }),
         is_kubernetes: true,
         selinux: Labelling::Where {

@@ -11,7 +11,9 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::{admission::findings::Violation, host::records, policy::Policy};
+use crate::{
+    admission::findings::Violation, container_names::ContainerNames, host::records, policy::Policy,
+};
 
 /// How many are kept.
 const KEPT: usize = 256;
@@ -27,8 +29,9 @@ pub struct Refused {
     pub id: String,
     /// When, as RFC 3339 has it, in UTC.
     pub time: String,
-    /// The engine, if it is known.
-    pub engine: Option<String>,
+    /// What people call it.
+    #[serde(flatten)]
+    pub names: ContainerNames,
     /// Its bundle.
     pub bundle: PathBuf,
     /// The policy, with the level and where the choice came from.
@@ -53,7 +56,7 @@ impl Refused {
     pub fn new(
         id: &str,
         time: String,
-        engine: Option<&str>,
+        names: &ContainerNames,
         bundle: &Path,
         policy: &Policy,
         violations: &[Violation],
@@ -67,7 +70,7 @@ impl Refused {
         Self {
             id: cut(id),
             time,
-            engine: engine.map(str::to_owned),
+            names: names.cut(),
             bundle: bundle.into(),
             policy: policy.to_string(),
             reasons: violations.iter().take(REASONS).map(reason).collect(),
@@ -85,12 +88,19 @@ impl Refused {
         records::keep(directory, &self.id, &text, KEPT)
     }
 
-    /// The record of the container whose id is, or begins with, this one.
+    /// The record of the container whose id is, or begins with, this one; else the latest of a
+    /// container that is called so.
     pub fn find(directory: &Path, id: &str) -> Option<Self> {
-        let mut found: Vec<Self> =
-            all(directory).into_iter().filter(|refused| refused.id.starts_with(id)).collect();
+        let mut found = all(directory);
+        let called = found
+            .iter()
+            .filter(|refused| refused.names.is_called(id))
+            .max_by(|one, other| one.time.cmp(&other.time))
+            .cloned();
+        found.retain(|refused| refused.id.starts_with(id));
         match found.iter().position(|refused| refused.id == id) {
             Some(exact) => Some(found.swap_remove(exact)),
+            None if called.is_some() => called,
             None if found.len() == 1 && !id.is_empty() => found.pop(),
             None => None,
         }
@@ -121,7 +131,7 @@ mod tests {
         Refused::new(
             id,
             "2026-11-26T20:00:00Z".into(),
-            Some("docker"),
+            &ContainerNames { name: Some(format!("{id}-name")), ..ContainerNames::default() },
             Path::new("/b"),
             &policy,
             &[violation],
@@ -142,6 +152,7 @@ mod tests {
         assert_eq!(what("abd").as_deref(), Some("two"));
         assert_eq!(what("../x").as_deref(), Some("three"));
         assert_eq!((what("ab"), what(""), what("x")), (None, None, None));
+        assert_eq!(what("abd-name").as_deref(), Some("two"));
         assert_eq!(fs::read_dir(&place).unwrap().count(), 3, "nothing half-written");
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(&place), 0o700);
@@ -172,7 +183,7 @@ mod tests {
         let refused = Refused::new(
             &"i".repeat(1 << 20),
             "t".into(),
-            None,
+            &ContainerNames::default(),
             Path::new("/b"),
             &policy,
             &violations,

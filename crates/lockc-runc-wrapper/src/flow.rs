@@ -170,7 +170,7 @@ fn create(
     };
     let Decision { policy, enforcement, metadata, checked } = decide(kernel_side)?;
     let grants = checked.map_err(|found| {
-        refused(&found, &create.id, &bundle, &policy, metadata.engine, environment)
+        refused(&found, &create.id, &bundle, &policy, &metadata.names, environment)
     })?;
     if grants.rootfs == Tree::default() {
         let path = bundle
@@ -209,6 +209,7 @@ fn create(
         reads: grants.reads,
         families: policy.more.families,
         devices: grants.devices,
+        names: metadata.names.to_text(&create.id),
     };
     let grants = GrantedFiles {
         rootfs: grants.rootfs,
@@ -224,7 +225,7 @@ fn create(
             if config.settings.fail == Fail::Open {
                 let Decision { policy, metadata, checked, .. } = decide(KernelSide::Unreachable)?;
                 checked.map_err(|found| {
-                    refused(&found, &create.id, &bundle, &policy, metadata.engine, environment)
+                    refused(&found, &create.id, &bundle, &policy, &metadata.names, environment)
                 })?;
             }
             fail(&config, error, "the container is not started")?;

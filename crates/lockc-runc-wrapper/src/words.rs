@@ -4,7 +4,7 @@ use std::path::Path;
 
 use lockc_policy::{
     admission::{self, Summary, findings::Violation},
-    engine::Engine,
+    container_names::ContainerNames,
     host::privilege::Privilege,
     policy::Policy,
     refused::Refused,
@@ -53,12 +53,12 @@ pub fn refused(
     id: &str,
     bundle: &Path,
     policy: &Policy,
-    engine: Option<Engine>,
+    names: &ContainerNames,
     environment: &Environment<'_>,
 ) -> Refusal {
-    let engine = engine.map(Engine::name);
+    let engine = names.engine.as_deref();
     if let Some(place) = environment.refused.filter(|_| environment.privilege == Privilege::Root) {
-        let refused = Refused::new(id, log::now(), engine, bundle, policy, violations);
+        let refused = Refused::new(id, log::now(), names, bundle, policy, violations);
         if let Err(error) = refused.keep(place) {
             log::warn(&format!(
                 "{}: {error}; `lockc explain` cannot show the reasons",

@@ -44,9 +44,12 @@ pub struct Args {
     /// Only what happened before then; likewise
     #[arg(long, value_name = "TIME", value_parser = time, conflicts_with = "follow")]
     until: Option<Timestamp>,
-    /// Only denials of this container: its id, or the beginning of it
-    #[arg(long, value_name = "ID")]
+    /// Only denials of this container: its id or the beginning of it, its name, or its pod's
+    #[arg(long, value_name = "NAME")]
     container: Option<String>,
+    /// Only denials in the pods of this Kubernetes namespace
+    #[arg(long, value_name = "NAMESPACE")]
+    namespace: Option<String>,
     /// Only denials by this rule
     #[arg(long, value_name = "RULE", value_parser = rules())]
     rule: Option<String>,
@@ -130,7 +133,11 @@ impl Args {
     fn wants(&self, denial: &Denial) -> bool {
         self.since.is_none_or(|since| denial.last >= since)
             && self.until.is_none_or(|until| denial.first <= until)
-            && self.container.as_ref().is_none_or(|id| denial.container.starts_with(id.as_str()))
+            && self.container.as_ref().is_none_or(|name| denial.is_of(name))
+            && self
+                .namespace
+                .as_ref()
+                .is_none_or(|name| denial.names.namespace.as_ref() == Some(name))
             && self.rule.as_ref().is_none_or(|rule| denial.rule == rule)
     }
 }
@@ -169,7 +176,7 @@ fn print_table(denials: &[Denial]) {
         table.add_row([
             Cell::new(local(denial.last)),
             table::number(Some(denial.count)),
-            Cell::new(denial.short_id()),
+            Cell::new(denial.name()),
             Cell::new(denial.rule),
             Cell::new(&denial.comm),
             Cell::new(if denial.mode == "audit" { "audit" } else { "denied" }),

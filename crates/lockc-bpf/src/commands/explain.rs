@@ -176,7 +176,10 @@ fn print_refused(answer: &Answer) {
     let refused = &answer.refused;
     let mut table = table::new();
     table.add_row(["container", &refused.id]);
-    table.add_row(["engine", refused.engine.as_deref().unwrap_or("unknown")]);
+    if let Some(name) = refused.names.full_name() {
+        table.add_row(["name", &name]);
+    }
+    table.add_row(["engine", refused.names.engine.as_deref().unwrap_or("unknown")]);
     table.add_row(["policy", &refused.policy]);
     table.add_row(["starts", &format!("no: refused at {}", refused.time)]);
     table::print(table);

@@ -59,7 +59,16 @@ fn print(status: &Status) {
     println!("containers: {}", alive.len());
     if !alive.is_empty() {
         let mut table = table::new();
-        table.set_header(["container", "policy", "network", "mode", "tasks", "denials", "origin"]);
+        table.set_header([
+            "container",
+            "name",
+            "policy",
+            "network",
+            "mode",
+            "tasks",
+            "denials",
+            "origin",
+        ]);
         table.add_rows(alive.into_iter().map(row));
         table::print(table);
     }
@@ -78,8 +87,9 @@ fn print(status: &Status) {
     }
 }
 
-fn row(container: &Container) -> [Cell; 7] {
+fn row(container: &Container) -> [Cell; 8] {
     let id: String = container.id.chars().take(12).collect();
+    let name = container.names.full_name().map(|name| out::printable(&name));
     let mut origin = container.origin.clone();
     if container.sandbox {
         origin += "  (a sandbox: checked when it was created, kernel rules do not reach inside)";
@@ -89,6 +99,7 @@ fn row(container: &Container) -> [Cell; 7] {
     }
     [
         Cell::new(id),
+        Cell::new(name.unwrap_or_else(|| "-".into())),
         Cell::new(&container.policy),
         Cell::new(container.network),
         Cell::new(container.mode),

@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use anyhow::Result;
 use lockc_core::{
     abi::ContainerKey,
-    maps::{self, Record, Registry},
+    maps::{self, Record, Registered, Registry, container_names},
 };
+use lockc_policy::container_names::ContainerNames;
 
 use super::{Clock, Denial, Event, Known, explain};
 
@@ -107,29 +108,23 @@ impl Records {
     }
 
     fn known(&self) -> Result<HashMap<ContainerKey, Known>> {
-        let mut known = HashMap::new();
-        let text = maps::text;
-        for ended in self.record.ended()? {
-            known.insert(
-                ended.key,
-                Known {
-                    id: text(&ended.id),
-                    policy: text(&ended.policy),
-                    origin: text(&ended.origin),
-                },
-            );
-        }
-        for container in self.registry.entries()? {
-            let entry = container.entry;
-            known.insert(
-                container.key,
-                Known {
-                    id: text(&entry.id),
-                    policy: text(&entry.policy),
-                    origin: text(&entry.origin),
-                },
-            );
-        }
-        Ok(known)
+        let ended = self.record.ended()?.into_iter();
+        let ended = ended.map(|it| (it.key, self::known(it.key, &it.id, &it.policy, &it.origin)));
+        let live = self.registry.entries()?.into_iter();
+        let live = live.map(|Registered { key, entry, .. }| {
+            (key, self::known(key, &entry.id, &entry.policy, &entry.origin))
+        });
+        Ok(ended.chain(live).collect())
+    }
+}
+
+fn known(key: ContainerKey, id: &[u8], policy: &[u8], origin: &[u8]) -> Known {
+    let id = maps::text(id);
+    let names = container_names::read(key).and_then(|text| ContainerNames::from_text(&text, &id));
+    Known {
+        names: names.unwrap_or_default(),
+        policy: maps::text(policy),
+        origin: maps::text(origin),
+        id,
     }
 }

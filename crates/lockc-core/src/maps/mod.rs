@@ -1,5 +1,6 @@
 //! The pinned maps: opening them, registering containers, labelling this process.
 
+pub mod container_names;
 mod error;
 mod guard;
 mod held;

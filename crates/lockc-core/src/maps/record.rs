@@ -5,6 +5,7 @@
 use aya::maps::{Array, HashMap, MapData, MapError};
 
 use super::{
+    container_names,
     error::RegistryError,
     registry::{Registry, array, hash, map_error, removed},
 };
@@ -161,6 +162,7 @@ impl Record {
 
     /// Takes a container's denials out of the record.
     fn forget(&mut self, container: ContainerKey) -> Result<(), RegistryError> {
+        container_names::remove(container);
         let mut counts: HashMap<MapData, DenialRing, u64> = hash("denial_counts")?;
         let mut places: HashMap<MapData, DenialRing, DenialKey> = hash("denial_places")?;
         for rule in Rule::ALL {
@@ -181,14 +183,15 @@ impl Record {
 
 impl Registry {
     /// Keeps what is known of a container that gives its slot up, if anything was denied to it.
+    /// `Ok(false)`: nothing was.
     pub(super) fn keep_denials(
         &self,
         key: ContainerKey,
         entry: &ContainerEntry,
-    ) -> Result<(), RegistryError> {
+    ) -> Result<bool, RegistryError> {
         let denials = self.read_usage(key.slot)?.denials;
         if denials == 0 || entry.generation != key.generation {
-            return Ok(());
+            return Ok(false);
         }
         Record::open()?.keep(&EndedContainer {
             key,
@@ -199,6 +202,7 @@ impl Registry {
             id: entry.id,
             policy: entry.policy,
             origin: entry.origin,
-        })
+        })?;
+        Ok(true)
     }
 }

@@ -14,6 +14,7 @@ use nix::{errno::Errno, sys::statfs::fstatfs};
 use serde::{Deserialize, Serialize};
 
 use super::{
+    container_names,
     error::RegistryError,
     held::Held,
     registry::{self, Registry, array, hash, id_hash, lock, map_error, now_ns, removed},
@@ -72,6 +73,8 @@ pub struct NewContainer {
     pub families: u64,
     /// Devices beyond those of every container.
     pub devices: Vec<GrantedDevice>,
+    /// What people call it, for [`container_names::read`].
+    pub names: String,
 }
 
 /// A level by its name.
@@ -221,6 +224,8 @@ impl Registry {
             self.grants.insert(key, GRANT_DEVICE, 0).map_err(map_error("writing", "grants"))?;
         }
         self.ids.insert(hash, key, 0).map_err(map_error("writing", "ids"))?;
+        // A container without a name is no reason not to start it.
+        let _ = container_names::write(key, &new.names);
         self.enter_launching(key)
     }
 
@@ -298,7 +303,9 @@ impl Registry {
                 self.ids.remove(&entry.id_hash).map_err(map_error("writing", "ids"))?;
             }
             // A record that cannot be kept keeps no container from starting.
-            let _ = self.keep_denials(*key, &entry);
+            if !self.keep_denials(*key, &entry).unwrap_or(false) {
+                container_names::remove(*key);
+            }
             self.set_container(key.slot, &ContainerEntry::default())?;
         }
         let stale: Vec<GrantKey> = self

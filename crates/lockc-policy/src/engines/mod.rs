@@ -26,5 +26,6 @@ pub(crate) use directories::{assumed_root, is_init};
 pub(crate) use docker::is_plugin;
 pub use layout::Starter;
 pub(crate) use query::Query;
+pub(crate) use records::names as stored_names;
 pub use request::Request;
 pub(crate) use storage::is_infra_layer;

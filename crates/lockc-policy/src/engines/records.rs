@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::query::Query;
+use crate::host::HostView;
 
 /// A line of `overlay-images/images.json` (containers/storage 1.57, images.go).
 #[derive(Deserialize)]
@@ -34,14 +35,40 @@ struct Metadata {
 
 /// What the storage has written down of this container, in one of these directories.
 fn record(lists: impl Iterator<Item = PathBuf>, query: &Query<'_>) -> Option<Container> {
+    find(lists, query.id(), query.view)
+}
+
+fn find(lists: impl Iterator<Item = PathBuf>, id: &str, view: &dyn HostView) -> Option<Container> {
     let mut files = lists.flat_map(|list| {
         ["containers.json", "volatile-containers.json"].map(|name| list.join(name))
     });
     files.find_map(|file| {
-        let containers: Vec<Container> =
-            serde_json::from_slice(&query.view.read(&file).ok()?).ok()?;
-        containers.into_iter().find(|container| container.id == query.id())
+        let containers: Vec<Container> = serde_json::from_slice(&view.read(&file).ok()?).ok()?;
+        containers.into_iter().find(|container| container.id == id)
     })
+}
+
+/// What Podman and CRI-O write down for people in a container's metadata (libpod 5.4,
+/// storage.go: `RuntimeContainerMetadata`).
+#[derive(Default, Deserialize)]
+struct Names {
+    #[serde(rename = "image-name")]
+    image: Option<String>,
+    name: Option<String>,
+}
+
+/// Name and image of the container of a bundle in the storage.
+pub(crate) fn names(
+    id: &str,
+    bundle: &Path,
+    view: &dyn HostView,
+) -> (Option<String>, Option<String>) {
+    let list = bundle.ancestors().nth(2).unwrap_or(bundle).to_owned();
+    let names = find(std::iter::once(list), id, view)
+        .and_then(|container| serde_json::from_str::<Names>(&container.metadata).ok())
+        .unwrap_or_default();
+    let known = |name: Option<String>| name.filter(|name| !name.is_empty());
+    (known(names.name), known(names.image))
 }
 
 /// Whether nobody but the host's root writes in a directory.

@@ -15,6 +15,7 @@ use std::{
 use serde::Deserialize;
 
 use crate::{
+    container_names::ContainerNames,
     engine::Engine,
     engines::{self, Engines},
     host::HostView,
@@ -42,6 +43,8 @@ pub struct ContainerMetadata {
     pub label: Option<String>,
     /// Docker's label that names a network.
     pub network_label: Option<String>,
+    /// What people call it; a tenant's word, which decides nothing.
+    pub names: ContainerNames,
 }
 
 /// A record of dockerd's that cannot be used.
@@ -57,6 +60,8 @@ pub struct RecordError {
 /// `config.v2.json`, as far as it matters (moby 28, container/container.go).
 #[derive(Deserialize)]
 struct Record {
+    #[serde(rename = "Name")]
+    name: Option<String>,
     #[serde(rename = "Config")]
     config: Option<RecordConfig>,
 }
@@ -65,6 +70,8 @@ struct Record {
 struct RecordConfig {
     #[serde(rename = "Labels")]
     labels: Option<BTreeMap<String, String>>,
+    #[serde(rename = "Image")]
+    image: Option<String>,
 }
 
 impl ContainerMetadata {
@@ -85,12 +92,16 @@ impl ContainerMetadata {
         let (engine, or_engine) =
             starter.map_or((None, None), |starter| (Some(starter.engine), starter.or_engine));
         let Some(pod) = engine.and_then(|engine| engine.facts().pod) else {
-            let mut labels = match engine {
-                Some(Engine::Docker) => docker_labels(id, spec, engines, view)?,
-                _ => BTreeMap::new(),
+            let record = match engine {
+                Some(Engine::Docker) => docker_record(id, spec, engines, view)?,
+                _ => None,
             };
+            let names = outside_pods(engine, spec, record.as_ref());
+            let config = record.and_then(|record| record.config);
+            let mut labels = config.and_then(|config| config.labels).unwrap_or_default();
             return Ok(Self {
                 engine,
+                names,
                 label: labels.remove(ANNOTATION),
                 network_label: labels.remove(NETWORK_ANNOTATION),
                 is_plugin: engines::is_plugin(bundle),
@@ -108,9 +119,22 @@ impl ContainerMetadata {
             };
         let sandbox = sandbox.filter(|sandbox| in_pod && sandbox != id);
         let namespace = annotation(pod.namespace).filter(|_| !is_podmans);
+        // A pod's sandbox has no name in it, and CRI-O's storage says what CRI-O does not.
+        let (stored, image) = match engine {
+            Some(Engine::Cri) => (None, None),
+            _ => engines::stored_names(id, bundle, view),
+        };
+        let names = ContainerNames {
+            engine: engine.map(|engine| engine.name().to_owned()),
+            name: annotation(pod.name).or(stored).filter(|_| !is_sandbox),
+            image: annotation(pod.image).or(image),
+            pod: annotation(pod.pod).filter(|_| !is_podmans),
+            namespace: namespace.clone(),
+        };
         Ok(Self {
             engine,
             or_engine,
+            names,
             namespace,
             sandbox,
             is_sandbox,
@@ -126,29 +150,42 @@ impl ContainerMetadata {
     }
 }
 
-/// The labels in dockerd's record, wherever its data root is.
-fn docker_labels(
+/// What people call a container of an engine without pods. nerdctl writes its names as annotations
+/// (nerdctl 2.0, pkg/labels).
+fn outside_pods(engine: Option<Engine>, spec: &Spec, record: Option<&Record>) -> ContainerNames {
+    let name = record.and_then(|record| record.name.as_deref());
+    let config = record.and_then(|record| record.config.as_ref());
+    ContainerNames {
+        engine: engine.map(|engine| engine.name().to_owned()),
+        name: name
+            .map(|name| name.trim_start_matches('/').to_owned())
+            .or_else(|| spec.annotations.get("nerdctl/name").cloned()),
+        image: config.and_then(|config| config.image.clone()),
+        ..ContainerNames::default()
+    }
+}
+
+/// dockerd's record, wherever its data root is.
+fn docker_record(
     id: &str,
     spec: &Spec,
     engines: &Engines,
     view: &dyn HostView,
-) -> Result<BTreeMap<String, String>, RecordError> {
+) -> Result<Option<Record>, RecordError> {
     // The id becomes a part of a path.
     if !matches!(Path::new(id).components().collect::<Vec<_>>().as_slice(), [Component::Normal(_)])
     {
-        return Ok(BTreeMap::new());
+        return Ok(None);
     }
     for folder in records(id, spec, engines) {
         let path = folder.join("config.v2.json");
         match read(&path, view) {
-            Ok(record) => {
-                return Ok(record.config.and_then(|config| config.labels).unwrap_or_default());
-            }
+            Ok(record) => return Ok(Some(record)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(source) => return Err(RecordError { path, source }),
         }
     }
-    Ok(BTreeMap::new())
+    Ok(None)
 }
 
 /// Where the record may be: by the files that dockerd gives the container (its network's, its

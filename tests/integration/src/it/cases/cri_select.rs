@@ -8,7 +8,7 @@ use super::{Row, Test, row};
 use crate::config::{self, with_drop_in};
 use crate::cri::Pod;
 use crate::cri::describe::pod;
-use crate::lab::Lab;
+use crate::lab::{self, Lab};
 use crate::launch::Runtime;
 
 const ANNOTATION: &str = "org.lockc.policy";
@@ -59,6 +59,7 @@ pub const ROWS: &[Row] = &[
     .thorough(),
     case("cri/container-annotation", container_annotation).thorough(),
     case("cri/less-network", less_network),
+    case("cri/names", named),
     case("cri/namespace-privileged", |lab, _| {
         chosen(lab, "lockc", pod("trusted"), "privileged", "namespaces.\"trusted\".default")
     }),
@@ -202,6 +203,27 @@ fn less_network(lab: &mut Lab, _: Runtime) -> Result<String> {
         without.start(&idle().annotation(NETWORK, "full")),
         &["network full", "looser than network none"],
     )
+}
+
+/// Denials name the container, its pod, its image and its namespace.
+fn named(lab: &mut Lab, _: Runtime) -> Result<String> {
+    needs_lockc(lab)?;
+    let pod = Pod::run(&lab.containerd()?.cri, "lockc", pod("default"))?;
+    let c = pod.start(&idle())?;
+    c.exec(&["ls", "/sys/fs/ext4"])?;
+    let events = lab::events(&["--container", &c.id])?;
+    let [event] = &events[..] else { bail!("{events:?}") };
+    let is_text = |key: &str| event[key].as_str().is_some_and(|text| !text.is_empty());
+    if event["namespace"] != "default" || !["name", "pod", "image"].into_iter().all(is_text) {
+        bail!("{event}");
+    }
+    let full = format!("default/{}/{}", event["pod"], event["name"]).replace('"', "");
+    for options in [["--container", &full], ["--namespace", "default"]] {
+        if !lab::events(&options)?.iter().any(|other| other["container"] == c.id.as_str()) {
+            bail!("{options:?} has no {event}");
+        }
+    }
+    Ok(full)
 }
 
 /// containerd writes its own keys after those that it passes on.

@@ -8,7 +8,7 @@ use super::{Row, Test, row};
 use crate::command;
 use crate::config::with_drop_in;
 use crate::docker::IMAGE;
-use crate::lab::Lab;
+use crate::lab::{self, Lab};
 use crate::launch::Runtime;
 
 const LABEL: &str = "org.lockc.policy";
@@ -33,6 +33,7 @@ pub const ROWS: &[Row] = &[
         }),
     ),
     row("docker/less-network", Test::Code(less_network)),
+    row("docker/names", Test::Code(named)),
     row(
         "docker/label-unknown",
         Test::Code(|lab, _| {
@@ -246,4 +247,32 @@ fn audited(lab: &mut Lab) -> Result<String> {
         Some(event) => Ok(event.to_string()),
         None => bail!("no report of the kernel side: {events:?}"),
     }
+}
+
+/// A container is called by its name wherever lockc speaks of it: while it runs, in its denials,
+/// and when it was refused.
+fn named(lab: &mut Lab, _: Runtime) -> Result<String> {
+    lab.only_with_lockc()?;
+    let c = lab.docker()?.background("lockc", &[IMAGE, "sleep", "1000"])?;
+    c.exec(&["ls", "/sys/fs/ext4"])?;
+    let events = lab::events(&["--container", &c.name])?;
+    let [event] = &events[..] else { bail!("{events:?}") };
+    if event["name"] != *c.name || event["image"] != IMAGE || event["engine"] != "docker" {
+        bail!("{event}");
+    }
+    let status = command::run(&["lockc", "status"])?.must()?;
+    let line = status.lines().find(|line| line.contains(&c.name));
+    let line = line.with_context(|| format!("no name of {}: {status}", c.name))?.to_owned();
+    let refused = format!("{}-refused", c.name);
+    let docker = lab.docker()?;
+    let options = ["--name", &refused, "-v", "/etc:/x", IMAGE, "true"];
+    if docker.run("lockc", &options)?.ok() {
+        bail!("proves nothing: it starts");
+    }
+    // Docker forgets it; lockc does not.
+    let why = command::run(&["lockc", "explain", &format!("docker:{refused}")])?;
+    if why.status != 3 || !why.stdout.contains("host-mounts") {
+        bail!("status {}: {}", why.status, why.said());
+    }
+    Ok(line)
 }

@@ -93,7 +93,8 @@ fn queues(lab: &mut Lab, runtime: Runtime) -> Result<String> {
                   exit 1; done; for what in cat rm 'chmod 666'; do $what /dev/mqueue/lockc-it && \
                   exit 2; done; ls /dev/mqueue/ && exit 3; true";
     script(By::Lockc("test"), denied, true)?;
-    let count = lab.events()?.iter().filter(|event| event["rule"] == "ipc").count();
+    let events = lab.events()?.into_iter().filter(|event| event["rule"] == "ipc");
+    let count: u64 = events.filter_map(|event| event["count"].as_u64()).sum();
     if count < 7 {
         bail!("{count} denials instead of 7");
     }
