@@ -34,7 +34,8 @@ const WORKLOAD_SOURCES: [(&str, &str); 2] = [
 
 /// What the workloads' image has; Debian's suite of it, whatever kernel and engine run it.
 const WORKLOAD_SUITE: &str = "trixie";
-const WORKLOAD_PACKAGES: &str = "acl,apache2,apt-utils,attr,busybox,ca-certificates,chromium-headless-shell,cron,curl,\
+const WORKLOAD_PACKAGES: &str = "\
+     acl,apache2,apt-utils,attr,busybox,ca-certificates,chromium-headless-shell,cron,curl,\
      dbus-bin,dbus-daemon,gcc,gdb,git,gnupg,golang-go,haproxy,inotify-tools,iproute2,iputils-ping,\
      jq,libc6-dev,libcap2-bin,libeclipse-jdt-core-compiler-batch-java,lsof,make,nginx,nodejs,\
      openjdk-21-jre-headless,openssh-client,openssh-server,openssl,perl,php-cli,postgresql-17,\

@@ -1,12 +1,13 @@
 //! Set-up, virtual machines, tests and the demo of lockc: everything a developer runs, `cargo xtask
 //! --help`.
 //!
-//! One module per concern: [`setup`] installs, [`kernels`] lists the kernels, [`assets`] makes
-//! them and disk images, [`vm`] boots ([`qemu`]: the command line), [`saved`] resumes, [`build`] compiles what goes into a guest, [`gate`] is the whole
-//! test, [`suite`] its part in virtual machines ([`plan`]: which cases run where, [`protocol`]:
-//! what they say, [`system`]: its packages, [`kubernetes`]: its chart), [`demo`] the demo, [`docs`]
-//! writes pages from tables, [`dist`] makes what is released, [`fuzz`] runs the fuzz targets,
-//! [`bpf_report`] asks the verifiers, [`bench`] counts instructions.
+//! One module per concern: [`setup`] installs, [`kernels`] lists the kernels, [`assets`] makes them
+//! and disk images, [`vm`] boots ([`qemu`]: the command line), [`saved`] resumes, [`build`]
+//! compiles what goes into a guest, [`gate`] is the whole test, [`suite`] its part in virtual
+//! machines ([`plan`]: which cases run where, [`protocol`]: what they say, [`system`]: its
+//! packages, [`kubernetes`]: its chart), [`demo`] the demo, [`docs`] writes pages from tables,
+//! [`dist`] makes what is released, [`fuzz`] runs the fuzz targets, [`bpf_report`] asks the
+//! verifiers, [`bench`] counts instructions.
 
 mod apt;
 mod arch;

@@ -1,9 +1,9 @@
 //! Which cases run on which kernel, in which machines, and how long that takes.
 //!
-//! A case says its tier itself (`tests/integration/src/it/select.rs`); [`kernels::KERNELS`](crate::kernels::KERNELS)
-//! says which part the gate runs with which tier on which kernel. A machine runs a part, or the smoke
-//! cases of several: parts balance the machines that run at a time, and a case that leaves
-//! something behind harms only its own part.
+//! A case says its tier itself (`tests/integration/src/it/select.rs`);
+//! [`kernels::KERNELS`](crate::kernels::KERNELS) says which part the gate runs with which tier on
+//! which kernel. A machine runs a part, or the smoke cases of several: parts balance the machines
+//! that run at a time, and a case that leaves something behind harms only its own part.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fs;

@@ -1,6 +1,6 @@
-//! The command line of QEMU for a machine: without KVM, so that it works wherever the tests run; one
-//! virtual CPU, because multi-threaded emulation dies now and then in early boot. An image is never
-//! written (a snapshot, or a disk above it), so machines may share it.
+//! The command line of QEMU for a machine: without KVM, so that it works wherever the tests run;
+//! one virtual CPU, because multi-threaded emulation dies now and then in early boot. An image is
+//! never written (a snapshot, or a disk above it), so machines may share it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
