@@ -88,10 +88,23 @@ impl Refused {
         records::keep(directory, &self.id, &text, KEPT)
     }
 
+    /// Every record, the latest last.
+    ///
+    /// # Errors
+    ///
+    /// Where the directory is there and cannot be read.
+    pub fn all(directory: &Path) -> io::Result<Vec<Self>> {
+        let texts = records::all(directory)?.into_iter();
+        let mut found: Vec<Self> =
+            texts.filter_map(|text| serde_json::from_slice(&text).ok()).collect();
+        found.sort_by(|one, other| one.time.cmp(&other.time));
+        Ok(found)
+    }
+
     /// The record of the container whose id is, or begins with, this one; else the latest of a
     /// container that is called so.
     pub fn find(directory: &Path, id: &str) -> Option<Self> {
-        let mut found = all(directory);
+        let mut found = Self::all(directory).unwrap_or_default();
         let called = found
             .iter()
             .filter(|refused| refused.names.is_called(id))
@@ -105,11 +118,6 @@ impl Refused {
             None => None,
         }
     }
-}
-
-fn all(directory: &Path) -> Vec<Refused> {
-    let texts = records::all(directory).into_iter();
-    texts.filter_map(|text| serde_json::from_slice(&text).ok()).collect()
 }
 
 #[cfg(test)]
@@ -143,6 +151,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let place = dir.path().join("lockc/refused");
         assert_eq!(Refused::find(&place, "a"), None);
+        assert!(Refused::all(&place).unwrap().is_empty());
         for (id, what) in [("abc", "one"), ("abd", "two"), ("../x", "three"), ("abc", "again")] {
             refused(id, what).keep(&place).unwrap();
         }
@@ -153,6 +162,7 @@ mod tests {
         assert_eq!(what("../x").as_deref(), Some("three"));
         assert_eq!((what("ab"), what(""), what("x")), (None, None, None));
         assert_eq!(what("abd-name").as_deref(), Some("two"));
+        assert_eq!(Refused::all(&place).unwrap().len(), 3);
         assert_eq!(fs::read_dir(&place).unwrap().count(), 3, "nothing half-written");
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(&place), 0o700);

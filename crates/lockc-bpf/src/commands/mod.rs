@@ -9,6 +9,7 @@ mod install;
 mod load;
 mod man;
 mod programs;
+mod refusals;
 mod status;
 mod uninstall;
 mod unload;
@@ -30,6 +31,7 @@ pub enum Command {
     Explain(explain::Args),
     Programs(programs::Args),
     Events(events::Args),
+    Refusals(refusals::Args),
     Install(install::Args),
     Uninstall(uninstall::Args),
     Completions(completions::Args),
@@ -53,6 +55,7 @@ impl Command {
             Self::Explain(args) => explain::run(args),
             Self::Programs(args) => programs::run(args),
             Self::Events(args) => events::run(args),
+            Self::Refusals(args) => refusals::run(args),
             Self::Install(args) => install::run(args),
             Self::Uninstall(args) => uninstall::run(args),
             Self::Completions(args) => completions::run(args, lockc),

@@ -30,9 +30,17 @@ pub fn keep(directory: &Path, id: &str, text: &[u8], limit: usize) -> io::Result
 }
 
 /// What can be read of what is kept, in no order.
-pub fn all(directory: &Path) -> Vec<Vec<u8>> {
-    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
-    entries.filter_map(|entry| fs::read(entry.path()).ok()).collect()
+///
+/// # Errors
+///
+/// Where the directory is there and cannot be read.
+pub fn all(directory: &Path) -> io::Result<Vec<Vec<u8>>> {
+    let entries = match fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    Ok(entries.flatten().filter_map(|entry| fs::read(entry.path()).ok()).collect())
 }
 
 fn remove_oldest(directory: &Path, limit: usize) -> io::Result<()> {

@@ -274,5 +274,9 @@ fn named(lab: &mut Lab, _: Runtime) -> Result<String> {
     if why.status != 3 || !why.stdout.contains("host-mounts") {
         bail!("status {}: {}", why.status, why.said());
     }
+    let listed = command::run(&["lockc", "refusals"])?.must()?;
+    if !listed.lines().any(|line| line.contains(&refused) && line.contains("host-mounts")) {
+        bail!("{refused} is not listed: {listed}");
+    }
     Ok(line)
 }
