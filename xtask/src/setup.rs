@@ -62,14 +62,16 @@ pub fn run(machines: &[Kernel]) -> Result<()> {
         .filter(|platform| machines.iter().any(|kernel| kernel.platform == *platform))
         .collect();
     packages(&platforms, own_nightly.is_some(), &logs)?;
-    for platform in platforms {
-        emulator::ensure(platform)?;
-        cross(platform.arch)?;
-    }
     // Downloads and file systems on one side, compilers on the other: together they take little
     // longer than either.
     std::thread::scope(|scope| {
-        let machines = scope.spawn(|| assets::ensure(&machines));
+        let machines = scope.spawn(|| {
+            for platform in platforms {
+                emulator::ensure(platform)?;
+                cross(platform.arch)?;
+            }
+            assets::ensure(&machines)
+        });
         let tools = tools(own_nightly.is_some(), &logs);
         machines.join().unwrap_or_else(|_| bail!("making the machines panicked"))?;
         tools
@@ -122,6 +124,11 @@ pub fn cross(arch: Arch) -> Result<()> {
     let wanted = for_cross(arch);
     let names: Vec<_> = wanted.iter().map(|(name, why)| (name.as_str(), *why)).collect();
     installed(&names, &logs)?;
+    let mut directory = Command::new("rustc");
+    directory.args(["--print", "target-libdir", "--target", arch.target()]);
+    if ui::capture(&mut directory).is_ok_and(|path| Path::new(path.trim()).is_dir()) {
+        return Ok(());
+    }
     let mut target = Command::new("rustup");
     ui::quiet(target.args(["target", "add", arch.target()]), &logs.join("rustup-target.log"))
 }
