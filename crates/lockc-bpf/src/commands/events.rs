@@ -204,7 +204,8 @@ mod tests {
         let half_past_four = time("16:30").unwrap().to_zoned(TimeZone::system());
         assert_eq!(half_past_four.datetime(), today.at(16, 30, 0, 0));
         for (text, seconds) in [("10m", 600), ("2h 30m", 9000), ("1h", 3600), ("-1h", 3600)] {
-            let ago = Timestamp::now().duration_since(time(text).unwrap()).as_secs();
+            let then = time(text).unwrap();
+            let ago = Timestamp::now().duration_since(then).as_secs();
             assert!((seconds..seconds + 5).contains(&ago), "{text}: {ago}");
         }
         for text in ["", "yesterday", "10", "10x"] {

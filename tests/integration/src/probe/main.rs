@@ -63,7 +63,11 @@ fn attempt(args: &[&str]) -> io::Result<String> {
     };
     // Over and over; the last one's result.
     if let ("repeat", [count, rest @ ..]) = (*name, rest) {
-        return (0..number(count)?).map(|_| attempt(rest)).last().unwrap_or(Ok(String::new()));
+        let mut result = Ok(String::new());
+        for _ in 0..number(count)? {
+            result = attempt(rest);
+        }
+        return result;
     }
     let known = [
         ways::attempt,
