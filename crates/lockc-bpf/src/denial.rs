@@ -2,7 +2,6 @@
 
 mod clock;
 mod names;
-mod record;
 mod remedy;
 
 use std::fmt;
@@ -18,7 +17,6 @@ use lockc_policy::container_names::ContainerNames;
 use serde::Serialize;
 
 pub use clock::Clock;
-pub use record::Records;
 
 use names::names;
 use remedy::remedy;

@@ -17,5 +17,6 @@ pub mod manifest;
 mod pinned;
 mod preconditions;
 mod programs;
+mod records;
 mod status;
 mod table;

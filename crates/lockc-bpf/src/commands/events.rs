@@ -12,7 +12,8 @@ use clap::ValueEnum;
 use jiff::{Span, Timestamp, Zoned, civil, tz::TimeZone};
 
 use crate::{
-    denial::{Denial, Records},
+    denial::Denial,
+    records::Records,
     table::{self, Cell},
 };
 

@@ -4,7 +4,7 @@
 //! A denial that happens again adds to the count of the one that is there. Every reader sees all
 //! of it: nothing is taken out by reading.
 
-use super::{ContainerKey, FileId, ID_LEN, ORIGIN_LEN, POLICY_LEN};
+use super::containers::{ContainerKey, FileId, ID_LEN, ORIGIN_LEN, POLICY_LEN};
 
 /// Distinct denials that are kept of a container under one rule: a flood under one rule, or in one
 /// container, takes no room from others.

@@ -9,7 +9,7 @@ use lockc_core::{
 };
 use lockc_policy::container_names::ContainerNames;
 
-use super::{Clock, Denial, Event, Known, explain};
+use crate::denial::{Clock, Denial, Event, Known, explain};
 
 /// The record.
 pub struct Records {
