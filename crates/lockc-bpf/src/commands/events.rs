@@ -87,8 +87,9 @@ fn time(text: &str) -> Result<Timestamp> {
         return Ok(time);
     }
     let civil = match text.parse::<civil::Time>() {
-        Ok(time) => Zoned::now().date().to_datetime(time),
-        Err(_) => text
+        // A number alone may be meant as minutes.
+        Ok(time) if text.contains(':') => Zoned::now().date().to_datetime(time),
+        _ => text
             .parse()
             .with_context(|| format!("{text:?} is neither a time nor a duration such as 10m"))?,
     };
