@@ -1,6 +1,7 @@
 //! A denial: an entry of the record in words.
 
 mod clock;
+mod event;
 mod names;
 mod remedy;
 
@@ -8,7 +9,7 @@ use std::fmt;
 
 use jiff::Timestamp;
 use lockc_core::{
-    abi::{self, ARG_DESCRIPTOR, DenialKey, Hook, MODE_AUDIT},
+    abi::{ARG_DESCRIPTOR, Hook, MODE_AUDIT},
     hooks::{Argument, Described},
     maps,
     rules::{Level, Rule},
@@ -17,20 +18,12 @@ use lockc_policy::container_names::ContainerNames;
 use serde::Serialize;
 
 pub use clock::Clock;
+pub use event::Event;
 
 use names::names;
 use remedy::remedy;
 
 use crate::out;
-
-/// A denial as the kernel side writes it.
-#[derive(Clone, Copy, Debug)]
-pub struct Event {
-    /// What makes it another one.
-    pub key: DenialKey,
-    /// How often and when it happened, and to what.
-    pub denial: abi::Denial,
-}
 
 /// A container, as far as the maps still know it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -187,7 +180,7 @@ impl fmt::Display for Denial {
 #[cfg(test)]
 mod tests {
     use lockc_core::{
-        abi::{ContainerKey, FileId, PATH_LEN, PATH_NAME_LEN},
+        abi::{self, ContainerKey, DenialKey, FileId, PATH_LEN, PATH_NAME_LEN},
         families,
     };
     use proptest::prelude::*;

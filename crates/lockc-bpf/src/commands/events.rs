@@ -118,7 +118,10 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             );
         }
     }
-    while args.follow {
+    if !args.follow {
+        return Ok(ExitCode::SUCCESS);
+    }
+    loop {
         let followed = records.since(&mut reader)?;
         let denials: Vec<Denial> =
             followed.denials.into_iter().filter(|denial| args.wants(denial)).collect();
@@ -128,7 +131,6 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         }
         thread::sleep(INTERVAL);
     }
-    Ok(ExitCode::SUCCESS)
 }
 
 impl Args {

@@ -9,7 +9,7 @@ use lockc_core::{
 };
 use lockc_policy::policy::reads;
 
-use super::{Event, names::names};
+use super::{event::Event, names::names};
 
 /// `FMODE_WRITE`, include/linux/fs.h.
 const FMODE_WRITE: u64 = 2;

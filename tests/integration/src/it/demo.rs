@@ -119,17 +119,15 @@ pub fn run_row(row: &Row, runtime: &str, disk: &str) -> Result<Went> {
                 .to_owned(),
         ));
     }
-    if confined {
-        if let Some(event) = lab::events(&["--since", &start])?.last() {
-            let text = |name: &str| event[name].as_str().unwrap_or_default().to_owned();
-            return Ok(Went::Denied(format!(
-                "rule {} of level {}: {} {}",
-                text("rule"),
-                text("level"),
-                text("comm"),
-                text("detail")
-            )));
-        }
+    if confined && let Some(event) = lab::events(&["--since", &start])?.last() {
+        let text = |name: &str| event[name].as_str().unwrap_or_default().to_owned();
+        return Ok(Went::Denied(format!(
+            "rule {} of level {}: {} {}",
+            text("rule"),
+            text("level"),
+            text("comm"),
+            text("detail")
+        )));
     }
     Ok(Went::Failed(format!("status {}: {}", run.status, run.said())))
 }
