@@ -42,7 +42,7 @@ pub struct Check<'a> {
 }
 
 impl Check<'_> {
-    /// Denies (in audit mode: only reports) and says so in the ring buffer.
+    /// Denies (in audit mode: only reports) and notes it in the record.
     #[inline(always)]
     pub fn deny(&self, about: About, errno: i32) -> i32 {
         verdict::deny(self.who, self.rule, self.hook, about, errno)
