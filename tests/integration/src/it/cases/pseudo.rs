@@ -61,7 +61,7 @@ pub const ROWS: &[Row] = &[
     row("procfs/drop-caches", procfs(&["write", "/proc/sys/vm/drop_caches", "1"])),
     row("procfs/irq", procfs(&["list", "/proc/irq"])),
     row("procfs/stat-fs", procfs(&["stat", "/proc/fs/ext4/vda"])),
-    row("procfs/stat-irq", procfs(&["stat", "/proc/irq/0"])),
+    row("procfs/stat-irq", procfs(&["stat", "/proc/irq/default_smp_affinity"])),
     row("procfs/cmdline", procfs(&["read", "/proc/cmdline"])),
     row("procfs/modules", procfs(&["read", "/proc/modules"])),
     row("procfs/partitions", procfs(&["read", "/proc/partitions"])),
@@ -91,10 +91,11 @@ pub const ROWS: &[Row] = &[
              /dev/null; ls -lR /sys/class/net /sys/devices/system/cpu \
              /sys/kernel/mm/transparent_hugepage > /dev/null; stat /sys/class /sys/devices \
              /sys/devices/system /sys/devices/virtual /sys/kernel/mm /sys/fs /proc/fs /proc/irq \
-             /proc/bus /proc/acpi /proc/kcore /proc/sys/kernel /proc/meminfo > /dev/null; for l \
-             in /sys/class/net/lo /proc/self /proc/thread-self /proc/mounts /proc/net \
-             /proc/self/exe /proc/self/fd/1; do readlink $l; done; find /proc/sys /sys/class/net \
-             /sys/devices/system > /dev/null 2>&1 || true; df > /dev/null; free; mount > /dev/null",
+             /proc/bus /proc/kcore /proc/sys/kernel /proc/meminfo > /dev/null; if \
+             stat /proc/acpi 2>&1 | grep -q denied; then exit 1; fi; for l in /sys/class/net/lo \
+             /proc/self /proc/thread-self /proc/mounts /proc/net /proc/self/exe /proc/self/fd/1; \
+             do readlink $l; done; find /proc/sys /sys/class/net /sys/devices/system > /dev/null \
+             2>&1 || true; df > /dev/null; free; mount > /dev/null",
         ]),
     )
     .thorough_with_runc(),

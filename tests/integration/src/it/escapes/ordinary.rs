@@ -151,7 +151,7 @@ pub const TECHNIQUES: &[Technique] = &[
     proc("procfs-mode", "chmod(2)", &["chmod", "/proc/loadavg", "444"]),
     proc("long-path", "bpf_d_path, first lockc", &["deep", "1900", "/proc/kallsyms"]),
     proc("boot-parameters", "proc_cmdline(5)", &["read", "/proc/cmdline"]),
-    proc("interrupt-stat", "stat(2)", &["stat", "/proc/irq/0"]),
+    proc("interrupt-stat", "stat(2)", &["stat", "/proc/irq/default_smp_affinity"]),
     sys("disk-statistics", "sysfs(5)", &["list", "/sys/fs/ext4"]),
     sys("uevent-write", "udev(7)", &["write", "/sys/block/vda/uevent", "change"]),
     sys(
