@@ -91,19 +91,24 @@ fn add(key: &DenialKey, denied: &Denied, now: u64) -> Option<*mut Denial> {
         });
         (&raw mut (*denial).first_ns).write_volatile(now);
     }
-    take_place(key);
-    Some(denial)
+    if take_place(key) {
+        return Some(denial);
+    }
+    // Without a place no newer one would ever replace it.
+    let _ = DENIALS.remove(key);
+    None
 }
 
-/// Gives a denial the place of the oldest of its container and rule.
+/// Gives a denial the place of the oldest of its container and rule. False: there is no room for
+/// the place.
 #[inline(always)]
-fn take_place(key: &DenialKey) {
+fn take_place(key: &DenialKey) -> bool {
     let mut place = DenialRing { container: key.container, rule: u32::from(key.rule), place: 0 };
     if DENIAL_COUNTS.get_ptr_mut(&place).is_none() {
         // Another CPU may be first.
         let _ = DENIAL_COUNTS.insert(&place, 0, u64::from(BPF_NOEXIST));
     }
-    let Some(number) = DENIAL_COUNTS.get_ptr_mut(&place) else { return };
+    let Some(number) = DENIAL_COUNTS.get_ptr_mut(&place) else { return false };
     // SAFETY: a cell of the map, aligned by its type.
     place.place = unsafe { fetch_add(number, 1) } as u32 % KEPT_DENIALS;
     if let Some(old) = DENIAL_PLACES.get_ptr(&place) {
@@ -115,7 +120,7 @@ fn take_place(key: &DenialKey) {
         }
         let _ = DENIALS.remove(&old);
     }
-    let _ = DENIAL_PLACES.insert(&place, key, 0);
+    DENIAL_PLACES.insert(&place, key, 0).is_ok()
 }
 
 /// Writes an entry of the log.

@@ -72,7 +72,7 @@ pub struct Works {
     pub policy: &'static str,
 }
 
-/// Proves it in two containers, by equal output and status.
+/// Proves it in two containers: the program succeeds in both.
 pub fn works_alike(lab: &Lab, runtime: Runtime, works: &Works) -> Result<String> {
     let bundle = (works.give)(Bundle::new(&lab.fill(works.args)));
     let before = launch::run(By::Plain(runtime), &bundle)?;

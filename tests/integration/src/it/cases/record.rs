@@ -8,7 +8,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use lockc_core::abi::KEPT_DENIALS;
+use aya::maps::{HashMap as BpfHashMap, Map, MapData};
+use lockc_core::abi::{KEPT_DENIALS, MAX_DENIALS};
 use lockc_core::maps::Record;
 use serde_json::Value;
 
@@ -22,6 +23,7 @@ pub const ROWS: &[Row] = &[
     row("record/repetitions-are-counted", Test::Code(repeated)),
     row("record/any-number-of-readers", Test::Code(readers)),
     row("record/a-flood-under-another-rule", Test::Code(flood)).slow(),
+    row("record/without-room", Test::Code(full)).slow(),
     row("record/outlives-its-container", Test::Code(ended)).thorough(),
 ];
 
@@ -226,5 +228,74 @@ fn ended(lab: &mut Lab, _: Runtime) -> Result<String> {
     match by_rule(&events, "sysfs")[..] {
         [event] if entries == 1 && event["policy"] == "baseline" => Ok(event.to_string()),
         _ => bail!("{entries} entries of it among the containers that ended; {events:?}"),
+    }
+}
+
+/// With a full map of the record, a denial is one all the same, and is counted as lost; once there
+/// is room, it is on record.
+fn full(lab: &mut Lab, _: Runtime) -> Result<String> {
+    lab.only_with_lockc()?;
+    let mut told = Vec::new();
+    for map in ["denials", "denial_places", "denial_counts"] {
+        let container = Running::start(BY, &idle())?;
+        let record = Record::open()?;
+        let before = (record.lost()?, record.denials()?.len());
+        let filled = match map {
+            "denials" => fill::<32, 336>(map)?,
+            "denial_places" => fill::<16, 32>(map)?,
+            _ => fill::<16, 8>(map)?,
+        };
+        let list = ["/probe", "list", DENIED];
+        let denied = container.exec(&list);
+        let lost = record.lost()?;
+        let on_record = of(&container);
+        filled.empty()?;
+        if denied?.ok() {
+            bail!("NOT DENIED with a full {map}");
+        }
+        if lost != before.0 + 1 || !on_record?.is_empty() || record.denials()?.len() != before.1 {
+            bail!("{map}: {lost} lost, {} before", before.0);
+        }
+        container.exec(&list)?;
+        if by_rule(&of(&container)?, "sysfs").len() != 1 {
+            bail!("{map}: not on record when there is room");
+        }
+        told.push(map);
+    }
+    Ok(format!("denied, and counted as lost: {}", told.join(", ")))
+}
+
+/// A map that is full.
+struct Filled<const K: usize, const V: usize> {
+    map: BpfHashMap<MapData, [u8; K], [u8; V]>,
+    keys: Vec<[u8; K]>,
+}
+
+trait Full {
+    fn empty(self: Box<Self>) -> Result<()>;
+}
+
+/// Fills a map with entries of a container that there is not.
+fn fill<const K: usize, const V: usize>(map: &str) -> Result<Box<dyn Full>> {
+    let map = MapData::from_pin(format!("/sys/fs/bpf/lockc/maps/{map}")).context("no such map")?;
+    let mut filled =
+        Filled::<K, V> { map: BpfHashMap::try_from(Map::HashMap(map))?, keys: Vec::new() };
+    for number in 0..=u64::from(MAX_DENIALS) {
+        let mut key = [0xff; K];
+        key[8..16].copy_from_slice(&number.to_ne_bytes());
+        if filled.map.insert(key, [0; V], 0).is_err() {
+            break;
+        }
+        filled.keys.push(key);
+    }
+    Ok(Box::new(filled))
+}
+
+impl<const K: usize, const V: usize> Full for Filled<K, V> {
+    fn empty(mut self: Box<Self>) -> Result<()> {
+        for key in &self.keys {
+            self.map.remove(key)?;
+        }
+        Ok(())
     }
 }
