@@ -15,7 +15,7 @@
 //! host in the container's root.
 
 use lockc_core::{
-    abi::{ARG_DESCRIPTOR, ENTRY_HOOK_MOUNTS, Hook, STATE_LAUNCHING},
+    abi::{ARG_DESCRIPTOR, ContainerKey, ENTRY_HOOK_MOUNTS, Hook, STATE_LAUNCHING},
     fields::{Binprm, Dentry, File, MntNamespace},
     pointers::{ProbePtr, Ptr},
     rules::Rule,
@@ -24,9 +24,8 @@ use lockc_core::{
 use crate::{
     devices, files,
     hook::lsm,
-    kernel, kernel_log, label, launch,
+    kernel_log, label, launch,
     linux::{FMODE_WRITE, S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFMT, S_IFREG, S_IFSOCK},
-    loops::{self, GO_ON, Next, STOP},
     mount_view, pseudo, sockets, tags,
     verdict::{self, About, EACCES, Subject},
 };
@@ -98,7 +97,8 @@ fn check(
     host: ProbePtr<MntNamespace>,
     stdio: &mut [u64; 3],
 ) -> Option<(Rule, About)> {
-    let mut found = DeniedDescriptor { fd: 0, dentry: ProbePtr::NULL, host };
+    let (entry, dentry) = (ProbePtr::NULL, ProbePtr::NULL);
+    let mut found = DeniedDescriptor { key: who.key, fd: 0, entry, dentry, host };
     let rule = match find(who, stdio, &mut found) {
         PASSES => return None,
         rule if rule == denied_by(Rule::Device) => Rule::Device,
@@ -115,8 +115,12 @@ fn check(
 }
 
 /// The descriptor that a verdict is about.
-struct DeniedDescriptor {
+#[repr(C)]
+pub struct DeniedDescriptor {
+    key: ContainerKey,
     fd: u64,
+    /// Its place in the table.
+    entry: FileTable,
     dentry: ProbePtr<Dentry>,
     /// The host's mount namespace, where a hook of root executes a program of the host; or
     /// null.
@@ -183,60 +187,21 @@ fn find(who: &Subject, stdio: &mut [u64; 3], found: &mut DeniedDescriptor) -> De
     let (Ok(open), Ok(closed)) = (open.read(), closed.read()) else {
         return unreadable();
     };
-    let left = open & !closed & !7;
     // Next to always nothing is left open.
-    if left == 0 { PASSES } else { find_left_open(who, files, left, found) }
-}
-
-/// Checks the descriptors whose bits are set. The loop is
-/// either `bpf_loop`, or one round after the other, whichever the kernel's verifier follows in less
-/// time: the one costs it minutes on kernels that follow it to its end, the other is more than
-/// those that do not will follow at all.
-#[inline(always)]
-fn find_left_open(
-    who: &Subject,
-    files: FileTable,
-    left: u64,
-    found: &mut DeniedDescriptor,
-) -> DenyingRule {
-    if kernel::setting(&kernel::FOLLOWS_LOOPS) == 0 {
-        let mut open = LeftOpen { who, files, left, found, rule: PASSES };
-        return if loops::rounds(64, check_bit, &mut open) { open.rule } else { unreadable() };
-    }
+    let left = open & !closed & !7;
     for fd in 3..64 {
         if left >> fd & 1 == 0 {
             continue;
         }
-        let rule = check_file(who, files.index(fd), found);
+        found.entry = files.index(fd);
+        // SAFETY: valid.
+        let rule = unsafe { check_descriptor(found) };
         if rule != PASSES && applies(who, rule) {
             found.fd = fd;
             return rule;
         }
     }
     PASSES
-}
-
-/// The descriptors that are left open.
-struct LeftOpen<'a> {
-    who: &'a Subject,
-    files: FileTable,
-    left: u64,
-    found: &'a mut DeniedDescriptor,
-    rule: DenyingRule,
-}
-
-/// Checks the descriptor of one bit.
-extern "C" fn check_bit(bit: u64, open: &mut LeftOpen) -> Next {
-    if open.left >> (bit & 63) & 1 == 0 {
-        return GO_ON;
-    }
-    let who = open.who;
-    let rule = check_file(who, open.files.index(bit), open.found);
-    if rule == PASSES || !applies(who, rule) {
-        return GO_ON;
-    }
-    (open.found.fd, open.rule) = (bit, rule);
-    STOP
 }
 
 /// The rule by which a standard stream that is a socket is denied to a container without network:
@@ -253,10 +218,20 @@ fn unreadable() -> DenyingRule {
     denied_by(Rule::Files)
 }
 
-/// Checks one descriptor by its entry in the table.
-#[inline(never)]
-fn check_file(who: &Subject, entry: FileTable, found: &mut DeniedDescriptor) -> DenyingRule {
-    entry.read().and_then(|file| try_file(who, file, found)).unwrap_or_else(|_| unreadable())
+/// Checks one descriptor by its entry in the table. A global symbol, as
+/// [`note_denial`](crate::record::note_denial) is: the verifier follows it once and not for each
+/// descriptor.
+///
+/// # Safety
+///
+/// `found` is null or valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn check_descriptor(found: *mut DeniedDescriptor) -> DenyingRule {
+    // SAFETY: by the caller; the verifier wants the check for null.
+    let Some(found) = (unsafe { found.as_mut() }) else { return unreadable() };
+    let who = Subject::for_container(found.key);
+    let file = found.entry.read();
+    file.and_then(|file| try_file(&who, file, found)).unwrap_or_else(|_| unreadable())
 }
 
 #[inline(always)]

@@ -26,6 +26,7 @@ use crate::{
 pub static RECORD_KEY: u64 = 0;
 
 /// What is denied.
+#[repr(C)]
 pub struct Denied {
     /// All of it but the object.
     pub key: DenialKey,
@@ -40,8 +41,25 @@ pub struct Denied {
 }
 
 /// Notes a denial.
-#[inline(never)]
-pub fn note(denied: &Denied) {
+///
+/// The symbol is global, so that the verifier checks it once for each program and not again for
+/// each path that leads to it (kernel/bpf/verifier.c, 6.1: `do_check_subprogs`). It therefore knows
+/// nothing of the argument but its size.
+///
+/// # Safety
+///
+/// `denied` is null or valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn note_denial(denied: *const Denied) -> u32 {
+    // SAFETY: by the caller; the verifier wants the check for null.
+    if let Some(denied) = unsafe { denied.as_ref() } {
+        note(denied);
+    }
+    0
+}
+
+#[inline(always)]
+fn note(denied: &Denied) {
     // SAFETY: only reads the clock.
     let now = unsafe { bpf_ktime_get_boot_ns() };
     let mut key = denied.key;

@@ -155,7 +155,9 @@ fn report(who: &Subject, rule: Rule, hook: Hook, about: About, errno: i32) {
     };
     let level = who.entry.map_or(0, |entry| entry.level);
     let (file, dentry) = (about.file, about.dentry);
-    record::note(&Denied { key, file, dentry, errno, level });
+    let denied = Denied { key, file, dentry, errno, level };
+    // SAFETY: valid.
+    unsafe { record::note_denial(&raw const denied) };
 }
 
 /// Counts an internal error of a hook.
