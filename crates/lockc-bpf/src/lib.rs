@@ -7,6 +7,7 @@ pub mod out;
 pub mod btf;
 mod check;
 pub mod commands;
+mod containers;
 mod denial;
 mod explain;
 mod guard;

@@ -53,6 +53,16 @@ pub fn json(value: &impl Serialize) -> Result<()> {
     Ok(())
 }
 
+/// Prints YAML.
+///
+/// # Errors
+///
+/// Where the value has no form in YAML.
+pub fn yaml(value: &impl Serialize) -> Result<()> {
+    println!("{}", serde_saphyr::to_string(value)?.trim_end());
+    Ok(())
+}
+
 /// The exit code of an answer: 0 for yes, 3 for no.
 pub fn answer(yes: bool) -> ExitCode {
     if yes { ExitCode::SUCCESS } else { ExitCode::from(3) }

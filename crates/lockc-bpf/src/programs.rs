@@ -24,8 +24,8 @@ pub struct Report {
     pub guards: &'static str,
     /// What is lost on a kernel without the hook; absent: nothing is attached there.
     pub without: Option<&'static str>,
-    /// Whether it is attached.
-    pub attached: bool,
+    /// Whether it is attached; nothing where only root may see that.
+    pub attached: Option<bool>,
     /// Instructions in the object.
     pub instructions: usize,
     /// Bytes of stack, at most 512 (`MAX_BPF_STACK`, include/linux/filter.h).
@@ -65,7 +65,7 @@ pub fn gather() -> Result<Vec<Report>> {
                 Without::Refused => None,
                 Without::Loses(what) | Without::Covered(what) => Some(what),
             },
-            attached: Path::new(paths::LINKS).join(program.name).exists(),
+            attached: is_pinned(program.name),
             instructions: code.len(),
             stack: stack(code) + if code.iter().any(calls) { helper } else { 0 },
             verified: info.as_ref().and_then(ProgramInfo::verified_instruction_count),
@@ -73,6 +73,14 @@ pub fn gather() -> Result<Vec<Report>> {
         }
     };
     Ok(PROGRAMS.iter().map(report).collect())
+}
+
+fn is_pinned(name: &str) -> Option<bool> {
+    match Path::new(paths::LINKS).join(name).symlink_metadata() {
+        Ok(_) => Some(true),
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => None,
+        Err(_) => Some(false),
+    }
 }
 
 fn is_program(name: &str) -> bool {

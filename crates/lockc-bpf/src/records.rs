@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use anyhow::Result;
 use lockc_core::{
     abi::ContainerKey,
-    maps::{self, Record, Registered, Registry, container_names},
+    maps::{self, Record, Registered, Registry, container_file},
 };
-use lockc_policy::container_names::ContainerNames;
+use lockc_policy::container_file::ContainerFile;
 
 use crate::denial::{Clock, Denial, Event, Known, explain};
 
@@ -120,9 +120,9 @@ impl Records {
 
 fn known(key: ContainerKey, id: &[u8], policy: &[u8], origin: &[u8]) -> Known {
     let id = maps::text(id);
-    let names = container_names::read(key).and_then(|text| ContainerNames::from_text(&text, &id));
+    let file = container_file::read(key).and_then(|text| ContainerFile::from_text(&text, &id));
     Known {
-        names: names.unwrap_or_default(),
+        names: file.unwrap_or_default().names,
         policy: maps::text(policy),
         origin: maps::text(origin),
         id,

@@ -1,15 +1,22 @@
 //! What is attached, and which containers are registered.
 
+use std::path::PathBuf;
+
 use anyhow::{Result, bail};
 use aya::maps::{Array, Map};
 use lockc_core::{
-    abi::{ENTRY_DELETING, ENTRY_LOOPBACK, ENTRY_SANDBOX, ERROR_SITES, Hook, MODE_AUDIT},
+    abi::{
+        ContainerKey, ENTRY_DELETING, ENTRY_LOOPBACK, ENTRY_SANDBOX, ERROR_SITES, Hook, MODE_AUDIT,
+    },
     hooks::PROGRAMS,
-    maps::{self, Record, Registry, RegistryError, container_names, registry},
+    maps::{self, Record, Registry, RegistryError, container_file, registry},
     paths,
     rules::{Level, Network, Rule, RuleMask},
 };
-use lockc_policy::container_names::ContainerNames;
+use lockc_policy::{
+    container_file::{ContainerFile, Granted},
+    container_names::ContainerNames,
+};
 use serde::Serialize;
 
 use crate::{loader, pinned};
@@ -19,6 +26,8 @@ use crate::{loader, pinned};
 pub struct Status {
     /// Every program is attached, and of this ABI version.
     pub enforcing: bool,
+    /// Containers with a process that are in audit mode: nothing is denied to them.
+    pub audited: usize,
     /// Version of the attached programs.
     pub version: Option<String>,
     /// ABI version of the pinned maps.
@@ -42,6 +51,9 @@ pub struct Status {
     pub lost_denials: u64,
 }
 
+/// Audit mode.
+const AUDIT: &str = "audit";
+
 /// The origin of the entry for containers that runtimes start without the wrapper.
 const GUARD: &str = "--guard-runtimes";
 
@@ -53,6 +65,15 @@ pub struct Container {
     /// What people call it.
     #[serde(flatten)]
     pub names: ContainerNames,
+    /// Its key in the maps.
+    #[serde(skip)]
+    pub key: ContainerKey,
+    /// Its bundle.
+    #[serde(skip)]
+    pub bundle: PathBuf,
+    /// What it is granted of the host.
+    #[serde(skip)]
+    pub granted: Granted,
     /// Its level.
     pub level: &'static str,
     /// Its policy; a level's name, or one of the administrator's own.
@@ -114,6 +135,7 @@ pub fn gather() -> Result<Status> {
         absent.filter_map(|program| program.loses().map(|what| (program.name, what))).collect();
     let mut status = Status {
         enforcing: false,
+        audited: 0,
         version: meta.map(|meta| maps::text(&meta.version)),
         abi: meta.map(|meta| meta.abi),
         tells_layers: meta.is_some_and(|meta| meta.layers_told != 0),
@@ -129,6 +151,8 @@ pub fn gather() -> Result<Status> {
         Ok(registry) => {
             status.enforcing = true;
             status.containers = registry.containers()?.iter().map(container).collect();
+            let is_audited = |it: &&Container| it.is_alive() && it.mode == AUDIT;
+            status.audited = status.containers.iter().filter(is_audited).count();
             let errors: Array<_, u64> = Array::try_from(Map::Array(registry::open_map("errors")?))?;
             for site in 0..ERROR_SITES {
                 let count = errors.get(&site, 0)?;
@@ -152,17 +176,21 @@ fn container(registered: &registry::Registered) -> Container {
     let entry = &registered.entry;
     let rules = RuleMask(entry.rules);
     let id = maps::text(&entry.id);
-    let names = container_names::read(registered.key)
-        .and_then(|text| ContainerNames::from_text(&text, &id));
+    let file = container_file::read(registered.key)
+        .and_then(|text| ContainerFile::from_text(&text, &id))
+        .unwrap_or_default();
     Container {
-        names: names.unwrap_or_default(),
+        names: file.names,
+        key: registered.key,
+        bundle: file.bundle,
+        granted: file.granted,
         id,
         level: Level::from_raw(entry.level).map_or("unknown", Level::name),
         policy: maps::text(&entry.policy),
         origin: maps::text(&entry.origin),
         network: Network::for_rules(rules, entry.flags & ENTRY_LOOPBACK != 0).name(),
         rules: Rule::ALL.into_iter().filter(|rule| rules.has(*rule)).map(Rule::name).collect(),
-        mode: if entry.mode == MODE_AUDIT { "audit" } else { "enforce" },
+        mode: if entry.mode == MODE_AUDIT { AUDIT } else { "enforce" },
         tasks: registered.usage.tasks,
         denials: registered.usage.denials,
         sandbox: entry.flags & ENTRY_SANDBOX != 0,
@@ -173,7 +201,7 @@ fn container(registered: &registry::Registered) -> Container {
 #[cfg(test)]
 mod tests {
     use lockc_core::{
-        abi::{ContainerEntry, ContainerKey, Usage},
+        abi::{ContainerEntry, Usage},
         maps::registry::Registered,
     };
 

@@ -166,7 +166,8 @@ fn count(total: u32, number: u64) {
     }
 }
 
-/// The hash that tells files apart.
+/// The hash that tells files apart: by inode and name. What does not exist yet has the inode of its
+/// directory.
 #[inline(always)]
 fn object(denied: &Denied) -> u64 {
     let secret = kernel::setting(&RECORD_KEY);
@@ -175,13 +176,25 @@ fn object(denied: &Denied) -> u64 {
         hash ^ hash >> 29
     };
     let mut hash = mix(mix(secret, denied.file.ino), u64::from(denied.file.dev));
-    each_name(denied.dentry, |_, name| {
-        let mut text = [0_u64; PATH_NAME_LEN / 8];
+    let dentry = denied.dentry;
+    if dentry.is_null() {
+        return hash;
+    }
+    if denied.file.dev == 0 {
+        hash = mix(hash, dentry.sb().and_then(ProbePtr::dev).map_or(0, u64::from));
+    }
+    let inode = match dentry.inode() {
+        Ok(inode) if inode.is_null() => dentry.parent().and_then(ProbePtr::inode),
+        inode => inode,
+    };
+    hash = mix(hash, inode.and_then(ProbePtr::ino).unwrap_or(0));
+    let mut text = [0_u64; PATH_NAME_LEN / 8];
+    if let Ok(name) = dentry.name() {
         kernel::read_text(&mut text, name);
-        for word in text {
-            hash = mix(hash, word);
-        }
-    });
+    }
+    for word in text {
+        hash = mix(hash, word);
+    }
     hash
 }
 

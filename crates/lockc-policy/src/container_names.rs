@@ -21,28 +21,7 @@ pub struct ContainerNames {
     pub namespace: Option<String>,
 }
 
-/// What is written down. The id tells whether it is about the container that the reader means.
-#[derive(Serialize, Deserialize)]
-struct Entry {
-    id: String,
-    #[serde(flatten)]
-    names: ContainerNames,
-}
-
 impl ContainerNames {
-    /// Its text in the file of the container with this id.
-    pub fn to_text(&self, id: &str) -> String {
-        let entry = Entry { id: id.to_owned(), names: self.cut() };
-        serde_json::to_string(&entry).unwrap_or_default()
-    }
-
-    /// Reads such a text; nothing where it is none, or another container's. The id may have been
-    /// cut.
-    pub fn from_text(text: &str, id: &str) -> Option<Self> {
-        let entry: Entry = serde_json::from_str(text).ok()?;
-        (!id.is_empty() && entry.id.starts_with(id)).then_some(entry.names)
-    }
-
     /// With names that are not too long.
     pub(crate) fn cut(&self) -> Self {
         let cut = |name: &Option<String>| -> Option<String> {
@@ -77,20 +56,6 @@ mod tests {
 
     fn named(name: &str) -> ContainerNames {
         ContainerNames { name: Some(name.into()), ..ContainerNames::default() }
-    }
-
-    #[test]
-    fn names_are_read_as_they_were_written() {
-        let names = ContainerNames { pod: Some("web-1".into()), ..named("nginx") };
-        let text = names.to_text("abcdef");
-        for id in ["abcdef", "abc"] {
-            assert_eq!(ContainerNames::from_text(&text, id).as_ref(), Some(&names), "{id}");
-        }
-        for id in ["", "abd", "abcdefg"] {
-            assert_eq!(ContainerNames::from_text(&text, id), None, "{id}");
-        }
-        assert_eq!(ContainerNames::from_text("{", "abc"), None);
-        assert!(named(&"ä".repeat(1 << 20)).to_text("a").len() < 1024);
     }
 
     #[test]

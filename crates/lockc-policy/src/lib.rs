@@ -8,6 +8,7 @@
 
 pub mod admission;
 pub mod config;
+pub mod container_file;
 pub mod container_names;
 pub mod decision;
 pub mod enforcement;

@@ -8,6 +8,7 @@ use lockc_core::{maps::NewContainer, rules::Network};
 use lockc_policy::{
     admission::grants::{GrantedFiles, Tree},
     config::{CONFIG_PATH, ConfigError, Fail, Rootless, Settings},
+    container_file::ContainerFile,
     decision::{self, Case, Decision},
     enforcement::{Circumstances, Gap, KernelSide},
     engine::Engine,
@@ -190,6 +191,12 @@ fn create(
         return Ok(plan);
     }
     let capabilities = policy.capabilities();
+    let about = ContainerFile {
+        id: create.id.clone(),
+        names: metadata.names,
+        bundle: bundle.clone(),
+        granted: grants.in_words(),
+    };
     let new = NewContainer {
         root: root.clone(),
         id: create.id.clone(),
@@ -209,7 +216,7 @@ fn create(
         reads: grants.reads,
         families: policy.more.families,
         devices: grants.devices,
-        names: metadata.names.to_text(&create.id),
+        about: about.to_text(),
     };
     let grants = GrantedFiles {
         rootfs: grants.rootfs,

@@ -5,10 +5,12 @@ mod config;
 mod doctor;
 mod events;
 mod explain;
+mod inspect;
 mod install;
 mod load;
 mod man;
 mod programs;
+mod ps;
 mod refusals;
 mod status;
 mod uninstall;
@@ -26,6 +28,8 @@ pub enum Command {
     Load(load::Args),
     Unload(unload::Args),
     Status(status::Args),
+    Ps(ps::Args),
+    Inspect(inspect::Args),
     Doctor(doctor::Args),
     Config(config::Args),
     Explain(explain::Args),
@@ -50,6 +54,8 @@ impl Command {
             Self::Load(args) => load::run(args),
             Self::Unload(args) => unload::run(args),
             Self::Status(args) => status::run(args),
+            Self::Ps(args) => ps::run(args),
+            Self::Inspect(args) => inspect::run(args),
             Self::Doctor(args) => doctor::run(args),
             Self::Config(args) => config::run(args),
             Self::Explain(args) => explain::run(args),

@@ -36,6 +36,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     } else {
         print(&reports);
     }
+    if reports.iter().any(|report| report.attached.is_none()) {
+        eprintln!("only root can see which programs are attached");
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -55,7 +58,11 @@ fn print(reports: &[Report]) {
         table.add_row([
             Cell::new(report.name),
             right(report.since),
-            Cell::new(if report.attached { "yes" } else { "no" }),
+            Cell::new(match report.attached {
+                Some(true) => "yes",
+                Some(false) => "no",
+                None => "?",
+            }),
             table::number(Some(report.instructions)),
             table::number(Some(report.stack)),
             table::number(report.verified),

@@ -2,7 +2,7 @@
 
 use std::{path::Path, process::ExitCode};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use lockc_core::paths;
 use lockc_policy::refused::Refused;
 
@@ -34,7 +34,8 @@ pub struct Args {
 ///
 /// Where the records cannot be read: only root can.
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let refused = Refused::all(Path::new(paths::REFUSED))?;
+    let refused = Refused::all(Path::new(paths::REFUSED))
+        .with_context(|| format!("refusals in {} can be read by root only", paths::REFUSED))?;
     if args.json {
         out::json(&refused)?;
     } else if refused.is_empty() {

@@ -13,7 +13,12 @@ use crate::{
 const EXAMPLES: &str = "\
 Examples:
   lockc status
-  lockc status --json | jq '.containers[].id'";
+  lockc status --json | jq '.containers[].id'
+
+Exit codes: 0 if lockc enforces; 3 if it does not; 4 if it does, but containers are in audit mode.";
+
+/// The exit code where a container is in audit mode.
+const AUDIT: u8 = 4;
 
 /// Shows attached programs and registered containers.
 #[derive(Debug, clap::Args)]
@@ -36,13 +41,24 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     } else {
         print(&status);
     }
-    Ok(out::answer(status.enforcing))
+    Ok(match (status.enforcing, status.audited) {
+        (true, 0) => ExitCode::SUCCESS,
+        (true, _) => ExitCode::from(AUDIT),
+        (false, _) => out::answer(false),
+    })
 }
 
 fn print(status: &Status) {
     match (&status.version, status.enforcing) {
         (Some(version), true) => {
-            println!("enforcing: version {version}, {} programs attached", status.attached.len())
+            println!("enforcing: version {version}, {} programs attached", status.attached.len());
+            if status.audited != 0 {
+                println!(
+                    "AUDIT: {} of the containers are in audit mode: lockc reports what their \
+                     policies forbid, and denies nothing",
+                    status.audited
+                );
+            }
         }
         (Some(version), false) => println!(
             "NOT enforcing: version {version} (ABI {}), not attached: {}; run `lockc load`",

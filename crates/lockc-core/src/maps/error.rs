@@ -21,6 +21,12 @@ pub enum RegistryError {
         /// The pin.
         path: PathBuf,
     },
+    /// Only root may see what is pinned.
+    #[error("only root may read {path}, so it is not known what is loaded; run this as root")]
+    NotRoot {
+        /// The pin.
+        path: PathBuf,
+    },
     /// The loader was killed before everything was attached.
     #[error(
         "only part of lockc's programs is loaded, because `lockc load` was interrupted; run it \

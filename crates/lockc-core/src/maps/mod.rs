@@ -1,6 +1,6 @@
 //! The pinned maps: opening them, registering containers, labelling this process.
 
-pub mod container_names;
+pub mod container_file;
 mod error;
 mod guard;
 mod held;

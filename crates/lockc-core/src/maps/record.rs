@@ -5,7 +5,7 @@
 use aya::maps::{Array, HashMap, MapData, MapError};
 
 use super::{
-    container_names,
+    container_file,
     error::RegistryError,
     registry::{Registry, array, hash, map_error, removed},
 };
@@ -162,7 +162,7 @@ impl Record {
 
     /// Takes a container's denials out of the record.
     fn forget(&mut self, container: ContainerKey) -> Result<(), RegistryError> {
-        container_names::remove(container);
+        container_file::remove(container);
         let mut counts: HashMap<MapData, DenialRing, u64> = hash("denial_counts")?;
         let mut places: HashMap<MapData, DenialRing, DenialKey> = hash("denial_places")?;
         for rule in Rule::ALL {

@@ -14,7 +14,7 @@ use nix::{errno::Errno, sys::statfs::fstatfs};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    container_names,
+    container_file,
     error::RegistryError,
     held::Held,
     registry::{self, Registry, array, hash, id_hash, lock, map_error, now_ns, removed},
@@ -73,8 +73,8 @@ pub struct NewContainer {
     pub families: u64,
     /// Devices beyond those of every container.
     pub devices: Vec<GrantedDevice>,
-    /// What people call it, for [`container_names::read`].
-    pub names: String,
+    /// What is known of it, for [`container_file::read`].
+    pub about: String,
 }
 
 /// A level by its name.
@@ -225,7 +225,7 @@ impl Registry {
         }
         self.ids.insert(hash, key, 0).map_err(map_error("writing", "ids"))?;
         // A container without a name is no reason not to start it.
-        let _ = container_names::write(key, &new.names);
+        let _ = container_file::write(key, &new.about);
         self.enter_launching(key)
     }
 
@@ -304,7 +304,7 @@ impl Registry {
             }
             // A record that cannot be kept keeps no container from starting.
             if !self.keep_denials(*key, &entry).unwrap_or(false) {
-                container_names::remove(*key);
+                container_file::remove(*key);
             }
             self.set_container(key.slot, &ContainerEntry::default())?;
         }

@@ -3,6 +3,7 @@
 
 use std::{
     fs::{File, OpenOptions},
+    io,
     os::{
         fd::{AsFd as _, OwnedFd},
         unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
@@ -67,12 +68,22 @@ pub(super) fn removed(
     }
 }
 
+/// Whether something is pinned. Who may not look is not told that nothing is loaded.
+fn exists(path: &Path) -> Result<(), RegistryError> {
+    let path = path.to_path_buf();
+    match path.symlink_metadata() {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            Err(RegistryError::NotRoot { path })
+        }
+        Err(_) => Err(RegistryError::NotLoaded { path }),
+    }
+}
+
 /// Opens a pinned map.
 pub fn open_map(name: &'static str) -> Result<MapData, RegistryError> {
     let path = Path::new(paths::MAPS).join(name);
-    if !path.exists() {
-        return Err(RegistryError::NotLoaded { path });
-    }
+    exists(&path)?;
     MapData::from_pin(path).map_err(map_error("opening", name))
 }
 
@@ -143,10 +154,7 @@ impl Registry {
         for program in
             PROGRAMS.iter().filter(|program| !program.is_optional() || loaded.has(program.hook))
         {
-            let path = Path::new(paths::LINKS).join(program.name);
-            if !path.exists() {
-                return Err(RegistryError::NotLoaded { path });
-            }
+            exists(&Path::new(paths::LINKS).join(program.name))?;
         }
         let labels =
             open_map("task_labels")?.fd().as_fd().try_clone_to_owned().map_err(|source| {
@@ -311,6 +319,16 @@ impl Registry {
         self.set_own_label(&TaskLabel { key, state: STATE_GRANT, grant, ..TaskLabel::default() })
     }
 
+    /// The label of a process' main thread; `Ok(None)`: it has none, or there is no such process.
+    pub fn label_of(&self, pid: i32) -> Result<Option<TaskLabel>, RegistryError> {
+        let read = |source| RegistryError::Label { action: "read", source };
+        match task_storage::pidfd(pid) {
+            Ok(task) => task_storage::label(self.labels.as_fd(), task.as_fd()).map_err(read),
+            Err(error) if error.raw_os_error() == Some(libc::ESRCH) => Ok(None),
+            Err(error) => Err(read(error)),
+        }
+    }
+
     fn set_own_label(&self, label: &TaskLabel) -> Result<(), RegistryError> {
         task_storage::set_label(self.labels.as_fd(), own_pidfd()?.as_fd(), label)
             .map_err(|source| RegistryError::Label { action: "set", source })
@@ -324,7 +342,8 @@ impl Registry {
 }
 
 fn own_pidfd() -> Result<OwnedFd, RegistryError> {
-    task_storage::own_pidfd().map_err(|source| RegistryError::Label { action: "found", source })
+    task_storage::pidfd(std::process::id().cast_signed())
+        .map_err(|source| RegistryError::Label { action: "found", source })
 }
 
 pub(super) fn now_ns() -> u64 {

@@ -87,10 +87,10 @@ fn element(
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
-/// A pidfd of this process' main thread.
-pub fn own_pidfd() -> io::Result<OwnedFd> {
+/// A pidfd of a process' main thread.
+pub fn pidfd(pid: i32) -> io::Result<OwnedFd> {
     // SAFETY: no pointers.
-    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, libc::getpid(), 0) };
+    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
     if fd < 0 {
         return Err(io::Error::last_os_error());
     }

@@ -5,7 +5,10 @@ use std::path::{Path, PathBuf};
 use lockc_core::abi::GrantedDevice;
 
 use super::findings::Violation;
-use crate::host::{Opened, mount_table::Part};
+use crate::{
+    container_file::Granted,
+    host::{Opened, mount_table::Part},
+};
 
 /// An object of the host's, and what is mounted below it, which a recursive bind mount brings
 /// along.
@@ -77,6 +80,24 @@ pub struct Grants {
 }
 
 impl Grants {
+    /// The same in words.
+    pub fn in_words(&self) -> Granted {
+        let paths = |all: &[Opened]| all.iter().map(|it| it.path.clone()).collect::<Vec<_>>();
+        let device = |device: &GrantedDevice| {
+            let kind = if device.block { 'b' } else { 'c' };
+            let minor = device.minor.map_or("*".to_owned(), |minor| minor.to_string());
+            format!("{kind} {}:{minor}", device.major)
+        };
+        let trees = self.mounts.iter().map(|tree| tree.top.path.clone());
+        Granted {
+            rootfs: self.rootfs.top.path.clone(),
+            mounts: trees.collect(),
+            sockets: [paths(&self.sockets), self.named_sockets.clone()].concat(),
+            devices: self.devices.iter().map(device).collect(),
+            reads: self.reads.clone(),
+        }
+    }
+
     /// The directories and files of the host that the container sees. Nothing is known of the root
     /// file system where it was not found; that is a violation of its own.
     pub(super) fn directories(&self) -> impl Iterator<Item = &Path> {

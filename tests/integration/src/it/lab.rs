@@ -311,3 +311,12 @@ pub fn events(options: &[&str]) -> Result<Vec<Value>> {
         .map(|line| serde_json::from_str(line).with_context(|| format!("not JSON: {line}")))
         .collect()
 }
+
+/// What `lockc status` has. That a container is in audit mode is no failure.
+pub fn status() -> Result<Value> {
+    let run = command::run(&["lockc", "status", "--json"])?;
+    if !matches!(run.status, 0 | 4) {
+        bail!("lockc status: status {}: {}", run.status, run.said());
+    }
+    serde_json::from_str(&run.stdout).context("lockc status --json is not valid JSON")
+}

@@ -79,6 +79,20 @@ impl Bench {
         });
         Ok(())
     }
+
+    /// The same denial again and again; where nothing denies it, an open and a close.
+    fn denied_open(&mut self, name: &str, path: &str) -> io::Result<()> {
+        let path = sys::text(path)?;
+        self.op(name, &mut || match sys::call(
+            libc::SYS_openat,
+            &[CWD, at(&path), libc::O_RDONLY as usize],
+        ) {
+            Ok(fd) => sys::call(libc::SYS_close, &[fd]).map(drop),
+            Err(error) if error.raw_os_error() == Some(libc::EACCES) => Ok(()),
+            Err(error) => Err(error),
+        });
+        Ok(())
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -128,6 +142,7 @@ fn files(bench: &mut Bench) -> io::Result<()> {
     bench.open_and_close("open+close /dev/null", "/dev/null")?;
     bench.open_and_close("open+close /proc/self/status", "/proc/self/status")?;
     bench.open_and_close("open+close sysfs cpu/online", "/sys/devices/system/cpu/online")?;
+    bench.denied_open("open denied, sysfs", "/sys/kernel/uevent_seqnum")?;
     let mut stat = [0u64; 64];
     let to = stat.as_mut_ptr() as usize;
     let proc_status = sys::text("/proc/self/status")?;

@@ -12,7 +12,7 @@ use crate::bundle::Bundle;
 use crate::check::Probe;
 use crate::command;
 use crate::config;
-use crate::lab::Lab;
+use crate::lab::{self, Lab};
 use crate::launch::{self, By, Running, Runtime};
 
 /// One hook shows audit mode as well as any other.
@@ -102,8 +102,7 @@ fn admitted(lab: &mut Lab) -> Result<String> {
         }
     }
     let running = Running::start(By::Lockc("audited"), &bundle_of_sleep())?;
-    let status: Value =
-        serde_json::from_str(&command::run(&["lockc", "status", "--json"])?.must()?)?;
+    let status: Value = lab::status()?;
     let of = |entry: &&Value| entry["id"] == running.id.as_str();
     let entry = status["containers"]
         .as_array()
@@ -111,6 +110,10 @@ fn admitted(lab: &mut Lab) -> Result<String> {
         .context("not registered")?;
     if entry["mode"] != "audit" {
         bail!("status: {entry}");
+    }
+    let shown = command::run(&["lockc", "status"])?;
+    if shown.status != 4 || !shown.stdout.contains("AUDIT: 1 of") {
+        bail!("status {}: {}", shown.status, shown.said());
     }
     Ok(run.stderr)
 }

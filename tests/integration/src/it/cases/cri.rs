@@ -8,7 +8,7 @@ use crate::command;
 use crate::cri::describe::container;
 use crate::cri::proto::{ContainerConfig, PodSandboxConfig};
 use crate::cri::{Container, Pod};
-use crate::lab::Lab;
+use crate::lab::{self, Lab};
 
 /// Nothing of it is about a machine without lockc.
 pub fn needs_lockc(lab: &Lab) -> Result<()> {
@@ -27,8 +27,7 @@ pub fn idle() -> ContainerConfig {
 
 /// The kernel's entry of a sandbox or container.
 pub fn entry(id: &str) -> Result<Value> {
-    let status: Value =
-        serde_json::from_str(&command::run(&["lockc", "status", "--json"])?.must()?)?;
+    let status: Value = lab::status()?;
     let entries = status["containers"].as_array().map(Vec::as_slice).unwrap_or_default();
     let found = entries.iter().find(|entry| id.starts_with(entry["id"].as_str().unwrap_or("?")));
     found.cloned().with_context(|| format!("{id} is not registered: {status}"))

@@ -9,7 +9,7 @@ use super::{Row, Test, row};
 use crate::command;
 use crate::config::with_drop_in;
 use crate::docker::{self, default_runtime};
-use crate::lab::Lab;
+use crate::lab::{self, Lab};
 
 pub const ROWS: &[Row] = &[row("docker/plugin", Test::Code(plugin)).thorough()];
 
@@ -108,8 +108,7 @@ fn disable() -> Result<()> {
 /// That the plugin is registered under a policy.
 fn registered(policy: &str) -> Result<()> {
     let id = command::run(&["docker", "plugin", "inspect", "--format", "{{.Id}}", NAME])?.must()?;
-    let status: Value =
-        serde_json::from_str(&command::run(&["lockc", "status", "--json"])?.must()?)?;
+    let status: Value = lab::status()?;
     let entries = status["containers"].as_array().context("no containers")?;
     let entry =
         entries.iter().find(|entry| id.trim().starts_with(entry["id"].as_str().unwrap_or("?")));

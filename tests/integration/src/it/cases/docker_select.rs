@@ -34,6 +34,7 @@ pub const ROWS: &[Row] = &[
     ),
     row("docker/less-network", Test::Code(less_network)),
     row("docker/names", Test::Code(named)),
+    row("docker/ps", Test::Code(listed)).smoke(),
     row(
         "docker/label-unknown",
         Test::Code(|lab, _| {
@@ -170,8 +171,7 @@ fn chosen_by(
     with_drop_in(config, || {
         let c = docker.background(runtime, &[options, &[IMAGE, "sleep", "1000"]].concat())?;
         let id = c.inspect("{{.Id}}")?;
-        let status: Value =
-            serde_json::from_str(&command::run(&["lockc", "status", "--json"])?.must()?)?;
+        let status: Value = lab::status()?;
         let entry = status["containers"]
             .as_array()
             .and_then(|containers| {
@@ -279,4 +279,63 @@ fn named(lab: &mut Lab, _: Runtime) -> Result<String> {
         bail!("{refused} is not listed: {listed}");
     }
     Ok(line)
+}
+
+/// `lockc ps --all` shows what lockc confines, and what it does not with the reason; `lockc inspect`
+/// shows what a container is granted and was denied.
+fn listed(lab: &mut Lab, _: Runtime) -> Result<String> {
+    lab.only_with_lockc()?;
+    let docker = lab.docker()?;
+    command::sh("mkdir -p /srv/lockc-it/listed")?;
+    let options = ["-v", "/srv/lockc-it/listed:/data", IMAGE, "sleep", "1000"];
+    let confined = docker.background("lockc", &options)?;
+    let other = docker.background("", &[IMAGE, "sleep", "1000"])?;
+    let ended = docker.background("", &[IMAGE, "true"])?;
+    confined.exec(&["ls", "/sys/fs/ext4"])?;
+    let listing = ps()?;
+    let has = |list: &str, name: &str| {
+        let list = listing[list].as_array().map(Vec::as_slice).unwrap_or_default();
+        list.iter().find(|entry| entry["name"] == *name).cloned()
+    };
+    let (ours, theirs) = (has("containers", &confined.name), has("unconfined", &other.name));
+    let (Some(ours), Some(theirs)) = (ours, theirs) else { bail!("{listing}") };
+    let reason = theirs["reason"].as_str().unwrap_or_default();
+    if ours["image"] != IMAGE || theirs["image"] != IMAGE || !reason.contains("not lockc's") {
+        bail!("{ours} {theirs}");
+    }
+    if has("unconfined", &confined.name).is_some() || has("containers", &other.name).is_some() {
+        bail!("in both lists: {listing}");
+    }
+    if has("unconfined", &ended.name).is_some() {
+        bail!("it ended: {listing}");
+    }
+    let inspected = command::run(&["lockc", "inspect", &confined.name, "-o", "json"])?.must()?;
+    let inspected: Value = serde_json::from_str(&inspected)?;
+    let mounts = inspected["granted"]["mounts"].as_array().map(Vec::as_slice).unwrap_or_default();
+    if !mounts.iter().any(|mount| mount == "/srv/lockc-it/listed")
+        || inspected["recorded"][0]["rule"] != "sysfs"
+        || inspected["policy"] != "baseline"
+    {
+        bail!("{inspected}");
+    }
+    let text = command::run(&["lockc", "inspect", &confined.name])?.must()?;
+    let yaml = command::run(&["lockc", "ps", "--output", "yaml"])?.must()?;
+    if !text.contains("/srv/lockc-it/listed") || !yaml.contains(&format!("name: {}", confined.name))
+    {
+        bail!("{text}\n{yaml}");
+    }
+    let run = command::run(&["lockc", "inspect", &other.name])?;
+    if run.status != 3 || !run.stderr.contains("NOT confined") {
+        bail!("status {}: {}", run.status, run.said());
+    }
+    Ok(format!("not confined: {reason}"))
+}
+
+/// What `lockc ps --all` shows where a container is not confined.
+fn ps() -> Result<Value> {
+    let run = command::run(&["lockc", "ps", "--all", "-o", "json"])?;
+    if run.status != 3 {
+        bail!("lockc ps --all: status {}: {}", run.status, run.said());
+    }
+    serde_json::from_str(&run.stdout).context("not JSON")
 }

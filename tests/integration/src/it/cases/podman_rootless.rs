@@ -128,6 +128,18 @@ fn asks(lab: &mut Lab, _: Runtime) -> Result<String> {
     if status.ok() || !status.stderr.contains("as root") {
         bail!("status: {}", status.said());
     }
+    // Who may not look is not told that nothing is loaded.
+    for line in ["events", "ps", "ps --all", "inspect x", "refusals", "programs"] {
+        let run = as_user(&format!("lockc {line}"))?;
+        let is_answered = line == "programs";
+        if run.ok() != is_answered
+            || !run.stderr.contains("root")
+            || run.said().contains("not loaded")
+        {
+            bail!("lockc {line}: status {}: {}", run.status, run.said());
+        }
+    }
+    let unconfined = seen_by_root()?;
     let manifest = "apiVersion: v1\\nkind: Pod\\nmetadata: {name: x}\\nspec: {hostPID: true, \
                     containers: [{name: a, image: b}]}\\n";
     let lint = as_user(&format!("printf '{manifest}' > pod.yaml; lockc explain -f pod.yaml"))?;
@@ -145,7 +157,22 @@ fn asks(lab: &mut Lab, _: Runtime) -> Result<String> {
     {
         bail!("explain podman:NAME: status {}: {}", explained.status, explained.said());
     }
-    Ok(explained.stdout)
+    Ok(format!("{unconfined}\n{}", explained.stdout))
+}
+
+/// A container of the user's is one that lockc does not confine.
+fn seen_by_root() -> Result<String> {
+    let started = "podman --runtime crun run -d --network none --cgroups=disabled --name seen \
+                   localhost/bb sleep 1000";
+    as_user(started)?.must().context("proves nothing: it does not start")?;
+    let listed = command::run(&["lockc", "ps", "--all"]);
+    as_user("podman rm -f -t 0 seen")?.must()?;
+    let listed = listed?;
+    let line = listed.stdout.lines().find(|line| line.contains("rootless engine of uid 4242"));
+    match line.filter(|line| listed.status == 3 && line.contains("seen")) {
+        Some(line) => Ok(line.to_owned()),
+        None => bail!("status {}: {}", listed.status, listed.said()),
+    }
 }
 
 /// The wrapper by hand, as a user of the host without a user namespace.

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::{Row, Test, row};
 use crate::command;
-use crate::lab::Lab;
+use crate::lab::{self, Lab};
 use crate::podman::IMAGE;
 
 /// A file of the administrator's beside `lockc.toml`.
@@ -158,8 +158,7 @@ pub fn with_drop_in<T>(text: &str, work: impl FnOnce() -> Result<T>) -> Result<T
 
 /// The kernel's entry of a container.
 pub fn entry(id: &str) -> Result<Value> {
-    let status: Value =
-        serde_json::from_str(&command::run(&["lockc", "status", "--json"])?.must()?)?;
+    let status: Value = lab::status()?;
     let containers = status["containers"].as_array().context("no list of containers")?;
     let found = containers.iter().find(|entry| entry["id"] == id && entry["deleting"] == false);
     found.cloned().with_context(|| format!("{id} is not registered: {status}"))

@@ -60,8 +60,7 @@ fn count(event: &Value) -> u64 {
 
 /// The kernel side's count of a container's denials.
 fn caused(container: &Running) -> Result<u64> {
-    let status: Value =
-        serde_json::from_str(&command::run(&["lockc", "status", "--json"])?.must()?)?;
+    let status: Value = lab::status()?;
     let entries = status["containers"].as_array().map(Vec::as_slice).unwrap_or_default();
     let entry = entries.iter().find(|entry| entry["id"] == *container.id);
     entry.and_then(|entry| entry["denials"].as_u64()).context("it is not registered")

@@ -11,7 +11,7 @@ use super::{Row, Test, both, one_kernel};
 use crate::bundle::Bundle;
 use crate::command::{self, Run};
 use crate::config;
-use crate::lab::Lab;
+use crate::lab::{self, Lab};
 use crate::launch::{self, By, Running, Runtime};
 
 /// The runtime's own behaviour, with the wrapper before it.
@@ -236,8 +236,7 @@ fn refused_delete(lab: &mut Lab, runtime: Runtime) -> Result<String> {
 
 /// What `lockc status` has of a container.
 fn entry(id: &str) -> Result<Value> {
-    let status: Value =
-        serde_json::from_str(&command::run(&["lockc", "status", "--json"])?.must()?)?;
+    let status: Value = lab::status()?;
     let containers = status["containers"].as_array().context("no containers in status")?;
     Ok(containers.iter().find(|entry| entry["id"] == *id).cloned().unwrap_or_default())
 }

@@ -1,4 +1,4 @@
-//! What people call the registered containers: a file for each below `/run`, removed with the
+//! What is known of the registered containers: a file for each below `/run`, removed with the
 //! container's denials. Only root may read it. Nothing is decided by it.
 
 use std::{

@@ -1,0 +1,148 @@
+//! Containers as people see them: those that lockc confines, and those that it does not.
+
+mod monitors;
+
+use anyhow::{Result, bail};
+use lockc_core::maps::{Registry, RegistryError};
+use lockc_policy::{container_names::ContainerNames, policy::PolicySet};
+use serde::Serialize;
+
+use crate::status::{self, Container};
+use monitors::Running;
+
+/// The wrapper's program.
+const WRAPPER: &str = "lockc-runc-wrapper";
+
+/// A container that lockc does not confine.
+#[derive(Clone, Debug, Serialize)]
+pub struct Unconfined {
+    /// Its id.
+    pub id: String,
+    /// What people call it.
+    #[serde(flatten)]
+    pub names: ContainerNames,
+    /// The runtime that started it, where its engine tells.
+    pub runtime: Option<String>,
+    /// Why it is not confined.
+    pub reason: String,
+}
+
+/// The registered containers that have a process, or stand for others.
+///
+/// # Errors
+///
+/// Where the pinned maps cannot be read, or nothing is loaded.
+pub fn confined() -> Result<Vec<Container>> {
+    Registry::open()?;
+    let containers = status::gather()?.containers.into_iter();
+    Ok(containers.filter(|it| it.is_alive() || it.is_guard()).collect())
+}
+
+/// The containers of every engine on this host that have no label.
+///
+/// # Errors
+///
+/// Where a label cannot be read; a host where nothing is loaded is no error.
+pub fn unconfined() -> Result<Vec<Unconfined>> {
+    let registry = match Registry::open() {
+        Ok(registry) => Some(registry),
+        Err(error @ (RegistryError::NotRoot { .. } | RegistryError::Map { .. })) => {
+            return Err(error.into());
+        }
+        Err(_) => None,
+    };
+    let settings = PolicySet::of_host().map(|set| set.settings).unwrap_or_default();
+    let mut found = Vec::new();
+    for container in monitors::running(&settings) {
+        if let (Some(registry), Some(pid)) = (&registry, container.pid)
+            && registry.label_of(pid)?.is_some()
+        {
+            continue;
+        }
+        let reason = reason(&container, registry.is_some());
+        let Running { id, names, runtime, .. } = container;
+        found.push(Unconfined { id, names, runtime, reason });
+    }
+    Ok(found)
+}
+
+fn reason(container: &Running, is_loaded: bool) -> String {
+    let runtime = container.runtime.as_deref();
+    if container.uid != 0 {
+        return format!("a rootless engine of uid {} runs it", container.uid);
+    }
+    match (is_loaded, runtime) {
+        (false, _) => "lockc's programs are not loaded".into(),
+        (true, Some(runtime)) if runtime.contains(WRAPPER) => {
+            "it started while lockc's programs were not loaded".into()
+        }
+        (true, Some(runtime)) => format!("{runtime} started it, not lockc's runtime"),
+        (true, None) => "another runtime than lockc's started it".into(),
+    }
+}
+
+/// Finds the one container that a name, or the beginning of an id, means.
+///
+/// # Errors
+///
+/// Where there is none, or more than one.
+pub fn named<'a, T>(
+    all: &'a [T],
+    name: &str,
+    of: impl Fn(&T) -> (&str, &ContainerNames),
+) -> Result<&'a T> {
+    let is_meant = |it: &&T| {
+        let (id, names) = of(it);
+        (!name.is_empty() && id.starts_with(name)) || names.is_called(name)
+    };
+    let found: Vec<&T> = all.iter().filter(is_meant).collect();
+    // An id that another begins with is that container's own.
+    let exact = found.iter().find(|it| of(it).0 == name);
+    match (exact, found.as_slice()) {
+        (Some(one), _) | (None, [one]) => Ok(one),
+        (None, []) => bail!("no container that runs is called {name:?}; see `lockc ps --all`"),
+        (None, several) => {
+            let ids: Vec<String> =
+                several.iter().map(|it| of(it).0.chars().take(12).collect()).collect();
+            bail!("{name:?} may be any of {}; give the id", ids.join(", "))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn running(runtime: Option<&str>, uid: u32) -> Running {
+        Running { runtime: runtime.map(str::to_owned), uid, ..Running::default() }
+    }
+
+    #[test]
+    fn the_reason_is_what_the_administrator_can_change() {
+        for (runtime, uid, loaded, expected) in [
+            (Some("/usr/bin/crun"), 1000, true, "a rootless engine of uid 1000"),
+            (Some("/usr/bin/lockc-runc-wrapper"), 0, true, "while lockc's programs were not"),
+            (Some("/usr/bin/lockc-runc-wrapper"), 0, false, "are not loaded"),
+            (Some("runc"), 0, true, "runc started it, not lockc's"),
+            (None, 0, true, "another runtime"),
+        ] {
+            let text = reason(&running(runtime, uid), loaded);
+            assert!(text.contains(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_name_means_one_container() {
+        let of =
+            |it: &(&'static str, ContainerNames)| -> (&'static str, ContainerNames) { it.clone() };
+        let named_ = |name: &str| ContainerNames { name: Some(name.into()), ..Default::default() };
+        let all = [("abc", named_("web")), ("abcd", named_("db")), ("ffff", named_("web"))];
+        let find = |name: &str| named(&all, name, |it| (it.0, &it.1)).map(|it| of(it).0);
+        assert_eq!(find("abc").unwrap(), "abc");
+        assert_eq!(find("abcd").unwrap(), "abcd");
+        assert_eq!(find("db").unwrap(), "abcd");
+        for name in ["ab", "web", "", "x"] {
+            assert!(find(name).is_err(), "{name}");
+        }
+    }
+}
