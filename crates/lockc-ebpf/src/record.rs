@@ -181,13 +181,13 @@ fn object(denied: &Denied) -> u64 {
         return hash;
     }
     if denied.file.dev == 0 {
-        hash = mix(hash, dentry.sb().and_then(ProbePtr::dev).map_or(0, u64::from));
+        hash = mix(hash, dentry.sb().and_then(|sb| sb.dev()).map_or(0, u64::from));
     }
     let inode = match dentry.inode() {
-        Ok(inode) if inode.is_null() => dentry.parent().and_then(ProbePtr::inode),
+        Ok(inode) if inode.is_null() => dentry.parent().and_then(|parent| parent.inode()),
         inode => inode,
     };
-    hash = mix(hash, inode.and_then(ProbePtr::ino).unwrap_or(0));
+    hash = mix(hash, inode.and_then(|inode| inode.ino()).unwrap_or(0));
     let mut text = [0_u64; PATH_NAME_LEN / 8];
     if let Ok(name) = dentry.name() {
         kernel::read_text(&mut text, name);

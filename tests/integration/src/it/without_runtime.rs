@@ -80,7 +80,7 @@ fn create(id: &str, rootfs: &str) -> Result<()> {
         reads: Vec::new(),
         families: 0,
         devices: Vec::new(),
-        names: String::new(),
+        about: String::new(),
     };
     let top = Host::default().open(Path::new(rootfs))?;
     let rootfs_alone = Tree { top, below: Vec::new(), propagates: false };
