@@ -109,6 +109,30 @@ pub fn named<'a, T>(
     }
 }
 
+/// The containers of the pod, if a pod is called so (`POD` or `NAMESPACE/POD`); otherwise the one
+/// container that the name means.
+///
+/// # Errors
+///
+/// Where there is none, or more than one pod or container.
+pub fn of_pod_or_named<'a>(all: &'a [Container], name: &str) -> Result<Vec<&'a Container>> {
+    let pod = |it: &Container| {
+        let (pod, namespace) = (it.names.pod.clone()?, it.names.namespace.clone());
+        Some((pod, namespace))
+    };
+    let is_called = |(pod, namespace): &(String, Option<String>)| {
+        pod == name || namespace.as_ref().is_some_and(|it| format!("{it}/{pod}") == name)
+    };
+    let mut pods: Vec<_> = all.iter().filter_map(pod).filter(is_called).collect();
+    pods.sort();
+    pods.dedup();
+    match pods.as_slice() {
+        [] => named(all, name, |it| (&it.id, &it.names)).map(|one| vec![one]),
+        [one] => Ok(all.iter().filter(|it| pod(it).as_ref() == Some(one)).collect()),
+        _ => bail!("pods of several namespaces are called {name:?}; give NAMESPACE/POD"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -214,6 +214,12 @@ impl RuleMask {
         Self(self.0 | 1 << rule as u32)
     }
 
+    /// The rules of both.
+    #[must_use]
+    pub const fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
     /// This set without `rule`.
     #[must_use]
     pub const fn without(self, rule: Rule) -> Self {

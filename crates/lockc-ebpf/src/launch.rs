@@ -22,7 +22,7 @@ use crate::{
     maps::GUARD,
     mount_view::{self, MountView},
     tags,
-    verdict::{self, About, EACCES, Subject},
+    verdict::{self, About, EACCES, EPERM, Subject},
 };
 
 /// include/uapi/asm-generic/mman-common.h
@@ -47,13 +47,14 @@ lsm! {
         let Some(label) = (unsafe { label::for_task(label::current()).as_mut() }) else {
             return 0;
         };
-        // A confined task's exec has been checked in file_open.
-        if label.state != STATE_LAUNCHING {
-            return 0;
-        }
-        label.flags &= !LABEL_CONFINES;
         let who = Subject::for_container(label.key);
         let file = bprm.file();
+        // Otherwise a confined task's exec has been checked in file_open.
+        if label.state != STATE_LAUNCHING {
+            let is_refused = label.state == STATE_CONFINED && who.is_quarantined();
+            return if is_refused { refuse_exec(&who, file) } else { 0 };
+        }
+        label.flags &= !LABEL_CONFINES;
         let stays = stays(label);
         let stopped = if stays {
             is_containers(&who, file)
@@ -68,6 +69,9 @@ lsm! {
             }
         }
         if !stays {
+            if who.is_quarantined() {
+                return refuse_exec(&who, file);
+            }
             label.flags |= LABEL_CONFINES;
         }
         0
@@ -105,6 +109,12 @@ lsm! {
         let file = vma.file();
         if file.is_null() { 0 } else { check_code(file, HOOK) }
     }
+}
+
+/// Refuses an exec in a container under quarantine.
+#[inline(never)]
+fn refuse_exec(who: &Subject, file: Ptr<File>) -> i32 {
+    verdict::deny(who, Rule::Process, Hook::bprm_check_security, About::file(file), EPERM)
 }
 
 /// Whether a launching task is not in the container yet: where it executes something, that is the

@@ -36,7 +36,7 @@ const ENOPROTOOPT: i32 = 92;
 #[inline(always)]
 fn check_network(check: &Check, sk: Ptr<Sock>, what: &SocketUse) -> i32 {
     let family = u32::from(if sk.is_null() { 0 } else { sk.family() });
-    if family == AF_UNIX || families::is_named(check.who, family) {
+    if (family == AF_UNIX || families::is_named(check.who, family)) && !check.who.is_quarantined() {
         return 0;
     }
     if has_loopback(check.who) && !sk.is_null() && stays_inside(sk.probe(), what) == Ok(true) {

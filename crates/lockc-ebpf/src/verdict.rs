@@ -4,8 +4,8 @@ use core::arch::asm;
 
 use lockc_core::{
     abi::{
-        ContainerEntry, ContainerKey, DenialKey, FileId, Hook, MODE_AUDIT, MODE_ENFORCE,
-        STATE_CONFINED,
+        ContainerEntry, ContainerKey, DenialKey, ENTRY_QUARANTINED, FileId, Hook, MODE_AUDIT,
+        MODE_ENFORCE, STATE_CONFINED,
     },
     fields::{Dentry, File, Vfsmount},
     pointers::{ProbePtr, Ptr},
@@ -114,6 +114,12 @@ impl Subject {
     #[inline(always)]
     pub fn is_privileged(&self) -> bool {
         self.entry.is_some_and(|entry| entry.level == Level::Privileged as u32)
+    }
+
+    /// Whether the administrator has put the container under quarantine.
+    #[inline(always)]
+    pub fn is_quarantined(&self) -> bool {
+        self.entry.is_none_or(|entry| entry.flags & ENTRY_QUARANTINED != 0)
     }
 
     /// Whether the container may use a capability.

@@ -7,7 +7,10 @@ use std::{
 };
 
 use anyhow::{Result, bail};
-use lockc_core::{abi::ContainerEntry, maps::NewContainer};
+use lockc_core::{
+    abi::{ContainerEntry, ENTRY_QUARANTINED},
+    maps::NewContainer,
+};
 use lockc_policy::{
     admission::grants::GrantedFiles,
     config::{CONFIG_PATH, Fail},
@@ -127,9 +130,18 @@ pub(crate) fn pod_sandbox(
         return Ok(None);
     }
     match environment.kernel.entry(root, id) {
+        Ok(Some(entry)) if entry.flags & ENTRY_QUARANTINED != 0 => {
+            Err(quarantined(id).context("its pod's sandbox cannot be joined"))
+        }
         Ok(entry) => entry.map(|entry| decision::registered(config, &entry)).transpose(),
         Err(error) => fail(config, error, "its pod's sandbox cannot be looked up").map(|()| None),
     }
+}
+
+/// Why nothing starts in a container.
+pub(crate) fn quarantined(id: &str) -> anyhow::Error {
+    let short: String = id.chars().take(12).collect();
+    anyhow::anyhow!("{short} is under quarantine; `lockc quarantine --release {short}` ends that")
 }
 
 /// A path of the engine's.

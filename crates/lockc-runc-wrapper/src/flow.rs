@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use lockc_core::{maps::NewContainer, rules::Network};
+use lockc_core::{abi::ENTRY_QUARANTINED, maps::NewContainer, rules::Network};
 use lockc_policy::{
     admission::grants::{GrantedFiles, Tree},
     config::{CONFIG_PATH, ConfigError, Fail, Rootless, Settings},
@@ -21,7 +21,7 @@ use lockc_policy::{
 
 use crate::{
     commands, delete,
-    environment::{Environment, Plan, Refusal, absolute, fail, pod_sandbox},
+    environment::{Environment, Plan, Refusal, absolute, fail, pod_sandbox, quarantined},
     hand,
     invocation::{Call, Create, Exec, Invocation},
     log, runtime, unregistered,
@@ -307,6 +307,9 @@ fn join(
         }
         return Ok(plan);
     };
+    if entry.flags & ENTRY_QUARANTINED != 0 {
+        Err(quarantined(&exec.id).context("the process is not started"))?;
+    }
     commands::check_joining(
         exec,
         &mut plan,

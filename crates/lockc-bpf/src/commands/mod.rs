@@ -9,8 +9,10 @@ mod inspect;
 mod install;
 mod load;
 mod man;
+mod policy;
 mod programs;
 mod ps;
+mod quarantine;
 mod refusals;
 mod status;
 mod uninstall;
@@ -30,6 +32,8 @@ pub enum Command {
     Status(status::Args),
     Ps(ps::Args),
     Inspect(inspect::Args),
+    Policy(policy::Args),
+    Quarantine(quarantine::Args),
     Doctor(doctor::Args),
     Config(config::Args),
     Explain(explain::Args),
@@ -56,6 +60,8 @@ impl Command {
             Self::Status(args) => status::run(args),
             Self::Ps(args) => ps::run(args),
             Self::Inspect(args) => inspect::run(args),
+            Self::Policy(args) => policy::run(args),
+            Self::Quarantine(args) => quarantine::run(args),
             Self::Doctor(args) => doctor::run(args),
             Self::Config(args) => config::run(args),
             Self::Explain(args) => explain::run(args),

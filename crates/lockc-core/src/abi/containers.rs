@@ -153,6 +153,10 @@ pub const ENTRY_CGROUPS: u32 = 512;
 /// beyond its level.
 pub const ENTRY_POLICY_GRANTS: u32 = 128;
 
+/// [`ContainerEntry::flags`]: it may execute nothing and use no socket until the administrator
+/// releases it.
+pub const ENTRY_QUARANTINED: u32 = 4096;
+
 /// Bytes of a container's id that are kept for messages.
 pub const ID_LEN: usize = 64;
 /// Bytes of a policy's name that are kept for messages.

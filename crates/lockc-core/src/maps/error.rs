@@ -96,6 +96,15 @@ pub enum RegistryError {
         /// The id.
         id: String,
     },
+    /// No rule reaches its processes, or it stands for the processes of many.
+    #[error(
+        "what holds for {id} cannot be changed: it runs on a kernel of its own, or stands for the \
+         containers of guarded runtimes"
+    )]
+    Unreachable {
+        /// The id.
+        id: String,
+    },
     /// A live container has that id.
     #[error("a container with the id {id} is registered and has live processes; delete it first")]
     AlreadyRegistered {

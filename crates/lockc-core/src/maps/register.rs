@@ -78,7 +78,7 @@ pub struct NewContainer {
 }
 
 /// A level by its name.
-mod level {
+pub(super) mod level {
     use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer, de::Error as _};
 
     use crate::rules::Level;
@@ -93,7 +93,7 @@ mod level {
 }
 
 /// Rules by their bits.
-mod rules {
+pub(super) mod rules {
     use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
 
     use crate::rules::RuleMask;
@@ -306,6 +306,7 @@ impl Registry {
             if !self.keep_denials(*key, &entry).unwrap_or(false) {
                 container_file::remove(*key);
             }
+            container_file::remove_applied(*key);
             self.set_container(key.slot, &ContainerEntry::default())?;
         }
         let stale: Vec<GrantKey> = self

@@ -200,6 +200,11 @@ impl PolicySet {
         }
     }
 
+    /// Every policy that can be asked for: the levels, and the administrator's.
+    pub fn all(&self) -> impl Iterator<Item = &Policy> {
+        self.named.values()
+    }
+
     /// The policy that a registered container runs under; its level where the configuration no
     /// longer knows the name.
     pub fn registered(&self, name: &str, level: Level, origin: &str) -> Policy {

@@ -8,6 +8,7 @@
 mod bench;
 mod borrowed;
 mod browser;
+mod busy;
 mod files;
 mod hang;
 mod ipc;
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     let served = match args.split_first() {
         Some((&"bench", rest)) => Some(bench::run(rest)),
+        Some((&"busy", rest)) => Some(busy::run(rest)),
         Some((&"hang", rest)) => Some(hang::run(rest)),
         _ => None,
     };

@@ -31,6 +31,7 @@ mod kernel_log;
 mod keys;
 mod launch;
 mod lifecycle;
+mod live;
 mod mounts;
 mod named_sockets;
 mod neighbours;
@@ -205,6 +206,7 @@ pub fn all() -> Vec<Case> {
         host_side::ROWS,
         races::ROWS,
         lifecycle::ROWS,
+        live::ROWS,
         transparent::ROWS,
         growth::ROWS,
         launch::ROWS,
