@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, bail};
 use lockc_core::{
     abi::MODE_ENFORCE,
     maps::{Applied, Registry, RegistryError, container_file},
-    rules::{Level, Network, Rule},
+    rules::{Level, Network, Rule, RuleMask},
 };
 use lockc_policy::{
     config::Mode,
@@ -71,7 +71,8 @@ fn under_quarantine(now: &Applied) -> Applied {
     let restricted = Policy::for_level(Level::Restricted, "").with_network(Network::None);
     Applied {
         level: Level::Restricted,
-        rules: now.rules.union(restricted.rules),
+        rules: now.rules.minus(now.audited).union(restricted.rules),
+        audited: RuleMask::NONE,
         mode: MODE_ENFORCE,
         capabilities: now.capabilities & restricted.capabilities(),
         families: 0,
@@ -145,9 +146,11 @@ pub fn set(container: &Container, name: &str, may_loosen: bool) -> Result<Policy
 }
 
 fn current(config: &PolicySet, now: &Applied) -> Policy {
-    let mut policy = config.registered(&now.policy, now.level, &now.origin).enforcing(now.rules);
+    let mut policy = config
+        .registered(&now.policy, now.level, &now.origin)
+        .enforcing(now.rules.minus(now.audited));
     policy.mode = Mode::from_raw(now.mode);
-    policy.network = Network::for_rules(now.rules, now.loopback);
+    policy.network = Network::for_rules(now.rules.minus(now.audited), now.loopback);
     policy
 }
 
@@ -155,6 +158,7 @@ fn applied(policy: &Policy) -> Applied {
     Applied {
         level: policy.level,
         rules: policy.rules,
+        audited: RuleMask::NONE,
         mode: policy.mode.raw(),
         capabilities: policy.capabilities(),
         families: policy.more.families,
@@ -169,8 +173,10 @@ fn applied(policy: &Policy) -> Applied {
 /// What the kernel side forbids now stays forbidden, whatever a policy's name stood for when the
 /// container was created.
 fn tightened(now: &Applied, next: Applied) -> Applied {
+    let enforced = now.rules.minus(now.audited).union(next.rules);
     Applied {
-        rules: now.rules.union(next.rules),
+        rules: enforced.union(now.audited),
+        audited: now.audited.minus(enforced),
         capabilities: now.capabilities & next.capabilities,
         families: now.families & next.families,
         loopback: next.loopback && (now.loopback || !now.rules.has(Rule::Network)),
@@ -214,8 +220,6 @@ fn note(container: &Container, policy: &str, message: &str) {
 
 #[cfg(test)]
 mod tests {
-    use lockc_core::rules::RuleMask;
-
     use super::*;
 
     fn baseline() -> Applied {

@@ -84,6 +84,8 @@ pub struct Container {
     pub network: &'static str,
     /// Rules that the kernel enforces.
     pub rules: Vec<&'static str>,
+    /// Rules that only report.
+    pub audited_rules: Vec<&'static str>,
     /// `enforce` or `audit`.
     pub mode: &'static str,
     /// Live tasks.
@@ -172,9 +174,13 @@ pub fn gather() -> Result<Status> {
     Ok(status)
 }
 
+fn names_of(rules: RuleMask) -> Vec<&'static str> {
+    Rule::ALL.into_iter().filter(|rule| rules.has(*rule)).map(Rule::name).collect()
+}
+
 fn container(registered: &registry::Registered) -> Container {
     let entry = &registered.entry;
-    let rules = RuleMask(entry.rules);
+    let (rules, audited) = (entry.enforced(), RuleMask(entry.audited));
     let id = maps::text(&entry.id);
     let file = container_file::read(registered.key)
         .and_then(|text| ContainerFile::from_text(&text, &id))
@@ -189,7 +195,8 @@ fn container(registered: &registry::Registered) -> Container {
         policy: maps::text(&entry.policy),
         origin: maps::text(&entry.origin),
         network: Network::for_rules(rules, entry.flags & ENTRY_LOOPBACK != 0).name(),
-        rules: Rule::ALL.into_iter().filter(|rule| rules.has(*rule)).map(Rule::name).collect(),
+        rules: names_of(rules),
+        audited_rules: names_of(audited),
         mode: if entry.mode == MODE_AUDIT { AUDIT } else { "enforce" },
         tasks: registered.usage.tasks,
         denials: registered.usage.denials,

@@ -31,7 +31,7 @@ assert_layout! {
     FileId: 16, 8;
     ObjectTag: 40, 8;
     TaskLabel: 72, 8;
-    ContainerEntry: 240, 8;
+    ContainerEntry: 248, 8;
     GrantKey: 24, 8;
     ProgramKey: 16, 8;
     KeyOwner: 24, 8;

@@ -220,6 +220,12 @@ impl RuleMask {
         Self(self.0 | other.0)
     }
 
+    /// The rules that are only in this set.
+    #[must_use]
+    pub const fn minus(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
     /// This set without `rule`.
     #[must_use]
     pub const fn without(self, rule: Rule) -> Self {

@@ -231,7 +231,7 @@ lsm! {
             return 0;
         }
         if opts & CAP_OPT_NOAUDIT != 0 {
-            return verdict::quietly(&who, EPERM);
+            return verdict::quietly(&who, rule, EPERM);
         }
         verdict::deny(&who, rule, HOOK, About::number(cap as u64), EPERM)
     }

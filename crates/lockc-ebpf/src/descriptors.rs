@@ -55,10 +55,11 @@ const fn denied_by(rule: Rule) -> DenyingRule {
     rule as u32 + 1
 }
 
-/// Whether the container is under the rule of a verdict.
+/// Whether the container is under the rule of a verdict. What only reports would stand before what
+/// denies.
 #[inline(always)]
 fn applies(who: &Subject, rule: DenyingRule) -> bool {
-    who.entry.is_none_or(|entry| entry.rules >> (rule - 1) & 1 != 0)
+    who.entry.is_none_or(|entry| entry.enforced().0 >> (rule - 1) & 1 != 0)
 }
 
 lsm! {

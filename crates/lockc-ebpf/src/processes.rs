@@ -81,7 +81,7 @@ lsm! {
             return 0;
         }
         if mode & PTRACE_MODE_NOAUDIT != 0 {
-            return verdict::quietly(check.who, EPERM);
+            return verdict::quietly(check.who, Rule::Process, EPERM);
         }
         check.deny(About::number(u64::from(mode)), EPERM)
     }

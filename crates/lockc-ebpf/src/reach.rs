@@ -4,7 +4,7 @@
 use lockc_core::{
     abi::{
         ContainerEntry, ContainerKey, ENTRY_GUARD, ENTRY_LOOPBACK, ENTRY_POLICY_GRANTS,
-        ENTRY_PROPAGATION, ENTRY_SANDBOX, MODE_AUDIT, POLICY_LEN,
+        ENTRY_PROPAGATION, ENTRY_QUARANTINED, ENTRY_SANDBOX, MODE_AUDIT, POLICY_LEN,
     },
     fields::{Dentry, Pid, PidNamespace, ProcInode, Task},
     pointers::{ProbePtr, Ptr},
@@ -61,9 +61,10 @@ fn is_no_looser(who: &Subject, other: ContainerKey) -> bool {
         return false;
     }
     // The loopback addresses are an exception of the rule `network`.
-    let loosening =
-        if RuleMask(own.rules).has(Rule::Network) { LOOSENING | ENTRY_LOOPBACK } else { LOOSENING };
-    RuleMask(other.rules).covers(RuleMask(own.rules))
+    let rules = own.enforced();
+    let loosening = if rules.has(Rule::Network) { LOOSENING | ENTRY_LOOPBACK } else { LOOSENING };
+    other.enforced().covers(rules)
+        && own.flags & !other.flags & ENTRY_QUARANTINED == 0
         && other.capabilities & !own.capabilities == 0
         && other.flags & !own.flags & loosening == 0
         && (other.reads == 0 || other.reads == own.reads)

@@ -135,18 +135,33 @@ impl Subject {
 /// Denies (in audit mode: only reports), and notes it in the record.
 #[inline(always)]
 pub fn deny(who: &Subject, rule: Rule, hook: Hook, about: About, errno: i32) -> i32 {
-    report(who, rule, hook, about, -errno);
-    quietly(who, errno)
+    let mode = mode(who, rule);
+    report(who, rule, mode, hook, about, -errno);
+    verdict(mode, errno)
 }
 
 /// Denies without a record, where the kernel only asks what would be allowed.
 #[inline(always)]
-pub fn quietly(who: &Subject, errno: i32) -> i32 {
-    if who.mode == MODE_AUDIT { 0 } else { -errno }
+pub fn quietly(who: &Subject, rule: Rule, errno: i32) -> i32 {
+    verdict(mode(who, rule), errno)
 }
 
 #[inline(always)]
-fn report(who: &Subject, rule: Rule, hook: Hook, about: About, errno: i32) {
+fn verdict(mode: u32, errno: i32) -> i32 {
+    if mode == MODE_AUDIT { 0 } else { -errno }
+}
+
+/// The mode of the container, or audit mode where only this rule is audited.
+#[inline(always)]
+fn mode(who: &Subject, rule: Rule) -> u32 {
+    match who.entry {
+        Some(entry) if RuleMask(entry.audited).has(rule) => MODE_AUDIT,
+        _ => who.mode,
+    }
+}
+
+#[inline(always)]
+fn report(who: &Subject, rule: Rule, mode: u32, hook: Hook, about: About, errno: i32) {
     if let Some(usage) = USAGE.get_ptr_mut(who.key.slot) {
         // SAFETY: a cell of the map.
         atomic_add(unsafe { &raw mut (*usage).denials }.cast(), 1);
@@ -155,7 +170,7 @@ fn report(who: &Subject, rule: Rule, hook: Hook, about: About, errno: i32) {
         container: who.key,
         rule: rule as u16,
         hook: hook as u16,
-        mode: who.mode,
+        mode,
         arg: about.arg,
         object: 0,
     };

@@ -80,8 +80,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("lockc/namespaces.json");
         let mut cache = Cache::new(&path);
-        let mut namespaces =
-            BTreeMap::from([("a".to_owned(), Namespace { enforce: Some("baseline".into()) })]);
+        let mut namespaces = BTreeMap::from([(
+            "a".to_owned(),
+            Namespace { enforce: Some("baseline".into()), ..Namespace::default() },
+        )]);
         let read = || Labels::parse(&fs::read_to_string(&path).unwrap(), &path).unwrap();
         assert!(cache.write(&namespaces, true).unwrap());
         assert_eq!(read().namespaces, namespaces);

@@ -200,11 +200,11 @@ impl Follower {
     }
 }
 
-/// Its name and label.
+/// Its name and labels.
 fn of(object: Metadata) -> Option<(String, Namespace)> {
     let metadata = object.metadata;
-    let enforce = metadata.labels.and_then(|mut labels| labels.remove(LABEL));
-    Some((metadata.name?, Namespace { enforce }))
+    let labels = metadata.labels.unwrap_or_default();
+    Some((metadata.name?, Namespace::new(&labels)))
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use crate::{
     engines::{Engines, Request},
     host::HostView,
     policy::{ANNOTATION, NETWORK_ANNOTATION, Policy, PolicySet},
-    selection::{self, PolicyRequest, metadata::ContainerMetadata},
+    selection::{self, PolicyRequest, Reported, metadata::ContainerMetadata},
     spec::Spec,
 };
 use lockc_core::{
@@ -46,8 +46,14 @@ pub struct Decision {
     pub policy: Policy,
     /// What the kernel side enforces of that. Admission relied on nothing else.
     pub enforcement: Enforcement,
+    /// The rules that the kernel side only reports, beyond those.
+    pub audited: RuleMask,
     /// What it is given, or everything that the policy refuses.
     pub checked: Result<Grants, Vec<Violation>>,
+    /// What the level that the cluster audits would refuse.
+    pub reported: Vec<Violation>,
+    /// What the level of which the cluster warns would refuse.
+    pub warned: Vec<Violation>,
 }
 
 /// Decides. `sandbox` looks up the policy of a pod's sandbox by its id.
@@ -65,6 +71,10 @@ pub fn decide(
     let engines = Engines::detect(case.bundle, &set.settings.engine_dirs, view);
     let metadata = ContainerMetadata::of(case.id, case.bundle, case.spec, &engines, view)?;
     let policy = policy_for(case, &metadata, set, sandbox)?;
+    let reported = match &case.registered {
+        Some(_) => Reported::default(),
+        None => selection::reported(set, metadata.namespace.as_deref(), &policy),
+    };
     let request = Request {
         id: case.id,
         bundle: case.bundle,
@@ -73,22 +83,52 @@ pub fn decide(
         engine: metadata.engine,
         sandbox: metadata.is_sandbox,
     };
-    let enforcement = match &case.registered {
-        Some(policy) => Enforcement { rules: policy.rules, gap: None },
-        None => {
-            Enforcement::new(&policy, &case.spec.linux, &set.settings, &case.circumstances, view)
-        }
+    let under = |policy: &Policy| {
+        let enforcement = match &case.registered {
+            Some(policy) => Enforcement { rules: policy.rules, gap: None },
+            None => {
+                let linux = &case.spec.linux;
+                Enforcement::new(policy, linux, &set.settings, &case.circumstances, view)
+            }
+        };
+        let checked = admission::admit_under(
+            &request,
+            &policy.enforcing(enforcement.rules),
+            &set.settings,
+            &engines,
+            view,
+            &case.circumstances,
+        );
+        (enforcement, checked)
     };
-    let enforced = policy.enforcing(enforcement.rules);
-    let checked = admission::admit_under(
-        &request,
-        &enforced,
-        &set.settings,
-        &engines,
-        view,
-        &case.circumstances,
-    );
-    Ok(Decision { metadata, policy, enforcement, checked })
+    let (enforcement, checked) = under(&policy);
+    let mut decision = Decision {
+        metadata,
+        policy,
+        enforcement,
+        audited: RuleMask::NONE,
+        checked,
+        reported: Vec::new(),
+        warned: Vec::new(),
+    };
+    let violations = |checked: Result<Grants, Vec<Violation>>| match checked {
+        Ok(grants) => grants.reported,
+        Err(violations) => violations,
+    };
+    if let Some(level) = reported.warn {
+        decision.warned = violations(under(&level).1);
+    }
+    let Some(level) = reported.audit else { return Ok(decision) };
+    let (enforcement, checked) = under(&level);
+    if decision.policy.level == Level::Privileged && checked.is_ok() {
+        // Nothing is enforced, so that everything can be reported.
+        return Ok(Decision { policy: level, enforcement, checked, ..decision });
+    }
+    if decision.policy.level != Level::Privileged && decision.enforcement.gap.is_none() {
+        decision.audited = level.rules.minus(decision.enforcement.rules);
+    }
+    decision.reported = violations(checked);
+    Ok(decision)
 }
 
 /// Chooses the policy alone, as [`decide`] does.
@@ -169,7 +209,7 @@ pub fn registered(set: &PolicySet, entry: &ContainerEntry) -> Result<Policy> {
     let mut policy = set.registered(&text(&entry.policy), level, &text(&entry.origin));
     // As the kernel side checks the container, until it is created again.
     policy.mode = Mode::from_raw(entry.mode);
-    let rules = RuleMask(entry.rules);
+    let rules = entry.enforced();
     if rules != RuleMask::NONE {
         let loopback = entry.flags & ENTRY_LOOPBACK != 0;
         policy = policy.with_network(Network::for_rules(rules, loopback));
@@ -184,5 +224,5 @@ pub fn registered(set: &PolicySet, entry: &ContainerEntry) -> Result<Policy> {
 ///
 /// As there.
 pub fn running(set: &PolicySet, entry: &ContainerEntry) -> Result<Policy> {
-    Ok(registered(set, entry)?.enforcing(RuleMask(entry.rules)))
+    Ok(registered(set, entry)?.enforcing(entry.enforced()))
 }

@@ -36,6 +36,9 @@ pub struct Refused {
     pub bundle: PathBuf,
     /// The policy, with the level and where the choice came from.
     pub policy: String,
+    /// Whether it started all the same, because the policy is in audit mode.
+    #[serde(default)]
+    pub audited: bool,
     /// Every reason.
     pub reasons: Vec<Reason>,
 }
@@ -73,8 +76,24 @@ impl Refused {
             names: names.cut(),
             bundle: bundle.into(),
             policy: policy.to_string(),
+            audited: false,
             reasons: violations.iter().take(REASONS).map(reason).collect(),
         }
+    }
+
+    /// The same of a container that starts all the same. Each reason has a policy of its own; the
+    /// first is named.
+    pub fn in_audit_mode(
+        id: &str,
+        time: String,
+        names: &ContainerNames,
+        bundle: &Path,
+        policy: &Policy,
+        violations: &[Violation],
+    ) -> Self {
+        let named = violations.first().map(|violation| violation.policy.clone());
+        let refused = Self::new(id, time, names, bundle, policy, violations);
+        Self { audited: true, policy: named.unwrap_or_else(|| refused.policy.clone()), ..refused }
     }
 
     /// Keeps the record in `directory`, in place of an earlier one of the same container and of the

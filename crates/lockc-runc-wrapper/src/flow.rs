@@ -25,7 +25,7 @@ use crate::{
     hand,
     invocation::{Call, Create, Exec, Invocation},
     log, runtime, unregistered,
-    words::{refused, report},
+    words::{keep_reported, refused, report},
 };
 
 /// Decides, registers, and says what to execute.
@@ -169,7 +169,8 @@ fn create(
         Privilege::Root => KernelSide::Confines,
         _ => KernelSide::Rootless,
     };
-    let Decision { policy, enforcement, metadata, checked } = decide(kernel_side)?;
+    let Decision { policy, enforcement, metadata, checked, audited, reported, warned } =
+        decide(kernel_side)?;
     let grants = checked.map_err(|found| {
         refused(&found, &create.id, &bundle, &policy, &metadata.names, environment)
     })?;
@@ -182,6 +183,11 @@ fn create(
     // Podman takes the whole log for one message, the runtime's.
     let engines_log = (metadata.engine != Some(Engine::Podman)).then_some(invocation);
     report(&grants.reported, "the container is started", engines_log);
+    for violations in [&reported, &warned] {
+        report(violations, "the container is started", engines_log);
+    }
+    let would = [&grants.reported[..], &reported].concat();
+    keep_reported(&would, &create.id, &bundle, &policy, &metadata.names, environment);
     if enforcement.gap == Some(Gap::Rootless) {
         log::warn(&format!(
             "{} is admitted under {policy} and NOT CONFINED, because {CONFIG_PATH} has rootless = \
@@ -201,7 +207,8 @@ fn create(
         root: root.clone(),
         id: create.id.clone(),
         level: policy.level,
-        rules: enforcement.rules,
+        rules: enforcement.rules.union(audited),
+        audited,
         mode: policy.mode.raw(),
         capabilities,
         root_uid: grants.root_uid,

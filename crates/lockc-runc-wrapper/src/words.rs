@@ -29,6 +29,28 @@ pub fn report(violations: &[Violation], consequence: &str, engines_log: Option<&
     }
 }
 
+/// Keeps what audit mode lets pass at a container's start, for `lockc refusals` and `lockc rollout`.
+pub fn keep_reported(
+    violations: &[Violation],
+    id: &str,
+    bundle: &Path,
+    policy: &Policy,
+    names: &ContainerNames,
+    environment: &Environment<'_>,
+) {
+    let root = environment.privilege == Privilege::Root;
+    let Some(place) = environment.refused.filter(|_| root && !violations.is_empty()) else {
+        return;
+    };
+    let reported = Refused::in_audit_mode(id, log::now(), names, bundle, policy, violations);
+    if let Err(error) = reported.keep(place) {
+        log::warn(&format!(
+            "{}: {error}; `lockc rollout` cannot show what would be refused",
+            place.display()
+        ));
+    }
+}
+
 /// Refuses what is done with a container that exists, for which `lockc explain` keeps nothing.
 pub fn refusal(violations: Vec<Violation>) -> Refusal {
     Refusal(vec![listed(&violations, "refused")])

@@ -1,6 +1,6 @@
 //! Containers and labels in the pinned maps.
 
-use crate::hooks::Hook;
+use crate::{hooks::Hook, rules::RuleMask};
 
 /// How many containers can be registered at a time; a slot is taken again once its container and
 /// tasks are gone.
@@ -176,8 +176,10 @@ pub struct ContainerEntry {
     pub mode: u32,
     /// `ENTRY_*`.
     pub flags: u32,
-    /// Bits of [`RuleMask`](crate::rules::RuleMask).
+    /// The rules that apply, as bits of [`RuleMask`](crate::rules::RuleMask).
     pub rules: u64,
+    /// Those of them that only report.
+    pub audited: u64,
     /// Capabilities that its tasks may use, as bits (include/uapi/linux/capability.h).
     pub capabilities: u64,
     /// The kernel's number of the container's uid 0; another than 0 in a user namespace of its
@@ -211,6 +213,7 @@ impl Default for ContainerEntry {
             mode: MODE_ENFORCE,
             flags: 0,
             rules: 0,
+            audited: 0,
             capabilities: 0,
             root_uid: 0,
             reads: 0,
@@ -222,6 +225,13 @@ impl Default for ContainerEntry {
             policy: [0; POLICY_LEN],
             origin: [0; ORIGIN_LEN],
         }
+    }
+}
+
+impl ContainerEntry {
+    /// The rules that deny, where the mode lets them.
+    pub const fn enforced(&self) -> RuleMask {
+        RuleMask(self.rules & !self.audited)
     }
 }
 

@@ -25,9 +25,12 @@ pub struct Applied {
     /// Its level.
     #[serde(with = "register::level")]
     pub level: Level,
-    /// What the kernel enforces.
+    /// The rules that apply to it.
     #[serde(with = "register::rules")]
     pub rules: RuleMask,
+    /// Those of them that only report.
+    #[serde(with = "register::rules")]
+    pub audited: RuleMask,
     /// `MODE_*` of [`abi`](crate::abi).
     pub mode: u32,
     /// Capabilities that its tasks may use, as bits.
@@ -53,6 +56,7 @@ impl Applied {
         Some(Self {
             level: Level::from_raw(entry.level)?,
             rules: RuleMask(entry.rules),
+            audited: RuleMask(entry.audited),
             mode: entry.mode,
             capabilities: entry.capabilities,
             families: entry.families,
@@ -68,6 +72,7 @@ impl Applied {
         let flag = |on: bool, flag: u32| if on { flag } else { 0 };
         entry.level = self.level as u32;
         entry.rules = self.rules.0;
+        entry.audited = self.audited.0;
         entry.mode = self.mode;
         entry.capabilities = self.capabilities;
         entry.families = self.families;

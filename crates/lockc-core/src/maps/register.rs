@@ -40,9 +40,12 @@ pub struct NewContainer {
     /// Its level.
     #[serde(with = "level")]
     pub level: Level,
-    /// What the kernel enforces.
+    /// The rules that apply to it.
     #[serde(with = "rules")]
     pub rules: RuleMask,
+    /// Those of them that only report.
+    #[serde(with = "rules")]
+    pub audited: RuleMask,
     /// `MODE_*` of [`abi`](crate::abi).
     pub mode: u32,
     /// Capabilities that its tasks may use, as bits.
@@ -201,6 +204,7 @@ impl Registry {
                 | flag(new.cgroups, ENTRY_CGROUPS)
                 | flag(new.policy_grants, ENTRY_POLICY_GRANTS),
             rules: new.rules.0,
+            audited: new.audited.0,
             capabilities: new.capabilities,
             root_uid: new.root_uid,
             reads: self.read_set(&new.reads)?,

@@ -10,12 +10,18 @@ use serde::{Deserialize, Serialize};
 
 use lockc_core::rules::Level;
 
-use super::error::ConfigError;
+use super::{error::ConfigError, raw::Mode};
 use crate::host::HostView;
 
 /// The label of a namespace by which Kubernetes' own admission chooses (Pod Security Admission,
 /// KEP-2579).
 pub const LABEL: &str = "pod-security.kubernetes.io/enforce";
+/// The label whose violations Kubernetes writes to its audit log.
+pub const AUDIT_LABEL: &str = "pod-security.kubernetes.io/audit";
+/// The label of whose violations Kubernetes warns the user.
+pub const WARN_LABEL: &str = "pod-security.kubernetes.io/warn";
+/// The label that chooses between enforcement and audit mode: `enforce` or `audit`.
+pub const MODE_LABEL: &str = "lockc.org/mode";
 
 /// Version of the file's form.
 pub const VERSION: u32 = 1;
@@ -39,9 +45,41 @@ pub struct Labels {
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Namespace {
-    /// The label's value, whatever it is.
+    /// The value of [`LABEL`], whatever it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub enforce: Option<String>,
+    /// That of [`AUDIT_LABEL`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audit: Option<String>,
+    /// That of [`WARN_LABEL`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warn: Option<String>,
+    /// That of [`MODE_LABEL`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<String>,
+}
+
+impl Namespace {
+    /// What these labels say of a namespace.
+    pub fn new(labels: &BTreeMap<String, String>) -> Self {
+        let value = |label: &str| labels.get(label).cloned();
+        Self {
+            enforce: value(LABEL),
+            audit: value(AUDIT_LABEL),
+            warn: value(WARN_LABEL),
+            mode: value(MODE_LABEL),
+        }
+    }
+}
+
+/// A label that is no level of the Pod Security Standards means restricted, as for Kubernetes
+/// itself (`ParseLevel` of pod-security-admission v0.33, api/helpers.go).
+fn level(value: &str) -> Level {
+    match value {
+        "privileged" => Level::Privileged,
+        "baseline" => Level::Baseline,
+        _ => Level::Restricted,
+    }
 }
 
 /// What the cluster says of one namespace.
@@ -91,21 +129,30 @@ impl Labels {
         serde_json::from_str(text).map_err(|error| invalid(broken(error)))
     }
 
-    /// What the cluster says of a namespace. A label that is no level of the Pod Security Standards
-    /// means restricted, as for Kubernetes itself (`ParseLevel` of pod-security-admission
-    /// v0.33, api/helpers.go).
+    /// What the cluster says of a namespace.
     pub fn of(&self, namespace: &str) -> NamespaceLabel {
         match self.namespaces.get(namespace) {
             None => NamespaceLabel::Unknown,
-            Some(Namespace { enforce: None }) => NamespaceLabel::Nothing,
-            Some(Namespace { enforce: Some(value) }) => {
-                NamespaceLabel::Level(match value.as_str() {
-                    "privileged" => Level::Privileged,
-                    "baseline" => Level::Baseline,
-                    _ => Level::Restricted,
-                })
-            }
+            Some(Namespace { enforce: None, .. }) => NamespaceLabel::Nothing,
+            Some(Namespace { enforce: Some(value), .. }) => NamespaceLabel::Level(level(value)),
         }
+    }
+
+    /// The level whose violations the cluster audits.
+    pub fn audit(&self, namespace: &str) -> Option<Level> {
+        self.namespaces.get(namespace)?.audit.as_deref().map(level)
+    }
+
+    /// The level of whose violations the cluster warns.
+    pub fn warn(&self, namespace: &str) -> Option<Level> {
+        self.namespaces.get(namespace)?.warn.as_deref().map(level)
+    }
+
+    /// Enforcement or audit mode, where the cluster says so. A label that is neither means
+    /// enforcement.
+    pub fn mode(&self, namespace: &str) -> Option<Mode> {
+        let value = self.namespaces.get(namespace)?.mode.as_deref()?;
+        Some(if value == Mode::Audit.name() { Mode::Audit } else { Mode::Enforce })
     }
 }
 
@@ -142,6 +189,22 @@ mod tests {
             assert_eq!(labels.of(namespace), said, "{namespace}");
         }
         assert_eq!(parse(&serde_json::to_string(&labels).unwrap()).unwrap(), labels);
+    }
+
+    #[test]
+    fn what_is_reported_and_the_mode() {
+        let labels = parse(
+            r#"{"version":1,"synced":"","namespaces":{
+                "a":{"enforce":"privileged","audit":"baseline","warn":"restrictd","mode":"audit"},
+                "b":{"mode":"enforced"}, "c":{}}}"#,
+        )
+        .unwrap();
+        assert_eq!(labels.audit("a"), Some(Level::Baseline));
+        assert_eq!(labels.warn("a"), Some(Level::Restricted));
+        assert_eq!((labels.audit("b"), labels.warn("x")), (None, None));
+        assert_eq!(labels.mode("a"), Some(Mode::Audit));
+        assert_eq!(labels.mode("b"), Some(Mode::Enforce), "what is misspelt must not loosen");
+        assert_eq!((labels.mode("c"), labels.mode("x")), (None, None));
     }
 
     #[test]

@@ -71,6 +71,9 @@ pub struct Choice {
     /// The loosest policy that annotations and labels may ask for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ceiling: Option<String>,
+    /// Enforcement or audit mode, for policies that do not state a mode themselves.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mode: Option<Mode>,
     /// `[engines.docker]` only: level or policy of Docker's managed
     /// plugins.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -53,7 +53,8 @@ pub(super) fn resolve(
     };
     let mut policy = Policy::for_level(level, origin);
     policy.name = name.into();
-    policy.mode = chain.iter().find_map(|(_, definition)| definition.mode).unwrap_or(raw.mode);
+    let stated = chain.iter().find_map(|(_, definition)| definition.mode);
+    (policy.mode, policy.states_mode) = (stated.unwrap_or(raw.mode), stated.is_some());
     let mut nearest_network = None;
     for (name, definition) in chain {
         if let Some(key) = definition.changes().filter(|_| level == Level::Privileged) {

@@ -16,7 +16,8 @@ use super::{
 };
 use crate::{
     config::{
-        Choice, ConfigError, Follow, Labels, Loaded, RawConfig, Settings, globs, spelling::hint,
+        Choice, ConfigError, Follow, Labels, Loaded, Mode, RawConfig, Settings, globs,
+        spelling::hint,
     },
     engine::Engine,
     host::{Host, HostView},
@@ -38,6 +39,8 @@ pub struct Bounds {
     pub default: Option<Policy>,
     /// The loosest that its annotations and labels may ask for.
     pub ceiling: Option<Policy>,
+    /// The mode of policies that state none.
+    pub mode: Option<Mode>,
 }
 
 /// Policies, defaults and ceilings, and the settings beside them.
@@ -302,6 +305,7 @@ fn bounds(
     let bounds = Bounds {
         default: of("default", &choice.default)?,
         ceiling: of("ceiling", &choice.ceiling)?,
+        mode: choice.mode,
     };
     if let (Some(default), Some(ceiling)) = (&bounds.default, &bounds.ceiling) {
         agree(&format!("{key}."), default, ceiling)?;

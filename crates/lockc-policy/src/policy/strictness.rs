@@ -27,6 +27,9 @@ pub struct Policy {
     pub rules: RuleMask,
     /// Whether that is denied, and what the controls forbid refused, or only reported.
     pub mode: Mode,
+    /// Whether its definition states the mode: then the mode of a namespace or an engine does not
+    /// change it.
+    pub(crate) states_mode: bool,
     /// Controls taken away.
     pub(super) admitted: BTreeSet<Control>,
     /// What is admitted beyond the level.
@@ -44,6 +47,7 @@ impl Policy {
             network: Network::Full,
             rules: level.rules(),
             mode: Mode::Enforce,
+            states_mode: false,
             admitted: BTreeSet::new(),
             more: Additions::default(),
             origin: origin.into(),
@@ -59,6 +63,15 @@ impl Policy {
             Network::Loopback | Network::None => self.rules.with(Rule::Network),
         };
         self
+    }
+
+    /// This policy in that mode, unless it states one.
+    #[must_use]
+    pub(crate) fn in_mode(self, mode: Option<Mode>) -> Self {
+        match mode {
+            Some(mode) if !self.states_mode => Self { mode, ..self },
+            _ => self,
+        }
     }
 
     /// This policy, chosen by `origin`.

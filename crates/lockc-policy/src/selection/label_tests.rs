@@ -22,8 +22,9 @@ fn labelled(text: &str) -> PolicySet {
         ("mistyped", Some("Restricted")),
         ("none", None),
     ];
-    let namespaces = namespaces
-        .map(|(name, enforce)| (name.into(), Namespace { enforce: enforce.map(str::to_owned) }));
+    let namespaces = namespaces.map(|(name, enforce)| {
+        (name.into(), Namespace { enforce: enforce.map(str::to_owned), ..Namespace::default() })
+    });
     config.labels = Some(Labels { namespaces: namespaces.into(), ..Labels::default() });
     config
 }
@@ -205,7 +206,7 @@ proptest! {
         let named = |name: &str| set.request(name, "x").unwrap();
         config.namespace_labels = setting;
         config.unknown_namespaces = unknown.map(named);
-        let entry = Bounds { default: default.map(named), ceiling: ceiling.map(named) };
+        let entry = Bounds { default: default.map(named), ceiling: ceiling.map(named), mode: None };
         config.namespaces.insert("*".into(), entry);
         let request = PolicyRequest { pod_is_claimed, ..in_namespace(namespace, annotation) };
         let without = resolve(&PolicySet { labels: None, ..config.clone() }, &request);

@@ -5,4 +5,4 @@ mod resolve;
 #[cfg(test)]
 mod tests;
 
-pub use resolve::{PolicyRequest, resolve};
+pub use resolve::{PolicyRequest, Reported, reported, resolve};

@@ -8,8 +8,8 @@ use lockc_core::rules::{Level, Network};
 
 use crate::{
     config::{
-        CONFIG_PATH, Follow,
-        labels::{LABEL, NamespaceLabel},
+        CONFIG_PATH, Follow, Mode,
+        labels::{AUDIT_LABEL, LABEL, NamespaceLabel, WARN_LABEL},
     },
     engine::Engine,
     policy::{ANNOTATION, NETWORK_ANNOTATION, PLUGINS, Policy, PolicySet, RequestError},
@@ -55,10 +55,11 @@ pub struct PolicyRequest<'a> {
 /// For a name that nobody defined, and for a request above the ceiling or the pod's own policy.
 pub fn resolve(set: &PolicySet, request: &PolicyRequest<'_>) -> Result<Policy, RequestError> {
     // What is said of plugins alone goes before what is said of everything that the runtime starts.
+    let mode = mode(set, request);
     if let Some(policy) = set.plugins.as_ref().filter(|_| request.is_plugin) {
-        return Ok(policy.chosen_by(PLUGINS));
+        return Ok(policy.chosen_by(PLUGINS).in_mode(mode));
     }
-    let policy = policy(set, request)?;
+    let policy = policy(set, request, mode)?;
     let origins = ["annotation", "Docker label"];
     request.network.iter().zip(origins).try_fold(policy, |policy, (wanted, origin)| match wanted {
         Some(wanted) => {
@@ -88,18 +89,22 @@ fn with_less_network(policy: Policy, wanted: &str, origin: &str) -> Result<Polic
     }
 }
 
-fn policy(set: &PolicySet, request: &PolicyRequest<'_>) -> Result<Policy, RequestError> {
+fn policy(
+    set: &PolicySet,
+    request: &PolicyRequest<'_>,
+    mode: Option<Mode>,
+) -> Result<Policy, RequestError> {
     let annotation = request.annotation.map(|name| (name, format!("annotation {ANNOTATION}")));
     let label = request.label.map(|name| (name, format!("Docker label {ANNOTATION}")));
     let mut wanted = Vec::new();
     for (name, origin) in [annotation, label].into_iter().flatten() {
-        wanted.push(set.request(name, &origin)?);
+        wanted.push(set.request(name, &origin)?.in_mode(mode));
     }
     if let Some(name) = request.argument {
-        return set.request(name, "--lockc-policy");
+        return Ok(set.request(name, "--lockc-policy")?.in_mode(mode));
     }
     let Some(wanted) = wanted.into_iter().next() else {
-        return Ok(default(set, request));
+        return Ok(default(set, request, mode));
     };
     let above = |ceiling: &Policy, remedy: String| RequestError::AboveCeiling {
         origin: wanted.origin.clone(),
@@ -107,7 +112,7 @@ fn policy(set: &PolicySet, request: &PolicyRequest<'_>) -> Result<Policy, Reques
         ceiling: ceiling.name.clone(),
         remedy,
     };
-    let bounds = bounds(set, request);
+    let bounds = bounds(set, request, mode);
     if let Some(bound) = bounds.iter().find(|bound| !wanted.at_least_as_strict_as(&bound.policy)) {
         let (namespace, place) = (request.namespace.unwrap_or_default(), &bound.policy.origin);
         let remedy = if *place == label_origin() {
@@ -118,9 +123,15 @@ fn policy(set: &PolicySet, request: &PolicyRequest<'_>) -> Result<Policy, Reques
         return Err(above(&bound.policy, remedy));
     }
     match &request.sandbox {
-        Some(sandbox) if !wanted.at_least_as_strict_as(sandbox) => {
-            Err(above(sandbox, SANDBOX.into()))
+        Some(sandbox) if sandbox.mode == Mode::Enforce => {
+            // The mode that holds for the namespace may have changed since then.
+            let wanted = wanted.clone().in_mode(Some(Mode::Enforce));
+            match wanted.at_least_as_strict_as(sandbox) {
+                true => Ok(wanted),
+                false => Err(above(sandbox, SANDBOX.into())),
+            }
         }
+        // A sandbox in audit mode forbids nothing.
         _ => Ok(wanted),
     }
 }
@@ -145,7 +156,7 @@ impl Resolved {
 
 /// The ceilings, all of which hold: of two policies neither may be the stricter one, as of
 /// restricted and offline.
-fn bounds(set: &PolicySet, request: &PolicyRequest<'_>) -> Vec<Resolved> {
+fn bounds(set: &PolicySet, request: &PolicyRequest<'_>, mode: Option<Mode>) -> Vec<Resolved> {
     let engine = request.engine.and_then(|engine| set.engine(engine)?.ceiling.as_ref());
     let outer = Resolved::configured(engine.unwrap_or(set.ceiling()));
     let mut bounds = Vec::new();
@@ -162,14 +173,63 @@ fn bounds(set: &PolicySet, request: &PolicyRequest<'_>) -> Vec<Resolved> {
     }
     // The cluster's word is for pods that are yet to start; this one's was heard when its sandbox
     // was created.
-    if request.sandbox.is_some() && !request.pod_is_claimed {
+    let is_enforced = |sandbox: &Policy| sandbox.mode == Mode::Enforce;
+    if request.sandbox.as_ref().is_some_and(is_enforced) && !request.pod_is_claimed {
         bounds.retain(|bound| !bound.for_cluster);
+    }
+    for bound in &mut bounds {
+        bound.policy = bound.policy.clone().in_mode(mode);
     }
     bounds
 }
 
-fn default(set: &PolicySet, request: &PolicyRequest<'_>) -> Policy {
-    let policy = nearest_default(set, request).policy;
+/// The mode of policies that state none: that of the namespace, or of the engine. Where it is the
+/// cluster's word, or the pod's owner could have written the namespace, it may be limited to
+/// tighten.
+fn mode(set: &PolicySet, request: &PolicyRequest<'_>) -> Option<Mode> {
+    let outer = request.engine.and_then(|engine| set.engine(engine)?.mode);
+    let Some(name) = request.namespace else { return outer };
+    let tightens = |mode: Mode| mode == Mode::Enforce;
+    let label = set.labels.as_ref().and_then(|labels| labels.mode(name));
+    let label = label.filter(|mode| match set.namespace_labels {
+        Follow::Follow => true,
+        Follow::Tighten => tightens(*mode),
+        Follow::Ignore => false,
+    });
+    let inner = set.namespace(name).and_then(|bounds| bounds.mode).or(label);
+    inner.filter(|mode| !request.pod_is_claimed || tightens(*mode)).or(outer)
+}
+
+/// What the labels `audit` and `warn` of a namespace name, where that forbids more than the policy.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reported {
+    /// The level whose violations go on record. In audit mode.
+    pub audit: Option<Policy>,
+    /// Another level, of whose violations the user is warned. Likewise.
+    pub warn: Option<Policy>,
+}
+
+/// What the cluster wants to hear of beyond the policy.
+pub fn reported(set: &PolicySet, namespace: Option<&str>, chosen: &Policy) -> Reported {
+    let labels = set.labels.as_ref().filter(|_| set.namespace_labels != Follow::Ignore);
+    let (Some(labels), Some(namespace)) = (labels, namespace) else { return Reported::default() };
+    let mut enforced = chosen.clone();
+    enforced.mode = Mode::Enforce;
+    let of = |label: &str, level: Option<Level>| {
+        let mut policy = Policy::for_level(level?, format!("label {label}"));
+        let adds = !enforced.at_least_as_strict_as(&policy);
+        policy.mode = Mode::Audit;
+        adds.then_some(policy)
+    };
+    let audit = of(AUDIT_LABEL, labels.audit(namespace));
+    let warn = of(WARN_LABEL, labels.warn(namespace));
+    let is_another =
+        |policy: &Policy| audit.as_ref().is_none_or(|audit| audit.level != policy.level);
+    Reported { warn: warn.filter(is_another), audit }
+}
+
+fn default(set: &PolicySet, request: &PolicyRequest<'_>, mode: Option<Mode>) -> Policy {
+    let policy = nearest_default(set, request).policy.in_mode(mode);
     match &request.sandbox {
         Some(sandbox) if !request.pod_is_claimed || sandbox.at_least_as_strict_as(&policy) => {
             sandbox.chosen_by("its pod's sandbox")

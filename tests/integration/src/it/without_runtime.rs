@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail};
 use lockc_core::abi::MODE_ENFORCE;
 use lockc_core::maps::{NewContainer, Registry};
-use lockc_core::rules::Level;
+use lockc_core::rules::{Level, RuleMask};
 use lockc_policy::admission::grants::{GrantedFiles, Tree};
 use lockc_policy::host::{Host, HostView as _};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
@@ -66,6 +66,7 @@ fn create(id: &str, rootfs: &str) -> Result<()> {
         id: id.to_owned(),
         level: Level::Baseline,
         rules: Level::Baseline.rules(),
+        audited: RuleMask::NONE,
         mode: MODE_ENFORCE,
         capabilities: 0,
         root_uid: 0,
