@@ -9,7 +9,7 @@ mod check;
 pub mod commands;
 mod containers;
 mod denial;
-mod explain;
+pub mod explain;
 mod guard;
 mod install;
 mod journal;

@@ -98,7 +98,8 @@ impl Network {
 }
 
 macro_rules! rules {
-    ($($(#[$doc:meta])* $variant:ident = $bit:literal $name:literal $denies:literal;)*) => {
+    ($($(#[$doc:meta])* $variant:ident = $bit:literal $id:literal $name:literal
+        $denies:literal;)*) => {
         /// One thing that the kernel side denies to a confined container. The value is the rule's
         /// bit number.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -110,6 +111,13 @@ macro_rules! rules {
         impl Rule {
             /// Every rule, in the order of the bits.
             pub const ALL: [Self; [$($bit),*].len()] = [$(Self::$variant),*];
+
+            /// The id of its denials, by which `docs/troubleshooting.md` lists them.
+            pub const fn id(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $id,)*
+                }
+            }
 
             /// The name used in configuration, events and messages.
             pub const fn name(self) -> &'static str {
@@ -128,47 +136,48 @@ macro_rules! rules {
     };
 }
 
-// Bit, name, and what it denies.
+// Bit, id, name, and what it denies. An id is never reused.
 rules! {
     /// Mounting, unmounting, remounting, moving mounts, by both mount APIs, and `pivot_root`.
-    Mount = 0 "mount" "changing mounts";
+    Mount = 0 "LOCKC-D001" "mount" "changing mounts";
     /// Host information in sysfs; writes to sysfs and to cgroup files.
-    Sysfs = 1 "sysfs" "host information in sysfs";
+    Sysfs = 1 "LOCKC-D002" "sysfs" "host information in sysfs";
     /// Host information in procfs; writes outside of `/proc/<pid>` and the namespaced sysctls.
-    Procfs = 2 "procfs" "host information in procfs";
+    Procfs = 2 "LOCKC-D003" "procfs" "host information in procfs";
     /// The kernel log: `syslog(2)`, `/dev/kmsg`.
-    KernelLog = 3 "kernel-log" "the kernel log";
+    KernelLog = 3 "LOCKC-D004" "kernel-log" "the kernel log";
     /// Unix sockets of the host, by the identity of the peer.
-    UnixSocket = 4 "unix-socket" "unix sockets of the host";
+    UnixSocket = 4 "LOCKC-D005" "unix-socket" "unix sockets of the host";
     /// Files that the container was not granted, by the identity of the mount.
-    Files = 5 "files" "files that the container was not granted";
+    Files = 5 "LOCKC-D006" "files" "files that the container was not granted";
     /// Tasks outside of the container: ptrace and all that asks for its access, signals, limits,
     /// scheduling.
-    Process = 6 "process" "tasks outside the container";
+    Process = 6 "LOCKC-D007" "process" "tasks outside the container";
     /// Every socket family but unix.
-    Network = 7 "network" "sockets other than unix";
+    Network = 7 "LOCKC-D008" "network" "sockets other than unix";
     /// New user namespaces.
-    UserNamespace = 8 "user-namespace" "new user namespaces";
+    UserNamespace = 8 "LOCKC-D009" "user-namespace" "new user namespaces";
     /// The kernel itself: bpf(2), perf events, modules, kexec, what lockdown guards, the clock,
     /// quotas.
-    Kernel = 9 "kernel" "the kernel's own settings and code";
+    Kernel = 9 "LOCKC-D010" "kernel" "the kernel's own settings and code";
     /// Keys that the container did not create.
-    Keyring = 10 "keyring" "keys that the container did not create";
+    Keyring = 10 "LOCKC-D011" "keyring" "keys that the container did not create";
     /// Capabilities beyond those that the container may have, when they are used.
-    Capability = 11 "capability" "capabilities beyond those that the container may have";
+    Capability = 11 "LOCKC-D012" "capability"
+        "capabilities beyond those that the container may have";
     /// Becoming root, and gaining rights at exec.
-    Privilege = 12 "privilege" "becoming root, and gaining rights at exec";
+    Privilege = 12 "LOCKC-D013" "privilege" "becoming root, and gaining rights at exec";
     /// io_uring.
-    IoUring = 13 "io-uring" "io_uring";
+    IoUring = 13 "LOCKC-D014" "io-uring" "io_uring";
     /// Raw and packet sockets.
-    RawSocket = 14 "raw-socket" "raw and packet sockets";
+    RawSocket = 14 "LOCKC-D015" "raw-socket" "raw and packet sockets";
     /// Devices that are neither in every container nor in this one's specification.
-    Device = 15 "device" "devices that the container was not granted";
+    Device = 15 "LOCKC-D016" "device" "devices that the container was not granted";
     /// Socket families and netlink protocols that containers do not need, and their policy does not
     /// name.
-    SocketFamily = 16 "socket-family" "socket families that containers do not need";
+    SocketFamily = 16 "LOCKC-D017" "socket-family" "socket families that containers do not need";
     /// With the host's IPC namespace: System V objects and POSIX message queues of the host.
-    Ipc = 17 "ipc" "shared memory, semaphores and message queues of the host";
+    Ipc = 17 "LOCKC-D018" "ipc" "shared memory, semaphores and message queues of the host";
 }
 
 impl Rule {
@@ -261,6 +270,11 @@ mod tests {
         for network in Network::ALL {
             assert_eq!(Network::from_name(network.name()), Some(network));
         }
+        let ids = Rule::ALL.map(Rule::id);
+        assert!(
+            ids.is_sorted_by(|one, next| one < next) && ids.iter().all(|id| id.len() == 10),
+            "{ids:?}"
+        );
         assert!(Level::ALL.is_sorted() && Network::ALL.is_sorted());
         assert_eq!(Level::from_raw(0), None);
         assert_eq!(Rule::from_raw(Rule::ALL.len() as u32), None);

@@ -21,7 +21,10 @@ use k8s_openapi::api::{
     node::v1::RuntimeClass,
     rbac::v1::{ClusterRole, ClusterRoleBinding},
 };
-use lockc_bpf::manifest;
+use lockc_bpf::{
+    explain::answer::Answer,
+    manifest::{self, Cluster},
+};
 use lockc_core::rules::Level;
 use lockc_policy::policy::{Policy, PolicySet};
 use serde::de::DeserializeOwned;
@@ -314,6 +317,25 @@ fn the_clusters_own_pods_are_not_checked() {
 }
 
 #[test]
+fn explain_knows_the_charts_runtime_classes() {
+    let chart = chart();
+    let classes: Vec<&Value> =
+        chart.iter().filter(|object| object["kind"] == "RuntimeClass").collect();
+    assert!(classes.len() > 1);
+    for class in classes {
+        let name = &class["metadata"]["name"];
+        let pod = json!({ "kind": "Pod", "metadata": { "name": "p" }, "spec": {
+            "runtimeClassName": name, "securityContext": { "runAsUser": 1000 },
+            "containers": [{ "name": "c" }] } });
+        let answers = manifest::explain(&pod.to_string(), &Cluster::default()).unwrap();
+        let explanation = answers[0].explanation().unwrap();
+        assert!(explanation.unconfined.is_none(), "{name}");
+        let policy = name.as_str().unwrap().strip_prefix("lockc-").unwrap_or("baseline");
+        assert_eq!(explanation.policy, policy);
+    }
+}
+
+#[test]
 fn the_examples_do_what_their_names_say() {
     let admission = Admission::of(&chart());
     let mut seen = BTreeMap::new();
@@ -327,8 +349,8 @@ fn the_examples_do_what_their_names_say() {
         for pod in &objects[1..] {
             let refused = !admission.refusals(namespace, None, pod).is_empty();
             let text = json!({ "kind": "List", "items": [namespace, pod] }).to_string();
-            let verdicts = manifest::explain(&text, &PolicySet::default(), None).unwrap();
-            let starts = verdicts.iter().all(manifest::Verdict::starts);
+            let verdicts = manifest::explain(&text, &Cluster::default()).unwrap();
+            let starts = verdicts.iter().all(Answer::is_good);
             assert_eq!(starts, should_run, "{name}: {}", pod["metadata"]["name"]);
             assert!(!(refused && should_run), "{name}: {}", pod["metadata"]["name"]);
         }

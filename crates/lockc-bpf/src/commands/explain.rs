@@ -1,35 +1,38 @@
-//! `lockc explain`: shows the policy of a container, what it forbids, and which setting would
-//! change that.
+//! `lockc explain`: says whether lockc starts a container, under which policy and why, and what is
+//! not in order.
 
 use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Result;
-use lockc_policy::config::Mode;
+use clap::ValueEnum;
 
 use crate::{
     explain::{
-        self, Explanation, Target,
-        refused::{self, Answer},
+        self, Target,
+        answer::{Answer, Verdict},
+        print, refused, sarif,
     },
-    manifest::{self, Outcome, Verdict},
-    out, table,
+    manifest, out,
 };
 
 const EXAMPLES: &str = "\
 Examples:
-  lockc explain /run/bundle
-  lockc explain config.json --level restricted
   lockc explain docker:web
-  lockc explain 3f842b0c13dd --json | jq .starts
+  lockc explain docker:web --all          with every control and rule
+  lockc explain /run/bundle --level restricted
+  lockc explain 3f842b0c13dd -o json | jq .verdict
   lockc explain -f pod.yaml --config node/lockc.toml
+  lockc explain -f pod.yaml --default-runtime lockc
+  lockc explain -f pod.yaml -o sarif > lockc.sarif
 
 Exit codes:
-  0  it would start
-  1  an error
-  3  it would be refused";
+  0  every container starts under lockc, or runs under it
+  1  an error, or a document of the manifest that cannot be understood
+  2  invalid command line
+  3  a container is refused, or is not confined by lockc";
 
-/// Shows the policy of a container and where it came from, what lockc refuses or denies, and which
-/// settings would change that.
+/// Says whether lockc starts a container, under which policy, and where the choice came from; then
+/// what is not in order, and what would change that.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
@@ -37,7 +40,7 @@ pub struct Args {
     /// refused container
     #[arg(required_unless_present = "manifest")]
     target: Option<String>,
-    /// Check a Kubernetes manifest instead; `-` reads standard input
+    /// Check every container of a Kubernetes manifest instead; `-` reads standard input
     #[arg(short = 'f', long, value_name = "FILE", conflicts_with = "target")]
     manifest: Option<PathBuf>,
     /// Configuration file for a manifest, instead of /etc/lockc/lockc.toml
@@ -47,147 +50,101 @@ pub struct Args {
     /// manifest take precedence
     #[arg(long, value_name = "FILE", requires = "manifest")]
     namespaces: Option<PathBuf>,
+    /// Handler of pods that name no RuntimeClass, instead of the default runtime of this machine's
+    /// containerd or CRI-O; `lockc` where lockc is the default
+    #[arg(long, value_name = "HANDLER", requires = "manifest")]
+    default_runtime: Option<String>,
+    /// Namespace of objects in a manifest that name none
+    #[arg(long, short, value_name = "NAMESPACE", requires = "manifest")]
+    namespace: Option<String>,
     /// Check against this level or policy instead of the selected one
     #[arg(long, value_name = "POLICY")]
     level: Option<String>,
-    /// JSON output.
-    #[arg(long)]
+    /// List every control and rule as well; the same as `-o wide`
+    #[arg(long, conflicts_with_all = ["output", "json"])]
+    all: bool,
+    /// Format
+    #[arg(long, short, value_enum, default_value_t)]
+    output: Output,
+    /// The same as `-o json`.
+    #[arg(long, conflicts_with = "output")]
     json: bool,
+}
+
+/// A format of the output.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Output {
+    /// The verdict, and what is not in order
+    #[default]
+    Table,
+    /// Every control and rule as well
+    Wide,
+    /// Everything; a list for a manifest
+    Json,
+    /// SARIF 2.1.0: the findings, for code scanning in CI
+    Sarif,
 }
 
 /// Runs it.
 ///
 /// # Errors
 ///
-/// Where the container or a file cannot be read, or there is no policy for it.
+/// Where the container or a file cannot be read.
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let level = args.level.as_deref();
-    if let Some(file) = &args.manifest {
-        let (config, namespaces) = (args.config.as_deref(), args.namespaces.as_deref());
-        let verdicts = manifest::explain_file(file, config, namespaces, level)?;
-        if args.json {
-            out::json(&verdicts)?;
-        } else {
-            verdicts.iter().for_each(print_verdict);
+    let answers = match &args.manifest {
+        Some(file) => manifest::explain_file(file, &args.options())?,
+        None => vec![args.one()?],
+    };
+    match args.output() {
+        Output::Table | Output::Wide => {
+            print::print(&answers, args.output() == Output::Wide);
         }
-        return Ok(out::answer(verdicts.iter().all(Verdict::starts)));
+        Output::Json if args.manifest.is_some() => out::json(&answers)?,
+        Output::Json => out::json(&answers.first())?,
+        Output::Sarif => out::json(&sarif::log(&answers))?,
     }
-    let text = args.target.as_deref().unwrap_or_default();
-    let target = Target::find(text);
-    if target.is_err()
-        && let Some(answer) = refused::find(text)
-    {
-        if args.json {
-            out::json(&answer)?;
-        } else {
-            print_refused(&answer);
+    Ok(code(&answers))
+}
+
+impl Args {
+    fn output(&self) -> Output {
+        match self {
+            Self { json: true, .. } => Output::Json,
+            Self { all: true, .. } => Output::Wide,
+            Self { output, .. } => *output,
         }
-        return Ok(out::answer(false));
     }
-    let explanation = explain::explain(&target?, level)?;
-    if args.json {
-        out::json(&explanation)?;
+
+    fn options(&self) -> manifest::Options {
+        manifest::Options {
+            config: self.config.clone(),
+            namespaces: self.namespaces.clone(),
+            default_runtime: self.default_runtime.clone(),
+            namespace: self.namespace.clone(),
+            level: self.level.clone(),
+        }
+    }
+
+    /// The answer for the container that was asked about.
+    fn one(&self) -> Result<Answer> {
+        let subject = self.target.as_deref().unwrap_or_default();
+        match Target::find(subject) {
+            Ok(target) => explain::explain(subject, &target, self.level.as_deref()),
+            Err(error) => refused::find(subject)
+                .map(|record| Answer::earlier(subject.into(), record))
+                .ok_or(error),
+        }
+    }
+}
+
+/// 3 where a container is refused or not confined; then 1 where something is not understood.
+fn code(answers: &[Answer]) -> ExitCode {
+    let any = |verdict| answers.iter().any(|answer: &Answer| answer.verdict == verdict);
+    if any(Verdict::Refused) || any(Verdict::NotConfined) {
+        out::answer(false)
+    } else if any(Verdict::Error) {
+        ExitCode::FAILURE
     } else {
-        print(&explanation);
+        out::answer(true)
     }
-    Ok(out::answer(explanation.starts))
-}
-
-fn print(explanation: &Explanation) {
-    let mut table = table::new();
-    let mut add = |name: &str, text: &str| {
-        table.add_row([name, text]);
-    };
-    add("container", &explanation.id);
-    add("engine", explanation.engine.unwrap_or("unknown"));
-    if let Some(namespace) = &explanation.namespace {
-        add("namespace", namespace);
-    }
-    let Explanation { policy, level, network, origin, .. } = explanation;
-    add("policy", &format!("{policy} (level {level}, network {network}), from {origin}"));
-    match (&explanation.not_enforced, explanation.sandbox) {
-        (Some(why), Some(_)) => add("sandbox", why),
-        (Some(why), None) => add("confined", &format!("no: {why}")),
-        (None, _) => {}
-    }
-    if explanation.mode != Mode::Enforce.name() {
-        let mode = explanation.mode;
-        add("mode", &format!("{mode}: violations are only reported"));
-    }
-    if explanation.registered {
-        add("runs", "yes, under that policy");
-    }
-    add("starts", if explanation.starts { "yes" } else { "no" });
-    explanation.reads.iter().for_each(|path| add("reads", path));
-    explanation.socket_families.iter().for_each(|family| add("sockets", family));
-    explanation.notes.iter().for_each(|note| add("note", note));
-    table::print(table);
-    for (title, lines) in
-        [("before it starts", &explanation.controls), ("while it runs", &explanation.rules)]
-    {
-        println!("\n{title}");
-        let mut table = table::new();
-        for line in lines {
-            let setting = format!("changed by {}", line.setting);
-            let setting = (line.verdict != "ok").then_some(setting);
-            let parts: Vec<&str> = std::iter::once(&line.about)
-                .chain(&line.findings)
-                .chain(&setting)
-                .map(String::as_str)
-                .collect();
-            table.add_row([line.verdict, line.name, &parts.join("\n")]);
-        }
-        table::print(table);
-    }
-}
-
-/// What is refused, and why.
-fn print_verdict(verdict: &Verdict) {
-    let explanation = match &verdict.outcome {
-        Outcome::Checked(explanation) => explanation,
-        Outcome::NoPolicy { reason, .. } => {
-            println!("refused  {}, container {}: {reason}", verdict.object, verdict.container);
-            return;
-        }
-    };
-    let word = match (explanation.starts, explanation.mode) {
-        (false, _) => "refused",
-        (true, "audit") => "starts (audit)",
-        (true, _) => "starts",
-    };
-    let (policy, origin) = (&explanation.policy, &explanation.origin);
-    println!(
-        "{word:<8} {}, container {}: {policy}, from {origin}",
-        verdict.object, verdict.container
-    );
-    for finding in explanation
-        .controls
-        .iter()
-        .flat_map(|line| line.findings.iter().map(move |text| (line.name, text)))
-    {
-        println!("         {}: {}", finding.0, finding.1);
-    }
-    for note in &explanation.notes {
-        println!("         note: {note}");
-    }
-}
-
-fn print_refused(answer: &Answer) {
-    let refused = &answer.refused;
-    let mut table = table::new();
-    table.add_row(["container", &refused.id]);
-    if let Some(name) = refused.names.full_name() {
-        table.add_row(["name", &name]);
-    }
-    table.add_row(["engine", refused.names.engine.as_deref().unwrap_or("unknown")]);
-    table.add_row(["policy", &refused.policy]);
-    table.add_row(["starts", &format!("no: refused at {}", refused.time)]);
-    table::print(table);
-    println!("\nbefore it starts");
-    let mut table = table::new();
-    for reason in &refused.reasons {
-        let what = format!("{}\nchanged by: {}", reason.what, reason.remedy);
-        table.add_row(["refused", &reason.control, &what]);
-    }
-    table::print(table);
 }

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, bail};
 use serde::Deserialize;
 
 /// The wrapper's file name, by which a runtime of Docker's is lockc's.
-const WRAPPER: &str = "lockc-runc-wrapper";
+pub(super) const WRAPPER: &str = "lockc-runc-wrapper";
 
 /// A container that dockerd knows.
 #[derive(Debug, Default, PartialEq, Eq)]

@@ -1,7 +1,13 @@
 //! The policy of a container, what it forbids, and which setting would change that.
 
+pub mod answer;
 mod docker;
+pub mod explanation;
+pub mod finding;
+pub mod lines;
+pub mod print;
 pub mod refused;
+pub mod sarif;
 mod target;
 
 use std::{
@@ -12,23 +18,24 @@ use std::{
 use anyhow::Result;
 use lockc_core::{
     abi::{ContainerEntry, ENTRY_DELETING, ENTRY_SANDBOX},
-    families,
     maps::{self, Registry, registry::Registered},
     paths,
-    rules::Rule,
 };
 use lockc_policy::{
-    admission::{findings::Violation, kernel_files},
-    config::{CONFIG_PATH, Fail, Mode, Rootless},
-    decision::{self, Case, Decision},
-    enforcement::{Circumstances, Enforcement, Gap, KernelSide},
+    config::{CONFIG_PATH, Fail, Rootless},
+    decision::{self, Case},
+    enforcement::{Circumstances, Gap, KernelSide},
     host::{Host, bundle, privilege::Privilege},
-    policy::{Control, Policy, PolicySet, Strength},
+    policy::{PolicySet, RequestError},
     refused::Refused,
     runtimes::sandbox,
-    spec::{Spec, strict},
+    spec::strict,
+    with_causes,
 };
-use serde::Serialize;
+
+use answer::{Answer, Place};
+use explanation::Explanation;
+use finding::{Check, Finding, Severity};
 
 pub use target::Target;
 
@@ -58,68 +65,17 @@ fn is_own(file: &Path) -> bool {
     fs::metadata(file).is_ok_and(|metadata| metadata.uid() == nix::unistd::geteuid().as_raw())
 }
 
-/// What a control or a rule does with the container.
-#[derive(Debug, Serialize)]
-pub struct Line {
-    /// Its name in the configuration.
-    pub name: &'static str,
-    /// What it is about.
-    pub about: String,
-    /// `ok`, `refused`, `reported`, `off`; a rule: `enforced`, `reported`, `off`, `unseen`.
-    pub verdict: &'static str,
-    /// What is refused, or nothing.
-    pub findings: Vec<String>,
-    /// What would change the verdict.
-    pub setting: String,
-}
-
-/// The whole answer.
-#[derive(Debug, Serialize)]
-pub struct Explanation {
-    /// The container's id.
-    pub id: String,
-    /// The engine, if it is known.
-    pub engine: Option<&'static str>,
-    /// The Kubernetes namespace, if it is in one.
-    pub namespace: Option<String>,
-    /// The policy.
-    pub policy: String,
-    /// The level that it is or extends.
-    pub level: &'static str,
-    /// Where the choice came from.
-    pub origin: String,
-    /// The network that the policy leaves the container: `full`, `loopback` or `none`.
-    pub network: &'static str,
-    /// `enforce`, or `audit`: what is refused and denied is only reported.
-    pub mode: &'static str,
-    /// What keeps the kernel rules out: the sandbox that it runs in, a kernel of its own.
-    pub sandbox: Option<&'static str>,
-    /// Why the kernel side enforces no rule, where it does not.
-    pub not_enforced: Option<String>,
-    /// Whether it would start.
-    pub starts: bool,
-    /// What its policy lets it read in procfs and sysfs, and what stands in the way of that.
-    pub reads: Vec<String>,
-    /// Socket families and netlink protocols that its policy names.
-    pub socket_families: Vec<&'static str>,
-    /// What is checked before it starts.
-    pub controls: Vec<Line>,
-    /// What the kernel denies while it runs.
-    pub rules: Vec<Line>,
-    /// Whether it runs already, under this policy.
-    pub registered: bool,
-    /// What else there is to know.
-    pub notes: Vec<String>,
-}
-
-/// Explains a container under the policy that it runs under, or that would be chosen, or under
-/// another.
+/// Explains a container, which the user calls `subject`, under the policy that it runs under, or
+/// that would be chosen, or under another.
 ///
 /// # Errors
 ///
-/// Where the configuration or the container's cannot be read, or there is no policy for it.
-pub fn explain(target: &Target, level: Option<&str>) -> Result<Explanation> {
+/// Where the configuration or the container's cannot be read.
+pub fn explain(subject: &str, target: &Target, level: Option<&str>) -> Result<Answer> {
     let config = PolicySet::of_host()?;
+    if let Some(level) = level {
+        config.request(level, "--level")?;
+    }
     let spec = bundle::spec(&target.file)?;
     let containers = containers();
     let registered = match (level, find(&containers, &target.id)) {
@@ -139,41 +95,84 @@ pub fn explain(target: &Target, level: Option<&str>) -> Result<Explanation> {
             .map(|container| decision::registered(&config, &container.entry))
             .transpose()
     };
-    let mut decision = decision::decide(&case, &config, &Host::default(), sandbox)?;
+    let place = Some(Place { file: target.file.display().to_string(), line: None });
+    let mut decision = match decision::decide(&case, &config, &Host::default(), sandbox) {
+        Ok(decision) => decision,
+        Err(error) => {
+            let finding = no_policy(&error).ok_or(error)?;
+            return Ok(Answer::without_policy(subject.into(), place, Some(id.into()), finding));
+        }
+    };
     if level.is_some() {
         decision.policy.origin = "--level".into();
-    }
-    let mut notes = target.notes.clone();
-    if config.settings.rootless == Rootless::Refuse
-        && Privilege::of_this_process() != Privilege::Root
-        && is_own(&target.file)
-    {
-        notes.push(format!(
-            "a rootless engine does not start it, because {CONFIG_PATH} has rootless = \"refuse\"; \
-             the rest applies to an engine that runs as root"
-        ));
-    }
-    let text = bundle::contents(&target.file).ok();
-    if let Some(problem) = text.and_then(|text| strict::problem(&text)) {
-        notes.push(format!(
-            "its config.json does not conform to the OCI runtime specification, and was read as \
-             runtimes read it: {problem}"
-        ));
-    }
-    if !runs && let Some(refused) = Refused::find(Path::new(paths::REFUSED), id) {
-        let controls: Vec<&str> =
-            refused.reasons.iter().map(|reason| reason.control.as_str()).collect();
-        notes.push(format!(
-            "it was refused at {} by {}: {}",
-            refused.time,
-            refused.policy,
-            controls.join(", ")
-        ));
     }
     if let Some(container) = find(&containers, id).filter(|_| runs) {
         decision.enforcement.gap = is_sandbox(&container.entry, &config, &circumstances);
     }
-    Ok(Explanation { registered: runs, ..explanation(id, &spec, &decision, notes) })
+    let mut explanation = Explanation::new(id, &spec, &decision, warnings(target, &config, runs));
+    explanation.registered = runs;
+    explanation.unconfined = unconfined(target, &containers);
+    Ok(Answer::checked(subject.into(), place, explanation))
+}
+
+/// Why the container does not run under lockc, as far as its engine and the maps tell.
+fn unconfined(target: &Target, containers: &[Registered]) -> Option<Finding> {
+    if containers.iter().any(|container| maps::text(&container.entry.id) == target.id) {
+        return None;
+    }
+    let why = match (&target.foreign, Registry::open()) {
+        (Some(runtime), _) => format!("its runtime is {runtime}, which is not lockc's"),
+        // Without the maps it is not known.
+        (None, Ok(_)) if target.lives => "it runs, and is not registered with lockc".into(),
+        (None, _) => return None,
+    };
+    let guarded = Registry::open().and_then(|registry| registry.guarded());
+    let guard = match guarded {
+        Ok(Some((_, entry))) => format!(
+            "; `lockc load --guard-runtimes` confines it under {}, if it started after that",
+            maps::text(&entry.policy)
+        ),
+        _ => String::new(),
+    };
+    Some(Check::Runtime.finding(format!("{why}; create it again under lockc's runtime{guard}")))
+}
+
+/// Why there is no policy, where that is the answer and not a failure to find one.
+pub(crate) fn no_policy(error: &anyhow::Error) -> Option<Finding> {
+    let id = error.downcast_ref::<RequestError>()?.id();
+    Some(Finding { id, name: "policy", severity: Severity::Error, what: with_causes(error) })
+}
+
+/// What there is to know besides controls and rules; `runs`: whether the container is registered.
+fn warnings(target: &Target, config: &PolicySet, runs: bool) -> Vec<Finding> {
+    let mut warnings = Vec::new();
+    if config.settings.rootless == Rootless::Refuse
+        && Privilege::of_this_process() != Privilege::Root
+        && is_own(&target.file)
+    {
+        warnings.push(Check::Rootless.finding(format!(
+            "a rootless engine does not start it, because {CONFIG_PATH} has rootless = \"refuse\"; \
+             the rest applies to an engine that runs as root"
+        )));
+    }
+    let text = bundle::contents(&target.file).ok();
+    if let Some(problem) = text.and_then(|text| strict::problem(&text)) {
+        warnings.push(Check::Specification.finding(format!(
+            "its config.json does not conform to the OCI runtime specification, and was read as \
+             runtimes read it: {problem}"
+        )));
+    }
+    if !runs && let Some(refused) = Refused::find(Path::new(paths::REFUSED), &target.id) {
+        let controls: Vec<&str> =
+            refused.reasons.iter().map(|reason| reason.control.as_str()).collect();
+        warnings.push(Check::EarlierRefusal.finding(format!(
+            "it was refused at {} by {}: {}",
+            refused.time,
+            refused.policy,
+            controls.join(", ")
+        )));
+    }
+    warnings
 }
 
 /// The sandbox in which a registered container runs.
@@ -201,103 +200,4 @@ fn find<'a>(containers: &'a [Registered], id: &str) -> Option<&'a Registered> {
         maps::text(&container.entry.id) == id && container.entry.flags & ENTRY_DELETING == 0
     });
     found.next().filter(|_| found.next().is_none())
-}
-
-pub(crate) fn explanation(
-    id: &str,
-    spec: &Spec,
-    decision: &Decision,
-    notes: Vec<String>,
-) -> Explanation {
-    let policy = &decision.policy;
-    let violations = match &decision.checked {
-        Ok(given) => &given.reported,
-        Err(violations) => violations,
-    };
-    Explanation {
-        id: id.to_owned(),
-        engine: decision.metadata.engine.map(|engine| engine.name()),
-        namespace: decision.metadata.namespace.clone(),
-        policy: policy.name.clone(),
-        level: policy.level.name(),
-        origin: policy.origin.clone(),
-        network: policy.network.name(),
-        mode: policy.mode.name(),
-        sandbox: decision.enforcement.sandbox(),
-        not_enforced: decision.enforcement.gap.map(Gap::reason),
-        starts: decision.checked.is_ok(),
-        reads: reads(spec, decision),
-        socket_families: named_families(policy.more.families),
-        controls: Control::ALL
-            .into_iter()
-            .map(|control| of_control(control, policy, violations))
-            .collect(),
-        rules: Rule::ALL
-            .into_iter()
-            .map(|rule| of_rule(rule, policy, &decision.enforcement))
-            .collect(),
-        registered: false,
-        notes,
-    }
-}
-
-fn reads(spec: &Spec, decision: &Decision) -> Vec<String> {
-    let listed = decision.policy.more.reads.iter().map(|path| {
-        match kernel_files::hides(&spec.linux, path) {
-            Some(masked) => {
-                format!("{} (still hidden: {} is in maskedPaths)", path.display(), masked.display())
-            }
-            None => path.display().to_string(),
-        }
-    });
-    let left_out = decision.checked.as_ref().map_or(&[][..], |given| &given.unread);
-    listed.chain(left_out.iter().map(|problem| format!("not: {problem}"))).collect()
-}
-
-fn named_families(bits: u64) -> Vec<&'static str> {
-    families::FAMILIES
-        .iter()
-        .filter(|family| bits >> family.bit & 1 != 0)
-        .map(|family| family.name)
-        .collect()
-}
-
-fn of_control(control: Control, policy: &Policy, violations: &[Violation]) -> Line {
-    let findings: Vec<String> = violations
-        .iter()
-        .filter(|violation| violation.control == control)
-        .map(|violation| format!("{} [{}]", violation.what, violation.remedy))
-        .collect();
-    let verdict = match (policy.strength(control), findings.is_empty()) {
-        (Strength::Off, _) => "off",
-        (_, true) => "ok",
-        (_, false) if policy.mode == Mode::Audit && control.optional() => "reported",
-        (_, false) => "refused",
-    };
-    let setting = if control.optional() {
-        format!("policies.NAME.admit = [{:?}]", control.name())
-    } else {
-        "the privileged level".into()
-    };
-    Line { name: control.name(), about: control.checks().into(), verdict, findings, setting }
-}
-
-fn of_rule(rule: Rule, policy: &Policy, enforcement: &Enforcement) -> Line {
-    let setting = match enforcement.gap {
-        Some(Gap::Sandbox(_)) => {
-            format!(
-                "a runtime that runs containers on the host's kernel (`runtimes` in {CONFIG_PATH})"
-            )
-        }
-        Some(Gap::Rootless) => "an engine that runs as root".into(),
-        Some(Gap::Unreachable) => "`lockc load`".into(),
-        None => format!("policies.NAME.without_rules = [{:?}]", rule.name()),
-    };
-    let verdict = match (enforcement.rules.has(rule), policy.mode) {
-        _ if enforcement.gap.is_some() => "unseen",
-        (false, _) => "off",
-        (true, Mode::Enforce) => "enforced",
-        (true, Mode::Audit) => "reported",
-    };
-    Line { name: rule.name(), about: rule.denies().into(), verdict, findings: Vec::new(), setting }
 }

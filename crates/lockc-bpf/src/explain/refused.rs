@@ -8,9 +8,9 @@ use serde::Serialize;
 
 use super::docker;
 
-/// The answer in JSON.
+/// A refusal in JSON.
 #[derive(Debug, Serialize)]
-pub struct Answer {
+pub struct Record {
     /// It did not.
     starts: bool,
     /// The record of the refusal.
@@ -20,7 +20,7 @@ pub struct Answer {
 
 /// Looks for the record of a container: `docker:NAME`, or an id or the beginning of one, with an
 /// engine before it or without.
-pub fn find(target: &str) -> Option<Answer> {
+pub fn find(target: &str) -> Option<Record> {
     let id = match target.split_once(':') {
         // Docker forgets a container that was started with --rm.
         Some(("docker", name)) => {
@@ -29,5 +29,5 @@ pub fn find(target: &str) -> Option<Answer> {
         Some(("podman", name)) => name.to_owned(),
         _ => target.to_owned(),
     };
-    Refused::find(Path::new(paths::REFUSED), &id).map(|refused| Answer { starts: false, refused })
+    Refused::find(Path::new(paths::REFUSED), &id).map(|refused| Record { starts: false, refused })
 }

@@ -27,7 +27,10 @@ pub struct Target {
     pub(super) argument: Option<String>,
     /// `--lockc-runtime`, likewise.
     pub(super) runtime: Option<PathBuf>,
-    pub(super) notes: Vec<String>,
+    /// Its runtime, where that is not lockc's.
+    pub(super) foreign: Option<String>,
+    /// Whether an engine runs it.
+    pub(super) lives: bool,
 }
 
 impl Target {
@@ -51,7 +54,8 @@ impl Target {
                 file,
                 argument: None,
                 runtime: None,
-                notes: Vec::new(),
+                foreign: None,
+                lives: false,
             });
         }
         let container = match text.split_once(':') {
@@ -63,15 +67,11 @@ impl Target {
         let mut found = bundles(&container.id);
         match (found.pop(), found.is_empty()) {
             (Some(bundle), true) => {
-                let notes = container.foreign_runtime.map(|runtime| {
-                    format!(
-                        "it runs under the runtime {runtime}, not under lockc; this shows what \
-                         lockc would do"
-                    )
-                });
-                let (argument, runtime) = (container.argument, container.runtime);
-                let notes = notes.into_iter().collect();
-                Ok(Self { argument, runtime, notes, ..Self::of_bundle(&bundle)? })
+                let docker::Container { argument, runtime, foreign_runtime: foreign, .. } =
+                    container;
+                // containerd removes the bundle with the task; Podman keeps it.
+                let lives = BUNDLES[..2].iter().any(|tasks| bundle.starts_with(tasks));
+                Ok(Self { argument, runtime, foreign, lives, ..Self::of_bundle(&bundle)? })
             }
             (None, _) if text.starts_with("docker:") => {
                 bail!(
@@ -91,20 +91,30 @@ impl Target {
 
     fn of_podman(name: &str) -> Result<Self> {
         let output = std::process::Command::new("podman")
-            .args(["container", "inspect", "--format", "{{.OCIConfigPath}}", "--", name])
+            .args([
+                "container",
+                "inspect",
+                "--format",
+                "{{.OCIConfigPath}} {{.OCIRuntime}}",
+                "--",
+                name,
+            ])
             .output()
             .context("`podman inspect` cannot be run")?;
         if !output.status.success() {
             bail!("podman:{name}: {}", String::from_utf8_lossy(&output.stderr).trim());
         }
-        let file = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
+        let output = String::from_utf8_lossy(&output.stdout);
+        let (file, runtime) = output.trim().rsplit_once(' ').unwrap_or((output.trim(), ""));
+        let file = PathBuf::from(file);
         let bundle = file.parent().filter(|_| file.is_file()).with_context(|| {
             format!(
                 "podman:{name} has no config.json yet; Podman writes it when the container first \
                  starts"
             )
         })?;
-        Self::of_bundle(bundle)
+        let foreign = (!is_lockc(runtime)).then(|| runtime.to_owned());
+        Ok(Self { foreign, ..Self::of_bundle(bundle)? })
     }
 
     fn of_bundle(path: &Path) -> Result<Self> {
@@ -118,9 +128,21 @@ impl Target {
             bundle,
             argument: None,
             runtime: None,
-            notes: Vec::new(),
+            foreign: None,
+            lives: false,
         })
     }
+}
+
+/// Whether a runtime of Podman's is lockc: by the names that `lockc install` gives it, or by its
+/// path. An older Podman tells none.
+fn is_lockc(runtime: &str) -> bool {
+    let path = Path::new(runtime);
+    runtime.is_empty()
+        || runtime == "lockc"
+        || runtime.starts_with("lockc-")
+        || path.ends_with(docker::WRAPPER)
+        || path.starts_with("/etc/lockc/runtimes")
 }
 
 /// Engines name a bundle after its container; Podman puts it into `userdata` below that.
@@ -150,4 +172,25 @@ fn bundles(id: &str) -> Vec<PathBuf> {
     found.extend(of_storage.filter(named).map(|path| path.join("userdata")));
     found.retain(|path| path.join("config.json").is_file());
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_runtime_of_podman_is_lockc_by_its_name_or_its_path() {
+        for ours in [
+            "lockc",
+            "lockc-restricted",
+            "/usr/bin/lockc-runc-wrapper",
+            "/etc/lockc/runtimes/lockc-offline",
+            "",
+        ] {
+            assert!(is_lockc(ours), "{ours}");
+        }
+        for other in ["crun", "/usr/bin/runc", "lockcd", "/opt/lockc-not/runc"] {
+            assert!(!is_lockc(other), "{other}");
+        }
+    }
 }

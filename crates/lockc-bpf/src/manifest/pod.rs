@@ -20,6 +20,7 @@ pub(crate) struct PodSpec {
     #[serde(rename = "hostIPC")]
     pub(crate) host_ipc: bool,
     pub(crate) os: Os,
+    pub(crate) runtime_class_name: Option<String>,
     pub(crate) security_context: SecurityContext,
     containers: Vec<Container>,
     init_containers: Vec<Container>,
@@ -162,7 +163,19 @@ const VOLUMES: [&str; 9] = [
 
 impl PodSpec {
     pub(crate) fn every_container(&self) -> impl Iterator<Item = &Container> {
-        self.init_containers.iter().chain(&self.containers).chain(&self.ephemeral_containers)
+        self.placed_containers().map(|(_, _, container)| container)
+    }
+
+    /// Every container, with the name of its list and its place there.
+    pub(crate) fn placed_containers(&self) -> impl Iterator<Item = (&str, usize, &Container)> {
+        let lists = [
+            ("initContainers", &self.init_containers),
+            ("containers", &self.containers),
+            ("ephemeralContainers", &self.ephemeral_containers),
+        ];
+        lists.into_iter().flat_map(|(list, containers)| {
+            containers.iter().enumerate().map(move |(number, container)| (list, number, container))
+        })
     }
 
     /// The directory of the nodes of its raw block volumes, as kubelet maps them (Kubernetes 1.34,
@@ -243,7 +256,7 @@ impl PodSpec {
     }
 
     /// What the Pod Security Standards refuse, and no runtime learns of.
-    pub(crate) fn notes(&self, container: &Container) -> Vec<String> {
+    pub(crate) fn unseen(&self, container: &Container) -> Vec<String> {
         let security = SecurityContext::of(&self.security_context, &container.security_context);
         let is_open = |profile: &Option<Profile>| {
             profile.as_ref().is_some_and(|profile| profile.kind == "Unconfined")

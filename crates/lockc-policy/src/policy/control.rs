@@ -16,7 +16,7 @@ pub enum Strength {
 }
 
 macro_rules! controls {
-    ($($variant:ident $name:literal $baseline:ident $restricted:ident $optional:ident
+    ($($variant:ident $id:literal $name:literal $baseline:ident $restricted:ident $optional:ident
         $checks:literal;)*) => {
         /// Something that is checked before a container starts.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -27,6 +27,13 @@ macro_rules! controls {
         impl Control {
             /// Every control.
             pub const ALL: [Self; [$($name),*].len()] = [$(Self::$variant),*];
+
+            /// The id of its messages, by which `docs/troubleshooting.md` lists them.
+            pub const fn id(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $id,)*
+                }
+            }
 
             /// The name used in configuration and messages.
             pub const fn name(self) -> &'static str {
@@ -63,50 +70,50 @@ macro_rules! controls {
     (@always) => { false };
 }
 
-// Name, how strictly baseline and restricted apply it, whether a policy may take it away, and what
-// it checks.
+// Id, name, how strictly baseline and restricted apply it, whether a policy may take it away, and
+// what it checks. An id is never reused: a new control gets the next one.
 controls! {
-    HostMounts "host-mounts" Baseline Restricted optional
+    HostMounts "LOCKC-A001" "host-mounts" Baseline Restricted optional
         "bind mounts of the host's files";
-    HostSockets "host-sockets" Baseline Baseline optional
+    HostSockets "LOCKC-A002" "host-sockets" Baseline Baseline optional
         "unix sockets of the host";
-    MountTypes "mount-types" Baseline Baseline optional
+    MountTypes "LOCKC-A003" "mount-types" Baseline Baseline optional
         "types of file systems that are mounted";
-    MountNamespace "mount-namespace" Baseline Baseline always
+    MountNamespace "LOCKC-A004" "mount-namespace" Baseline Baseline always
         "the container's own mount namespace";
-    HostNamespaces "host-namespaces" Baseline Baseline optional
+    HostNamespaces "LOCKC-A005" "host-namespaces" Baseline Baseline optional
         "namespaces and network devices of the host";
-    Capabilities "capabilities" Baseline Restricted optional
+    Capabilities "LOCKC-A006" "capabilities" Baseline Restricted optional
         "capabilities beyond the engines' default set";
-    Devices "devices" Baseline Baseline optional
+    Devices "LOCKC-A007" "devices" Baseline Baseline optional
         "devices beyond the default set";
-    Rootfs "rootfs" Baseline Baseline optional
+    Rootfs "LOCKC-A008" "rootfs" Baseline Baseline optional
         "the location of the root file system";
-    RunAsRoot "run-as-root" Off Restricted optional
+    RunAsRoot "LOCKC-A009" "run-as-root" Off Restricted optional
         "running as uid 0";
-    RuntimeHandlers "runtime-handlers" Baseline Baseline always
+    RuntimeHandlers "LOCKC-A010" "runtime-handlers" Baseline Baseline always
         "annotations that change what the runtime does";
-    Restore "restore" Baseline Baseline always
+    Restore "LOCKC-A011" "restore" Baseline Baseline always
         "restoring from a checkpoint";
-    OwnFiles "own-files" Baseline Baseline always
+    OwnFiles "LOCKC-A012" "own-files" Baseline Baseline always
         "writable mounts of lockc's own configuration and programs";
-    Seccomp "seccomp" Baseline Restricted optional
+    Seccomp "LOCKC-A013" "seccomp" Baseline Restricted optional
         "the seccomp profile, and agents to which it passes system calls";
-    AppArmor "apparmor" Baseline Baseline optional
+    AppArmor "LOCKC-A014" "apparmor" Baseline Baseline optional
         "the AppArmor profile unconfined";
-    SeLinux "selinux" Baseline Baseline optional
+    SeLinux "LOCKC-A015" "selinux" Baseline Baseline optional
         "SELinux users, roles and types that are not for containers; a missing label";
-    ProcMount "proc-mount" Baseline Baseline optional
+    ProcMount "LOCKC-A016" "proc-mount" Baseline Baseline optional
         "masked and read-only paths of procfs and sysfs";
-    Sysctls "sysctls" Baseline Baseline optional
+    Sysctls "LOCKC-A017" "sysctls" Baseline Baseline optional
         "sysctls beyond the safe ones";
-    PrivilegeEscalation "privilege-escalation" Off Restricted optional
+    PrivilegeEscalation "LOCKC-A018" "privilege-escalation" Off Restricted optional
         "no_new_privs, where the kernel rule privilege is off";
-    Hooks "hooks" Baseline Baseline optional
+    Hooks "LOCKC-A019" "hooks" Baseline Baseline optional
         "programs that the runtime executes on the host";
-    RootfsPropagation "rootfs-propagation" Baseline Baseline optional
+    RootfsPropagation "LOCKC-A020" "rootfs-propagation" Baseline Baseline optional
         "a root file system whose mounts reach the host";
-    Resources "resources" Baseline Baseline optional
+    Resources "LOCKC-A021" "resources" Baseline Baseline optional
         "real-time scheduling, memory policy, cache allocation, execution domain, cgroups of \
          others, oom_score_adj";
 }
@@ -138,6 +145,15 @@ mod tests {
         for names in [optional_names(), rules] {
             assert!(text.contains(&names), "{names}");
         }
+    }
+
+    #[test]
+    fn ids_are_unique() {
+        let mut ids = Control::ALL.map(Control::id).to_vec();
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!(ids.len(), Control::ALL.len());
+        assert!(ids.iter().all(|id| id.len() == 10 && id.starts_with("LOCKC-A")), "{ids:?}");
     }
 
     #[test]

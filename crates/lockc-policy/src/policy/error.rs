@@ -179,6 +179,23 @@ pub enum RequestError {
     },
 }
 
+impl RequestError {
+    /// Every id.
+    pub const IDS: [&str; 5] =
+        ["LOCKC-P001", "LOCKC-P002", "LOCKC-P003", "LOCKC-P004", "LOCKC-P005"];
+
+    /// The id of the message, by which `docs/troubleshooting.md` lists it.
+    pub const fn id(&self) -> &'static str {
+        match self {
+            Self::Unknown { .. } => Self::IDS[0],
+            Self::AboveCeiling { .. } => Self::IDS[1],
+            Self::UnknownNetwork { .. } => Self::IDS[2],
+            Self::LooserNetwork { .. } => Self::IDS[3],
+            Self::NothingDenied { .. } => Self::IDS[4],
+        }
+    }
+}
+
 fn rule_names() -> String {
     Rule::ALL.map(Rule::name).join(", ")
 }

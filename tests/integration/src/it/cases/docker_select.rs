@@ -271,7 +271,10 @@ fn named(lab: &mut Lab, _: Runtime) -> Result<String> {
     }
     // Docker forgets it; lockc does not.
     let why = command::run(&["lockc", "explain", &format!("docker:{refused}")])?;
-    if why.status != 3 || !why.stdout.contains("host-mounts") {
+    if why.status != 3
+        || !why.stdout.starts_with(&format!("docker:{refused}: refused at "))
+        || !why.stdout.contains("LOCKC-A001  host-mounts")
+    {
         bail!("status {}: {}", why.status, why.said());
     }
     let listed = command::run(&["lockc", "refusals"])?.must()?;

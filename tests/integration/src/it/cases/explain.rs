@@ -129,7 +129,7 @@ fn ordinary_user(lab: &mut Lab, _: launch::Runtime) -> Result<String> {
         "explain",
         &folder.display().to_string(),
     ])?;
-    if lab.plain || run.stdout.contains("starts     yes") {
+    if lab.plain || run.stdout.contains(": starts under baseline, from the default\n") {
         Ok(run.stdout)
     } else {
         bail!("{}", run.said())
@@ -141,6 +141,7 @@ kind: Pod
 metadata: {name: web}
 spec:
   hostPID: true
+  runtimeClassName: lockc
   containers:
   - {name: main, image: bb, securityContext: {privileged: true}}
 ";
@@ -152,7 +153,8 @@ fn manifest(_: &mut Lab, _: launch::Runtime) -> Result<String> {
     };
     let bad = go(MANIFEST)?;
     if bad.status != 3
-        || !["host-namespaces: ", "capabilities: ", "devices: "]
+        || !bad.stdout.starts_with("Pod web, container main: refused by baseline, from ")
+        || !["LOCKC-A005  host-namespaces", "LOCKC-A006  capabilities", "LOCKC-A007  devices"]
             .iter()
             .all(|control| bad.stdout.contains(control))
     {
@@ -163,9 +165,18 @@ fn manifest(_: &mut Lab, _: launch::Runtime) -> Result<String> {
     if !good.ok() {
         bail!("status {}: {}", good.status, good.said());
     }
+    let forgotten = go(&MANIFEST.replace("  runtimeClassName: lockc\n", ""))?;
+    if forgotten.status != 3 || !forgotten.stdout.contains("not confined; lockc would refuse it") {
+        bail!("status {}: {}", forgotten.status, forgotten.said());
+    }
     let broken = go("kind: [")?;
-    if broken.status != 1 || !broken.stderr.contains("/tmp/pod.yaml") {
+    if broken.status != 1 || !broken.stderr.starts_with("lockc: /tmp/pod.yaml:1: ") {
         bail!("status {}: {}", broken.status, broken.said());
+    }
+    // The rest of the file has its answers all the same.
+    let partly = go(&format!("kind: [\n---\n{MANIFEST}"))?;
+    if partly.status != 3 || partly.stdout.lines().next() != bad.stdout.lines().next() {
+        bail!("status {}: {}", partly.status, partly.said());
     }
     Ok(bad.stdout)
 }
@@ -199,14 +210,21 @@ fn docker(
     for target in [&name, &id, &id[..12].to_owned()] {
         let answer = explain(&[target])?;
         answer.expect(0, policy, origin, true)?;
-        if answer.json["registered"] != true || answer.json["engine"] != "docker" {
+        if answer.json["registered"] != true
+            || answer.json["engine"] != "docker"
+            || answer.json["verdict"] != "runs"
+        {
             bail!("{target}: {}", answer.json);
         }
+    }
+    let text = command::run(&["lockc", "explain", &name])?.must()?;
+    if !text.starts_with(&format!("{name}: runs under {policy}")) {
+        bail!("{text}");
     }
     explain(&[&name, "--level", "restricted"])?.expect(3, "restricted", "--level", false)?;
     c.call(&["stop", "-t", "0"])?.must()?;
     let stopped = command::run(&["lockc", "explain", &name])?;
-    if stopped.status != 1 || !stopped.stderr.contains("does not run") {
+    if stopped.status != 1 || !stopped.stderr.contains("is not running") {
         bail!("stopped: status {}: {}", stopped.status, stopped.said());
     }
     Ok(stopped.stderr)
@@ -266,14 +284,26 @@ fn refused_before(lab: &mut Lab, _: launch::Runtime) -> Result<String> {
 }
 
 fn foreign(lab: &mut Lab, _: launch::Runtime) -> Result<String> {
-    let c = lab.docker()?.background("", &["--privileged", IMAGE, "sleep", "1000"])?;
-    let answer = explain(&[&format!("docker:{}", c.name)])?;
-    answer.expect(3, "baseline", "the default", false)?;
-    let notes = answer.json["notes"].to_string();
-    if answer.json["registered"] != false
-        || !notes.contains("runs under the runtime runc, which is not lockc's")
-    {
-        bail!("{}", answer.json);
+    let mut findings = String::new();
+    for (options, starts) in [(&["--privileged"][..], false), (&[], true)] {
+        let words = [options, &[IMAGE, "sleep", "1000"]].concat();
+        let c = lab.docker()?.background("", &words)?;
+        let id = c.inspect("{{.Id}}")?;
+        // Without the engine's name it is known as one that is not registered.
+        for (target, reason) in [
+            (format!("docker:{}", c.name), "its runtime is runc, which is not lockc's"),
+            (id, "it runs, and is not registered with lockc"),
+        ] {
+            let answer = explain(&[&target])?;
+            answer.expect(3, "baseline", "the default", starts)?;
+            findings = answer.json["findings"].to_string();
+            if answer.json["registered"] != false
+                || answer.json["verdict"] != "not-confined"
+                || !findings.contains(reason)
+            {
+                bail!("{}", answer.json);
+            }
+        }
     }
-    Ok(notes)
+    Ok(findings)
 }

@@ -152,7 +152,7 @@ fn asks(lab: &mut Lab, _: Runtime) -> Result<String> {
         "{made} && lockc explain podman:asked; s=$?; podman rm -f asked > /dev/null; exit $s"
     ))?;
     if explained.status != 3
-        || !explained.stdout.contains("engine     podman")
+        || !explained.stdout.starts_with("podman:asked: not confined; lockc would refuse it by ")
         || !explained.stdout.contains("/etc")
     {
         bail!("explain podman:NAME: status {}: {}", explained.status, explained.said());

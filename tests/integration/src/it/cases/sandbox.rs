@@ -76,8 +76,8 @@ fn bare(lab: &mut Lab, _: Runtime) -> Result<String> {
         if !shown.contains("kernel rules do not reach inside") {
             bail!("status: {shown}");
         }
-        let explained = command::run(&["lockc", "explain", &folder])?.must()?;
-        for part in ["gVisor", "unseen", "host-mounts"] {
+        let explained = command::run(&["lockc", "explain", "--all", &folder])?.must()?;
+        for part in ["LOCKC-W004", "gVisor", "unseen", "host-mounts"] {
             if !explained.contains(part) {
                 bail!("explain does not say {part}: {explained}");
             }

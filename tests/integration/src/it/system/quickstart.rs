@@ -55,6 +55,31 @@ mod tests {
         }
     }
 
+    /// A name of a file or a policy alone may be in an answer of either kind.
+    #[test]
+    fn checks_of_explain_name_the_verdict() {
+        let mut checked = 0;
+        for (page, headings) in [
+            (DOCKER, vec!["Use"]),
+            (PODMAN, vec!["Use"]),
+            (KUBERNETES, vec!["Use"]),
+            (COMMANDS, vec!["Examples"]),
+        ] {
+            let commands = headings.into_iter().flat_map(|heading| steps(page, heading));
+            for step in commands.filter(|step| step.text.starts_with("lockc explain ")) {
+                let verdicts: &[&str] = if step.fails {
+                    &["refused by ", "not confined"]
+                } else {
+                    &["starts under ", "runs under "]
+                };
+                let names = verdicts.iter().any(|verdict| step.says.starts_with(verdict));
+                assert!(names, "{step:?}");
+                checked += 1;
+            }
+        }
+        assert!(checked >= 4, "{checked}");
+    }
+
     #[test]
     fn every_page_has_what_the_stages_run() {
         assert!(!steps(COMMANDS, "Examples").is_empty());
