@@ -25,7 +25,7 @@ use kube::{
     },
 };
 use lockc_core::paths;
-use lockc_policy::config::labels::{LABEL, Namespace};
+use lockc_policy::config::labels::Namespace;
 use tokio::{
     signal::unix::{SignalKind, signal},
     time::{Instant, timeout_at},
@@ -209,6 +209,7 @@ fn of(object: Metadata) -> Option<(String, Namespace)> {
 
 #[cfg(test)]
 mod tests {
+    use lockc_policy::config::labels::LABEL;
     use std::{fs, path::PathBuf};
 
     use futures_util::stream;

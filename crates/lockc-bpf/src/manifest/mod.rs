@@ -19,7 +19,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use lockc_policy::{
-    config::labels::{LABEL, Labels, Namespace as Labelled},
+    config::labels::{Labels, Namespace as Labelled},
     decision::{self, Case},
     enforcement::Circumstances,
     policy::{ANNOTATION, NETWORK_ANNOTATION, PolicySet},
@@ -144,9 +144,8 @@ impl Cluster {
     /// Adds a namespace, with its labels, or a RuntimeClass.
     fn add(&mut self, object: &Object<'_>) {
         if let Some((name, labels)) = object.as_namespace() {
-            let enforce = labels.get(LABEL).cloned();
             let namespaces = &mut self.config.labels.get_or_insert_default().namespaces;
-            namespaces.insert(name.into(), Labelled { enforce });
+            namespaces.insert(name.into(), Labelled::new(labels));
         }
         if let Some((name, handler)) = object.as_runtime_class() {
             self.runtimes.classes.insert(name.into(), handler.into());
