@@ -26,8 +26,8 @@ use crate::{
     verdict::{self, About, EACCES, Subject},
 };
 
-const EPROTONOSUPPORT: i32 = 93;
-const EAFNOSUPPORT: i32 = 97;
+const EPROTONOSUPPORT: i32 = -93;
+const EAFNOSUPPORT: i32 = -97;
 
 /// Socket families and netlink protocols that the container's policy names.
 #[inline(always)]

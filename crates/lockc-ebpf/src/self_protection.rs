@@ -37,7 +37,7 @@ lsm! {
     /// A new descriptor of a map.
     fn bpf_map(map: Ptr<BpfMap>, _fmode) -> verdict {
         // SAFETY: nothing writes the value after the loader.
-        if unsafe { OWN_MAPS.get(map.id()) }.is_some() && !may_change() { -EPERM } else { 0 }
+        if unsafe { OWN_MAPS.get(map.id()) }.is_some() && !may_change() { EPERM } else { 0 }
     }
 }
 
@@ -51,7 +51,7 @@ pub fn check(path: Ptr<Path>, dentry: Ptr<Dentry>) -> i32 {
     }
     let own = is_within(directory)
         || (!dentry.is_null() && (is_pins(dentry) || is_within(dentry.parent())));
-    if own && !may_change() { -EPERM } else { 0 }
+    if own && !may_change() { EPERM } else { 0 }
 }
 
 /// Whether a directory is the one with the pins, or at most two below it.

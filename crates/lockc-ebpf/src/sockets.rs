@@ -29,7 +29,7 @@ const SOCK_TYPE_MASK: u32 = 0xf;
 /// include/uapi/linux/netlink.h
 const SOL_NETLINK: i32 = 270;
 const NETLINK_ADD_MEMBERSHIP: i32 = 1;
-const ENOPROTOOPT: i32 = 92;
+const ENOPROTOOPT: i32 = -92;
 
 /// Checks the use of a socket by a task of a container under the rule `network`, however the task
 /// came by the socket.

@@ -18,9 +18,12 @@ use crate::{
     record::{self, Denied},
 };
 
-pub const EPERM: i32 = 1;
+// Negative, as programs return them: the verifier does not follow a negation, and wants to know
+// what a program returns.
+pub const EPERM: i32 = -1;
+pub const EACCES: i32 = -13;
+
 pub const ENOMEM: i32 = 12;
-pub const EACCES: i32 = 13;
 
 /// A confined task that a rule applies to.
 pub struct Subject {
@@ -136,7 +139,7 @@ impl Subject {
 #[inline(always)]
 pub fn deny(who: &Subject, rule: Rule, hook: Hook, about: About, errno: i32) -> i32 {
     let mode = mode(who, rule);
-    report(who, rule, mode, hook, about, -errno);
+    report(who, rule, mode, hook, about, errno);
     verdict(mode, errno)
 }
 
@@ -148,7 +151,7 @@ pub fn quietly(who: &Subject, rule: Rule, errno: i32) -> i32 {
 
 #[inline(always)]
 fn verdict(mode: u32, errno: i32) -> i32 {
-    if mode == MODE_AUDIT { 0 } else { -errno }
+    if mode == MODE_AUDIT { 0 } else { errno }
 }
 
 /// The mode of the container, or audit mode where only this rule is audited.
