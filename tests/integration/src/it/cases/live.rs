@@ -220,8 +220,13 @@ impl Journal {
 
     fn entry(&self) -> Result<String> {
         let mut text = vec![0; 1 << 16];
-        let length = self.socket.recv(&mut text).context("nothing in the journal")?;
-        Ok(String::from_utf8_lossy(&text[..length]).into_owned())
+        loop {
+            let length = self.socket.recv(&mut text).context("nothing in the journal")?;
+            // An empty one asks whether the journal is there.
+            if length > 0 {
+                return Ok(String::from_utf8_lossy(&text[..length]).into_owned());
+            }
+        }
     }
 }
 
