@@ -11,7 +11,8 @@ Exit codes:
   0  success, or the answer is yes
   1  an error, printed on standard error
   2  invalid command line
-  3  status: not enforcing; doctor: a check failed; unload --if-idle: not idle";
+  3  status: not enforcing; doctor: a check failed; unload --if-idle: not idle;
+     uninstall: containers depend on lockc";
 
 /// Confines containers in the kernel: loads lockc's LSM programs and shows what they do.
 #[derive(Debug, Parser)]

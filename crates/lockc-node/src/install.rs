@@ -38,6 +38,7 @@ Examples:
 const UNINSTALL_EXAMPLES: &str = "\
 Examples:
   lockc-node uninstall --host-root /host
+  lockc-node uninstall --host-root /host --keep-name  existing pods start again, unconfined
   lockc-node uninstall --host-root /host --purge     on a node without containers under lockc";
 
 /// Copies the programs to the node, loads them now and at every boot, and adds lockc to
@@ -85,6 +86,13 @@ pub struct UninstallArgs {
     /// it would no longer be confined.
     #[arg(long)]
     purge: bool,
+    /// Removes the handlers although pods on the node have them; their containers do not start
+    /// again.
+    #[arg(long, conflicts_with = "keep_name")]
+    force: bool,
+    /// Keeps the handlers' names for the real runtime: existing pods start again, unconfined.
+    #[arg(long)]
+    keep_name: bool,
 }
 
 /// Installs; idempotent.
@@ -142,6 +150,8 @@ pub fn uninstall(args: &UninstallArgs) -> Result<()> {
     if !args.no_engine && program.exists() {
         let mut words = vec!["uninstall", "containerd", "--root", "/"];
         words.extend(args.restart.then_some("--restart"));
+        words.extend(args.force.then_some("--force"));
+        words.extend(args.keep_name.then_some("--keep-name"));
         lockc(&words)?;
     }
     for path in [paths::NAMESPACES, DROP_IN] {

@@ -1,6 +1,6 @@
 //! `lockc doctor`: checks every precondition and names a remedy for each failure.
 
-use std::{fs, path::Path, process::ExitCode};
+use std::{path::Path, process::ExitCode};
 
 use anyhow::Result;
 use lockc_core::{abi::MODE_AUDIT, maps::Registry, paths};
@@ -12,6 +12,7 @@ use nix::sys::statfs::CGROUP2_SUPER_MAGIC;
 
 use crate::{
     check::{Check, State, check},
+    install::present::{self, Present},
     labels, out,
     pinned::attached_version,
     preconditions::{self, is_fs},
@@ -154,39 +155,20 @@ fn objects() -> Check {
 
 /// Engines that are there, and whether lockc is one of their runtimes.
 fn engines() -> Vec<Check> {
-    [
-        ("docker", "/usr/bin/dockerd", &["/etc/docker/daemon.json"][..]),
-        (
-            "containerd",
-            "/usr/bin/containerd",
-            &["/etc/containerd/config.toml", "/etc/containerd/conf.d"],
-        ),
-        (
-            "podman",
-            "/usr/bin/podman",
-            &["/etc/containers/containers.conf", "/etc/containers/containers.conf.d"],
-        ),
-        ("crio", "/usr/bin/crio", &["/etc/crio/crio.conf", "/etc/crio/crio.conf.d"]),
-    ]
-    .into_iter()
-    .filter(|(_, binary, _)| Path::new(binary).exists())
-    .map(|(name, _, places)| match places.iter().find(|path| mentions_wrapper(Path::new(path))) {
-        Some(path) => check(name, State::Ok, format!("{path} names lockc-runc-wrapper"), ""),
-        None => {
-            let found = format!("{} does not name lockc-runc-wrapper", places[0]);
-            check(name, State::Warning, found, format!("lockc install {name} --restart"))
-        }
-    })
-    .collect()
+    present::engines().into_iter().map(engine).collect()
 }
 
-fn mentions_wrapper(path: &Path) -> bool {
-    if path.is_dir() {
-        return fs::read_dir(path).is_ok_and(|entries| {
-            entries.filter_map(Result::ok).any(|entry| mentions_wrapper(&entry.path()))
-        });
+fn engine(Present { engine, named_by, config }: Present) -> Check {
+    let name = engine.name();
+    match named_by {
+        Some(path) => {
+            check(name, State::Ok, format!("{} names lockc-runc-wrapper", path.display()), "")
+        }
+        None => {
+            let found = format!("{} does not name lockc-runc-wrapper", config.display());
+            check(name, State::Warning, found, format!("lockc install {name} --restart"))
+        }
     }
-    fs::read_to_string(path).is_ok_and(|text| text.contains("lockc-runc-wrapper"))
 }
 
 fn print(checks: &[Check]) {

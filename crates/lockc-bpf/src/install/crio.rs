@@ -7,9 +7,22 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use super::host::{Change, Host};
-use super::runtimes::{NAME, Runtimes};
-use super::{plan::Plan, state::State};
+use super::{
+    drop_in::{self, Form},
+    host::{Change, Host},
+    plan::Plan,
+    removal::Removal,
+    runtimes::{NAME, Runtimes},
+    state::State,
+};
+
+/// crio.conf(5).
+const FORM: Form = Form {
+    default: (&["crio", "runtime"], "default_runtime"),
+    runtimes: &["crio", "runtime", "runtimes"],
+    program: |entry| drop_in::text(entry, "runtime_path"),
+    set: |entry, program| entry["runtime_path"] = drop_in::value(program),
+};
 
 pub fn install(
     host: &Host,
@@ -32,6 +45,16 @@ pub fn install(
             program.display()
         ));
     }
+    state.kept.clear();
     let changes = vec![Change { path: file.into(), before: there, after: Some(text), mode: 0o644 }];
-    Ok(Plan { changes, state, warnings: Vec::new() })
+    Ok(Plan { changes, state, ..Plan::default() })
+}
+
+pub fn uninstall(
+    host: &Host,
+    file: &Path,
+    before: Option<State>,
+    removal: &Removal,
+) -> Result<Plan> {
+    drop_in::uninstall(host, file, before, removal, &FORM)
 }

@@ -28,6 +28,34 @@ impl Engine {
         }
     }
 
+    /// The program that reads its configuration.
+    pub fn program(self) -> &'static str {
+        if self == Self::Docker { "dockerd" } else { self.name() }
+    }
+
+    /// What selects lockc for a container, where it is not the default.
+    pub fn choice(self) -> &'static str {
+        match self {
+            Self::Docker => "docker run --runtime lockc (in Compose files runtime: lockc)",
+            Self::Podman => "podman --runtime lockc run",
+            Self::Containerd | Self::Crio => "runtimeClassName: lockc",
+        }
+    }
+
+    /// Other files and directories that it may read.
+    pub fn places(self) -> &'static [&'static str] {
+        match self {
+            Self::Docker => &[],
+            Self::Containerd => &["/etc/containerd/conf.d"],
+            Self::Crio => &["/etc/crio/crio.conf", "/etc/crio/crio.conf.d"],
+            Self::Podman => &[
+                "/etc/containers/containers.conf",
+                "/etc/containers/containers.conf.d",
+                "/usr/share/containers/containers.conf",
+            ],
+        }
+    }
+
     /// Its configuration, or the drop-in that is lockc's own.
     pub fn config(self) -> &'static str {
         match self {

@@ -13,7 +13,8 @@ use nix::unistd::{chown, chroot};
 use tempfile::NamedTempFile;
 
 /// Where programs of engines are.
-const PLACES: [&str; 4] = ["/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin"];
+const PLACES: [&str; 7] =
+    ["/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin", "/bin", "/sbin", "/opt/bin"];
 /// How the name of a new file ends until it takes its place; no engine reads such files.
 const NEW: &str = ".lockc-new";
 /// The state before lockc.
@@ -122,12 +123,14 @@ impl Host {
         Ok(path)
     }
 
+    /// Where a program is on the host.
+    pub fn find(&self, name: &str) -> Option<PathBuf> {
+        PLACES.iter().map(|place| Path::new(place).join(name)).find(|path| self.at(path).is_file())
+    }
+
     /// A program of the host's, to be run there; nothing if it is not installed.
     pub fn program(&self, name: &str) -> Option<Command> {
-        let path = PLACES
-            .iter()
-            .map(|place| Path::new(place).join(name))
-            .find(|path| self.at(path).is_file())?;
+        let path = self.find(name)?;
         let mut command = Command::new(&path);
         command.stdin(Stdio::null()).env("SYSTEMD_IGNORE_CHROOT", "1").env("LC_ALL", "C.UTF-8");
         if !self.is_this() {
@@ -216,6 +219,18 @@ impl Host {
 fn beside(path: &Path, ending: &str) -> PathBuf {
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     path.with_file_name(format!("{name}.{ending}"))
+}
+
+/// The names in a directory; none if it does not exist.
+pub fn names(directory: &Path) -> Result<Vec<String>> {
+    use std::io::ErrorKind::{NotADirectory, NotFound};
+    match fs::read_dir(directory) {
+        Ok(entries) => {
+            Ok(entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect())
+        }
+        Err(error) if matches!(error.kind(), NotFound | NotADirectory) => Ok(Vec::new()),
+        Err(error) => Err(error).with_context(|| format!("{} cannot be read", directory.display())),
+    }
 }
 
 /// Standard output of a success; otherwise what it said.

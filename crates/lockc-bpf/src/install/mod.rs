@@ -6,54 +6,45 @@
 //! `FILE.before-lockc` until `uninstall`.
 
 mod containerd;
+mod containers;
 mod crio;
+mod daemon;
 mod docker;
+mod drop_in;
 mod engine;
 mod host;
 mod options;
 mod plan;
 mod podman;
+pub mod present;
+mod removal;
+mod report;
 mod runtimes;
 mod service;
 mod state;
 #[cfg(test)]
 mod tests;
+mod unit;
 mod validate;
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context as _, Result};
-use serde::Serialize;
 
+use containers::Container;
 use engine::Engine;
-use host::{Change, Host};
-pub use options::Common;
+use host::Host;
+pub use options::{Common, Leave};
 use plan::Plan;
+use removal::Removal;
+use report::FileReport;
+pub use report::Report;
 use runtimes::Runtimes;
+use service::Goal;
 use state::State;
-
-/// What was, or would be, done.
-#[derive(Debug, Serialize)]
-pub struct Report {
-    engine: Engine,
-    /// Whether anything differs from what is there.
-    changed: bool,
-    /// Files, with unified diffs.
-    files: Vec<FileReport>,
-    /// Who checked the result; nobody where the engine's program is not on the machine.
-    validated_by: Option<String>,
-    /// What makes the engine read it.
-    restart: Option<String>,
-    /// Whether that was done.
-    restarted: bool,
-    warnings: Vec<String>,
-}
-
-#[derive(Debug, Serialize)]
-struct FileReport {
-    path: PathBuf,
-    diff: String,
-}
 
 /// `lockc install`.
 ///
@@ -75,7 +66,7 @@ pub fn install(
 
 fn install_on(host: &Host, args: &Common, runtimes: &Runtimes) -> Result<Report> {
     let before = State::read(host, args.engine)?;
-    let file = config(args, before.as_ref());
+    let file = config(host, args.engine, args.config.as_deref(), before.as_ref());
     let mut plan = match args.engine {
         Engine::Docker => docker::install(host, &file, runtimes, before),
         Engine::Containerd => containerd::install(host, &file, runtimes, before),
@@ -94,47 +85,117 @@ fn install_on(host: &Host, args: &Common, runtimes: &Runtimes) -> Result<Report>
         );
     }
     let state = Some(plan.state.clone());
-    finish(host, args, plan, state)
+    let others = others(host, args.engine, &file);
+    if let Err(error) = &others {
+        plan.warnings.push(format!(
+            "the containers that lockc does not confine are unknown: {}",
+            lockc_policy::with_causes(error)
+        ));
+    }
+    let default = plan.state.default;
+    let report = finish(host, args, plan, state, Goal::There)?;
+    Ok(Report { others: others.unwrap_or_default(), default, ..report })
 }
 
-/// `lockc uninstall`.
+/// The containers that have another runtime than lockc's. Docker's that was never started gets the
+/// default.
+fn others(host: &Host, engine: Engine, file: &Path) -> Result<Vec<Container>> {
+    let mut found = containers::all(host, engine, file)?;
+    found.retain(|container| {
+        !container.runtime.is_empty() && !runtimes::is_name(&container.runtime)
+    });
+    Ok(found)
+}
+
+/// `lockc uninstall`. Without anything in `leave`, it changes nothing while a container has a runtime
+/// that would be gone.
 ///
 /// # Errors
 ///
-/// As with [`install`].
-pub fn uninstall(args: &Common) -> Result<Report> {
+/// As with [`install`], and where the containers cannot be listed.
+pub fn uninstall(args: &Common, leave: Leave) -> Result<Report> {
     let host = Host::new(&args.root)?;
     let before = State::read(&host, args.engine)?;
-    let file = config(args, before.as_ref());
-    let mut plan = match args.engine {
-        Engine::Docker => docker::uninstall(&host, &file, before),
-        Engine::Containerd => containerd::uninstall(&host, &file, before),
-        Engine::Crio | Engine::Podman => own_drop_in(&host, &file, before),
-    }?;
-    plan.changes.extend(runtimes::unused_scripts(&host, args.engine)?);
-    finish(&host, args, plan, None)
+    let file = config(&host, args.engine, args.config.as_deref(), before.as_ref());
+    let without = |removal: &Removal| match args.engine {
+        Engine::Docker => docker::uninstall(&host, &file, before.clone(), removal),
+        Engine::Containerd => containerd::uninstall(&host, &file, before.clone(), removal),
+        Engine::Crio => crio::uninstall(&host, &file, before.clone(), removal),
+        Engine::Podman => podman::uninstall(&host, &file, before.clone(), removal),
+    };
+    let containers = if without(&Removal::default())?.changes_nothing() {
+        Vec::new()
+    } else {
+        existing(&host, args.engine, &file, leave)?
+    };
+    let removal = Removal {
+        keep: if leave == Leave::Names { Some(removal::real_runtime(&host)?) } else { None },
+        force: leave == Leave::Containers,
+        used: containers.iter().map(|container| container.runtime.clone()).collect(),
+    };
+    let mut plan = without(&removal)?;
+    let depend = depending(containers, &plan);
+    if !depend.is_empty() && leave == Leave::Nothing {
+        return Ok(Report { stopped: true, depend, ..Report::new(args.engine) });
+    }
+    let scripts = runtimes::unused_scripts(&host, args.engine)?;
+    if depend.is_empty() {
+        plan.changes.extend(scripts);
+        plan.state.scripts.clear();
+    } else if !scripts.is_empty() {
+        // What runs is stopped by the program that started it.
+        plan.warnings.push(
+            "the programs in /etc/lockc/runtimes stay, because running containers are stopped by \
+             them"
+                .to_owned(),
+        );
+    }
+    let kept = plan.state.kept.clone();
+    let state = (!kept.is_empty()).then(|| State {
+        default: false,
+        default_before: None,
+        ..plan.state.clone()
+    });
+    let report = finish(&host, args, plan, state, Goal::Gone)?;
+    Ok(Report { depend, kept, ..report })
 }
 
-fn config(args: &Common, state: Option<&State>) -> PathBuf {
-    match (&args.config, state) {
-        (Some(file), _) => file.clone(),
-        (None, Some(state)) => state.config.clone(),
-        (None, None) => args.engine.config().into(),
+/// The containers of the engine. Without a choice, those that cannot be listed may depend on lockc.
+fn existing(host: &Host, engine: Engine, file: &Path, leave: Leave) -> Result<Vec<Container>> {
+    match containers::all(host, engine, file) {
+        Err(error) if leave == Leave::Nothing => Err(error.context(
+            "the containers that may depend on lockc are unknown; with --force it is removed anyway",
+        )),
+        containers => Ok(containers.unwrap_or_default()),
     }
 }
 
-/// A drop-in of lockc's own just goes.
-fn own_drop_in(host: &Host, file: &Path, before: Option<State>) -> Result<Plan> {
-    let changes =
-        vec![Change { path: file.into(), before: host.read(file)?, after: None, mode: 0o644 }];
-    Ok(Plan {
-        changes,
-        state: before.unwrap_or_else(|| State::new(file, false)),
-        warnings: Vec::new(),
-    })
+/// Those of the containers that would start no more.
+fn depending(containers: Vec<Container>, plan: &Plan) -> Vec<Container> {
+    let gone: BTreeSet<&str> = plan.active.iter().map(String::as_str).collect();
+    let is_gone = |runtime: &str| {
+        let by_path = || runtimes::name_of(Path::new(runtime)).is_some();
+        gone.contains(runtime) || (!gone.is_empty() && runtime.starts_with('/') && by_path())
+    };
+    containers.into_iter().filter(|container| is_gone(&container.runtime)).collect()
 }
 
-fn finish(host: &Host, args: &Common, mut plan: Plan, state: Option<State>) -> Result<Report> {
+/// The file: what is asked for, what an earlier run changed, what the daemon reads.
+fn config(host: &Host, engine: Engine, asked: Option<&Path>, state: Option<&State>) -> PathBuf {
+    if let Some(file) = asked.or(state.map(|state| state.config.as_path())) {
+        return file.into();
+    }
+    let told = if engine == Engine::Docker { docker::told::config(host) } else { None };
+    told.unwrap_or_else(|| engine.config().into())
+}
+
+fn finish(
+    host: &Host,
+    args: &Common,
+    mut plan: Plan,
+    state: Option<State>,
+    goal: Goal,
+) -> Result<Report> {
     plan.changes.retain(|change| change.before != change.after);
     let engine = args.engine;
     let files = plan
@@ -144,13 +205,11 @@ fn finish(host: &Host, args: &Common, mut plan: Plan, state: Option<State>) -> R
         .collect::<Vec<_>>();
     let changed = !plan.changes.is_empty();
     let mut report = Report {
-        engine,
         changed,
         files,
-        validated_by: None,
         restart: service::command(engine).map(str::to_owned).filter(|_| changed),
-        restarted: false,
         warnings: plan.warnings,
+        ..Report::new(engine)
     };
     if changed {
         match validate::validate(host, engine, &plan.changes)? {
@@ -163,7 +222,11 @@ fn finish(host: &Host, args: &Common, mut plan: Plan, state: Option<State>) -> R
     if args.dry_run {
         return Ok(report);
     }
-    let keep = if state.is_some() { host::Backup::Make } else { host::Backup::Remove };
+    let keep = match (goal, &state) {
+        (Goal::There, _) => host::Backup::Make,
+        (Goal::Gone, Some(_)) => host::Backup::Leave,
+        (Goal::Gone, None) => host::Backup::Remove,
+    };
     for change in &plan.changes {
         let backup = if change.path == plan.state.config { keep } else { host::Backup::Leave };
         host.apply(change, backup)
@@ -177,35 +240,8 @@ fn finish(host: &Host, args: &Common, mut plan: Plan, state: Option<State>) -> R
         && service::is_running(host, engine)
         && service::is_behind(host, engine, changed, &plan.state)
     {
-        service::reread(host, engine, state.is_some(), &plan.state.config)?;
+        service::reread(host, engine, goal, &plan.state.config)?;
         report.restarted = true;
     }
     Ok(report)
-}
-
-impl Report {
-    /// Prints it.
-    pub fn print(&self, dry_run: bool) {
-        for file in &self.files {
-            println!("{}", file.diff.trim_end());
-        }
-        for warning in &self.warnings {
-            eprintln!("lockc: warning: {warning}");
-        }
-        if !self.changed {
-            println!("lockc: {}: nothing to change", self.engine.name());
-        } else if dry_run {
-            println!("lockc: {}: nothing was changed: --dry-run", self.engine.name());
-        }
-        if let Some(by) = &self.validated_by {
-            println!("lockc: {}: checked by {by}", self.engine.name());
-        }
-        match &self.restart {
-            Some(_) if self.restarted => println!("lockc: {} has loaded it", self.engine.name()),
-            Some(command) if !dry_run => {
-                println!("lockc: to make {} load it, run: {command}", self.engine.name())
-            }
-            _ => {}
-        }
-    }
 }

@@ -27,3 +27,14 @@ pub struct Common {
     #[arg(long)]
     pub json: bool,
 }
+
+/// What `lockc uninstall` leaves behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leave {
+    /// Nothing: it stops where a container depends on lockc.
+    Nothing,
+    /// Containers that do not start again.
+    Containers,
+    /// The runtimes' names, which lead to another runtime.
+    Names,
+}

@@ -5,11 +5,24 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
-use toml_edit::DocumentMut;
+use toml_edit::{Array, DocumentMut, value};
 
-use super::host::{Change, Host};
-use super::runtimes::{NAME, Runtimes};
-use super::{plan::Plan, state::State};
+use super::{
+    drop_in::{self, Form},
+    host::{Change, Host},
+    plan::Plan,
+    removal::Removal,
+    runtimes::{NAME, Runtimes},
+    state::State,
+};
+
+/// containers.conf(5): each runtime has a list of paths.
+const FORM: Form = Form {
+    default: (&["engine"], "runtime"),
+    runtimes: &["engine", "runtimes"],
+    program: |entry| entry.as_array()?.get(0)?.as_str().map(str::to_owned),
+    set: |entry, program| *entry = value(Array::from_iter([program.display().to_string()])),
+};
 
 /// Runtimes that work without control groups, where nothing says otherwise (containers/common,
 /// pkg/config: defaultConfig).
@@ -43,8 +56,18 @@ pub fn install(
     for (name, program) in programs {
         text.push_str(&format!("{name} = [\"{}\"]\n", program.display()));
     }
+    state.kept.clear();
     let changes = vec![Change { path: file.into(), before: there, after: Some(text), mode: 0o644 }];
-    Ok(Plan { changes, state, warnings: Vec::new() })
+    Ok(Plan { changes, state, ..Plan::default() })
+}
+
+pub fn uninstall(
+    host: &Host,
+    file: &Path,
+    before: Option<State>,
+    removal: &Removal,
+) -> Result<Plan> {
+    drop_in::uninstall(host, file, before, removal, &FORM)
 }
 
 /// What the other files say, the last of them first.

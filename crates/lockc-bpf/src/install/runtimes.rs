@@ -4,12 +4,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 use clap::ValueEnum as _;
+use lockc_policy::runtimes::NAMES;
 
 use super::host::{Change, Host};
 use super::{engine::Engine, state::State};
 
 /// Name of the runtime that chooses by itself.
 pub const NAME: &str = "lockc";
+const WRAPPER: &str = "lockc-runc-wrapper";
 /// Programs for engines that pass a runtime no arguments. No container is given what is below
 /// /etc/lockc writable.
 const SCRIPTS: &str = "/etc/lockc/runtimes";
@@ -70,12 +72,46 @@ pub fn for_level(level: &str) -> String {
     format!("{NAME}-{level}")
 }
 
-/// Whether a runtime of that name and program is one of lockc's.
-pub fn is_ours(name: &str, program: &str) -> bool {
-    let own = name == NAME || name.starts_with("lockc-");
+/// How a runtime of an engine's is lockc's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Own {
+    /// It starts the wrapper.
+    Active,
+    /// Only its name is left, for containers that have it: it starts another runtime.
+    Kept,
+}
+
+/// Whether a runtime of that name and program is one of lockc's. A name of lockc's for runc, crun
+/// or youki comes from `uninstall --keep-name`, whose record may be gone with the package.
+pub fn own(name: &str, program: &str, state: &State) -> Option<Own> {
+    if !is_name(name) {
+        return None;
+    }
     let program = Path::new(program);
-    own && (program.file_name().is_some_and(|name| name == "lockc-runc-wrapper")
-        || program.starts_with(SCRIPTS))
+    let is_runtime =
+        || program.file_name().is_some_and(|file| NAMES.iter().any(|known| file == *known));
+    if name_of(program).is_some() {
+        Some(Own::Active)
+    } else if state.kept.iter().any(|kept| kept == name) || is_runtime() {
+        Some(Own::Kept)
+    } else {
+        None
+    }
+}
+
+/// Whether a container with this runtime is lockc's, by the runtime's name or its program.
+pub fn is_name(runtime: &str) -> bool {
+    runtime == NAME || runtime.starts_with("lockc-") || name_of(Path::new(runtime)).is_some()
+}
+
+/// The runtime of lockc's that starts a program: the wrapper, or a level's script.
+pub fn name_of(program: &Path) -> Option<String> {
+    let file = program.file_name()?.to_str()?;
+    if file == WRAPPER {
+        Some(NAME.to_owned())
+    } else {
+        program.starts_with(SCRIPTS).then(|| file.to_owned())
+    }
 }
 
 pub fn script(level: &str) -> PathBuf {

@@ -58,8 +58,17 @@ fn started(host: &Host, engine: Engine) -> Option<SystemTime> {
     SystemTime::now().checked_sub(ago)
 }
 
+/// What an engine is to know of lockc.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Goal {
+    /// Its runtimes.
+    There,
+    /// Nothing, or only names that lead to other runtimes.
+    Gone,
+}
+
 /// Makes it read what is there now.
-pub fn reread(host: &Host, engine: Engine, installed: bool, config: &Path) -> Result<()> {
+pub fn reread(host: &Host, engine: Engine, goal: Goal, config: &Path) -> Result<()> {
     let systemctl = |verb: &str| {
         let mut command = host.program("systemctl").context("systemctl not found")?;
         run(command.args([verb, engine.name()]))
@@ -69,18 +78,19 @@ pub fn reread(host: &Host, engine: Engine, installed: bool, config: &Path) -> Re
         systemctl("restart")?;
         return Ok(());
     }
-    if installed {
-        systemctl("reload")?;
-        return wait(host, true);
-    }
-    // A key that is gone changes nothing when dockerd reloads: it is told of an empty list, and the
-    // file follows.
     let text = host.read(config)?;
     let mut value: Value = match text.as_deref().map(str::trim) {
         None | Some("") => serde_json::json!({}),
         Some(text) => serde_json::from_str(text)
             .with_context(|| format!("{} cannot be parsed", config.display()))?,
     };
+    let expected = Known::in_file(&value);
+    if goal == Goal::There {
+        systemctl("reload")?;
+        return wait(host, &expected);
+    }
+    // A key that is gone changes nothing when dockerd reloads: it is told of an empty list, and the
+    // file follows.
     let object = value.as_object_mut().context("the configuration is not an object")?;
     object.entry("runtimes").or_insert_with(|| serde_json::json!({}));
     object.entry("default-runtime").or_insert_with(|| "runc".into());
@@ -91,20 +101,47 @@ pub fn reread(host: &Host, engine: Engine, installed: bool, config: &Path) -> Re
         mode: 0o644,
     };
     host.apply(&told, super::host::Backup::Leave)?;
-    let done = systemctl("reload").and_then(|_| wait(host, false));
+    let done = systemctl("reload").and_then(|_| wait(host, &expected));
     let back = Change { path: config.into(), before: told.after, after: text, mode: 0o644 };
     host.apply(&back, super::host::Backup::Leave)?;
     done
 }
 
-/// Until dockerd knows the runtime, or no longer does.
-fn wait(host: &Host, there: bool) -> Result<()> {
+/// What dockerd knows of lockc's runtime.
+#[derive(Debug, PartialEq, Eq)]
+struct Known {
+    /// The program; nothing where it does not know the runtime.
+    program: Option<String>,
+    /// Whether it is the default.
+    default: bool,
+}
+
+impl Known {
+    fn in_file(config: &Value) -> Self {
+        Self::new(&config["runtimes"], &config["default-runtime"])
+    }
+
+    fn new(runtimes: &Value, default: &Value) -> Self {
+        Self {
+            program: runtimes[runtimes::NAME]["path"].as_str().map(str::to_owned),
+            default: default == runtimes::NAME,
+        }
+    }
+
+    /// From `docker info`.
+    fn by_dockerd(text: &str) -> Option<Self> {
+        let info: Value = serde_json::from_str(text).ok()?;
+        Some(Self::new(&info["Runtimes"], &info["DefaultRuntime"]))
+    }
+}
+
+/// Until dockerd knows what is in the file.
+fn wait(host: &Host, expected: &Known) -> Result<()> {
     let start = Instant::now();
     while start.elapsed() < PATIENCE {
         let Some(mut docker) = host.program("docker") else { return Ok(()) };
-        if let Ok(text) = run(docker.args(["info", "--format", "{{json .Runtimes}}"]))
-            && let Ok(Value::Object(known)) = serde_json::from_str(&text)
-            && known.contains_key(runtimes::NAME) == there
+        if let Ok(text) = run(docker.args(["info", "--format", "{{json .}}"]))
+            && Known::by_dockerd(&text).as_ref() == Some(expected)
         {
             return Ok(());
         }
@@ -114,4 +151,29 @@ fn wait(host: &Host, there: bool) -> Result<()> {
         "dockerd did not load the configuration within {} s; see journalctl -u docker",
         PATIENCE.as_secs()
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dockerd_knows_a_runtime_by_its_program_and_as_the_default() {
+        let info = r#"{"Runtimes":{"runc":{"path":"runc"},"lockc":{"path":"/w","status":{}}},
+            "DefaultRuntime":"lockc"}"#;
+        let known = Known::by_dockerd(info).unwrap();
+        let file = |text: &str| Known::in_file(&serde_json::from_str(text).unwrap());
+        assert_eq!(
+            known,
+            file(r#"{"runtimes":{"lockc":{"path":"/w"}},"default-runtime":"lockc"}"#)
+        );
+        for other in [
+            r#"{"runtimes":{"lockc":{"path":"/w"}}}"#,
+            r#"{"runtimes":{"lockc":{"path":"/usr/bin/runc"}},"default-runtime":"lockc"}"#,
+            "{}",
+        ] {
+            assert_ne!(known, file(other), "{other}");
+        }
+        assert_eq!(Known::by_dockerd(r#"{"Runtimes":{}}"#).unwrap(), file("{}"));
+    }
 }

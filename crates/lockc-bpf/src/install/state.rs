@@ -32,6 +32,9 @@ pub struct State {
     /// Programs that were written for levels.
     #[serde(default)]
     pub scripts: Vec<PathBuf>,
+    /// Names that `uninstall --keep-name` left to another runtime.
+    #[serde(default)]
+    pub kept: Vec<String>,
 }
 
 impl State {

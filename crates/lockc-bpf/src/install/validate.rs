@@ -15,7 +15,7 @@ use super::{
 
 /// Lets the engine check the files that are to be. `Ok(Err(why))`: it could not be asked.
 pub fn validate(host: &Host, engine: Engine, changes: &[Change]) -> Result<Result<String, String>> {
-    let name = if engine == Engine::Docker { "dockerd" } else { engine.name() };
+    let name = engine.program();
     let config = changes.iter().find(|change| change.after.is_some() && change.mode == 0o644);
     let Some(Change { path, after: Some(text), .. }) = config else {
         return Ok(Err("no configuration file is left to check".into()));

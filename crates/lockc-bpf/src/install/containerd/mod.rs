@@ -9,6 +9,9 @@ mod document;
 pub mod dump;
 mod handler;
 mod template;
+mod uninstall;
+
+pub use uninstall::uninstall;
 
 use std::path::{Path, PathBuf};
 
@@ -21,7 +24,7 @@ use super::{
     runtimes::{self, NAME, Runtimes},
     state::State,
 };
-use document::{DEFAULT, RUNC, SHIM, child, containerd_table, same, version};
+use document::{DEFAULT, RUNC, SHIM, child, containerd_table, version};
 use handler::Base;
 
 const DROP_IN: &str = "lockc.toml";
@@ -88,7 +91,7 @@ pub fn install(
                 })?;
                 let options = child(there, "options")?;
                 let binary = options.get("BinaryName").and_then(Item::as_str).unwrap_or("");
-                if !runtimes::is_ours(&name, binary) {
+                if runtimes::own(&name, binary, &state).is_none() {
                     bail!(
                         "{} has a runtime {name} that is not lockc's; rename or remove it",
                         path.display()
@@ -100,82 +103,9 @@ pub fn install(
             }
         }
     }
+    state.kept.clear();
     let changes = vec![Change { path, before, after: Some(document.to_string()), mode: 0o644 }];
-    Ok(Plan { changes, state, warnings: base.warnings })
-}
-
-/// The file without the handlers.
-pub fn uninstall(host: &Host, file: &Path, before: Option<State>) -> Result<Plan> {
-    let text = host.read(file)?;
-    let state = before.unwrap_or_else(|| State::new(file, false));
-    let mut changes = Vec::new();
-    if let Some(path) = &state.drop_in {
-        changes.push(Change {
-            path: path.clone(),
-            before: host.read(path)?,
-            after: None,
-            mode: 0o644,
-        });
-    }
-    let plan = |changes, state| Plan { changes, state, warnings: Vec::new() };
-    let Some(there) = text.clone() else { return Ok(plan(changes, state)) };
-    if there.contains("{{") {
-        changes.push(Change {
-            path: file.into(),
-            before: text,
-            after: Some(template::without_block(&there)),
-            mode: 0o644,
-        });
-        return Ok(plan(changes, state));
-    }
-    let mut document: DocumentMut =
-        there.parse().with_context(|| format!("{} cannot be parsed", file.display()))?;
-    if document.is_empty() {
-        return Ok(plan(changes, state));
-    }
-    let version = version(&document, file)?;
-    let cri = containerd_table(&mut document, version)?;
-    if cri
-        .get(DEFAULT)
-        .and_then(Item::as_str)
-        .is_some_and(|name| name == NAME || name.starts_with("lockc-"))
-    {
-        match &state.default_before {
-            Some(name) => cri.insert(DEFAULT, value(name)),
-            None => cri.remove(DEFAULT),
-        };
-    }
-    let entries = child(cri, "runtimes")?;
-    let binary = |entry: &Item| Some(entry.get("options")?.get("BinaryName")?.as_str()?.to_owned());
-    let mut gone: Vec<String> = entries
-        .iter()
-        .filter(|(name, entry)| {
-            binary(entry).is_some_and(|binary| runtimes::is_ours(name, &binary))
-        })
-        .map(|(name, _)| name.to_owned())
-        .collect();
-    let others = entries.iter().filter(|(name, _)| !gone.contains(&(*name).to_owned())).count();
-    if others == 1 && state.added.iter().any(|name| name == RUNC) {
-        gone.push(RUNC.into());
-    }
-    for name in &gone {
-        entries.remove(name);
-    }
-    let mut after = Some(document.to_string());
-    if let Some(kept) = host.kept(file)?
-        && same(&kept, after.as_deref())
-    {
-        after = Some(kept);
-    } else if gone.is_empty() {
-        // Nothing of ours: not even the layout changes.
-        after.clone_from(&text);
-    } else if state.created
-        && after.as_deref().is_some_and(|text| same(text, Some(&format!("version = {version}"))))
-    {
-        after = None;
-    }
-    changes.push(Change { path: file.into(), before: text, after, mode: 0o644 });
-    Ok(plan(changes, state))
+    Ok(Plan { changes, state, warnings: base.warnings, ..Plan::default() })
 }
 
 /// The first number of the installed containerd's version.

@@ -2,18 +2,20 @@
 
 use std::path::Path;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use toml_edit::{DocumentMut, Item, value};
 
 use super::{
     super::{
         host::Change,
         plan::Plan,
+        removal::Removal,
         runtimes::{NAME, Runtimes},
         state::State,
     },
-    document::{child, containerd_table},
+    document::{child, containerd_table, plugin},
     handler::Base,
+    uninstall::without,
 };
 
 /// Around what is appended to a template.
@@ -56,10 +58,12 @@ pub fn install(
     let after =
         format!("{}\n\n{BEGIN}\n{}{END}\n", rest.trim_end(), block.to_string().trim_start());
     let warnings = vec!["lockc's handlers take effect when k3s or RKE2 restarts".to_owned()];
+    state.kept.clear();
     Ok(Plan {
         changes: vec![Change { path: file.into(), before: text, after: Some(after), mode: 0o644 }],
         state,
         warnings,
+        ..Plan::default()
     })
 }
 
@@ -75,9 +79,45 @@ fn template_options(text: &str) -> Vec<(String, Item)> {
     vec![("SystemdCgroup".to_owned(), value(systemd))]
 }
 
+/// Whether a file is one that a distribution fills in.
+pub fn is_template(file: &Path, text: &str) -> bool {
+    file.extension().is_some_and(|end| end == "tmpl") || text.contains("{{")
+}
+
+/// A template without lockc's block, or with the names alone in it, which are returned too.
+pub fn uninstall(
+    text: &str,
+    removal: &Removal,
+    plan: &mut Plan,
+) -> Result<(Option<String>, Vec<String>)> {
+    let Some((start, block, rest)) = parts(text) else {
+        return Ok((Some(text.to_owned()), Vec::new()));
+    };
+    let mut block: DocumentMut = block.parse().context("lockc's block cannot be parsed")?;
+    let mut kept = Vec::new();
+    for version in [2, 3] {
+        let plugins = block.get("plugins");
+        if plugins.is_some_and(|plugins| plugins.get(plugin(version)).is_some()) {
+            kept.extend(without(&mut block, version, removal, plan)?);
+        }
+    }
+    let after = if kept.is_empty() {
+        format!("{}\n{}", start.trim_end(), rest.trim_start_matches('\n'))
+    } else {
+        format!("{start}{BEGIN}\n{}{END}{rest}", block.to_string().trim_start())
+    };
+    Ok((Some(after), kept))
+}
+
+/// What is before lockc's block, in it, and after it.
+fn parts(text: &str) -> Option<(&str, &str, &str)> {
+    let (start, rest) = text.split_once(BEGIN)?;
+    let (block, rest) = rest.split_once(END).unwrap_or((rest, ""));
+    Some((start, block, rest))
+}
+
 /// A template without lockc's block.
-pub fn without_block(text: &str) -> String {
-    let Some((start, rest)) = text.split_once(BEGIN) else { return text.to_owned() };
-    let rest = rest.split_once(END).map_or("", |(_, rest)| rest);
+fn without_block(text: &str) -> String {
+    let Some((start, _, rest)) = parts(text) else { return text.to_owned() };
     format!("{}\n{}", start.trim_end(), rest.trim_start_matches('\n'))
 }

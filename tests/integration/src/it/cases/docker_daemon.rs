@@ -1,6 +1,8 @@
 //! Ordinary containers under a dockerd that is set up in another way, or beside containers that
 //! have the host's root.
 
+use std::fs;
+
 use anyhow::{Context as _, Result, ensure};
 use serde_json::json;
 
@@ -12,8 +14,44 @@ use crate::launch::Runtime;
 
 pub const ROWS: &[Row] = &[
     row("docker/beside-a-volume-of-the-root", Test::Code(beside)),
+    row("docker/uninstall-beside-a-container", Test::Code(uninstalled)),
     row("docker/userns-remap", Test::Code(remapped)).thorough(),
 ];
+
+/// A container starts again only while its runtime has its name: `uninstall` stops, or keeps it.
+fn uninstalled(lab: &mut Lab, _: Runtime) -> Result<String> {
+    if lab.plain {
+        return Ok("lockc is no runtime".into());
+    }
+    let docker = lab.docker()?;
+    let container = docker.background("lockc", &[IMAGE, "sleep", "1000"])?;
+    let before = fs::read_to_string(docker::CONFIG).context("cannot read daemon.json")?;
+    let stopped = command::run(&["lockc", "uninstall", "docker"])?;
+    ensure!(stopped.status == 3 && stopped.said().contains(&container.name), "{}", stopped.said());
+    let text = fs::read_to_string(docker::CONFIG).context("cannot read daemon.json")?;
+    ensure!(text == before, "it was changed: {text}");
+    let kept = command::run(&["lockc", "uninstall", "docker", "--keep-name"])?.must()?;
+    ensure!(kept.contains("checked by dockerd"), "{kept}");
+    let leads_to = |wrapper: bool| {
+        command::sh("kill -HUP $(pidof dockerd)")?;
+        command::patiently("the runtime lockc", || {
+            let words = ["docker", "info", "--format", "{{json .Runtimes.lockc}}"];
+            Ok(command::run(&words)?.must()?.contains("lockc-runc-wrapper") == wrapper)
+        })
+    };
+    let started = leads_to(false).and_then(|()| {
+        container.call(&["restart", "-t", "0"])?.must()?;
+        container.exec(&["ls", "/sys/fs/ext4"])?.must()
+    });
+    fs::write(docker::CONFIG, before).context("cannot write daemon.json")?;
+    let _ = fs::remove_dir_all("/var/lib/lockc/install");
+    leads_to(true)?;
+    let said = started.context("it does not start by its runtime's name")?;
+    drop(container);
+    let denied = lab.docker()?.run("lockc", &[IMAGE, "ls", "/sys/fs/ext4"])?;
+    ensure!(!denied.ok(), "the name is not lockc's again: {}", denied.said());
+    Ok(said)
+}
 
 /// Below a volume that shows the host's root, every mount of dockerd's appears a second time. (A
 /// slave: what is unmounted in the volume stays on the host.)

@@ -9,9 +9,11 @@ const K3S: &str = "/var/lib/rancher/k3s/agent/etc/containerd";
 
 macro_rules! fixture {
     ($name:literal) => {
-        ($name, include_str!(concat!("../../tests/fixtures/install/", $name)))
+        ($name, include_str!(concat!("../../../tests/fixtures/install/", $name)))
     };
 }
+
+mod leave;
 
 const DOCKER: [(&str, &str); 6] = [
     ("nothing in it", ""),
@@ -76,7 +78,7 @@ impl Fake {
     }
 
     fn uninstall(&self) -> Report {
-        uninstall(&self.args).unwrap()
+        uninstall(&self.args, Leave::Nothing).unwrap()
     }
 
     /// Every file below the root.

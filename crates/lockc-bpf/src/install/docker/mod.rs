@@ -1,15 +1,20 @@
 //! Docker: `daemon.json`, edited without changing its layout.
 
-use std::fs;
+pub mod told;
+
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
 use jsonc_parser::ParseOptions;
 use jsonc_parser::cst::{CstInputValue, CstNode, CstObject, CstRootNode};
 
-use super::host::{Change, Host};
-use super::runtimes::{self, NAME, Runtimes};
-use super::{plan::Plan, state::State};
+use super::{
+    host::{Change, Host},
+    plan::Plan,
+    removal::{Fate, Removal},
+    runtimes::{self, NAME, Own, Runtimes},
+    state::State,
+};
 
 const DEFAULT: &str = "default-runtime";
 const RUNTIMES: &str = "runtimes";
@@ -50,9 +55,7 @@ pub fn install(
     let text = host.read(file)?;
     let (root, object) = parse(text.as_deref().unwrap_or(""), file)?;
     let mut state = before.unwrap_or_else(|| State::new(file, text.is_none()));
-    if host.is_this() {
-        without_flags(file)?;
-    }
+    told::without_conflict(host, file)?;
     let path = runtimes.wrapper.display().to_string();
     let entries = object
         .object_value_or_create(RUNTIMES)
@@ -76,9 +79,8 @@ pub fn install(
             Some(property) => {
                 let there = property.value().and_then(|value| value.to_serde_value());
                 if there != Some(as_json(&entry)) {
-                    if !there.as_ref().is_some_and(|there| {
-                        runtimes::is_ours(&name, there["path"].as_str().unwrap_or(""))
-                    }) {
+                    let program = there.as_ref().and_then(|there| there["path"].as_str());
+                    if runtimes::own(&name, program.unwrap_or(""), &state).is_none() {
                         bail!(
                             "{} has a runtime {name} that is not lockc's; rename or remove it",
                             file.display()
@@ -103,8 +105,9 @@ pub fn install(
         state.default = true;
     }
     let after = Some(ending(root.to_string()));
+    state.kept.clear();
     let changes = vec![Change { path: file.into(), before: text, after, mode: 0o644 }];
-    Ok(Plan { changes, state, warnings: Vec::new() })
+    Ok(Plan { changes, state, ..Plan::default() })
 }
 
 fn as_json(entry: &[(String, CstInputValue)]) -> serde_json::Value {
@@ -125,47 +128,53 @@ fn as_json(entry: &[(String, CstInputValue)]) -> serde_json::Value {
         .into()
 }
 
-/// The file without them.
-pub fn uninstall(host: &Host, file: &Path, before: Option<State>) -> Result<Plan> {
+/// The file without them, or with their names alone.
+pub fn uninstall(
+    host: &Host,
+    file: &Path,
+    before: Option<State>,
+    removal: &Removal,
+) -> Result<Plan> {
     let text = host.read(file)?;
-    let state = before.unwrap_or_else(|| State::new(file, false));
-    let Some(there) = text.clone() else {
-        return Ok(Plan { changes: Vec::new(), state, warnings: Vec::new() });
-    };
+    let mut plan =
+        Plan { state: before.unwrap_or_else(|| State::new(file, false)), ..Plan::default() };
+    let Some(there) = text.clone() else { return Ok(plan) };
     let (root, object) = parse(&there, file)?;
-    let ours: Vec<String> = defined(&object)
-        .into_iter()
-        .filter(|(name, path)| runtimes::is_ours(name, path))
-        .map(|(name, _)| name)
-        .collect();
-    let mut warnings = Vec::new();
-    if !ours.is_empty() {
-        if let Some(property) = object.get(DEFAULT)
-            && string(property.value()).is_some_and(|name| ours.contains(&name))
-        {
-            match &state.default_before {
-                Some(name) => property.set_value(CstInputValue::String(name.clone())),
-                None => property.remove(),
-            }
+    let state = &mut plan.state;
+    let of_ours =
+        |(name, path): (String, String)| Some((runtimes::own(&name, &path, state)?, name));
+    let ours: Vec<(Own, String)> = defined(&object).into_iter().filter_map(of_ours).collect();
+    if let Some(property) = object.get(DEFAULT)
+        && let Some(name) = string(property.value())
+        && ours.iter().any(|(_, ours)| *ours == name)
+    {
+        match &state.default_before {
+            Some(name) => property.set_value(CstInputValue::String(name.clone())),
+            None => property.remove(),
         }
-        if let Some(entries) = object.object_value(RUNTIMES) {
-            for name in &ours {
-                if let Some(property) = entries.get(name) {
-                    property.remove();
-                }
-            }
-            if entries.properties().is_empty()
-                && let Some(property) = object.get(RUNTIMES)
-            {
-                property.remove();
-            }
-        }
-        warnings.push(format!(
-            "containers that were created with {} cannot be started again; create them \
-             again",
-            ours.join(", ")
-        ));
     }
+    let mut kept = Vec::new();
+    if let Some(entries) = object.object_value(RUNTIMES) {
+        for (own, name) in &ours {
+            let Some(property) = entries.get(name) else { continue };
+            match removal.fate(name, *own) {
+                Fate::Remove => property.remove(),
+                Fate::Become(real) => {
+                    let path = CstInputValue::String(real.display().to_string());
+                    property.set_value(CstInputValue::Object(vec![("path".to_owned(), path)]));
+                    kept.push(name.clone());
+                }
+                Fate::Stay => kept.push(name.clone()),
+            }
+        }
+        if !ours.is_empty()
+            && entries.properties().is_empty()
+            && let Some(property) = object.get(RUNTIMES)
+        {
+            property.remove();
+        }
+    }
+    state.kept = kept;
     let mut after = Some(root.to_string());
     if let Some(kept) = host.kept(file)?
         && same(&kept, after.as_deref())
@@ -174,8 +183,10 @@ pub fn uninstall(host: &Host, file: &Path, before: Option<State>) -> Result<Plan
     } else if state.created && object.properties().is_empty() {
         after = None;
     }
-    let changes = vec![Change { path: file.into(), before: text, after, mode: 0o644 }];
-    Ok(Plan { changes, state, warnings })
+    let is_active = |(own, name): (Own, String)| (own == Own::Active).then_some(name);
+    plan.active = ours.into_iter().filter_map(is_active).collect();
+    plan.changes = vec![Change { path: file.into(), before: text, after, mode: 0o644 }];
+    Ok(plan)
 }
 
 /// Whether two texts say the same; a list without runtimes says nothing.
@@ -192,67 +203,4 @@ fn same(kept: &str, other: Option<&str>) -> bool {
 
 fn ending(text: String) -> String {
     if text.ends_with('\n') { text } else { text + "\n" }
-}
-
-/// That no dockerd which runs was told something that makes the file useless.
-fn without_flags(file: &Path) -> Result<()> {
-    let Ok(processes) = fs::read_dir("/proc") else { return Ok(()) };
-    for process in processes.flatten() {
-        let read = |name: &str| fs::read_to_string(process.path().join(name)).unwrap_or_default();
-        if read("comm").trim() == "dockerd"
-            && let Some(conflict) = conflict(&read("cmdline"), file)
-        {
-            bail!(conflict);
-        }
-    }
-    Ok(())
-}
-
-/// What is wrong with changing `file` for a dockerd with these arguments, which end with a zero
-/// byte each. It does not start where a flag and the file both say something (moby 28,
-/// daemon/config: findConfigurationConflicts).
-fn conflict(arguments: &str, file: &Path) -> Option<String> {
-    let words: Vec<&str> = arguments.split('\0').collect();
-    words.iter().enumerate().find_map(|(at, word)| {
-        let (option, value) =
-            word.split_once('=').unwrap_or((word, words.get(at + 1).unwrap_or(&"")));
-        match option {
-            "--add-runtime" | "--default-runtime" => Some(format!(
-                "dockerd was started with {word}, and will not start if daemon.json names runtimes \
-                 too; move the option from its command line (systemctl cat docker, \
-                 /etc/default/docker) to daemon.json"
-            )),
-            "--config-file" if Path::new(value) != file => Some(format!(
-                "dockerd reads {value} (--config-file) and not {}; add --config {value}",
-                file.display()
-            )),
-            _ => None,
-        }
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_a_dockerd_was_told_conflicts_with_the_file() {
-        let file = Path::new("/etc/docker/daemon.json");
-        let told =
-            |arguments: &[&str]| conflict(&format!("dockerd\0{}\0", arguments.join("\0")), file);
-        for fine in [
-            &[][..],
-            &["-H", "fd://"],
-            &["--config-file=/etc/docker/daemon.json"],
-            &["--data-root", "/d"],
-        ] {
-            assert_eq!(told(fine), None, "{fine:?}");
-        }
-        for other in [&["--config-file=/opt/d.json"][..], &["-D", "--config-file", "/opt/d.json"]] {
-            assert!(told(other).unwrap().ends_with("add --config /opt/d.json"), "{other:?}");
-        }
-        for flag in [&["--add-runtime=x=/x"][..], &["--default-runtime", "x"]] {
-            assert!(told(flag).unwrap().contains("move the option"), "{flag:?}");
-        }
-    }
 }
