@@ -107,8 +107,8 @@ fn others(host: &Host, engine: Engine, file: &Path) -> Result<Vec<Container>> {
     Ok(found)
 }
 
-/// `lockc uninstall`. Without anything in `leave`, it changes nothing while a container has a runtime
-/// that would be gone.
+/// `lockc uninstall`. Without anything in `leave`, it changes nothing while a container has a
+/// runtime that would be gone.
 ///
 /// # Errors
 ///
@@ -164,7 +164,8 @@ pub fn uninstall(args: &Common, leave: Leave) -> Result<Report> {
 fn existing(host: &Host, engine: Engine, file: &Path, leave: Leave) -> Result<Vec<Container>> {
     match containers::all(host, engine, file) {
         Err(error) if leave == Leave::Nothing => Err(error.context(
-            "the containers that may depend on lockc are unknown; with --force it is removed anyway",
+            "the containers that may depend on lockc are unknown; with --force it is removed \
+             anyway",
         )),
         containers => Ok(containers.unwrap_or_default()),
     }

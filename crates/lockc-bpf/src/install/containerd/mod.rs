@@ -10,6 +10,7 @@ pub mod dump;
 mod handler;
 mod template;
 mod uninstall;
+mod without;
 
 pub use uninstall::uninstall;
 

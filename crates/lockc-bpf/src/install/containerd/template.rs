@@ -15,7 +15,7 @@ use super::{
     },
     document::{child, containerd_table, plugin},
     handler::Base,
-    uninstall::without,
+    without::without,
 };
 
 /// Around what is appended to a template.
