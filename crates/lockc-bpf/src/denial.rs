@@ -140,6 +140,13 @@ impl Denial {
         if self.mode == "audit" { "would be denied" } else { "denied" }
     }
 
+    /// What was denied to whom, without the container.
+    pub fn what(&self) -> String {
+        let detail =
+            if self.detail.is_empty() { String::new() } else { format!(": {}", self.detail) };
+        format!("{} to {}{detail}", self.denies, self.comm)
+    }
+
     /// What people call the container; otherwise the first 12 characters of its id, as engines
     /// print it.
     pub fn name(&self) -> String {

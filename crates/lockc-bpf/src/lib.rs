@@ -21,5 +21,6 @@ mod pinned;
 mod preconditions;
 mod programs;
 mod records;
+mod rollout;
 mod status;
 mod table;

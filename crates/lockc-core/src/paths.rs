@@ -23,6 +23,8 @@ pub const CONTAINERS: &str = "/run/lockc/containers";
 
 /// Containers that were refused lately, for `lockc explain`.
 pub const REFUSED: &str = "/run/lockc/refused";
+/// What audit mode let pass at the starts of containers, a file each.
+pub const AUDITED: &str = "/run/lockc/audited";
 
 /// Configuration.
 pub const CONFIG: &str = "/etc/lockc/lockc.toml";

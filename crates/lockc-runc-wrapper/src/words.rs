@@ -42,6 +42,8 @@ pub fn keep_reported(
     let Some(place) = environment.refused.filter(|_| root && !violations.is_empty()) else {
         return;
     };
+    // Apart from the others: neither kind pushes out the other.
+    let place = &place.with_file_name("audited");
     let reported = Refused::in_audit_mode(id, log::now(), names, bundle, policy, violations);
     if let Err(error) = reported.keep(place) {
         log::warn(&format!(

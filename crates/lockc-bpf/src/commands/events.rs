@@ -7,10 +7,11 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use clap::ValueEnum;
-use jiff::{Span, Timestamp, Zoned, civil, tz::TimeZone};
+use jiff::{Timestamp, tz::TimeZone};
 
+use super::time::time;
 use crate::{
     denial::Denial,
     records::Records,
@@ -76,24 +77,6 @@ enum Output {
 
 fn rules() -> clap::builder::PossibleValuesParser {
     lockc_core::rules::Rule::ALL.map(lockc_core::rules::Rule::name).into()
-}
-
-/// A time, or a duration before now.
-fn time(text: &str) -> Result<Timestamp> {
-    if let Ok(span) = text.parse::<Span>() {
-        return Ok(Zoned::now().checked_sub(span.abs())?.timestamp());
-    }
-    if let Ok(time) = text.parse::<Timestamp>() {
-        return Ok(time);
-    }
-    let civil = match text.parse::<civil::Time>() {
-        // A number alone may be meant as minutes.
-        Ok(time) if text.contains(':') => Zoned::now().date().to_datetime(time),
-        _ => text
-            .parse()
-            .with_context(|| format!("{text:?} is neither a time nor a duration such as 10m"))?,
-    };
-    Ok(civil.to_zoned(TimeZone::system())?.timestamp())
 }
 
 /// Runs it; with `--follow`, until it is ended by a signal.
@@ -193,27 +176,4 @@ fn print_table(denials: &[Denial]) {
 /// In the local time zone, in seconds.
 fn local(time: Timestamp) -> String {
     time.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_are_read_as_people_write_them() {
-        let exact = time("2026-11-27T16:00:00Z").unwrap();
-        assert_eq!(exact.to_string(), "2026-11-27T16:00:00Z");
-        assert!(time("2026-11-27 16:00").is_ok() && time("2026-11-27").is_ok());
-        let today = Zoned::now().date();
-        let half_past_four = time("16:30").unwrap().to_zoned(TimeZone::system());
-        assert_eq!(half_past_four.datetime(), today.at(16, 30, 0, 0));
-        for (text, seconds) in [("10m", 600), ("2h 30m", 9000), ("1h", 3600), ("-1h", 3600)] {
-            let then = time(text).unwrap();
-            let ago = Timestamp::now().duration_since(then).as_secs();
-            assert!((seconds..seconds + 5).contains(&ago), "{text}: {ago}");
-        }
-        for text in ["", "yesterday", "10", "10x"] {
-            assert!(time(text).is_err(), "{text:?}");
-        }
-    }
 }

@@ -14,7 +14,9 @@ mod programs;
 mod ps;
 mod quarantine;
 mod refusals;
+mod rollout;
 mod status;
+mod time;
 mod uninstall;
 mod unload;
 
@@ -40,6 +42,7 @@ pub enum Command {
     Programs(programs::Args),
     Events(events::Args),
     Refusals(refusals::Args),
+    Rollout(rollout::Args),
     Install(install::Args),
     Uninstall(uninstall::Args),
     Completions(completions::Args),
@@ -68,6 +71,7 @@ impl Command {
             Self::Programs(args) => programs::run(args),
             Self::Events(args) => events::run(args),
             Self::Refusals(args) => refusals::run(args),
+            Self::Rollout(args) => rollout::run(args),
             Self::Install(args) => install::run(args),
             Self::Uninstall(args) => uninstall::run(args),
             Self::Completions(args) => completions::run(args, lockc),

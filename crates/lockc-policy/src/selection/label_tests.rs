@@ -6,9 +6,9 @@ use proptest::prelude::*;
 
 use lockc_core::rules::Level;
 
-use super::{CONFIG, *};
+use super::{super::reported, CONFIG, *};
 use crate::{
-    config::labels::NamespaceLabel,
+    config::{Mode, labels::NamespaceLabel},
     policy::{Bounds, RequestError},
 };
 
@@ -242,5 +242,47 @@ proptest! {
         if default.is_some() || setting == Follow::Ignore {
             prop_assert_eq!(chosen, without);
         }
+    }
+}
+
+/// A pod's owner who could have written the namespace gets no audit mode by it; and a request in
+/// audit mode needs a sandbox in audit mode.
+#[test]
+fn a_mode_is_not_for_those_who_claim_a_namespace() {
+    let set = PolicySet::parse(
+        "[namespaces.a]\nmode = 'audit'\nceiling = 'privileged'",
+        Path::new("lockc.toml"),
+    )
+    .unwrap();
+    let mode = |request: &PolicyRequest<'_>| resolve(&set, request).unwrap().mode;
+    let claimed = PolicyRequest { pod_is_claimed: true, ..in_namespace("a", None) };
+    assert_eq!(mode(&claimed), Mode::Enforce);
+    assert_eq!(mode(&in_namespace("a", None)), Mode::Audit);
+    assert_eq!(mode(&in_namespace("a", Some("privileged"))), Mode::Audit);
+    // The sandbox was created before the namespace was in audit mode.
+    let sandbox = Some(Policy::for_level(Level::Baseline, "x"));
+    let request = PolicyRequest { sandbox, ..in_namespace("a", Some("restricted")) };
+    assert_eq!(mode(&request), Mode::Enforce);
+    let looser = PolicyRequest { annotation: Some("privileged"), ..request };
+    assert!(resolve(&set, &looser).is_err());
+}
+
+proptest! {
+    /// What the labels `audit` and `warn` name never changes what is enforced.
+    #[test]
+    fn what_is_reported_forbids_more_than_the_policy(
+        audit in "privileged|baseline|restricted|x", warn in "privileged|baseline|restricted|x",
+        level in 0_usize..3,
+    ) {
+        let mut set = PolicySet::default();
+        let namespace = Namespace { audit: Some(audit), warn: Some(warn), ..Namespace::default() };
+        set.labels = Some(Labels { namespaces: [("a".into(), namespace)].into(), ..Labels::default() });
+        let chosen = Policy::for_level(Level::ALL[level], "x");
+        let reported = reported(&set, Some("a"), &chosen);
+        for policy in reported.audit.iter().chain(&reported.warn) {
+            prop_assert_eq!(policy.mode, Mode::Audit);
+            prop_assert!(policy.level > chosen.level);
+        }
+        prop_assert!(reported.audit.is_none_or(|a| reported.warn.is_none_or(|w| w.level != a.level)));
     }
 }
