@@ -28,13 +28,13 @@ use crate::{
 
 /// include/uapi/asm-generic/errno.h: what a kernel without persistent keyrings returns, and what
 /// libkrb5 is ready for.
-const EOPNOTSUPP: i32 = 95;
+const EOPNOTSUPP: i32 = -95;
 /// What the kernel returns when a user has too many keys.
-const EDQUOT: i32 = 122;
+const EDQUOT: i32 = -122;
 /// `EEXIST`, as a map returns it.
 const EEXIST: i32 = 17;
 /// What request_key(2) returns where the host has no program to ask.
-const ENOKEY: i32 = 126;
+const ENOKEY: i32 = -126;
 
 /// `KEY_ALLOC_UID_KEYRING`, include/linux/key.h (6.1): the keyring of a user, whoever makes the
 /// kernel create it.
@@ -87,14 +87,14 @@ lsm! {
             // container.
             if is_upcall(key) && !creds::kernel_at_work() {
                 if who.has(Rule::Keyring) && refuse_upcall(&who) != 0 {
-                    return -ENOKEY;
+                    return ENOKEY;
                 }
             } else if is_persistent(key)
                 && creds::is_initial_cred(cred)
                 && who.has(Rule::Keyring)
                 && refuse_persistent(&who) != 0
             {
-                return -EOPNOTSUPP;
+                return EOPNOTSUPP;
             }
         }
         if flags & UID_KEYRING != 0 {
@@ -110,7 +110,7 @@ lsm! {
         if !who.has(Rule::Keyring) {
             return 0;
         }
-        verdict::deny(&who, Rule::Keyring, HOOK, About::number(EDQUOT as u64), EDQUOT)
+        verdict::deny(&who, Rule::Keyring, HOOK, About::number(EDQUOT.unsigned_abs().into()), EDQUOT)
     }
 
     /// A use of a key by its number or through a keyring.
@@ -157,12 +157,24 @@ impl KeyReference {
 /// A separate function, as the next: the verifier of 6.12 must know the errno that is returned.
 #[inline(never)]
 fn refuse_upcall(who: &Subject) -> i32 {
-    verdict::deny(who, Rule::Keyring, Hook::key_alloc, About::number(ENOKEY as u64), ENOKEY)
+    verdict::deny(
+        who,
+        Rule::Keyring,
+        Hook::key_alloc,
+        About::number(ENOKEY.unsigned_abs().into()),
+        ENOKEY,
+    )
 }
 
 #[inline(never)]
 fn refuse_persistent(who: &Subject) -> i32 {
-    verdict::deny(who, Rule::Keyring, Hook::key_alloc, About::number(EOPNOTSUPP as u64), EOPNOTSUPP)
+    verdict::deny(
+        who,
+        Rule::Keyring,
+        Hook::key_alloc,
+        About::number(EOPNOTSUPP.unsigned_abs().into()),
+        EOPNOTSUPP,
+    )
 }
 
 /// Whether the kernel makes a keyring that all of a user's sessions have, or the register of those
