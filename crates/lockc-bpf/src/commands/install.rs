@@ -16,6 +16,8 @@ Examples:
   lockc install containerd --level restricted --level offline --restart
   lockc install podman --json
 
+The running daemon's options tell which file it reads. On k3s, RKE2, k0s and MicroK8s, containerd's
+configuration is changed where the distribution reads it.
 For engines that cannot pass arguments to a runtime, each level is a script in /etc/lockc/runtimes.
 The original configuration is kept as FILE.before-lockc.";
 

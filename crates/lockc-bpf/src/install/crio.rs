@@ -9,12 +9,16 @@ use anyhow::Result;
 
 use super::{
     drop_in::{self, Form},
+    drop_ins,
     host::{Change, Host},
     plan::Plan,
     removal::Removal,
     runtimes::{NAME, Runtimes},
     state::State,
 };
+
+/// crio(8): the configuration and its drop-ins.
+const PLACES: [(&str, &str); 1] = [("/etc/crio/crio.conf", "/etc/crio/crio.conf.d")];
 
 /// crio.conf(5).
 const FORM: Form = Form {
@@ -33,6 +37,12 @@ pub fn install(
     let there = host.read(file)?;
     let mut state = before.unwrap_or_else(|| State::new(file, there.is_none()));
     state.default |= runtimes.default;
+    let warnings = if state.default {
+        let files = drop_ins::files(host, &PLACES, file)?;
+        drop_ins::default(host, &files, file, &FORM)?.into_iter().collect()
+    } else {
+        Vec::new()
+    };
     let mut text =
         String::from("# Written by `lockc install crio`; `lockc uninstall crio` removes it.\n");
     if state.default {
@@ -47,7 +57,7 @@ pub fn install(
     }
     state.kept.clear();
     let changes = vec![Change { path: file.into(), before: there, after: Some(text), mode: 0o644 }];
-    Ok(Plan { changes, state, ..Plan::default() })
+    Ok(Plan { changes, state, warnings, ..Plan::default() })
 }
 
 pub fn uninstall(

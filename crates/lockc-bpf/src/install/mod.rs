@@ -9,8 +9,10 @@ mod containerd;
 mod containers;
 mod crio;
 mod daemon;
+mod displaced;
 mod docker;
 mod drop_in;
+mod drop_ins;
 mod engine;
 mod host;
 mod options;
@@ -22,15 +24,13 @@ mod report;
 mod runtimes;
 mod service;
 mod state;
+mod target;
 #[cfg(test)]
 mod tests;
 mod unit;
 mod validate;
 
-use std::{
-    collections::BTreeSet,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeSet, path::Path};
 
 use anyhow::{Context as _, Result};
 
@@ -45,6 +45,7 @@ pub use report::Report;
 use runtimes::Runtimes;
 use service::Goal;
 use state::State;
+use target::Target;
 
 /// `lockc install`.
 ///
@@ -66,10 +67,11 @@ pub fn install(
 
 fn install_on(host: &Host, args: &Common, runtimes: &Runtimes) -> Result<Report> {
     let before = State::read(host, args.engine)?;
-    let file = config(host, args.engine, args.config.as_deref(), before.as_ref());
+    let target = Target::find(host, args.engine, args.config.as_deref(), before.as_ref())?;
+    let file = target.file().to_path_buf();
     let mut plan = match args.engine {
         Engine::Docker => docker::install(host, &file, runtimes, before),
-        Engine::Containerd => containerd::install(host, &file, runtimes, before),
+        Engine::Containerd => containerd::install(host, target.place()?, runtimes, before),
         Engine::Crio => crio::install(host, &file, runtimes, before),
         Engine::Podman => podman::install(host, &file, runtimes, before),
     }?;
@@ -116,10 +118,13 @@ fn others(host: &Host, engine: Engine, file: &Path) -> Result<Vec<Container>> {
 pub fn uninstall(args: &Common, leave: Leave) -> Result<Report> {
     let host = Host::new(&args.root)?;
     let before = State::read(&host, args.engine)?;
-    let file = config(&host, args.engine, args.config.as_deref(), before.as_ref());
+    let target = Target::find(&host, args.engine, args.config.as_deref(), before.as_ref())?;
+    let file = target.file().to_path_buf();
     let without = |removal: &Removal| match args.engine {
         Engine::Docker => docker::uninstall(&host, &file, before.clone(), removal),
-        Engine::Containerd => containerd::uninstall(&host, &file, before.clone(), removal),
+        Engine::Containerd => {
+            containerd::uninstall(&host, target.place()?, before.clone(), removal)
+        }
         Engine::Crio => crio::uninstall(&host, &file, before.clone(), removal),
         Engine::Podman => podman::uninstall(&host, &file, before.clone(), removal),
     };
@@ -181,15 +186,6 @@ fn depending(containers: Vec<Container>, plan: &Plan) -> Vec<Container> {
     containers.into_iter().filter(|container| is_gone(&container.runtime)).collect()
 }
 
-/// The file: what is asked for, what an earlier run changed, what the daemon reads.
-fn config(host: &Host, engine: Engine, asked: Option<&Path>, state: Option<&State>) -> PathBuf {
-    if let Some(file) = asked.or(state.map(|state| state.config.as_path())) {
-        return file.into();
-    }
-    let told = if engine == Engine::Docker { docker::told::config(host) } else { None };
-    told.unwrap_or_else(|| engine.config().into())
-}
-
 fn finish(
     host: &Host,
     args: &Common,
@@ -208,12 +204,12 @@ fn finish(
     let mut report = Report {
         changed,
         files,
-        restart: service::command(engine).map(str::to_owned).filter(|_| changed),
-        warnings: plan.warnings,
+        restart: service::command(engine, &plan.state).filter(|_| changed),
+        warnings: std::mem::take(&mut plan.warnings),
         ..Report::new(engine)
     };
     if changed {
-        match validate::validate(host, engine, &plan.changes)? {
+        match validate::validate(host, engine, &plan)? {
             Ok(by) => report.validated_by = Some(by),
             Err(why) => {
                 report.warnings.push(format!("the engine itself did not check the result: {why}"))
@@ -238,10 +234,10 @@ fn finish(
         runtimes::remove_directory(host);
     }
     if args.restart
-        && service::is_running(host, engine)
+        && service::is_running(host, engine, &plan.state)
         && service::is_behind(host, engine, changed, &plan.state)
     {
-        service::reread(host, engine, goal, &plan.state.config)?;
+        service::reread(host, engine, goal, &plan.state)?;
         report.restarted = true;
     }
     Ok(report)

@@ -1,14 +1,14 @@
 //! Podman: lockc's own drop-in (containers.conf(5):
 //! `/etc/containers/containers.conf.d/*.conf`, over `containers.conf`).
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use anyhow::{Context as _, Result};
-use toml_edit::{Array, DocumentMut, value};
+use anyhow::Result;
+use toml_edit::{Array, value};
 
 use super::{
     drop_in::{self, Form},
+    drop_ins::{self, File},
     host::{Change, Host},
     plan::Plan,
     removal::Removal,
@@ -24,6 +24,12 @@ const FORM: Form = Form {
     set: |entry, program| *entry = value(Array::from_iter([program.display().to_string()])),
 };
 
+/// containers.conf(5), "FILES".
+const PLACES: [(&str, &str); 2] = [
+    ("/usr/share/containers/containers.conf", "/usr/share/containers/containers.conf.d"),
+    ("/etc/containers/containers.conf", "/etc/containers/containers.conf.d"),
+];
+
 /// Runtimes that work without control groups, where nothing says otherwise (containers/common,
 /// pkg/config: defaultConfig).
 const WITHOUT_CGROUPS: [&str; 2] = ["crun", "krun"];
@@ -35,9 +41,15 @@ pub fn install(
     before: Option<State>,
 ) -> Result<Plan> {
     let there = host.read(file)?;
+    let files = drop_ins::files(host, &PLACES, file)?;
     let mut state = before.unwrap_or_else(|| State::new(file, there.is_none()));
     state.default |= runtimes.default;
     let programs = runtimes.with_earlier(&mut state);
+    let warnings = if state.default {
+        drop_ins::default(host, &files, file, &FORM)?.into_iter().collect()
+    } else {
+        Vec::new()
+    };
     let mut text = String::from(
         "# Written by `lockc install podman`; `lockc uninstall podman` removes it.\n[engine]\n",
     );
@@ -45,7 +57,7 @@ pub fn install(
         text.push_str(&format!("runtime = \"{NAME}\"\n"));
     }
     // The list replaces the one before it.
-    let mut names = without_cgroups(host, file)?;
+    let mut names = without_cgroups(&files);
     names.extend(programs.iter().map(|(name, _)| name.clone()));
     names.dedup();
     let names: Vec<String> = names.iter().map(|name| format!("{name:?}")).collect();
@@ -58,7 +70,7 @@ pub fn install(
     }
     state.kept.clear();
     let changes = vec![Change { path: file.into(), before: there, after: Some(text), mode: 0o644 }];
-    Ok(Plan { changes, state, ..Plan::default() })
+    Ok(Plan { changes, state, warnings, ..Plan::default() })
 }
 
 pub fn uninstall(
@@ -71,29 +83,11 @@ pub fn uninstall(
 }
 
 /// What the other files say, the last of them first.
-fn without_cgroups(host: &Host, own: &Path) -> Result<Vec<String>> {
-    let mut files = Vec::new();
-    for folder in ["/usr/share/containers", "/etc/containers"] {
-        files.push(Path::new(folder).join("containers.conf"));
-        let drop_ins = Path::new(folder).join("containers.conf.d");
-        let mut found: Vec<PathBuf> = fs::read_dir(host.at(&drop_ins))
-            .map(|entries| {
-                entries.flatten().map(|entry| drop_ins.join(entry.file_name())).collect()
-            })
-            .unwrap_or_default();
-        found.retain(|path| path.extension().is_some_and(|ending| ending == "conf") && path != own);
-        found.sort();
-        files.extend(found);
-    }
-    for file in files.iter().rev() {
-        let Some(text) = host.read(file)? else { continue };
-        let document: DocumentMut =
-            text.parse().with_context(|| format!("{} cannot be parsed", file.display()))?;
-        let list =
-            document.get("engine").and_then(|engine| engine.get("runtime_supports_nocgroup"));
-        if let Some(list) = list.and_then(|list| list.as_array()) {
-            return Ok(list.iter().filter_map(|name| name.as_str().map(str::to_owned)).collect());
-        }
-    }
-    Ok(WITHOUT_CGROUPS.map(str::to_owned).to_vec())
+fn without_cgroups(files: &[File]) -> Vec<String> {
+    let list = |file: &File| {
+        let list = drop_ins::get(&file.document, &["engine", "runtime_supports_nocgroup"])?;
+        Some(list.as_array()?.iter().filter_map(|name| name.as_str().map(str::to_owned)).collect())
+    };
+    let found = files.iter().rev().find_map(list);
+    found.unwrap_or_else(|| WITHOUT_CGROUPS.map(str::to_owned).to_vec())
 }

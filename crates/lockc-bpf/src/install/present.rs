@@ -7,7 +7,7 @@ use std::{
 
 use clap::ValueEnum as _;
 
-use super::{daemon, engine::Engine, host::Host, state::State};
+use super::{containerd, daemon, engine::Engine, host::Host, state::State, target::Target};
 
 /// An engine that is installed, or runs.
 #[derive(Debug, PartialEq, Eq)]
@@ -34,7 +34,13 @@ fn on(host: &Host) -> Vec<Present> {
 
 fn present(host: &Host, engine: Engine) -> Present {
     let state = State::read(host, engine).ok().flatten();
-    let config = super::config(host, engine, None, state.as_ref());
+    let target = Target::find(host, engine, None, state.as_ref());
+    let config = target.as_ref().map_or(Path::new(engine.config()), Target::file).to_path_buf();
+    if let Ok(place) = target.and_then(|target| target.place().cloned())
+        && let Ok((named_by, config)) = containerd::named_by(host, &place)
+    {
+        return Present { engine, named_by, config };
+    }
     let mut places = vec![config.clone()];
     places.extend(state.and_then(|state| state.drop_in));
     places.extend(engine.places().iter().map(PathBuf::from));

@@ -1,7 +1,6 @@
 //! Makes an engine read its configuration without stopping containers.
 
 use std::fs;
-use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -18,22 +17,26 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// The command for people. dockerd reads `runtimes` and `default-runtime` again on SIGHUP (moby,
 /// daemon/reload.go); containerd and CRI-O leave containers alone when they restart; Podman reads
 /// its configuration every time.
-pub fn command(engine: Engine) -> Option<&'static str> {
+pub fn command(engine: Engine, state: &State) -> Option<String> {
+    let unit = unit(engine, state);
     match engine {
-        Engine::Docker => Some("systemctl reload docker"),
-        Engine::Containerd => Some("systemctl restart containerd"),
-        Engine::Crio => Some("systemctl restart crio"),
+        Engine::Docker => Some(format!("systemctl reload {unit}")),
+        Engine::Containerd | Engine::Crio => Some(format!("systemctl restart {unit}")),
         Engine::Podman => None,
     }
 }
 
+/// The unit that starts it.
+fn unit(engine: Engine, state: &State) -> &str {
+    state.unit.as_deref().unwrap_or(engine.name())
+}
+
 /// Whether systemd runs it.
-pub fn is_running(host: &Host, engine: Engine) -> bool {
-    let unit = engine.name();
-    command(engine).is_some()
-        && host
-            .program("systemctl")
-            .is_some_and(|mut command| run(command.args(["is-active", "--quiet", unit])).is_ok())
+pub fn is_running(host: &Host, engine: Engine, state: &State) -> bool {
+    command(engine, state).is_some()
+        && host.program("systemctl").is_some_and(|mut command| {
+            run(command.args(["is-active", "--quiet", unit(engine, state)])).is_ok()
+        })
 }
 
 /// Whether it may not have read what is there by now: an earlier run may have left that out. One
@@ -46,12 +49,14 @@ pub fn is_behind(host: &Host, engine: Engine, changed: bool, state: &State) -> b
     let newest = newest
         .filter_map(|path| fs::metadata(host.at(path)).and_then(|meta| meta.modified()).ok())
         .max();
-    newest.is_none_or(|newest| started(host, engine).is_none_or(|started| started < newest))
+    newest.is_none_or(|newest| {
+        started(host, unit(engine, state)).is_none_or(|started| started < newest)
+    })
 }
 
 /// When its unit's process was started.
-fn started(host: &Host, engine: Engine) -> Option<SystemTime> {
-    let show = ["show", "--value", "-p", "ExecMainStartTimestampMonotonic", engine.name()];
+fn started(host: &Host, unit: &str) -> Option<SystemTime> {
+    let show = ["show", "--value", "-p", "ExecMainStartTimestampMonotonic", unit];
     let since_boot = run(host.program("systemctl")?.args(show)).ok()?.trim().parse().ok()?;
     let now = clock_gettime(ClockId::CLOCK_MONOTONIC).ok()?;
     let ago = Duration::from(now).checked_sub(Duration::from_micros(since_boot))?;
@@ -68,11 +73,11 @@ pub enum Goal {
 }
 
 /// Makes it read what is there now.
-pub fn reread(host: &Host, engine: Engine, goal: Goal, config: &Path) -> Result<()> {
+pub fn reread(host: &Host, engine: Engine, goal: Goal, state: &State) -> Result<()> {
+    let (unit, config) = (unit(engine, state), state.config.as_path());
     let systemctl = |verb: &str| {
         let mut command = host.program("systemctl").context("systemctl not found")?;
-        run(command.args([verb, engine.name()]))
-            .with_context(|| format!("systemctl {verb} {}", engine.name()))
+        run(command.args([verb, unit])).with_context(|| format!("systemctl {verb} {unit}"))
     };
     if engine != Engine::Docker {
         systemctl("restart")?;

@@ -32,6 +32,12 @@ pub struct State {
     /// Programs that were written for levels.
     #[serde(default)]
     pub scripts: Vec<PathBuf>,
+    /// Files of others that got entries of lockc's.
+    #[serde(default)]
+    pub edited: Vec<PathBuf>,
+    /// The unit that starts the engine, if it has another name than the engine.
+    #[serde(default)]
+    pub unit: Option<String>,
     /// Names that `uninstall --keep-name` left to another runtime.
     #[serde(default)]
     pub kept: Vec<String>,

@@ -18,6 +18,11 @@ const PLACES: [&str; 6] = [
     "/etc/systemd/system.attached",
 ];
 
+/// Whether there is such a unit.
+pub fn exists(host: &Host, unit: &str) -> bool {
+    PLACES.iter().any(|place| host.at(&Path::new(place).join(unit)).is_file())
+}
+
 /// The words of `ExecStart=`, with the variables of its environment; nothing where there is no such
 /// unit.
 pub fn command(host: &Host, unit: &str) -> Option<Vec<String>> {

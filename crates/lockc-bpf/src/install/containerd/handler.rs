@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use toml_edit::{Array, DocumentMut, Item, Table, value};
+use toml_edit::{Array, Item, Table, value};
 
 use super::{
-    super::{runtimes::NAME, state::State},
-    document::{DEFAULT, RUNC, SHIM, plugin},
+    super::{displaced, runtimes, state::State},
+    document::{DEFAULT, RUNC, SHIM},
 };
 
 /// What lockc's handlers say themselves.
@@ -21,18 +21,10 @@ pub struct Base {
 }
 
 impl Base {
-    /// What a configuration's default runtime says.
-    pub fn of(document: &DocumentMut, version: i64, state: &State) -> Self {
-        let cri = document
-            .get("plugins")
-            .and_then(|plugins| plugins.get(plugin(version))?.get("containerd"));
-        let default = cri.and_then(|cri| cri.get(DEFAULT)).and_then(Item::as_str).unwrap_or(RUNC);
-        let default = if default.starts_with(NAME) {
-            state.default_before.as_deref().unwrap_or(RUNC)
-        } else {
-            default
-        };
-        let entry = cri.and_then(|cri| cri.get("runtimes")?.get(default));
+    /// What the default runtime says, in the table `containerd` as containerd reads it.
+    pub fn of(cri: &Table, state: &State) -> Self {
+        let default = default(cri, state);
+        let entry = cri.get("runtimes").and_then(|runtimes| runtimes.get(default));
         let mut base = Self { keys: Vec::new(), options: Vec::new(), warnings: Vec::new() };
         let Some(entry) = entry.and_then(Item::as_table_like) else { return base };
         if entry.get("runtime_type").and_then(Item::as_str).is_some_and(|kind| kind != SHIM) {
@@ -86,6 +78,27 @@ impl Base {
         table.insert("options", Item::Table(options));
         table
     }
+}
+
+/// The default runtime without lockc.
+fn default<'a>(cri: &'a Table, state: &'a State) -> &'a str {
+    match cri.get(DEFAULT).and_then(Item::as_str) {
+        Some(name) if runtimes::is_name(name) => state.default_before.as_deref().unwrap_or(RUNC),
+        Some(name) => name,
+        None => RUNC,
+    }
+}
+
+/// The default runtime that `--default` would displace.
+pub fn displaced(cri: &Table, state: &State) -> displaced::Default {
+    let name = default(cri, state);
+    let entry = cri.get("runtimes").and_then(|runtimes| runtimes.get(name));
+    let text = |path: &[&str]| {
+        let item = path.iter().try_fold(entry?, |item, key| item.get(key));
+        item?.as_str().map(str::to_owned)
+    };
+    let kind = text(&["runtime_type"]).filter(|kind| kind != SHIM);
+    displaced::Default::new(name, kind.or(text(&["options", "BinaryName"])).as_deref())
 }
 
 /// Not what containerd takes for it anyway.

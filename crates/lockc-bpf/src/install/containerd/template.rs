@@ -7,14 +7,15 @@ use toml_edit::{DocumentMut, Item, value};
 
 use super::{
     super::{
-        host::Change,
+        host::{Change, Host},
         plan::Plan,
         removal::Removal,
         runtimes::{NAME, Runtimes},
         state::State,
     },
-    document::{child, containerd_table, plugin},
+    document::{child, containerd_table},
     handler::Base,
+    place::Place,
     without::without,
 };
 
@@ -22,21 +23,33 @@ use super::{
 const BEGIN: &str = "# lockc: begin, written by `lockc install containerd`";
 const END: &str = "# lockc: end";
 
+/// What a template of k3s begins with that only adds to the distribution's own configuration. A
+/// template without it takes the whole configuration's place (k3s, docs: advanced, configuring
+/// containerd).
+const WHOLE: &str = "{{ template \"base\" . }}\n";
+
+pub const DEFAULT_ELSEWHERE: &str = "the distribution sets the default runtime; start k3s or RKE2 \
+                                     with --default-runtime lockc";
+
 /// k3s' and RKE2's templates are filled in when they start: a block at the end, between two lines
 /// that say whose it is.
 pub fn install(
-    file: &Path,
+    host: &Host,
+    place: &Place,
     text: Option<String>,
     runtimes: &Runtimes,
     before: Option<State>,
 ) -> Result<Plan> {
-    let there = text.clone().unwrap_or_default();
-    let mut state = before.unwrap_or_else(|| State::new(file, false));
+    let file = &place.file;
+    let there = match text.as_deref() {
+        Some(there) if !says_nothing(there) => there.to_owned(),
+        // Nothing more would be left of the configuration.
+        there => format!("{WHOLE}{}", there.unwrap_or("")),
+    };
+    let mut state = before.unwrap_or_else(|| State::new(file, text.is_none()));
+    state.unit = place.writer.map(|writer| writer.unit(host).to_owned());
     if runtimes.default {
-        bail!(
-            "the distribution sets the default runtime of a template; start k3s or RKE2 with \
-             --default-runtime {NAME}"
-        );
+        bail!(DEFAULT_ELSEWHERE);
     }
     let programs = runtimes.with_earlier(&mut state);
     // config-v3.toml.tmpl is for containerd 2, config.toml.tmpl for 1 (k3s, docs: advanced,
@@ -58,9 +71,10 @@ pub fn install(
     let after =
         format!("{}\n\n{BEGIN}\n{}{END}\n", rest.trim_end(), block.to_string().trim_start());
     let warnings = vec!["lockc's handlers take effect when k3s or RKE2 restarts".to_owned()];
+    let file = file.clone();
     state.kept.clear();
     Ok(Plan {
-        changes: vec![Change { path: file.into(), before: text, after: Some(after), mode: 0o644 }],
+        changes: vec![Change { path: file, before: text, after: Some(after), mode: 0o644 }],
         state,
         warnings,
         ..Plan::default()
@@ -79,6 +93,12 @@ fn template_options(text: &str) -> Vec<(String, Item)> {
     vec![("SystemdCgroup".to_owned(), value(systemd))]
 }
 
+/// Whether a text has no line but comments: as a template it would leave containerd without any
+/// configuration.
+fn says_nothing(text: &str) -> bool {
+    without_block(text).lines().map(str::trim).all(|line| line.is_empty() || line.starts_with('#'))
+}
+
 /// Whether a file is one that a distribution fills in.
 pub fn is_template(file: &Path, text: &str) -> bool {
     file.extension().is_some_and(|end| end == "tmpl") || text.contains("{{")
@@ -94,12 +114,9 @@ pub fn uninstall(
         return Ok((Some(text.to_owned()), Vec::new()));
     };
     let mut block: DocumentMut = block.parse().context("lockc's block cannot be parsed")?;
-    let mut kept = Vec::new();
-    for version in [2, 3] {
-        let plugins = block.get("plugins");
-        if plugins.is_some_and(|plugins| plugins.get(plugin(version)).is_some()) {
-            kept.extend(without(&mut block, version, removal, plan)?);
-        }
+    let kept = without(&mut block, removal, plan);
+    if kept.is_empty() && plan.state.created && without_block(text).trim() == WHOLE.trim() {
+        return Ok((None, kept));
     }
     let after = if kept.is_empty() {
         format!("{}\n{}", start.trim_end(), rest.trim_start_matches('\n'))

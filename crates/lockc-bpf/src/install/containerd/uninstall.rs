@@ -1,9 +1,9 @@
 //! containerd's configuration without lockc's handlers, or with their names alone.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
-use toml_edit::DocumentMut;
+use toml_edit::{DocumentMut, Item};
 
 use super::{
     super::{
@@ -12,81 +12,88 @@ use super::{
         removal::Removal,
         state::State,
     },
-    document::{same, version},
+    document::{is_own, same},
+    imports::{self, New},
+    place::Place,
     template,
     without::without,
 };
 
 /// # Errors
 ///
-/// Where a file cannot be read or understood.
+/// Where a file cannot be read or parsed.
 pub fn uninstall(
     host: &Host,
-    file: &Path,
+    place: &Place,
     before: Option<State>,
     removal: &Removal,
 ) -> Result<Plan> {
     let mut plan =
-        Plan { state: before.unwrap_or_else(|| State::new(file, false)), ..Plan::default() };
+        Plan { state: before.unwrap_or_else(|| State::new(&place.file, false)), ..Plan::default() };
     let mut kept = Vec::new();
-    if let Some(path) = plan.state.drop_in.clone() {
-        let text = host.read(&path)?;
-        let mut after = None;
-        if let Some(there) = &text {
-            let mut document: DocumentMut = parsed(there, &path)?;
-            let version = version(&document, &path)?;
-            let names = without(&mut document, version, removal, &mut plan)?;
-            after = (!names.is_empty()).then(|| document.to_string());
-            kept.extend(names);
-        }
-        plan.changes.push(Change { path, before: text, after, mode: 0o644 });
-    }
-    let text = host.read(file)?;
-    if let Some(there) = &text {
-        let (after, names) = main(host, file, there, removal, &mut plan)?;
+    for path in paths(host, place, &plan.state)? {
+        let Some(there) = host.read(&path)? else { continue };
+        let (after, names) = if template::is_template(&path, &there) {
+            template::uninstall(&there, removal, &mut plan)?
+        } else {
+            file(host, &path, &there, removal, &mut plan)?
+        };
         kept.extend(names);
-        plan.changes.push(Change { path: file.into(), before: text, after, mode: 0o644 });
+        plan.changes.push(Change { path, before: Some(there), after, mode: 0o644 });
     }
     plan.state.kept = kept;
     Ok(plan)
 }
 
-fn parsed(text: &str, file: &Path) -> Result<DocumentMut> {
-    text.parse().with_context(|| format!("{} cannot be parsed", file.display()))
+/// Every file that may have a handler; what a distribution writes is not changed.
+fn paths(host: &Host, place: &Place, state: &State) -> Result<Vec<PathBuf>> {
+    let mut paths = vec![place.file.clone()];
+    paths.extend(state.drop_in.iter().chain(&state.edited).cloned());
+    if place.writer.is_none() && !template::is_template(&place.file, "") {
+        let text = host.read(&place.file)?.unwrap_or_default();
+        if !template::is_template(&place.file, &text) {
+            let files = imports::files(host, &place.root, &New::new())?;
+            paths.extend(files.into_iter().map(|file| file.path));
+        }
+    }
+    let mut seen = Vec::new();
+    paths.retain(|path| {
+        let is_new = !seen.contains(path);
+        seen.push(path.clone());
+        is_new
+    });
+    Ok(paths)
 }
 
-/// The configuration itself, and the names that stay.
-fn main(
+/// A file, and the names that stay in it.
+fn file(
     host: &Host,
-    file: &Path,
+    path: &Path,
     there: &str,
     removal: &Removal,
     plan: &mut Plan,
 ) -> Result<(Option<String>, Vec<String>)> {
-    if template::is_template(file, there) {
-        return template::uninstall(there, removal, plan);
-    }
-    let unchanged = || (Some(there.to_owned()), Vec::new());
-    let mut document = parsed(there, file)?;
-    if document.is_empty() {
-        return Ok(unchanged());
-    }
-    let version = version(&document, file)?;
-    let before = document.to_string();
-    let kept = without(&mut document, version, removal, plan)?;
-    if document.to_string() == before || !kept.is_empty() {
-        // Nothing of ours: not even the layout changes.
-        return Ok((
-            Some(document.to_string()).filter(|text| *text != before).or_else(|| unchanged().0),
-            kept,
-        ));
-    }
+    let mut document: DocumentMut =
+        there.parse().with_context(|| format!("{} cannot be parsed", path.display()))?;
+    let count = plan.active.len();
+    let kept = without(&mut document, removal, plan);
     let after = document.to_string();
-    if let Some(kept) = host.kept(file)?
-        && same(&kept, Some(&after))
-    {
-        return Ok((Some(kept), Vec::new()));
+    if after == there {
+        return Ok((Some(after), kept));
     }
+    if is_own(path) {
+        let is_left = !kept.is_empty();
+        return Ok((is_left.then_some(after), kept));
+    }
+    if kept.is_empty()
+        && *path == plan.state.config
+        && let Some(original) = host.kept(path)?
+        && same(&original, Some(&after))
+    {
+        return Ok((Some(original), kept));
+    }
+    let version = document.get("version").and_then(Item::as_integer).unwrap_or(2);
     let is_empty = same(&after, Some(&format!("version = {version}")));
-    Ok(((!plan.state.created || !is_empty).then_some(after), kept))
+    let was_made = plan.state.created && plan.active.len() > count && kept.is_empty();
+    Ok(((!was_made || !is_empty).then_some(after), kept))
 }

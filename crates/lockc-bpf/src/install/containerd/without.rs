@@ -1,48 +1,59 @@
 //! A document without lockc's handlers, or with their names alone.
 
-use anyhow::Result;
-use toml_edit::{DocumentMut, Item, TableLike, value};
+use toml_edit::{DocumentMut, Item, TableLike};
 
 use super::{
     super::{
         plan::Plan,
         removal::{Fate, Removal},
-        runtimes::{self, NAME, Own},
+        runtimes::{self, Own},
     },
-    document::{DEFAULT, RUNC, child, containerd_table},
+    document::{CRI, CRI_BEFORE_2, DEFAULT, RUNC, set},
+    entries::binary,
 };
 
 /// Takes the handlers out of a document, or leaves their names, which it returns.
-pub fn without(
-    document: &mut DocumentMut,
-    version: i64,
-    removal: &Removal,
-    plan: &mut Plan,
-) -> Result<Vec<String>> {
-    let cri = containerd_table(document, version)?;
-    let default = cri.get(DEFAULT).and_then(Item::as_str);
-    if default.is_some_and(|name| name == NAME || name.starts_with("lockc-")) {
-        match &plan.state.default_before {
-            Some(name) => cri.insert(DEFAULT, value(name)),
-            None => cri.remove(DEFAULT),
-        };
+pub fn without(document: &mut DocumentMut, removal: &Removal, plan: &mut Plan) -> Vec<String> {
+    let mut kept = Vec::new();
+    for name in [CRI, CRI_BEFORE_2] {
+        let plugins = inner(document.as_table_mut(), "plugins");
+        let cri = plugins.and_then(|plugins| inner(inner(plugins, name)?, "containerd"));
+        if let Some(cri) = cri {
+            kept.extend(from_table(cri, removal, plan));
+        }
     }
-    let entries = child(cri, "runtimes")?;
-    let binary = |entry: &Item| Some(entry.get("options")?.get("BinaryName")?.as_str()?.to_owned());
+    kept
+}
+
+/// A table below another, if it is there (`Item::get_mut` would make it).
+fn inner<'a>(table: &'a mut dyn TableLike, name: &str) -> Option<&'a mut dyn TableLike> {
+    table.get_mut(name)?.as_table_like_mut()
+}
+
+fn from_table(cri: &mut dyn TableLike, removal: &Removal, plan: &mut Plan) -> Vec<String> {
+    if cri.get(DEFAULT).and_then(Item::as_str).is_some_and(runtimes::is_name) {
+        match &plan.state.default_before {
+            Some(name) => set(cri, DEFAULT, name),
+            None => {
+                cri.remove(DEFAULT);
+            }
+        }
+    }
+    let mut kept = Vec::new();
+    let Some(entries) = inner(cri, "runtimes") else { return kept };
     let of_ours = |(name, entry): (&str, &Item)| {
         Some((runtimes::own(name, &binary(entry)?, &plan.state)?, name.to_owned()))
     };
     let ours: Vec<(Own, String)> = entries.iter().filter_map(of_ours).collect();
-    let mut kept = Vec::new();
     for (own, name) in ours {
         match removal.fate(&name, own) {
             Fate::Remove => {
                 entries.remove(&name);
             }
             Fate::Become(real) => {
-                let options = entries.get_mut(&name).and_then(|entry| entry.get_mut("options"));
-                if let Some(options) = options.and_then(Item::as_table_like_mut) {
-                    options.insert("BinaryName", value(real.display().to_string()));
+                let options = inner(entries, &name).and_then(|entry| inner(entry, "options"));
+                if let Some(options) = options {
+                    set(options, "BinaryName", &real.display().to_string());
                 }
                 kept.push(name.clone());
             }
@@ -55,7 +66,7 @@ pub fn without(
     if is_alone(entries) && plan.state.added.iter().any(|name| name == RUNC) {
         entries.remove(RUNC);
     }
-    Ok(kept)
+    kept
 }
 
 /// Whether runc is the only runtime that is left.

@@ -9,6 +9,7 @@ use jsonc_parser::ParseOptions;
 use jsonc_parser::cst::{CstInputValue, CstNode, CstObject, CstRootNode};
 
 use super::{
+    displaced,
     host::{Change, Host},
     plan::Plan,
     removal::{Fate, Removal},
@@ -55,6 +56,7 @@ pub fn install(
     let text = host.read(file)?;
     let (root, object) = parse(text.as_deref().unwrap_or(""), file)?;
     let mut state = before.unwrap_or_else(|| State::new(file, text.is_none()));
+    let mut warnings = Vec::new();
     told::without_conflict(host, file)?;
     let path = runtimes.wrapper.display().to_string();
     let entries = object
@@ -94,6 +96,10 @@ pub fn install(
     if runtimes.default {
         let there = object.get(DEFAULT).and_then(|property| string(property.value()));
         if there.as_deref() != Some(NAME) {
+            let name = there.as_deref().unwrap_or("runc");
+            let program = defined(&object).into_iter().find(|(own, _)| own == name);
+            let program = program.as_ref().map(|(_, program)| program.as_str());
+            warnings.extend(displaced::Default::new(name, program).displaced(host)?);
             state.default_before.clone_from(&there);
             match object.get(DEFAULT) {
                 Some(property) => property.set_value(CstInputValue::String(NAME.into())),
@@ -107,7 +113,7 @@ pub fn install(
     let after = Some(ending(root.to_string()));
     state.kept.clear();
     let changes = vec![Change { path: file.into(), before: text, after, mode: 0o644 }];
-    Ok(Plan { changes, state, ..Plan::default() })
+    Ok(Plan { changes, state, warnings, ..Plan::default() })
 }
 
 fn as_json(entry: &[(String, CstInputValue)]) -> serde_json::Value {

@@ -6,23 +6,12 @@ use super::*;
 
 const DATA: &str = "/var/lib/docker/containers";
 
-/// Writes a file of the host's.
-fn put(fake: &Fake, path: &str, text: &str) {
-    let at = fake.host.at(Path::new(path));
-    fs::create_dir_all(at.parent().unwrap()).unwrap();
-    fs::write(at, text).unwrap();
-}
-
-fn read(fake: &Fake, path: &str) -> Option<String> {
-    fake.host.read(Path::new(path)).unwrap()
-}
-
 /// A container as dockerd writes it down.
 fn container(fake: &Fake, containers: &str, id: &str, name: &str, runtime: &str) {
     let config = format!(r#"{{"ID":"{id}","Name":"/{name}","Config":{{"Labels":{{}}}}}}"#);
-    put(fake, &format!("{containers}/{id}/config.v2.json"), &config);
+    fake.put(&format!("{containers}/{id}/config.v2.json"), &config);
     let host = format!(r#"{{"Binds":null,"Runtime":"{runtime}"}}"#);
-    put(fake, &format!("{containers}/{id}/hostconfig.json"), &host);
+    fake.put(&format!("{containers}/{id}/hostconfig.json"), &host);
 }
 
 fn leave(fake: &Fake, leave: Leave) -> Result<Report> {
@@ -35,7 +24,7 @@ fn names(report: &Report) -> Vec<&str> {
 
 fn docker(text: Option<&str>) -> Fake {
     let fake = Fake::usual(Engine::Docker, text);
-    put(&fake, "/usr/bin/runc", "");
+    fake.put("/usr/bin/runc", "");
     fake
 }
 
@@ -47,7 +36,7 @@ fn docker_is_left_alone_while_a_container_depends_on_lockc() {
     container(&fake, DATA, "b2", "db", "lockc-offline");
     container(&fake, DATA, "c3", "other", "runc");
     container(&fake, DATA, "d4", "never-started", "");
-    put(&fake, &format!("{DATA}/e5/config.v2.json"), "half a rec");
+    fake.put(&format!("{DATA}/e5/config.v2.json"), "half a rec");
     let before = fake.files().len();
     let text = fake.text();
     let report = leave(&fake, Leave::Nothing).unwrap();
@@ -73,7 +62,7 @@ fn docker_is_asked_by_its_files_wherever_its_data_are() {
     for (text, options, folder) in places {
         let fake = docker(text);
         let unit = format!("[Service]\nExecStart=/usr/sbin/dockerd {options}\n");
-        put(&fake, "/usr/lib/systemd/system/docker.service", &unit);
+        fake.put("/usr/lib/systemd/system/docker.service", &unit);
         fake.install(&[], false).unwrap();
         container(&fake, folder, "a1", "web", "lockc");
         assert_eq!(names(&leave(&fake, Leave::Nothing).unwrap()), ["web"], "{folder}");
@@ -133,8 +122,8 @@ fn a_name_can_only_be_kept_for_a_runtime_that_exists() {
     let said = format!("{:#}", leave(&fake, Leave::Names).unwrap_err());
     assert!(said.contains("no OCI runtime found"), "{said}");
     assert_eq!(fake.text(), text);
-    put(&fake, "/opt/runtime", "");
-    put(&fake, "/etc/lockc/lockc.toml", "runtimes = ['/opt/gone', '/opt/runtime']\n");
+    fake.put("/opt/runtime", "");
+    fake.put("/etc/lockc/lockc.toml", "runtimes = ['/opt/gone', '/opt/runtime']\n");
     leave(&fake, Leave::Names).unwrap();
     assert_eq!(json(&fake.text().unwrap())["runtimes"]["lockc"]["path"], "/opt/runtime");
     assert!(fake.install(&[], false).is_ok(), "the record tells whose the name is");
@@ -156,8 +145,8 @@ fn a_dry_run_stops_too() {
 /// A task as containerd's shim keeps it.
 fn task(fake: &Fake, state: &str, id: &str, program: &str, annotations: &str) {
     let bundle = format!("{state}/io.containerd.runtime.v2.task/{id}");
-    put(fake, &format!("{bundle}/runtime"), program);
-    put(fake, &format!("{bundle}/config.json"), &format!("{{\"annotations\": {annotations}}}"));
+    fake.put(&format!("{bundle}/runtime"), program);
+    fake.put(&format!("{bundle}/config.json"), &format!("{{\"annotations\": {annotations}}}"));
 }
 
 #[test]
@@ -166,7 +155,7 @@ fn the_pods_of_containerd_have_their_handlers() {
                   runtime_type = 'io.containerd.runc.v2'\n";
     for keep in [false, true] {
         let fake = Fake::usual(Engine::Containerd, Some(before));
-        put(&fake, "/usr/sbin/runc", "");
+        fake.put("/usr/sbin/runc", "");
         fake.install(&["offline"], false).unwrap();
         let sandbox = r#"{"io.kubernetes.cri.container-type": "sandbox",
             "io.kubernetes.cri.sandbox-namespace": "team", "io.kubernetes.cri.sandbox-name": "a"}"#;
@@ -183,7 +172,7 @@ fn the_pods_of_containerd_have_their_handlers() {
         assert_eq!(report.depend[1].runtime, "lockc-offline");
         assert_eq!(report.depend[1].recreate, "kubectl --namespace team delete pod a");
         let report = leave(&fake, if keep { Leave::Names } else { Leave::Containers }).unwrap();
-        assert!(read(&fake, script).is_some(), "what runs is stopped by it");
+        assert!(fake.read(script).is_some(), "what runs is stopped by it");
         assert!(report.warnings[0].contains("/etc/lockc/runtimes"), "{report:?}");
         let document: toml::Table = toml::from_str(&fake.text().unwrap()).unwrap();
         let runtimes = &document["plugins"]["io.containerd.grpc.v1.cri"]["containerd"]["runtimes"];
@@ -202,7 +191,7 @@ fn the_pods_of_containerd_have_their_handlers() {
 #[test]
 fn the_pods_of_crio_have_their_handlers() {
     let fake = Fake::usual(Engine::Crio, None);
-    put(&fake, "/usr/bin/crun", "");
+    fake.put("/usr/bin/crun", "");
     fake.install(&[], true).unwrap();
     let sandbox = |id: &str, handler: &str, kind: &str| {
         let text = format!(
@@ -211,7 +200,7 @@ fn the_pods_of_crio_have_their_handlers() {
                 "io.kubernetes.cri-o.RuntimeHandler": "{handler}"}}}}"#
         );
         let storage = "/var/lib/containers/storage/overlay-containers";
-        put(&fake, &format!("{storage}/{id}/userdata/config.json"), &text);
+        fake.put(&format!("{storage}/{id}/userdata/config.json"), &text);
     };
     sandbox("a", "lockc", "sandbox");
     sandbox("b", "", "sandbox");
@@ -232,7 +221,7 @@ fn the_pods_of_crio_have_their_handlers() {
 #[test]
 fn the_drop_in_of_podman_keeps_the_names() {
     let fake = Fake::usual(Engine::Podman, None);
-    put(&fake, "/usr/bin/crun", "");
+    fake.put("/usr/bin/crun", "");
     fake.install(&["offline"], true).unwrap();
     leave(&fake, Leave::Names).unwrap();
     let text = fake.text().unwrap();
@@ -251,7 +240,7 @@ fn the_drop_in_of_podman_keeps_the_names() {
 fn a_template_keeps_the_names_in_its_block() {
     let (_, text) = fixture!("containerd-k3s-v3.toml.tmpl");
     let fake = Fake::new(Engine::Containerd, &format!("{K3S}/config-v3.toml.tmpl"), Some(text));
-    put(&fake, "/usr/bin/runc", "");
+    fake.put("/usr/bin/runc", "");
     fake.install(&[], false).unwrap();
     let handler = "/usr/bin/lockc-runc-wrapper";
     task(&fake, "/run/k3s/containerd", "k8s.io/a", handler, "{}");
@@ -274,7 +263,7 @@ fn install_says_which_containers_keep_their_runtime() {
     let labels = r#"{"Name": "/shop-app-1", "Config": {"Labels": {
         "com.docker.compose.project": "shop", "com.docker.compose.service": "app"}}}"#;
     container(&fake, DATA, "d4", "app", "crun");
-    put(&fake, &format!("{DATA}/d4/config.v2.json"), labels);
+    fake.put(&format!("{DATA}/d4/config.v2.json"), labels);
     for default in [false, true] {
         let report = fake.install(&[], default).unwrap();
         assert_eq!(report.default, default);

@@ -13,6 +13,8 @@ macro_rules! fixture {
     };
 }
 
+mod containerd;
+mod defaults;
 mod leave;
 
 const DOCKER: [(&str, &str); 6] = [
@@ -81,6 +83,17 @@ impl Fake {
         uninstall(&self.args, Leave::Nothing).unwrap()
     }
 
+    /// Writes a file of the host's.
+    fn put(&self, path: &str, text: &str) {
+        let at = self.host.at(Path::new(path));
+        fs::create_dir_all(at.parent().unwrap()).unwrap();
+        fs::write(at, text).unwrap();
+    }
+
+    fn read(&self, path: &str) -> Option<String> {
+        self.host.read(Path::new(path)).unwrap()
+    }
+
     /// Every file below the root.
     fn files(&self) -> Vec<String> {
         let all = std::process::Command::new("find")
@@ -125,6 +138,11 @@ fn docker_gains_runtimes_and_loses_nothing() {
         assert_eq!(value, before, "{name}");
         assert!(!fake.install(&["restricted"], false).unwrap().changed, "{name}: twice");
         // A second level and the default come beside the first.
+        if name == "docker-nvidia.json" {
+            let said = format!("{:#}", fake.install(&["offline"], true).unwrap_err());
+            assert!(said.contains("the default runtime is nvidia"), "{said}");
+            fake.put("/etc/lockc/lockc.toml", "runtimes = ['/usr/bin/runc']\n");
+        }
         assert!(fake.install(&["offline"], true).unwrap().changed, "{name}");
         let value = json(&fake.text().unwrap());
         assert_eq!(value["default-runtime"], "lockc");
@@ -134,7 +152,8 @@ fn docker_gains_runtimes_and_loses_nothing() {
         );
         fake.uninstall();
         assert_eq!(fake.text().as_deref(), Some(text), "{name}: byte for byte");
-        assert_eq!(fake.files(), ["/etc/docker/daemon.json"], "{name}");
+        let left = fake.files().into_iter().filter(|path| !path.starts_with("/etc/lockc"));
+        assert_eq!(left.collect::<Vec<_>>(), ["/etc/docker/daemon.json"], "{name}");
     }
 }
 
@@ -238,11 +257,16 @@ fn containerd_gains_handlers_and_keeps_every_line() {
             assert!(cri["runtimes"].get("runc").is_some(), "{name}");
         }
         assert!(!fake.install(&["restricted"], false).unwrap().changed, "{name}: twice");
+        if name == "containerd-nvidia.toml" {
+            assert!(fake.install(&[], true).is_err(), "nvidia's containers would lose it");
+            fake.put("/etc/lockc/lockc.toml", "runtimes = ['/usr/bin/runc']\n");
+        }
         assert!(fake.install(&[], true).unwrap().changed, "{name}");
         assert!(!fake.install(&[], true).unwrap().changed, "{name}: the default twice");
         fake.uninstall();
         assert_eq!(fake.text().as_deref(), Some(text), "{name}: byte for byte");
-        assert_eq!(fake.files(), ["/etc/containerd/config.toml"], "{name}");
+        let left = fake.files().into_iter().filter(|path| !path.starts_with("/etc/lockc"));
+        assert_eq!(left.collect::<Vec<_>>(), ["/etc/containerd/config.toml"], "{name}");
     }
 }
 

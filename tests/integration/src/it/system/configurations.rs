@@ -6,7 +6,7 @@ use std::fs;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-use super::sh;
+use super::{fails, sh};
 
 macro_rules! fixture {
     ($name:literal) => {
@@ -64,10 +64,53 @@ fn shown(engine: &str, (name, text): (&str, &str), more: &str) -> Result<()> {
     fs::remove_dir_all(FOLDER).context("cannot remove the directory")
 }
 
+/// As the default too. Where that would take away what NVIDIA's runtime does, the administrator has
+/// to say which runtime lockc starts.
+fn default(engine: &str, fixture: (&str, &str)) -> Result<()> {
+    const CHOICE: &str = "/etc/lockc/lockc.d/99-configurations.toml";
+    if !fixture.0.contains("nvidia") {
+        return shown(engine, fixture, "--default");
+    }
+    fs::create_dir_all(FOLDER).context("cannot create a directory")?;
+    let file = format!("{FOLDER}/{}", fixture.0);
+    fs::write(&file, fixture.1).with_context(|| format!("cannot write {file}"))?;
+    let line = format!("lockc install {engine} --config {file} --default --dry-run");
+    fails(&line, "the default runtime is nvidia")?;
+    fs::write(CHOICE, "runtimes = [\"/usr/sbin/runc\"]\n").context("cannot write a choice")?;
+    let result = shown(engine, fixture, "--default");
+    fs::remove_file(CHOICE).context("cannot remove the choice")?;
+    result
+}
+
+/// A drop-in that replaces (containerd 1.7) or adds (2.x): containerd itself takes lockc's handler.
+fn beside_a_drop_in() -> Result<()> {
+    let folder = format!("{FOLDER}/conf.d");
+    fs::create_dir_all(&folder).context("cannot create a directory")?;
+    let root = format!("{FOLDER}/config.toml");
+    fs::write(&root, format!("version = 2\nimports = [\"{folder}/*.toml\"]\n"))?;
+    let nvidia = fixture!("containerd-nvidia.toml").1;
+    fs::write(format!("{folder}/99-nvidia.toml"), nvidia)?;
+    let said = sh(&format!("lockc install containerd --config {root}"))?;
+    if !said.contains("checked by containerd") {
+        bail!("containerd did not check it: {said}");
+    }
+    let dump = sh(&format!("containerd -c {root} config dump"))?;
+    for text in ["/usr/bin/lockc-runc-wrapper", "/usr/bin/nvidia-container-runtime"] {
+        if !dump.contains(text) {
+            bail!("containerd does not see {text}: {dump}");
+        }
+    }
+    sh(&format!("lockc uninstall containerd --config {root}"))?;
+    if fs::read_to_string(format!("{folder}/99-nvidia.toml"))? != nvidia {
+        bail!("the drop-in is not as it was");
+    }
+    fs::remove_dir_all(FOLDER).context("cannot remove the directory")
+}
+
 pub fn docker() -> Result<String> {
     for fixture in DOCKER {
         shown("docker", fixture, "")?;
-        shown("docker", fixture, "--default")?;
+        default("docker", fixture)?;
     }
     Ok(format!("{} configurations", DOCKER.len()))
 }
@@ -81,8 +124,9 @@ pub fn containerd() -> Result<String> {
     let more = if two { &CONTAINERD_2[..] } else { &[] };
     for fixture in CONTAINERD.iter().chain(more) {
         shown("containerd", *fixture, "")?;
-        shown("containerd", *fixture, "--default")?;
+        default("containerd", *fixture)?;
     }
+    beside_a_drop_in()?;
     let templates = if two { 2 } else { 1 };
     let (old, new) =
         (fixture!("containerd-k3s.toml.tmpl"), fixture!("containerd-k3s-v3.toml.tmpl"));
