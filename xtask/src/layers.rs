@@ -23,7 +23,7 @@ const CRATES: [(&str, &[&str]); 6] = [
 
 /// The layers of lockc-policy, from the bottom up. Modules of one layer may import each other.
 const LAYERS: [&[&str]; 9] = [
-    &["spec", "engine", "container_names", "container_file"],
+    &["spec", "engine", "container_names", "container_file", "messages"],
     &["host"],
     &["config"],
     &["policy"],

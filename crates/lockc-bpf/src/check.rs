@@ -1,5 +1,8 @@
 //! A precondition of lockc's, and how its check ended.
 
+use std::fmt;
+
+use lockc_policy::messages;
 use serde::Serialize;
 
 /// How a check ended.
@@ -25,6 +28,9 @@ pub struct Check {
     pub found: String,
     /// What to do; empty where there is nothing to do.
     pub remedy: String,
+    /// The id of the message, by which `docs/troubleshooting.md` lists it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<&'static str>,
 }
 
 /// A check that ended; what is met needs no remedy.
@@ -35,7 +41,18 @@ pub fn check(
     remedy: impl Into<String>,
 ) -> Check {
     let remedy = if state == State::Ok { String::new() } else { remedy.into() };
-    Check { name, state, found: found.into(), remedy }
+    let mut check = Check { name, state, found: found.into(), remedy, id: None };
+    if state != State::Ok {
+        check.id = messages::id_of(&check.to_string());
+    }
+    check
+}
+
+impl fmt::Display for Check {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}; {}", self.name, self.found, self.remedy)?;
+        self.id.map_or(Ok(()), |id| write!(f, " ({id})"))
+    }
 }
 
 /// Met, or failed.

@@ -58,6 +58,8 @@ pub struct Denial {
     pub policy: String,
     /// Where the level came from.
     pub origin: String,
+    /// The id of the rule's denials, by which `docs/troubleshooting.md` lists them.
+    pub id: &'static str,
     /// Name of the rule.
     pub rule: &'static str,
     /// What the rule denies.
@@ -98,6 +100,7 @@ pub fn explain(event: &Event, known: Option<&Known>, clock: &Clock) -> Denial {
         names: known.names,
         policy: known.policy,
         origin: known.origin,
+        id: rule.map_or("", Rule::id),
         rule: name,
         denies: rule.map_or("unknown", Rule::denies),
         hook: hook.map_or_else(|| key.hook.to_string(), |hook| hook.program().name.to_owned()),
@@ -166,11 +169,12 @@ impl fmt::Display for Denial {
             if self.origin.is_empty() { String::new() } else { format!(", from {}", self.origin) };
         let detail =
             if self.detail.is_empty() { String::new() } else { format!(": {}", self.detail) };
+        let id = if self.id.is_empty() { String::new() } else { format!(" ({})", self.id) };
         let times = if self.count > 1 { format!(", {} times", self.count) } else { String::new() };
         write!(
             formatter,
             "lockc: {} {} to {} (pid {}) in container {}{detail}{times} [rule {}, policy \
-             {}{origin}, hook {}]; {}",
+             {}{origin}, hook {}]; {}{id}",
             self.verdict(),
             self.denies,
             self.comm,
@@ -245,6 +249,7 @@ mod tests {
         let denial = explain(&event, Some(&known), &Clock::default());
         assert_eq!((denial.container.as_str(), denial.policy.as_str()), ("abc", "web"));
         assert!(denial.to_string().contains("policy web, from a test"), "{denial}");
+        assert!(denial.to_string().ends_with(" (LOCKC-D002)"), "{denial}");
         let names = ContainerNames { name: Some("web".into()), ..ContainerNames::default() };
         let denial = explain(&event, Some(&Known { names, ..known }), &Clock::default());
         assert!(denial.to_string().contains("in container web:"), "{denial}");

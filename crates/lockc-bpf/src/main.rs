@@ -4,7 +4,7 @@ use std::{io, process::ExitCode};
 
 use clap::{CommandFactory as _, Parser};
 use lockc_bpf::{commands::Command, out};
-use lockc_policy::with_causes;
+use lockc_policy::{messages::with_id, with_causes};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -28,7 +28,7 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) if out::is_closed(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("lockc: {}", with_causes(&error));
+            eprintln!("lockc: {}", with_id(&with_causes(&error)));
             ExitCode::FAILURE
         }
     }

@@ -28,7 +28,7 @@ pub fn require() -> Result<()> {
     let failed: Vec<String> = all()
         .into_iter()
         .filter(|check| check.state == State::Failed)
-        .map(|check| format!("{}: {}; {}", check.name, check.found, check.remedy))
+        .map(|check| check.to_string())
         .collect();
     if failed.is_empty() {
         return Ok(());
@@ -189,6 +189,7 @@ mod tests {
         let [check] = &checks[..] else { panic!("{checks:?}") };
         assert_eq!((check.name, check.state), ("LSM hooks", State::Failed));
         assert!(check.found.contains("cannot attach"), "{}", check.found);
+        assert!(check.to_string().ends_with("(LOCKC-E061)"), "{check}");
         for word in ["CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS=y", "aarch64", "6.4 or later"] {
             assert!(check.remedy.contains(word), "{}", check.remedy);
         }

@@ -9,7 +9,7 @@ use std::{io, process::ExitCode};
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use lockc_policy::with_causes;
+use lockc_policy::{messages::with_id, with_causes};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -38,7 +38,7 @@ fn main() -> ExitCode {
     match run(&Cli::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("lockc-node: {}", with_causes(&error));
+            eprintln!("lockc-node: {}", with_id(&with_causes(&error)));
             ExitCode::FAILURE
         }
     }

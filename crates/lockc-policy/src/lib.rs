@@ -15,6 +15,7 @@ pub mod enforcement;
 pub mod engine;
 pub mod engines;
 pub mod host;
+pub mod messages;
 pub mod policy;
 pub mod refused;
 pub mod runtimes;

@@ -17,6 +17,8 @@ use std::{
     time::SystemTime,
 };
 
+use lockc_policy::messages;
+
 use crate::invocation::Invocation;
 
 /// What another process logs in this one's place.
@@ -44,8 +46,9 @@ pub fn relay(to: impl Fn(Relayed) + Send + Sync + 'static) {
 
 /// Writes an error to stderr and to the engine's log.
 pub fn error(invocation: &Invocation, lines: &[String]) {
+    let lines: Vec<String> = lines.iter().map(|line| messages::with_id(line)).collect();
     let mut stderr = io::stderr().lock();
-    for line in lines {
+    for line in &lines {
         // Nobody is left to be told if stderr is closed.
         let _ = writeln!(stderr, "lockc: {line}");
     }

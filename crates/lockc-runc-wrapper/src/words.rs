@@ -150,6 +150,7 @@ mod tests {
         assert!(
             in_short(&violations, "a-container-1", None).ends_with("`lockc explain a-container-1`")
         );
-        assert_eq!(in_short(&violations[..1], &id, None), "refused by p: host-mounts: x [r]");
+        let told = in_short(&violations[..1], &id, None);
+        assert_eq!(told, "refused by p: host-mounts: x [r] (LOCKC-A001)");
     }
 }

@@ -110,14 +110,14 @@ fn sources(directory: &Path, text: &mut String) {
     }
 }
 
-/// The first cells of the tables whose first column is `message`.
+/// The second cells of the tables whose second column is `message`.
 fn messages(page: &str) -> Vec<&str> {
     let mut in_table = false;
     let mut found = Vec::new();
     for line in page.lines() {
-        in_table = line.starts_with("| message |") || in_table && line.starts_with('|');
-        if in_table && line.starts_with("| `") {
-            let cell = line[2..].split(" | ").next().unwrap_or_default();
+        in_table = line.starts_with("| id | message |") || in_table && line.starts_with('|');
+        if in_table && line.starts_with("| LOCKC-") {
+            let cell = line[2..].split(" | ").nth(1).unwrap_or_default();
             found.push(cell.trim_matches('`').trim());
         }
     }

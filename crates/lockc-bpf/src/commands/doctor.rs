@@ -183,7 +183,23 @@ fn print(checks: &[Check]) {
         if !check.remedy.is_empty() {
             found = format!("{found}\n-> {}", check.remedy);
         }
+        if let Some(id) = check.id {
+            found = format!("{found} ({id})");
+        }
         table.add_row([state, check.name, &found]);
     }
     table::print(table);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whatever this machine lacks.
+    #[test]
+    fn every_check_that_is_not_met_has_an_id() {
+        for check in all().into_iter().filter(|check| check.state != State::Ok) {
+            assert!(check.id.is_some(), "{check}");
+        }
+    }
 }

@@ -3,8 +3,9 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::ValueEnum;
+use lockc_policy::messages;
 
 use crate::{
     explain::{
@@ -24,6 +25,7 @@ Examples:
   lockc explain -f pod.yaml --config node/lockc.toml
   lockc explain -f pod.yaml --default-runtime lockc
   lockc explain -f pod.yaml -o sarif > lockc.sarif
+  lockc explain LOCKC-A001                cause and remedy of a message
 
 Exit codes:
   0  every container starts under lockc, or runs under it
@@ -37,7 +39,7 @@ Exit codes:
 #[command(after_help = EXAMPLES)]
 pub struct Args {
     /// A bundle, a config.json, docker:NAME, podman:NAME, or the id of a running or recently
-    /// refused container
+    /// refused container; or the id of a message
     #[arg(required_unless_present = "manifest")]
     target: Option<String>,
     /// Check every container of a Kubernetes manifest instead; `-` reads standard input
@@ -91,6 +93,9 @@ enum Output {
 ///
 /// Where the container or a file cannot be read.
 pub fn run(args: &Args) -> Result<ExitCode> {
+    if let Some(id) = args.target.as_deref().filter(|target| messages::is_id(target)) {
+        return print_message(id);
+    }
     let answers = match &args.manifest {
         Some(file) => manifest::explain_file(file, &args.options())?,
         None => vec![args.one()?],
@@ -135,6 +140,18 @@ impl Args {
                 .ok_or(error),
         }
     }
+}
+
+/// What `docs/troubleshooting.md` says of an id.
+fn print_message(id: &str) -> Result<ExitCode> {
+    let rows: Vec<_> = messages::all().filter(|message| message.id == id).collect();
+    if rows.is_empty() {
+        bail!("there is no message {id}; see docs/troubleshooting.md");
+    }
+    for message in rows {
+        println!("{message}");
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// 3 where a container is refused or not confined; then 1 where something is not understood.

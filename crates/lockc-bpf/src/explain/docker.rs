@@ -104,7 +104,7 @@ fn option(args: Option<&[String]>, name: &str) -> Result<Option<String>> {
 fn docker(args: &[&str]) -> Result<String> {
     let output = Command::new("docker").args(args).output().context("`docker` cannot be run")?;
     if !output.status.success() {
-        bail!("{}", String::from_utf8_lossy(&output.stderr).trim());
+        bail!("Docker answers: {}", String::from_utf8_lossy(&output.stderr).trim());
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }

@@ -113,3 +113,22 @@ impl Check {
         Finding { id, name, severity, what }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use lockc_policy::messages;
+
+    use super::*;
+
+    #[test]
+    fn every_check_has_its_rows_in_the_page() {
+        let ids = Check::ALL.map(Check::id);
+        assert!(ids.is_sorted_by(|one, next| one < next), "{ids:?}");
+        for id in ids {
+            assert!(messages::all().any(|message| message.id == id), "the page has no {id}");
+        }
+        for message in messages::all().filter(|message| message.id.starts_with("LOCKC-W")) {
+            assert!(ids.contains(&message.id), "the code has no {}", message.id);
+        }
+    }
+}

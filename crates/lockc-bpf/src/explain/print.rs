@@ -34,10 +34,7 @@ pub fn print(answers: &[Answer], all: bool) {
 fn error(answer: &Answer) {
     let place = answer.place.as_ref().map(|place| format!("{place}: ")).unwrap_or_default();
     for Finding { id, what, .. } in &answer.findings {
-        eprintln!(
-            "lockc: {}",
-            out::printable(&format!("{place}{}: {what} [{id}]", answer.subject))
-        );
+        eprintln!("lockc: {}", out::printable(&format!("{place}{what} ({id})")));
     }
 }
 

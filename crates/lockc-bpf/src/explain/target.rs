@@ -102,7 +102,8 @@ impl Target {
             .output()
             .context("`podman inspect` cannot be run")?;
         if !output.status.success() {
-            bail!("podman:{name}: {}", String::from_utf8_lossy(&output.stderr).trim());
+            let stderr = String::from_utf8_lossy(&output.stderr);
+            bail!("podman:{name} cannot be inspected: {}", stderr.trim());
         }
         let output = String::from_utf8_lossy(&output.stdout);
         let (file, runtime) = output.trim().rsplit_once(' ').unwrap_or((output.trim(), ""));

@@ -2,11 +2,23 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::pod::PodSpec;
+
+/// Kubernetes' own kinds that have a pod template.
+const WORKLOADS: [&str; 8] = [
+    "CronJob",
+    "DaemonSet",
+    "Deployment",
+    "Job",
+    "PodTemplate",
+    "ReplicaSet",
+    "ReplicationController",
+    "StatefulSet",
+];
 
 /// An object of Kubernetes, and where it is in its document.
 pub(super) struct Object<'a> {
@@ -106,6 +118,11 @@ impl<'a> Object<'a> {
             for (key, value) in members {
                 templates(value, format!("{}/{}", self.pointer, escaped(key)), &mut found);
             }
+        }
+        if found.is_empty() && WORKLOADS.contains(&self.kind) {
+            let error =
+                anyhow!("{}: it has no pod template with a list of containers", self.name());
+            return vec![Err((self.pointer.clone(), error))];
         }
         let pods = found.into_iter().map(|(pod, pointer)| {
             let spec = format!("{pointer}/spec");

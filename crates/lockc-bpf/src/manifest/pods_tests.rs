@@ -254,6 +254,11 @@ fn pod_templates_are_found_wherever_they_are() {
         assert_eq!(found[0].explanation().unwrap().policy, "restricted", "{kind}");
         assert_eq!(found[0].object.as_deref(), Some(format!("{kind} x").as_str()));
     }
+    for rest in ["spec: {}", "spec: {template: {spec: {containers: {}}}}", ""] {
+        let found = answers(&format!("kind: Deployment\nmetadata: {{name: x}}\n{rest}\n"));
+        assert_eq!(ids(&found[0]), ["LOCKC-W009"], "{rest}");
+        assert!(found[0].findings[0].what.contains("Deployment x: it has no pod template"));
+    }
     let patched = "kind: Prometheus\nspec: {containers: [{name: patch}]}\n";
     assert_eq!(answers(&format!("{patched}---\n{OK}")).len(), 1);
     let list =

@@ -23,7 +23,8 @@ pub struct Violation {
 impl Violation {
     /// What is wrong and what would change it, without the policy.
     pub fn reason(&self) -> String {
-        format!("{}: {} [{}]", self.control.name(), self.what, self.remedy)
+        let control = self.control;
+        format!("{}: {} [{}] ({})", control.name(), self.what, self.remedy, control.id())
     }
 }
 

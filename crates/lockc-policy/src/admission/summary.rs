@@ -37,11 +37,13 @@ pub fn summary(violations: &[Violation]) -> Summary {
     let controls = |left: &[&Violation]| left.iter().map(|violation| violation.control).collect();
     match left.as_slice() {
         left if is_privileged => Summary {
-            first: "--privileged gives the container every capability and every device of the \
-                    host, and disables its security profiles and masked paths [remove it \
-                    (privileged: true) and add single capabilities and devices with --cap-add and \
-                    --device, or use the privileged level]"
-                .into(),
+            first: format!(
+                "--privileged gives the container every capability and every device of the host, \
+                 and disables its security profiles and masked paths [remove it (privileged: \
+                 true) and add single capabilities and devices with --cap-add and --device, or \
+                 use the privileged level] ({})",
+                Control::Capabilities.id()
+            ),
             further: controls(left),
         },
         [first, further @ ..] => Summary { first: first.reason(), further: controls(further) },
@@ -138,7 +140,7 @@ mod tests {
             violation(Control::Devices, "device /dev/fuse (c 10:229)"),
             violation(Control::ProcMount, "/proc/acpi not hidden"),
         ];
-        assert_eq!(summary(&few).first, "capabilities: SYS_ADMIN [r]");
+        assert_eq!(summary(&few).first, "capabilities: SYS_ADMIN [r] (LOCKC-A006)");
     }
 
     #[test]
@@ -147,7 +149,10 @@ mod tests {
             summary(&[violation(Control::HostMounts, "a"), violation(Control::HostMounts, "b")]);
         assert_eq!(
             told,
-            Summary { first: "host-mounts: a [r]".into(), further: vec![Control::HostMounts] }
+            Summary {
+                first: "host-mounts: a [r] (LOCKC-A001)".into(),
+                further: vec![Control::HostMounts]
+            }
         );
     }
 

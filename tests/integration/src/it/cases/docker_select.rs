@@ -257,7 +257,11 @@ fn named(lab: &mut Lab, _: Runtime) -> Result<String> {
     c.exec(&["ls", "/sys/fs/ext4"])?;
     let events = lab::events(&["--container", &c.name])?;
     let [event] = &events[..] else { bail!("{events:?}") };
-    if event["name"] != *c.name || event["image"] != IMAGE || event["engine"] != "docker" {
+    if event["name"] != *c.name
+        || event["image"] != IMAGE
+        || event["engine"] != "docker"
+        || event["id"] != "LOCKC-D002"
+    {
         bail!("{event}");
     }
     let status = command::run(&["lockc", "status"])?.must()?;

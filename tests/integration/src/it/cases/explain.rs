@@ -255,8 +255,11 @@ fn refused_before(lab: &mut Lab, _: launch::Runtime) -> Result<String> {
         "true",
     ];
     let run = command::run(&[&["docker"], &options[..]].concat())?;
+    // The engine's message ends with the id, and with the way to the other reason.
     if run.ok()
-        || !run.stderr.contains("1 further reason (capabilities): see `lockc explain docker:")
+        || !run
+            .stderr
+            .contains(" (LOCKC-A001); 1 further reason (capabilities): see `lockc explain ")
     {
         bail!("status {}: {}", run.status, run.said());
     }
