@@ -239,9 +239,10 @@ mod tests {
 
     #[test]
     fn tightening_keeps_what_is_forbidden() {
-        let now = Applied { rules: RuleMask(7), families: 1, ..baseline() };
+        let offline = RuleMask(7).with(Rule::Network);
+        let now = Applied { rules: offline, families: 1, ..baseline() };
         let next = tightened(&now, Applied { families: 3, loopback: true, ..baseline() });
-        assert!(next.rules.covers(RuleMask(7)) && next.rules.covers(baseline().rules));
+        assert!(next.rules.covers(offline) && next.rules.covers(baseline().rules));
         assert_eq!((next.families, next.loopback), (1, false));
         let full = Applied { rules: baseline().rules.without(Rule::Network), ..baseline() };
         assert!(tightened(&full, Applied { loopback: true, ..baseline() }).loopback);

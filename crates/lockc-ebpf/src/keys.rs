@@ -110,7 +110,8 @@ lsm! {
         if !who.has(Rule::Keyring) {
             return 0;
         }
-        verdict::deny(&who, Rule::Keyring, HOOK, About::number(EDQUOT.unsigned_abs().into()), EDQUOT)
+        let about = About::number(EDQUOT.unsigned_abs().into());
+        verdict::deny(&who, Rule::Keyring, HOOK, about, EDQUOT)
     }
 
     /// A use of a key by its number or through a keyring.

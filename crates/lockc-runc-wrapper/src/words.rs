@@ -29,7 +29,7 @@ pub fn report(violations: &[Violation], consequence: &str, engines_log: Option<&
     }
 }
 
-/// Keeps what audit mode lets pass at a container's start, for `lockc refusals` and `lockc rollout`.
+/// Keeps what audit mode lets pass at a container's start, for `lockc rollout`.
 pub fn keep_reported(
     violations: &[Violation],
     id: &str,

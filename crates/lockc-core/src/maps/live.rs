@@ -105,7 +105,7 @@ impl Registry {
             return Err(gone().into());
         }
         if entry.flags & (ENTRY_GUARD | ENTRY_SANDBOX) != 0 {
-            let id = super::text(&entry.id);
+            let id = String::from_utf8_lossy(unpadded(&entry.id)).into_owned();
             return Err(RegistryError::Unreachable { id }.into());
         }
         let next = decide(&Applied::of(&entry).ok_or_else(gone)?)?;

@@ -275,7 +275,8 @@ proptest! {
                 config.namespaces.entry("team-*".into()).or_default().default = None;
             }
             config.labels = said.map(|level| {
-                let namespaces = [("team-a".into(), Namespace { enforce: Some(level.into()), ..Namespace::default() })];
+                let labels = Namespace { enforce: Some(level.into()), ..Namespace::default() };
+                let namespaces = [("team-a".into(), labels)];
                 Labels { namespaces: namespaces.into(), ..Labels::default() }
             });
             let ceiling = named(ceiling);

@@ -114,7 +114,7 @@ fn quarantine(lab: &mut Lab, _: Runtime) -> Result<String> {
         bail!("{during}");
     }
     let entry = journal.entry()?;
-    for part in [&format!("LOCKC_CONTAINER={id}"), "under quarantine"] {
+    for part in ["LOCKC_CONTAINER", id, "under quarantine"] {
         if !entry.contains(part) {
             bail!("no {part:?} in the journal's entry: {entry}");
         }
