@@ -168,6 +168,7 @@ mod tests {
             what: "/etc".into(),
             policy: policy.to_string(),
             remedy: "r".into(),
+            settings: Vec::new(),
         };
         let new = if audited { Refused::in_audit_mode } else { Refused::new };
         new("0123", time.into(), names, Path::new("/b"), &policy, &[violation])

@@ -12,7 +12,10 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    admission::findings::Violation, container_names::ContainerNames, host::records, policy::Policy,
+    admission::findings::Violation,
+    container_names::ContainerNames,
+    host::records,
+    policy::{Policy, Setting},
 };
 
 /// How many are kept.
@@ -52,6 +55,9 @@ pub struct Reason {
     pub what: String,
     /// What would change it.
     pub remedy: String,
+    /// What a policy would have to say; nothing where only admitting the control would do.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub settings: Vec<Setting>,
 }
 
 impl Refused {
@@ -69,6 +75,12 @@ impl Refused {
             control: violation.control.name().into(),
             what: cut(&violation.what),
             remedy: cut(&violation.remedy),
+            settings: violation
+                .settings
+                .iter()
+                .take(REASONS)
+                .map(|setting| Setting::new(setting.key, cut(&setting.value)))
+                .collect(),
         };
         Self {
             id: cut(id),
@@ -154,6 +166,7 @@ mod tests {
             what: what.into(),
             policy: policy.to_string(),
             remedy: "leave it out".into(),
+            settings: Vec::new(),
         };
         Refused::new(
             id,
@@ -207,6 +220,7 @@ mod tests {
             what: "ä".repeat(1 << 20),
             policy: policy.to_string(),
             remedy: "r".into(),
+            settings: Vec::new(),
         };
         let violations = vec![violation; 1000];
         let refused = Refused::new(

@@ -135,6 +135,7 @@ mod tests {
             what: "x".into(),
             policy: "p".into(),
             remedy: "r".into(),
+            settings: Vec::new(),
         };
         let controls = [Control::HostMounts, Control::Devices, Control::Seccomp, Control::Devices];
         let violations = controls.map(violation);

@@ -7,7 +7,7 @@ use crate::{
     host::{HostView, Kind},
 };
 use crate::{
-    policy::Control,
+    policy::{Control, Key, Setting},
     spec::{Device, DeviceRule, Linux, devices::is_console},
 };
 use lockc_core::abi::is_default_device;
@@ -23,10 +23,13 @@ pub(super) fn is_default(major: i64, minor: i64) -> bool {
 pub(super) fn check(linux: &Linux, more: &Named, findings: &mut Findings<'_>) {
     let harmless =
         |device: &&Device| harmless(device) || more.has(&device.kind, device.major, device.minor);
-    let refused: Vec<_> =
-        linux.devices.iter().filter(|device| !harmless(device)).map(describe).collect();
+    let refused: Vec<&Device> = linux.devices.iter().filter(|device| !harmless(device)).collect();
     if !refused.is_empty() {
-        findings.add(Control::Devices, list(&refused), "remove --device (--privileged)");
+        let paths = refused.iter().map(|device| device.path.to_string_lossy());
+        let settings: Vec<Setting> = paths.map(|path| Setting::new(Key::Devices, path)).collect();
+        let refused: Vec<String> = refused.into_iter().map(describe).collect();
+        let remedy = "remove --device (--privileged)";
+        findings.add_unless_set(Control::Devices, list(&refused), remedy, settings);
     }
     let harmless = |rule: &&DeviceRule| {
         let named = |major, minor| more.has(rule.kind.as_deref().unwrap_or("a"), major, minor);

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::{
     config::{CONFIG_PATH, Mode},
-    policy::{PLUGINS, Policy, Strength, control::Control},
+    policy::{PLUGINS, Policy, Setting, Strength, control::Control},
 };
 
 /// One thing that the policy refuses.
@@ -18,6 +18,8 @@ pub struct Violation {
     pub policy: String,
     /// What would change it.
     pub remedy: String,
+    /// What a policy would have to say; nothing where only admitting the control would do.
+    pub settings: Vec<Setting>,
 }
 
 impl Violation {
@@ -74,6 +76,21 @@ impl<'a> Findings<'a> {
         if refused.is_empty() { Ok(passing) } else { Err(refused) }
     }
 
+    /// As [`add`](Self::add), with what a policy would have to say to allow it.
+    pub(super) fn add_unless_set(
+        &mut self,
+        control: Control,
+        what: String,
+        remedy: impl Into<String>,
+        settings: impl IntoIterator<Item = Setting>,
+    ) {
+        let before = self.found.len();
+        self.add(control, what, remedy);
+        if let Some(violation) = self.found.get_mut(before) {
+            violation.settings.extend(settings);
+        }
+    }
+
     /// Notes a violation unless the policy is without that control.
     pub(super) fn add(&mut self, control: Control, what: String, remedy: impl Into<String>) {
         if self.applies(control) {
@@ -98,7 +115,8 @@ impl<'a> Findings<'a> {
                 ),
                 (remedy, false) => format!("{remedy}, or use the privileged level"),
             };
-            self.found.push(Violation { control, what, policy: self.policy.to_string(), remedy });
+            let (policy, settings) = (self.policy.to_string(), Vec::new());
+            self.found.push(Violation { control, what, policy, remedy, settings });
         }
     }
 }

@@ -6,7 +6,11 @@
 use std::path::{Component, Path, PathBuf};
 
 use crate::{admission::findings::Findings, engines::Request};
-use crate::{config::globs::fits, policy::Control, spec::Linux};
+use crate::{
+    config::globs::fits,
+    policy::{Control, Key, Setting},
+    spec::Linux,
+};
 use lockc_core::rules::Rule;
 
 /// Paths that every engine hides (Docker 26 and 28, containerd 1.7 and 2.1, Podman 5.4 and 5.8,
@@ -66,10 +70,12 @@ pub(super) fn check(request: &Request<'_>, findings: &mut Findings<'_>) {
         })
         .collect();
     if !unsafe_names.is_empty() {
-        findings.add(
+        let dotted = |name: &&str| Setting::new(Key::Sysctls, name.replace('/', "."));
+        findings.add_unless_set(
             Control::Sysctls,
             unsafe_names.join(", "),
             "remove --sysctl (securityContext.sysctls), add the sysctl to a policy's sysctls",
+            unsafe_names.iter().map(dotted).collect::<Vec<_>>(),
         );
     }
 }

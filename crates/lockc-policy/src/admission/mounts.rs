@@ -11,7 +11,7 @@ use crate::{
     admission::grants::Tree,
     config::{CONFIG_PATH, Mode, Settings},
     host::mount_table::Part,
-    policy::{Control, Strength, sockets::NamedSockets},
+    policy::{Control, Key, Setting, Strength, sockets::NamedSockets},
     spec::Mount,
 };
 use crate::{
@@ -233,7 +233,12 @@ impl MountCheck<'_> {
             Kind::Char(..) | Kind::Block(..) => {
                 let what =
                     if matches!(source.kind, Kind::Block(..)) { "block device" } else { "device" };
-                findings.add(Control::Devices, format!("{label} is a {what}"), "remove the device");
+                findings.add_unless_set(
+                    Control::Devices,
+                    format!("{label} is a {what}"),
+                    "remove the device",
+                    [Setting::new(Key::Devices, source.path.to_string_lossy())],
+                );
             }
             Kind::Directory | Kind::File => self.files(mount, &source, &label, findings),
         }
@@ -314,7 +319,9 @@ impl MountCheck<'_> {
             );
         }
         if let Some((what, remedy)) = refusal {
-            findings.add(Control::HostMounts, format!("{label} {what}"), remedy);
+            let setting = Setting::new(Key::AllowedMounts, source.path.to_string_lossy());
+            let what = format!("{label} {what}");
+            findings.add_unless_set(Control::HostMounts, what, remedy, [setting]);
         }
     }
 
@@ -331,10 +338,11 @@ impl MountCheck<'_> {
             grants.sockets.push(source.clone());
             grants.mounts.push(self.tree(source, false));
         } else {
-            findings.add(
+            findings.add_unless_set(
                 Control::HostSockets,
                 format!("{label} is a unix socket of the host"),
                 format!("add it to allowed_sockets in {CONFIG_PATH}"),
+                [Setting::new(Key::AllowedSockets, source.path.to_string_lossy())],
             );
             // In audit mode it is there, and connecting to it is reported.
             grants.mounts.push(self.tree(source, false));

@@ -2,7 +2,7 @@
 
 use crate::admission::findings::Findings;
 use crate::{
-    policy::{Control, Strength, capabilities::short_name},
+    policy::{Control, Key, Setting, Strength, capabilities::short_name},
     spec::Process,
 };
 
@@ -23,7 +23,8 @@ pub(super) fn check(process: &Process, findings: &mut Findings<'_>) {
             Strength::Restricted => "drop them (--cap-drop ALL)",
             _ => "remove --cap-add (--privileged)",
         };
-        findings.add(Control::Capabilities, list(&refused), remedy);
+        let settings = refused.iter().map(|name| Setting::new(Key::Capabilities, name));
+        findings.add_unless_set(Control::Capabilities, list(&refused), remedy, settings);
     }
     if process.user.uid == 0 {
         findings.add(

@@ -93,6 +93,7 @@ mod tests {
             what: what.into(),
             policy: "level baseline (from default)".into(),
             remedy: "r".into(),
+            settings: Vec::new(),
         }
     }
 

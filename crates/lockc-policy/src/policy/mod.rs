@@ -10,6 +10,7 @@ mod issues;
 pub(crate) mod paths;
 pub mod reads;
 pub mod set;
+pub mod setting;
 pub mod sockets;
 mod strictness;
 #[cfg(test)]
@@ -18,4 +19,5 @@ mod tests;
 pub use control::{Control, Strength};
 pub use error::{DefinitionError, RequestError};
 pub use set::{ANNOTATION, Bounds, NETWORK_ANNOTATION, PLUGINS, PolicySet};
+pub use setting::{Key, Setting};
 pub use strictness::{OFFLINE, Policy};
