@@ -4,6 +4,7 @@ mod clock;
 mod event;
 mod names;
 mod remedy;
+mod setting;
 
 use std::fmt;
 
@@ -14,7 +15,7 @@ use lockc_core::{
     maps,
     rules::{Level, Rule},
 };
-use lockc_policy::container_names::ContainerNames;
+use lockc_policy::{container_names::ContainerNames, policy::Setting};
 use serde::Serialize;
 
 pub use clock::Clock;
@@ -22,6 +23,7 @@ pub use event::Event;
 
 use names::names;
 use remedy::remedy;
+use setting::setting;
 
 use crate::out;
 
@@ -78,6 +80,8 @@ pub struct Denial {
     pub errno: i32,
     /// What would change it.
     pub remedy: String,
+    /// The narrowest setting of a policy that would allow it.
+    pub setting: Option<Setting>,
 }
 
 /// A denial in words, by what is known of its container.
@@ -110,6 +114,7 @@ pub fn explain(event: &Event, known: Option<&Known>, clock: &Clock) -> Denial {
         mode: if key.mode == MODE_AUDIT { "audit" } else { "enforce" },
         errno: denial.errno.wrapping_neg(),
         remedy: remedy(event, hook, rule),
+        setting: setting(event, hook, rule),
     }
 }
 

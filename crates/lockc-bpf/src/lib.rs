@@ -23,4 +23,5 @@ mod programs;
 mod records;
 mod rollout;
 mod status;
+mod suggest;
 mod table;

@@ -16,6 +16,7 @@ mod quarantine;
 mod refusals;
 mod rollout;
 mod status;
+mod suggest;
 mod time;
 mod uninstall;
 mod unload;
@@ -43,6 +44,7 @@ pub enum Command {
     Events(events::Args),
     Refusals(refusals::Args),
     Rollout(rollout::Args),
+    Suggest(suggest::Args),
     Install(install::Args),
     Uninstall(uninstall::Args),
     Completions(completions::Args),
@@ -72,6 +74,7 @@ impl Command {
             Self::Events(args) => events::run(args),
             Self::Refusals(args) => refusals::run(args),
             Self::Rollout(args) => rollout::run(args),
+            Self::Suggest(args) => suggest::run(args),
             Self::Install(args) => install::run(args),
             Self::Uninstall(args) => uninstall::run(args),
             Self::Completions(args) => completions::run(args, lockc),

@@ -1,15 +1,12 @@
 //! Which setting would allow what was denied.
 
-use std::path::Path;
-
 use lockc_core::{
-    abi::{ARG_DESCRIPTOR, Hook, PATH_NAME_LEN},
+    abi::{ARG_DESCRIPTOR, Hook},
     families,
     rules::Rule,
 };
-use lockc_policy::policy::reads;
 
-use super::{event::Event, names::names};
+use super::{event::Event, names::names, setting};
 
 /// `FMODE_WRITE`, include/linux/fs.h.
 const FMODE_WRITE: u64 = 2;
@@ -46,11 +43,6 @@ pub(super) fn remedy(event: &Event, hook: Option<Hook>, rule: Option<Rule>) -> S
              mounts stay denied"
         );
     }
-    let root = match rule {
-        Some(Rule::Procfs) => "/proc",
-        Some(Rule::Sysfs) => "/sys",
-        _ => "",
-    };
     if rule == Some(Rule::Files)
         && !matches!(hook, Some(Hook::file_receive | Hook::file_ioctl | Hook::file_ioctl_compat))
     {
@@ -64,25 +56,21 @@ pub(super) fn remedy(event: &Event, hook: Option<Hook>, rule: Option<Rule>) -> S
         );
     }
     let looks = matches!(hook, Some(Hook::file_open | Hook::inode_getattr | Hook::inode_readlink));
-    if root.is_empty() || !looks || event.key.arg & FMODE_WRITE != 0 {
-        return format!("a policy in lockc.toml with {without} allows it");
+    if let Some(rule @ (Rule::Procfs | Rule::Sysfs)) = rule
+        && event.key.arg & FMODE_WRITE == 0
+        && looks
+    {
+        return match (setting::read(event, hook, rule), setting::path(event, "/")) {
+            (Some(read), _) => format!(
+                "a policy in lockc.toml with reads = [{:?}], or with {without}, allows it",
+                read.value
+            ),
+            (None, None) => format!(
+                "a policy in lockc.toml with its path, or a directory above it, in reads, or with \
+                 {without} allows it"
+            ),
+            (None, Some(_)) => format!("a policy in lockc.toml with {without} allows it"),
+        };
     }
-    let names = names(&event.denial);
-    // The root's own name is `/`; a name that fills its field may have been cut.
-    let whole = names.last().is_some_and(|name| name == "/")
-        && names.iter().all(|name| name.len() < PATH_NAME_LEN - 1);
-    if !whole {
-        return format!(
-            "a policy in lockc.toml with its path, or a directory above it, in reads, or with \
-             {without} allows it"
-        );
-    }
-    let path =
-        names.iter().rev().skip(1).fold(root.to_owned(), |path, name| format!("{path}/{name}"));
-    match reads::check(Path::new(&path)) {
-        Ok(_) => {
-            format!("a policy in lockc.toml with reads = [{path:?}], or with {without}, allows it")
-        }
-        Err(_) => format!("a policy in lockc.toml with {without} allows it"),
-    }
+    format!("a policy in lockc.toml with {without} allows it")
 }

@@ -1,7 +1,7 @@
 //! Names with `*` in them: of Kubernetes namespaces, of sysctls.
 
 /// Whether `name` fits: `*` stands for any characters, none included; everything else for itself.
-pub(crate) fn fits(glob: &str, name: &str) -> bool {
+pub fn fits(glob: &str, name: &str) -> bool {
     let mut parts = glob.split('*');
     let first = parts.next().unwrap_or("");
     let Some(mut rest) = name.strip_prefix(first) else { return false };

@@ -6,7 +6,7 @@
 
 mod error;
 mod files;
-pub(crate) mod globs;
+pub mod globs;
 pub mod labels;
 mod origin;
 mod raw;

@@ -27,6 +27,13 @@ pub(crate) fn capability(short: &str) -> Option<caps::Capability> {
     format!("CAP_{short}").parse().ok()
 }
 
+/// The name without `CAP_` of the capability with that number (include/uapi/linux/capability.h).
+pub fn name(number: u32) -> Option<String> {
+    let found =
+        caps::all().into_iter().find(|capability| u32::from(capability.index()) == number)?;
+    Some(short_name(&found.to_string()))
+}
+
 /// Every capability, as `config.json` names it.
 pub fn every() -> Vec<String> {
     let mut names: Vec<String> = caps::all().iter().map(ToString::to_string).collect();
