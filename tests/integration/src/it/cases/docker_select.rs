@@ -10,6 +10,7 @@ use crate::config::with_drop_in;
 use crate::docker::IMAGE;
 use crate::lab::{self, Lab};
 use crate::launch::Runtime;
+use crate::system::quickstart;
 
 const LABEL: &str = "org.lockc.policy";
 
@@ -35,6 +36,7 @@ pub const ROWS: &[Row] = &[
     row("docker/less-network", Test::Code(less_network)),
     row("docker/names", Test::Code(named)),
     row("docker/ps", Test::Code(listed)).smoke(),
+    row("docker/rollout", Test::Code(rollout)),
     row(
         "docker/label-unknown",
         Test::Code(|lab, _| {
@@ -345,4 +347,19 @@ fn ps() -> Result<Value> {
         bail!("lockc ps --all: status {}: {}", run.status, run.said());
     }
     serde_json::from_str(&run.stdout).context("not JSON")
+}
+
+/// The page about the way from audit mode to enforcement, as it is written.
+fn rollout(lab: &mut Lab, _: Runtime) -> Result<String> {
+    lab.only_with_lockc()?;
+    let docker = lab.docker()?;
+    docker.run("", &[IMAGE, "true"])?.must()?;
+    command::sh(&format!("docker tag {IMAGE} debian:latest; mkdir -p /etc/lockc/lockc.d"))?;
+    let headings = ["See who is not confined", "Audit", "Suggest", "Enforce", "Quarantine"];
+    let result = quickstart::run(quickstart::ROLLOUT, &headings);
+    command::sh(
+        "docker rm -f exporter > /dev/null 2>&1; docker rmi debian:latest > /dev/null; cd \
+         /etc/lockc/lockc.d && rm -f 10-audit.toml 60-exporter.toml 70-ceiling.toml",
+    )?;
+    result
 }

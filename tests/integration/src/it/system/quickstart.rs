@@ -12,6 +12,7 @@ pub const DOCKER: &str = include_str!("../../../../../docs/quickstart-docker.md"
 pub const CONTAINERD: &str = include_str!("../../../../../docs/quickstart-containerd.md");
 pub const PODMAN: &str = include_str!("../../../../../docs/quickstart-podman.md");
 pub const COMMANDS: &str = include_str!("../../../../../docs/commands.md");
+pub const ROLLOUT: &str = include_str!("../../../../../docs/rollout.md");
 pub const KUBERNETES: &str = include_str!("../../../../../docs/quickstart-kubernetes.md");
 
 /// Runs the commands of the sections with these headings.
