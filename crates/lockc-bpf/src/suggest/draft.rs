@@ -1,15 +1,25 @@
 //! A suggested policy as a part of `lockc.toml`.
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use lockc_core::rules::Rule;
 use lockc_policy::policy::{Control, Key, Setting};
 use serde::Serialize;
 
-use super::Need;
-
 /// Characters of a comment.
 const COMMENT: usize = 120;
+
+/// Why a policy needs a setting.
+#[derive(Clone, Debug, Default)]
+pub struct Need {
+    /// How often.
+    pub count: u64,
+    /// What happened, in a few words.
+    pub what: BTreeSet<String>,
+}
 
 /// A suggested policy.
 #[derive(Clone, Debug, Serialize)]

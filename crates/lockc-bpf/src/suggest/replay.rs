@@ -9,7 +9,7 @@ use lockc_policy::{
 };
 use serde::Serialize;
 
-use super::Evidence;
+use super::evidence::Evidence;
 
 /// Something that stays forbidden.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]

@@ -284,7 +284,7 @@ proptest! {
             prop_assert_eq!(policy.mode, Mode::Audit);
             prop_assert!(policy.level > chosen.level);
         }
-        let levels = [reported.audit, reported.warn].map(|policy| policy.map(|policy| policy.level));
+        let levels = [reported.audit, reported.warn].map(|policy| Some(policy?.level));
         prop_assert!(levels[0].is_none() || levels[0] != levels[1]);
     }
 }

@@ -290,8 +290,8 @@ fn named(lab: &mut Lab, _: Runtime) -> Result<String> {
     Ok(line)
 }
 
-/// `lockc ps --all` shows what lockc confines, and what it does not with the reason; `inspect` shows
-/// what a container is granted and was denied.
+/// `lockc ps --all` shows what lockc confines, and what it does not with the reason; `inspect` what
+/// a container is granted and was denied.
 fn listed(lab: &mut Lab, _: Runtime) -> Result<String> {
     lab.only_with_lockc()?;
     let docker = lab.docker()?;
