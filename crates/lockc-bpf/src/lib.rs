@@ -4,6 +4,7 @@
 #[macro_use]
 pub mod out;
 
+mod advice;
 pub mod btf;
 mod check;
 pub mod commands;

@@ -12,7 +12,7 @@ Exit codes:
   1  an error, printed on standard error
   2  invalid command line
   3  status: not enforcing; doctor: a check failed; unload --if-idle: not idle;
-     uninstall: containers depend on lockc";
+     uninstall: containers depend on lockc; config check --strict: warnings";
 
 /// Confines containers in the kernel: loads lockc's LSM programs and shows what they do.
 #[derive(Debug, Parser)]

@@ -16,7 +16,10 @@ use lockc_policy::{
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::out;
+use crate::{
+    advice::{self, View},
+    out,
+};
 
 /// Checks the configuration, prints its values, or prints its schema.
 #[derive(Debug, clap::Args)]
@@ -29,7 +32,11 @@ const CHECK_EXAMPLES: &str = "\
 Examples:
   lockc config check
   lockc config check --json | jq .files
-  lockc config check --file new.toml    check a file before it is installed";
+  lockc config check --file new.toml    check a file before it is installed
+  lockc config check --strict           for CI: fail on warnings, too
+
+Exit codes: 0 if the configuration is valid; 1 if it is not; 3 if it is and --strict finds a
+warning.";
 
 const SHOW_EXAMPLES: &str = "\
 Examples:
@@ -43,12 +50,16 @@ Examples:
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Reads the configuration as the wrapper does; prints the first error with file, line and
-    /// remedy.
+    /// remedy. Warns of settings that give a container the host, and of settings that have no
+    /// effect on this host.
     #[command(after_help = CHECK_EXAMPLES)]
     Check {
         /// Check only this file, whoever owns it.
         #[arg(long, value_name = "FILE")]
         file: Option<PathBuf>,
+        /// Exits with 3 if there are warnings.
+        #[arg(long)]
+        strict: bool,
         /// JSON output.
         #[arg(long)]
         json: bool,
@@ -72,27 +83,8 @@ enum Command {
 /// Where the configuration cannot be used.
 pub fn run(args: &Args) -> Result<ExitCode> {
     match &args.command {
-        Command::Check { file, json } => {
-            let loaded = match file {
-                Some(path) => {
-                    let loaded = Loaded::parse(&std::fs::read_to_string(path)?, path)?;
-                    PolicySet::new(&loaded, path)?;
-                    loaded
-                }
-                None => load()?.0,
-            };
-            let warnings = loaded.warnings();
-            if *json {
-                println!("{}", serde_json::json!({ "files": loaded.files, "warnings": warnings }));
-            } else if loaded.files.is_empty() {
-                println!("lockc: {} does not exist; the defaults apply", paths::CONFIG);
-            }
-            for path in loaded.files.iter().filter(|_| !*json) {
-                println!("lockc: {} is valid", path.display());
-            }
-            for warning in warnings.iter().filter(|_| !*json) {
-                println!("lockc: warning: {warning}");
-            }
+        Command::Check { file, json, strict } => {
+            return check(file.as_deref(), *json, *strict);
         }
         Command::Show { json } => {
             let (loaded, set) = load()?;
@@ -101,6 +93,35 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         Command::Schema => out::json(&config::schema())?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Reads the configuration as the wrapper does, and says what is dangerous or does nothing.
+fn check(file: Option<&Path>, json: bool, strict: bool) -> Result<ExitCode> {
+    let (loaded, set) = match file {
+        Some(path) => {
+            let loaded = Loaded::parse(&std::fs::read_to_string(path)?, path)?;
+            let set = PolicySet::new(&loaded, path)?;
+            (loaded, set)
+        }
+        None => load()?,
+    };
+    let warnings = advice::warnings(&loaded, &set, &View::default());
+    let code = out::answer(!strict || warnings.is_empty());
+    if json {
+        let answer = serde_json::json!({ "files": loaded.files, "warnings": warnings });
+        println!("{answer}");
+        return Ok(code);
+    }
+    if loaded.files.is_empty() {
+        println!("lockc: {} does not exist; the defaults apply", paths::CONFIG);
+    }
+    for path in &loaded.files {
+        println!("lockc: {} is valid", path.display());
+    }
+    for warning in &warnings {
+        println!("lockc: warning: {}", out::printable(&warning.to_string()));
+    }
+    Ok(code)
 }
 
 /// The configuration as written, and with what the node knows of the cluster's namespaces.

@@ -136,13 +136,13 @@ impl Loaded {
         Ok(loaded)
     }
 
-    /// What still holds and has a newer form, with its place and what to write instead.
-    pub fn warnings(&self) -> Vec<String> {
-        let older = |(key, instead): (&str, &str)| {
-            let origin = self.origins.get(key)?;
-            Some(format!("{origin}: {key} is deprecated; {instead}"))
+    /// The keys that still hold and have a newer form, and what to write instead.
+    pub fn deprecated(&self) -> impl Iterator<Item = (&'static str, String)> {
+        let older = |(key, instead): (&'static str, &str)| {
+            self.origins.get(key)?;
+            Some((key, format!("{key} is deprecated; {instead}")))
         };
-        OLDER_FORMS.into_iter().filter_map(older).collect()
+        OLDER_FORMS.into_iter().filter_map(older)
     }
 
     /// The place of the first of these keys that a file gives.
