@@ -3,7 +3,10 @@
 use lockc_core::rules::Rule;
 use lockc_policy::policy::PolicySet;
 
-use super::{Kind, Warning, values::Values};
+use super::{
+    values::Values,
+    warning::{Kind, Warning},
+};
 
 /// Denied whatever a policy admits (crates/lockc-ebpf/src/creds.rs).
 const DENIED: [&str; 10] = [

@@ -7,7 +7,10 @@ use lockc_policy::{
     policy::sockets::NamedSockets,
 };
 
-use super::{Kind, Warning, values::Values};
+use super::{
+    values::Values,
+    warning::{Kind, Warning},
+};
 
 /// Directories and files that give the host to whoever can mount them.
 const MOUNTS: [(&str, &str); 34] = [

@@ -2,7 +2,11 @@
 
 use std::{fs, os::unix::fs::FileTypeExt as _, path::Path};
 
-use super::{Kind, View, Warning, values::Values};
+use super::{
+    values::Values,
+    view::View,
+    warning::{Kind, Warning},
+};
 
 /// Character devices, by their whole path or by its beginning.
 const KNOWN: [(&str, &str); 10] = [

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use lockc_policy::policy::sockets::NamedSockets;
 
 use super::{
-    Kind, View, Warning,
     values::{Value, Values},
+    view::View,
+    warning::{Kind, Warning},
 };
 
 pub fn warnings(values: &Values<'_>, host: &View) -> Vec<Warning> {

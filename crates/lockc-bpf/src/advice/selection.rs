@@ -7,7 +7,11 @@ use lockc_policy::{
     policy::{Policy, PolicySet},
 };
 
-use super::{Kind, View, Warning, values::Values};
+use super::{
+    values::Values,
+    view::View,
+    warning::{Kind, Warning},
+};
 
 /// Where runtimes are that always have a policy.
 const SCRIPTS: &str = "/etc/lockc/runtimes";

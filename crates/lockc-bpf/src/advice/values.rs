@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use lockc_policy::config::{Loaded, PolicyConfig, RawConfig};
 
-use super::{Kind, Warning};
+use super::warning::{Kind, Warning};
 
 /// The configuration as written.
 pub struct Values<'a> {
