@@ -41,9 +41,17 @@ pub fn is_id(text: &str) -> bool {
 
 /// The id of an error, by its text: that of the row which has most of it.
 pub fn id_of(error: &str) -> Option<&'static str> {
-    let by_text = |message: &Message| ["LOCKC-E", "LOCKC-P"].contains(&&message.id[..7]);
+    id_among(error, &["LOCKC-E", "LOCKC-P"])
+}
+
+/// The id of a warning about the configuration, in the same way.
+pub fn id_of_warning(warning: &str) -> Option<&'static str> {
+    id_among(warning, &["LOCKC-C", "LOCKC-E"])
+}
+
+fn id_among(error: &str, beginnings: &[&str]) -> Option<&'static str> {
     let matching = all()
-        .filter(by_text)
+        .filter(|message| beginnings.contains(&&message.id[..7]))
         .filter_map(|message| Some((matched(message.text.trim_matches('`'), error)?, message.id)));
     matching.max().map(|(_, id)| id)
 }

@@ -25,6 +25,7 @@ fn check(text: &str, view: &View) {
     let set = PolicySet::new(&loaded, Path::new("lockc.toml"));
     let set = set.unwrap_or_else(|error| panic!("{error}: {text}"));
     let found = warnings(&loaded, &set, view);
+    assert!(found.iter().all(|one| one.id.is_some()), "without a row: {found:#?}");
     let mut expected = 0;
     for (at, line) in text.lines().enumerate() {
         for words in line.split("#~").skip(1) {
@@ -141,6 +142,6 @@ fn a_namespace_that_the_cluster_lacks_is_named() {
     assert_eq!((found[0].line, found[0].key.as_str()), (3, "namespaces.gone"));
     assert_eq!(
         found[0].to_string(),
-        "lockc.toml:3: namespaces.gone: the cluster has no such namespace"
+        "lockc.toml:3: namespaces.gone: the cluster has no such namespace (LOCKC-C021)"
     );
 }

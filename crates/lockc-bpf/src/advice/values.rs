@@ -2,7 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use lockc_policy::config::{Loaded, PolicyConfig, RawConfig};
+use lockc_policy::{
+    config::{Loaded, PolicyConfig, RawConfig},
+    messages,
+};
 
 use super::warning::{Kind, Warning};
 
@@ -49,12 +52,14 @@ impl<'a> Values<'a> {
     ) -> Option<Warning> {
         let element = value.map(|value| format!("{key}[{value:?}]"));
         let origin = self.loaded.origin(element.as_deref().into_iter().chain([key]))?;
+        let reason = reason.into();
         Some(Warning {
+            id: messages::id_of_warning(&reason),
             file: origin.path.clone(),
             line: origin.line,
             key: key.to_owned(),
             kind,
-            reason: reason.into(),
+            reason,
         })
     }
 

@@ -25,10 +25,13 @@ pub struct Warning {
     pub key: String,
     pub kind: Kind,
     pub reason: String,
+    /// Its row in docs/troubleshooting.md.
+    pub id: Option<&'static str>,
 }
 
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}: {}: {}", self.file.display(), self.line, self.key, self.reason)
+        write!(f, "{}:{}: {}: {}", self.file.display(), self.line, self.key, self.reason)?;
+        self.id.map_or(Ok(()), |id| write!(f, " ({id})"))
     }
 }
