@@ -9,13 +9,14 @@ use lockc_policy::{
     config::Loaded,
     container_names::ContainerNames,
     host::Host,
-    policy::{Policy, PolicySet},
+    policy::{Key, Policy, PolicySet, Setting},
     refused::Refused,
 };
 use serde::Serialize;
 
 use super::time::time;
 use crate::{
+    advice::{self, Kind, View},
     out,
     records::Records,
     suggest::{self, Draft, Evidence, Remaining},
@@ -83,7 +84,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let name = args.name.clone().unwrap_or_else(|| policy_name(whose));
-    let draft = Draft::new(name, base(&evidence, &config), evidence.needs(), |_| None);
+    let draft = Draft::new(name, base(&evidence, &config), evidence.needs(), danger);
     if args.check.is_some() {
         let policy = parsed(&draft)?;
         return check(args, &evidence, &policy, &config);
@@ -112,6 +113,23 @@ fn evidence(args: &Args) -> Result<Evidence> {
         evidence.refusals.extend(meant);
     }
     Ok(evidence.since(args.since))
+}
+
+/// Why `lockc config check` would warn of a policy with this setting.
+fn danger(setting: &Setting) -> Option<String> {
+    if setting.key == Key::HookMounts {
+        return None;
+    }
+    let list = toml::Value::Array(vec![toml::Value::String(setting.value.clone())]);
+    let text = format!("[policies.x]\nextends = \"baseline\"\n{} = {list}\n", setting.key.name());
+    let loaded = Loaded::parse(&text, Path::new("the suggestion")).ok()?;
+    // What no policy can say has to be decided by somebody, too.
+    let set = match PolicySet::new(&loaded, Path::new("the suggestion")) {
+        Ok(set) => set,
+        Err(error) => return Some(error.to_string()),
+    };
+    let warnings = advice::warnings(&loaded, &set, &View::default());
+    warnings.into_iter().find(|it| it.kind == Kind::Dangerous).map(|warning| warning.reason)
 }
 
 /// A name that a policy may have.
@@ -204,6 +222,24 @@ fn print(draft: &Draft, args: &Args, evidence: &Evidence) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_gives_the_host_away_is_dangerous() {
+        for (key, value, is_dangerous) in [
+            (Key::AllowedSockets, "/run/docker.sock", true),
+            (Key::AllowedMounts, "/", true),
+            (Key::Devices, "/dev/mem", true),
+            (Key::Capabilities, "SYS_ADMIN", true),
+            // No policy can say it.
+            (Key::Admit, "mount-namespace", true),
+            (Key::AllowedMounts, "/srv/data", false),
+            (Key::Reads, "/sys/class/hwmon", false),
+            (Key::HookMounts, "true", false),
+        ] {
+            let reason = danger(&Setting::new(key, value));
+            assert_eq!(reason.is_some(), is_dangerous, "{key:?} {value}: {reason:?}");
+        }
+    }
 
     #[test]
     fn a_policys_name_is_plain() {
