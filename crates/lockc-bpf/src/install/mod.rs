@@ -118,7 +118,14 @@ fn others(host: &Host, engine: Engine, file: &Path) -> Result<Vec<Container>> {
 pub fn uninstall(args: &Common, leave: Leave) -> Result<Report> {
     let host = Host::new(&args.root)?;
     let before = State::read(&host, args.engine)?;
-    let target = Target::find(&host, args.engine, args.config.as_deref(), before.as_ref())?;
+    let target = match Target::find(&host, args.engine, args.config.as_deref(), before.as_ref()) {
+        // Where nothing was installed, it does not matter which file it would have been.
+        Err(error) if args.config.is_none() && before.is_none() => {
+            let warnings = vec![lockc_policy::with_causes(&error)];
+            return Ok(Report { warnings, ..Report::new(args.engine) });
+        }
+        target => target?,
+    };
     let file = target.file().to_path_buf();
     let without = |removal: &Removal| match args.engine {
         Engine::Docker => docker::uninstall(&host, &file, before.clone(), removal),
@@ -128,13 +135,12 @@ pub fn uninstall(args: &Common, leave: Leave) -> Result<Report> {
         Engine::Crio => crio::uninstall(&host, &file, before.clone(), removal),
         Engine::Podman => podman::uninstall(&host, &file, before.clone(), removal),
     };
-    let containers = if without(&Removal::default())?.changes_nothing() {
-        Vec::new()
-    } else {
-        existing(&host, args.engine, &file, leave)?
-    };
+    let is_there = !without(&Removal::default())?.changes_nothing();
+    let containers =
+        if is_there { existing(&host, args.engine, &file, leave)? } else { Vec::new() };
+    let keep = (is_there && leave == Leave::Names).then(|| removal::real_runtime(&host));
     let removal = Removal {
-        keep: if leave == Leave::Names { Some(removal::real_runtime(&host)?) } else { None },
+        keep: keep.transpose()?,
         force: leave == Leave::Containers,
         used: containers.iter().map(|container| container.runtime.clone()).collect(),
     };

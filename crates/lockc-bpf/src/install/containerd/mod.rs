@@ -43,7 +43,7 @@ pub fn install(
     if template::is_template(&place.file, text.as_deref().unwrap_or("")) {
         return template::install(host, place, text, runtimes, before);
     }
-    if place.own && runtimes.default && place.writer != Some(Writer::K0s) {
+    if runtimes.default && matches!(place.writer, Some(Writer::K3s | Writer::Rke2)) {
         bail!(template::DEFAULT_ELSEWHERE);
     }
     // A template of MicroK8s' is read as if it were the configuration.

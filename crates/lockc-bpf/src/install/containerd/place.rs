@@ -181,7 +181,8 @@ fn of_file(host: &Host, file: &Path) -> Result<Place> {
     let beside = |name: &str| folder.join(name);
     let own = |root: PathBuf| {
         let writer = writer(host, &root);
-        writer.map(|writer| Place { root, file: file.into(), own: true, writer: Some(writer) })
+        let is_there = writer.is_some() || host.at(&root).is_file();
+        is_there.then(|| Place { root, file: file.into(), own: true, writer })
     };
     if file.extension().is_some_and(|end| end == "tmpl") {
         let root = beside("config.toml");

@@ -288,3 +288,29 @@ fn microk8s_reads_a_template_of_its_own() {
     fake.uninstall();
     assert_eq!(fake.read(&template).as_deref(), Some(text.as_str()));
 }
+
+#[test]
+fn a_drop_in_that_is_named_belongs_to_the_configuration_above() {
+    let mut fake = host(&[(ROOT, &imports(4))]);
+    let drop_in = "/etc/containerd/conf.d/lockc.toml";
+    fake.args.config = Some(drop_in.into());
+    fake.install(&[], true).unwrap();
+    assert!(fake.read(drop_in).unwrap().starts_with("version = 4\n"));
+    fake.uninstall();
+    assert_eq!(fake.read(drop_in), None);
+}
+
+#[test]
+fn where_nothing_was_installed_nothing_is_removed() {
+    let fake = host(&[
+        ("/proc/5/comm", "containerd\n"),
+        ("/proc/5/cmdline", "containerd\0-c\0/opt/a.toml\0"),
+        ("/proc/6/comm", "containerd\n"),
+        ("/proc/6/cmdline", "containerd\0-c\0/opt/b.toml\0"),
+    ]);
+    let report = fake.uninstall();
+    assert!(!report.changed && report.warnings[0].contains("several containerds"), "{report:?}");
+    // Without a runtime to which names could lead, too.
+    let fake = host(&[]);
+    assert!(!uninstall(&fake.args, Leave::Names).unwrap().changed);
+}
