@@ -197,7 +197,11 @@ fn within_ceilings(container: &Container, name: &str, config: &PolicySet) -> Res
         argument: None,
         restore: false,
         registered: None,
-        circumstances: Circumstances { runtime: None, kernel_side: KernelSide::Confines },
+        circumstances: Circumstances {
+            runtime: None,
+            kernel_side: KernelSide::Confines,
+            lives: true,
+        },
     };
     let registered = status::gather()?.containers;
     decision::policy_of(&case, config, &Host::default(), |id| {

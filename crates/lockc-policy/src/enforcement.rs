@@ -34,6 +34,8 @@ pub struct Circumstances<'a> {
     pub runtime: Option<&'a Path>,
     /// Whether the kernel side confines the container.
     pub kernel_side: KernelSide,
+    /// Whether the container has been created: its cgroup then has its own processes.
+    pub lives: bool,
 }
 
 impl Circumstances<'_> {

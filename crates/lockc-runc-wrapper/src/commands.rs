@@ -148,7 +148,7 @@ pub fn policy_without_entry(
         argument: invocation.policy.as_deref(),
         restore: false,
         registered: None,
-        circumstances: Circumstances { runtime: Some(runtime), kernel_side },
+        circumstances: Circumstances { runtime: Some(runtime), kernel_side, lives: true },
     };
     let decision = decision::decide(&case, config, environment.view, |_| Ok(None))?;
     Ok(decision.policy.enforcing(decision.enforcement.rules))

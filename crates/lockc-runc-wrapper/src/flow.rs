@@ -159,7 +159,11 @@ fn create(
             argument: invocation.policy.as_deref(),
             restore: create.restore,
             registered: None,
-            circumstances: Circumstances { runtime: Some(&plan.runtime), kernel_side },
+            circumstances: Circumstances {
+                runtime: Some(&plan.runtime),
+                kernel_side,
+                lives: false,
+            },
         };
         let look_up = |id: &str| pod_sandbox(&config, &root, id, environment);
         decision::decide(&case, &config, environment.view, look_up)

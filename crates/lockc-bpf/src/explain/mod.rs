@@ -86,8 +86,11 @@ pub fn explain(subject: &str, target: &Target, level: Option<&str>) -> Result<An
     let argument = level.or(target.argument.as_deref());
     let (id, bundle) = (target.id.as_str(), target.bundle.as_path());
     let runtime = runtime_of(target, &config);
-    let circumstances =
-        Circumstances { runtime: runtime.as_deref(), kernel_side: kernel_side(target, &config) };
+    let circumstances = Circumstances {
+        runtime: runtime.as_deref(),
+        kernel_side: kernel_side(target, &config),
+        lives: target.lives || find(&containers, &target.id).is_some(),
+    };
     let case =
         Case { id, bundle, spec: &spec, argument, restore: false, registered, circumstances };
     let sandbox = |id: &str| {

@@ -111,7 +111,8 @@ fn of_path(
     // (libcontainer/cgroups/fs2/defaultpath.go), crun from the root.
     let beside =
         view.own_cgroup().parent().map(|parent| parent.join(path)).filter(|_| path.is_relative());
-    if std::iter::once(&full).chain(&beside).any(|path| view.cgroup_is_used(path)) {
+    let mut places = std::iter::once(&full).chain(&beside);
+    if !circumstances.lives && places.any(|path| view.cgroup_is_used(path)) {
         return Some("already contains processes".into());
     }
     // The cgroup of Podman's own service, or of whatever a user runs it from.

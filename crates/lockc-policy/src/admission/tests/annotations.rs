@@ -38,8 +38,11 @@ fn refusals_of(asked: &Asked, spec: &Value) -> Vec<String> {
     let request =
         Request { id: ID, bundle: Path::new("/b"), spec: &spec, restore: false, engine, sandbox };
     let policy = Policy::for_level(Level::Baseline, "a test");
-    let circumstances =
-        Circumstances { runtime: Some(Path::new(asked.runtime)), kernel_side: asked.kernel_side };
+    let circumstances = Circumstances {
+        runtime: Some(Path::new(asked.runtime)),
+        kernel_side: asked.kernel_side,
+        ..Circumstances::default()
+    };
     let (config, engines) = (Settings::default(), Engines::default());
     let checked =
         admit_under(&request, &policy, &config, &engines, &FakeHost::default(), &circumstances);

@@ -16,20 +16,46 @@ fn findings(
     view: &FakeHost,
     kernel_side: KernelSide,
 ) -> Vec<Control> {
+    let circumstances = Circumstances { kernel_side, ..Circumstances::default() };
+    found(spec, engine, sandbox, view, &circumstances)
+}
+
+fn found(
+    spec: &Value,
+    engine: Option<Engine>,
+    sandbox: bool,
+    view: &FakeHost,
+    circumstances: &Circumstances<'_>,
+) -> Vec<Control> {
     let spec = Spec::parse(spec.to_string().as_bytes(), Path::new("config.json")).unwrap();
     let request =
         Request { id: LONG, bundle: Path::new("/b"), spec: &spec, restore: false, engine, sandbox };
     let policy = Policy::for_level(Level::Baseline, "a test");
-    let circumstances = Circumstances { runtime: None, kernel_side };
     let checked = admit_under(
         &request,
         &policy,
         &Settings::default(),
         &Engines::default(),
         view,
-        &circumstances,
+        circumstances,
     );
     checked.err().into_iter().flatten().map(|violation| violation.control).collect()
+}
+
+/// Its own processes are in it, and others in the cgroup around it.
+#[test]
+fn the_cgroup_of_a_container_that_lives_may_be_used() {
+    let mut spec = spec();
+    let own = format!("/docker/{LONG}");
+    spec["linux"]["cgroupsPath"] = json!(own);
+    let found = |used: &str, lives| {
+        let view = FakeHost { used_cgroups: vec![used.into()], ..FakeHost::default() };
+        let circumstances = Circumstances { lives, ..Circumstances::default() };
+        found(&spec, Some(Engine::Docker), false, &view, &circumstances)
+    };
+    assert_eq!(found(&own, false), [Control::Resources]);
+    assert_eq!(found(&own, true), []);
+    assert_eq!(found("/docker", true), [Control::Resources]);
 }
 
 /// Whether a cgroup passes on a host with a service and another container in their cgroups.

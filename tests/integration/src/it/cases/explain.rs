@@ -75,7 +75,7 @@ impl Answer {
         if found == (status, &json!(policy), &json!(origin), &json!(starts)) {
             Ok(())
         } else {
-            bail!("answer: {found:?}")
+            bail!("answer: {found:?}, findings: {}", self.json["findings"])
         }
     }
 
