@@ -53,7 +53,13 @@ pub fn unconfined() -> Result<Vec<Unconfined>> {
     };
     let settings = PolicySet::of_host().map(|set| set.settings).unwrap_or_default();
     let mut found = Vec::new();
-    for container in monitors::running(&settings) {
+    let monitors::Found { running, unread } = monitors::running(&settings);
+    if unread != 0 {
+        eprintln!(
+            "lockc: the files of {unread} containers cannot be read in time; they are left out"
+        );
+    }
+    for container in running {
         if let (Some(registry), Some(pid)) = (&registry, container.pid)
             && registry.label_of(pid)?.is_some()
         {

@@ -6,6 +6,9 @@ use std::{
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
+    sync::{Arc, mpsc},
+    thread,
+    time::Duration,
 };
 
 use lockc_policy::{
@@ -42,40 +45,71 @@ struct Monitored {
     name: Option<String>,
 }
 
-/// A process that monitors containers.
-struct Monitor {
-    pid: i32,
-    uid: u32,
-    /// What its paths begin with, seen from here.
-    root: PathBuf,
+/// How long the files of one monitor, or of one container, may take.
+const DEADLINE: Duration = Duration::from_secs(2);
+
+/// What was found.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// Every container that runs.
+    pub running: Vec<Running>,
+    /// Monitors and containers whose files could not be read in time.
+    pub unread: usize,
 }
 
-/// Every container that runs, by id. What cannot be read is left out: processes come and go.
-pub fn running(settings: &Settings) -> Vec<Running> {
-    let mut found = BTreeMap::new();
+/// Every container that runs. What is gone meanwhile is left out: processes come and go.
+pub fn running(settings: &Settings) -> Found {
+    let mut found = Found::default();
+    let mut containers = BTreeMap::new();
     let mut parents = Vec::new();
     for process in process::all_processes().into_iter().flatten().flatten() {
-        let Some((monitor, containers)) = monitor(&process) else { continue };
-        parents.push(monitor.pid);
-        for container in containers {
-            found.entry(container.bundle.clone()).or_insert((
-                monitor.root.clone(),
-                monitor.uid,
-                container,
-            ));
+        let Some((program, args)) = monitor(&process) else { continue };
+        let pid = process.pid();
+        match within(move || monitored(&process, &program, &args)) {
+            None => found.unread += 1,
+            Some(None) => {}
+            Some(Some((uid, of_monitor))) => {
+                parents.push(pid);
+                for container in of_monitor {
+                    containers.entry(container.bundle.clone()).or_insert((pid, uid, container));
+                }
+            }
         }
     }
-    let running = found.into_values().filter_map(|(root, uid, container)| {
-        let pid = first_process(&root, &container, &parents);
-        // A shim for another kind of runtime writes no pid of this host's.
-        if pid.is_none() && is_runcs(&container) {
-            return None;
+    let parents: Arc<[i32]> = parents.into();
+    for (monitor, uid, container) in containers.into_values() {
+        let (parents, dirs) = (Arc::clone(&parents), settings.engine_dirs.clone());
+        match within(move || describe(&root_of(monitor), uid, container, &parents, &dirs)) {
+            None => found.unread += 1,
+            Some(running) => found.running.extend(running),
         }
-        let mut names = names(&root, &container, settings);
-        names.name = names.name.or(container.name);
-        Some(Running { id: container.id, names, pid, runtime: container.runtime, uid })
-    });
-    running.collect()
+    }
+    found
+}
+
+/// Runs `work`, unless it takes too long. A process of a container may call itself a monitor, and
+/// name files that are never read to their end.
+fn within<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || sender.send(work()));
+    receiver.recv_timeout(DEADLINE).ok()
+}
+
+fn describe(
+    root: &Path,
+    uid: u32,
+    container: Monitored,
+    parents: &[i32],
+    dirs: &[PathBuf],
+) -> Option<Running> {
+    let pid = first_process(root, &container, parents);
+    // A shim for another kind of runtime writes no pid of this host's.
+    if pid.is_none() && is_runcs(&container) {
+        return None;
+    }
+    let mut names = names(root, &container, dirs);
+    names.name = names.name.or(container.name);
+    Some(Running { id: container.id, names, pid, runtime: container.runtime, uid })
 }
 
 /// Whether its monitor writes down the first process.
@@ -83,18 +117,26 @@ fn is_runcs(container: &Monitored) -> bool {
     container.runtime.as_ref().is_none_or(|runtime| !runtime.starts_with("containerd-shim-"))
 }
 
-fn monitor(process: &Process) -> Option<(Monitor, Vec<Monitored>)> {
+/// The program and the arguments of a process that is called like a monitor.
+fn monitor(process: &Process) -> Option<(String, Vec<String>)> {
     let args = process.cmdline().ok()?;
     let program = Path::new(args.first()?).file_name()?.to_str()?.to_owned();
-    let root = PathBuf::from(format!("/proc/{}/root", process.pid()));
-    let containers = if program == "conmon" {
-        vec![by_conmon(&args)?]
-    } else if program.starts_with("containerd-shim") {
-        by_shim(&root, &process.cwd().ok()?, &program)
-    } else {
-        return None;
+    let is_one = program == "conmon" || program.starts_with("containerd-shim");
+    is_one.then_some((program, args))
+}
+
+/// Whose monitor it is, and what it says of its containers.
+fn monitored(process: &Process, program: &str, args: &[String]) -> Option<(u32, Vec<Monitored>)> {
+    let containers = match program {
+        "conmon" => vec![by_conmon(args)?],
+        _ => by_shim(&root_of(process.pid()), &process.cwd().ok()?, program),
     };
-    Some((Monitor { pid: process.pid(), uid: process.uid().ok()?, root }, containers))
+    Some((process.uid().ok()?, containers))
+}
+
+/// What a process' paths begin with, seen from here.
+fn root_of(pid: i32) -> PathBuf {
+    PathBuf::from(format!("/proc/{pid}/root"))
 }
 
 /// conmon's command line (conmon 2.1, src/cli.c). One that monitors an exec is not a container's.
@@ -160,12 +202,12 @@ fn first_process(root: &Path, container: &Monitored, monitors: &[i32]) -> Option
     (monitors.contains(&stat.ppid) && stat.state != 'Z').then_some(process.pid())
 }
 
-fn names(root: &Path, container: &Monitored, settings: &Settings) -> ContainerNames {
+fn names(root: &Path, container: &Monitored, dirs: &[PathBuf]) -> ContainerNames {
     let view = Host::default();
     let Ok(spec) = bundle::spec(&inside(root, &container.bundle.join("config.json"))) else {
         return ContainerNames::default();
     };
-    let engines = Engines::detect(&container.bundle, &settings.engine_dirs, &view);
+    let engines = Engines::detect(&container.bundle, dirs, &view);
     ContainerMetadata::of(&container.id, &container.bundle, &spec, &engines, &view)
         .map(|metadata| metadata.names)
         .unwrap_or_default()
@@ -212,6 +254,17 @@ mod tests {
         let kata = by_shim(host.path(), Path::new("/run/task/moby/a"), "containerd-shim-kata-v2");
         assert_eq!(kata.len(), 1);
         assert!(!is_runcs(&kata[0]) && is_runcs(&found[0]));
+    }
+
+    #[test]
+    fn a_file_that_is_never_read_to_its_end_stops_nobody() {
+        let host = tempfile::tempdir().unwrap();
+        let pipe = host.path().join("pid");
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRUSR).unwrap();
+        let container = Monitored { pid_file: "/pid".into(), ..Monitored::default() };
+        let root = host.path().to_owned();
+        assert!(within(move || describe(&root, 0, container, &[], &[])).is_none());
+        assert_eq!(within(|| 1), Some(1));
     }
 
     #[test]
