@@ -43,8 +43,8 @@ pub struct DenialKey {
     pub mode: u32,
     /// A number that [`Argument`](crate::hooks::Argument) of the hook explains.
     pub arg: u64,
-    /// A hash of the file: of its path as far as [`Denial::path`] has it, and of the mount's root.
-    /// It is keyed, so that nobody can choose names with the same hash.
+    /// A hash of the file: of its inode (of a file that does not exist yet, its directory's), its
+    /// name, and the mount's root. It is keyed, so that nobody can choose names with the same hash.
     pub object: u64,
 }
 
