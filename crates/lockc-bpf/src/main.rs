@@ -12,7 +12,10 @@ Exit codes:
   1  an error, printed on standard error
   2  invalid command line
   3  status: not enforcing; doctor: a check failed; unload --if-idle: not idle;
-     uninstall: containers depend on lockc; config check --strict: warnings";
+     uninstall: containers depend on lockc; config check --strict: warnings; explain, ps --all,
+     inspect: a container is refused or not confined; rollout, suggest --check: something would
+     be forbidden
+  4  status: enforcing, but a container is in audit mode";
 
 /// Confines containers in the kernel: loads lockc's LSM programs and shows what they do.
 #[derive(Debug, Parser)]

@@ -1,13 +1,18 @@
 //! How a level is chosen for pods and their containers, seen in the kernel's entries; and what
 //! bounds it.
 
-use anyhow::{Result, bail};
+use std::fs;
+use std::rc::Rc;
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::{Value, json};
 
 use super::cri::{chosen, expect, idle, needs_lockc, pod_refused, refusal, sandbox_has};
 use super::{Row, Test, row};
+use crate::command;
 use crate::config::{self, with_drop_in};
-use crate::cri::Pod;
 use crate::cri::describe::pod;
+use crate::cri::{Cri, Pod};
 use crate::lab::{self, Lab};
 use crate::launch::Runtime;
 
@@ -60,6 +65,7 @@ pub const ROWS: &[Row] = &[
     case("cri/container-annotation", container_annotation).thorough(),
     case("cri/less-network", less_network),
     case("cri/names", named),
+    case("cri/labels-audit-and-mode", labelled),
     case("cri/namespace-privileged", |lab, _| {
         chosen(lab, "lockc", pod("trusted"), "privileged", "namespaces.\"trusted\".default")
     }),
@@ -224,6 +230,63 @@ fn named(lab: &mut Lab, _: Runtime) -> Result<String> {
         }
     }
     Ok(full)
+}
+
+/// What a node keeps of a cluster's namespaces.
+const LABELS: &str = "/var/lib/lockc/namespaces.json";
+
+/// The labels `audit` and `lockc.org/mode` of a namespace: pods start, and what another level
+/// forbids is on record.
+fn labelled(lab: &mut Lab, _: Runtime) -> Result<String> {
+    needs_lockc(lab)?;
+    let cri = lab.containerd()?.cri.clone();
+    let labels = json!({ "version": 1, "synced": "2026-01-02T03:04:05Z", "namespaces": {
+        "watched": { "enforce": "baseline", "audit": "restricted" },
+        "loose": { "enforce": "privileged", "audit": "baseline" },
+        "quiet": { "enforce": "baseline", "mode": "audit" },
+    }});
+    fs::create_dir_all("/var/lib/lockc")?;
+    fs::write(LABELS, labels.to_string())?;
+    let result = under_labels(lab, &cri);
+    fs::remove_file(LABELS)?;
+    result
+}
+
+fn under_labels(lab: &mut Lab, cri: &Rc<Cri>) -> Result<String> {
+    let audited = |lab: &Lab, rule: &str| -> Result<()> {
+        let events = lab.events()?;
+        match events.iter().find(|event| event["rule"] == rule) {
+            Some(event) if event["mode"] == "audit" => Ok(()),
+            _ => bail!("not reported by {rule}: {events:?}"),
+        }
+    };
+    // Baseline is enforced, and what restricted forbids beyond it is only reported.
+    let watched = Pod::run(cri, "lockc", pod("watched"))?;
+    let c = watched.start(&idle())?;
+    expect(&c.id, "baseline", "its pod's sandbox")?;
+    lab.forget_events()?;
+    c.exec(&["ping", "-c", "1", "-W", "1", "127.0.0.1"])?.must().context("a raw socket")?;
+    audited(lab, "raw-socket")?;
+    if c.exec(&["ls", "/sys/fs/ext4"])?.ok() {
+        bail!("NOT DENIED under baseline");
+    }
+    let rollout = command::run(&["lockc", "rollout", "--scope", "watched", "--json"])?;
+    let shown: Value = serde_json::from_str(&rollout.stdout)?;
+    let would = shown[0]["would_refuse"].as_array().map(Vec::as_slice).unwrap_or_default();
+    if rollout.status != 3 || !would.iter().any(|it| it["name"] == "run-as-root") {
+        bail!("status {}: {}", rollout.status, rollout.said());
+    }
+    // Nothing is enforced, so that everything is reported.
+    let loose = Pod::run(cri, "lockc", pod("loose"))?;
+    expect(&loose.id, "baseline", "label pod-security.kubernetes.io/audit")?;
+    let quiet = Pod::run(cri, "lockc", pod("quiet"))?;
+    for pod in [&loose, &quiet] {
+        let c = pod.start(&idle())?;
+        lab.forget_events()?;
+        c.exec(&["ls", "/sys/fs/ext4"])?.must().context("in audit mode")?;
+        audited(lab, "sysfs")?;
+    }
+    Ok(rollout.stdout)
 }
 
 /// containerd writes its own keys after those that it passes on.
