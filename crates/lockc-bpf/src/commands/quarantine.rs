@@ -20,7 +20,8 @@ Exit codes: 0 if every container is as asked for now.";
 /// It holds from the next system call on: connections that are open send and receive nothing more,
 /// `docker exec` and `kubectl exec` are refused, and audit mode ends. The container's processes go
 /// on; what they have mounted and opened stays readable and writable. A call that already waits for
-/// data may still get it once, and splice(2) on a connection that is open asks no security module. --release restores what held before.
+/// data may still get it once, and splice(2) on a connection that is open asks no security module.
+/// --release restores what held before.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
