@@ -26,6 +26,8 @@ if [ "$1" -eq 0 ]; then
   for engine in docker containerd crio podman; do
     /usr/bin/lockc uninstall "$engine" --restart $leave || echo "lockc: $engine still names the lockc runtime: see above" >&2
   done
+  # Optional units that the administrator enabled.
+  systemctl disable --now lockc-metrics.socket lockc-journal.service lockc-textfile.timer 2> /dev/null || :
   # Containers that run stay confined, and their engine stops them by the wrapper: postun puts it back.
   if ! /usr/bin/lockc unload --if-idle; then
     cp -p /usr/bin/lockc-runc-wrapper /var/lib/lockc/ || :

@@ -81,6 +81,23 @@ fn from_backports(package: &str, logs: &Path) -> Result<()> {
     ui::quiet(&mut install, &logs.join(format!("apt-backports-{package}.log")))
 }
 
+/// Unpacks packages of the release below a folder, and installs nothing.
+pub fn unpack(packages: &[&str], below: &Path, logs: &Path) -> Result<()> {
+    let debs = tempfile::tempdir().context("cannot create a temporary directory")?;
+    ui::quiet(apt_get().arg("update"), &logs.join("apt-update.log"))?;
+    let mut download = apt_get();
+    download.current_dir(&debs).args(["-o", "APT::Sandbox::User=root", "download"]).args(packages);
+    ui::quiet(&mut download, &logs.join("apt-download.log"))?;
+    unpack_all(debs.path(), below)
+}
+
+fn unpack_all(debs: &Path, below: &Path) -> Result<()> {
+    for deb in std::fs::read_dir(debs).context("cannot list the packages")?.flatten() {
+        ui::capture(Command::new("dpkg").arg("-x").arg(deb.path()).arg(below))?;
+    }
+    Ok(())
+}
+
 /// Unpacks packages of the release's backports below a folder, and installs nothing.
 pub fn unpack_backports(packages: &[&str], below: &Path, logs: &Path) -> Result<()> {
     let backports = Backports::new(logs)?;
@@ -92,10 +109,7 @@ pub fn unpack_backports(packages: &[&str], below: &Path, logs: &Path) -> Result<
         .arg("download")
         .args(packages.iter().map(|name| format!("{name}/{}", backports.suite)));
     ui::quiet(&mut download, &logs.join("apt-backports-download.log"))?;
-    for deb in std::fs::read_dir(&debs).context("cannot list the packages")?.flatten() {
-        ui::capture(Command::new("dpkg").arg("-x").arg(deb.path()).arg(below))?;
-    }
-    Ok(())
+    unpack_all(&debs, below)
 }
 
 /// The release with its backports in lists of their own, so that the host's stay as they are.

@@ -13,10 +13,10 @@ use serde::Serialize;
 
 use crate::arch::Arch;
 use crate::kernels::{KERNELS, Kernel, kernels};
-use crate::kubernetes;
 use crate::plan::{self, Times};
 use crate::report::{Case, Outcome, Report};
 use crate::{build, fuzz, setup, suite, ui};
+use crate::{kubernetes, monitoring};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -89,7 +89,8 @@ pub fn run(args: &Args) -> Result<bool> {
     setup::run(&machines)?;
     if args.filter.is_none() {
         lints(&mut report)?;
-        chart(&mut report);
+        step(&mut report, "the chart renders as its manifests", kubernetes::check);
+        step(&mut report, "alert rules and dashboard by promtool", monitoring::check);
         unit_tests(&mut report)?;
         admission(args.everything, &mut report);
         fuzz::run(None, fuzz::SECONDS, &mut report)?;
@@ -168,15 +169,14 @@ fn lints(report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// The manifests beside the chart are the chart's.
-fn chart(report: &mut Report) {
-    const NAME: &str = "the chart renders as its manifests";
+/// One check that is a function.
+fn step(report: &mut Report, name: &'static str, check: fn() -> Result<()>) {
     let start = Instant::now();
-    let outcome = match ui::step(NAME, kubernetes::check) {
+    let outcome = match ui::step(name, check) {
         Ok(()) => Outcome::Passed(String::new()),
         Err(error) => Outcome::Failed(format!("{error:#}")),
     };
-    report.add("checks", NAME, outcome, start.elapsed());
+    report.add("checks", name, outcome, start.elapsed());
 }
 
 /// Kubernetes' own admission plugin takes minutes to build.

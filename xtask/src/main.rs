@@ -30,6 +30,7 @@ mod layers;
 mod lengths;
 #[cfg(test)]
 mod messages;
+mod monitoring;
 mod places;
 mod plan;
 mod protocol;
@@ -118,6 +119,10 @@ enum Command {
                             --admission\n  cargo xtask chart --write && git diff \
                             packaging/kubernetes\n  cargo xtask chart --values my-values.yaml")]
     Chart(kubernetes::Args),
+    /// Check the alert rules, their tests, and the dashboard's expressions by promtool
+    #[command(after_help = "Examples:\n  cargo xtask monitoring\n\nExit status: 0 when promtool \
+                            accepts all of them, 1 otherwise.")]
+    Monitoring,
     /// Write the generated pages of docs/, or render the book
     #[command(
         after_help = "Examples:\n  cargo xtask docs && git diff docs\n  cargo xtask docs --book"
@@ -140,6 +145,7 @@ fn main() -> ExitCode {
         Command::Conformance(args) => conformance::run(&args),
         Command::Dist(args) => dist::command(&args),
         Command::Chart(args) => kubernetes::command(&args),
+        Command::Monitoring => monitoring::check().map(|()| true),
         Command::Docs(args) => docs::run(&args).map(|()| true),
     };
     match result {

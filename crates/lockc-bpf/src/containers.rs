@@ -24,7 +24,39 @@ pub struct Unconfined {
     /// The runtime that started it, where its engine tells.
     pub runtime: Option<String>,
     /// Why it is not confined.
+    pub cause: Cause,
+    /// The same in words.
     pub reason: String,
+}
+
+/// Why a container is not confined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Cause {
+    /// A rootless engine runs it.
+    Rootless,
+    /// lockc's programs are not loaded.
+    NotLoaded,
+    /// It started under lockc's runtime while the programs were not loaded.
+    StartedWhileNotLoaded,
+    /// Another runtime started it.
+    OtherRuntime,
+}
+
+impl Cause {
+    /// Every cause.
+    pub const ALL: [Self; 4] =
+        [Self::Rootless, Self::NotLoaded, Self::StartedWhileNotLoaded, Self::OtherRuntime];
+
+    /// The name in JSON and metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Rootless => "rootless",
+            Self::NotLoaded => "not-loaded",
+            Self::StartedWhileNotLoaded => "started-while-not-loaded",
+            Self::OtherRuntime => "other-runtime",
+        }
+    }
 }
 
 /// The registered containers that have a process, or stand for others.
@@ -65,25 +97,35 @@ pub fn unconfined() -> Result<Vec<Unconfined>> {
         {
             continue;
         }
-        let reason = reason(&container, registry.is_some());
+        let cause = cause(&container, registry.is_some());
+        let reason = reason(cause, &container);
         let Running { id, names, runtime, .. } = container;
-        found.push(Unconfined { id, names, runtime, reason });
+        found.push(Unconfined { id, names, runtime, cause, reason });
     }
     Ok(found)
 }
 
-fn reason(container: &Running, is_loaded: bool) -> String {
-    let runtime = container.runtime.as_deref();
-    if container.uid != 0 {
-        return format!("a rootless engine of uid {} runs it", container.uid);
+fn cause(container: &Running, is_loaded: bool) -> Cause {
+    let is_wrapper = |runtime: &String| runtime.contains(WRAPPER);
+    match (container.uid, is_loaded) {
+        (1.., _) => Cause::Rootless,
+        (0, false) => Cause::NotLoaded,
+        _ if container.runtime.as_ref().is_some_and(is_wrapper) => Cause::StartedWhileNotLoaded,
+        _ => Cause::OtherRuntime,
     }
-    match (is_loaded, runtime) {
-        (false, _) => "lockc's programs are not loaded".into(),
-        (true, Some(runtime)) if runtime.contains(WRAPPER) => {
+}
+
+fn reason(cause: Cause, container: &Running) -> String {
+    match (cause, &container.runtime) {
+        (Cause::Rootless, _) => format!("a rootless engine of uid {} runs it", container.uid),
+        (Cause::NotLoaded, _) => "lockc's programs are not loaded".into(),
+        (Cause::StartedWhileNotLoaded, _) => {
             "it started while lockc's programs were not loaded".into()
         }
-        (true, Some(runtime)) => format!("{runtime} started it, not lockc's runtime"),
-        (true, None) => "another runtime than lockc's started it".into(),
+        (Cause::OtherRuntime, Some(runtime)) => {
+            format!("{runtime} started it, not lockc's runtime")
+        }
+        (Cause::OtherRuntime, None) => "another runtime than lockc's started it".into(),
     }
 }
 
@@ -156,8 +198,16 @@ mod tests {
             (Some("runc"), 0, true, "runc started it, not lockc's"),
             (None, 0, true, "another runtime"),
         ] {
-            let text = reason(&running(runtime, uid), loaded);
+            let running = running(runtime, uid);
+            let text = reason(cause(&running, loaded), &running);
             assert!(text.contains(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn causes_have_one_name() {
+        for cause in Cause::ALL {
+            assert_eq!(serde_json::to_value(cause).unwrap(), cause.name());
         }
     }
 

@@ -18,6 +18,7 @@ mod labels;
 mod live;
 mod loader;
 pub mod manifest;
+pub mod metrics;
 mod pinned;
 mod preconditions;
 mod programs;

@@ -21,6 +21,21 @@ pub struct Records {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Following(u64);
 
+impl Following {
+    /// The log's first entry.
+    pub const BEGINNING: Self = Self(0);
+
+    /// The place as a number, to go on from there later.
+    pub fn number(self) -> u64 {
+        self.0
+    }
+
+    /// The place of that number. One beyond the log's end is its beginning: lockc was loaded again.
+    pub fn from_number(number: u64) -> Self {
+        Self(number)
+    }
+}
+
 /// What a reader has not seen yet.
 #[derive(Clone, Debug)]
 pub struct Followed {

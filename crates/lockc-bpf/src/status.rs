@@ -6,7 +6,8 @@ use anyhow::{Result, bail};
 use aya::maps::{Array, Map};
 use lockc_core::{
     abi::{
-        ContainerKey, ENTRY_DELETING, ENTRY_LOOPBACK, ENTRY_SANDBOX, ERROR_SITES, Hook, MODE_AUDIT,
+        ContainerKey, ENTRY_DELETING, ENTRY_LOOPBACK, ENTRY_QUARANTINED, ENTRY_SANDBOX,
+        ERROR_SITES, Hook, MODE_AUDIT,
     },
     hooks::PROGRAMS,
     maps::{self, Record, Registry, RegistryError, container_file, registry},
@@ -96,6 +97,8 @@ pub struct Container {
     pub sandbox: bool,
     /// Its engine asked for deletion; its last tasks are still there.
     pub deleting: bool,
+    /// It is under quarantine.
+    pub quarantined: bool,
 }
 
 impl Container {
@@ -202,6 +205,7 @@ fn container(registered: &registry::Registered) -> Container {
         denials: registered.usage.denials,
         sandbox: entry.flags & ENTRY_SANDBOX != 0,
         deleting: entry.flags & ENTRY_DELETING != 0,
+        quarantined: entry.flags & ENTRY_QUARANTINED != 0,
     }
 }
 

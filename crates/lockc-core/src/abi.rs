@@ -18,7 +18,7 @@ pub use text::{padded, unpadded};
 pub use crate::hooks::{ARG_DESCRIPTOR, Hook};
 
 /// Version of everything in this module.
-pub const ABI_VERSION: u32 = 11;
+pub const ABI_VERSION: u32 = 12;
 
 macro_rules! assert_layout {
     ($($type:ty: $size:literal, $align:literal;)*) => {$(

@@ -26,6 +26,9 @@ pub const REFUSED: &str = "/run/lockc/refused";
 /// What audit mode let pass at the starts of containers, a file each.
 pub const AUDITED: &str = "/run/lockc/audited";
 
+/// How many containers and commands were refused, by reason.
+pub const REFUSAL_COUNTS: &str = "/run/lockc/refusal-counts";
+
 /// Configuration.
 pub const CONFIG: &str = "/etc/lockc/lockc.toml";
 

@@ -10,7 +10,8 @@ use aya_ebpf::{
 use lockc_core::{
     abi::{
         Denial, DenialKey, DenialRing, FileId, KEPT_DENIALS, LOG_ENTRIES, LOG_INTERVAL_NS,
-        LogEntry, PATH_NAME_LEN, PATH_NAMES, TOTAL_LOGGED, TOTAL_LOST, TOTAL_REPLACED,
+        LogEntry, MODE_AUDIT, PATH_NAME_LEN, PATH_NAMES, TOTAL_LOGGED, TOTAL_LOST, TOTAL_REPLACED,
+        total_by_rule,
     },
     fields::Dentry,
     pointers::ProbePtr,
@@ -63,6 +64,7 @@ fn note(denied: &Denied) {
     // SAFETY: only reads the clock.
     let now = unsafe { bpf_ktime_get_boot_ns() };
     let mut key = denied.key;
+    count(total_by_rule(key.rule.into(), key.mode == MODE_AUDIT), 1);
     key.object = object(denied);
     let found = DENIALS.get_ptr_mut(&key).or_else(|| add(&key, denied, now));
     let Some(denial) = found else {

@@ -67,6 +67,15 @@ fn matched(pattern: &str, error: &str) -> Option<usize> {
     Some(length)
 }
 
+/// The first id that a text names, or else the id of the error that it is.
+pub fn id_in(text: &str) -> Option<&str> {
+    let named = text.match_indices("LOCKC-").find_map(|(at, _)| {
+        let id = text.get(at..at + 10)?;
+        is_id(id).then_some(id)
+    });
+    named.or_else(|| id_of(text))
+}
+
 /// An error with its id, if it has one and does not name it itself.
 pub fn with_id(error: &str) -> String {
     match id_of(error).filter(|_| !error.contains("(LOCKC-")) {

@@ -14,8 +14,9 @@ use serde::{Deserialize, Serialize};
 use crate::{
     admission::findings::Violation,
     container_names::ContainerNames,
-    host::records,
-    policy::{Policy, Setting},
+    host::{counters, records},
+    messages,
+    policy::{Control, Policy, Setting},
 };
 
 /// How many are kept.
@@ -151,12 +152,51 @@ impl Refused {
     }
 }
 
+/// Counts a refusal by the id of its first reason; or what audit mode let pass.
+///
+/// # Errors
+///
+/// Where the file cannot be written.
+pub fn count(file: &Path, reason: &str, is_audited: bool) -> io::Result<()> {
+    let id = messages::id_in(reason).unwrap_or_default();
+    counters::add(file, &format!("{}{id}", if is_audited { AUDITED } else { "" }))
+}
+
+/// Counters whose names begin so are of audit mode.
+const AUDITED: &str = "audited ";
+
+/// How often something was refused for one reason.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusalCount {
+    /// The id of the reason; empty: it has none.
+    pub id: String,
+    /// The control, if it was one.
+    pub control: Option<Control>,
+    /// It was not refused, because of audit mode.
+    pub is_audited: bool,
+    /// How often.
+    pub count: u64,
+}
+
+/// All refusals since the host was booted.
+///
+/// # Errors
+///
+/// Where the file cannot be read.
+pub fn counts(file: &Path) -> io::Result<Vec<RefusalCount>> {
+    let counted = |(name, count): (String, u64)| {
+        let audited = name.strip_prefix(AUDITED);
+        let (id, is_audited) = (audited.unwrap_or(&name).to_owned(), audited.is_some());
+        RefusalCount { control: Control::from_id(&id), id, is_audited, count }
+    };
+    Ok(counters::read(file)?.into_iter().map(counted).collect())
+}
+
 #[cfg(test)]
 mod tests {
     use std::{fs, os::unix::fs::PermissionsExt as _};
 
     use super::*;
-    use crate::policy::Control;
     use lockc_core::rules::Level;
 
     fn refused(id: &str, what: &str) -> Refused {
@@ -200,6 +240,31 @@ mod tests {
         assert_eq!(mode(&place), 0o700);
         assert!(fs::read_dir(&place).unwrap().flatten().all(|entry| mode(&entry.path()) == 0o600));
         assert!(!dir.path().join("lockc/x").exists() && !dir.path().join("x").exists());
+    }
+
+    #[test]
+    fn refusals_are_counted_by_their_first_reason() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("counts");
+        assert_eq!(counts(&file).unwrap(), []);
+        for (reason, is_audited) in [
+            ("refused by x: (1) devices: a (LOCKC-A007); (2) rootfs: b (LOCKC-A008)", false),
+            ("refused by x: devices: c [use LOCKC-1] (LOCKC-A007)", false),
+            ("devices: c (LOCKC-A007)", true),
+            ("something else", false),
+        ] {
+            count(&file, reason, is_audited).unwrap();
+        }
+        let found = counts(&file).unwrap().into_iter();
+        let found: Vec<_> = found.map(|it| (it.id, it.control, it.is_audited, it.count)).collect();
+        assert_eq!(
+            found,
+            [
+                (String::new(), None, false, 1),
+                ("LOCKC-A007".into(), Some(Control::Devices), false, 2),
+                ("LOCKC-A007".into(), Some(Control::Devices), true, 1),
+            ]
+        );
     }
 
     #[test]

@@ -20,4 +20,4 @@ pub mod runtime;
 pub mod sys;
 pub mod unregistered;
 mod watched;
-mod words;
+pub mod words;

@@ -38,7 +38,7 @@ use lockc_runc_wrapper::{
     kernel::Pinned,
     log, runtime,
     sys::{child, startup},
-    unregistered,
+    unregistered, words,
 };
 
 const HELP: &str = "\
@@ -86,6 +86,9 @@ fn main() -> ExitCode {
     let Err(refusal) =
         read.map_err(|unclear| Refusal(vec![unclear.to_string()])).and_then(|()| run(&invocation));
     log::error(&invocation, &refusal.0);
+    if Privilege::of_this_process() == Privilege::Root {
+        words::count(Path::new(paths::REFUSAL_COUNTS), &refusal.0.join("; "), false);
+    }
     ExitCode::FAILURE
 }
 

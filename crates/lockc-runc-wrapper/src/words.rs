@@ -7,7 +7,7 @@ use lockc_policy::{
     container_names::ContainerNames,
     host::privilege::Privilege,
     policy::Policy,
-    refused::Refused,
+    refused::{self, Refused},
 };
 
 use crate::{
@@ -42,6 +42,9 @@ pub fn keep_reported(
     let Some(place) = environment.refused.filter(|_| root && !violations.is_empty()) else {
         return;
     };
+    if let Some(first) = violations.first() {
+        count(&place.with_file_name("refusal-counts"), &first.reason(), true);
+    }
     // Apart from the others: neither kind pushes out the other.
     let place = &place.with_file_name("audited");
     let reported = Refused::in_audit_mode(id, log::now(), names, bundle, policy, violations);
@@ -50,6 +53,13 @@ pub fn keep_reported(
             "{}: {error}; `lockc rollout` cannot show what would be refused",
             place.display()
         ));
+    }
+}
+
+/// Counts what is refused, for `lockc metrics`: the count is worth no failure.
+pub fn count(file: &Path, reason: &str, is_audited: bool) {
+    if let Err(error) = refused::count(file, reason, is_audited) {
+        log::warn(&format!("{}: {error}; `lockc metrics` misses a refusal", file.display()));
     }
 }
 

@@ -245,6 +245,11 @@ impl Release<'_> {
         }
         for part in [
             "packaging/systemd/lockc.service",
+            "packaging/systemd/lockc-metrics.socket",
+            "packaging/systemd/lockc-metrics@.service",
+            "packaging/systemd/lockc-journal.service",
+            "packaging/systemd/lockc-textfile.service",
+            "packaging/systemd/lockc-textfile.timer",
             "packaging/lockc.toml",
             "packaging/systemd/lockc.tmpfiles",
             "README.md",

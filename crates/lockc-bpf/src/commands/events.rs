@@ -2,18 +2,20 @@
 
 use std::{
     io::{self, Write as _},
+    path::PathBuf,
     process::ExitCode,
     thread,
     time::Duration,
 };
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use clap::ValueEnum;
 use jiff::{Timestamp, tz::TimeZone};
 
-use super::time::time;
+use super::{cursor, time::time};
 use crate::{
     denial::Denial,
+    journal::Journal,
     records::Records,
     table::{self, Cell},
 };
@@ -23,10 +25,14 @@ Examples:
   lockc events                             every denial that is on record
   lockc events --container web --since 1h
   lockc events --rule sysfs -o wide        with the setting that would allow it
-  lockc events --follow -o json            one object per line, as they happen";
+  lockc events --follow -o json            one object per line, as they happen
+  systemctl enable --now lockc-journal     writes them to the journal:
+  journalctl LOCKC_RULE=sysfs -o verbose";
 
 /// How often `--follow` looks into the log.
 const INTERVAL: Duration = Duration::from_millis(200);
+/// The same for the journal, which nobody watches a screen for.
+const JOURNAL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Prints denials: those on record, or with `--follow` those to come.
 ///
@@ -39,6 +45,10 @@ pub struct Args {
     /// the record first if --since is given
     #[arg(long, short)]
     follow: bool,
+    /// With --follow: go on after the denial at which this file says that an earlier command was,
+    /// and keep the place there. Without the file it begins with the oldest in the log
+    #[arg(long, value_name = "FILE", requires = "follow", conflicts_with = "since")]
+    cursor_file: Option<PathBuf>,
     /// Only what happened since then: a time (`16:30`, `2026-11-27 16:30`, RFC 3339), or a duration
     /// before now (`10m`, `2h 30m`)
     #[arg(long, value_name = "TIME", value_parser = time)]
@@ -73,6 +83,8 @@ enum Output {
     Wide,
     /// An object per line
     Json,
+    /// Entries in systemd's journal, with fields (`LOCKC_RULE` and others)
+    Journal,
 }
 
 fn rules() -> clap::builder::PossibleValuesParser {
@@ -87,12 +99,16 @@ fn rules() -> clap::builder::PossibleValuesParser {
 pub fn run(args: &Args) -> Result<ExitCode> {
     let records = Records::open()?;
     let output = if args.json { Output::Json } else { args.output };
+    let mut printer = Printer::new(output, args.follow)?;
     // Before the record is read: a denial may be printed twice, but none is missed.
-    let mut reader = records.end()?;
+    let mut reader = match &args.cursor_file {
+        Some(file) => cursor::read(file)?,
+        None => records.end()?,
+    };
     if !args.follow || args.since.is_some() {
         let denials: Vec<Denial> =
             records.all()?.into_iter().filter(|denial| args.wants(denial)).collect();
-        print(&denials, output, args.follow)?;
+        printer.print(&denials)?;
         let (replaced, lost) = records.missing()?;
         if output != Output::Json && replaced + lost != 0 {
             eprintln!(
@@ -105,14 +121,18 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     loop {
+        let before = reader;
         let followed = records.since(&mut reader)?;
         let denials: Vec<Denial> =
             followed.denials.into_iter().filter(|denial| args.wants(denial)).collect();
-        print(&denials, output, true)?;
+        printer.print(&denials)?;
         if followed.lost != 0 {
             eprintln!("{} denials were replaced before they could be printed", followed.lost);
         }
-        thread::sleep(INTERVAL);
+        if let Some(file) = args.cursor_file.as_ref().filter(|_| reader != before) {
+            cursor::write(file, reader)?;
+        }
+        thread::sleep(if output == Output::Journal { JOURNAL_INTERVAL } else { INTERVAL });
     }
 }
 
@@ -129,27 +149,41 @@ impl Args {
     }
 }
 
-fn print(denials: &[Denial], output: Output, follow: bool) -> Result<()> {
-    let mut out = io::stdout().lock();
-    match output {
-        Output::Json => {
-            for denial in denials {
-                serde_json::to_writer(&mut out, denial)?;
-                writeln!(out)?;
-            }
+/// Where denials go.
+struct Printer {
+    output: Output,
+    follow: bool,
+    journal: Option<Journal>,
+}
+
+impl Printer {
+    fn new(output: Output, follow: bool) -> Result<Self> {
+        let journal = (output == Output::Journal)
+            .then(|| Journal::open().context("the journal cannot be opened"))
+            .transpose()?;
+        Ok(Self { output, follow, journal })
+    }
+
+    fn print(&mut self, denials: &[Denial]) -> Result<()> {
+        if let Some(journal) = &self.journal {
+            denials.iter().for_each(|denial| journal.write(denial));
+            return Ok(());
         }
-        Output::Table if !follow => {
-            drop(out);
+        if self.output == Output::Table && !self.follow {
             print_table(denials);
             return Ok(());
         }
-        Output::Table | Output::Wide => {
-            for denial in denials {
+        let mut out = io::stdout().lock();
+        for denial in denials {
+            if self.output == Output::Json {
+                serde_json::to_writer(&mut out, denial)?;
+                writeln!(out)?;
+            } else {
                 writeln!(out, "{} {denial}", local(denial.last))?;
             }
         }
+        Ok(out.flush()?)
     }
-    Ok(out.flush()?)
 }
 
 fn print_table(denials: &[Denial]) {

@@ -2,6 +2,7 @@
 
 mod completions;
 mod config;
+mod cursor;
 mod doctor;
 mod events;
 mod explain;
@@ -9,6 +10,7 @@ mod inspect;
 mod install;
 mod load;
 mod man;
+mod metrics;
 mod policy;
 mod programs;
 mod ps;
@@ -43,6 +45,7 @@ pub enum Command {
     Programs(programs::Args),
     Events(events::Args),
     Refusals(refusals::Args),
+    Metrics(metrics::Args),
     Rollout(rollout::Args),
     Suggest(suggest::Args),
     Install(install::Args),
@@ -73,6 +76,7 @@ impl Command {
             Self::Programs(args) => programs::run(args),
             Self::Events(args) => events::run(args),
             Self::Refusals(args) => refusals::run(args),
+            Self::Metrics(args) => metrics::run(args),
             Self::Rollout(args) => rollout::run(args),
             Self::Suggest(args) => suggest::run(args),
             Self::Install(args) => install::run(args),

@@ -5,6 +5,7 @@
 //! of it: nothing is taken out by reading.
 
 use super::containers::{ContainerKey, FileId, ID_LEN, ORIGIN_LEN, POLICY_LEN};
+use crate::rules::Rule;
 
 /// Distinct denials that are kept of a container under one rule: a flood under one rule, or in one
 /// container, takes no room from others.
@@ -112,8 +113,17 @@ pub const TOTAL_REPLACED: u32 = 1;
 pub const TOTAL_LOST: u32 = 2;
 /// Cell of `totals`: containers that were written into `ended`; user space only.
 pub const TOTAL_ENDED: u32 = 3;
+/// Cells of `totals` from here on: denials by rule ([`total_by_rule`]).
+const TOTAL_BY_RULE: u32 = 4;
 /// Cells of `totals`.
-pub const TOTALS: u32 = 4;
+pub const TOTALS: u32 = TOTAL_BY_RULE + 2 * Rule::ALL.len() as u32;
+
+/// The cell of `totals` that counts the denials by a rule: those that were denied, or those in
+/// audit mode.
+#[inline(always)]
+pub const fn total_by_rule(rule: u32, is_audited: bool) -> u32 {
+    TOTAL_BY_RULE + 2 * rule + is_audited as u32
+}
 
 /// A container that is gone and has denials in the record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

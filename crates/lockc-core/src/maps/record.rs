@@ -13,6 +13,7 @@ use crate::{
     abi::{
         ContainerEntry, ContainerKey, Denial, DenialKey, DenialRing, EndedContainer, KEPT_DENIALS,
         LOG_ENTRIES, LogEntry, MAX_ENDED, TOTAL_ENDED, TOTAL_LOGGED, TOTAL_LOST, TOTAL_REPLACED,
+        total_by_rule,
     },
     rules::Rule,
 };
@@ -125,6 +126,17 @@ impl Record {
     /// Where the map cannot be read.
     pub fn lost(&self) -> Result<u64, RegistryError> {
         self.total(TOTAL_LOST)
+    }
+
+    /// All denials by a rule since the programs were loaded first: those that were denied, and
+    /// those in audit mode.
+    ///
+    /// # Errors
+    ///
+    /// Where the map cannot be read.
+    pub fn by_rule(&self, rule: Rule) -> Result<(u64, u64), RegistryError> {
+        let total = |is_audited| self.total(total_by_rule(rule as u32, is_audited));
+        Ok((total(false)?, total(true)?))
     }
 
     /// The containers that are gone and whose denials are still in the record.

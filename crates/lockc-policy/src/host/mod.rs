@@ -1,6 +1,7 @@
 //! The host that decisions are made on: the only place of this crate that does I/O.
 
 pub mod bundle;
+pub mod counters;
 #[cfg(any(test, feature = "fake-host"))]
 pub mod fake;
 mod local;

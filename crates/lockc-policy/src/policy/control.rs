@@ -123,6 +123,11 @@ impl Control {
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|control| control.name() == name)
     }
+
+    /// The control of that id, if there is one.
+    pub fn from_id(id: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|control| control.id() == id)
+    }
 }
 
 /// The controls that a policy may take away, for messages.

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 
-use super::{Step, configurations, keeper, package, quickstart, sh, status, step, until};
+use super::{Step, configurations, keeper, observe, package, quickstart, sh, status, step, until};
 
 pub const STEPS: &[Step] = &[
     step("system/1-install/images", images),
@@ -23,6 +23,10 @@ pub const STEPS: &[Step] = &[
     }),
     step("system/1-install/again-changes-nothing", again),
     step("system/1-install/restart-policy", restart_policy),
+    step("system/1-install/metrics", observe::scraped),
+    step("system/1-install/metrics-bad-peers", observe::bad_peers),
+    step("system/1-install/metrics-textfile", observe::textfile),
+    step("system/1-install/journal", observe::journal),
 ];
 
 /// What the pages take from a registry, which this machine does not reach: an image of that name,

@@ -5,6 +5,7 @@
 
 mod configurations;
 mod install;
+mod observe;
 pub mod quickstart;
 mod reboot;
 mod remove;
