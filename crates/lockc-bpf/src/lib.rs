@@ -27,3 +27,4 @@ mod rollout;
 mod status;
 mod suggest;
 mod table;
+mod top;

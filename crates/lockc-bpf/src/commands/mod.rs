@@ -20,6 +20,7 @@ mod rollout;
 mod status;
 mod suggest;
 mod time;
+mod top;
 mod uninstall;
 mod unload;
 
@@ -46,6 +47,7 @@ pub enum Command {
     Events(events::Args),
     Refusals(refusals::Args),
     Metrics(metrics::Args),
+    Top(top::Args),
     Rollout(rollout::Args),
     Suggest(suggest::Args),
     Install(install::Args),
@@ -77,6 +79,7 @@ impl Command {
             Self::Events(args) => events::run(args),
             Self::Refusals(args) => refusals::run(args),
             Self::Metrics(args) => metrics::run(args),
+            Self::Top(args) => top::run(args),
             Self::Rollout(args) => rollout::run(args),
             Self::Suggest(args) => suggest::run(args),
             Self::Install(args) => install::run(args),

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use aya::maps::{HashMap as BpfHashMap, Map, MapData};
+use aya::programs::ProgramInfo;
 use lockc_core::abi::{KEPT_DENIALS, MAX_DENIALS};
 use lockc_core::maps::Record;
 use serde_json::Value;
@@ -24,6 +25,7 @@ pub const ROWS: &[Row] = &[
     row("record/any-number-of-readers", Test::Code(readers)),
     row("record/a-flood-under-another-rule", Test::Code(flood)).slow(),
     row("record/without-room", Test::Code(full)).slow(),
+    row("record/top-once", Test::Code(top)).one_kernel(),
     row("record/outlives-its-container", Test::Code(ended)).thorough(),
 ];
 
@@ -208,6 +210,49 @@ fn flood(lab: &mut Lab, _: Runtime) -> Result<String> {
         bail!("{kept} on record and {replaced} replaced of {caused}");
     }
     Ok(format!("{caused} denials: {kept} in {} entries, {replaced} replaced", events.len()))
+}
+
+/// `lockc top --once` shows what happens while it looks: a denial, its rate, and what the programs
+/// cost. Afterwards nobody measures.
+fn top(lab: &mut Lab, _: Runtime) -> Result<String> {
+    lab.only_with_lockc()?;
+    let container = Running::start(BY, &idle())?;
+    let child = Command::new("lockc")
+        .args(["top", "--once", "--interval", "5"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("cannot start lockc top")?;
+    thread::sleep(Duration::from_secs(2));
+    container.exec(&["/probe", "repeat", "20", "list", DENIED])?;
+    let output = child.wait_with_output().context("lockc top")?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let words = |begin: &str| -> Result<Vec<&str>> {
+        let line = text.lines().find(|line| line.trim_start().starts_with(begin));
+        Ok(line.with_context(|| format!("no {begin}: {text}"))?.split_whitespace().collect())
+    };
+    let number = |word: Option<&&str>| word.and_then(|word| word.parse::<f64>().ok());
+    let row = words(&container.id[..12.min(container.id.len())])?;
+    let rate = number(row.last()).with_context(|| format!("no rate: {row:?}"))?;
+    // 20 in 5 seconds, or a little more if the machine is slow.
+    if !(1.0..=4.1).contains(&rate) || !text.contains(&format!("  {rate:.1} denials/s")) {
+        bail!("{rate} denials per second: {text}");
+    }
+    let is_denial = |line: &str| line.contains("sysfs") && line.ends_with("fs/ext4");
+    if !text.lines().any(is_denial) {
+        bail!("the denial is not shown: {text}");
+    }
+    let cost = words("file_open ")?;
+    let [calls, each, _] = [1, 2, 3].map(|at| number(cost.get(at)).unwrap_or(0.0));
+    if calls <= 0.0 || each <= 0.0 {
+        bail!("no cost: {cost:?}: {text}");
+    }
+    let count = || ProgramInfo::from_pin("/sys/fs/bpf/lockc/progs/file_open");
+    let before = count()?.run_count();
+    container.exec(&["/probe", "list", DENIED])?;
+    if before == 0 || count()?.run_count() != before {
+        bail!("the programs are still measured");
+    }
+    Ok(format!("{rate} denials per second; file_open: {calls} calls per second of {each} ns"))
 }
 
 /// A container that is gone, its place taken by another, is still named with its denials.
