@@ -7,7 +7,7 @@
 use std::fmt;
 
 /// The page.
-const PAGE: &str = include_str!("../../../docs/troubleshooting.md");
+pub const PAGE: &str = include_str!("../../../docs/troubleshooting.md");
 
 /// A row of the page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -49,7 +49,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 }
 
 /// Every check that can be made here.
-fn all() -> Vec<Check> {
+pub fn all() -> Vec<Check> {
     let mut checks = preconditions::all();
     checks.extend([cgroup(), config(), runtime(), loaded(), guard(), objects()]);
     checks.extend(labels::check());

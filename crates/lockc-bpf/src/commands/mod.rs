@@ -16,6 +16,7 @@ mod programs;
 mod ps;
 mod quarantine;
 mod refusals;
+mod report;
 mod rollout;
 mod status;
 mod suggest;
@@ -41,6 +42,7 @@ pub enum Command {
     Policy(policy::Args),
     Quarantine(quarantine::Args),
     Doctor(doctor::Args),
+    Report(report::Args),
     Config(config::Args),
     Explain(explain::Args),
     Programs(programs::Args),
@@ -73,6 +75,7 @@ impl Command {
             Self::Policy(args) => policy::run(args),
             Self::Quarantine(args) => quarantine::run(args),
             Self::Doctor(args) => doctor::run(args),
+            Self::Report(args) => report::run(args),
             Self::Config(args) => config::run(args),
             Self::Explain(args) => explain::run(args),
             Self::Programs(args) => programs::run(args),

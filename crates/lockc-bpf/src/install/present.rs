@@ -1,6 +1,7 @@
 //! The engines of a host, and whether lockc is one of their runtimes.
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
 };
@@ -22,6 +23,20 @@ pub struct Present {
 /// This host's.
 pub fn engines() -> Vec<Present> {
     Host::new(Path::new("/")).map(|host| on(&host)).unwrap_or_default()
+}
+
+/// Engines and runtimes whose versions matter.
+const PROGRAMS: [&str; 7] = ["dockerd", "containerd", "crio", "podman", "runc", "crun", "youki"];
+
+/// What those of this host say of their versions.
+pub fn versions() -> BTreeMap<&'static str, String> {
+    let Ok(host) = Host::new(Path::new("/")) else { return BTreeMap::new() };
+    let version = |name: &'static str| {
+        let output = host.program(name)?.arg("--version").output().ok()?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        Some((name, text.lines().next().unwrap_or_default().to_owned()))
+    };
+    PROGRAMS.into_iter().filter_map(version).collect()
 }
 
 fn on(host: &Host) -> Vec<Present> {
