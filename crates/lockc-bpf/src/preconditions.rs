@@ -60,24 +60,34 @@ fn kernel() -> Check {
 
 fn lsm() -> Check {
     let path = "/sys/kernel/security/lsm";
-    let remedy = "add `bpf` to the kernel's parameter lsm= (with GRUB: GRUB_CMDLINE_LINUX in \
-                  /etc/default/grub, then update-grub; with systemd-boot: the options line of the \
-                  entry), keep the others, and reboot";
     match fs::read_to_string(path) {
-        Ok(active) => {
-            let good = active.trim().split(',').any(|name| name == "bpf");
-            check("BPF LSM active", verdict(good), active.trim(), remedy)
-        }
+        Ok(active) => active_lsm(active.trim()),
         Err(error) => check(
             "BPF LSM active",
             State::Failed,
             format!("{path}: {error}"),
             format!(
                 "mount -t securityfs securityfs /sys/kernel/security; then, if `bpf` is not in \
-                 {path}, {remedy}"
+                 {path}, {}",
+                with_bpf("LIST")
             ),
         ),
     }
+}
+
+fn active_lsm(active: &str) -> Check {
+    let good = active.split(',').any(|name| name == "bpf");
+    check("BPF LSM active", verdict(good), active, with_bpf(active))
+}
+
+/// How to add `bpf` to the LSMs that are active; `docs/distributions.md` says the same.
+fn with_bpf(active: &str) -> String {
+    format!(
+        "boot with the kernel parameter lsm={active},bpf, in place of another lsm= (GRUB: \
+         GRUB_CMDLINE_LINUX in /etc/default/grub, then update-grub; Fedora, RHEL, Amazon Linux: \
+         grubby --update-kernel=ALL --args=\"lsm=...\"; systemd-boot: the options line of the \
+         entry; others: docs/distributions.md)"
+    )
 }
 
 fn kernel_btf() -> Check {
@@ -192,6 +202,34 @@ mod tests {
         assert!(check.to_string().ends_with("(LOCKC-E061)"), "{check}");
         for word in ["CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS=y", "aarch64", "6.4 or later"] {
             assert!(check.remedy.contains(word), "{}", check.remedy);
+        }
+    }
+
+    #[test]
+    fn the_lsms_that_are_active_stay_so() {
+        let check = active_lsm("lockdown,capability,yama,apparmor");
+        assert_eq!((check.state, check.id), (State::Failed, Some("LOCKC-E056")));
+        let list = "lsm=lockdown,capability,yama,apparmor,bpf,";
+        assert!(check.remedy.contains(list), "{}", check.remedy);
+        for active in ["bpf", "lockdown,bpf", "capability,bpf,ima"] {
+            assert_eq!(active_lsm(active).state, State::Ok, "{active}");
+        }
+        assert_eq!(active_lsm("landlock,notbpf").state, State::Failed);
+    }
+
+    #[test]
+    fn the_page_of_distributions_has_the_same_ways() {
+        let page = include_str!("../../../docs/distributions.md");
+        for way in [
+            "GRUB_CMDLINE_LINUX",
+            "`/etc/default/grub`",
+            "`update-grub`",
+            "grubby --update-kernel=ALL --args=\"lsm=",
+            "the `options` line of the entry",
+        ] {
+            assert!(page.contains(way), "{way}");
+            let plain = way.replace('`', "");
+            assert!(with_bpf("x").contains(&plain), "{plain}");
         }
     }
 
