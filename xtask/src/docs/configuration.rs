@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 
 use anyhow::{Context, Result};
+use lockc_policy::config::reference::{self, Form, Section};
 use serde_json::Value;
 
 const TEMPLATE: &str = include_str!("configuration.md");
@@ -11,39 +12,27 @@ const TEMPLATE: &str = include_str!("configuration.md");
 /// The page. `schema` is the text of the JSON Schema, `defaults` that of the commented file.
 pub fn page(schema: &str, defaults: &str) -> Result<String> {
     let schema: Value = serde_json::from_str(schema).context("the schema is not JSON")?;
-    let definition = |name: &str| &schema["$defs"][name];
     let mut settings = String::new();
-    section(&mut settings, "Top-level settings", &schema, &schema, &|key| {
-        default_of(defaults, key)
-    });
-    for (title, name) in [
-        ("`[engines.NAME]` and `[namespaces.NAME]`", "Choice"),
-        ("`[kubernetes]`", "KubernetesPart"),
-        ("`[policies.NAME]`", "PolicyConfig"),
-    ] {
-        section(&mut settings, title, definition(name), &schema, &|_| None);
+    for section in reference::sections(&schema, defaults) {
+        table(&mut settings, &section);
     }
     Ok(TEMPLATE.replace("SETTINGS\n", &settings).replace("DEFAULT_FILE", defaults))
 }
 
 /// One table of settings. Tables of the file (`engines`, `policies`) have sections of their own.
-fn section(
-    text: &mut String,
-    title: &str,
-    object: &Value,
-    schema: &Value,
-    default: &dyn Fn(&str) -> Option<String>,
-) {
+fn table(text: &mut String, section: &Section) {
+    let title = match section.tables {
+        [] => "Top-level settings".to_owned(),
+        tables => tables.iter().map(|table| format!("`{table}`")).collect::<Vec<_>>().join(" and "),
+    };
     // Writing to a string cannot fail.
     let _ = writeln!(text, "## {title}\n\n| setting | value | what it does |");
     let _ = writeln!(text, "|---|---|---|");
-    let Some(properties) = object["properties"].as_object() else { return };
-    for (key, property) in properties {
-        let target = resolved(property, schema);
-        let value = value(target);
-        let about = described_as(property);
-        let meanings = meanings(target);
-        let default = default(key).map(|default| format!(" Default: `{default}`."));
+    for setting in &section.settings {
+        let (key, value) = (&setting.key, value(&setting.value));
+        let about = cell(&setting.about);
+        let meanings = meanings(&setting.value);
+        let default = setting.default.as_ref().map(|default| format!(" Default: `{default}`."));
         let default = default.unwrap_or_default();
         let _ = writeln!(text, "| `{key}` | {value} | {about}{meanings}{default} |");
     }
@@ -51,68 +40,31 @@ fn section(
 }
 
 /// What may be written, in words or as the list of choices.
-fn value(target: &Value) -> String {
-    let choices: Vec<String> = choices(target).map(|(choice, _)| choice).collect();
-    if !choices.is_empty() {
-        return choices.join(", ");
-    }
-    let types = match &target["type"] {
-        Value::Array(types) => types.iter().filter_map(Value::as_str).collect(),
-        kind => vec![kind.as_str().unwrap_or_default()],
-    };
-    match types.as_slice() {
-        ["array", ..] => "list of strings".to_owned(),
-        ["boolean", ..] => "`true`, `false`".to_owned(),
-        ["object", ..] => "table, see below".to_owned(),
-        [kind, ..] => (*kind).to_owned(),
-        [] => String::new(),
+fn value(form: &Form) -> String {
+    match form {
+        Form::Choice(choices) => {
+            choices.iter().map(|(value, _)| format!("`{value}`")).collect::<Vec<_>>().join(", ")
+        }
+        Form::Strings => "list of strings".to_owned(),
+        Form::Boolean => "`true`, `false`".to_owned(),
+        Form::Tables => "table, see below".to_owned(),
+        Form::Other(kind) => kind.clone(),
     }
 }
 
 /// What each choice means, as sentences after the setting's description.
-fn meanings(target: &Value) -> String {
-    choices(target)
+fn meanings(form: &Form) -> String {
+    let Form::Choice(choices) = form else { return String::new() };
+    choices
+        .iter()
         .filter(|(_, about)| !about.is_empty())
-        .map(|(choice, about)| format!(" {choice}: {about}"))
+        .map(|(choice, about)| format!(" `{choice}`: {}", cell(about)))
         .collect()
 }
 
-/// The definition that a property refers to, null aside; the property itself otherwise.
-fn resolved<'a>(property: &'a Value, schema: &'a Value) -> &'a Value {
-    let alternatives = property["anyOf"].as_array();
-    let reference = alternatives
-        .and_then(|any| any.iter().find_map(|one| one["$ref"].as_str()))
-        .or_else(|| property["$ref"].as_str());
-    match reference.and_then(|reference| reference.strip_prefix("#")) {
-        Some(pointer) => schema.pointer(pointer).unwrap_or(property),
-        None => property,
-    }
-}
-
-/// The values of an enumeration, each with its meaning.
-fn choices(target: &Value) -> impl Iterator<Item = (String, String)> {
-    let described = target["oneOf"].as_array().into_iter().flatten();
-    let described = described.map(|one| (&one["const"], described_as(one)));
-    let plain = target["enum"].as_array().into_iter().flatten();
-    let plain = plain.map(|value| (value, String::new()));
-    described
-        .chain(plain)
-        .filter_map(|(value, about)| Some((format!("`\"{}\"`", value.as_str()?), about)))
-}
-
-/// A description as the text of a cell, in which a vertical bar would end the cell.
-fn described_as(of: &Value) -> String {
-    let text = of["description"].as_str().unwrap_or_default();
-    text.replace('\n', " ").replace('|', "\\|")
-}
-
-/// The value after `#key = ` in the part of the commented file that precedes its first table.
-fn default_of(defaults: &str, key: &str) -> Option<String> {
-    defaults
-        .lines()
-        .take_while(|line| !line.starts_with("#["))
-        .find_map(|line| line.strip_prefix(&format!("#{key} = ")))
-        .map(str::to_owned)
+/// The text of a cell, which a vertical bar would end.
+fn cell(text: &str) -> String {
+    text.replace('|', "\\|")
 }
 
 #[cfg(test)]

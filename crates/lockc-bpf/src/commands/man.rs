@@ -1,4 +1,6 @@
-//! `lockc man`: manual pages, from the command line's definition.
+//! `lockc man`: manual pages, from the command line's definition and the configuration's schema.
+
+mod settings;
 
 use std::{
     fs,
@@ -9,13 +11,15 @@ use std::{
 use anyhow::{Context as _, Result};
 use clap::Command;
 use clap_mangen::Man;
+use lockc_policy::config;
+use roff::{Roff, roman};
 
 /// Section of the manual: commands of the administrator.
 const SECTION: &str = "8";
 
 const EXAMPLES: &str = "\
 Examples:
-  lockc man /usr/share/man/man8";
+  lockc man pages                          lockc.8, lockc-load.8 ..., lockc.toml.5";
 
 /// Writes the manual pages into a directory.
 #[derive(Debug, clap::Args)]
@@ -32,6 +36,9 @@ pub struct Args {
 /// A page cannot be written.
 pub fn run(args: &Args, lockc: Command) -> Result<ExitCode> {
     pages(lockc, &args.directory)?;
+    let path = args.directory.join("lockc.toml.5");
+    fs::write(&path, settings::page(&config::schema(), &source()))
+        .with_context(|| format!("cannot write {}", path.display()))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -47,15 +54,28 @@ fn page(command: Command, directory: &Path) -> Result<()> {
     let subcommands: Vec<Command> =
         command.get_subcommands().filter(|sub| !sub.is_hide_set()).cloned().collect();
     // No date: two builds of one source are alike.
-    let man = Man::new(command)
-        .section(SECTION)
-        .source(format!("lockc {}", env!("CARGO_PKG_VERSION")))
-        .date("");
+    let man = Man::new(command).section(SECTION).source(source()).date("");
     let path = directory.join(man.get_filename());
     let mut text = Vec::new();
     man.render(&mut text)?;
+    see_also(&path).to_writer(&mut text)?;
     fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
     subcommands.into_iter().try_for_each(|sub| page(sub, directory))
+}
+
+fn source() -> String {
+    format!("lockc {}", env!("CARGO_PKG_VERSION"))
+}
+
+/// What to read beside this page.
+fn see_also(page: &Path) -> Roff {
+    let others = match page.file_name().and_then(|name| name.to_str()) {
+        Some("lockc.8") => "lockc.toml(5), lockc-runc-wrapper(8)",
+        _ => "lockc(8), lockc.toml(5)",
+    };
+    let mut roff = Roff::new();
+    roff.control("SH", ["SEE ALSO"]).text([roman(others)]);
+    roff
 }
 
 #[cfg(test)]
@@ -85,5 +105,8 @@ mod tests {
         let text =
             fs::read_to_string(directory.path().join("lockc-config-check.8")).expect("a page");
         assert!(text.contains("lockc config check") && text.contains("json"), "{text}");
+        assert!(text.trim_end().ends_with("lockc(8), lockc.toml(5)"), "{text}");
+        let top = fs::read_to_string(directory.path().join("lockc.8")).expect("a page");
+        assert!(top.contains("lockc.toml(5), lockc\\-runc\\-wrapper(8)"), "{top}");
     }
 }

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 const PROGRAM: &str = "/usr/bin/journalctl";
 
 /// Fields that are kept.
-pub const KEYS: [&str; 16] = [
+pub const KEYS: [&str; 18] = [
     "MESSAGE",
     "PRIORITY",
     "SYSLOG_IDENTIFIER",
@@ -24,7 +24,9 @@ pub const KEYS: [&str; 16] = [
     "LOCKC_POLICY",
     "LOCKC_RULE",
     "LOCKC_HOOK",
-    "LOCKC_VERDICT",
+    "LOCKC_OBJECT",
+    "LOCKC_COMM",
+    "LOCKC_SETTING",
     "LOCKC_COUNT",
     "LOCKC_ID",
     "LOCKC_MODE",

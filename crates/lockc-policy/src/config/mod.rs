@@ -10,6 +10,8 @@ pub mod globs;
 pub mod labels;
 mod origin;
 mod raw;
+#[cfg(feature = "schema")]
+pub mod reference;
 pub(crate) mod spelling;
 #[cfg(test)]
 mod tests;
