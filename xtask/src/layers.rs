@@ -18,7 +18,7 @@ const CRATES: [(&str, &[&str]); 6] = [
     ("lockc-ebpf", &["lockc-core"]),
     ("lockc-runc-wrapper", &["lockc-core", "lockc-policy"]),
     ("lockc-bpf", &["lockc-core", "lockc-policy"]),
-    ("lockc-node", &["lockc-core", "lockc-policy"]),
+    ("lockc-node", &["lockc-core", "lockc-policy", "lockc-bpf"]),
 ];
 
 /// The layers of lockc-policy, from the bottom up. Modules of one layer may import each other.

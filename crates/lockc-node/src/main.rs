@@ -2,7 +2,9 @@
 //! hosts need neither a Kubernetes client nor TLS.
 
 mod cache;
+mod client;
 mod install;
+mod report;
 mod sync;
 
 use std::{io, process::ExitCode};
@@ -29,6 +31,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Sync(sync::Args),
+    Report(report::Args),
     Install(install::Args),
     Uninstall(install::UninstallArgs),
 }
@@ -47,6 +50,7 @@ fn main() -> ExitCode {
 fn run(command: &Command) -> Result<()> {
     match command {
         Command::Sync(args) => sync::run(args),
+        Command::Report(args) => report::run(args),
         Command::Install(args) => install::install(args),
         Command::Uninstall(args) => install::uninstall(args),
     }

@@ -5,19 +5,13 @@
 //! API server is unreachable, the file is unchanged, and containers start with the last known
 //! labels.
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-    pin::pin,
-    time::Duration,
-};
+use std::{collections::BTreeMap, path::PathBuf, pin::pin, time::Duration};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use futures_util::{Stream, StreamExt as _};
 use k8s_openapi::api::core::v1::Namespace as Object;
 use kube::{
-    Api, Client, Config,
-    config::{KubeConfigOptions, Kubeconfig},
+    Api, Client,
     core::PartialObjectMeta,
     runtime::{
         WatchStreamExt as _,
@@ -26,13 +20,10 @@ use kube::{
 };
 use lockc_core::paths;
 use lockc_policy::config::labels::Namespace;
-use tokio::{
-    signal::unix::{SignalKind, signal},
-    time::{Instant, timeout_at},
-};
+use tokio::time::{Instant, timeout_at};
 use tracing::{info, warn};
 
-use super::cache::Cache;
+use crate::{cache::Cache, client};
 
 /// All of a namespace but its metadata stays with the API server.
 type Metadata = PartialObjectMeta<Object>;
@@ -71,32 +62,9 @@ pub struct Args {
 /// is not an error.
 pub fn run(args: &Args) -> Result<()> {
     let (cache, resync) = (&args.cache, Duration::from_secs(args.resync));
-    let kubeconfig = args.kubeconfig.as_deref();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let client = Client::try_from(config(kubeconfig).await?)
-            .context("the API server's address is invalid")?;
-        tokio::select! {
-            result = follow(client, Follower::new(Cache::new(cache)), resync) => result,
-            _ = terminate.recv() => Ok(()),
-            _ = interrupt.recv() => Ok(()),
-        }
+    client::run(args.kubeconfig.as_deref(), |client| {
+        follow(client, Follower::new(Cache::new(cache)), resync)
     })
-}
-
-async fn config(kubeconfig: Option<&Path>) -> Result<Config> {
-    let mut config = match kubeconfig {
-        Some(path) => {
-            let file = Kubeconfig::read_from(path).with_context(|| path.display().to_string())?;
-            Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await?
-        }
-        None => Config::incluster().context("not running in a pod; pass --kubeconfig FILE")?,
-    };
-    // A watch is never silent that long: the API server ends it before.
-    config.read_timeout = Some(Duration::from_secs(330));
-    Ok(config)
 }
 
 /// Lists and watches, and lists again after `resync`.
@@ -210,7 +178,10 @@ fn of(object: Metadata) -> Option<(String, Namespace)> {
 #[cfg(test)]
 mod tests {
     use lockc_policy::config::labels::LABEL;
-    use std::{fs, path::PathBuf};
+    use std::{
+        fs,
+        path::{Path, PathBuf},
+    };
 
     use futures_util::stream;
     use lockc_policy::config::labels::Labels;

@@ -4,16 +4,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
-use std::{
-    collections::BTreeMap,
-    ffi::OsStr,
-    fs,
-    io::Write as _,
-    path::Path,
-    process::{Command, Stdio},
-};
+#[path = "kubernetes/admission.rs"]
+mod admission;
+#[path = "kubernetes/report.rs"]
+mod report;
 
-use cel::{Context, Program, Value as Cel};
+use std::{collections::BTreeMap, fs, path::Path};
+
+use admission::{Admission, ask};
 use k8s_openapi::api::{
     admissionregistration::v1::{ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding},
     apps::v1::DaemonSet,
@@ -76,101 +74,6 @@ fn examples() -> Vec<std::path::PathBuf> {
     let levels = fs::read_dir(packaging().join("examples")).unwrap();
     let files = levels.flat_map(|level| fs::read_dir(level.unwrap().path()).unwrap());
     files.map(|file| file.unwrap().path()).collect()
-}
-
-/// The admission policy of the chart, evaluated by the order that Kubernetes has: variables, then
-/// validations.
-struct Admission {
-    policy: ValidatingAdmissionPolicy,
-}
-
-impl Admission {
-    fn of(objects: &[Value]) -> Self {
-        let policy =
-            objects.iter().find(|object| object["kind"] == "ValidatingAdmissionPolicy").unwrap();
-        Self { policy: strict(policy) }
-    }
-
-    /// The messages of what refuses.
-    fn refusals(&self, namespace: &Value, old: Option<&Value>, object: &Value) -> Vec<String> {
-        let spec = self.policy.spec.as_ref().unwrap();
-        let mut variables = serde_json::Map::new();
-        let run = |expression: &str, variables: &serde_json::Map<String, Value>| -> Cel {
-            let mut context = Context::default();
-            // Of Kubernetes' own library of lists.
-            let _ = context.add_function(
-                "join",
-                |cel::extractors::This(items): cel::extractors::This<std::sync::Arc<Vec<Cel>>>,
-                 by: std::sync::Arc<String>| {
-                    let texts: Vec<String> = items
-                        .iter()
-                        .map(|item| match item {
-                            Cel::String(text) => text.to_string(),
-                            other => panic!("{other:?}"),
-                        })
-                        .collect();
-                    texts.join(&by)
-                },
-            );
-            context.add_variable("namespaceObject", namespace).unwrap();
-            context.add_variable("object", object).unwrap();
-            context.add_variable("oldObject", old.unwrap_or(&Value::Null)).unwrap();
-            let operation = if old.is_some() { "UPDATE" } else { "CREATE" };
-            context.add_variable("request", json!({ "operation": operation })).unwrap();
-            context.add_variable("variables", variables).unwrap();
-            let program = Program::compile(expression)
-                .unwrap_or_else(|error| panic!("{expression}: {error}"));
-            program.execute(&context).unwrap_or_else(|error| panic!("{expression}: {error}"))
-        };
-        for variable in spec.variables.as_deref().unwrap_or_default() {
-            let value = run(&variable.expression, &variables).json().unwrap();
-            variables.insert(variable.name.clone(), value);
-        }
-        let mut refusals = Vec::new();
-        for validation in spec.validations.as_deref().unwrap_or_default() {
-            match run(&validation.expression, &variables) {
-                Cel::Bool(true) => {}
-                Cel::Bool(false) => {
-                    refusals.push(match (&validation.message, &validation.message_expression) {
-                        (Some(message), None) => message.clone(),
-                        (None, Some(expression)) => {
-                            run(expression, &variables).json().unwrap().as_str().unwrap().to_owned()
-                        }
-                        other => panic!("{other:?}"),
-                    })
-                }
-                other => panic!("{}: {other:?}", validation.expression),
-            }
-        }
-        if let Some(check) = std::env::var_os("LOCKC_ADMISSION_JUDGE") {
-            let answer = ask(&check, namespace, old, object);
-            assert_eq!(answer.is_none(), refusals.is_empty(), "{object}: {answer:?}, {refusals:?}");
-            let same = answer
-                .is_none_or(|answer| refusals.iter().any(|refusal| answer.ends_with(refusal)));
-            assert!(same, "{object}: other words than {refusals:?}");
-        }
-        refusals
-    }
-}
-
-/// The answer of Kubernetes' own plugin (`cargo xtask chart --check --admission` builds it): why it
-/// refuses the request.
-fn ask(check: &OsStr, namespace: &Value, old: Option<&Value>, object: &Value) -> Option<String> {
-    let mut namespace = namespace.clone();
-    // The API server labels each namespace with its name.
-    namespace["metadata"]["labels"]["kubernetes.io/metadata.name"] =
-        namespace["metadata"]["name"].clone();
-    let request = json!({ "namespace": namespace, "object": object, "old": old });
-    let mut child = Command::new(check)
-        .arg(packaging().join("manifests/lockc.yaml"))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    child.stdin.take().unwrap().write_all(request.to_string().as_bytes()).unwrap();
-    let output = child.wait_with_output().unwrap();
-    assert!(output.status.success(), "the check failed on {request}");
-    serde_json::from_slice(&output.stdout).unwrap()
 }
 
 fn namespace(label: Option<&str>) -> Value {

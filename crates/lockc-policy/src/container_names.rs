@@ -19,6 +19,8 @@ pub struct ContainerNames {
     pub pod: Option<String>,
     /// The pod's Kubernetes namespace.
     pub namespace: Option<String>,
+    /// The pod's uid, as the kubelet gave it to the engine.
+    pub pod_uid: Option<String>,
 }
 
 impl ContainerNames {
@@ -33,6 +35,7 @@ impl ContainerNames {
             image: cut(&self.image),
             pod: cut(&self.pod),
             namespace: cut(&self.namespace),
+            pod_uid: cut(&self.pod_uid),
         }
     }
 

@@ -27,6 +27,8 @@ pub struct PodAnnotations {
     pub sandbox: &'static str,
     /// The pod's name.
     pub pod: &'static str,
+    /// The pod's uid; a static pod's is not the one that the API server knows.
+    pub uid: &'static str,
     /// The container's name; where it has none of its own in the pod, the engine's.
     pub name: &'static str,
     /// The image, as it was asked for.
@@ -62,6 +64,7 @@ const STORAGE_ANNOTATIONS: PodAnnotations = PodAnnotations {
     kind: "io.kubernetes.cri-o.ContainerType",
     sandbox: "io.kubernetes.cri-o.SandboxID",
     pod: "io.kubernetes.pod.name",
+    uid: "io.kubernetes.pod.uid",
     name: "io.kubernetes.container.name",
     image: "io.kubernetes.cri-o.ImageName",
 };
@@ -120,6 +123,7 @@ engines! {
             kind: "io.kubernetes.cri.container-type",
             sandbox: "io.kubernetes.cri.sandbox-id",
             pod: "io.kubernetes.cri.sandbox-name",
+            uid: "io.kubernetes.cri.sandbox-uid",
             name: "io.kubernetes.cri.container-name",
             image: "io.kubernetes.cri.image-name",
         }),

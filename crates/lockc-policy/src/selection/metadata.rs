@@ -130,6 +130,7 @@ impl ContainerMetadata {
             image: annotation(pod.image).or(image),
             pod: annotation(pod.pod).filter(|_| !is_podmans),
             namespace: namespace.clone(),
+            pod_uid: annotation(pod.uid).filter(|_| !is_podmans),
         };
         Ok(Self {
             engine,

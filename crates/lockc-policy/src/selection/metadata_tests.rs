@@ -35,12 +35,12 @@ fn pod(prefix: &str) -> Value {
         "cri" => json!({
             "io.kubernetes.cri.sandbox-namespace": "team-a",
                 "io.kubernetes.cri.container-type": "container",
-            "io.kubernetes.cri.sandbox-id": "s1",
+            "io.kubernetes.cri.sandbox-id": "s1", "io.kubernetes.cri.sandbox-uid": "u1",
         }),
         _ => json!({
             "io.container.manager": "cri-o", "io.kubernetes.cri-o.Namespace": "team-a",
             "io.kubernetes.cri-o.ContainerType": "container",
-                "io.kubernetes.cri-o.SandboxID": "s1",
+                "io.kubernetes.cri-o.SandboxID": "s1", "io.kubernetes.pod.uid": "u1",
         }),
     }
 }
@@ -83,6 +83,7 @@ fn pods_are_known_by_what_their_engine_wrote() {
             (found.namespace.as_deref(), found.sandbox.as_deref()),
             (Some("team-a"), Some("s1"))
         );
+        assert_eq!(found.names.pod_uid.as_deref(), Some("u1"));
     }
     let mut sandbox = pod("cri");
     sandbox["io.kubernetes.cri.container-type"] = "sandbox".into();

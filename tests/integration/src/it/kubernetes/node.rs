@@ -11,11 +11,11 @@ use super::pods;
 use crate::containerd;
 use crate::system::{fails, package, quickstart, sh, status, until};
 
-/// The chart and its objects where the quickstart has them, and the template that this cluster does
+/// The chart and its objects where the quickstart has them, and the templates that this cluster does
 /// not know.
 const CHART: &str = "packaging/kubernetes/chart/lockc";
 const MANIFESTS: &str = "packaging/kubernetes/manifests/lockc.yaml";
-const TEMPLATE: &str = "templates/admissionpolicy.yaml";
+const TEMPLATES: [&str; 2] = ["templates/admissionpolicy.yaml", "templates/reportpolicy.yaml"];
 
 /// The image's name in the chart is what `ctr image import` makes of the archive.
 pub fn images() -> Result<String> {
@@ -45,13 +45,16 @@ pub fn images() -> Result<String> {
 pub fn prepare() -> Result<String> {
     sh(&format!(
         "mkdir -p /run/bin && ln -sf $PWD/kubectl $PWD/helm /run/bin/ && sed -i /^kubeVersion:/d \
-         {CHART}/Chart.yaml && rm {CHART}/{TEMPLATE}"
+         {CHART}/Chart.yaml"
     ))?;
+    for template in TEMPLATES {
+        sh(&format!("rm {CHART}/{template}"))?;
+    }
     let all = objects(MANIFESTS)?;
     let policies = |object: &&Value| {
         object["kind"].as_str().is_some_and(|kind| kind.starts_with("ValidatingAdmission"))
     };
-    if all.iter().filter(policies).count() != 2 {
+    if all.iter().filter(policies).count() != 2 * TEMPLATES.len() {
         bail!("the chart has other admission policies than are known here");
     }
     let known: Vec<&Value> = all.iter().filter(|object| !policies(object)).collect();
