@@ -1,6 +1,6 @@
-//! Findings of the node's pods, gathered into Events: one for each distinct finding of a pod, with a
-//! count. How many Events a pod may have, and how often they are written, is limited; what is left
-//! out is counted.
+//! Findings of the node's pods, gathered into Events: one for each distinct finding of a pod, with
+//! a count. How many Events a pod may have, and how often they are written, is limited; what is
+//! left out is counted.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -191,6 +191,15 @@ impl Aggregate {
         if let Some(entry) = pod.and_then(|pod| pod.entries.get_mut(&write.finding.key)) {
             entry.written = None;
         }
+    }
+
+    /// Every finding of the pods that are, or were a moment ago, on the node.
+    pub fn all(&self) -> impl Iterator<Item = Write> {
+        self.pods.values().flat_map(|pod| pod.entries.values()).map(|entry| Write {
+            finding: entry.finding.clone(),
+            count: entry.count(),
+            first: entry.first,
+        })
     }
 
     /// What became no Event so far.

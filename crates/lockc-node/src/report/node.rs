@@ -38,8 +38,8 @@ pub struct Readiness {
     pub message: String,
 }
 
-/// Derives it from what is loaded, what is installed, and the handlers that the engine has as far as
-/// the kubelet told the API server (since Kubernetes 1.30).
+/// Derives it from what is loaded, what is installed, and the handlers that the engine has as far
+/// as the kubelet told the API server (since Kubernetes 1.30).
 pub fn assess(
     status: &Result<Status>,
     recorded: &Result<Handler>,
@@ -105,6 +105,8 @@ impl Steady {
 /// The node as the API server has it.
 #[derive(Clone, Debug, Default)]
 pub struct Told {
+    /// Its uid.
+    pub uid: Option<String>,
     /// The engine's handlers, where the kubelet tells.
     pub handlers: Vec<String>,
     label: Option<String>,
@@ -126,6 +128,7 @@ fn told(node: Node) -> Told {
     let handlers = status.runtime_handlers.unwrap_or_default().into_iter();
     let mut conditions = status.conditions.unwrap_or_default().into_iter();
     Told {
+        uid: node.metadata.uid,
         handlers: handlers.filter_map(|handler| handler.name).filter(|it| !it.is_empty()).collect(),
         label: node.metadata.labels.and_then(|mut labels| labels.remove(LABEL)),
         condition: conditions.find(|condition| condition.type_ == CONDITION),

@@ -11,8 +11,8 @@ use super::pods;
 use crate::containerd;
 use crate::system::{fails, package, quickstart, sh, status, until};
 
-/// The chart and its objects where the quickstart has them, and the templates that this cluster does
-/// not know.
+/// The chart and its objects where the quickstart has them, and the templates that this cluster
+/// does not know.
 const CHART: &str = "packaging/kubernetes/chart/lockc";
 const MANIFESTS: &str = "packaging/kubernetes/manifests/lockc.yaml";
 const TEMPLATES: [&str; 2] = ["templates/admissionpolicy.yaml", "templates/reportpolicy.yaml"];
