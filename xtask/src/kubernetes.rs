@@ -61,12 +61,36 @@ fn render(values: &[PathBuf]) -> Result<String> {
 }
 
 /// Values that the chart must refuse, with what it then says: a wrong name, a wrong type, no such
-/// level, and levels that any pod could name.
-const REFUSED: [(&str, &str); 4] = [
+/// level, levels that any pod could name, and a monitor of nothing.
+const REFUSED: [(&str, &str); 5] = [
     ("sync.rsync=5", "rsync"),
     ("sync.resync=often", "resync"),
     ("node.levels={strict}", "levels"),
     ("admissionPolicy.create=false", "any pod could name"),
+    ("report.metrics.podMonitor.enabled=true", "nothing to scrape"),
+];
+
+/// Values with which the chart must, and must not, have something.
+const RENDERED: [(&str, &[&str], &[&str]); 3] = [
+    (
+        "report.enabled=false",
+        &["name: sync"],
+        &["lockc.org/ready", "lockc-report", "name: report", "nodes/status", "/sys/fs/bpf"],
+    ),
+    ("runtimeClasses.scheduling.nodeSelector.pool=a", &["pool: a"], &["lockc.org/ready: \"true\""]),
+    (
+        "report.metrics.enabled=true,report.metrics.podMonitor.enabled=true,\
+         report.metrics.podMonitor.labels.release=prometheus",
+        &[
+            "kind: PodMonitor",
+            "apiVersion: monitoring.coreos.com/v1",
+            "    release: prometheus",
+            "    - port: metrics",
+            "            - name: metrics",
+            "--address=$(HOST_IP)",
+        ],
+        &[],
+    ),
 ];
 
 /// Whether Helm accepts the chart, and the manifests are what it renders.
@@ -81,6 +105,15 @@ pub fn check() -> Result<()> {
                 return Err(error.context(format!("--set {value} is refused, but not for {says}")));
             }
             Ok(_) => bail!("the chart accepts --set {value}"),
+        }
+    }
+    for (values, has, has_not) in RENDERED {
+        let text = run(&["template", "lockc", "--namespace", "lockc-system", "--set", values])?;
+        if let Some(missing) = has.iter().find(|part| !text.contains(*part)) {
+            bail!("with --set {values} the chart does not have {missing:?}");
+        }
+        if let Some(part) = has_not.iter().find(|part| text.contains(*part)) {
+            bail!("with --set {values} the chart has {part:?}");
         }
     }
     let there = fs::read_to_string(root().join(MANIFESTS))

@@ -100,7 +100,7 @@ fn a_node_tells_of_its_handlers() {
             "conditions": [{ "type": "Ready", "status": "True" },
                 { "type": "LockcReady", "status": "False" }] } });
     let told = told(serde_json::from_value(node).unwrap());
-    assert_eq!(told.handlers, ["lockc"]);
+    assert_eq!((told.handlers, told.uid.as_deref()), (vec!["lockc".to_owned()], Some("1")));
     assert_eq!(told.label.as_deref(), Some("false"));
     assert_eq!(told.condition.map(|condition| condition.status).as_deref(), Some("False"));
 }

@@ -114,6 +114,24 @@ fn pods_of_lockcs_wait_for_a_node_that_is_ready() {
     }
 }
 
+/// On the loopback device: only a setting lets others reach them.
+#[test]
+fn probes_and_metrics_are_the_nodes_own() {
+    let chart = chart();
+    let pod = &object(&chart, "DaemonSet", "lockc")["spec"]["template"]["spec"];
+    let report = pod["containers"].as_array().unwrap().iter().find(|it| it["name"] == "report");
+    let report = report.unwrap();
+    let args = report["args"].to_string();
+    assert_eq!(args.matches("--address=").count(), 1, "{args}");
+    assert!(args.contains("--address=127.0.0.1\""), "{args}");
+    for (probe, path) in [("readinessProbe", "/readyz"), ("livenessProbe", "/healthz")] {
+        let get = &report[probe]["httpGet"];
+        assert_eq!((&get["host"], &get["path"]), (&"127.0.0.1".into(), &path.into()));
+        assert!(args.contains(&format!("--port={}\"", get["port"])), "{args}");
+    }
+    assert!(report["ports"].is_null() && !chart.iter().any(|it| it["kind"] == "PodMonitor"));
+}
+
 /// The only container of the chart's pod with a capability, and it has one.
 #[test]
 fn the_reporter_has_no_more_than_it_needs() {
