@@ -16,8 +16,10 @@ use prometheus_client::{
 
 use lockc_core::hooks::PROGRAMS;
 use lockc_policy::policy::Control;
+use snapshot::Containers;
 pub use snapshot::Snapshot;
-use snapshot::{Containers, Cost};
+
+use crate::programs;
 
 /// The content type of the text.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -195,7 +197,7 @@ fn add_denials(registry: &mut Registry, snapshot: &Snapshot) {
     }
 }
 
-fn add_costs(registry: &mut Registry, costs: &[Cost]) {
+fn add_costs(registry: &mut Registry, costs: &[programs::Counter]) {
     let runs = counters(
         registry,
         "program_runs",
@@ -210,8 +212,8 @@ fn add_costs(registry: &mut Registry, costs: &[Cost]) {
     );
     let memory = gauges(registry, "program_memory_bytes", "Memory that an LSM program occupies");
     for cost in costs {
-        let labels = vec![("program", cost.program.to_owned())];
-        add(&runs, labels.clone(), cost.runs);
+        let labels = vec![("program", cost.name.to_owned())];
+        add(&runs, labels.clone(), cost.calls);
         time.get_or_create(&labels).inc_by(cost.time.as_secs_f64());
         set(&memory, labels, cost.memory as usize);
     }

@@ -1,6 +1,6 @@
 //! Verifier statistics and stack size of each program.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use anyhow::{Context as _, Result};
 use aya::programs::ProgramInfo;
@@ -34,6 +34,36 @@ pub struct Report {
     pub verified: Option<u32>,
     /// Bytes of machine code.
     pub machine_code: Option<u32>,
+}
+
+/// The kernel's counters of a program that is loaded.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Counter {
+    /// Its name.
+    pub name: &'static str,
+    /// What it guards.
+    pub guards: &'static str,
+    /// How often it ran while the kernel counted (`kernel.bpf_stats_enabled`).
+    pub calls: u64,
+    /// How long that took.
+    pub time: Duration,
+    /// Bytes of memory that it occupies.
+    pub memory: u32,
+}
+
+/// The counters of every program that is loaded and that this process may see.
+pub fn counters() -> Vec<Counter> {
+    let counter = |program: &lockc_core::hooks::Program| {
+        let info = ProgramInfo::from_pin(Path::new(paths::PROGS).join(program.name)).ok()?;
+        Some(Counter {
+            name: program.name,
+            guards: program.guards,
+            calls: info.run_count(),
+            time: info.run_time(),
+            memory: info.memory_locked().unwrap_or(0),
+        })
+    };
+    PROGRAMS.iter().filter_map(counter).collect()
 }
 
 /// What is known about every program; some of it only while they are loaded.

@@ -1,11 +1,10 @@
 //! What the metrics say of a host at one time.
 
-use std::{collections::BTreeMap, os::unix::fs::MetadataExt as _, path::Path, time::Duration};
+use std::{collections::BTreeMap, fs, os::unix::fs::MetadataExt as _, path::Path};
 
 use anyhow::{Context as _, Result};
-use aya::programs::ProgramInfo;
 use jiff::Timestamp;
-use lockc_core::{abi::MAX_CONTAINERS, hooks::PROGRAMS, maps::Record, paths, rules::Rule};
+use lockc_core::{abi::MAX_CONTAINERS, maps::Record, paths, rules::Rule};
 use lockc_policy::{
     config::Labels,
     host::Host,
@@ -14,6 +13,7 @@ use lockc_policy::{
 
 use crate::{
     containers::{self, Cause},
+    programs::{self, Counter},
     status::{self, Status},
 };
 
@@ -48,7 +48,7 @@ pub struct Snapshot {
     /// Internal errors by hook.
     pub errors: Vec<(String, u64)>,
     /// Cost of each program that is loaded.
-    pub costs: Vec<Cost>,
+    pub costs: Vec<Counter>,
     /// Age of the copy of the namespace labels, in seconds; nothing where no cluster is synced.
     pub labels_age: Option<f64>,
 }
@@ -58,8 +58,8 @@ pub struct Snapshot {
 pub struct Containers {
     /// By policy, level and mode: those that have a process.
     pub confined: BTreeMap<(String, &'static str, &'static str), usize>,
-    /// By cause: those that are not confined. Nothing in a container, which sees only some of the
-    /// host's processes.
+    /// By cause: those that are not confined. Nothing in a container, which sees only a part of the
+    /// host.
     pub unconfined: Option<BTreeMap<Cause, usize>>,
     /// Those under quarantine.
     pub quarantined: usize,
@@ -67,19 +67,6 @@ pub struct Containers {
     pub registered: usize,
     /// Entries that fit.
     pub places: usize,
-}
-
-/// The cost of a program.
-#[derive(Clone, Debug)]
-pub struct Cost {
-    /// Its name.
-    pub program: &'static str,
-    /// How often it ran.
-    pub runs: u64,
-    /// For how long.
-    pub time: Duration,
-    /// Bytes of memory.
-    pub memory: u32,
 }
 
 impl Snapshot {
@@ -105,7 +92,7 @@ impl Snapshot {
             containers: Containers::of(&status, unconfined),
             errors: status.errors,
             refusals,
-            costs: costs(),
+            costs: programs::counters(),
             labels_age: labels_age(),
             ..Self::default()
         };
@@ -137,9 +124,12 @@ impl Containers {
     }
 }
 
-/// Whether /proc shows every process of the host.
+/// Whether /proc shows every process of the host, and their files can be read at the paths that
+/// they know. A pod with `hostPID` has another root directory.
 fn sees_the_host() -> bool {
-    Path::new("/proc/self/ns/pid").metadata().is_ok_and(|it| it.ino() == INITIAL_PID_NAMESPACE)
+    let object = |path: &str| fs::metadata(path).map(|it| (it.dev(), it.ino())).ok();
+    let is_initial = object("/proc/self/ns/pid").is_some_and(|it| it.1 == INITIAL_PID_NAMESPACE);
+    is_initial && object("/proc/1/root").is_some_and(|root| Some(root) == object("/"))
 }
 
 fn unconfined() -> Result<BTreeMap<Cause, usize>> {
@@ -148,15 +138,6 @@ fn unconfined() -> Result<BTreeMap<Cause, usize>> {
         *found.entry(it.cause).or_default() += 1;
     }
     Ok(found)
-}
-
-fn costs() -> Vec<Cost> {
-    let cost = |name: &'static str| {
-        let info = ProgramInfo::from_pin(Path::new(paths::PROGS).join(name)).ok()?;
-        let (runs, time, memory) = (info.run_count(), info.run_time(), info.memory_locked().ok()?);
-        Some(Cost { program: name, runs, time, memory })
-    };
-    PROGRAMS.iter().filter_map(|program| cost(program.name)).collect()
 }
 
 fn labels_age() -> Option<f64> {

@@ -40,9 +40,10 @@ fn full() -> Snapshot {
             RefusalCount { id: "LOCKC-E001".into(), control: None, is_audited: false, count: 1 },
         ],
         errors: vec![("file_open".into(), 2)],
-        costs: vec![Cost {
-            program: "file_open",
-            runs: 10,
+        costs: vec![programs::Counter {
+            name: "file_open",
+            guards: "files",
+            calls: 10,
             time: Duration::from_micros(1500),
             memory: 8192,
         }],

@@ -10,8 +10,8 @@ use clap::ValueEnum;
 use jiff::{Timestamp, tz::TimeZone};
 use lockc_core::abi::ContainerKey;
 
-use super::sample::{Container, Cost, Counter, Host, Sample};
-use crate::denial::Denial;
+use super::sample::{Container, Cost, Host, Sample};
+use crate::{denial::Denial, programs::Counter};
 
 /// Denials that are kept to look at, the newest first.
 const KEPT: usize = 1000;

@@ -1,11 +1,11 @@
 //! What is read at one moment.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use jiff::Timestamp;
 use lockc_core::abi::ContainerKey;
 
-use crate::denial::Denial;
+use crate::{denial::Denial, programs::Counter};
 
 /// Everything that a screen is made of, as it was at one moment.
 #[derive(Clone, Debug)]
@@ -70,17 +70,4 @@ pub enum Cost {
     Unavailable(String),
     /// The kernel's counters.
     Counted(Vec<Counter>),
-}
-
-/// The kernel's counters of a program.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Counter {
-    /// The program.
-    pub name: &'static str,
-    /// What it guards.
-    pub guards: &'static str,
-    /// How often it ran while anybody measured.
-    pub calls: u64,
-    /// How long that took.
-    pub time: Duration,
 }

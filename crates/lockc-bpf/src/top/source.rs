@@ -1,19 +1,15 @@
 //! Where samples come from: the pinned maps and programs.
 
-use std::{os::fd::OwnedFd, path::Path, time::Instant};
+use std::{os::fd::OwnedFd, time::Instant};
 
 use anyhow::Result;
-use aya::{
-    programs::ProgramInfo,
-    sys::{Stats, enable_stats},
-};
+use aya::sys::{Stats, enable_stats};
 use jiff::Timestamp;
-use lockc_core::{hooks::PROGRAMS, paths};
 use nix::sys::utsname::uname;
 
-use super::sample::{Container, Cost, Counter, Host, Sample};
+use super::sample::{Container, Cost, Host, Sample};
 use crate::{
-    out,
+    out, programs,
     records::{Following, Records},
     status::{self, Container as Registered, Status},
 };
@@ -85,22 +81,9 @@ impl Live {
         match &self.stats {
             None => Cost::Off,
             Some(Err(error)) => Cost::Unavailable(error.clone()),
-            Some(Ok(_)) => Cost::Counted(counters()),
+            Some(Ok(_)) => Cost::Counted(programs::counters()),
         }
     }
-}
-
-fn counters() -> Vec<Counter> {
-    let counter = |program: &lockc_core::hooks::Program| {
-        let info = ProgramInfo::from_pin(Path::new(paths::PROGS).join(program.name)).ok()?;
-        Some(Counter {
-            name: program.name,
-            guards: program.guards,
-            calls: info.run_count(),
-            time: info.run_time(),
-        })
-    };
-    PROGRAMS.iter().filter_map(counter).collect()
 }
 
 fn host(status: &Status, lost: u64) -> Host {

@@ -11,9 +11,9 @@ use lockc_policy::container_names::ContainerNames;
 
 use super::{
     model::{Model, Sort},
-    sample::{Container, Cost, Counter, Host, Sample},
+    sample::{Container, Cost, Host, Sample},
 };
-use crate::denial::Denial;
+use crate::{denial::Denial, programs::Counter};
 
 /// The moment of the second sample.
 const NOW: &str = "2026-11-28T14:02:11Z";
@@ -62,6 +62,7 @@ fn counters(factor: u64) -> Cost {
         guards,
         calls: calls * factor,
         time: Duration::from_nanos(calls * nanoseconds * factor),
+        memory: 4096,
     };
     Cost::Counted(vec![
         counter("file_open", "open(2)", 20_000, 310),
