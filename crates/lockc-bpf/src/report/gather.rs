@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use jiff::Timestamp;
-use lockc_core::paths;
+use lockc_core::{maps, paths};
 use lockc_policy::{config, refused::Refused};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -21,7 +21,10 @@ use super::{
     journal, kernel, mounts,
     redact::Redactor,
 };
-use crate::{containers, loader, programs, records::Records, status};
+use crate::{
+    containers, denial::Denial, install::present, loader, pinned, programs, records::Records,
+    settings, status,
+};
 
 /// How long one part may take.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -33,7 +36,7 @@ const KEYS: &str = "
     tells_layers own_version attached missing not_enforced containers errors lost_denials network
     rules audited_rules tasks denials sandbox deleting unconfined runtime reason state found since
     guards without instructions stack verified machine_code time bundle reasons control what
-    settings lockc loaded own mounts_by_type type at programs
+    settings lockc loaded own others mounts type at programs
     dockerd docker containerd crio podman runc crun youki
 ";
 
@@ -97,6 +100,11 @@ pub fn parts(options: &Options, doctor: fn() -> Value) -> Vec<Part> {
         redactor.allow(facts["release"].as_str().unwrap_or_default());
         redactor.allow(facts["lsm"].as_str().unwrap_or_default());
     }
+    // lockc's own version, and that of the programs that are loaded.
+    redactor.allow(&loader::version());
+    if let Some(meta) = pinned::attached_version() {
+        redactor.allow(&maps::text(&meta.version));
+    }
     let kernel = kernel.map(|facts| kernel::redacted(&facts, &mut redactor));
     parts.push(part("kernel.json", kernel, &mut redactor));
 
@@ -120,12 +128,12 @@ pub fn parts(options: &Options, doctor: fn() -> Value) -> Vec<Part> {
     }
 
     let schema = config::schema();
-    let mut settings = BTreeSet::from(["value", "origin"]);
-    keys_of(&schema, &mut settings);
-    let resolved = within(Box::new(resolved)).map(|value| redactor.value(&value, &settings));
+    let mut keys = BTreeSet::from(["value", "origin"]);
+    keys_of(&schema, &mut keys);
+    let resolved = within(Box::new(resolved)).map(|value| redactor.value(&value, &keys));
     parts.push(part("config.json", resolved, &mut redactor));
     for file in within_files(root.clone(), own_files) {
-        let value = toml_of(&file).map(|value| redactor.value(&value, &settings));
+        let value = toml_of(&file).map(|value| redactor.value(&value, &keys));
         let name = name_of("config", &file.path, &mut redactor);
         parts.push(part(&name, value, &mut redactor));
     }
@@ -185,12 +193,12 @@ fn json_of<T: Serialize>(answer: Result<T>) -> Gathered {
 fn versions() -> Gathered {
     Ok(json!({
         "lockc": loader::version(),
-        "loaded": crate::pinned::attached_version().map(|meta| meta.abi),
-        "programs": crate::install::present::versions(),
+        "loaded": pinned::attached_version().map(|meta| meta.abi),
+        "programs": present::versions(),
     }))
 }
 
-fn denials(last: usize) -> Result<Vec<crate::denial::Denial>> {
+fn denials(last: usize) -> Result<Vec<Denial>> {
     let mut all = Records::open()?.all()?;
     Ok(all.split_off(all.len().saturating_sub(last)))
 }
@@ -201,7 +209,7 @@ fn refusals() -> Result<Vec<Refused>> {
 
 /// The settings in effect, with their places.
 fn resolved() -> Gathered {
-    let entries = crate::settings::all().map_err(|error| format!("{error:#}"))?;
+    let entries = settings::all().map_err(|error| format!("{error:#}"))?;
     let mut tree = Map::new();
     for (key, entry) in entries {
         let entry = serde_json::to_value(entry).map_err(|error| error.to_string())?;

@@ -45,5 +45,7 @@ pub fn table(root: &Path) -> Result<Value, String> {
         let kind = kind.split('.').next().unwrap_or_default();
         *by_type.entry(kind.to_owned()).or_default() += count;
     }
-    Ok(json!({"own": own, "mounts_by_type": by_type}))
+    let others: Vec<Value> =
+        by_type.iter().map(|(kind, count)| json!({"type": kind, "mounts": count})).collect();
+    Ok(json!({"own": own, "others": others}))
 }

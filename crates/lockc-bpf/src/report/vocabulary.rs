@@ -8,9 +8,17 @@ use serde_json::Value;
 
 use crate::settings;
 
+/// Pages that anybody can read.
+const PAGES: [&str; 4] = [
+    messages::PAGE,
+    include_str!("../../../../docs/commands.md"),
+    include_str!("../../../../docs/concepts.md"),
+    include_str!("../../../../docs/policies.md"),
+];
+
 /// Words of the engines' configurations, and of systems, that say nothing of a host.
 const MORE: &str = "
-    arm64 aarch64 amd64 x86_64 linux none true false auto default yes no on off
+    ok failed warning arm64 aarch64 amd64 x86_64 linux none true false auto default yes no on off
     debian ubuntu fedora rhel centos rocky almalinux ol amzn bottlerocket flatcar talos cos
     opensuse-leap opensuse-tumbleweed opensuse-microos sles sle-micro arch alpine nixos azurelinux
     mariner photon raspbian proxmox
@@ -57,7 +65,9 @@ impl Vocabulary {
     pub fn new() -> Self {
         let mut words = Self(HashSet::new());
         words.add(MORE);
-        words.add(messages::PAGE);
+        for page in PAGES {
+            words.add(page);
+        }
         words.add(settings::DEFAULTS);
         words.add_strings(&config::schema());
         for program in PROGRAMS {

@@ -86,17 +86,25 @@ fn setting_of(roff: &mut Roff, setting: &Described) {
         Form::Other(kind) => kind.clone(),
     }));
     roff.text(title);
-    roff.text([roman(setting.about.as_str())]);
+    roff.text([roman(plain(&setting.about))]);
     if let Form::Choice(choices) = &setting.value {
+        roff.control("RS", []);
         for (value, about) in choices.iter().filter(|(_, about)| !about.is_empty()) {
-            roff.control("IP", [value.as_str()]);
-            roff.text([roman(about.as_str())]);
+            // In the macro's argument, quotation marks would be the macro's.
+            roff.control("IP", [value.trim_matches('"')]);
+            roff.text([roman(plain(about))]);
         }
+        roff.control("RE", []);
     }
     if let Some(default) = &setting.default {
         roff.control("IP", []);
         roff.text([roman(format!("Default: {default}"))]);
     }
+}
+
+/// Without Markdown's marks.
+fn plain(text: &str) -> String {
+    text.replace('`', "")
 }
 
 #[cfg(test)]
@@ -124,10 +132,10 @@ mod tests {
         let mut all = Vec::new();
         keys(&schema, &mut all);
         assert!(all.len() > 30, "{all:?}");
-        for key in all {
-            let escaped = key.replace('-', "\\-");
-            let is_titled = page.contains(&format!("\\fB{escaped}\\fR = "));
-            assert!(is_titled, "{key} has no entry");
+        for key in &all {
+            let title = format!("\\fB{}\\fR = ", key.replace('-', "\\-"));
+            let tables = all.iter().filter(|other| *other == key).count();
+            assert_eq!(page.matches(&title).count(), tables, "entries of {key}");
         }
         for text in [".TH lockc.toml 5", ".SH [policies.NAME]", "Default: \"closed\"", "loopback"] {
             assert!(page.contains(text), "{text}: {page}");
