@@ -76,13 +76,23 @@ pub fn printable(text: &str) -> String {
 fn escaped(text: &str, but: &[char]) -> String {
     let mut safe = String::with_capacity(text.len());
     for character in text.chars() {
-        if character.is_control() && !but.contains(&character) {
+        let commands = character.is_control() || turns(character);
+        if commands && !but.contains(&character) {
             safe.extend(character.escape_default());
         } else {
             safe.push(character);
         }
     }
     safe
+}
+
+/// Characters that change the direction of what follows, or end a line for some programs: with them
+/// a name could make a line say something else.
+fn turns(character: char) -> bool {
+    matches!(
+        character,
+        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+    )
 }
 
 #[cfg(test)]
@@ -92,6 +102,7 @@ mod tests {
     #[test]
     fn commands_to_a_terminal_are_escaped() {
         assert_eq!(escaped("a\n\tb\x1b", &['\n', '\t']), "a\n\tb\\u{1b}");
+        assert_eq!(printable("a\u{202e}b\u{2066}\u{2028}"), "a\\u{202e}b\\u{2066}\\u{2028}");
         assert_eq!(printable("\x1b[2J\n\u{9b}1mö/x"), "\\u{1b}[2J\\n\\u{9b}1mö/x");
     }
 }
