@@ -11,7 +11,7 @@ const EXAMPLES: &str = "\
 Examples:
   lockc report
   lockc report --output lockc.tar.gz && tar -xzOf lockc.tar.gz | less
-  lockc report --include-names             for your own records, not for a public issue";
+  lockc report --include-names     for your own records, not for a public issue";
 
 /// Writes a bundle for support: versions, facts about the kernel, what doctor, status, programs, ps
 /// and events say, refusals, the configuration of lockc and of the engines, and lockc's journal.

@@ -11,12 +11,13 @@ const EXAMPLES: &str = "\
 Examples:
   lockc top
   lockc top --interval 0.5 --sort denials
-  lockc top --once                         one frame as text, without a terminal
+  lockc top --once                 one frame as text, without a terminal
   lockc top --once --filter web --interval 10
 
 Keys: q quit, Tab view, s sort, r reverse, p pause, / filter, ? help.
-What the programs cost is measured only while their view is shown: measuring slows down every BPF
-program of the host.";
+
+What the programs cost is measured only while their view is shown:
+measuring slows down every BPF program of the host.";
 
 /// Shows containers with their denials per second, the newest denials, and what each LSM program
 /// costs.
@@ -33,8 +34,8 @@ pub struct Args {
     #[arg(long, value_enum, default_value_t)]
     sort: Sort,
     /// Only containers, denials and programs with this text
-    #[arg(long, value_name = "TEXT", default_value = "")]
-    filter: String,
+    #[arg(long, value_name = "TEXT")]
+    filter: Option<String>,
 }
 
 fn interval(text: &str) -> Result<Duration, String> {
@@ -51,7 +52,8 @@ fn interval(text: &str) -> Result<Duration, String> {
 /// Where the record cannot be read (not loaded, not root), or there is no terminal.
 pub fn run(args: &Args) -> Result<ExitCode> {
     let mut source = Live::default();
-    let mut model = Model::new(args.sort, &args.filter, TimeZone::system());
+    let mut model =
+        Model::new(args.sort, args.filter.as_deref().unwrap_or_default(), TimeZone::system());
     if !args.once {
         top::watch(&mut source, model, args.interval)?;
         return Ok(ExitCode::SUCCESS);

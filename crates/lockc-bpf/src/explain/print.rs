@@ -14,7 +14,10 @@ pub fn print(answers: &[Answer], all: bool) {
             error(answer);
             continue;
         }
-        println!("{}: {}", answer.subject, answer.headline);
+        // A long one is broken between words.
+        let mut headline = table::new();
+        headline.add_row([format!("{}: {}", answer.subject, answer.headline)]);
+        table::print(headline);
         if all {
             details(&answer.detail);
         }
