@@ -74,7 +74,7 @@ pub fn kubectl_with(words: &[&str], input: &str) -> Result<Run> {
 /// The answer of the API server to a GET, null where it has none (yet): by kubectl's proxy, because
 /// a kubectl for each look takes seconds in emulation.
 pub fn get(path: &str) -> Result<Value> {
-    let answer = ask(path).unwrap_or_default();
+    let answer = fetch(PROXY, path).unwrap_or_default();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_default();
     if !head.lines().next().unwrap_or_default().contains(" 200 ") {
         return Ok(Value::Null);
@@ -83,10 +83,10 @@ pub fn get(path: &str) -> Result<Value> {
 }
 
 /// Of HTTP/1.0 the body ends where the connection does.
-fn ask(path: &str) -> io::Result<String> {
-    let mut stream = TcpStream::connect(PROXY)?;
+pub fn fetch(from: &str, path: &str) -> io::Result<String> {
+    let mut stream = TcpStream::connect(from)?;
     stream.set_read_timeout(Some(Duration::from_secs(60)))?;
-    write!(stream, "GET {path} HTTP/1.0\r\nHost: {PROXY}\r\nAccept: application/json\r\n\r\n")?;
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: {from}\r\nAccept: application/json\r\n\r\n")?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     Ok(answer)

@@ -9,6 +9,7 @@ mod examples;
 mod labels;
 mod node;
 mod pods;
+mod report;
 
 use crate::system::{Step, step};
 
@@ -21,6 +22,13 @@ pub const STEPS: &[Step] = &[
     step("kubernetes/helm-install", node::install),
     step("kubernetes/same-state-as-the-package", node::same_state),
     step("kubernetes/sync-with-the-charts-rights", labels::sync),
+    step("kubernetes/node-is-ready", report::ready),
+    step("kubernetes/denial-is-an-event", report::event_of_a_denial),
+    step("kubernetes/refusal-is-an-event", report::event_of_a_refusal),
+    step("kubernetes/reporter-starts-again", report::restart),
+    step("kubernetes/metrics-are-scraped", report::metrics),
+    step("kubernetes/kubectl-plugin", report::plugin),
+    step("kubernetes/report-goes-with-its-pods", report::empty),
     step("kubernetes/label-decides", labels::decides),
     step("kubernetes/running-pods-keep-theirs", labels::running_pods),
     step("kubernetes/handlers-of-levels", labels::handlers),

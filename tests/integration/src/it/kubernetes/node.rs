@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use super::cluster::{self, KUBECONFIG, kubectl, objects};
-use super::pods;
+use super::{pods, report};
 use crate::containerd;
 use crate::system::{fails, package, quickstart, sh, status, until};
 
@@ -160,6 +160,8 @@ fn taken_away() -> Result<()> {
 /// As the quickstart has it; the engine starts its own pods before and after.
 pub fn uninstall() -> Result<String> {
     let done = page(&["Remove"]).with_context(chart_pod)?;
+    // The reporter said so before the chart was gone.
+    report::is_ready(false)?;
     taken_away()?;
     fails(&format!("./kubectl --kubeconfig {KUBECONFIG} get runtimeclass lockc"), "NotFound")?;
     let mut plain = pods::pod("default", "plain", "");
