@@ -15,6 +15,7 @@ mod guard;
 pub mod handlers;
 mod install;
 mod journal;
+pub mod kubectl;
 mod labels;
 mod live;
 mod loader;

@@ -3,7 +3,7 @@
 use std::{io, process::ExitCode};
 
 use clap::{CommandFactory as _, Parser};
-use lockc_bpf::{commands::Command, out};
+use lockc_bpf::{commands::Command, kubectl, out};
 use lockc_policy::{messages::with_id, with_causes};
 
 const EXIT_CODES: &str = "\
@@ -27,7 +27,11 @@ struct Cli {
 
 fn main() -> ExitCode {
     tracing_subscriber::fmt().with_writer(io::stderr).with_target(false).without_time().init();
-    match Cli::parse().command.run(Cli::command()) {
+    let result = match kubectl::is_plugin(std::env::args_os().next().as_deref()) {
+        true => kubectl::run(std::env::args_os()),
+        false => Cli::parse().command.run(Cli::command()),
+    };
+    match result {
         Ok(code) => code,
         Err(error) if out::is_closed(&error) => ExitCode::SUCCESS,
         Err(error) => {

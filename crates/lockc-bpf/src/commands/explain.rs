@@ -75,7 +75,7 @@ pub struct Args {
 
 /// A format of the output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-enum Output {
+pub enum Output {
     /// The verdict, and what is not in order
     #[default]
     Table,

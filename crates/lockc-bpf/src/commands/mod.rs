@@ -5,9 +5,10 @@ mod config;
 mod cursor;
 mod doctor;
 mod events;
-mod explain;
+pub(crate) mod explain;
 mod inspect;
 mod install;
+mod kubectl;
 mod load;
 mod man;
 mod metrics;
@@ -20,7 +21,7 @@ mod report;
 mod rollout;
 mod status;
 mod suggest;
-mod time;
+pub(crate) mod time;
 mod top;
 mod uninstall;
 mod unload;
@@ -56,6 +57,8 @@ pub enum Command {
     Uninstall(uninstall::Args),
     Completions(completions::Args),
     #[command(hide = true)]
+    Kubectl(kubectl::Args),
+    #[command(hide = true)]
     Man(man::Args),
 }
 
@@ -87,6 +90,7 @@ impl Command {
             Self::Suggest(args) => suggest::run(args),
             Self::Install(args) => install::run(args),
             Self::Uninstall(args) => uninstall::run(args),
+            Self::Kubectl(args) => kubectl::run(args),
             Self::Completions(args) => completions::run(args, lockc),
             Self::Man(args) => man::run(args, lockc),
         }
