@@ -19,8 +19,8 @@ use crate::tier::Tier;
 
 /// The parts of the suite, in the order in which they run: the last are left out where time runs
 /// out.
-pub const PARTS: [&str; 9] =
-    [SYSTEM, "docker", "bare", "escape", WORK, "podman", "containerd", BTRFS, KUBERNETES];
+pub const PARTS: [&str; 10] =
+    [SYSTEM, "docker", "bare", "escape", WORK, "podman", "containerd", BTRFS, HOUR, KUBERNETES];
 /// The part that has systemd, packages and several boots.
 pub const SYSTEM: &str = "system";
 /// The part that has systemd and a cluster.
@@ -29,6 +29,9 @@ pub const KUBERNETES: &str = "kubernetes";
 pub const WORK: &str = "work";
 /// The part whose machine's root is another file system.
 pub const BTRFS: &str = "btrfs";
+
+/// The part whose machine's clock counts instructions: an hour passes while nothing runs.
+pub const HOUR: &str = "hour";
 
 /// The parts whose cases start containers by a runtime alone.
 pub const ENGINELESS: [&str; 2] = ["bare", "escape"];
@@ -62,7 +65,8 @@ impl Job {
 
     /// Whether the smoke cases of other parts can share its machine.
     fn shared(&self) -> bool {
-        self.tier == Tier::Smoke && self.parts.iter().all(|part| ![WORK, BTRFS].contains(part))
+        self.tier == Tier::Smoke
+            && self.parts.iter().all(|part| ![WORK, BTRFS, HOUR].contains(part))
     }
 }
 
@@ -118,7 +122,7 @@ pub fn machines(kernels: &[Kernel], everything: bool) -> Result<Vec<Kernel>> {
 
 /// Seconds of a machine with one part, by tier (core, smoke, gate, all), measured on two cores in
 /// November 2026: what is known before the first run on a computer. `0`: the part has no such tier.
-const USUAL: [(&str, [u64; 4]); 9] = [
+const USUAL: [(&str, [u64; 4]); 10] = [
     (SYSTEM, [0, 0, 700, 700]),
     ("docker", [0, 120, 390, 1000]),
     ("bare", [120, 420, 1150, 1900]),
@@ -127,6 +131,7 @@ const USUAL: [(&str, [u64; 4]); 9] = [
     ("podman", [0, 200, 1020, 1700]),
     ("containerd", [0, 180, 580, 1250]),
     (BTRFS, [0, 230, 230, 400]),
+    (HOUR, [0, 0, 600, 600]),
     (KUBERNETES, [0, 0, 2400, 2400]),
 ];
 

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, anyhow};
 
 use crate::arch::Arch;
 use crate::kernels::Kernel;
-use crate::plan::{self, BTRFS, Job, KUBERNETES, PARTS, SYSTEM, Times, WORK, staged};
+use crate::plan::{self, BTRFS, HOUR, Job, KUBERNETES, PARTS, SYSTEM, Times, WORK, staged};
 use crate::protocol::{Line, Reader};
 use crate::qemu::State;
 use crate::report::{Outcome, Report};
@@ -186,9 +186,9 @@ fn machine_of(job: &Job) -> (&'static str, &'static str) {
 }
 
 /// Whether the job can go on from a machine that has booted and loaded lockc: not if it is about
-/// booting, or has a disk that it writes to.
+/// booting, has a disk that it writes to, or another clock.
 fn resumable(job: &Job) -> bool {
-    job.parts.iter().all(|part| !staged(part) && *part != WORK)
+    job.parts.iter().all(|part| !staged(part) && ![WORK, HOUR].contains(part))
 }
 
 /// Runs a machine's cases, and records how long that took.
@@ -210,7 +210,7 @@ fn run_job(
         append: String::new(),
         workloads: job.has(WORK),
         systemd: None,
-        counts_instructions: false,
+        counts_instructions: job.has(HOUR),
     };
     if let Some(part) = job.parts.iter().find(|part| staged(part)) {
         let Ok(scratch) = tempfile::Builder::new().prefix("lockc-system-").tempdir() else {

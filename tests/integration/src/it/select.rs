@@ -25,6 +25,8 @@ pub enum Part {
     Btrfs,
     /// The workloads, in a machine with their disk.
     Work,
+    /// What takes long, in a machine with Docker whose clock counts instructions.
+    Hour,
     /// The packages, in a machine with systemd, over several boots.
     System,
     /// The chart, in a machine with systemd and a cluster.
@@ -35,7 +37,7 @@ impl Part {
     /// Whether it needs a machine that no other part can use. Such a part runs only when it is
     /// named.
     const fn alone(self) -> bool {
-        matches!(self, Self::Btrfs | Self::System | Self::Kubernetes)
+        matches!(self, Self::Btrfs | Self::Hour | Self::System | Self::Kubernetes)
     }
 
     /// The tier of a case that does not say one. Bare cases are about the kernel's hooks, so they

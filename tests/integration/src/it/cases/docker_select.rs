@@ -10,7 +10,6 @@ use crate::config::with_drop_in;
 use crate::docker::IMAGE;
 use crate::lab::{self, Lab};
 use crate::launch::Runtime;
-use crate::system::quickstart;
 
 const LABEL: &str = "org.lockc.policy";
 
@@ -36,7 +35,6 @@ pub const ROWS: &[Row] = &[
     row("docker/less-network", Test::Code(less_network)),
     row("docker/names", Test::Code(named)),
     row("docker/ps", Test::Code(listed)).smoke(),
-    row("docker/rollout", Test::Code(rollout)),
     row(
         "docker/label-unknown",
         Test::Code(|lab, _| {
@@ -347,42 +345,4 @@ fn ps() -> Result<Value> {
         bail!("lockc ps --all: status {}: {}", run.status, run.said());
     }
     serde_json::from_str(&run.stdout).context("not JSON")
-}
-
-/// A counter of `lockc metrics`; 0 where it is not there.
-fn counter(name: &str) -> Result<u64> {
-    let text = command::run(&["lockc", "metrics"])?.must()?;
-    let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-    value.map_or(Ok(0), |value| value.parse().with_context(|| format!("{name}: {value}")))
-}
-
-/// What the page's commands cause: denials in audit mode and in enforcement, a refusal.
-const CAUSED: [&str; 3] = [
-    "lockc_denials_total{rule=\"procfs\",mode=\"audit\"}",
-    "lockc_denials_total{rule=\"sysfs\",mode=\"enforce\"}",
-    "lockc_refusals_total{control=\"host-sockets\",id=\"LOCKC-A002\",mode=\"enforce\"}",
-];
-
-/// The page about the way from audit mode to enforcement, as it is written; with the metrics before
-/// and after it.
-fn rollout(lab: &mut Lab, _: Runtime) -> Result<String> {
-    lab.only_with_lockc()?;
-    let docker = lab.docker()?;
-    docker.run("", &[IMAGE, "true"])?.must()?;
-    command::sh(&format!("docker tag {IMAGE} debian:latest; mkdir -p /etc/lockc/lockc.d"))?;
-    let headings = ["See who is not confined", "Audit", "Suggest", "Enforce", "Quarantine"];
-    let before = CAUSED.iter().map(|name| counter(name)).collect::<Result<Vec<_>>>()?;
-    let result = quickstart::run(quickstart::ROLLOUT, &headings);
-    command::sh(
-        "docker rm -f exporter > /dev/null 2>&1; docker rmi debian:latest > /dev/null; cd \
-         /etc/lockc/lockc.d && rm -f 10-audit.toml 60-exporter.toml 70-ceiling.toml",
-    )?;
-    let said = result?;
-    for (name, before) in CAUSED.iter().zip(before) {
-        let after = counter(name)?;
-        if after <= before {
-            bail!("{name} was {before} and is {after}");
-        }
-    }
-    Ok(said)
 }

@@ -14,6 +14,7 @@ mod demo;
 mod docker_bypass;
 mod docker_daemon;
 mod docker_plugins;
+mod docker_rollout;
 mod docker_select;
 mod docker_standards;
 mod docker_work;
@@ -223,6 +224,7 @@ pub fn all() -> Vec<Case> {
         docker_plugins::ROWS,
         docker_daemon::ROWS,
         docker_select::ROWS,
+        docker_rollout::ROWS,
         races::DOCKER,
         docker_standards::ROWS,
         explain::DOCKER,
@@ -277,6 +279,7 @@ pub fn all() -> Vec<Case> {
         test: Test::Work(*workload),
     }));
     cases.extend(btrfs::cases(&cases));
+    cases.push(Case { runtime: Runtime::Runc, ..case_of(&docker_rollout::HOUR, Part::Hour) });
     for (part, step) in system::steps() {
         cases.push(case_of(&row(step.name, Test::Step(step.code)), part));
     }
