@@ -4,6 +4,7 @@ mod book;
 #[cfg(test)]
 mod checks;
 mod configuration;
+mod crd;
 
 use std::fmt::Write as _;
 use std::fs;
@@ -33,6 +34,7 @@ pub fn run(args: &Args) -> Result<()> {
     write("sockets", &sockets())?;
     let schema = schema()?;
     write_file(&crate::root().join(SCHEMA), &schema)?;
+    write_file(&crate::root().join(crd::FILE), &crd::template(&schema)?)?;
     let defaults = crate::root().join(DEFAULTS);
     let defaults = fs::read_to_string(&defaults)
         .with_context(|| format!("cannot read {}", defaults.display()))?;

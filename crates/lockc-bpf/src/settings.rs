@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Result;
 use lockc_core::paths;
 use lockc_policy::{
-    config::{self, Labels, Loaded},
+    config::{self, Loaded, SyncedFiles, cluster::KIND},
     host::Host,
     policy::PolicySet,
 };
@@ -24,10 +24,11 @@ pub fn all() -> Result<Vec<(String, Entry)>> {
     let (loaded, set) = load()?;
     let mut entries = entries(&loaded)?;
     entries.extend(labels(&set));
+    entries.extend(cluster_policies(&set));
     Ok(entries)
 }
 
-/// The configuration as written, and with what the node knows of the cluster's namespaces.
+/// The configuration as written, and with what the node knows of a cluster.
 ///
 /// # Errors
 ///
@@ -35,8 +36,7 @@ pub fn all() -> Result<Vec<(String, Entry)>> {
 pub fn load() -> Result<(Loaded, PolicySet)> {
     let (path, host) = (Path::new(paths::CONFIG), Host::default());
     let loaded = Loaded::read(path, &host)?;
-    let mut set = PolicySet::new(&loaded, path)?;
-    set.labels = Labels::load(Path::new(paths::NAMESPACES), &host)?;
+    let set = PolicySet::synced(&loaded, path, SyncedFiles::default(), &host)?;
     Ok((loaded, set))
 }
 
@@ -84,6 +84,20 @@ pub fn labels(set: &PolicySet) -> Vec<(String, Entry)> {
         (format!("kubernetes.labels.{name}"), Entry { value, origin: origin.clone() })
     };
     labels.namespaces.iter().map(of).collect()
+}
+
+/// The policies that the cluster defines, and why this node does not use one.
+pub fn cluster_policies(set: &PolicySet) -> Vec<(String, Entry)> {
+    let entry = |name: &str, value: Value, origin: String| {
+        (format!("kubernetes.policies.{name}"), Entry { value, origin })
+    };
+    let usable = set.cluster.policies().map(|policy| {
+        entry(&policy.name, policy.level.name().into(), set.defined_by(&policy.name))
+    });
+    let rejected = set.cluster.rejected().map(|(name, reason)| {
+        entry(name, Value::Null, format!("{KIND} {name}, not used: {reason}"))
+    });
+    usable.chain(rejected).collect()
 }
 
 #[cfg(test)]

@@ -35,6 +35,9 @@ pub const CONFIG: &str = "/etc/lockc/lockc.toml";
 /// What a Kubernetes cluster says of its namespaces; written by `lockc-node sync`.
 pub const NAMESPACES: &str = "/var/lib/lockc/namespaces.json";
 
+/// The policies that a Kubernetes cluster defines as objects; written by `lockc-node sync`.
+pub const CLUSTER_POLICIES: &str = "/var/lib/lockc/policies.json";
+
 /// Every pinned map.
 pub const MAP_NAMES: [&str; 29] = [
     "task_labels",

@@ -154,7 +154,7 @@ pub fn uninstall(args: &UninstallArgs) -> Result<()> {
         words.extend(args.keep_name.then_some("--keep-name"));
         lockc(&words)?;
     }
-    for path in [paths::NAMESPACES, DROP_IN] {
+    for path in [paths::NAMESPACES, paths::CLUSTER_POLICIES, DROP_IN] {
         remove(Path::new(path))?;
     }
     if args.purge {

@@ -4,6 +4,7 @@
 mod cache;
 mod client;
 mod install;
+mod policies;
 mod report;
 mod sync;
 
@@ -19,7 +20,8 @@ Exit codes:
   1  an error, printed on standard error
   2  invalid command line";
 
-/// Installs lockc on a Kubernetes node and keeps the node's copy of the cluster's namespace labels.
+/// Installs lockc on a Kubernetes node, and keeps the node's copies of the cluster's namespace
+/// labels and ConfinementPolicies.
 #[derive(Debug, Parser)]
 #[command(version, after_help = EXIT_CODES)]
 struct Cli {

@@ -1,5 +1,5 @@
 //! `lockc-node sync`: watches the cluster's namespaces and keeps their labels in a file on the
-//! node.
+//! node; the ConfinementPolicies beside them.
 //!
 //! A complete list replaces the file; watch events update it. Until the first list, and while the
 //! API server is unreachable, the file is unchanged, and containers start with the last known
@@ -19,29 +19,43 @@ use kube::{
     },
 };
 use lockc_core::paths;
-use lockc_policy::config::labels::Namespace;
-use tokio::time::{Instant, timeout_at};
+use lockc_policy::{config::labels::Namespace, with_causes};
+use tokio::time::{Instant, sleep, timeout_at};
 use tracing::{info, warn};
 
-use crate::{cache::Cache, client};
+use crate::{cache::Cache, client, policies};
+
+/// Until the API server is asked again.
+const RETRY: Duration = Duration::from_secs(30);
 
 /// All of a namespace but its metadata stays with the API server.
 type Metadata = PartialObjectMeta<Object>;
 
 const EXAMPLES: &str = "\
 Examples:
-  lockc-node sync                                        in a pod
+  lockc-node sync --node worker-1                        in a pod
   lockc-node sync --kubeconfig /etc/kubernetes/kubelet.conf --resync 60";
 
-/// Keeps the namespace labels pod-security.kubernetes.io/enforce in a file. The file is unchanged
-/// while the API server is unreachable.
+/// Keeps the namespace labels pod-security.kubernetes.io/enforce in a file, and the
+/// ConfinementPolicies that this node accepts in another. The files are unchanged while the API
+/// server is unreachable.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
     /// The file to write; lockc reads the default only.
     #[arg(long, value_name = "FILE", default_value = paths::NAMESPACES)]
     cache: PathBuf,
-    /// Seconds between complete lists of the namespaces, at least 1.
+    /// The file for the ConfinementPolicies; lockc reads the default only.
+    #[arg(long, value_name = "FILE", default_value = paths::CLUSTER_POLICIES)]
+    policies: PathBuf,
+    /// Does not follow the ConfinementPolicies, and removes this node from their status.
+    #[arg(long)]
+    no_policies: bool,
+    /// This node's name, under which it writes into the status of the ConfinementPolicies; without
+    /// it, the status is not written.
+    #[arg(long, value_name = "NAME")]
+    node: Option<String>,
+    /// Seconds between complete lists of the objects, at least 1.
     #[arg(
         long,
         value_name = "SECONDS",
@@ -62,9 +76,33 @@ pub struct Args {
 /// is not an error.
 pub fn run(args: &Args) -> Result<()> {
     let (cache, resync) = (&args.cache, Duration::from_secs(args.resync));
-    client::run(args.kubeconfig.as_deref(), |client| {
-        follow(client, Follower::new(Cache::new(cache)), resync)
+    client::run(args.kubeconfig.as_deref(), |client| async move {
+        let follower = Follower::new(Cache::new(cache));
+        tokio::select! {
+            result = follow(client.clone(), follower, resync) => result,
+            result = policies(client.clone(), args) => result,
+        }
     })
+}
+
+/// Follows the policies, or takes back what the node said of them.
+async fn policies(client: Client, args: &Args) -> Result<()> {
+    if !args.no_policies {
+        let files = policies::Files {
+            policies: args.policies.clone(),
+            config: paths::CONFIG.into(),
+            owner: None,
+        };
+        let resync = Duration::from_secs(args.resync);
+        return policies::follow(client, &files, args.node.clone(), resync).await;
+    }
+    if let Some(node) = &args.node {
+        while let Err(error) = policies::withdraw(client.clone(), node.clone()).await {
+            warn!("{}; lockc-node tries again", with_causes(&error));
+            sleep(RETRY).await;
+        }
+    }
+    std::future::pending().await
 }
 
 /// Lists and watches, and lists again after `resync`.

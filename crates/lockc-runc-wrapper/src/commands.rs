@@ -75,8 +75,7 @@ fn policy_of(root: &Path, id: &str, environment: &Environment<'_>) -> Option<Pol
         return None;
     }
     let config =
-        PolicySet::load_with_labels(environment.config, environment.namespaces, environment.view)
-            .ok()?;
+        PolicySet::load_beside(environment.config, environment.synced, environment.view).ok()?;
     let entry = environment
         .kernel
         .entry(root, id)

@@ -13,7 +13,7 @@ use lockc_core::{
 };
 use lockc_policy::{
     admission::grants::GrantedFiles,
-    config::{CONFIG_PATH, Fail},
+    config::{CONFIG_PATH, Fail, SyncedFiles},
     decision,
     host::{HostView, privilege::Privilege},
     policy::{Policy, PolicySet},
@@ -40,8 +40,8 @@ pub trait ContainerRegistry {
 pub struct Environment<'a> {
     /// The configuration file.
     pub config: &'a Path,
-    /// What a cluster says of its namespaces.
-    pub namespaces: &'a Path,
+    /// What is written down of a cluster.
+    pub synced: SyncedFiles<'a>,
     /// The directory that a bundle defaults to; empty where that is gone.
     pub directory: &'a Path,
     /// What `--config` names, where only another process could read it.

@@ -94,9 +94,8 @@ fn tolerant(
 }
 
 fn strict(invocation: &Invocation, environment: &Environment<'_>) -> Result<(PolicySet, Plan)> {
-    let config =
-        PolicySet::load_with_labels(environment.config, environment.namespaces, environment.view)
-            .context("the container is not started")?;
+    let config = PolicySet::load_beside(environment.config, environment.synced, environment.view)
+        .context("the container is not started")?;
     let runtime = (environment.find)(&candidates(invocation, &config.settings)?)?;
     Ok((config, Plan::of(runtime)))
 }

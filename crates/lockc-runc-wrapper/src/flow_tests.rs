@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::anyhow;
 use lockc_core::{abi::ContainerEntry, rules::Level};
-use lockc_policy::{host::fake::FakeHost, policy};
+use lockc_policy::{config::SyncedFiles, host::fake::FakeHost, policy};
 use serde_json::{Value, json};
 
 use super::*;
@@ -124,7 +124,10 @@ impl Place {
         result.map_err(|unclear| unclear.to_string())?;
         let environment = Environment {
             config: &self.dir.path().join("lockc.toml"),
-            namespaces: &self.dir.path().join("namespaces.json"),
+            synced: SyncedFiles {
+                namespaces: &self.dir.path().join("namespaces.json"),
+                policies: &self.dir.path().join("policies.json"),
+            },
             directory,
             granted_file: None,
             uid: 0,
@@ -387,5 +390,7 @@ mod recorded;
 #[path = "flow_commands_tests.rs"]
 mod commands_tests;
 
+#[path = "flow_cluster_tests.rs"]
+mod cluster;
 #[path = "flow_labels_tests.rs"]
 mod labels;

@@ -24,7 +24,7 @@ use std::{
 use anyhow::{Context as _, Result};
 use lockc_core::paths;
 use lockc_policy::{
-    config::CONFIG_PATH,
+    config::{CONFIG_PATH, SyncedFiles},
     host::{Host, privilege::Privilege},
     with_causes,
 };
@@ -97,7 +97,7 @@ fn run(invocation: &Invocation) -> Result<std::convert::Infallible, Refusal> {
     let directory = env::current_dir().unwrap_or_default();
     let environment = Environment {
         config: Path::new(CONFIG_PATH),
-        namespaces: Path::new(paths::NAMESPACES),
+        synced: SyncedFiles::default(),
         directory: &directory,
         granted_file: None,
         uid: nix::unistd::geteuid().as_raw(),

@@ -9,15 +9,16 @@ use anyhow::Result;
 use clap::Subcommand;
 use lockc_core::paths;
 use lockc_policy::{
-    config::{self, Loaded},
-    policy::PolicySet,
+    config::{self, Loaded, cluster::KIND},
+    messages::id_of_warning,
+    policy::{ClusterSet, PolicySet},
 };
 use serde_json::Value;
 
 use crate::{
     advice::{self, View},
     out,
-    settings::{entries, labels, load},
+    settings::{cluster_policies, entries, labels, load},
 };
 
 /// Checks the configuration, prints its values, or prints its schema.
@@ -105,9 +106,16 @@ fn check(file: Option<&Path>, json: bool, strict: bool) -> Result<ExitCode> {
         None => load()?,
     };
     let warnings = advice::warnings(&loaded, &set, &View::default());
-    let code = out::answer(!strict || warnings.is_empty());
+    let unused = unused(&set.cluster);
+    let code = out::answer(!strict || warnings.is_empty() && unused.is_empty());
     if json {
-        let answer = serde_json::json!({ "files": loaded.files, "warnings": warnings });
+        let usable = set.cluster.policies().map(|policy| policy.name.as_str());
+        let answer = serde_json::json!({
+            "files": loaded.files,
+            "warnings": warnings,
+            "cluster_policies": usable.collect::<Vec<_>>(),
+            "cluster_warnings": unused,
+        });
         println!("{answer}");
         return Ok(code);
     }
@@ -117,15 +125,35 @@ fn check(file: Option<&Path>, json: bool, strict: bool) -> Result<ExitCode> {
     for path in &loaded.files {
         println!("lockc: {} is valid", path.display());
     }
-    for warning in &warnings {
-        println!("lockc: warning: {}", out::printable(&warning.to_string()));
+    for policy in set.cluster.policies() {
+        let origin = set.defined_by(&policy.name);
+        println!("lockc: {} is valid", out::printable(&origin));
+    }
+    for warning in warnings.iter().map(ToString::to_string).chain(unused) {
+        println!("lockc: warning: {}", out::printable(&warning));
     }
     Ok(code)
+}
+
+/// What of the cluster's policies this node does not use.
+fn unused(cluster: &ClusterSet) -> Vec<String> {
+    let rejected = cluster
+        .rejected()
+        .map(|(name, reason)| format!("the {KIND} {name} is not used on this node: {reason}"));
+    let problem = cluster
+        .problem()
+        .map(|problem| format!("the policies of the cluster cannot be read: {problem}"));
+    let with_id = |warning: String| match id_of_warning(&warning) {
+        Some(id) => format!("{warning} ({id})"),
+        None => warning,
+    };
+    rejected.chain(problem).map(with_id).collect()
 }
 
 fn show(loaded: &Loaded, set: &PolicySet, json: bool) -> Result<()> {
     let mut entries = entries(loaded)?;
     entries.extend(labels(set));
+    entries.extend(cluster_policies(set));
     if json {
         let map: serde_json::Map<String, Value> = entries
             .into_iter()

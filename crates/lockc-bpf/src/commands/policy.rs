@@ -5,7 +5,10 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Subcommand;
 use lockc_core::rules::Rule;
-use lockc_policy::policy::{Control, Policy, PolicySet, Strength};
+use lockc_policy::{
+    config::cluster::KIND,
+    policy::{Control, Policy, PolicySet, Strength},
+};
 use serde::Serialize;
 
 use crate::{
@@ -39,7 +42,7 @@ Exit codes: 0 if the policy holds now.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Lists the levels and the administrator's policies.
+    /// Lists the levels, the administrator's policies, and those that the cluster defines.
     #[command(after_help = LIST_EXAMPLES)]
     List {
         /// JSON output.
@@ -82,6 +85,8 @@ struct Shown {
     level: &'static str,
     network: &'static str,
     mode: &'static str,
+    /// Where it is defined: `FILE:LINE`, the cluster's object, or `lockc` for its levels.
+    defined_by: String,
     /// Controls that it takes away from its level.
     admits: Vec<&'static str>,
     /// Controls that are checked.
@@ -93,7 +98,7 @@ struct Shown {
 }
 
 impl Shown {
-    fn new(policy: &Policy) -> Self {
+    fn new(policy: &Policy, set: &PolicySet) -> Self {
         let more = &policy.more;
         let paths = |key: &str, paths: &[std::path::PathBuf]| -> Vec<String> {
             paths.iter().map(|path| format!("{key} {}", path.display())).collect()
@@ -110,6 +115,7 @@ impl Shown {
             level: policy.level.name(),
             network: policy.network.name(),
             mode: policy.mode.name(),
+            defined_by: set.defined_by(&policy.name),
             admits: off
                 .into_iter()
                 .filter(|control| is_on(&level, *control))
@@ -149,7 +155,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     match &args.command {
         Command::List { json } => list(*json)?,
         Command::Show { name, json } => {
-            let shown = Shown::new(&PolicySet::of_host()?.request(name, "the command line")?);
+            let set = PolicySet::of_host()?;
+            let shown = Shown::new(&set.request(name, "the command line")?, &set);
             if *json {
                 out::json(&shown)?;
             } else {
@@ -169,12 +176,19 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 
 fn list(json: bool) -> Result<()> {
     let set = PolicySet::of_host()?;
-    let shown: Vec<Shown> = set.all().map(Shown::new).collect();
+    let shown: Vec<Shown> = set.all().map(|policy| Shown::new(policy, &set)).collect();
     if json {
         return out::json(&shown);
     }
     let mut table = table::new();
-    table.set_header(["policy", "level", "network", "mode", "admits, and allows beyond the level"]);
+    table.set_header([
+        "policy",
+        "level",
+        "network",
+        "mode",
+        "defined by",
+        "admits, and allows beyond the level",
+    ]);
     for policy in &shown {
         let more: Vec<&str> = policy
             .admits
@@ -187,10 +201,17 @@ fn list(json: bool) -> Result<()> {
             Cell::new(policy.level),
             Cell::new(policy.network),
             Cell::new(policy.mode),
+            Cell::new(&policy.defined_by),
             Cell::new(if more.is_empty() { "-".into() } else { more.join(", ") }),
         ]);
     }
     table::print(table);
+    if let Some(problem) = set.cluster.problem() {
+        println!("the policies of the cluster cannot be read: {}", out::printable(problem));
+    }
+    for (name, reason) in set.cluster.rejected() {
+        println!("{KIND} {name} is not used on this node: {}", out::printable(reason));
+    }
     Ok(())
 }
 
@@ -204,6 +225,7 @@ fn show(policy: &Shown) {
     line("level", policy.level.to_owned());
     line("network", policy.network.to_owned());
     line("mode", policy.mode.to_owned());
+    line("defined by", policy.defined_by.clone());
     line("controls", policy.controls.join(", "));
     line("admits", policy.admits.join(", "));
     line("rules", policy.rules.join(", "));

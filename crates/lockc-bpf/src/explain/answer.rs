@@ -234,6 +234,7 @@ fn headline(verdict: Verdict, explanation: &Explanation) -> String {
     let policy = if policy == level && *network == "full" {
         policy.clone()
     } else {
+        let policy = explanation.policy();
         format!("{policy} (level {level}, network {network})")
     };
     let what = match (verdict, explanation.starts) {

@@ -2,7 +2,8 @@
 
 use lockc_core::{families, rules::Rule};
 use lockc_policy::{
-    admission::kernel_files, decision::Decision, enforcement::Gap, policy::Control, spec::Spec,
+    admission::kernel_files, config::cluster::KIND, decision::Decision, enforcement::Gap,
+    policy::Control, spec::Spec,
 };
 use serde::Serialize;
 
@@ -22,6 +23,8 @@ pub struct Explanation {
     pub namespace: Option<String>,
     /// The policy.
     pub policy: String,
+    /// Whether a cluster's ConfinementPolicy defines it.
+    pub is_cluster_policy: bool,
     /// The level that it is or extends.
     pub level: &'static str,
     /// Where the choice came from.
@@ -63,6 +66,11 @@ pub struct Explanation {
 }
 
 impl Explanation {
+    /// The policy, as a user would look it up.
+    pub(crate) fn policy(&self) -> String {
+        if self.is_cluster_policy { format!("{KIND} {}", self.policy) } else { self.policy.clone() }
+    }
+
     /// What was decided for a container.
     pub(crate) fn new(id: &str, spec: &Spec, decision: &Decision, warnings: Vec<Finding>) -> Self {
         let policy = &decision.policy;
@@ -76,6 +84,7 @@ impl Explanation {
             engine: decision.metadata.engine.map(|engine| engine.name()),
             namespace: decision.metadata.namespace.clone(),
             policy: policy.name.clone(),
+            is_cluster_policy: policy.is_from_cluster,
             level: policy.level.name(),
             origin: policy.origin.clone(),
             network: policy.network.name(),

@@ -87,7 +87,8 @@ fn details(detail: &Detail) {
             if let Some(runtime) = &explanation.runtime {
                 add("runtime", runtime);
             }
-            let Explanation { policy, level, network, origin, mode, .. } = &**explanation;
+            let Explanation { level, network, origin, mode, .. } = &**explanation;
+            let policy = explanation.policy();
             let policy = format!("{policy} (level {level}, network {network}), from {origin}");
             add("policy", &policy);
             add("mode", mode);

@@ -81,6 +81,9 @@ struct KubernetesPart {
     namespace_labels: Option<Follow>,
     /// Level or policy of pods in a namespace that `lockc-node sync` has not recorded.
     unknown_namespaces: Option<String>,
+    /// Whether containers may ask for the ConfinementPolicies of the cluster that `lockc-node sync`
+    /// recorded.
+    cluster_policies: Option<bool>,
 }
 
 /// Keys that have a newer form, and what to write instead.
@@ -194,6 +197,7 @@ impl Loaded {
             &mut config.kubernetes.unknown_namespaces,
             part.kubernetes.unknown_namespaces.map(Some),
         );
+        put(&mut config.kubernetes.cluster_policies, part.kubernetes.cluster_policies);
         config.policies.extend(part.policies);
         self.files.push(path.into());
         Ok(())

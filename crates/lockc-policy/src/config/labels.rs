@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use lockc_core::rules::Level;
 
-use super::{error::ConfigError, raw::Mode};
+use super::{error::ConfigError, raw::Mode, synced};
 use crate::host::HostView;
 
 /// The label of a namespace by which Kubernetes' own admission chooses (Pod Security Admission,
@@ -109,24 +109,7 @@ impl Labels {
     ///
     /// Where it is not of this form.
     pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
-        #[derive(Deserialize)]
-        struct Versioned {
-            version: u32,
-        }
-        let broken = |error: serde_json::Error| {
-            format!("{error}; remove the file: `lockc-node sync` writes it again")
-        };
-        let invalid = |message| ConfigError::Invalid { path: path.into(), message };
-        let versioned: Versioned =
-            serde_json::from_str(text).map_err(|error| invalid(broken(error)))?;
-        if versioned.version != VERSION {
-            return Err(invalid(format!(
-                "it has version {}, this lockc reads version {VERSION}; install all parts of lockc \
-                 from one release",
-                versioned.version
-            )));
-        }
-        serde_json::from_str(text).map_err(|error| invalid(broken(error)))
+        synced::parse(text, path, VERSION)
     }
 
     /// What the cluster says of a namespace.

@@ -4,6 +4,7 @@
 //! can write is an error, and the caller refuses: a policy that cannot be read must not turn into a
 //! looser one.
 
+pub mod cluster;
 mod error;
 mod files;
 pub mod globs;
@@ -13,9 +14,11 @@ mod raw;
 #[cfg(feature = "schema")]
 pub mod reference;
 pub(crate) mod spelling;
+mod synced;
 #[cfg(test)]
 mod tests;
 
+pub use cluster::ClusterPolicies;
 pub use error::ConfigError;
 pub use files::Loaded;
 #[cfg(feature = "schema")]
@@ -28,3 +31,4 @@ pub use raw::{
     Choice, Fail, Follow, Kubernetes, Mode, NetworkChoice, PolicyConfig, RawConfig, Rootless,
     Settings,
 };
+pub use synced::SyncedFiles;

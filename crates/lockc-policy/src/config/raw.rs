@@ -81,13 +81,15 @@ pub struct Choice {
 }
 
 /// `[kubernetes]`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Kubernetes {
     /// What the namespaces' labels do.
     pub namespace_labels: Follow,
     /// Level or policy of the pods of a namespace of which `lockc-node sync` does not know (yet);
     /// without it, what holds for those of a namespace without label.
     pub unknown_namespaces: Option<String>,
+    /// Whether containers may ask for the policies that the cluster defines as objects.
+    pub cluster_policies: bool,
 }
 
 /// `kubernetes.namespace_labels`: what the label pod-security.kubernetes.io/enforce of a namespace
@@ -250,6 +252,16 @@ impl Default for Settings {
             allowed_mounts: ALLOWED_MOUNTS.map(PathBuf::from).to_vec(),
             allowed_sockets: Vec::new(),
             engine_dirs: Vec::new(),
+        }
+    }
+}
+
+impl Default for Kubernetes {
+    fn default() -> Self {
+        Self {
+            namespace_labels: Follow::default(),
+            unknown_namespaces: None,
+            cluster_policies: true,
         }
     }
 }

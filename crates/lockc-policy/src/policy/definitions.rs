@@ -23,12 +23,35 @@ fn builtin(raw: &RawConfig, name: &str) -> Option<(Level, Network)> {
     }
 }
 
+/// Checks the name of a policy that is not lockc's.
+pub(super) fn check_name(name: &str) -> Result<(), DefinitionError> {
+    if BUILTIN.contains(&name) {
+        return Err(DefinitionError::Reserved(name.into()));
+    }
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    if !(1..32).contains(&name.len()) || !name.bytes().all(plain) {
+        return Err(DefinitionError::Name(name.into()));
+    }
+    Ok(())
+}
+
 /// The level or policy of that name, chosen by `origin`.
 pub(super) fn resolve(
     raw: &RawConfig,
     name: &str,
     origin: &str,
 ) -> Result<Policy, DefinitionError> {
+    resolve_beside(raw, None, name, origin)
+}
+
+/// As [`resolve`], with another policy beside those of the configuration.
+pub(super) fn resolve_beside(
+    raw: &RawConfig,
+    beside: Option<(&str, &PolicyConfig)>,
+    name: &str,
+    origin: &str,
+) -> Result<Policy, DefinitionError> {
+    let beside = |name: &str| beside.filter(|(other, _)| *other == name).map(|(_, policy)| policy);
     let mut chain: Vec<(&str, &PolicyConfig)> = Vec::new();
     let mut current = name;
     let mut place = origin.to_owned();
@@ -36,7 +59,7 @@ pub(super) fn resolve(
         if let Some(builtin) = builtin(raw, current) {
             break builtin;
         }
-        let Some(definition) = raw.policies.get(current) else {
+        let Some(definition) = raw.policies.get(current).or_else(|| beside(current)) else {
             let names = BUILTIN.into_iter().chain(raw.policies.keys().map(String::as_str));
             return Err(DefinitionError::Unknown {
                 name: current.into(),

@@ -126,6 +126,29 @@ pub enum RequestError {
         /// The nearest name, or nothing.
         hint: String,
     },
+    /// A policy of the cluster that this node cannot use.
+    #[error("the ConfinementPolicy {name} in {origin} is not used on this node: {reason}")]
+    Rejected {
+        /// The name.
+        name: String,
+        /// Where it stands.
+        origin: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The cluster may define it, and nobody knows.
+    #[error(
+        "unknown policy {name:?} in {origin}, and the policies of the cluster cannot be read: \
+         {reason}"
+    )]
+    Unread {
+        /// The name.
+        name: String,
+        /// Where it stands.
+        origin: String,
+        /// What is wrong with the file.
+        reason: String,
+    },
     /// A request for more than the ceiling.
     #[error(
         "the {origin} asks for {wanted}, which is looser than the ceiling {ceiling}; ask for a \
@@ -181,8 +204,15 @@ pub enum RequestError {
 
 impl RequestError {
     /// Every id.
-    pub const IDS: [&str; 5] =
-        ["LOCKC-P001", "LOCKC-P002", "LOCKC-P003", "LOCKC-P004", "LOCKC-P005"];
+    pub const IDS: [&str; 7] = [
+        "LOCKC-P001",
+        "LOCKC-P002",
+        "LOCKC-P003",
+        "LOCKC-P004",
+        "LOCKC-P005",
+        "LOCKC-P006",
+        "LOCKC-P007",
+    ];
 
     /// The id of the message, by which `docs/troubleshooting.md` lists it.
     pub const fn id(&self) -> &'static str {
@@ -192,6 +222,8 @@ impl RequestError {
             Self::UnknownNetwork { .. } => Self::IDS[2],
             Self::LooserNetwork { .. } => Self::IDS[3],
             Self::NothingDenied { .. } => Self::IDS[4],
+            Self::Rejected { .. } => Self::IDS[5],
+            Self::Unread { .. } => Self::IDS[6],
         }
     }
 }

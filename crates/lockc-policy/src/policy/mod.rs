@@ -3,6 +3,7 @@
 
 pub mod additions;
 pub mod capabilities;
+pub mod cluster;
 pub mod control;
 mod definitions;
 pub mod error;
@@ -16,6 +17,7 @@ mod strictness;
 #[cfg(test)]
 mod tests;
 
+pub use cluster::{ClusterSet, RejectedPolicy};
 pub use control::{Control, Strength};
 pub use error::{DefinitionError, RequestError};
 pub use set::{ANNOTATION, Bounds, NETWORK_ANNOTATION, PLUGINS, PolicySet};

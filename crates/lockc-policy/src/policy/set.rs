@@ -9,6 +9,7 @@ use lockc_core::{
 };
 
 use super::{
+    cluster::ClusterSet,
     definitions,
     error::{DefinitionError, RequestError},
     issues::{self, ConfigIssue},
@@ -16,8 +17,8 @@ use super::{
 };
 use crate::{
     config::{
-        Choice, ConfigError, Follow, Labels, Loaded, Mode, RawConfig, Settings, globs,
-        spelling::hint,
+        Choice, ConfigError, Follow, Labels, Loaded, Mode, Origin, RawConfig, Settings,
+        SyncedFiles, globs, spelling::hint,
     },
     engine::Engine,
     host::{Host, HostView},
@@ -56,6 +57,10 @@ pub struct PolicySet {
     pub unknown_namespaces: Option<Policy>,
     /// The policy of Docker's managed plugins.
     pub plugins: Option<Policy>,
+    /// The policies that the cluster defines, where they are synced to this node.
+    pub cluster: ClusterSet,
+    /// Where the configuration defines its policies.
+    pub(crate) origins: BTreeMap<String, Origin>,
     pub(crate) default: Policy,
     pub(crate) ceiling: Policy,
     pub(crate) engines: BTreeMap<Engine, Bounds>,
@@ -76,6 +81,8 @@ impl Default for PolicySet {
             namespace_labels: Follow::default(),
             unknown_namespaces: None,
             plugins: None,
+            cluster: ClusterSet::default(),
+            origins: BTreeMap::new(),
             default: baseline("`default`"),
             ceiling: baseline("`ceiling`"),
             engines: BTreeMap::new(),
@@ -86,14 +93,14 @@ impl Default for PolicySet {
 }
 
 impl PolicySet {
-    /// Reads the configuration at `path` (see [`Loaded::read`]), and what the node knows of a
-    /// cluster's namespaces ([`paths::NAMESPACES`]).
+    /// Reads the configuration at `path` (see [`Loaded::read`]), and what `lockc-node sync` wrote
+    /// down of a cluster.
     ///
     /// # Errors
     ///
     /// Where the configuration cannot be used.
     pub fn load(path: &Path, view: &dyn HostView) -> Result<Self, ConfigError> {
-        Self::load_with_labels(path, Path::new(paths::NAMESPACES), view)
+        Self::load_beside(path, SyncedFiles::default(), view)
     }
 
     /// What holds on this host.
@@ -105,18 +112,34 @@ impl PolicySet {
         Self::load(Path::new(paths::CONFIG), &Host::default())
     }
 
-    /// As [`PolicySet::load`], with another file of a cluster's namespaces.
+    /// As [`PolicySet::load`], with other files of a cluster's.
     ///
     /// # Errors
     ///
     /// As there.
-    pub fn load_with_labels(
+    pub fn load_beside(
         path: &Path,
-        namespaces: &Path,
+        synced: SyncedFiles<'_>,
         view: &dyn HostView,
     ) -> Result<Self, ConfigError> {
-        let mut set = Self::new(&Loaded::read(path, view)?, path)?;
-        set.labels = Labels::load(namespaces, view)?;
+        Self::synced(&Loaded::read(path, view)?, path, synced, view)
+    }
+
+    /// As [`PolicySet::new`], with what is written down of a cluster.
+    ///
+    /// # Errors
+    ///
+    /// Where the configuration, or what is known of the namespaces, cannot be used. What is wrong
+    /// with the cluster's policies refuses only the containers that ask for one.
+    pub fn synced(
+        loaded: &Loaded,
+        path: &Path,
+        synced: SyncedFiles<'_>,
+        view: &dyn HostView,
+    ) -> Result<Self, ConfigError> {
+        let mut set = Self::new(loaded, path)?;
+        set.labels = Labels::load(synced.namespaces, view)?;
+        set.cluster = ClusterSet::load(&loaded.config, synced.policies, view);
         Ok(set)
     }
 
@@ -150,7 +173,13 @@ impl PolicySet {
     pub fn new(loaded: &Loaded, path: &Path) -> Result<Self, ConfigError> {
         // A file that gives one of them is not asked whether it goes with the other's default.
         let both = ["default", "ceiling"].iter().all(|key| loaded.origins.contains_key(*key));
-        resolve(&loaded.config, both).map_err(|issue| issue.located(loaded, path))
+        let mut set = resolve(&loaded.config, both).map_err(|issue| issue.located(loaded, path))?;
+        for name in loaded.config.policies.keys() {
+            if let Some(origin) = loaded.origins.get(&format!("policies.{name}")) {
+                set.origins.insert(name.clone(), origin.clone());
+            }
+        }
+        Ok(set)
     }
 
     /// The policy of a container for which nothing else chooses.
@@ -191,27 +220,39 @@ impl PolicySet {
     ///
     /// # Errors
     ///
-    /// Where neither lockc nor the configuration defines it.
+    /// Where neither lockc, the configuration nor the cluster defines it; where this node cannot
+    /// use what the cluster defines.
     pub fn request(&self, name: &str, origin: &str) -> Result<Policy, RequestError> {
-        match self.named.get(name) {
-            Some(policy) => Ok(policy.chosen_by(origin)),
-            None => Err(RequestError::Unknown {
-                name: name.into(),
-                origin: origin.into(),
-                hint: hint(name, self.named.keys().map(String::as_str)),
-            }),
+        if let Some(policy) = self.find(name) {
+            return Ok(policy.chosen_by(origin));
         }
+        Err(self.cluster.refusal(name, origin).unwrap_or_else(|| RequestError::Unknown {
+            name: name.into(),
+            origin: origin.into(),
+            hint: hint(name, self.all().map(|policy| policy.name.as_str())),
+        }))
     }
 
-    /// Every policy that can be asked for: the levels, and the administrator's.
+    /// The policy of that name; the configuration's goes before the cluster's.
+    fn find(&self, name: &str) -> Option<&Policy> {
+        self.named.get(name).or_else(|| self.cluster.get(name))
+    }
+
+    /// Every policy that can be asked for: the levels, the administrator's, and the cluster's.
     pub fn all(&self) -> impl Iterator<Item = &Policy> {
-        self.named.values()
+        self.named.values().chain(self.cluster.policies())
+    }
+
+    /// Where a policy is defined, in words; `lockc` for its levels.
+    pub fn defined_by(&self, name: &str) -> String {
+        let file = self.origins.get(name).map(ToString::to_string);
+        file.or_else(|| self.cluster.origin(name)).unwrap_or_else(|| "lockc".into())
     }
 
     /// The policy that a registered container runs under; its level where the configuration no
     /// longer knows the name.
     pub fn registered(&self, name: &str, level: Level, origin: &str) -> Policy {
-        match self.named.get(name) {
+        match self.find(name) {
             Some(policy) if policy.level == level => policy.chosen_by(origin),
             _ => Policy::for_level(level, origin),
         }
@@ -222,14 +263,7 @@ fn resolve(raw: &RawConfig, both: bool) -> Result<PolicySet, ConfigIssue> {
     issues::check_settings(&raw.settings)?;
     let mut named = BTreeMap::new();
     for name in raw.policies.keys() {
-        let key = format!("policies.{name}");
-        if definitions::BUILTIN.contains(&name.as_str()) {
-            return Err(DefinitionError::Reserved(name.clone()).at(&key));
-        }
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-        if !(1..32).contains(&name.len()) || !name.bytes().all(plain) {
-            return Err(DefinitionError::Name(name.clone()).at(&key));
-        }
+        definitions::check_name(name).map_err(|error| error.at(&format!("policies.{name}")))?;
     }
     let own = raw.policies.keys().map(String::as_str);
     for name in definitions::BUILTIN.into_iter().chain(own) {
@@ -282,6 +316,8 @@ fn resolve(raw: &RawConfig, both: bool) -> Result<PolicySet, ConfigIssue> {
         namespace_labels: raw.kubernetes.namespace_labels,
         unknown_namespaces,
         plugins,
+        cluster: ClusterSet::default(),
+        origins: BTreeMap::new(),
         default,
         ceiling,
         engines,

@@ -9,7 +9,7 @@ use super::{
     capabilities,
     control::{Control, Strength},
 };
-use crate::config::Mode;
+use crate::config::{Mode, cluster::KIND};
 
 /// The name of the level baseline without network.
 pub const OFFLINE: &str = "offline";
@@ -34,6 +34,8 @@ pub struct Policy {
     pub(super) admitted: BTreeSet<Control>,
     /// What is admitted beyond the level.
     pub more: Additions,
+    /// Whether the cluster defines it, and not the configuration.
+    pub is_from_cluster: bool,
     /// Where the choice came from, for messages.
     pub origin: String,
 }
@@ -50,6 +52,7 @@ impl Policy {
             states_mode: false,
             admitted: BTreeSet::new(),
             more: Additions::default(),
+            is_from_cluster: false,
             origin: origin.into(),
         }
     }
@@ -178,7 +181,8 @@ impl fmt::Display for Policy {
         if self.name == OFFLINE || Level::from_name(&self.name).is_some() {
             write!(f, "level {}", self.name)?;
         } else {
-            write!(f, "policy {} of level {}", self.name, self.level.name())?;
+            let kind = if self.is_from_cluster { KIND } else { "policy" };
+            write!(f, "{kind} {} of level {}", self.name, self.level.name())?;
         }
         match (self.network, self.name.as_str()) {
             (Network::Full, _) | (Network::None, OFFLINE) => {}

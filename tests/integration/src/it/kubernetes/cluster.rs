@@ -82,11 +82,48 @@ pub fn get(path: &str) -> Result<Value> {
     serde_json::from_str(body).with_context(|| format!("{path}: no JSON"))
 }
 
-/// Of HTTP/1.0 the body ends where the connection does.
+/// What is at a path of a server without TLS.
 pub fn fetch(from: &str, path: &str) -> io::Result<String> {
-    let mut stream = TcpStream::connect(from)?;
+    send(
+        from,
+        &format!(
+            "GET {path} HTTP/1.0
+"
+        ),
+        "",
+    )
+}
+
+/// Server-side apply to any path, as kubectl does to objects alone.
+pub fn apply(path: &str, manager: &str, object: &Value) -> Result<()> {
+    let body = object.to_string();
+    let head = format!(
+        "PATCH {path}?fieldManager={manager}&force=true HTTP/1.0
+Content-Length: {}
+\
+         Content-Type: application/apply-patch+yaml
+",
+        body.len()
+    );
+    let answer = send(PROXY, &head, &body).context("the proxy does not answer")?;
+    if answer.lines().next().unwrap_or_default().contains(" 200 ") {
+        Ok(())
+    } else {
+        bail!("{path}: {answer}")
+    }
+}
+
+/// Of HTTP/1.0 the body ends where the connection does.
+fn send(to: &str, head: &str, body: &str) -> io::Result<String> {
+    let mut stream = TcpStream::connect(to)?;
     stream.set_read_timeout(Some(Duration::from_secs(60)))?;
-    write!(stream, "GET {path} HTTP/1.0\r\nHost: {from}\r\nAccept: application/json\r\n\r\n")?;
+    write!(
+        stream,
+        "{head}Host: {to}
+Accept: application/json
+
+{body}"
+    )?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     Ok(answer)

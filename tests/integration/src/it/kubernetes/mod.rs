@@ -9,6 +9,7 @@ mod examples;
 mod labels;
 mod node;
 mod pods;
+mod policies;
 mod report;
 
 use crate::system::{Step, step};
@@ -36,7 +37,13 @@ pub const STEPS: &[Step] = &[
     step("kubernetes/examples-run", examples::run),
     step("kubernetes/examples-are-refused", examples::refused),
     step("kubernetes/quickstart", node::quickstart),
+    step("kubernetes/policy-reaches-a-pod", policies::reaches_a_pod),
+    step("kubernetes/policy-that-is-broken", policies::broken_one_reaches_nobody),
+    step("kubernetes/policy-file-that-is-damaged", policies::damaged_file),
+    step("kubernetes/policy-of-a-node-that-is-gone", policies::node_that_is_gone),
     step("kubernetes/install-again", node::install_again),
+    step("kubernetes/policy-status-forgets-nodes", policies::status_forgets_it),
+    step("kubernetes/policy-deleted", policies::deleted),
     step("kubernetes/server-gone", labels::server_gone),
     step("kubernetes/sync-begins-without-it", labels::begins_without),
     step("kubernetes/server-back", labels::server_back),

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use super::cluster::{self, KUBECONFIG, kubectl, objects};
-use super::{pods, report};
+use super::{pods, policies, report};
 use crate::containerd;
 use crate::system::{fails, package, quickstart, sh, status, until};
 
@@ -149,7 +149,11 @@ fn taken_away() -> Result<()> {
     until(90, "containerd is back without the handler", || {
         Ok(!handlers()? && sh("ctr version").is_ok())
     })?;
-    for path in ["/var/lib/lockc/namespaces.json", "/etc/lockc/lockc.d/50-kubernetes.toml"] {
+    for path in [
+        "/var/lib/lockc/namespaces.json",
+        "/var/lib/lockc/policies.json",
+        "/etc/lockc/lockc.d/50-kubernetes.toml",
+    ] {
         if Path::new(path).exists() {
             bail!("{path} of the cluster's is still there: {}", chart_pod());
         }
@@ -164,6 +168,7 @@ pub fn uninstall() -> Result<String> {
     report::is_ready(false)?;
     taken_away()?;
     fails(&format!("./kubectl --kubeconfig {KUBECONFIG} get runtimeclass lockc"), "NotFound")?;
+    policies::stay_and_are_removed()?;
     let mut plain = pods::pod("default", "plain", "");
     plain["spec"].as_object_mut().context("no pod")?.remove("runtimeClassName");
     pods::start(&plain)?;

@@ -158,7 +158,7 @@ pub fn exec(pod: &Value, words: &[&str]) -> Result<Run> {
     kubectl(&[&["-n", namespace, "exec", name, "--"], words].concat())
 }
 
-/// Level and origin of a container, in the kernel.
+/// Policy and origin of a container, in the kernel.
 fn level(container: &str) -> Result<(String, String)> {
     let status = status()?;
     let containers = status["containers"].as_array().map(Vec::as_slice).unwrap_or_default();
@@ -168,10 +168,11 @@ fn level(container: &str) -> Result<(String, String)> {
         .find(of)
         .with_context(|| format!("{container} is not registered: {status}"))?;
     let word = |key: &str| found[key].as_str().unwrap_or("?").to_owned();
-    Ok((word("level"), word("origin")))
+    Ok((word("policy"), word("origin")))
 }
 
-/// That a pod's sandbox and containers have this level; the sandbox at least by this origin.
+/// That a pod's sandbox and containers have this level or policy; the sandbox at least by this
+/// origin.
 pub fn expect(pod: &Value, wanted: &str, origin: &str) -> Result<String> {
     let (_, name) = names(pod)?;
     let mut ids = in_containerd(name, None)?;

@@ -14,6 +14,7 @@ pub const PODMAN: &str = include_str!("../../../../../docs/quickstart-podman.md"
 pub const COMMANDS: &str = include_str!("../../../../../docs/commands.md");
 pub const ROLLOUT: &str = include_str!("../../../../../docs/rollout.md");
 pub const KUBERNETES: &str = include_str!("../../../../../docs/quickstart-kubernetes.md");
+pub const POLICIES: &str = include_str!("../../../../../docs/confinement-policies.md");
 
 /// Runs the commands of the sections with these headings.
 pub fn run(page: &str, headings: &[&str]) -> Result<String> {
