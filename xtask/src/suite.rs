@@ -379,9 +379,9 @@ mod tests {
     }
 
     #[test]
-    fn what_needs_its_own_disk_or_boot_is_not_resumed() {
+    fn what_needs_its_own_disk_boot_or_clock_is_not_resumed() {
         for part in PARTS {
-            let own = [SYSTEM, KUBERNETES, WORK].contains(&part);
+            let own = [SYSTEM, KUBERNETES, WORK, HOUR].contains(&part);
             assert_eq!(resumable(&job(&[part])), !own, "{part}");
         }
     }

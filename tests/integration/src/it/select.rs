@@ -160,7 +160,7 @@ mod tests {
     #[test]
     fn every_part_has_smoke_cases_and_the_gate_runs_much_of_each() {
         for part in Part::value_variants() {
-            if ![Part::System, Part::Kubernetes].contains(part) {
+            if ![Part::Hour, Part::System, Part::Kubernetes].contains(part) {
                 assert!(count(*part, Tier::Smoke) >= 4, "{part:?}");
             }
             assert!(3 * count(*part, Tier::Gate) >= count(*part, Tier::All), "{part:?}");
