@@ -1,6 +1,9 @@
 //! What admission lets a container have of the host: objects, opened once.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 use lockc_core::abi::GrantedDevice;
 
@@ -89,11 +92,13 @@ impl Grants {
             format!("{kind} {}:{minor}", device.major)
         };
         let trees = self.mounts.iter().map(|tree| tree.top.path.clone());
+        // Engines list some of them twice.
+        let devices: BTreeSet<String> = self.devices.iter().map(device).collect();
         Granted {
             rootfs: self.rootfs.top.path.clone(),
             mounts: trees.collect(),
             sockets: [paths(&self.sockets), self.named_sockets.clone()].concat(),
-            devices: self.devices.iter().map(device).collect(),
+            devices: devices.into_iter().collect(),
             reads: self.reads.clone(),
         }
     }
