@@ -1,8 +1,9 @@
 // Judges requests by admission policies, with Kubernetes' own plugin for them.
 //
 // usage: judge OBJECTS.yaml < REQUESTS. The file has the policies and their bindings, other objects are passed over. Each line
-// of standard input is a request: {"namespace": {...}, "object": {...}, "old": {...} or null}. Each line of standard output is
-// its answer: null, or the text with which the API server would refuse it.
+// of standard input is a request: {"namespace": {...}, "object": {...}, "old": {...} or null}, about a pod unless it has a
+// "resource" (and a "subresource"), of some tenant unless it has a "user". Each line of standard output is its answer: null, or
+// the text with which the API server would refuse it.
 package main
 
 import (
@@ -18,6 +19,8 @@ import (
 	"github.com/go-logr/logr"
 	admissionregistration "k8s.io/api/admissionregistration/v1"
 	core "k8s.io/api/core/v1"
+	events "k8s.io/api/events/v1"
+	accessor "k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/api/meta/testrestmapper"
 	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -35,9 +38,26 @@ import (
 )
 
 type request struct {
-	Namespace core.Namespace `json:"namespace"`
-	Object    core.Pod       `json:"object"`
-	Old       *core.Pod      `json:"old"`
+	Namespace   core.Namespace  `json:"namespace"`
+	Resource    string          `json:"resource"`
+	Subresource string          `json:"subresource"`
+	Object      json.RawMessage `json:"object"`
+	Old         json.RawMessage `json:"old"`
+	User        struct {
+		Name  string              `json:"username"`
+		Extra map[string][]string `json:"extra"`
+	} `json:"user"`
+}
+
+// What a request may be about.
+var kinds = map[string]struct {
+	kind       schema.GroupVersionKind
+	namespaced bool
+	object     func() runtime.Object
+}{
+	"pods":   {core.SchemeGroupVersion.WithKind("Pod"), true, func() runtime.Object { return &core.Pod{} }},
+	"nodes":  {core.SchemeGroupVersion.WithKind("Node"), false, func() runtime.Object { return &core.Node{} }},
+	"events": {events.SchemeGroupVersion.WithKind("Event"), true, func() runtime.Object { return &events.Event{} }},
 }
 
 func policies(path string) ([]runtime.Object, error) {
@@ -132,15 +152,38 @@ func judge(ctx context.Context, objects []runtime.Object, r request) error {
 	}
 	factory.Start(ctx.Done())
 	factory.WaitForCacheSync(ctx.Done())
-	operation, old := admission.Create, runtime.Object(nil)
-	var options runtime.Object
-	if r.Old != nil {
-		operation, old = admission.Update, r.Old
+	if r.Resource == "" {
+		r.Resource = "pods"
 	}
-	kind := schema.GroupVersionKind{Version: "v1", Kind: "Pod"}
-	resource := schema.GroupVersionResource{Version: "v1", Resource: "pods"}
-	attributes := admission.NewAttributesRecord(&r.Object, old, kind, r.Namespace.Name, r.Object.Name, resource, "", operation,
-		options, false, &user.DefaultInfo{Name: "tenant"})
+	about, known := kinds[r.Resource]
+	if !known {
+		return fmt.Errorf("unknown resource %s", r.Resource)
+	}
+	object, old, operation := about.object(), runtime.Object(nil), admission.Create
+	if err := json.Unmarshal(r.Object, object); err != nil {
+		return err
+	}
+	if len(r.Old) != 0 && string(r.Old) != "null" {
+		operation, old = admission.Update, about.object()
+		if err := json.Unmarshal(r.Old, old); err != nil {
+			return err
+		}
+	}
+	named, err := accessor.Accessor(object)
+	if err != nil {
+		return err
+	}
+	namespace := ""
+	if about.namespaced {
+		namespace = r.Namespace.Name
+	}
+	if r.User.Name == "" {
+		r.User.Name = "tenant"
+	}
+	var options runtime.Object
+	attributes := admission.NewAttributesRecord(object, old, about.kind, namespace, named.GetName(),
+		about.kind.GroupVersion().WithResource(r.Resource), r.Subresource, operation, options, false,
+		&user.DefaultInfo{Name: r.User.Name, Extra: r.User.Extra})
 	return plugin.Validate(ctx, attributes, admission.NewObjectInterfacesFromScheme(scheme.Scheme))
 }
 

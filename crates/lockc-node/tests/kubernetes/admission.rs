@@ -125,11 +125,25 @@ pub fn ask(
     old: Option<&Value>,
     object: &Value,
 ) -> Option<String> {
+    ask_about(check, &json!({}), namespace, old, object)
+}
+
+/// The same of a request that says what it is about, and whose it is.
+pub fn ask_about(
+    check: &OsStr,
+    about: &Value,
+    namespace: &Value,
+    old: Option<&Value>,
+    object: &Value,
+) -> Option<String> {
     let mut namespace = namespace.clone();
     // The API server labels each namespace with its name.
     namespace["metadata"]["labels"]["kubernetes.io/metadata.name"] =
         namespace["metadata"]["name"].clone();
-    let request = json!({ "namespace": namespace, "object": object, "old": old });
+    let mut request = about.clone();
+    request["namespace"] = namespace;
+    request["object"] = object.clone();
+    request["old"] = json!(old);
     let mut child = Command::new(check)
         .arg(packaging().join("manifests/lockc.yaml"))
         .stdin(Stdio::piped())
