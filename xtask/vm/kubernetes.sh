@@ -16,9 +16,14 @@ helper=/usr/lib/apt/apt-helper
 "$helper" download-file "$MIRROR/pool/main/k/kubernetes/$file" "$WORK/source.tar.gz" "SHA256:$sum"
 tar xzf "$WORK/source.tar.gz" -C "$WORK/go/src/k8s.io"
 mv "$WORK/go/src/k8s.io/kubernetes-$version" "$WORK/go/src/k8s.io/kubernetes"
-(cd "$WORK/debs" && apt-get -qq -o APT::Sandbox::User= download etcd-server)
-for deb in "$WORK"/debs/*.deb; do dpkg-deb -x "$deb" "$WORK/etcd"; done
-cp "$WORK/etcd/usr/bin/etcd" "$OUT/"
+(cd "$WORK/debs" && apt-get -qq -o APT::Sandbox::User= download etcd-server golang-github-modern-go-reflect2-dev)
+for deb in "$WORK"/debs/*.deb; do dpkg-deb -x "$deb" "$WORK/packages"; done
+cp "$WORK/packages/usr/bin/etcd" "$OUT/"
+# The release's own reflect2 1.0.1 allocates less for a map's iterator than Go 1.18 and later use: the API server crashes at the
+# first object of a CRD.
+reflect=vendor/github.com/modern-go/reflect2
+rm -r "$WORK/go/src/k8s.io/kubernetes/$reflect"
+cp -r "$WORK/packages/usr/share/gocode/src/${reflect#vendor/}" "$WORK/go/src/k8s.io/kubernetes/$reflect"
 
 export GO111MODULE=off GOPATH=$WORK/go GOCACHE=$WORK/cache GOTMPDIR=$WORK CGO_ENABLED=0 GOFLAGS=-p=2
 cd "$WORK/go/src/k8s.io/kubernetes"
