@@ -212,7 +212,7 @@ fn the_crd_may_come_later_and_each_object_gets_the_nodes_word() {
         assert_eq!(manager, "lockc-node-n");
         assert_eq!((&entry["name"], &entry["ready"]), (&json!("n"), &json!(ready)), "{name}");
         assert_eq!(entry["observedGeneration"], 4);
-        assert!(entry["message"].as_str().unwrap().contains(says), "{object}");
+        assert!(entry["message"].as_str().unwrap_or_default().contains(says), "{object}");
     }
 }
 

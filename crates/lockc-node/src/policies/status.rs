@@ -211,7 +211,7 @@ mod tests {
         assert_eq!(object["apiVersion"], "lockc.org/v1alpha1");
         assert_eq!(
             object["status"]["nodes"],
-            json!([{ "name": "n", "observedGeneration": 3, "ready": true, "message": "" }])
+            json!([{ "name": "n", "observedGeneration": 3, "ready": true }])
         );
         assert_eq!(applied("gpu", None).get("status"), None);
         let foreign: Entry = serde_json::from_value(json!({ "name": "n", "since": 1 })).unwrap();
