@@ -62,6 +62,8 @@ fn definition(schema: &Value) -> Result<Value> {
     let nodes = json!({
         "description": "What each node says of the policy. A node that is gone loses its entry.",
         "type": "array",
+        // What remains when the last node takes its entry back, to the API server of 1.20.
+        "nullable": true,
         "x-kubernetes-list-type": "map",
         "x-kubernetes-list-map-keys": ["name"],
         "items": entry,
