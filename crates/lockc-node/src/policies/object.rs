@@ -33,8 +33,8 @@ pub struct Entry {
     /// Whether containers of the node may ask for this generation of the policy.
     #[serde(default)]
     pub ready: bool,
-    /// Why not; empty where it is. Left out then: API servers of Kubernetes 1.20 take an empty text of
-    /// a server-side apply for null, and refuse it.
+    /// Why not; empty where it is. Left out then: API servers of Kubernetes 1.20 take an empty text
+    /// of a server-side apply for null, and refuse it.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub message: String,
 }
