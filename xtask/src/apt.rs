@@ -81,13 +81,19 @@ fn from_backports(package: &str, logs: &Path) -> Result<()> {
     ui::quiet(&mut install, &logs.join(format!("apt-backports-{package}.log")))
 }
 
-/// Unpacks packages of the release below a folder, and installs nothing.
+/// Unpacks packages of the release below a folder, and installs nothing. Where the host's lists do
+/// not have them, they are updated, which needs root.
 pub fn unpack(packages: &[&str], below: &Path, logs: &Path) -> Result<()> {
     let debs = tempfile::tempdir().context("cannot create a temporary directory")?;
-    ui::quiet(apt_get().arg("update"), &logs.join("apt-update.log"))?;
-    let mut download = apt_get();
-    download.current_dir(&debs).args(["-o", "APT::Sandbox::User=root", "download"]).args(packages);
-    ui::quiet(&mut download, &logs.join("apt-download.log"))?;
+    let download = || {
+        let mut download = apt_get();
+        download.current_dir(&debs).args(["-o", "APT::Sandbox::User=root", "download"]);
+        ui::quiet(download.args(packages), &logs.join("apt-download.log"))
+    };
+    if download().is_err() {
+        ui::quiet(apt_get().arg("update"), &logs.join("apt-update.log"))?;
+        download()?;
+    }
     unpack_all(debs.path(), below)
 }
 

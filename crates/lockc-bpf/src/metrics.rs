@@ -95,7 +95,8 @@ fn add_state(registry: &mut Registry, snapshot: &Snapshot) {
     let errors = counters(
         registry,
         "internal_errors",
-        "Errors in LSM programs, by hook; the task was checked as if it were confined",
+        "Errors in LSM programs, by hook; a program denies what it cannot check, if its hook can \
+         deny",
     );
     // Series that begin at 0 show their first increase.
     for program in PROGRAMS {

@@ -1,3 +1,5 @@
+//! The text of a snapshot; and that alerts, dashboard and page name metrics that exist.
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,

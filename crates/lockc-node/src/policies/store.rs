@@ -147,7 +147,7 @@ mod tests {
             assert!(store.write(&policies(&["a"])).unwrap());
             assert_eq!(ClusterPolicies::load(&path, &view).unwrap(), Some(policies(&["a"])));
         }
-        // A process that begins with a damaged file accepts everything anew.
+        // A process that begins with a damaged file accepts everything again.
         fs::write(&path, "{").unwrap();
         let mut store = Store::open(&path, &view);
         assert_eq!(*store.kept(), ClusterPolicies::default());

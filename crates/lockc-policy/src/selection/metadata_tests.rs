@@ -1,4 +1,4 @@
-//! Bundles of every engine, and of nobody's.
+//! Bundles of every engine, and of none.
 
 use serde_json::{Value, json};
 

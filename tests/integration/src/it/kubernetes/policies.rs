@@ -117,7 +117,7 @@ pub fn broken_one_reaches_nobody() -> Result<String> {
     pods::start(&next)?;
     reads(&next)?;
     pods::delete(&next)?;
-    // One that was never good is nobody's.
+    // One that was never accepted has no file entry.
     pods::create(&policy("never-good", &broken))?;
     let other = says("never-good", 1, false)?;
     if !other.contains("the node has no policy of that name") {
